@@ -1,0 +1,138 @@
+"""The parts of report.md, each a pure function from facts to Markdown. No part is shown without something to show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orchestrator.report.tables import KINDS, LEAK, Table, markdown_row, number, to_markdown
+from workloads.metrics import auroc, auroc_interval, mean, per_class_auroc
+from workloads.scores import WHOLE
+
+ORACLE = "oracle"
+CRITERIA = {
+    "contrastive": "the contrastive score: held-out normal images against held-out made anomalies, no test label seen",
+    ORACLE: f"its test AUROC, a **{LEAK}**: the numbers below it are too good and estimate nothing",
+    "given": "nothing: one configuration was given, none was searched",
+}
+FOOTER = f"""\
+## How to read this
+
+- AUROC is the chance that an anomalous image scores higher than a normal one: .5 is guessing, 1.000 is perfect, below
+  .5 is upside down. A column is the class taken as normal; all others are anomalies. A dash means undefined or not run.
+- "Measured (paper schedule)", "measured (reduced preset)", "measured (smoke preset)", "baseline" and "published" are
+  different kinds of number: compare within one. A smoke preset shows that the pieces run, and nothing about the method.
+- Bold is the best of several measured rows of one kind.
+- The contrastive score picks a configuration without test labels. Its size says how well made anomalies are found, not
+  real ones. Any number picked by test AUROC is marked **{LEAK}**.
+- Levels are the detectors of one structure size each; `all` is their average and the detector's answer.
+"""
+
+
+def headline(title: str, facts: Mapping[str, str], table: Table) -> str:
+    """Title, one sentence a measured row, and the facts: dataset, preset, seeds, hardware and what else is given."""
+    results = []
+    for kind in (kind for kind in KINDS if kind.startswith("measured")):
+        for row in (row for row in table.rows if row.kind == kind and row.mean is not None):
+            defined = sum(row.values.get(name) is not None for name in table.classes)
+            over = f"over {defined} of {len(table.classes)} classes, {kind}"
+            results.append(f"**{row.name}**: mean AUROC {number(row.mean)}{_mark(row.leak)} {over}.")
+    listed = [f"- **{name}**: {value}" for name, value in facts.items()]
+    return _joined(f"# {title}", "\n".join(results), "\n".join(listed))
+
+
+def warning_list(warnings: Sequence[str]) -> str:
+    """What went wrong or asks for caution."""
+    return _joined("## Warnings", "\n".join(f"- {warning}" for warning in warnings)) if warnings else ""
+
+
+def per_class(table: Table) -> str:
+    """The table of methods and classes."""
+    return _joined("## AUROC per class", to_markdown(table))
+
+
+def selected(selection: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:
+    """The best configuration, how it was picked, and what an oracle would have picked."""
+    by = selection["select_by"]
+    leak = _mark(by == ORACLE)
+    lines = [f"Trial `{selection['trial']}`{leak}, selected by {CRITERIA[by]}.", ""]
+    lines += [f"- contrastive score: {number(selection.get('contrastive'))}"]
+    lines += [f"- mean test AUROC: {number(selection.get('auroc'))}{leak}"]
+    lines += [f"- {name}: `{value}`" for name, value in selection["params"].items()]
+    best = max((trial for trial in trials if trial.get("auroc") is not None), key=lambda t: t["auroc"], default=None)
+    if by != ORACLE and best is not None and len(trials) > 1:
+        picked = f"`{best['trial']}` at {number(best['auroc'])}{_mark(True)}"
+        lines += ["", f"For comparison, an oracle would pick {picked}."]
+    return _joined("## Best configuration", "\n".join(lines))
+
+
+def per_level(levels: Mapping[str, Mapping[str, float | None]], classes: Sequence[str], leak: bool) -> str:
+    """AUROC of every level's detector: rows are levels, columns the classes, mean last."""
+    if not levels:
+        return ""
+    rows = [markdown_row(["level", *classes, "mean"]), "|---|" + "---:|" * (len(classes) + 1)]
+    for level, values in levels.items():
+        cells = [values.get(name) for name in classes]
+        rows.append(markdown_row([level, *map(number, cells), number(mean(cells))]))
+    return _joined("## AUROC per level", f"**{LEAK}**: see the best configuration." if leak else "", "\n".join(rows))
+
+
+def intervals(scores: pa.Table | None, leak: bool) -> str:
+    """Sizes and 95 % DeLong intervals of the whole detector's AUROC per class, from the per-image scores."""
+    if scores is None:
+        return ""
+    chosen = scores.filter(pc.and_(pc.equal(scores["split"], "test"), pc.equal(scores["part"], WHOLE)))
+    if not chosen.num_rows:
+        return ""
+    rows = [markdown_row(["class", "normal", "anomalous", "AUROC", "95 % interval"]), "|---|---:|---:|---:|---:|"]
+    for name in per_class_auroc(chosen):
+        part = chosen.filter(pc.equal(chosen["target"], name))
+        values, anomalous = part["score"].to_numpy(), part["anomalous"].to_numpy()
+        interval = auroc_interval(values, anomalous)
+        shown = "–" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+        counts = str(int((~anomalous).sum())), str(int(anomalous.sum()))
+        rows.append(markdown_row([name, *counts, number(auroc(values, anomalous)), shown]))
+    said = "DeLong intervals: the doubt from the number of test images, not from the training's seed."
+    return _joined("## Test images and intervals", f"**{LEAK}**. {said}" if leak else said, "\n".join(rows))
+
+
+def all_trials(trials: Sequence[Mapping[str, Any]], select_by: str) -> str:
+    """Every trial, best first by the selection criterion; undefined last."""
+    if not trials:
+        return ""
+    params = list(dict.fromkeys(name for trial in trials for name in trial.get("params", {})))
+    tail = list(dict.fromkeys(name for trial in trials for name in trial if name not in _TRIAL_KEYS))
+    leak = f"test AUROC (**{LEAK}**)" if select_by == ORACLE else f"test AUROC (choosing by it: **{LEAK}**)"
+    rows = [markdown_row(["trial", "contrastive", leak, *params, *tail])]
+    rows.append("|---|---:|---:|" + "---|" * (len(params) + len(tail)))
+    for trial in ranked(trials, select_by):
+        values = [str(trial.get("params", {}).get(name, "")) for name in params]
+        others = [str(trial.get(name, "")) for name in tail]
+        scores = number(trial.get("contrastive")), number(trial.get("auroc"))
+        rows.append(markdown_row([str(trial["trial"]), *scores, *values, *others]))
+    order = "test AUROC" if select_by == ORACLE else "contrastive score"
+    return _joined("## All trials", f"{len(trials)} trials, sorted by {order}.", "\n".join(rows))
+
+
+def pictures(names: Mapping[str, str], leak: bool) -> str:
+    """Embedded by relative link. names: file name -> caption."""
+    shown = [f"![{caption}]({name})\n\n*{caption}*{_mark(leak)}" for name, caption in names.items()]
+    return _joined("## Plots", *shown) if shown else ""
+
+
+def ranked(trials: Sequence[Mapping[str, Any]], select_by: str) -> list[Mapping[str, Any]]:
+    """Best first by the selection criterion, trials without it last, in their own order."""
+    key = "auroc" if select_by == ORACLE else "contrastive"
+    return sorted(trials, key=lambda trial: (trial.get(key) is None, -(trial.get(key) or 0.0)))
+
+
+_TRIAL_KEYS = {"trial", "params", "contrastive", "auroc"}
+
+
+def _mark(leak: bool) -> str:
+    return f" (**{LEAK}**)" if leak else ""
+
+
+def _joined(*blocks: str) -> str:
+    return "\n\n".join(block.strip("\n") for block in blocks if block)

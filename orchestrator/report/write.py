@@ -1,0 +1,130 @@
+"""Writes a report to a folder, local or remote: report.md, table.csv, report.json and the plots."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from io import BytesIO
+from typing import Any, Protocol, Self, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orchestrator.report import sections
+from orchestrator.report.tables import LEAK, Table, to_csv
+from workloads.scores import WHOLE
+
+
+def write_report(
+    directory: FolderT,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    table: Table,
+    trials: Sequence[Mapping[str, Any]],
+    levels: Mapping[str, Mapping[str, float | None]],
+    warnings: Sequence[str],
+    scores: pa.Table | None,
+    selection: Mapping[str, Any],
+) -> FolderT:
+    """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
+
+    directory: a `pathlib.Path` or a `upath.UPath`; made if missing, older reports in it are replaced.
+    facts: what heads the report: dataset, preset, seeds, hardware.
+    table: the methods per class; under oracle selection its measured rows are marked as a leak.
+    trials: each with "trial" (its id), "params", "contrastive" and "auroc" (mean test AUROC), both in [0, 1] or None;
+        further keys become columns.
+    levels: as `workloads.metrics.per_level_auroc` gives them.
+    scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
+    selection: "select_by" (contrastive, oracle or given), "trial", "params", "contrastive" and "auroc" as in trials.
+    Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
+    """
+    by = selection["select_by"]
+    if by not in sections.CRITERIA:
+        raise ValueError(f"select_by is {by!r}, not one of {', '.join(sections.CRITERIA)}")
+    leak = by == sections.ORACLE
+    table = _mark_measured(table) if leak else table
+    images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "")
+    parts = [
+        sections.headline(title, facts, table),
+        sections.warning_list(warnings),
+        sections.per_class(table),
+        sections.selected(selection, trials),
+        sections.per_level(levels, table.classes, leak),
+        sections.intervals(scores, leak),
+        sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
+        sections.all_trials(trials, by),
+        sections.FOOTER,
+    ]
+    record = {
+        "title": title,
+        "facts": facts,
+        "table": asdict(table),
+        "selection": {**selection, "leak": leak},
+        "trials": sections.ranked(trials, by),
+        "levels": levels,
+        "warnings": warnings,
+    }
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, (_, png) in images.items():
+        (directory / name).write_bytes(png)
+    (directory / "table.csv").write_text(to_csv(table), encoding="utf-8")
+    text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
+    (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+    report = directory / "report.md"
+    report.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n", encoding="utf-8")
+    return report
+
+
+def _mark_measured(table: Table) -> Table:
+    rows = (replace(row, leak=True) if row.kind.startswith("measured") else row for row in table.rows)
+    return replace(table, rows=tuple(rows))
+
+
+def _images(scores: pa.Table | None, title: str) -> dict[str, tuple[str, bytes]]:
+    """File name -> caption and PNG; empty without test rows of the whole detector."""
+    if (
+        scores is None
+        or not pc.any(pc.and_(pc.equal(scores["split"], "test"), pc.equal(scores["part"], WHOLE))).as_py()
+    ):
+        return {}
+    from orchestrator.report.plots import histogram_plot, roc_plot  # matplotlib takes a second; many reports need none
+
+    drawn = {}
+    for name, caption, draw in (
+        ("roc.png", "ROC curves of the whole detector", roc_plot),
+        ("scores.png", "Scores of normal and anomalous test images", histogram_plot),
+    ):
+        stream = BytesIO()
+        draw(scores, stream, title)
+        drawn[name] = caption, stream.getvalue()
+    return drawn
+
+
+def _plain(value: Any) -> Any:
+    """The same in JSON's own types. It has no nan or inf: those become text, so a diverged loss stays readable."""
+    if hasattr(value, "item"):  # numpy's scalars
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+class Folder(Protocol):
+    """What `pathlib.Path` and `upath.UPath` share, as far as a report needs it."""
+
+    def __truediv__(self, name: str, /) -> Self: ...
+    def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...
+    def write_text(self, data: str, encoding: str) -> Any: ...
+    def write_bytes(self, data: bytes) -> Any: ...
+
+
+FolderT = TypeVar("FolderT", bound=Folder)

@@ -1,0 +1,70 @@
+"""Finds spaces by name and loads a user's own space file."""
+
+import ast
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
+from tune_spaces.schema import Space
+
+SPACES = ("sweep_digits", "sweep_cifar10", "sweep_fashion_mnist")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A space with the name its runs will carry and the docstring that says what it asks."""
+
+    name: str
+    space: Space
+    doc: str
+    source: Path
+
+
+def source_of(name: str) -> Path:
+    """The file of a built-in space. Raises ProblemsError with the nearest name."""
+    if name not in SPACES:
+        raise ProblemsError([Problem("space", f"no space {name!r}; {nearest(name, SPACES)} (or the path of a .py file)")])
+    return Path(__file__).with_name(f"{name}.py")
+
+
+def doc_of(source: Path) -> str:
+    """A space's docstring, read without running it."""
+    return ast.get_docstring(ast.parse(source.read_text())) or ""
+
+
+def load(name_or_path: str) -> Loaded:
+    """A built-in space by name, or the `SPACE` of a Python file of the user's.
+
+    The file is run, as any Python config is: launch only files you trust. Raises ProblemsError with everything wrong.
+    """
+    own_file = name_or_path.endswith(".py")
+    source = Path(name_or_path) if own_file else source_of(name_or_path)
+    if own_file and not source.is_file():
+        raise ProblemsError([Problem("space", f"no file {str(source)!r}")])
+    try:
+        module = run_file(source) if own_file else importlib.import_module(f"tune_spaces.{name_or_path}")
+    except ValidationError as error:
+        raise ProblemsError(from_validation(error, Space), str(source)) from None
+    except ProblemsError:
+        raise
+    except Exception as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ProblemsError([Problem("space", f"{type(error).__name__}: {error}{line}")], str(source)) from error
+    space = getattr(module, "SPACE", None)
+    if not isinstance(space, Space):
+        raise ProblemsError([Problem("SPACE", "the file must define SPACE = Space(...)")], str(source))
+    return Loaded(source.stem, space, module.__doc__ or "", source)
+
+
+def run_file(source: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("user_space", source)
+    if spec is None or spec.loader is None:
+        raise ProblemsError([Problem("space", f"{str(source)!r} is no Python file")])
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,31 @@
+"""Schedules and widths that the MLSAD spaces share. A preset never touches the method."""
+
+from tune_spaces.schema import Preset, PresetName
+
+MLSAD_PRESETS: dict[PresetName, Preset] = {
+    # appendix C: 300 epochs for the generators, 250 for the detectors, full widths
+    "paper": Preset(),
+    # two CPU cores or one small GPU: a quarter of the widths, ten times the learning rate for a far shorter schedule
+    "reduced": Preset(
+        config={
+            "width": 0.25,
+            "generator_epochs": 4.0,
+            "detector_epochs": 4.0,
+            "bank_size": 2048,
+            "generator_lr": 5e-4,
+            "discriminator_lr": 1e-3,
+            "statistics_lr": 5e-4,
+            "detector_lr": 1e-3,
+        },
+        max_train_images=2000,
+        points=4,
+        first_rung=0.34,
+    ),
+    # seconds: does everything fit together? its numbers mean nothing
+    "smoke": Preset(
+        config={"width": 0.0625, "generator_epochs": 0.5, "detector_epochs": 0.5, "bank_size": 64},
+        max_train_images=64,
+        points=2,
+        first_rung=0.5,
+    ),
+}

@@ -1,0 +1,67 @@
+"""What is wrong with a space or an option: all of it at once, each with its key and the nearest valid name."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend: `key` is the path in the space or the option's name."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}"
+
+
+class ProblemsError(ValueError):
+    """Everything wrong at once. Raised before any work starts."""
+
+    def __init__(self, problems: Iterable[Problem], where: str = "") -> None:
+        self.problems = list(problems)
+        self.where = where
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint: "did you mean X?", or the valid names where none is near."""
+    names = [str(v) for v in valid]
+    if close := difflib.get_close_matches(str(name), names, n=1, cutoff=0.5):
+        return f"did you mean {close[0]!r}?"
+    return f"valid: {', '.join(names)}"
+
+
+def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Field names of the nested model a pydantic error location points into."""
+    for step in path:
+        field = model.model_fields.get(str(step))
+        inner = getattr(field, "annotation", None)
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            candidates = [a for a in getattr(inner, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+            if field is None or not candidates:
+                break
+            inner = candidates[0]
+        model = inner
+    return list(model.model_fields)
+
+
+def from_validation(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
+    """Pydantic's errors in our words; a validator's `ProblemsError` is unpacked into its parts."""
+    for item in error.errors():
+        path, key = item["loc"], ".".join(map(str, item["loc"]))
+        context: dict[str, Any] = item.get("ctx") or {}
+        if isinstance(cause := context.get("error"), ProblemsError):
+            for problem in cause.problems:
+                yield Problem(f"{key}.{problem.key}" if key else problem.key, problem.message)
+        elif item["type"] == "extra_forbidden":
+            yield Problem(key, f"no such key; {nearest(str(path[-1]), fields_at(model, path[:-1]))}")
+        elif item["type"] == "literal_error":
+            yield Problem(key, f"found {item['input']!r}, expected {context['expected']}")
+        else:
+            found = "" if item["type"] == "missing" else f", found {item['input']!r}"
+            yield Problem(key, f"{item['msg'][:1].lower()}{item['msg'][1:]}{found}")

@@ -1,0 +1,212 @@
+"""What a space may say. Unknown keys are refused; every error is reported at once with its key."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import field_validator, model_validator
+
+from tune_spaces.problems import Problem, ProblemsError, nearest
+from workloads.data.catalogue import CATALOGUE
+from workloads.registry import WORKLOADS, method
+
+PresetName = Literal["paper", "reduced", "smoke"]
+SAFE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def known_dataset(name: str) -> str:
+    if name not in CATALOGUE:
+        raise ValueError(f"no such dataset; {nearest(name, CATALOGUE)}")
+    return name
+
+
+def known_workload(name: str) -> str:
+    if name not in WORKLOADS:
+        raise ValueError(f"no such workload; {nearest(name, WORKLOADS)}")
+    return name
+
+
+class Data(Strict):
+    """Which images, and how they are split. Every class in `classes` takes its turn as the normal one."""
+
+    name: Annotated[str, AfterValidator(known_dataset)]
+    path: str | None = Field(None, description="the images' folder, for the dataset 'folder'")
+    side: int = Field(32, ge=8, le=1024, description="pixels; images are resized to side x side")
+    classes: tuple[str, ...] | None = Field(None, description="normal classes; all where absent")
+    max_train_images: int | None = Field(None, ge=4, description="a class, validation included")
+    val_fraction: float = Field(0.1, gt=0, lt=1, description="of the normal training images, held out")
+    seed: int = Field(0, description="of the splits; a run's own seed does not touch it")
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        problems = []
+        if self.name == "folder" and self.path is None:
+            problems.append(Problem("path", "the dataset 'folder' needs the path of a folder of class folders"))
+        if self.name != "folder" and self.path is not None:
+            problems.append(Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}"))
+        known = CATALOGUE[self.name].classes
+        for name in self.classes or ():
+            if known is not None and name not in known:
+                problems.append(Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, known)}"))
+        if problems:
+            raise ProblemsError(problems)
+        return self
+
+
+class Search(Strict):
+    """Which points of the axes' product are tried."""
+
+    kind: Literal["random", "grid"] = "random"
+    points: int = Field(32, ge=1, description="random points; a grid takes all")
+    seed: int = 0
+
+
+class Scheduler(Strict):
+    """When trials are compared and stopped. Rungs lie at first_rung, first_rung * eta, ... and at the end."""
+
+    kind: Literal["asha", "fifo"] = "asha"
+    eta: int = Field(3, ge=2, description="one trial in eta is promoted at a rung")
+    first_rung: float = Field(0.04, gt=0, le=1, description="fraction of the schedule before the first comparison")
+
+    def rungs(self) -> list[int]:
+        """Points of the schedule, in thousandths, at which a trial is evaluated; the last is 1000."""
+        count = math.ceil(math.log(1 / self.first_rung) / math.log(self.eta) - 1e-9)
+        early = {round(1000 * self.first_rung * self.eta**i) for i in range(count)}
+        return [*sorted(r for r in early if 0 < r < 1000), 1000]
+
+
+class Resources(Strict):
+    """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
+
+    workers: int = Field(1, ge=1)
+    cpus_per_worker: float = Field(1, gt=0)
+    gpus_per_worker: float = Field(0, ge=0, description="a fraction shares one GPU between workers")
+    split: Literal["units", "data"] = "units"
+
+
+class Preset(Strict):
+    """Scales schedules, widths and counts; never the method."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    max_train_images: int | None = Field(None, ge=4)
+    classes: tuple[str, ...] | None = None
+    points: int | None = Field(None, ge=1)
+    first_rung: float | None = Field(None, gt=0, le=1)
+
+
+def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
+    """What is wrong with one value of one config key of a workload."""
+    chosen = method(workload)
+    names = list(chosen.config_type.__dataclass_fields__)
+    if key not in names:
+        yield f"no such key of {workload}; {nearest(key, names)}"
+        return
+    try:
+        config = TypeAdapter(chosen.config_type).validate_python({key: value})
+    except ValidationError as error:
+        yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
+        return
+    yield from (f"{message}, found {value!r}" for bad, message in chosen.config_problems(config) if bad == key)
+
+
+def config_problems(workload: str, values: dict[str, Any]) -> list[Problem]:
+    return [Problem(key, text) for key, value in values.items() for text in value_problems(workload, key, value)]
+
+
+class Space(Strict):
+    """A question: a method, data, what is fixed, what varies, how it is searched and how the winner is chosen."""
+
+    workload: Annotated[str, AfterValidator(known_workload)] = "mlsad"
+    data: Data
+    fixed: dict[str, Any] = Field(default_factory=dict, description="config keys that every point shares")
+    axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
+    search: Search = Search()
+    scheduler: Scheduler = Scheduler()
+    select_by: Literal["contrastive", "oracle"] = Field(
+        "contrastive", description="oracle looks at test labels: a leak, labelled as one"
+    )
+    resources: Resources = Resources()
+    presets: dict[PresetName, Preset] = Field(default_factory=dict)
+    preset: PresetName = "paper"
+
+    @field_validator("fixed")
+    @classmethod
+    def known_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "workload" in info.data and (found := config_problems(info.data["workload"], value)):
+            raise ProblemsError(found)
+        return value
+
+    @field_validator("axes")
+    @classmethod
+    def known_axes(cls, value: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
+        found = [Problem(key, "has no values") for key, values in value.items() if not values]
+        found += [Problem(key, "has a value twice") for key, values in value.items() if len({*map(repr, values)}) < len(values)]
+        if "workload" in info.data:
+            for key, values in value.items():
+                problems = dict.fromkeys(p for v in values for p in config_problems(info.data["workload"], {key: v}))
+                found += problems
+        found += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in info.data.get("fixed", {})]
+        if found:
+            raise ProblemsError(found)
+        return value
+
+    @field_validator("presets")
+    @classmethod
+    def known_presets(cls, value: dict[PresetName, Preset], info: ValidationInfo) -> dict[PresetName, Preset]:
+        if "workload" not in info.data:
+            return value
+        found = [
+            Problem(f"{name}.config.{p.key}", p.message)
+            for name, preset in value.items()
+            for p in config_problems(info.data["workload"], preset.config)
+        ]
+        if found:
+            raise ProblemsError(found)
+        return value
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        found = [Problem(k, m) for k, m in method(self.workload).data_problems(self.config({}), self.data.side)]
+        if self.presets and self.preset not in self.presets:
+            found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
+        if found:
+            raise ProblemsError(found)
+        return self
+
+    def size(self) -> int:
+        """Points of the whole grid."""
+        return math.prod(len(values) for values in self.axes.values())
+
+    def points(self) -> list[dict[str, Any]]:
+        """The points to try, in order. Random points are distinct and the first n are the same for any number."""
+        keys, grid = list(self.axes), list(itertools.product(*self.axes.values()))
+        if self.search.kind == "random":
+            grid = random.Random(self.search.seed).sample(grid, len(grid))[: self.search.points]  # noqa: S311
+        return [dict(zip(keys, values, strict=True)) for values in grid]
+
+    def config(self, point: dict[str, Any]) -> Any:
+        """The workload's config at one point. Raises pydantic's ValidationError."""
+        return TypeAdapter(method(self.workload).config_type).validate_python(self.fixed | point)
+
+
+def resolve(space: Space) -> Space:
+    """The space with its preset written into its keys; axes win over the preset where both name a key."""
+    preset = space.presets.get(space.preset, Preset())
+    config = {k: v for k, v in preset.config.items() if k not in space.axes}
+    data = {"max_train_images": preset.max_train_images, "classes": preset.classes}
+    values = space.model_dump()
+    values["data"] |= {k: v for k, v in data.items() if v is not None}
+    values["fixed"] |= config
+    if preset.points is not None:
+        values["search"]["points"] = preset.points
+    if preset.first_rung is not None:
+        values["scheduler"]["first_rung"] = preset.first_rung
+    values["presets"] = {}
+    return Space.model_validate(values)

@@ -1,0 +1,90 @@
+"""States on disk: safetensors for tensors, JSON for the rest, a SHA-256 manifest written last. Nothing is unpickled.
+
+A checkpoint is a folder. It is complete if and only if its manifest is there and every hash fits, so a writer that dies
+half-way leaves nothing that a reader would take for a checkpoint. Folders may lie on any file system that offers
+pathlib's methods (a local path or a universal_pathlib one).
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+MANIFEST, TENSORS, PLAIN = "manifest.json", "tensors.safetensors", "state.json"
+
+
+class CorruptCheckpointError(Exception):
+    """A checkpoint that is incomplete or whose bytes differ from its manifest. `args[0]` says which file."""
+
+
+def flatten(state: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
+    """Plain copy of a state in which every tensor is replaced by its name in `tensors`."""
+    if isinstance(state, Tensor):
+        tensors[path] = state.detach().cpu().contiguous().clone()
+        return {"__tensor__": path}
+    if isinstance(state, dict):
+        # keys keep their type: optimisers number their parameters
+        return {"__items__": [[k, flatten(v, tensors, f"{path}/{k}")] for k, v in state.items()]}
+    if isinstance(state, list | tuple):
+        return [flatten(v, tensors, f"{path}/{i}") for i, v in enumerate(state)]
+    if state is None or isinstance(state, bool | int | float | str):
+        return state
+    raise TypeError(f"a state holds tensors and plain data, found {type(state).__name__} at {path or '/'}")
+
+
+def restore(plain: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(plain, list):
+        return [restore(v, tensors) for v in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if "__tensor__" in plain:
+        return tensors[plain["__tensor__"]]
+    return {k: restore(v, tensors) for k, v in plain["__items__"]}
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """All of `data` or nothing: on a local disk through a neighbour that is then renamed."""
+    if not isinstance(path, Path) or not hasattr(os, "replace"):
+        path.write_bytes(data)  # an object store publishes a whole object at once
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write a state (nested dicts and lists of tensors and plain data). Raises TypeError for anything else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    plain = flatten(state, tensors)
+    files = {TENSORS: save(tensors), PLAIN: json.dumps(plain).encode()}
+    for name, data in files.items():
+        write_atomically(folder / name, data)
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    write_atomically(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=1).encode())
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a writer finished here; the bytes are checked when they are read."""
+    return (folder / MANIFEST).exists()
+
+
+def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a state. Raises CorruptCheckpointError where a file is missing, changed or cut short."""
+    if not is_complete(folder):
+        raise CorruptCheckpointError(f"{folder} has no {MANIFEST}: its writer did not finish")
+    hashes = json.loads((folder / MANIFEST).read_text())["sha256"]
+    files = {}
+    for name, expected in hashes.items():
+        if name not in (TENSORS, PLAIN) or not (folder / name).exists():
+            raise CorruptCheckpointError(f"{folder / name} is missing")
+        files[name] = (folder / name).read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise CorruptCheckpointError(f"{folder / name} differs from its SHA-256 in {MANIFEST}")
+    tensors = {k: v.to(device) for k, v in load(files[TENSORS]).items()}
+    return restore(json.loads(files[PLAIN]), tensors)

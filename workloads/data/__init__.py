@@ -1,0 +1,1 @@
+"""Datasets, their licences and one-class protocols, as uint8 images."""

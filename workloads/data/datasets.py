@@ -1,0 +1,77 @@
+"""Every dataset by name, and resizing. See `workloads.data.catalogue` for what there is."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from workloads.data.catalogue import entry
+from workloads.data.images import Dataset, LabelledImages
+from workloads.data.sources import cifar10, mnist_like
+from workloads.data.splits import halves
+from workloads.errors import BadInputError
+
+RESIZE_BLOCK = 1024  # images turned to float32 at a time: 12 MB at 3x32x32
+
+
+def load(
+    name: str, data_dir: Path, *, path: Path | None = None, side: int = 32, seed: int = 0, download: bool = True
+) -> Dataset:
+    """The dataset `name`, whole, in memory, in its native size; `path` and `side` (pixels) are for ``folder`` only.
+
+    `seed` splits the datasets that have no official test split (digits, a folder without train/ and test/). It is a
+    part of the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere.
+
+    Raises BadInputError for an unknown name or damaged files, DataMissingError where the files cannot be had.
+    """
+    entry(name)
+    if name == "folder":
+        if path is None:
+            raise BadInputError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
+        from workloads.data.folder import read_folder
+
+        return read_folder(path, side=side, seed=seed)
+    if path is not None:
+        raise BadInputError(
+            f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"
+        )
+    if name == "digits":
+        return _digits(seed)
+    if name == "cifar10":
+        return cifar10(data_dir, download)
+    return mnist_like(name, data_dir, download)
+
+
+def resize(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Images uint8 (N, C, H, W) as uint8 (N, C, side, side); the same array where they are that size already.
+
+    Bilinear, with antialiasing where it shrinks, pixel centres at half-integers (align_corners=False), rounded.
+    """
+    if side < 1:
+        raise BadInputError(f"a side of {side} pixels", where="side", fix="give 1 or more")
+    n, channels, height, width = images.shape
+    if (height, width) == (side, side):
+        return images
+    out = np.empty((n, channels, side, side), dtype=np.uint8)
+    for start in range(0, n, RESIZE_BLOCK):
+        block = torch.from_numpy(images[start : start + RESIZE_BLOCK].astype(np.float32))
+        small = interpolate(
+            block, (side, side), mode="bilinear", align_corners=False, antialias=side < max(height, width)
+        )
+        out[start : start + RESIZE_BLOCK] = small.round().clamp(0, 255).to(torch.uint8).numpy()
+    return out
+
+
+def _digits(seed: int) -> Dataset:
+    """scikit-learn's 1,797 digits, 1x8x8, values 0..16 spread over 0..255; ids are places in scikit-learn's order."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = np.rint(found.images * (255 / 16)).astype(np.uint8)[:, None]
+    labels = found.target.astype(np.int64)
+    whole = LabelledImages(images, labels, tuple(f"digits/{i:04d}" for i in range(len(images))))
+    classes = entry("digits").classes or ()
+    train, test = halves(labels, classes, seed)
+    return Dataset("digits", classes, whole.take(train), whole.take(test))

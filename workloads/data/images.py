@@ -1,0 +1,45 @@
+"""Containers of labelled images: what every dataset yields and every protocol takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one split.
+
+    images: uint8, (N, C, H, W), C is 1 (grey) or 3 (RGB).
+    labels: int64, (N,), an index into `classes`.
+    ids: (N,) strings, unique within a dataset (over both splits), stable between runs.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.images)
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[1] not in (1, 3):
+            raise ValueError(f"images must be uint8 (N, 1 or 3, H, W), found {self.images.dtype} {self.images.shape}")
+        if len(self.labels) != n or len(self.ids) != n:
+            raise ValueError(f"{n} images, {len(self.labels)} labels and {len(self.ids)} ids do not match")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "LabelledImages":
+        """The chosen rows, in the order given (or where a boolean mask is true)."""
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        return LabelledImages(self.images[index], self.labels[index], tuple(self.ids[i] for i in index))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset in memory: its class names and its official (or seeded) train and test splits."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: LabelledImages
+    test: LabelledImages

@@ -1,0 +1,104 @@
+"""Layer tables of the MLSAD networks as plain numbers, and what they cost. No torch: a dry run must be instant."""
+
+import math
+
+TRUNKS: dict[int, tuple[tuple[int, int], ...]] = {  # level -> (kernel, channels) of its valid convolutions
+    1: ((1, 64),),
+    2: ((2, 64),),
+    4: ((4, 128),),
+    8: ((4, 64), (3, 128), (3, 256)),
+    16: ((4, 64), (3, 128), (3, 128), (3, 256), (3, 256), (3, 256), (3, 256)),
+}
+HEADS = {1: 128, 2: 128, 4: 256, 8: 512, 16: 512}  # level -> channels of the 1x1 stage
+CHANNELS = 3  # every network works on RGB, grey images are repeated
+
+
+def scaled(channels: int, width: float) -> int:
+    """A channel count times the width, a multiple of 4 so that minibatch features divide it."""
+    return max(4, 4 * round(channels * width / 4))
+
+
+def map_side(side: int, level: int) -> int:
+    """Side of a level's score map: one cell for every k x k window of an image of that side."""
+    return side - level + 1
+
+
+def encoder_channels(side: int) -> list[int]:
+    """Channels of the stride-2 stages from side/2 down to 4: 64, 128, 256 at 32 pixels. Raises ValueError."""
+    stages = int(math.log2(side)) - 2 if side >= 8 else 0
+    if stages < 1 or side != 4 * 2**stages:
+        raise ValueError(f"the generator needs a side that is a power of two from 8 on, found {side}")
+    return [min(64 * 2**i, 256) for i in range(stages)]
+
+
+def trunk_macs(level: int, side: int, width: float, inner: int, extra: int = 0) -> float:
+    """Multiply-accumulates of a trunk on one image; `extra` channels join after every layer."""
+    total = 0.0
+    for kernel, out in TRUNKS[level]:
+        side -= kernel - 1
+        total += side**2 * kernel**2 * inner * scaled(out, width)
+        inner = scaled(out, width) + extra
+    return total
+
+
+def detector_macs(level: int, side: int, width: float, blocks: int) -> float:
+    """One forward pass of D_k on one image."""
+    last, head = scaled(TRUNKS[level][-1][1], width), scaled(HEADS[level], width)
+    cell = (last + 2) * head + blocks * 2 * head**2 + head
+    return trunk_macs(level, side, width, CHANNELS) + map_side(side, level) ** 2 * cell
+
+
+def discriminator_macs(level: int, side: int, width: float) -> float:
+    """One forward pass of Dg_k on one image."""
+    last, head = scaled(TRUNKS[level][-1][1], width) + 4, scaled(HEADS[level], width)
+    hidden = head // 2 if HEADS[level] == 512 else head
+    cell = last * head + 4 * head * hidden + head
+    return trunk_macs(level, side, width, CHANNELS + 2, extra=4) + map_side(side, level) ** 2 * cell
+
+
+def generator_macs(side: int, width: float) -> float:
+    """One forward pass of G on one image."""
+    sizes = [scaled(c, width) for c in encoder_channels(side)]
+    total, here, inner = 0.0, side, CHANNELS
+    for out in sizes:
+        here //= 2
+        total += here**2 * (16 * inner * out + out**2)
+        inner = out
+    total += 2 * 16 * sizes[-1] * scaled(512, width)
+    inner = 2 * sizes[-1]
+    for out in reversed(sizes[:-1]):
+        here *= 2
+        total += here**2 * (9 * inner * out + out**2)
+        inner = 2 * out
+    return total + side**2 * (9 * inner * sizes[0] + sizes[0] * CHANNELS)
+
+
+def statistics_macs(side: int, width: float) -> float:
+    """One forward pass of T on one image."""
+    down = [scaled(min(2 * c, 256), width) for c in encoder_channels(side)]
+    inner = scaled(64, width)
+    total, here = side**2 * (9 * 2 * CHANNELS * inner + inner**2), side
+    for out in down:
+        here //= 2
+        total += here**2 * (16 * inner * out + out**2)
+        inner = out
+    return total + 16 * inner * scaled(512, width)
+
+
+def generator_step_macs(level: int, side: int, width: float) -> float:
+    """One adversarial step for one real image: a backward pass counts as two forward passes.
+
+    Dg_k: real and fake with their gradients, then fake again with the gradient of its input; G forward once and twice
+    backward; T on joint and shuffled pairs with their gradients.
+    """
+    return (
+        (3 + 3 + 2) * discriminator_macs(level, side, width)
+        + 5 * generator_macs(side, width)
+        + 6 * statistics_macs(side, width)
+    )
+
+
+def detector_step_macs(level: int, side: int, width: float, blocks: int) -> float:
+    """One step of D_k for one normal image: three logit maps with their gradients, the trunk shared by two of them."""
+    trunk = trunk_macs(level, side, width, CHANNELS)
+    return 3 * (3 * detector_macs(level, side, width, blocks) - trunk)

@@ -1,0 +1,75 @@
+"""Every key of MLSAD. Where the paper's text leaves a value open, the comment says "guess" and it stays a key."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
+"""Detector level -> level of the fakes it learns from: always the one before."""
+
+
+@dataclass(frozen=True)
+class MLSADConfig:
+    """Dai et al., arXiv 2104.12102; the searched keys are those of its Table 10."""
+
+    # searched in the published grid (Table 10)
+    batch_size: int = 8
+    weight_decay: float = 5e-4  # Adam's L2
+    noise: float = 0.05  # Gaussian noise on the detectors' input in training; a variance, as the paper's text says
+    lambda_structure: float = 0.6  # Eq. 3; final value guess
+    lambda_position: float = 0.4  # Eq. 3; final value guess
+    blocks: int = 1  # residual blocks of a detector
+
+    # size and schedule: what presets scale
+    width: float = 1.0  # multiplies every channel count
+    generator_epochs: float = 300.0
+    detector_epochs: float = 250.0
+    bank_size: int = 20_000  # fakes kept per (class, level)
+
+    # detectors
+    levels: tuple[int, ...] = (1, 2, 4, 8, 16)
+    detector_lr: float = 1e-4  # guess
+    detector_milestones: tuple[float, ...] = (0.4, 0.8)  # fractions of the schedule; 100 and 200 of 250 epochs
+    detector_lr_decay: float = 0.3  # guess for CIFAR10, published for MNIST
+    dropout: float = 0.1  # guess
+    position: Literal["uniform", "grid"] = "uniform"  # where random coordinates come from
+    shuffle_pool: Literal["dataset", "batch"] = "dataset"  # level 1: pixels shuffled over the train images or the batch
+
+    # generators
+    generator_batch_size: int = 32
+    generator_lr: float = 1e-4  # guess
+    discriminator_lr: float = 4e-4  # guess
+    statistics_lr: float = 1e-4  # guess
+    adam_betas: tuple[float, float] = (0.5, 0.999)  # of the three networks above; guess
+    lambda_entropy: float = 1.0  # times the clip of Eq. 8; 0 is the paper's ablation
+    mutual_information: Literal["jsd", "dv"] = "jsd"  # guess: the estimator of Eq. 1
+    clip_wrt: Literal["parameters", "output"] = "parameters"  # guess: the gradients of Eq. 8
+    minibatch_stddev: Literal["global", "local", "off"] = "global"  # local keeps the receptive field at k
+    generator_spectral_norm: bool = True  # the text names SN and BN, the table only BN
+    generator_ema: float = 0.999  # guess; 0 takes the last weights
+
+    # both
+    seed: int = 0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by pydantic where it is installed
+
+
+def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
+    """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
+    positive = ("batch_size", "blocks", "width", "generator_epochs", "detector_epochs", "detector_lr", "generator_lr")
+    for key in (*positive, "discriminator_lr", "statistics_lr", "bank_size"):
+        if getattr(config, key) <= 0:
+            yield key, "must be above 0"
+    for key in ("weight_decay", "noise", "lambda_structure", "lambda_position", "lambda_entropy"):
+        if getattr(config, key) < 0:
+            yield key, "must be 0 or above"
+    for key in ("dropout", "generator_ema"):
+        if not 0 <= getattr(config, key) < 1:
+            yield key, "must be in [0, 1)"
+    if config.generator_batch_size < 4 or config.generator_batch_size % 4:
+        yield "generator_batch_size", "must be a multiple of 4, the group of the minibatch standard deviation"
+    unknown = [level for level in config.levels if level not in CONTRAST]
+    if unknown or not config.levels or list(config.levels) != sorted(set(config.levels)):
+        yield "levels", f"must be distinct levels among {list(CONTRAST)}, in order"
+    if any(not 0 < m < 1 for m in config.detector_milestones):
+        yield "detector_milestones", "must be fractions of the schedule, in (0, 1)"

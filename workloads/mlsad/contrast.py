@@ -1,0 +1,136 @@
+"""Training one detector D_k against the fakes of the level before, and scoring with it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workloads.mlsad.config import CONTRAST, MLSADConfig
+from workloads.mlsad.detector import PatchDetector, contrast_loss
+from workloads.mlsad.layers import coordinates
+from workloads.mlsad.mrf import level_0, level_1, to_signed
+from workloads.parallel import Draws, Parallel
+from workloads.seeds import derive_seed
+from workloads.workload import State, Tensors
+
+HELD_OUT = 256
+"""Fakes of every level that no detector trains on: the last of each bank, and fresh draws at levels 0 and 1."""
+
+
+class DetectorLearner:
+    """Eq. 3 on one batch a step. `banks`: level -> uint8 (M, 3, S, S) fakes of the trained generators."""
+
+    def __init__(
+        self,
+        config: MLSADConfig,
+        level: int,
+        images: tuple[Tensor, Tensor],
+        banks: Mapping[int, Tensor],
+        seed: int,
+        parallel: Parallel,
+        steps: int,
+    ) -> None:
+        self.config, self.level, self.seed, self.parallel = config, level, seed, parallel
+        self.total_steps, self.batch_size = steps, config.batch_size
+        self.train, self.val = images
+        self.device, self.side = self.train.device, self.train.shape[-1]
+        self.held_out = {k: bank[-min(HELD_OUT, len(bank) // 2) :] for k, bank in banks.items()}
+        self.bank = None
+        if (fakes := CONTRAST[level]) in banks:
+            self.bank = banks[fakes][: len(banks[fakes]) - len(self.held_out[fakes])]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init"))
+            self.net = PatchDetector(level, 3, config.width, config.blocks).to(self.device)
+        self.net.to(memory_format=torch.channels_last)
+        self.place = coordinates(self.side, level, self.device)
+        self.optimiser = torch.optim.Adam(
+            self.net.parameters(), lr=config.detector_lr, weight_decay=config.weight_decay, fused=True
+        )
+
+    def fakes(self, draws: Draws, images: Tensor) -> Tensor:
+        """This worker's fakes of the contrast level, uint8."""
+        contrast = CONTRAST[self.level]
+        if contrast == 0:
+            return level_0(draws, (self.batch_size, 3, self.side, self.side))
+        if contrast == 1:
+            pool = self.train if self.config.shuffle_pool == "dataset" else self.parallel.gather(images)
+            return level_1(draws, pool, self.batch_size)
+        if self.bank is None:
+            raise ValueError(f"D_{self.level} needs the bank of fakes of level {contrast}")
+        return self.bank[draws.mine(draws.integers(len(self.bank), (self.batch_size,)))]
+
+    def displaced(self, draws: Draws, batch: int) -> Tensor:
+        """Random coordinates C~ for a global batch: uniform in [-1, 1], or drawn from the grid's own values."""
+        side = self.place.shape[-1]
+        if self.config.position == "uniform":
+            return draws.uniform((batch, 2, side, side)) * 2 - 1
+        cells = draws.mine(draws.integers(side, (batch, 2, side, side)))
+        return self.place[0, 0, :, 0][cells]
+
+    def learning_rate(self, step: int) -> float:
+        passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
+        return self.config.detector_lr * self.config.detector_lr_decay**passed
+
+    def step(self, step: int, images: Tensor) -> Tensors:
+        """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""
+        config, batch = self.config, self.batch_size
+        draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
+        x = torch.stack([images.expand(-1, 3, -1, -1), self.fakes(draws, images).expand(-1, 3, -1, -1)])
+        x = to_signed(x).flatten(0, 1)
+        if config.noise:
+            shape = (batch, 2, *x.shape[1:])
+            x = x + draws.normal(shape).transpose(0, 1).flatten(0, 1) * config.noise**0.5
+        n, side = len(images), self.place.shape[-1]
+        features = self.net.trunk(x)
+        # (x, C), (x~, C), (x, C~): coordinates enter after the trunk, so (x, C~) shares its features
+        features = torch.cat([features, features[:n]])
+        place = torch.cat([self.place.expand(2 * n, -1, -1, -1), self.displaced(draws, batch)])
+        logits = self.net.head(features, place, self.dropout(draws, (batch, 3, self.net.hidden, side, side)))
+        loss = contrast_loss(*logits.chunk(3), config.lambda_structure, config.lambda_position)
+        gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
+        self.parallel.average_(gradients)
+        for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate(step)
+        self.optimiser.step()
+        return {"loss": loss.detach()}
+
+    def dropout(self, draws: Draws, shape: tuple[int, ...]) -> list[Tensor] | None:
+        """One keep mask a block for the three parts of the batch; None where dropout is off."""
+        keep = 1 - self.config.dropout
+        if keep == 1:
+            return None
+        masks = (draws.uniform(shape) < keep for _ in self.net.blocks)
+        return [mask.transpose(0, 1).flatten(0, 1) / keep for mask in masks]
+
+    @torch.inference_mode()
+    def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
+        """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S); no noise, no dropout."""
+        x = to_signed(images).expand(-1, 3, -1, -1)
+        return self.net(x, self.place if place is None else place).sigmoid().squeeze(1)
+
+    def score(self, images: Tensor) -> np.ndarray:
+        """Mean window score of each image (inner mean of Eq. 4), (N,) float32 in [0, 1]."""
+        parts = [self.maps(part).mean((1, 2)) for part in images.to(self.device).split(64)]
+        return torch.cat(parts).cpu().numpy()
+
+    def contrast(self) -> Mapping[str, np.ndarray]:
+        """Scores of proxy anomalies: held-out fakes of its own and the other levels, and displaced normals."""
+        own = CONTRAST[self.level]
+        draws = Draws(derive_seed(self.seed, "contrast"), self.device, Parallel())
+        count = max((len(fakes) for fakes in self.held_out.values()), default=HELD_OUT)
+        fakes = {0: level_0(draws, (count, 3, self.side, self.side)), 1: level_1(draws, torch.cat([self.train, self.val]), count)}
+        scores = {
+            f"{'own' if k == own else 'other'}/P_{k}": self.score(v) for k, v in (fakes | self.held_out).items()
+        }
+        with torch.inference_mode():
+            parts = [self.maps(part, self.displaced(draws, len(part))).mean((1, 2)) for part in self.val.split(64)]
+        return scores | {"position/random": torch.cat(parts).cpu().numpy()}
+
+    def state(self) -> State:
+        return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state(self, state: State) -> None:
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])

@@ -1,0 +1,144 @@
+"""Training one generator G_k: patch adversary, entropy reward, and the bank of fakes it leaves behind."""
+
+import copy
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.discriminator import PatchDiscriminator
+from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
+from workloads.mlsad.generator import Generator, SharedBatchNorm
+from workloads.mlsad.mrf import to_bytes, to_signed
+from workloads.mlsad.statistics import StatisticsNetwork
+from workloads.parallel import Draws, Parallel
+from workloads.seeds import derive_seed
+from workloads.workload import State, Tensors
+
+
+class GeneratorLearner:
+    """One adversarial step a batch: first Dg_k, then G_k and T together (section 2.2 of the paper).
+
+    `images` fix shape and device; their number sets the length of the schedule.
+    """
+
+    def __init__(self, config: MLSADConfig, level: int, images: Tensor, seed: int, parallel: Parallel, steps: int):
+        self.config, self.seed, self.parallel = config, seed, parallel
+        self.total_steps, self.batch_size = steps, config.generator_batch_size
+        self.device = images.device
+        self.channels, self.side = 3, images.shape[-1]
+        if config.generator_batch_size // parallel.world % 4:
+            raise ValueError(f"generator_batch_size {self.batch_size} must be 4 times a multiple of {parallel.world}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init"))
+            normed, width = config.generator_spectral_norm, config.width
+            self.generator = Generator(self.side, self.channels, width, normed).to(self.device)
+            self.discriminator = PatchDiscriminator(level, self.channels, width, config.minibatch_stddev)
+            self.discriminator.to(self.device)
+            self.statistics = StatisticsNetwork(self.side, self.channels, width).to(self.device)
+        for net in (self.generator, self.discriminator, self.statistics):
+            net.to(memory_format=torch.channels_last)
+        for module in self.generator.modules():
+            if isinstance(module, SharedBatchNorm):
+                module.parallel = parallel
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.optimisers = [
+            torch.optim.Adam(net.parameters(), lr=lr, betas=config.adam_betas, fused=True)
+            for net, lr in (
+                (self.generator, config.generator_lr),
+                (self.discriminator, config.discriminator_lr),
+                (self.statistics, config.statistics_lr),
+            )
+        ]
+
+    def noise(self, draws: Draws) -> tuple[Tensor, Tensor]:
+        """This worker's z and, for each of its images, another image's z."""
+        size = (self.batch_size, self.channels, self.side, self.side)
+        whole = torch.randn(size, generator=draws.generator, device=self.device)
+        offset = draws.integers(self.batch_size, (1,), low=1)
+        return draws.mine(whole), draws.mine(whole[derangement(offset, self.batch_size)])
+
+    def step(self, step: int, images: Tensor) -> Tensors:
+        """`images`: this worker's rows, uint8. Returns losses, the information estimate in nats, and lambda (Eq. 8)."""
+        draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
+        real = to_signed(images).expand(-1, self.channels, -1, -1)
+        z, other = self.noise(draws)
+        fake = self.generator(z)
+        d_loss = self.update_discriminator(real, fake.detach())
+        return {"d_loss": d_loss} | self.update_generator(fake, z, other) | self.update_average(step)
+
+    def update_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        # cached: both batches see one set of normalised weights, so one power iteration a step
+        with nn.utils.parametrize.cached():
+            loss = F.softplus(-self.discriminator(real)).mean() + F.softplus(self.discriminator(fake)).mean()
+        self.apply(self.optimisers[1], torch.autograd.grad(loss, list(self.discriminator.parameters())))
+        return loss.detach()
+
+    def update_generator(self, fake: Tensor, z: Tensor, other: Tensor) -> Tensors:
+        """L_loc - lambda I (Eq. 2) for G, I for T. G's fakes are those the discriminator has just seen."""
+        config = self.config
+        weights, critics = list(self.generator.parameters()), list(self.statistics.parameters())
+        local = F.softplus(-self.discriminator(fake)).mean()
+        pairs = self.parallel.gather(self.statistics(torch.cat([fake, fake]), torch.cat([z, other])).view(2, -1).T)
+        information = mutual_information(pairs[:, 0], pairs[:, 1], config.mutual_information)
+        target = weights if config.clip_wrt == "parameters" else [fake]
+        g_local = torch.autograd.grad(local, target, retain_graph=True)
+        g_entropy = torch.autograd.grad(-information, [*target, *critics], retain_graph=config.clip_wrt == "output")
+        g_entropy, g_critics = g_entropy[: len(target)], g_entropy[len(target) :]
+        self.parallel.average_([*g_local, *g_entropy, *g_critics])
+        weight = entropy_weight(g_local, g_entropy)
+        total = [a + config.lambda_entropy * weight * b for a, b in zip(g_local, g_entropy, strict=True)]
+        if config.clip_wrt == "output":
+            total = list(torch.autograd.grad(fake, weights, total))
+            self.parallel.average_(total)
+        self.apply(self.optimisers[0], total, shared=True)
+        self.apply(self.optimisers[2], g_critics, shared=True)
+        return {"g_loss": local.detach(), "information": information.detach(), "lambda": weight.detach()}
+
+    def apply(self, optimiser: torch.optim.Optimizer, gradients: Any, shared: bool = False) -> None:
+        """One optimiser step with the gradients averaged over the workers (unless they already are)."""
+        if not shared:
+            self.parallel.average_(gradients)
+        for parameter, gradient in zip(optimiser.param_groups[0]["params"], gradients, strict=True):
+            parameter.grad = gradient
+        optimiser.step()
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> Tensors:
+        decay = min(self.config.generator_ema, (1 + step) / (10 + step)) if self.config.generator_ema else 0.0
+        for mean, last in zip(
+            self.average.state_dict().values(), self.generator.state_dict().values(), strict=True
+        ):
+            if mean.is_floating_point():
+                mean.lerp_(last, 1 - decay)
+            else:
+                mean.copy_(last)
+        return {}
+
+    @torch.no_grad()
+    def artefact(self) -> Tensors:
+        """`fakes`: uint8 (bank_size, 3, S, S) from the averaged generator; its weights beside them."""
+        draws = Draws(derive_seed(self.seed, "bank"), self.device, Parallel())
+        size = (self.channels, self.side, self.side)
+        parts = [
+            to_bytes(self.average(draws.normal((min(256, self.config.bank_size - i), *size))))
+            for i in range(0, self.config.bank_size, 256)
+        ]
+        weights = {f"generator.{k}": v for k, v in self.average.state_dict().items()}
+        return {"fakes": torch.cat(parts)} | weights
+
+    def state(self) -> State:
+        nets = {"g": self.generator, "d": self.discriminator, "t": self.statistics, "average": self.average}
+        return {
+            "nets": {name: net.state_dict() for name, net in nets.items()},
+            "optimisers": [o.state_dict() for o in self.optimisers],
+        }
+
+    def load_state(self, state: State) -> None:
+        nets = {"g": self.generator, "d": self.discriminator, "t": self.statistics, "average": self.average}
+        for name, net in nets.items():
+            cast(nn.Module, net).load_state_dict(state["nets"][name])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)

@@ -1,0 +1,118 @@
+"""MLSAD as a workload: which units there are, what each needs, and how levels become one score."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from workloads.mlsad.architecture import detector_step_macs, generator_step_macs
+from workloads.mlsad.config import CONTRAST, MLSADConfig, problems
+from workloads.seeds import derive_seed
+from workloads.units import ImageShape, Unit
+
+if TYPE_CHECKING:  # planning needs no torch
+    from workloads.mlsad.contrast import DetectorLearner
+    from workloads.mlsad.gan import GeneratorLearner
+    from workloads.parallel import Parallel
+    from workloads.workload import UnitInputs
+
+GENERATOR_KEYS = (
+    "width",
+    "generator_epochs",
+    "bank_size",
+    "generator_batch_size",
+    "generator_lr",
+    "discriminator_lr",
+    "statistics_lr",
+    "adam_betas",
+    "lambda_entropy",
+    "mutual_information",
+    "clip_wrt",
+    "minibatch_stddev",
+    "generator_spectral_norm",
+    "generator_ema",
+    "seed",
+)
+"""Keys that a generator depends on. None of them is in the published grid, so all its points share the generators."""
+
+
+def part_level(unit: Unit) -> int:
+    return int(unit.part.removeprefix("level_"))
+
+
+class MLSAD:
+    """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
+
+    name: ClassVar[str] = "mlsad"
+    config_type: ClassVar[type] = MLSADConfig
+
+    def __init__(self, config: MLSADConfig) -> None:
+        self.config = config
+
+    @staticmethod
+    def config_problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
+        return problems(config)
+
+    @staticmethod
+    def data_problems(config: MLSADConfig, side: int) -> Iterator[tuple[str, str]]:
+        """What does not fit between config and image side: (key, message)."""
+        if side < 8 or side & (side - 1):
+            yield "data.side", f"the generators need a power of two from 8 on, found {side}"
+        if side < max(config.levels):
+            yield "data.side", f"level {max(config.levels)} needs images of at least that many pixels, found {side}"
+
+    def stages(self, targets: Sequence[str]) -> list[Unit]:
+        levels = [CONTRAST[level] for level in self.config.levels if CONTRAST[level] > 1]
+        return [Unit("generator", target, f"level_{k}") for target in targets for k in levels]
+
+    def units(self, targets: Sequence[str]) -> list[Unit]:
+        return [Unit("detector", target, f"level_{k}") for target in targets for k in self.config.levels]
+
+    def needs(self, unit: Unit) -> list[Unit]:
+        """A detector trains on one bank and is held against all of its class's banks for selection."""
+        return self.stages([unit.target]) if unit.kind == "detector" else []
+
+    def stage_config(self, unit: Unit) -> dict[str, Any]:
+        values = asdict(self.config)
+        return {key: values[key] for key in GENERATOR_KEYS} | {"level": part_level(unit)}
+
+    def steps(self, unit: Unit, shape: ImageShape) -> int:
+        config = self.config
+        if unit.kind == "generator":
+            return max(1, round(config.generator_epochs * shape.images / config.generator_batch_size))
+        return max(1, round(config.detector_epochs * shape.images / config.batch_size))
+
+    def macs(self, unit: Unit, shape: ImageShape) -> float:
+        config, level = self.config, part_level(unit)
+        if unit.kind == "generator":
+            step = generator_step_macs(level, shape.side, config.width) * config.generator_batch_size
+        else:
+            step = detector_step_macs(level, shape.side, config.width, config.blocks) * config.batch_size
+        return step * self.steps(unit, shape)
+
+    def seed(self, unit: Unit) -> int:
+        return derive_seed(self.config.seed, unit)
+
+    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "GeneratorLearner":
+        from workloads.mlsad.gan import GeneratorLearner
+
+        steps = self.steps(unit, shape_of(inputs))
+        return GeneratorLearner(self.config, part_level(unit), inputs.train, self.seed(unit), parallel, steps)
+
+    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "DetectorLearner":
+        from workloads.mlsad.contrast import DetectorLearner
+
+        steps = self.steps(unit, shape_of(inputs))
+        banks = {part_level(need): inputs.artefacts[str(need)]["fakes"] for need in self.needs(unit)}
+        images = (inputs.train, inputs.val)
+        return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
+
+    def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Eq. 4: positions were averaged within each level, now the mean over levels."""
+        return np.mean(np.stack(list(parts.values())), axis=0, dtype=np.float64).astype(np.float32)
+
+
+def shape_of(inputs: "UnitInputs") -> ImageShape:
+    count, channels, side, _ = inputs.train.shape
+    return ImageShape(channels, side, count)

@@ -1,0 +1,71 @@
+"""Data-parallel arithmetic: N workers must do exactly what one worker would do with the whole batch.
+
+Every random tensor is drawn whole on every worker from the same generator and each worker keeps its rows; gradients and
+batch statistics are averaged. So the only difference between one worker and several is the order of float additions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather, all_reduce
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """This worker's place among `world` workers that share one network."""
+
+    rank: int = 0
+    world: int = 1
+
+    def rows(self, batch: int) -> slice:
+        """This worker's rows of a global batch. Raises ValueError where the batch cannot be shared equally."""
+        if batch % self.world:
+            raise ValueError(f"a batch of {batch} cannot be shared equally by {self.world} workers")
+        share = batch // self.world
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def average_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over the workers, in one message."""
+        if self.world == 1:
+            return
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        dist.all_reduce(flat)
+        flat /= self.world
+        offset = 0
+        for t in tensors:
+            t.copy_(flat[offset : offset + t.numel()].view_as(t))
+            offset += t.numel()
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean over the workers; gradients flow through it."""
+        return value if self.world == 1 else all_reduce(value.clone()) / self.world
+
+    def gather(self, value: Tensor) -> Tensor:
+        """All workers' rows in order, (world * B, ...); gradients flow through it."""
+        return value if self.world == 1 else torch.cat(all_gather(value))
+
+
+class Draws:
+    """Random tensors of one step, reproducible for a seed and equal for any number of workers."""
+
+    def __init__(self, seed: int, device: torch.device, parallel: Parallel) -> None:
+        self.device, self.parallel = device, parallel
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """N(0, 1), `shape` is the global shape; this worker's rows are returned."""
+        return self.mine(torch.randn(tuple(shape), generator=self.generator, device=self.device))
+
+    def uniform(self, shape: Sequence[int]) -> Tensor:
+        """U[0, 1), `shape` is the global shape; this worker's rows are returned."""
+        return self.mine(torch.rand(tuple(shape), generator=self.generator, device=self.device))
+
+    def integers(self, high: int, shape: Sequence[int], low: int = 0) -> Tensor:
+        """Integers in [low, high), the global tensor whole (indices are needed by every worker)."""
+        return torch.randint(low, high, tuple(shape), generator=self.generator, device=self.device)
+
+    def mine(self, whole: Tensor) -> Tensor:
+        return whole[self.parallel.rows(len(whole))]

@@ -1,0 +1,28 @@
+"""The table of per-image scores: the one place from which every number in a report comes.
+
+One row is one image scored by one part of one target's detector. Columns (`SCHEMA`):
+
+image_id   str      the dataset's id of the image; made images (fakes) have ids such as ``P_2/17``
+target     str      the class that counts as normal
+split      str      ``test``; ``val`` (held-out normal images); or a proxy ``group/name`` of anomalies that need no
+                    label: ``own/P_2``, ``other/P_0``, ``position/random``
+label      str      the image's own class name; ``fake`` for made images
+anomalous  bool     whether it is an anomaly for this target (the positive class)
+part       str      ``level_4`` and so on; ``all`` for the score of the whole detector
+score      float32  higher = more anomalous
+"""
+
+import pyarrow as pa
+
+SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("target", pa.dictionary(pa.int32(), pa.string())),
+        ("split", pa.dictionary(pa.int32(), pa.string())),
+        ("label", pa.dictionary(pa.int32(), pa.string())),
+        ("anomalous", pa.bool_()),
+        ("part", pa.dictionary(pa.int32(), pa.string())),
+        ("score", pa.float32()),
+    ]
+)
+WHOLE = "all"

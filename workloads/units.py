@@ -1,0 +1,24 @@
+"""Names and sizes of pieces of work; no torch, so that planning is instant."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class Unit:
+    """One independent piece of training: for MLSAD one network of one level for one normal class."""
+
+    kind: str  # e.g. "generator", "detector"
+    target: str  # the normal class
+    part: str  # e.g. "level_4"
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.target}/{self.part}"
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What a cost estimate must know of the data: channels, side in pixels, training images of one class."""
+
+    channels: int
+    side: int
+    images: int

@@ -1,0 +1,94 @@
+"""The one interface the orchestrator sees. A method that offers it can be trained, tuned, compared and scored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from workloads.parallel import Parallel
+from workloads.units import ImageShape, Unit
+
+Tensors = dict[str, Tensor]
+State = dict[str, Any]
+"""Nested dicts and lists of tensors and plain numbers, strings and booleans; nothing else, so it needs no pickle."""
+
+
+@dataclass(frozen=True)
+class UnitInputs:
+    """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint."""
+
+    train: Tensor
+    val: Tensor
+    artefacts: Mapping[str, Tensors] = field(default_factory=dict)  # by str(unit) of the stages it needs
+
+
+class Learner(Protocol):
+    """A unit in training. Its randomness depends on (seed, unit, step) alone, so a resumed run equals a whole one."""
+
+    total_steps: int
+    batch_size: int
+
+    def step(self, step: int, images: Tensor) -> Tensors:
+        """One optimisation step over this worker's rows of the global batch (uint8, (B, C, H, W)); scalars to log."""
+        ...
+
+    def state(self) -> State: ...
+
+    def load_state(self, state: State) -> None: ...
+
+
+class Stage(Learner, Protocol):
+    """A learner whose result other units read."""
+
+    def artefact(self) -> Tensors: ...
+
+
+class Detector(Learner, Protocol):
+    """A learner that scores images."""
+
+    def score(self, images: Tensor) -> np.ndarray:
+        """(N,) float32, higher = more anomalous, from uint8 (N, C, H, W)."""
+        ...
+
+    def contrast(self) -> Mapping[str, np.ndarray]:
+        """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scores`)."""
+        ...
+
+
+class Workload(Protocol):
+    """A method. Instances are made from a config alone: `Method(config)`."""
+
+    name: ClassVar[str]
+    config_type: ClassVar[type]
+
+    def stages(self, targets: Sequence[str]) -> list[Unit]:
+        """Work shared between trials, done once."""
+        ...
+
+    def units(self, targets: Sequence[str]) -> list[Unit]:
+        """The work of one trial."""
+        ...
+
+    def needs(self, unit: Unit) -> list[Unit]:
+        """The stages whose artefacts the unit reads."""
+        ...
+
+    def stage_config(self, unit: Unit) -> dict[str, Any]:
+        """The part of the config that determines the stage, to be hashed."""
+        ...
+
+    def steps(self, unit: Unit, shape: ImageShape) -> int: ...
+
+    def macs(self, unit: Unit, shape: ImageShape) -> float:
+        """Multiply-accumulates of training the unit to the end."""
+        ...
+
+    def stage(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Stage: ...
+
+    def detector(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Detector: ...
+
+    def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The score of the whole detector from its parts' scores, each (N,) float32."""
+        ...
