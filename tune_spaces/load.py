@@ -28,7 +28,9 @@ class Loaded:
 def source_of(name: str) -> Path:
     """The file of a built-in space. Raises ProblemsError with the nearest name."""
     if name not in SPACES:
-        raise ProblemsError([Problem("space", f"no space {name!r}; {nearest(name, SPACES)} (or the path of a .py file)")])
+        raise ProblemsError(
+            [Problem("space", f"no space {name!r}; {nearest(name, SPACES)} (or the path of a .py file)")]
+        )
     return Path(__file__).with_name(f"{name}.py")
 
 

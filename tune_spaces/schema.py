@@ -6,8 +6,17 @@ import random
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
-from pydantic import field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tune_spaces.problems import Problem, ProblemsError, nearest
 from workloads.data.catalogue import CATALOGUE
@@ -37,12 +46,12 @@ class Data(Strict):
     """Which images, and how they are split. Every class in `classes` takes its turn as the normal one."""
 
     name: Annotated[str, AfterValidator(known_dataset)]
-    path: str | None = Field(None, description="the images' folder, for the dataset 'folder'")
-    side: int = Field(32, ge=8, le=1024, description="pixels; images are resized to side x side")
-    classes: tuple[str, ...] | None = Field(None, description="normal classes; all where absent")
-    max_train_images: int | None = Field(None, ge=4, description="a class, validation included")
-    val_fraction: float = Field(0.1, gt=0, lt=1, description="of the normal training images, held out")
-    seed: int = Field(0, description="of the splits; a run's own seed does not touch it")
+    path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
+    side: int = Field(default=32, ge=8, le=1024, description="pixels; images are resized to side x side")
+    classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
+    max_train_images: int | None = Field(default=None, ge=4, description="a class, validation included")
+    val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
+    seed: int = Field(default=0, description="of the splits; a run's own seed does not touch it")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -52,9 +61,11 @@ class Data(Strict):
         if self.name != "folder" and self.path is not None:
             problems.append(Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}"))
         known = CATALOGUE[self.name].classes
-        for name in self.classes or ():
-            if known is not None and name not in known:
-                problems.append(Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, known)}"))
+        problems += [
+            Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, known)}")
+            for name in self.classes or ()
+            if known is not None and name not in known
+        ]
         if problems:
             raise ProblemsError(problems)
         return self
@@ -64,7 +75,7 @@ class Search(Strict):
     """Which points of the axes' product are tried."""
 
     kind: Literal["random", "grid"] = "random"
-    points: int = Field(32, ge=1, description="random points; a grid takes all")
+    points: int = Field(default=32, ge=1, description="random points; a grid takes all")
     seed: int = 0
 
 
@@ -72,8 +83,10 @@ class Scheduler(Strict):
     """When trials are compared and stopped. Rungs lie at first_rung, first_rung * eta, ... and at the end."""
 
     kind: Literal["asha", "fifo"] = "asha"
-    eta: int = Field(3, ge=2, description="one trial in eta is promoted at a rung")
-    first_rung: float = Field(0.04, gt=0, le=1, description="fraction of the schedule before the first comparison")
+    eta: int = Field(default=3, ge=2, description="one trial in eta is promoted at a rung")
+    first_rung: float = Field(
+        default=0.04, gt=0, le=1, description="fraction of the schedule before the first comparison"
+    )
 
     def rungs(self) -> list[int]:
         """Points of the schedule, in thousandths, at which a trial is evaluated; the last is 1000."""
@@ -85,9 +98,9 @@ class Scheduler(Strict):
 class Resources(Strict):
     """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
 
-    workers: int = Field(1, ge=1)
-    cpus_per_worker: float = Field(1, gt=0)
-    gpus_per_worker: float = Field(0, ge=0, description="a fraction shares one GPU between workers")
+    workers: int = Field(default=1, ge=1)
+    cpus_per_worker: float = Field(default=1, gt=0)
+    gpus_per_worker: float = Field(default=0, ge=0, description="a fraction shares one GPU between workers")
     split: Literal["units", "data"] = "units"
 
 
@@ -95,10 +108,10 @@ class Preset(Strict):
     """Scales schedules, widths and counts; never the method."""
 
     config: dict[str, Any] = Field(default_factory=dict)
-    max_train_images: int | None = Field(None, ge=4)
+    max_train_images: int | None = Field(default=None, ge=4)
     classes: tuple[str, ...] | None = None
-    points: int | None = Field(None, ge=1)
-    first_rung: float | None = Field(None, gt=0, le=1)
+    points: int | None = Field(default=None, ge=1)
+    first_rung: float | None = Field(default=None, gt=0, le=1)
 
 
 def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
@@ -130,7 +143,7 @@ class Space(Strict):
     search: Search = Search()
     scheduler: Scheduler = Scheduler()
     select_by: Literal["contrastive", "oracle"] = Field(
-        "contrastive", description="oracle looks at test labels: a leak, labelled as one"
+        default="contrastive", description="oracle looks at test labels: a leak, labelled as one"
     )
     resources: Resources = Resources()
     presets: dict[PresetName, Preset] = Field(default_factory=dict)
@@ -147,7 +160,11 @@ class Space(Strict):
     @classmethod
     def known_axes(cls, value: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
         found = [Problem(key, "has no values") for key, values in value.items() if not values]
-        found += [Problem(key, "has a value twice") for key, values in value.items() if len({*map(repr, values)}) < len(values)]
+        found += [
+            Problem(key, "has a value twice")
+            for key, values in value.items()
+            if len({*map(repr, values)}) < len(values)
+        ]
         if "workload" in info.data:
             for key, values in value.items():
                 problems = dict.fromkeys(p for v in values for p in config_problems(info.data["workload"], {key: v}))

@@ -87,4 +87,5 @@ def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, An
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise CorruptCheckpointError(f"{folder / name} differs from its SHA-256 in {MANIFEST}")
     tensors = {k: v.to(device) for k, v in load(files[TENSORS]).items()}
-    return restore(json.loads(files[PLAIN]), tensors)
+    state: dict[str, Any] = restore(json.loads(files[PLAIN]), tensors)
+    return state

@@ -6,11 +6,11 @@ batch statistics are averaged. So the only difference between one worker and sev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather, all_reduce
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,49 @@ class Parallel:
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the workers; gradients flow through it."""
-        return value if self.world == 1 else all_reduce(value.clone()) / self.world
+        total: Tensor = value if self.world == 1 else _Sum.apply(value)
+        return total / self.world
 
     def gather(self, value: Tensor) -> Tensor:
         """All workers' rows in order, (world * B, ...); gradients flow through it."""
-        return value if self.world == 1 else torch.cat(all_gather(value))
+        rows: Tensor = value if self.world == 1 else _Gather.apply(value, self)
+        return rows
+
+
+def _total(value: Tensor) -> Tensor:
+    total = value.clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(total)
+    return total
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the workers. Each worker's loss depends on each worker's share, so gradients are summed as well.
+
+    torch.distributed.nn offers the same, deprecated since torch 2.15.
+    """
+
+    @staticmethod
+    def forward(_ctx: Any, value: Tensor) -> Tensor:
+        return _total(value)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
+        return _total(gradient)
+
+
+class _Gather(torch.autograd.Function):
+    """All workers' rows; the gradients that the workers' losses give a row are summed."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, parallel: Parallel) -> Tensor:
+        ctx.parallel = parallel
+        parts = [torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(parallel.world)]
+        dist.all_gather(parts, value.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _total(gradient)[ctx.parallel.rows(len(gradient))], None
 
 
 class Draws:

@@ -76,13 +76,13 @@ def generator_macs(side: int, width: float) -> float:
 def statistics_macs(side: int, width: float) -> float:
     """One forward pass of T on one image."""
     down = [scaled(min(2 * c, 256), width) for c in encoder_channels(side)]
-    inner = scaled(64, width)
-    total, here = side**2 * (9 * 2 * CHANNELS * inner + inner**2), side
+    first, last = scaled(64, width), scaled(512, width)
+    total, here, inner = side**2 * (9 * 2 * CHANNELS * first + first**2), side, first
     for out in down:
         here //= 2
         total += here**2 * (16 * inner * out + out**2)
         inner = out
-    return total + 16 * inner * scaled(512, width)
+    return total + 16 * inner * last + first + sum(down) + last
 
 
 def generator_step_macs(level: int, side: int, width: float) -> float:

@@ -87,7 +87,8 @@ class DetectorLearner:
         features = torch.cat([features, features[:n]])
         place = torch.cat([self.place.expand(2 * n, -1, -1, -1), self.displaced(draws, batch)])
         logits = self.net.head(features, place, self.dropout(draws, (batch, 3, self.net.hidden, side, side)))
-        loss = contrast_loss(*logits.chunk(3), config.lambda_structure, config.lambda_position)
+        normal, fake, displaced = logits.chunk(3)
+        loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
         gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
         self.parallel.average_(gradients)
         for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
@@ -108,7 +109,8 @@ class DetectorLearner:
     def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
         """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S); no noise, no dropout."""
         x = to_signed(images).expand(-1, 3, -1, -1)
-        return self.net(x, self.place if place is None else place).sigmoid().squeeze(1)
+        logits: Tensor = self.net(x, self.place if place is None else place)
+        return logits.sigmoid().squeeze(1)
 
     def score(self, images: Tensor) -> np.ndarray:
         """Mean window score of each image (inner mean of Eq. 4), (N,) float32 in [0, 1]."""
@@ -120,10 +122,11 @@ class DetectorLearner:
         own = CONTRAST[self.level]
         draws = Draws(derive_seed(self.seed, "contrast"), self.device, Parallel())
         count = max((len(fakes) for fakes in self.held_out.values()), default=HELD_OUT)
-        fakes = {0: level_0(draws, (count, 3, self.side, self.side)), 1: level_1(draws, torch.cat([self.train, self.val]), count)}
-        scores = {
-            f"{'own' if k == own else 'other'}/P_{k}": self.score(v) for k, v in (fakes | self.held_out).items()
+        fakes = {
+            0: level_0(draws, (count, 3, self.side, self.side)),
+            1: level_1(draws, torch.cat([self.train, self.val]), count),
         }
+        scores = {f"{'own' if k == own else 'other'}/P_{k}": self.score(v) for k, v in (fakes | self.held_out).items()}
         with torch.inference_mode():
             parts = [self.maps(part, self.displaced(draws, len(part))).mean((1, 2)) for part in self.val.split(64)]
         return scores | {"position/random": torch.cat(parts).cpu().numpy()}

@@ -9,9 +9,9 @@ from workloads.mlsad.layers import SLOPE, Residual1x1
 
 
 class PatchDetector(nn.Module):
-    """(N, C, S, S) in [-1, 1] and coordinates (N or 1, 2, M, M), M = S-k+1 -> (N, 1, M, M) logits, high = anomalous.
+    """(N, C, S, S) in [-1, 1], coordinates (N or 1, 2, M, M), M = S-k+1 -> (N, 1, M, M) logits: high = odd.
 
-    No normalisation anywhere. Coordinates enter after the trunk, from where every kernel is 1x1: nothing can compare the
+    No normalisation anywhere. Coordinates enter after the trunk, where every kernel is 1x1: nothing can compare the
     coordinates of neighbouring windows.
     """
 
@@ -34,7 +34,8 @@ class PatchDetector(nn.Module):
         x = F.leaky_relu(self.enter(x), SLOPE)
         for i, block in enumerate(self.blocks):
             x = block(x, None if masks is None else masks[i])
-        return self.out(F.leaky_relu(x, SLOPE))
+        logits: Tensor = self.out(F.leaky_relu(x, SLOPE))
+        return logits
 
     def forward(self, x: Tensor, place: Tensor) -> Tensor:
         return self.head(self.trunk(x), place)

@@ -31,10 +31,11 @@ class PatchDiscriminator(nn.Module):
         # the table's "ResBlock(256)" with 512 outputs is read as a bottleneck
         hidden = head // 2 if HEADS[level] == 512 else head
         self.enter = spectral_norm(nn.Conv2d(inner, head, 1))
-        self.blocks = nn.ModuleList(Residual1x1(head, hidden) for _ in range(2))
-        for block in self.blocks:
+        blocks = [Residual1x1(head, hidden) for _ in range(2)]
+        for block in blocks:
             spectral_norm(block.enter)
             spectral_norm(block.leave)
+        self.blocks = nn.ModuleList(blocks)
         self.out = nn.Conv2d(head, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,4 +46,5 @@ class PatchDiscriminator(nn.Module):
         x = F.leaky_relu(self.enter(x), SLOPE)
         for block in self.blocks:
             x = block(x)
-        return self.out(x)
+        logits: Tensor = self.out(x)
+        return logits

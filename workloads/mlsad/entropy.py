@@ -28,7 +28,9 @@ def mutual_information(joint: Tensor, marginal: Tensor, form: Literal["jsd", "dv
 
 def norm(tensors: Sequence[Tensor]) -> Tensor:
     """Euclidean norm over all tensors together, fp32."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t.float()) for t in tensors]))
+    parts = torch.stack([torch.linalg.vector_norm(t.float()) for t in tensors])
+    whole: Tensor = torch.linalg.vector_norm(parts)
+    return whole
 
 
 def entropy_weight(local: Sequence[Tensor], entropy: Sequence[Tensor]) -> Tensor:

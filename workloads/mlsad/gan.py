@@ -1,7 +1,7 @@
 """Training one generator G_k: patch adversary, entropy reward, and the bank of fakes it leaves behind."""
 
 import copy
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,8 +87,13 @@ class GeneratorLearner:
         g_local = torch.autograd.grad(local, target, retain_graph=True)
         g_entropy = torch.autograd.grad(-information, [*target, *critics], retain_graph=config.clip_wrt == "output")
         g_entropy, g_critics = g_entropy[: len(target)], g_entropy[len(target) :]
-        self.parallel.average_([*g_local, *g_entropy, *g_critics])
-        weight = entropy_weight(g_local, g_entropy)
+        if config.clip_wrt == "output":
+            # each worker holds the gradients of its own images: Eq. 8 compares those of the whole batch
+            self.parallel.average_(g_critics)
+            weight = entropy_weight([self.parallel.gather(g_local[0])], [self.parallel.gather(g_entropy[0])])
+        else:
+            self.parallel.average_([*g_local, *g_entropy, *g_critics])
+            weight = entropy_weight(g_local, g_entropy)
         total = [a + config.lambda_entropy * weight * b for a, b in zip(g_local, g_entropy, strict=True)]
         if config.clip_wrt == "output":
             total = list(torch.autograd.grad(fake, weights, total))
@@ -108,9 +113,7 @@ class GeneratorLearner:
     @torch.no_grad()
     def update_average(self, step: int) -> Tensors:
         decay = min(self.config.generator_ema, (1 + step) / (10 + step)) if self.config.generator_ema else 0.0
-        for mean, last in zip(
-            self.average.state_dict().values(), self.generator.state_dict().values(), strict=True
-        ):
+        for mean, last in zip(self.average.state_dict().values(), self.generator.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(last, 1 - decay)
             else:
@@ -139,6 +142,6 @@ class GeneratorLearner:
     def load_state(self, state: State) -> None:
         nets = {"g": self.generator, "d": self.discriminator, "t": self.statistics, "average": self.average}
         for name, net in nets.items():
-            cast(nn.Module, net).load_state_dict(state["nets"][name])
+            net.load_state_dict(state["nets"][name])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)

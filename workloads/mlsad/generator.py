@@ -1,5 +1,7 @@
 """Generator G_k: a U-Net from a noise image to an image (table 8), for any side that is a power of two."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +28,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             momentum = self.momentum or 0.0
             self.running_mean.lerp_(mean, momentum)  # type: ignore[union-attr]
             self.running_var.lerp_(var * count / max(count - 1, 1), momentum)  # type: ignore[union-attr]
-            self.num_batches_tracked += 1  # type: ignore[operator]
+            self.num_batches_tracked += 1  # type: ignore[assignment, operator]
         scale = self.weight * (var + self.eps).rsqrt()
         return centred * scale[None, :, None, None] + self.bias[None, :, None, None]
 
@@ -44,7 +46,7 @@ class Generator(nn.Module):
         sizes = [scaled(c, width) for c in encoder_channels(side)]
         top, bottom = sizes[-1], scaled(512, width)
 
-        def conv(inner: int, out: int, kernel: int, **more: int) -> nn.Sequential:
+        def conv(inner: int, out: int, kernel: int, **more: Any) -> nn.Sequential:
             return block(nn.Conv2d(inner, out, kernel, bias=False, **more), out, normed)
 
         self.down = nn.ModuleList(
@@ -70,4 +72,5 @@ class Generator(nn.Module):
         x = torch.cat([self.expand(self.squeeze(x)), skips.pop()], 1)
         for up in self.up:
             x = torch.cat([up(F.interpolate(x, scale_factor=2, mode="bilinear")), skips.pop()], 1)
-        return self.out(F.interpolate(x, scale_factor=2, mode="bilinear"))
+        out: Tensor = self.out(F.interpolate(x, scale_factor=2, mode="bilinear"))
+        return out

@@ -51,4 +51,5 @@ class Residual1x1(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         y = F.leaky_relu(self.enter(F.leaky_relu(x, SLOPE)), SLOPE)
-        return x + self.leave(y if mask is None else y * mask)
+        change: Tensor = self.leave(y if mask is None else y * mask)
+        return x + change

@@ -110,7 +110,8 @@ class MLSAD:
 
     def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Eq. 4: positions were averaged within each level, now the mean over levels."""
-        return np.mean(np.stack(list(parts.values())), axis=0, dtype=np.float64).astype(np.float32)
+        mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
+        return mean.astype(np.float32)
 
 
 def shape_of(inputs: "UnitInputs") -> ImageShape:

@@ -1,4 +1,7 @@
-"""Statistics network T(x, z) of the mutual-information bound (Eq. 1). Its layers are a guess: the paper has no table."""
+"""Statistics network T(x, z) of the mutual-information bound (Eq. 1); layers guessed, the paper has no table."""
+
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +18,13 @@ class StatisticsNetwork(nn.Module):
         super().__init__()
         down = [min(2 * c, 256) for c in encoder_channels(side)]
 
-        def stage(inner: int, out: int, kernel: int, **more: int) -> nn.Sequential:
+        def stage(inner: int, out: int, kernel: int, **more: Any) -> nn.Sequential:
             conv = nn.Conv2d(inner, out, kernel, **more)
             return nn.Sequential(conv, nn.LeakyReLU(SLOPE), nn.Conv2d(out, out, 1), nn.LeakyReLU(SLOPE))
 
         sizes = [scaled(c, width) for c in (64, *down, 512)]
         self.stages = nn.ModuleList([stage(2 * channels, sizes[0], 3, padding=1)])
-        for inner, out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        for inner, out in pairwise(sizes[:-1]):
             self.stages.append(stage(inner, out, 4, stride=2, padding=1))
         self.stages.append(nn.Sequential(nn.Conv2d(sizes[-2], sizes[-1], 4), nn.LeakyReLU(SLOPE)))
         self.out = nn.Linear(sum(sizes), 1)
@@ -31,4 +34,5 @@ class StatisticsNetwork(nn.Module):
         for stage in self.stages:
             h = stage(h)
             pooled.append(h.mean((2, 3)))
-        return self.out(torch.cat(pooled, 1)).squeeze(1)
+        out: Tensor = self.out(torch.cat(pooled, 1))
+        return out.squeeze(1)

@@ -1,0 +1,77 @@
+"""`launch NAME`: run a space, or continue a run of the same name."""
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_STORAGE,
+    Cpus,
+    DataDir,
+    Debug,
+    Plain,
+    Storage,
+    TrackingUri,
+    all_cpus,
+)
+
+
+def launch(
+    space: Annotated[str, typer.Argument(help="A space by name (see `spaces ls`) or the path of your own .py file.")],
+    storage: Storage = DEFAULT_STORAGE,
+    data_dir: DataDir = DEFAULT_DATA,
+    tracking_uri: TrackingUri = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; by default made from the space.")] = None,
+    preset: Annotated[str | None, typer.Option(help="paper, reduced or smoke: scales schedules and widths.")] = None,
+    search: Annotated[str | None, typer.Option(help="random or grid.")] = None,
+    points: Annotated[int | None, typer.Option(help="Random points to try.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
+    select_by: Annotated[str | None, typer.Option(help="contrastive, or oracle (a leak).")] = None,
+    workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
+    cpus_per_worker: Annotated[float | None, typer.Option()] = None,
+    gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
+    split: Annotated[str | None, typer.Option(help="units (whole networks) or data (rows of every batch).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
+    only: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
+    images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
+    settings: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    cpus: Cpus = None,
+    plain: Plain = False,
+    debug: Debug = False,
+) -> None:
+    """Run a space: plan, shared stages, trials, per-class table, report."""
+    from orchestrator.cli.run import run
+    from orchestrator.launch import Request
+    from orchestrator.options import Options, load_space
+    from orchestrator.places import absolute
+
+    options = Options(
+        preset=preset,
+        search=search,
+        points=points,
+        scheduler=scheduler,
+        select_by=select_by,
+        workers=workers,
+        cpus_per_worker=cpus_per_worker,
+        gpus_per_worker=gpus_per_worker,
+        split=split,
+        seed=seed,
+        classes=only,
+        images=images,
+        set=settings,
+    )
+    loaded, resolved, chosen = load_space(space, options)
+    request = Request(
+        loaded=loaded,
+        space=resolved,
+        preset=chosen,
+        storage=absolute(storage),
+        data_dir=data_dir,
+        tracking_uri=tracking_uri,
+        name=name,
+        cpus=cpus or all_cpus(),
+        plain=plain,
+    )
+    run(request, dry_run=dry_run, debug=debug)

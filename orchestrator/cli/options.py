@@ -1,0 +1,23 @@
+"""Options that several verbs share."""
+
+import os
+from typing import Annotated
+
+import typer
+
+Storage = Annotated[str, typer.Option("--storage", help="Folder or URI that holds everything of the runs.")]
+DataDir = Annotated[str, typer.Option("--data-dir", help="Folder of the datasets.")]
+TrackingUri = Annotated[
+    str | None, typer.Option("--tracking-uri", help="MLflow database or server; SQLite in the storage by default.")
+]
+Cpus = Annotated[int | None, typer.Option("--cpus", help="CPU cores to use; all by default.", min=1)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
+Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]
+
+DEFAULT_STORAGE, DEFAULT_DATA = "runs", "data"
+
+
+def all_cpus() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,37 @@
+"""`resume RUN`: go on where a run was interrupted."""
+
+from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Plain, Run, Storage, TrackingUri, all_cpus
+
+
+def resume(
+    run: Run,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    cpus: Cpus = None,
+    plain: Plain = False,
+    debug: Debug = False,
+) -> None:
+    """Continue an interrupted run. Finished trials are not repeated, the MLflow runs go on."""
+    from pathlib import Path
+
+    from orchestrator.cli.run import run as run_request
+    from orchestrator.launch import Request
+    from orchestrator.places import absolute
+    from orchestrator.runs import open_run
+    from tune_spaces.load import Loaded
+    from tune_spaces.schema import Space
+
+    places, state = open_run(absolute(storage), run)
+    opened = state.opened
+    request = Request(
+        loaded=Loaded(opened["name"], Space.model_validate(opened["space"]), opened["doc"], Path(opened["source"])),
+        space=Space.model_validate(opened["space"]),
+        preset=opened["preset"],
+        storage=places.storage,
+        data_dir=opened["data_dir"],
+        tracking_uri=tracking_uri,
+        name=run,
+        cpus=cpus or all_cpus(),
+        plain=plain,
+    )
+    run_request(request, dry_run=False, debug=debug)

@@ -1,0 +1,38 @@
+"""What `launch` and `resume` share: plan or run a request, and turn errors into messages and exit codes."""
+
+import sys
+
+import typer
+
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.launch import Request, launch, plan_of, show_plan
+from orchestrator.view import console
+
+
+def run(request: Request, *, dry_run: bool, debug: bool) -> None:
+    """Ends the process with the run's exit code."""
+    out = console(request.plain)
+    if dry_run:
+        show_plan(out, request, plan_of(request))
+        return
+    from workloads.errors import BadInputError, DataMissingError
+
+    try:
+        code = launch(request, out)
+    except DataMissingError as error:
+        raise LaunchError(str(error), code=Exit.ENVIRONMENT) from error
+    except BadInputError as error:
+        raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except LaunchError:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        raise LaunchError(
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
+            fix="--debug shows where; the run can be resumed",
+            code=Exit.SOME_FAILED,
+        ) from error
+    raise typer.Exit(code)

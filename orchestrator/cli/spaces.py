@@ -1,0 +1,50 @@
+"""`spaces ls|show|cp`: the built-in spaces, and a copy to begin one's own from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="List, show and copy spaces.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of a built-in space.")]
+
+
+def find(name: str) -> Path:
+    from orchestrator.failures import bad_usage
+    from tune_spaces.load import source_of
+    from tune_spaces.problems import ProblemsError
+
+    try:
+        return source_of(name)
+    except ProblemsError as error:
+        raise bad_usage(error.problems) from None
+
+
+@app.command("ls")
+def ls() -> None:
+    """Every built-in space with the question it answers."""
+    from orchestrator.view import console
+    from tune_spaces.load import SPACES, doc_of, source_of
+
+    out = console()
+    for name in SPACES:
+        out.print(f"{name:22} {doc_of(source_of(name)).splitlines()[0]}")
+
+
+@app.command("show")
+def show(name: Name) -> None:
+    """A space's file."""
+    typer.echo(find(name).read_text())
+
+
+@app.command("cp")
+def cp(name: Name, target: Annotated[Path, typer.Argument(help="A new .py file.")]) -> None:
+    """Copy a space to a file of your own, to change and launch."""
+    from orchestrator.failures import Exit, LaunchError
+
+    source = find(name)
+    if target.suffix != ".py" or target.exists():
+        why = "exists already" if target.exists() else "must end in .py"
+        raise LaunchError(f"{target} {why}", fix="choose another name", code=Exit.BAD_USAGE)
+    target.write_text(source.read_text())
+    typer.echo(f"python -m orchestrator launch {target}")

@@ -1,0 +1,37 @@
+"""`status [RUN]`: how far runs are, from their ledgers alone."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_STORAGE, Storage
+
+
+def status(
+    run: Annotated[str | None, typer.Argument(help="Name of a run; all runs where absent.")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show the runs of a storage, or one run's trials."""
+    from orchestrator.places import absolute
+    from orchestrator.runs import names, open_run
+    from orchestrator.view import console, run_summary, trials_table
+
+    out, root = console(), absolute(storage)
+    if run is None:
+        found = {name: run_summary(open_run(root, name)[1]) for name in names(root)}
+        if as_json:
+            typer.echo(json.dumps(found, indent=1))
+            return
+        for name, summary in found.items():
+            out.print(f"{name}  {', '.join(f'{k} {v}' for k, v in summary.items())}")
+        if not found:
+            out.print(f"no runs in {root}")
+        return
+    _, state = open_run(root, run)
+    if as_json:
+        typer.echo(json.dumps({t.id: vars(t) for t in state.trials.values()}, indent=1, default=str))
+        return
+    out.print(f"{run}  {', '.join(f'{k} {v}' for k, v in run_summary(state).items())}")
+    out.print(trials_table(state, list(state.opened["space"]["axes"]), {}, len(state.trials)))

@@ -1,0 +1,68 @@
+"""Starting or joining Ray, and what fits on it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from orchestrator.failures import LaunchError
+from tune_spaces.schema import Resources
+
+SPARE_CPUS = 1
+"""Logical CPUs kept for Ray Data's readers: a cluster filled by training alone would never feed it."""
+
+QUIET = {
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+@contextmanager
+def ray_session(cpus: int | None = None) -> Iterator[Any]:
+    """Ray on this machine, dashboard on the loopback address; ended on the way out.
+
+    The dashboard is not for show: without it Ray leaks the resources of trials that a scheduler stops.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nothing here listens beyond the loopback address
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    import ray
+
+    for name in ("ray", "ray.data", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    ray.init(
+        num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"]}},
+    )
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def slots(resources: Resources, total: dict[str, float], wanted: int) -> int:
+    """How many trials fit at once. Raises LaunchError where not even one does."""
+    cpus = resources.workers * resources.cpus_per_worker
+    gpus = resources.workers * resources.gpus_per_worker
+    fits = int((total.get("CPU", 0) - SPARE_CPUS) / cpus)
+    if gpus:
+        fits = min(fits, int(total.get("GPU", 0) / gpus + 1e-9))
+    if fits < 1:
+        have = f"{total.get('CPU', 0) - SPARE_CPUS:g} CPUs and {total.get('GPU', 0):g} GPUs"
+        raise LaunchError(
+            "not even one trial fits on this cluster",
+            details=f"a trial needs {cpus:g} CPUs and {gpus:g} GPUs; the cluster has {have}",
+            fix="lower --workers or --gpus-per-worker",
+        )
+    return min(fits, wanted)

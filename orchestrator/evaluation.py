@@ -1,0 +1,106 @@
+"""From scores in workers' memory to Parquet files, and from those files alone to every number."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from orchestrator.ingest import Prepared, Resident
+from orchestrator.places import TrialPlaces
+from workloads.checkpoint import write_atomically
+from workloads.metrics import contrastive, contrastive_by_unit, mean, not_learned, per_class_auroc, per_level_auroc
+from workloads.scores import SCHEMA, WHOLE
+from workloads.units import Unit
+
+
+def rows(
+    target: str, split: str, part: str, ids: Sequence[str], labels: Sequence[str], anomalous: np.ndarray, scores: np.ndarray
+) -> pa.Table:
+    """One block of the scores table."""
+    count = len(scores)
+    columns = [ids, [target] * count, [split] * count, labels, anomalous, [part] * count, scores.astype(np.float32)]
+    arrays = [pa.array(c).cast(field.type) for c, field in zip(columns, SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def block(unit: Unit, split: str, scores: np.ndarray, images: Resident, prepared: Prepared) -> pa.Table:
+    """Scores of one split with the ids and labels that belong to it."""
+    target, part, count = unit.target, unit.part, len(scores)
+    if split == "test":
+        anomalous = images.test_labels != prepared.classes.index(target)
+        labels = [prepared.classes[label] for label in images.test_labels]
+        return rows(target, split, part, images.test_ids, labels, anomalous, scores)
+    if split == "val":
+        return rows(target, split, part, images.val_ids[target], [target] * count, np.zeros(count, bool), scores)
+    name = split.partition("/")[2]
+    return rows(target, split, part, [f"{name}/{i}" for i in range(count)], ["fake"] * count, np.ones(count, bool), scores)
+
+
+def write_table(path: UPath, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def read_table(path: UPath) -> pa.Table:
+    with path.open("rb") as file:
+        return pq.read_table(file)
+
+
+def write_part(
+    path: UPath, scores: Iterable[tuple[Unit, Mapping[str, np.ndarray]]], images: Resident, prepared: Prepared
+) -> None:
+    """One worker's scores of a rung."""
+    blocks = [block(u, split, values, images, prepared) for u, splits in scores for split, values in splits.items()]
+    write_table(path, pa.concat_tables(blocks) if blocks else SCHEMA.empty_table())
+
+
+def combined(table: pa.Table, method: Any) -> pa.Table:
+    """The rows of the whole detectors: for test and val images, the parts' scores put together by the method."""
+    blocks = []
+    for target in table.column("target").unique().to_pylist():
+        of_target = table.filter(pa.compute.equal(table.column("target"), target))
+        for split in ("test", "val"):
+            of_split = of_target.filter(pa.compute.equal(of_target.column("split"), split))
+            names = sorted(of_split.column("part").unique().to_pylist())
+            parts = {n: of_split.filter(pa.compute.equal(of_split.column("part"), n)) for n in names}
+            first = parts[names[0]]
+            if any(not p.column("image_id").equals(first.column("image_id")) for p in parts.values()):
+                raise ValueError(f"the parts of {target} scored different images")
+            whole = method.combine({n: p.column("score").to_numpy() for n, p in parts.items()})
+            columns = [first.column(n).to_pylist() for n in ("image_id", "label")]
+            blocks.append(rows(target, split, WHOLE, *columns, first.column("anomalous").to_numpy(), whole))
+    return pa.concat_tables(blocks)
+
+
+def metrics_of(table: pa.Table) -> dict[str, Any]:
+    """Every number of an evaluation, from its table alone. Undefined is None."""
+    whole = per_class_auroc(table, WHOLE)
+    levels = {part: values for part, values in per_level_auroc(table).items() if part != WHOLE}
+    own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
+    return {
+        "contrastive": contrastive(table),
+        "auroc/mean": mean(whole.values()),
+        **{f"auroc/{target}": value for target, value in whole.items()},
+        **{f"auroc_level/{part.removeprefix('level_')}": mean(v.values()) for part, v in levels.items()},
+        "levels": levels,
+        "own": own,
+        "not_learned": [list(item) for item in not_learned(table)],
+    }
+
+
+def finish_rung(places: TrialPlaces, rung: int, method: Any, train_seconds: float, macs: float) -> None:
+    """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
+    parts = sorted(places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"), key=str)
+    table = pa.concat_tables([read_table(p) for p in parts]).unify_dictionaries()
+    table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
+    write_table(places.scores(rung), table)
+    metrics = {"budget": rung, "train_seconds": round(train_seconds, 2), "macs": macs, **metrics_of(table)}
+    write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
+    for part in parts:
+        part.unlink()

@@ -1,0 +1,32 @@
+"""Names that say what a thing is made of: content hashes of configs, data and code."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import workloads
+
+
+def content_hash(value: Any, length: int = 12) -> str:
+    """Hex digest of plain data; the order of dict keys does not matter. Raises TypeError for anything but plain data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def code_digest(workload: str) -> str:
+    """Digest of the sources that a workload's numbers depend on: its own package and what all methods share.
+
+    Editing another method does not change it, so that method's edits do not throw away this one's generators.
+    """
+    root = Path(workloads.__file__).parent
+    files = [*root.glob("*.py"), *(root / "data").rglob("*.py"), *(root / workload).rglob("*.py")]
+    parts = {str(f.relative_to(root)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
+    return content_hash(parts)
+
+
+def safe_name(text: str) -> str:
+    """`text` as a single path piece: nothing but [a-z0-9_.-], never empty, never a dot path."""
+    name = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-.")
+    return name[:64] or "unnamed"

@@ -1,0 +1,157 @@
+"""Images on their way to the workers: files -> Parquet shards of uint8 pixels -> Ray Data -> tensors on the device."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+from upath import UPath
+
+from tune_spaces.schema import Data
+from workloads.data.datasets import load
+from workloads.data.images import LabelledImages
+from workloads.data.protocols import OneClassSplit, digest, one_class
+
+SHARD_ROWS = 4096
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A dataset in shards: where it lies and what a worker must know to read it."""
+
+    path: str
+    digest: str
+    classes: tuple[str, ...]
+    targets: tuple[str, ...]
+    channels: int
+    side: int
+    train_images: int  # of the largest target, without validation
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Resident:
+    """What a worker holds: its targets' normal images on the device, and every test image."""
+
+    train: dict[str, Tensor]  # target -> uint8 (N, C, S, S)
+    val: dict[str, Tensor]
+    test: Tensor
+    test_labels: np.ndarray  # (N,) int64
+    test_ids: list[str]
+    val_ids: dict[str, list[str]]
+
+
+def read_images(data: Data, data_dir: Path, download: bool = True) -> OneClassSplit:
+    """The split that a space asks for. Raises DataMissingError or BadInputError before anything else has begun."""
+    path = Path(data.path).expanduser() if data.path else None
+    dataset = load(data.name, data_dir, path=path, side=data.side, seed=data.seed, download=download)
+    return one_class(
+        dataset,
+        side=data.side,
+        val_fraction=data.val_fraction,
+        max_train_images=data.max_train_images,
+        classes=data.classes,
+        seed=data.seed,
+    )
+
+
+def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
+    """Tables of at most SHARD_ROWS rows: row, id, split, label, image (fixed-size binary, C*H*W bytes)."""
+    size = int(np.prod(images.images.shape[1:]))
+    for start in range(0, len(images), SHARD_ROWS):
+        part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
+        rows = len(part)
+        pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
+        yield pa.table(
+            {
+                "row": pa.array(range(start, start + rows), pa.int64()),
+                "id": pa.array(images.ids[start : start + rows]),
+                "split": pa.array([split] * rows),
+                "label": pa.array(images.labels[start : start + rows]),
+                "image": pixels,
+            }
+        )
+
+
+def prepare(split: OneClassSplit, root: UPath) -> Prepared:
+    """Write the shards once; a split of the same content is found again. The manifest is written last."""
+    key = digest(split)
+    folder = root / key[:16]
+    labels = [split.classes.index(target) for target in split.targets]
+    prepared = Prepared(
+        path=str(folder),
+        digest=key,
+        classes=tuple(split.classes),
+        targets=tuple(split.targets),
+        channels=split.train.images.shape[1],
+        side=split.train.images.shape[-1],
+        train_images=max(int((split.train.labels == label).sum()) for label in labels),
+        counts={name: len(getattr(split, name)) for name in SPLITS},
+    )
+    if (folder / "manifest.json").exists():
+        return prepared
+    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    for name in SPLITS:
+        for number, table in enumerate(shard(getattr(split, name), name)):
+            with (folder / "shards" / f"{name}-{number:05d}.parquet").open("wb") as file:
+                pq.write_table(table, file)
+    (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
+    return prepared
+
+
+def stream(prepared: Prepared) -> Any:
+    """The shards as a Ray dataset, read by Ray's tasks and streamed to whoever iterates."""
+    import ray.data
+
+    return ray.data.read_parquet(f"{prepared.path}/shards")
+
+
+def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[str], device: torch.device) -> Resident:
+    """Drain a stream of shards into tensors, keeping normal images of `targets` and all test images.
+
+    One-class sets are small (5,000 CIFAR images are 15 MB), so they stay on the device as uint8 and every epoch is a
+    seeded permutation of them. Rows are sorted, so the order in which blocks arrive does not matter.
+    """
+    wanted = {prepared.classes.index(target) for target in targets}
+    columns: dict[str, list[Any]] = {name: [] for name in ("row", "id", "split", "label", "image")}
+    shape = (prepared.channels, prepared.side, prepared.side)
+    for batch in batches:
+        label, split = batch.column("label").to_numpy(), np.array(batch.column("split").to_pylist())
+        keep = (split == "test") | np.isin(label, list(wanted))
+        table = batch.filter(pa.array(keep))
+        pixels = table.column("image").combine_chunks()
+        flat = np.frombuffer(pixels.buffers()[1], np.uint8)[pixels.offset * pixels.type.byte_width :]
+        columns["image"].append(flat[: len(table) * pixels.type.byte_width].reshape(-1, *shape))
+        columns["row"].append(table.column("row").to_numpy())
+        columns["label"].append(table.column("label").to_numpy())
+        columns["split"].append(split[keep])
+        columns["id"].append(np.array(table.column("id").to_pylist(), dtype=object))
+    row, label, split, ids = (np.concatenate(columns[n]) for n in ("row", "label", "split", "id"))
+    images = np.concatenate(columns["image"])
+
+    def rows(name: str, target: str | None = None) -> np.ndarray:
+        chosen = split == name
+        if target is not None:
+            chosen &= label == prepared.classes.index(target)
+        found = np.flatnonzero(chosen)
+        return found[np.argsort(row[found])]
+
+    def tensors(name: str) -> dict[str, Tensor]:
+        return {t: torch.from_numpy(images[rows(name, t)]).to(device) for t in targets}
+
+    test = rows("test")
+    return Resident(
+        train=tensors("train"),
+        val=tensors("val"),
+        test=torch.from_numpy(images[test]),
+        test_labels=label[test],
+        test_ids=list(ids[test]),
+        val_ids={t: list(ids[rows("val", t)]) for t in targets},
+    )

@@ -1,0 +1,89 @@
+"""The truth about a run: an append-only JSONL file. Everything else (MLflow, reports, status) is made from it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from filelock import FileLock, Timeout
+from upath import UPath
+
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.places import Places
+from orchestrator.states import RunState, apply, fold
+
+
+def read_events(path: UPath) -> list[dict[str, Any]]:
+    """All whole lines. A last line cut short by a crash is dropped: it was never acted upon."""
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    events = [json.loads(line) for line in lines[:-1] if line]
+    if lines[-1]:  # no newline at the end: the writer died in the middle
+        try:
+            events.append(json.loads(lines[-1]))
+        except json.JSONDecodeError:
+            pass
+    return events
+
+
+class Ledger:
+    """Appends events and keeps the state they add up to. One writer: the launcher that holds the lock."""
+
+    def __init__(self, places: Places) -> None:
+        self.path = places.ledger
+        self.events = read_events(self.path)
+        self.state: RunState = fold(self.events)
+        self.lock = Lock()  # Tune's callbacks and the main thread both write
+        if self.events and self.is_torn():
+            self.rewrite()
+
+    def is_torn(self) -> bool:
+        return not self.path.read_text().endswith("\n")
+
+    def rewrite(self) -> None:
+        self.path.write_text("".join(json.dumps(e) + "\n" for e in self.events))
+
+    def append(self, event: str, **values: Any) -> None:
+        """Record one event durably before anything acts on it. Raises ValueError for an illegal move."""
+        record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **values}
+        with self.lock:
+            apply(self.state, record)
+            self.events.append(record)
+            if not isinstance(self.path, Path):  # object stores cannot append: the single writer writes it whole
+                self.rewrite()
+                return
+            with self.path.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def launcher_lock(places: Places) -> Iterator[None]:
+    """Only one live launcher a run. Raises LaunchError (exit 4) where another holds the run.
+
+    The lock is the operating system's and goes with the process, so a killed launcher leaves none behind. On remote
+    storage there is no such lock: keep to one launcher a run there.
+    """
+    places.folder.mkdir(parents=True, exist_ok=True)
+    if not places.is_local:
+        yield
+        return
+    lock = FileLock(str(places.folder / ".launcher.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LaunchError(
+            f"the run {places.run!r} already has a live launcher",
+            fix=f"watch it with `python -m orchestrator status {places.run}`, or give this one another --name",
+            code=Exit.REFUSED,
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,99 @@
+"""Options of a launch, checked together with its space: every problem at once."""
+
+import ast
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from orchestrator.failures import bad_usage
+from tune_spaces.load import Loaded, load
+from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
+from tune_spaces.schema import PresetName, Space, resolve
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line changes in a space; None leaves the space's own value."""
+
+    preset: str | None = None
+    search: str | None = None
+    points: int | None = None
+    scheduler: str | None = None
+    select_by: str | None = None
+    workers: int | None = None
+    cpus_per_worker: float | None = None
+    gpus_per_worker: float | None = None
+    split: str | None = None
+    seed: int | None = None
+    classes: list[str] = field(default_factory=list)
+    images: str | None = None
+    set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
+
+
+PLACES = {  # option -> key of the space
+    "search": ("search", "kind"),
+    "points": ("search", "points"),
+    "scheduler": ("scheduler", "kind"),
+    "select_by": ("select_by",),
+    "workers": ("resources", "workers"),
+    "cpus_per_worker": ("resources", "cpus_per_worker"),
+    "gpus_per_worker": ("resources", "gpus_per_worker"),
+    "split": ("resources", "split"),
+    "images": ("data", "path"),
+}
+
+
+def literal(text: str) -> Any:
+    """`8` -> 8, `1e-3` -> 0.001, `(1, 2)` -> a tuple, anything else stays text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def apply_options(space: Space, options: Options) -> Space:
+    """The resolved space with the options written in. Raises ProblemsError with everything wrong."""
+    problems: list[Problem] = []
+    presets = tuple(space.presets) or get_args(PresetName)
+    if options.preset is not None and options.preset not in presets:
+        problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
+        options = Options(**{**vars(options), "preset": None})
+    chosen = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+    values = chosen.model_dump()
+    for option, path in PLACES.items():
+        if (value := getattr(options, option)) is not None:
+            inner = values
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = value
+    if options.points is not None and options.search is None:
+        values["search"]["kind"] = "random"
+    if options.classes:
+        values["data"]["classes"] = options.classes
+    settings = dict(item.partition("=")[::2] for item in options.set)
+    problems += [Problem("--set", f"{item!r} is not KEY=VALUE") for item in options.set if "=" not in item]
+    if options.seed is not None:
+        settings["seed"] = str(options.seed)
+    for key, text in settings.items():
+        values["axes"].pop(key, None)
+        values["fixed"][key] = literal(text)
+    try:
+        changed = Space.model_validate(values)
+    except ValidationError as error:
+        raise ProblemsError([*problems, *from_validation(error, Space)]) from None
+    if problems:
+        raise ProblemsError(problems)
+    return changed
+
+
+def load_space(name: str, options: Options) -> tuple[Loaded, Space, str]:
+    """(the space as written, as it will run, its preset). Raises LaunchError (exit 2) with every problem."""
+    try:
+        loaded = load(name)
+    except ProblemsError as error:
+        raise bad_usage(error.problems, error.where) from None
+    try:
+        return loaded, apply_options(loaded.space, options), options.preset or loaded.space.preset
+    except ProblemsError as error:
+        raise bad_usage(error.problems, name) from None

@@ -1,0 +1,169 @@
+"""From a space to everything that will be done and what it costs, without doing any of it. No torch, no Ray."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from upath import UPath
+
+from orchestrator.identity import content_hash, safe_name
+from tune_spaces.schema import Space
+from workloads.data.catalogue import CATALOGUE
+from workloads.registry import method
+from workloads.units import ImageShape, Unit
+
+MEASURED_CPU = {"rate": 1.1e10, "trial_start": 15.0, "start": 30.0}
+MEASURED_CPU_SOURCE = (
+    "default: 11 GMAC/s a worker, as measured once on one core of a 2.8 GHz Xeon at the reduced preset; "
+    "your storage's own runs replace it"
+)
+ASSUMED_GPU = {"rate": 1e13, "trial_start": 20.0, "start": 40.0}
+ASSUMED_GPU_SOURCE = "assumed, never measured: 10 TMAC/s a GPU worker; your storage's own runs replace it"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of wall time, and where the numbers behind them come from."""
+
+    stages: float
+    trials: float
+    overhead: float
+    source: str
+
+    @property
+    def total(self) -> float:
+        return self.stages + self.trials + self.overhead
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a launch will do."""
+
+    name: str  # of the space
+    run: str
+    doc: str
+    space: Space  # its preset written into its keys
+    preset: str
+    targets: tuple[str, ...]  # empty where the images must be read first
+    shape: ImageShape
+    points: tuple[dict[str, Any], ...]
+    rungs: tuple[int, ...]
+    workers: int  # of all concurrent trials together
+    estimate: Estimate
+
+    @property
+    def stages(self) -> list[Unit]:
+        return self.method().stages(self.targets)
+
+    @property
+    def units(self) -> list[Unit]:
+        return self.method().units(self.targets)
+
+    def method(self, point: dict[str, Any] | None = None) -> Any:
+        return method(self.space.workload)(self.space.config(point or {}))
+
+
+def run_name(name: str, space: Space, preset: str) -> str:
+    """A run's name when the user gives none: the same question, the same name, so launching again continues it."""
+    return f"{safe_name(name)}-{preset}-{content_hash(space.model_dump(mode='json'), 8)}"
+
+
+def shape_of(space: Space) -> ImageShape:
+    """Channels, side and training images a class as the catalogue has them; an assumed 1,000 for a user's folder."""
+    entry = CATALOGUE[space.data.name]
+    images = entry.train_per_class or 1000
+    images = min(images, space.data.max_train_images or images)
+    return ImageShape(entry.channels, space.data.side, max(1, round(images * (1 - space.data.val_fraction))))
+
+
+def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
+    """Mean fraction of the full schedule a trial gets when one in `eta` is promoted at each rung."""
+    alive, before, total = float(trials), 0, 0.0
+    for rung in rungs:
+        total += alive * (rung - before)
+        alive, before = max(1.0, math.ceil(alive / eta)), rung
+    return total / (1000 * trials)
+
+
+def read_rates(storage: UPath, key: str) -> dict[str, float] | None:
+    """Speeds that an earlier run in this storage measured for the same space and preset."""
+    path = storage / "rates.json"
+    return json.loads(path.read_text()).get(key) if path.exists() else None
+
+
+def write_rates(storage: UPath, key: str, rates: dict[str, float]) -> None:
+    path = storage / "rates.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(known | {key: rates}, indent=1))
+
+
+def stage_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> float:
+    return sum(plan_method.macs(unit, shape) for unit in plan_method.stages(targets))
+
+
+def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> float:
+    return sum(plan_method.macs(unit, shape) for unit in plan_method.units(targets))
+
+
+def estimate(space: Space, plan_points: Sequence[dict[str, Any]], targets: Sequence[str], shape: ImageShape,
+             workers: int, rates: dict[str, float] | None) -> Estimate:  # fmt: skip
+    """Wall time on `workers` that are kept busy."""
+    on_gpu = space.resources.gpus_per_worker > 0
+    default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
+    if rates:
+        source = "measured by an earlier run of this space and preset in this storage"
+    known = default | (rates or {})
+    methods = [method(space.workload)(space.config(point)) for point in plan_points]
+    trials = sum(trial_macs(m, targets, shape) for m in methods)
+    if space.scheduler.kind == "asha":
+        trials *= expected_share(len(plan_points), space.scheduler.rungs(), space.scheduler.eta)
+    rate = known["rate"] * workers
+    overhead = known["start"] + known["trial_start"] * len(plan_points) * space.resources.workers / workers
+    return Estimate(stage_macs(methods[0], targets, shape) / rate, trials / rate, overhead, source)
+
+
+def make_plan(
+    name: str, doc: str, space: Space, preset: str, *, run: str | None, storage: UPath, cpus: int, known: Any = None
+) -> Plan:
+    """The plan of a resolved space. `known`: targets and shape once the images are read, else the catalogue's."""
+    targets = known.targets if known else space.data.classes or CATALOGUE[space.data.name].classes or ()
+    shape = ImageShape(known.channels, known.side, known.train_images) if known else shape_of(space)
+    points = space.points()
+    rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
+    workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
+    workers = min(workers, len(points) * space.resources.workers)
+    rates = read_rates(storage, rates_key(name, preset))
+    cost = estimate(space, points, targets or ("?",) * 10, shape, workers, rates)
+    run = run or run_name(name, space, preset)
+    return Plan(name, run, doc, space, preset, tuple(targets), shape, tuple(points), tuple(rungs), workers, cost)
+
+
+def rates_key(name: str, preset: str) -> str:
+    return f"{name}/{preset}"
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """One trial with its identity: everything that determines its numbers."""
+
+    id: str
+    point: dict[str, Any]
+    config: dict[str, Any]
+
+
+def identify(plan: Plan, data_digest: str, code: str) -> tuple[dict[str, str], list[TrialPlan]]:
+    """(stage unit -> its content hash, trials with theirs). The machine, workers and storage do not enter."""
+    base = plan.method()
+    data = {"data": data_digest, "code": code, "targets": plan.targets}
+    stages = {
+        str(unit): content_hash({"data": data_digest, "code": code, "unit": str(unit)} | base.stage_config(unit), 16)
+        for unit in plan.stages
+    }
+    trials = []
+    for point in plan.points:
+        config = json.loads(json.dumps(asdict(plan.space.config(point))))  # tuples become lists, as files have them
+        made_of = data | {"workload": plan.space.workload, "config": config, "stages": stages, "rungs": plan.rungs}
+        trials.append(TrialPlan(content_hash(made_of), point, config))
+    return stages, trials

@@ -1,0 +1,55 @@
+"""Where numbers come from: code, packages, machine. Captured once, in the launcher."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("anomaly-orchestrator", "ray", "torch", "torchvision", "numpy", "scikit-learn", "mlflow")
+
+
+def without_secrets(text: str) -> str:
+    """A URI or command line without user:password@ and without values of secret-looking options."""
+    text = re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
+    return re.sub(r"(?i)((?:token|password|secret|key)[\w-]*[=\s])\S+", r"\1***", text)
+
+
+def git_commit() -> str:
+    """Commit of the checkout this code lies in, with `+changes` where it differs; empty outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False)  # noqa: S603, S607
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "--short=12", "HEAD")
+        return f"{commit}+changes" if commit and git("status", "--porcelain", ".") else commit
+    except OSError:
+        return ""
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def capture() -> dict[str, str]:
+    """Facts to store beside every result. Nothing in it is secret."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "command": without_secrets(" ".join(["python -m orchestrator", *sys.argv[1:]])),
+        "git_commit": git_commit(),
+        "python": platform.python_version(),
+        "hardware": f"{os.cpu_count()} x {cpu_name()}",
+        **{f"version.{name}": v for name, v in versions.items()},
+    }

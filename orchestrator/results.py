@@ -1,0 +1,134 @@
+"""From a run's ledger and score files to its winner, its table and its report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.evaluation import read_table
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.places import Places
+from orchestrator.report.tables import Row, Table, with_published
+from orchestrator.report.write import write_report
+from orchestrator.states import RunState, State, TrialState
+from tune_spaces import published
+from workloads.metrics import per_level_auroc
+from workloads.scores import WHOLE
+
+KINDS = {
+    "paper": "measured (paper schedule)",
+    "reduced": "measured (reduced preset)",
+    "smoke": "measured (smoke preset)",
+}
+CRITERION = {"contrastive": "contrastive", "oracle": "auroc/mean"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a finished run shows."""
+
+    best: TrialState
+    table: Table
+    warnings: list[str]
+    report: Any  # path of report.md
+
+
+def winner(state: RunState) -> TrialState | None:
+    """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
+    criterion = CRITERION[state.opened["space"]["select_by"]]
+    ended = [t for t in state.trials.values() if t.state == State.FINISHED and t.metric(criterion) is not None]
+    return max(ended, key=lambda t: t.metric(criterion) or 0.0, default=None)
+
+
+def warnings_of(best: TrialState) -> list[str]:
+    """Levels of the winner that cannot tell held-out normal images from their own fakes."""
+    listed = best.metric("not_learned") or []
+    return [
+        f"{part} of class {target} has not learned: AUROC of its own fakes against held-out normal images is {value:.2f}"
+        for target, part, value in listed  # type: ignore[attr-defined]
+    ]
+
+
+def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, float | None]]) -> Table:
+    """Measured, baseline and published rows; kinds never mix."""
+    opened, last = state.opened, best.rungs[max(best.rungs)]
+    targets = tuple(opened["targets"])
+    measured = Row(
+        name=opened["space"]["workload"].upper(),
+        kind=KINDS[opened["preset"]],
+        values={t: last[f"auroc/{t}"] for t in targets},
+        mean=last["auroc/mean"],
+        note=f"trial {best.id}, seed {opened['space']['fixed'].get('seed', 0)}",
+        leak=opened["space"]["select_by"] == "oracle",
+    )
+    rows = [measured]
+    for name, values in baselines.items():
+        known = [v for v in values.values() if v is not None]
+        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, "scikit-learn"))
+    table = Table(targets, tuple(rows))
+    numbers = published.load(opened["dataset"])
+    return with_published(table, numbers) if numbers else table
+
+
+def facts_of(state: RunState) -> dict[str, str]:
+    opened, provenance = state.opened, state.opened["provenance"]
+    data = opened["space"]["data"]
+    return {
+        "dataset": f"{opened['dataset']} at {data['side']}x{data['side']}, digest {opened['identity']['data'][:12]}",
+        "images": ", ".join(f"{count} {split}" for split, count in opened["counts"].items()),
+        "preset": opened["preset"],
+        "seed": str(opened["space"]["fixed"].get("seed", 0)),
+        "trials": f"{len(state.trials)} ({', '.join(f'{n} {s}' for s, n in count_states(state).items())})",
+        "hardware": provenance["hardware"],
+        "code": f"{provenance['git_commit'] or 'no checkout'}, workload digest {opened['identity']['code']}",
+        "versions": ", ".join(f"{k[8:]} {v}" for k, v in provenance.items() if k.startswith("version.")),
+        "command": provenance["command"],
+    }
+
+
+def count_states(state: RunState) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for trial in state.trials.values():
+        counts[trial.state] = counts.get(trial.state, 0) + 1
+    return counts
+
+
+def conclude(places: Places, state: RunState, baselines: dict[str, dict[str, float | None]]) -> Results:
+    """Pick the winner and write the report. Raises LaunchError where no trial reached the end."""
+    best = winner(state)
+    if best is None:
+        errors = {t.error for t in state.trials.values() if t.error}
+        raise LaunchError(
+            "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
+        )
+    scores = read_table(places.trial(best.id).scores(1000))
+    levels = {part: v for part, v in per_level_auroc(scores).items() if part != WHOLE}
+    trials = [
+        {
+            "trial": t.id,
+            "params": t.point,
+            "contrastive": t.metric("contrastive"),
+            "auroc": t.metric("auroc/mean"),
+            "state": str(t.state),
+            "schedule": f"{max(t.rungs, default=0) / 10:g} %",
+        }
+        for t in state.trials.values()
+    ]
+    table, warnings = table_of(state, best, baselines), warnings_of(best)
+    select_by = state.opened["space"]["select_by"]
+    report = write_report(
+        places.report,
+        title=f"{state.opened['name']}: {state.opened['space']['workload'].upper()} on {state.opened['dataset']}",
+        facts=facts_of(state),
+        table=table,
+        trials=trials,
+        levels=levels,
+        warnings=warnings,
+        scores=scores,
+        selection={
+            "select_by": select_by if len(trials) > 1 else "given",
+            "trial": best.id,
+            "params": best.point,
+            "contrastive": best.metric("contrastive"),
+            "auroc": best.metric("auroc/mean"),
+        },
+    )
+    return Results(best, table, warnings, report)

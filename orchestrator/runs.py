@@ -1,0 +1,29 @@
+"""Runs on disk: what a storage holds and how far each run is."""
+
+from upath import UPath
+
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.ledger import read_events
+from orchestrator.places import Places
+from orchestrator.states import RunState, fold
+from tune_spaces.problems import nearest
+
+
+def names(storage: str) -> list[str]:
+    """Runs of a storage, the newest last."""
+    root = UPath(storage)
+    if not root.exists():
+        return []
+    found = [(p / "ledger.jsonl") for p in root.iterdir() if (p / "ledger.jsonl").exists()]
+    return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime)]
+
+
+def open_run(storage: str, run: str) -> tuple[Places, RunState]:
+    """A run's places and state. Raises LaunchError (exit 2), with the nearest name, where there is none."""
+    places = Places(storage, run)
+    state = fold(read_events(places.ledger))
+    if not state.opened:
+        known = names(storage)
+        hint = nearest(run, known) if known else "the storage holds no run"
+        raise LaunchError(f"no run {run!r} in {storage}", details=hint, fix="--storage says where", code=Exit.BAD_USAGE)
+    return places, state

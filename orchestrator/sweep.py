@@ -1,0 +1,122 @@
+"""Ray Tune over the plan's trials; every event goes into the ledger before anything else sees it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from orchestrator.ingest import Prepared
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from orchestrator.plan import Plan, TrialPlan
+from orchestrator.stages import job_of
+from orchestrator.states import DONE, State
+from orchestrator.trial import run_trial
+
+METRIC = {"contrastive": "contrastive", "oracle": "auroc/mean"}
+
+
+class Recorder(tune.Callback):
+    """Writes what Tune tells into the ledger. Replayed results are already there and are not written twice."""
+
+    def __init__(self, ledger: Ledger, trials: list[TrialPlan], changed: Callable[[], None]) -> None:
+        self.ledger, self.trials, self.changed = ledger, trials, changed
+
+    def trial_of(self, trial: Any) -> str:
+        return self.trials[trial.config["trial"]].id
+
+    def move(self, trial: Any, state: State, **more: Any) -> None:
+        key = self.trial_of(trial)
+        if self.ledger.state.trials[key].state not in DONE:
+            self.ledger.append("trial", trial=key, state=state, **more)
+            self.changed()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.move(trial, State.RUNNING)
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+        key, budget = self.trial_of(trial), result["budget"]
+        if budget not in self.ledger.state.trials[key].rungs:
+            self.ledger.append("rung", trial=key, budget=budget, metrics=own_metrics(result))
+            self.changed()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        reached = max(self.ledger.state.trials[self.trial_of(trial)].rungs, default=0)
+        self.move(trial, State.FINISHED if reached == 1000 else State.STOPPED)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        lines = trial.get_error().__str__().strip().splitlines() if trial.get_error() else ["unknown error"]
+        self.move(trial, State.FAILED, error=lines[-1][:500])
+
+
+TUNE_KEYS = frozenset(
+    "timestamp checkpoint_dir_name done training_iteration trial_id date time_this_iter_s time_total_s pid hostname "
+    "node_ip config time_since_restore iterations_since_restore experiment_tag should_checkpoint".split()
+)
+
+
+def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
+    """What the worker reported, without the keys that Tune adds."""
+    return {key: value for key, value in result.items() if key not in TUNE_KEYS}
+
+
+def scheduler_of(plan: Plan) -> TrialScheduler:
+    """ASHA whose milestones are the plan's rungs, or none."""
+    chosen = plan.space.scheduler
+    if chosen.kind == "fifo" or len(plan.rungs) == 1:
+        return FIFOScheduler()
+    return ASHAScheduler(
+        time_attr="budget",
+        metric=METRIC[plan.space.select_by],
+        mode="max",
+        max_t=1000,
+        grace_period=plan.rungs[0],
+        reduction_factor=chosen.eta,
+    )
+
+
+def run_sweep(
+    plan: Plan,
+    trials: list[TrialPlan],
+    prepared: Prepared,
+    places: Places,
+    stage_keys: dict[str, str],
+    ledger: Ledger,
+    slots: int,
+    changed: Callable[[], None],
+) -> None:
+    """Run, or finish running, every trial. A trial that fails is recorded; the others go on."""
+    resources = plan.space.resources
+    per_worker = {"CPU": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        per_worker["GPU"] = resources.gpus_per_worker
+    units = [(u.kind, u.target, u.part) for u in plan.units]
+    job = job_of(plan, prepared, places, stage_keys, config={}, units=units, label="")
+    described = [
+        {
+            "id": t.id,
+            "config": t.config,
+            "folder": str(places.trial(t.id).folder),
+            "ray": str(places.folder / "ray"),
+            "over": ledger.state.trials[t.id].state in DONE,
+        }
+        for t in trials
+    ]
+    function = tune.with_parameters(
+        run_trial, job=job, trials=described, resources={"workers": resources.workers, "per_worker": per_worker}
+    )
+    # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
+    own = per_worker if resources.workers == 1 else {"CPU": 0, "memory": 2**20}
+    tune.Tuner(
+        tune.with_resources(function, own),
+        param_space={"trial": tune.grid_search(list(range(len(trials))))},
+        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan), max_concurrent_trials=slots, reuse_actors=False),
+        run_config=tune.RunConfig(
+            name=f"sweep-{ledger.state.launches}",
+            storage_path=str(places.folder / "ray"),
+            verbose=0,
+            callbacks=[Recorder(ledger, trials, changed)],
+            failure_config=tune.FailureConfig(max_failures=1),
+        ),
+    ).fit()

@@ -1,0 +1,153 @@
+"""MLflow, made from the ledger: one parent run a sweep, one child a trial. Syncing twice changes nothing.
+
+The ledger is the truth and also the spool: if the server is away, the next sync catches up.
+"""
+
+import os
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from orchestrator.provenance import without_secrets
+from orchestrator.states import RunState, State, TrialState
+
+os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+RUN_TAG, TRIAL_TAG, LOGGED_TAG = "orchestrator.run", "orchestrator.trial", "orchestrator.rungs_logged"
+STATUS = {
+    State.FINISHED: "FINISHED",
+    State.STOPPED: "KILLED",  # so that a trial the scheduler stopped is not taken for one that reached the end
+    State.FAILED: "FAILED",
+    State.INTERRUPTED: "KILLED",
+}
+
+
+def default_uri(places: Places) -> str:
+    return f"sqlite:///{places.root / 'mlflow.db'}"
+
+
+def ui_command(uri: str, places: Places) -> str:
+    return f"mlflow ui --backend-store-uri {without_secrets(uri)}" if uri.startswith("sqlite") else without_secrets(uri)
+
+
+class Tracker:
+    """Mirrors one run's ledger into MLflow."""
+
+    def __init__(self, places: Places, uri: str, experiment: str) -> None:
+        import mlflow
+
+        self.places, self.uri = places, uri
+        places.root.mkdir(parents=True, exist_ok=True)
+        self.client = mlflow.MlflowClient(uri)
+        found = self.client.get_experiment_by_name(experiment)
+        location = str(places.root / "mlartifacts") if uri.startswith("sqlite") else None
+        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment, location)
+        self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
+        self.logged: dict[str, set[int]] = {}
+        self.status: dict[str, str] = {}
+
+    def run_of(self, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
+        """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created."""
+        if key in self.runs:
+            return self.runs[key]
+        run_name = self.places.run.replace("'", "")
+        query = f"tags.`{RUN_TAG}` = '{run_name}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
+        found = self.client.search_runs([self.experiment], query, max_results=1)
+        if found:
+            run = found[0]
+            self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
+        else:
+            identity = {RUN_TAG: run_name, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
+            run = self.client.create_run(self.experiment, tags=identity | tags)
+            for param, value in params.items():
+                self.client.log_param(run.info.run_id, param, value)
+        self.runs[key], self.status[key] = run.info.run_id, run.info.status
+        return run.info.run_id
+
+    def sync(self, ledger: Ledger) -> None:
+        """Bring MLflow to the ledger's state. Raises MLflow's own errors when it cannot be reached."""
+        state = ledger.state
+        opened = state.opened
+        tags = {f"provenance.{k}": v for k, v in opened["provenance"].items()}
+        tags |= {"selection": opened["space"]["select_by"], "preset": opened["preset"], "dataset": opened["dataset"]}
+        tags |= {"identity.data": opened["identity"]["data"], "identity.code": opened["identity"]["code"]}
+        if opened["space"]["select_by"] == "oracle":
+            tags["leak"] = "selected by test labels"
+        fixed = opened["space"]["fixed"] | {"trials": len(opened["trials"]), "space": opened["name"]}
+        parent = self.run_of("", self.places.run, tags, fixed)
+        for trial in state.trials.values():
+            if trial.state != State.PENDING:
+                self.sync_trial(trial, parent, tags, opened["space"]["fixed"])
+        self.close("", self.parent_status(state))
+
+    def parent_status(self, state: RunState) -> str:
+        outcome = state.closed.get("outcome", "")
+        return {"complete": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}.get(outcome, "RUNNING")
+
+    def sync_trial(self, trial: TrialState, parent: str, tags: dict[str, str], fixed: dict[str, Any]) -> None:
+        own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
+        run = self.run_of(trial.id, trial.id, own, fixed | trial.point)
+        done = self.logged.setdefault(trial.id, set())
+        for rung, metrics in sorted(trial.rungs.items()):
+            if rung in done:
+                continue
+            self.log_rung(run, trial, rung, metrics)
+            done.add(rung)
+            self.client.set_tag(run, LOGGED_TAG, ",".join(map(str, sorted(done))))
+        reason = {State.STOPPED: "stopped early by the scheduler", State.FAILED: trial.error}.get(trial.state, trial.state)
+        if self.status.get(trial.id) != STATUS.get(trial.state, "RUNNING"):
+            self.client.set_tag(run, "stop_reason", str(reason))
+        self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
+
+    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: dict[str, Any]) -> None:
+        """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and k != "budget"}
+        self.client.log_batch(run, [Metric(k, float(v), now, rung) for k, v in numbers.items()])
+        scores = self.places.trial(trial.id).scores(rung)
+        if not scores.exists():
+            return
+        with tempfile.TemporaryDirectory() as folder:  # artifacts go up from a local file
+            local = Path(folder) / scores.name
+            local.write_bytes(scores.read_bytes())
+            self.client.log_artifact(run, str(local), "scores")
+
+    def close(self, key: str, status: str) -> None:
+        if self.status.get(key) == status:
+            return
+        if status == "RUNNING":
+            self.client.update_run(self.runs[key], status="RUNNING")
+        else:
+            self.client.set_terminated(self.runs[key], status)
+        self.status[key] = status
+
+    def finish(self, best: TrialState, report: Any) -> None:
+        """The winner's numbers and the report, on the parent."""
+        from mlflow.entities import Metric
+
+        run, last = self.runs[""], best.rungs[max(best.rungs)]
+        now = int(time.time() * 1000)
+        numbers = {k: v for k, v in last.items() if isinstance(v, int | float) and not k.startswith(("budget", "macs"))}
+        self.client.log_batch(run, [Metric(k, float(v), now, 0) for k, v in numbers.items()])
+        self.client.set_tag(run, "best_trial", best.id)
+        with tempfile.TemporaryDirectory() as folder:
+            for file in report.iterdir():
+                (Path(folder) / file.name).write_bytes(file.read_bytes())
+            self.client.log_artifacts(run, folder, "report")
+
+
+def sync_or_warn(tracker: Tracker, ledger: Ledger) -> bool:
+    """Sync; a tracking server that is away must not stop training. False if it failed: the next sync catches up."""
+    try:
+        tracker.sync(ledger)
+    except Exception as error:  # MLflow raises its own, SQLAlchemy's and requests' errors
+        warnings.warn(f"MLflow was not reached, the ledger keeps everything: {without_secrets(str(error))[:200]}", stacklevel=2)
+        return False
+    return True

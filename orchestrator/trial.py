@@ -1,0 +1,61 @@
+"""One Tune trial: a point of the space. What an earlier launch has recorded is replayed, the rest is trained.
+
+Replaying instead of unpickling an experiment: the scheduler sees the same results in the same order, finished work is
+not repeated, and no pickle is ever read.
+"""
+
+import json
+from typing import Any
+
+from upath import UPath
+
+from orchestrator.places import TrialPlaces
+
+
+def recorded(places: TrialPlaces, rungs: list[int]) -> list[dict[str, Any]]:
+    """Metrics of the rungs that were finished, in order, without a gap."""
+    found = []
+    for rung in rungs:
+        if not places.rung(rung).exists():
+            break
+        found.append(json.loads(places.rung(rung).read_text()))
+    return found
+
+
+def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], resources: Any) -> None:
+    """The function Tune runs. `trials` holds, by index, id, config, folder and whether the trial is already over."""
+    from ray import tune
+    from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from orchestrator.ingest import Prepared, stream
+    from orchestrator.worker import train_trial
+
+    trial = trials[params["trial"]]
+    past = recorded(TrialPlaces(UPath(trial["folder"])), job["rungs"])
+    for metrics in past:
+        tune.report(metrics)
+    if trial["over"] or len(past) == len(job["rungs"]):
+        return
+    local = resources["workers"] == 1
+    job = job | {"config": trial["config"], "folder": trial["folder"], "label": trial["id"], "local": local}
+    # a single worker runs in this very process: on small jobs, starting others costs more than the work
+    scaling = ScalingConfig(
+        num_workers=0 if local else resources["workers"],
+        use_gpu=resources["per_worker"].get("GPU", 0) > 0,
+        resources_per_worker=resources["per_worker"],
+    )
+    TorchTrainer(
+        train_trial,
+        train_loop_config=job,
+        scaling_config=scaling,
+        run_config=RunConfig(
+            name=f"{trial['id']}-{len(past)}",
+            storage_path=trial["ray"],
+            callbacks=[] if local else [TuneReportCallback()],
+            failure_config=FailureConfig(max_failures=0 if local else 2),
+        ),
+        datasets={"images": stream(Prepared(**job["prepared"]))},
+        dataset_config=DataConfig(datasets_to_split=[]),
+    ).fit()

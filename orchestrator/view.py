@@ -1,0 +1,171 @@
+"""What the user sees: the plan, live progress, the result. Only what varies is shown."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.plan import Plan
+from orchestrator.states import RunState, State
+
+Notes = dict[str, tuple[float, float, str]]
+
+
+def console(plain: bool = False) -> Console:
+    """Colours and live tables on a terminal; plain lines, never folded, anywhere else."""
+    if sys.stdout.isatty() and not plain:
+        return Console(highlight=False)
+    return Console(highlight=False, color_system=None, width=120, force_terminal=False)
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3.4 min, 2.1 h, 5.0 days."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (unit == "min" and seconds >= 60):
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def values(items: Any) -> str:
+    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in items)
+
+
+def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
+    """Everything a user wants to know before the machine gets warm."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    space, cost = plan.space, plan.estimate
+    search = "all points" if space.search.kind == "grid" else f"{len(plan.points)} random of {space.size()} points"
+    rungs = f"ASHA, compared at {values(r / 10 for r in plan.rungs[:-1])} % of the schedule"
+    how = rungs if len(plan.rungs) > 1 else "every trial to the end"
+    table.add_row("run", plan.run)
+    table.add_row("question", plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name)
+    classes = f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}" if plan.targets else "classes as found"
+    shape = f"{plan.shape.side}x{plan.shape.side}, about {plan.shape.images} training images a class"
+    table.add_row("data", f"{space.data.name}, {shape}\n{classes}")
+    table.add_row("preset", plan.preset)
+    for key, axis in space.axes.items():
+        table.add_row(f"  {key}", values(axis))
+    table.add_row("trials", f"{len(plan.points)} ({search}; {how})")
+    each = f"{len(plan.units)} networks" if plan.targets else "as many networks as classes and levels"
+    table.add_row("a trial", f"{each} on {space.resources.workers} worker(s), split by {space.resources.split}")
+    table.add_row("shared", f"{len(plan.stages)} stages trained once for all trials, found again by content")
+    leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
+    table.add_row("winner by", space.select_by + leak)
+    parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
+    table.add_row("estimate", f"{duration(cost.total)} on {plan.workers} worker(s): {parts}\n{cost.source}")
+    table.add_row("results", f"{storage}/{plan.run}")
+    table.add_row("MLflow", tracking)
+    table.add_row("resume", resume)
+    return table
+
+
+def bar(notes: Notes, prefix: str) -> tuple[float, str]:
+    """Fraction done over all workers under a key, and what they are at."""
+    mine = [note for key, note in sorted(notes.items()) if key.startswith(f"{prefix}/")]
+    total = sum(note[1] for note in mine)
+    return (sum(note[0] for note in mine) / total if total else 0.0), "; ".join(note[2] for note in mine)
+
+
+def short(value: Any) -> str:
+    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> Table:
+    """One line a trial: its varying keys, how far it is, its criterion and its AUROC."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for name in ["trial", *axes, "state", "progress", "contrastive", "AUROC"]:
+        table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
+    trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
+    for trial in trials[:width]:
+        fraction = bar(notes, trial.id)[0] if trial.state == State.RUNNING else max(trial.rungs, default=0) / 1000
+        cells = [f"{v:g}" if isinstance(v, float) else str(v) for v in (trial.point[a] for a in axes)]
+        table.add_row(
+            trial.id,
+            *cells,
+            str(trial.state),
+            f"{fraction:.0%}",
+            short(trial.metric("contrastive")),
+            short(trial.metric("auroc/mean")),
+        )
+    if len(trials) > width:
+        table.add_row(f"and {len(trials) - width} more")
+    return table
+
+
+class Progress:
+    """Shows the run while it goes: a live table on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, out: Console, axes: list[str], state: Callable[[], RunState], notes: Callable[[], Notes]) -> None:
+        self.out, self.axes, self.state, self.notes = out, axes, state, notes
+        self.phase, self.begun = "", time.monotonic()
+        self.said: dict[str, str] = {}
+        self.stop = threading.Event()
+
+    def render(self) -> Group:
+        notes, state = self.notes(), self.state()
+        fraction, at = bar(notes, "stages")
+        head = Text(f"{self.phase}  {duration(time.monotonic() - self.begun)}", style="bold")
+        parts: list[Any] = [head]
+        if 0 < fraction < 1:
+            row = Table.grid(padding=(0, 1))
+            row.add_row("shared stages", ProgressBar(total=1, completed=fraction, width=40), f"{fraction:.0%}", at)
+            parts.append(row)
+        if any(t.state != State.PENDING for t in state.trials.values()):
+            parts.append(trials_table(state, self.axes, notes, max(5, self.out.height - 10)))
+        return Group(*parts)
+
+    def say(self) -> None:
+        """Lines for what has changed since the last look."""
+        fraction, at = bar(self.notes(), "stages")
+        tenth = int(fraction * 10)
+        if tenth and self.said.get("stages") != str(tenth):
+            self.said["stages"] = str(tenth)
+            self.out.print(f"shared stages {fraction:.0%}  {at}")
+        for trial in list(self.state().trials.values()):
+            reached = max(trial.rungs, default=0)
+            line = f"{trial.state} at {reached / 10:g} %"
+            if trial.state != State.PENDING and self.said.get(trial.id) != line:
+                self.said[trial.id] = line
+                point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)
+                numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('auroc/mean'))}"
+                self.out.print(f"trial {trial.id} {line}  {point}  {numbers if trial.rungs else ''}".rstrip())
+
+    @contextmanager
+    def running(self) -> Iterator["Progress"]:
+        """Refresh in the background until the block ends."""
+        live = Live(console=self.out, get_renderable=self.render, auto_refresh=False) if self.out.is_terminal else None
+        every = 0.5 if live else 2.0
+
+        def loop() -> None:
+            while not self.stop.wait(every):
+                live.refresh() if live else self.say()
+
+        thread = threading.Thread(target=loop, daemon=True)
+        if live:
+            live.start()
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.stop.set()
+            thread.join(timeout=5)
+            live.stop() if live else self.say()
+
+
+def run_summary(state: RunState) -> dict[str, Any]:
+    """A run in a line: how its last launcher ended, trials by state, stages done, launches."""
+    counts: dict[str, int] = {}
+    for trial in state.trials.values():
+        counts[str(trial.state)] = counts.get(str(trial.state), 0) + 1
+    outcome = state.closed.get("outcome", "open")
+    return {"outcome": outcome, **counts, "stages": len(state.stages), "launches": state.launches}

@@ -1,0 +1,275 @@
+"""The loop inside a Ray Train worker: its share of the units, one after the other, resumable at any point.
+
+Both ways of splitting work are here. `units`: every worker trains whole networks of its own. `data`: all workers train
+one network after the other, each on its rows of every batch, with averaged gradients.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray.train
+import torch
+import torch.distributed as dist
+from ray import tune
+from upath import UPath
+
+from orchestrator.board import pin
+from orchestrator.evaluation import finish_rung, write_part
+from orchestrator.ingest import Prepared, Resident, collect
+from orchestrator.places import TrialPlaces
+from workloads.batches import batch_rows
+from workloads.checkpoint import CorruptCheckpointError, is_complete, load_state, save_state
+from workloads.parallel import Parallel
+from workloads.registry import method
+from workloads.seeds import derive_seed
+from workloads.units import ImageShape, Unit
+from workloads.workload import Detector, Learner, Stage, Tensors, UnitInputs
+
+SAVE_EVERY = 120.0  # seconds between saved states inside a long schedule; where they fall changes no number
+PIN_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a worker must know, as plain data."""
+
+    workload: str
+    config: dict[str, Any]
+    prepared: dict[str, Any]
+    units: list[tuple[str, str, str]]
+    artefacts: dict[str, str]  # str(unit) of a stage -> its folder
+    folder: str  # of the trial; unused by stages
+    rungs: list[int]
+    split: str  # "units" or "data"
+    label: str  # on the live view
+    local: bool = False  # one worker inside the Tune trial's own process
+
+
+class Bench:
+    """A worker's place, device, method and images."""
+
+    def __init__(self, job: Job) -> None:
+        torch.set_flush_denormal(True)  # GAN activations that fade out slow a CPU down many times
+        world = dist.get_world_size() if dist.is_initialized() else 1
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        self.job, self.rank, self.world = job, rank, world
+        self.device = own_device(job.local)
+        chosen = method(job.workload)
+        self.method = chosen(chosen.config_type(**{k: as_tuple(v) for k, v in job.config.items()}))
+        self.prepared = Prepared(**job.prepared)
+        self.parallel = Parallel(rank, world) if job.split == "data" else Parallel()
+        self.writes = job.split == "units" or rank == 0
+        units = [Unit(*u) for u in job.units]
+        self.mine = units if job.split == "data" else share(units, self.cost, world)[rank]
+        self.loaded: dict[str, Tensors] = {}
+        batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
+        self.images = collect(batches, self.prepared, sorted({u.target for u in self.mine}), self.device)
+
+    def shape(self, unit: Unit) -> ImageShape:
+        count = len(self.images.train[unit.target]) if hasattr(self, "images") else self.prepared.train_images
+        return ImageShape(self.prepared.channels, self.prepared.side, count)
+
+    def cost(self, unit: Unit) -> float:
+        return self.method.macs(unit, self.shape(unit))
+
+    def inputs(self, unit: Unit) -> UnitInputs:
+        artefacts = {str(need): self.artefact(need) for need in self.method.needs(unit)}
+        return UnitInputs(self.images.train[unit.target], self.images.val[unit.target], artefacts)
+
+    def artefact(self, unit: Unit) -> Tensors:
+        """A stage's result, read once; a new target drops the last one's, so memory does not grow with the classes."""
+        key = str(unit)
+        if key not in self.loaded:
+            for other in [k for k in self.loaded if f"/{unit.target}/" not in k]:
+                del self.loaded[other]
+            self.loaded[key] = load_state(UPath(self.job.artefacts[key]), self.device)
+        return self.loaded[key]
+
+
+def as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def own_device(local: bool) -> torch.device:
+    if local:
+        return torch.device("cuda:0" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
+    return ray.train.torch.get_device()
+
+
+def share(units: Sequence[Unit], cost: Callable[[Unit], float], workers: int) -> list[list[Unit]]:
+    """Longest first to the least loaded worker; each worker then goes target by target, so it reads images once."""
+    loads, shares = [0.0] * workers, [list[Unit]() for _ in range(workers)]
+    for unit in sorted(units, key=lambda u: (-cost(u), u)):
+        worker = loads.index(min(loads))
+        shares[worker].append(unit)
+        loads[worker] += cost(unit)
+    return [sorted(own) for own in shares]
+
+
+def train(
+    bench: Bench, unit: Unit, learner: Learner, steps: range, save: Callable[[int], None], pinned: Callable[[int], None]
+) -> list[dict[str, float]]:
+    """Run a learner over `steps`; about 50 of them are logged. The order of images is a function of seed and step."""
+    images, seed = bench.images.train[unit.target], derive_seed(bench.job.config["seed"], unit, "order")
+    rows = bench.parallel.rows(learner.batch_size)
+    history, saved, shown = [], time.monotonic(), 0.0
+    every = max(1, learner.total_steps // 50)
+    for step in steps:
+        chosen = batch_rows(seed, step, learner.batch_size, len(images))[rows].to(images.device)
+        logs = learner.step(step, images[chosen])
+        if step % every == 0 or step == steps[-1]:
+            history.append({"step": step} | {name: float(value) for name, value in logs.items()})
+            if not all(torch.isfinite(torch.tensor(list(history[-1].values())))):
+                raise FloatingPointError(f"{unit} diverged at step {step}: {history[-1]}")
+        now = time.monotonic()
+        if now - shown > PIN_EVERY:
+            pinned(step + 1)
+            shown = now
+        if now - saved > SAVE_EVERY:
+            save(step + 1)
+            saved = now
+    return history
+
+
+def resumed(folder: UPath, learner: Learner) -> int:
+    """Load the state in `folder` into the learner if it is there and whole; the step to go on from (else 0)."""
+    if not is_complete(folder):
+        return 0
+    try:
+        state = load_state(folder)
+    except CorruptCheckpointError as error:
+        print(f"ignoring a damaged checkpoint: {error}", flush=True)  # noqa: T201 - the worker's log
+        return 0
+    learner.load_state(state["learner"])
+    return state["step"]
+
+
+def train_stages(job: dict[str, Any]) -> None:
+    """Train every stage of the job that is not there yet, and leave its artefact under its content hash."""
+    bench = Bench(Job(**job))
+    costs = {unit: bench.cost(unit) for unit in bench.mine}
+    total, done = sum(costs.values()), 0.0
+    for unit in bench.mine:
+        folder = UPath(bench.job.artefacts[str(unit)])
+        if not is_complete(folder):
+            train_stage(bench, unit, folder, done, total, costs[unit])
+        done += costs[unit]
+        pin(f"{bench.job.label}/{bench.rank}", done, total, str(unit))
+    ray.train.report({"done": len(bench.mine)})  # a barrier: nobody goes on before every artefact is there
+
+
+def train_stage(bench: Bench, unit: Unit, folder: UPath, done: float, total: float, cost: float) -> None:
+    learner: Stage = bench.method.stage(unit, bench.inputs(unit), bench.parallel)
+    progress = folder.with_name(f"{folder.name}.progress")
+    begun = time.monotonic()
+
+    def save(step: int) -> None:
+        if bench.writes:
+            save_state(progress, {"step": step, "learner": learner.state()})
+
+    def pinned(step: int) -> None:
+        key = f"{bench.job.label}/{bench.rank}"
+        pin(key, done + cost * step / learner.total_steps, total, f"{unit} step {step}/{learner.total_steps}")
+
+    history = train(bench, unit, learner, range(resumed(progress, learner), learner.total_steps), save, pinned)
+    if not bench.writes:
+        return
+    facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(time.monotonic() - begun, 1)}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.json").write_text(json.dumps(facts | {"history": history}, indent=1))
+    save_state(folder, learner.artefact())
+    discard(progress)
+
+
+@dataclass
+class Running:
+    """A detector in training and how many steps it has behind it."""
+
+    learner: Detector
+    step: int
+
+
+def train_trial(job: dict[str, Any]) -> None:
+    """Train all detectors of a trial from rung to rung; score, write and report at each."""
+    bench = Bench(Job(**job))
+    places = TrialPlaces(UPath(bench.job.folder))
+    running: dict[Unit, Running] = {}
+    done = [rung for rung in bench.job.rungs if places.rung(rung).exists()]
+    start, begun = done[-1] if done else 0, time.monotonic()
+    for before, rung in rung_pairs(start, bench.job.rungs):
+        scores = []
+        for number, unit in enumerate(bench.mine):
+            learner = advance(bench, places, running, number, (before, rung))
+            if bench.writes:
+                scores.append((unit, scored(learner, bench.images, unit)))
+        if bench.writes:
+            write_part(places.scores_part(rung, bench.rank), scores, bench.images, bench.prepared)
+        barrier()
+        if bench.rank == 0:
+            macs = sum(map(bench.cost, bench.mine)) * (rung - start) / 1000
+            finish_rung(places, rung, bench.method, time.monotonic() - begun, macs)
+        barrier()
+        if bench.writes and before:
+            for unit in bench.mine:
+                discard(places.unit(unit, before))
+        metrics = json.loads(places.rung(rung).read_text())
+        tune.report(metrics) if bench.job.local else ray.train.report(metrics)
+
+
+def barrier() -> None:
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def rung_pairs(start: int, rungs: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(rung before, rung) for every rung still to do."""
+    todo = [r for r in rungs if r > start]
+    yield from zip([start, *todo[:-1]], todo, strict=True)
+
+
+def advance(
+    bench: Bench, places: TrialPlaces, running: dict[Unit, Running], number: int, span: tuple[int, int]
+) -> Detector:
+    """Bring this worker's `number`-th detector to the rung at the end of `span`, from wherever a state of it is."""
+    unit, (before, rung) = bench.mine[number], span
+    here = places.unit(unit, rung)
+    if unit not in running:
+        learner = bench.method.detector(unit, bench.inputs(unit), bench.parallel)
+        step = resumed(here, learner) or (resumed(places.unit(unit, before), learner) if before else 0)
+        running[unit] = Running(learner, step)
+    now = running[unit]
+    last = round(now.learner.total_steps * rung / 1000)
+    costs = [bench.cost(u) for u in bench.mine]
+    done = sum(costs[:number]) * (rung - before) / 1000 + sum(costs) * before / 1000
+
+    def save(step: int) -> None:
+        if bench.writes:
+            save_state(here, {"step": step, "learner": now.learner.state()})
+
+    def pinned(step: int) -> None:
+        part = costs[number] * (step / now.learner.total_steps - before / 1000)
+        pin(f"{bench.job.label}/{bench.rank}", done + part, sum(costs), f"{unit.target} {unit.part}")
+
+    if now.step < last:
+        train(bench, unit, now.learner, range(now.step, last), save, pinned)
+        now.step = last
+        save(last)
+    return now.learner
+
+
+def scored(learner: Detector, images: Resident, unit: Unit) -> dict[str, Any]:
+    """Scores of every split of a unit: test, held-out normals, and proxies."""
+    proxies = learner.contrast()
+    return {"test": learner.score(images.test), "val": learner.score(images.val[unit.target]), **proxies}
+
+
+def discard(folder: UPath) -> None:
+    """Remove a state that a later one has replaced: its manifest first, so that it never looks complete."""
+    for name in ("manifest.json", "state.json", "tensors.safetensors"):
+        if (folder / name).exists():
+            (folder / name).unlink()
+    if folder.exists():
+        folder.rmdir()

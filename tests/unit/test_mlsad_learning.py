@@ -1,0 +1,402 @@
+"""Losses against their formulas, training that is reproducible and resumable, and detectors that find what they should.
+
+The last tests train on made images whose level of structure is known, so the level that must fire is known too.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from tune_spaces.grids import PUBLISHED_GRID
+from workloads import checkpoint
+from workloads.batches import batch_rows
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.contrast import DetectorLearner
+from workloads.mlsad.detector import contrast_loss
+from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
+from workloads.mlsad.gan import GeneratorLearner
+from workloads.mlsad.method import MLSAD
+from workloads.mlsad.mrf import to_signed
+from workloads.parallel import Parallel
+from workloads.seeds import derive_seed
+from workloads.units import Unit
+
+TINY = MLSADConfig(width=0.0625, batch_size=8, generator_batch_size=8, bank_size=16)
+Learner = DetectorLearner | GeneratorLearner
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def pictures(count: int, seed: int = 1, channels: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (count, channels, 16, 16), generator=generator, dtype=torch.uint8)
+
+
+def detector(config: MLSADConfig = TINY, level: int = 4, steps: int = 6, seed: int = 7) -> DetectorLearner:
+    banks = {k: pictures(16, seed=k) for k in (2, 4, 8)}
+    return DetectorLearner(config, level, (pictures(20), pictures(5, seed=2)), banks, seed, Parallel(), steps)
+
+
+def generator(config: MLSADConfig = TINY, level: int = 4, steps: int = 6, seed: int = 7) -> GeneratorLearner:
+    return GeneratorLearner(config, level, pictures(20), seed, Parallel(), steps)
+
+
+def train(learner: Learner, images: Tensor, first: int = 0, last: int | None = None) -> list[dict[str, float]]:
+    logs = []
+    for step in range(first, learner.total_steps if last is None else last):
+        rows = batch_rows(learner.seed, step, learner.batch_size, len(images))
+        logs.append({key: float(value) for key, value in learner.step(step, images[rows]).items()})
+    return logs
+
+
+def tensors(state: object, path: str = "") -> dict[str, Tensor]:
+    """Every tensor of a state by its path."""
+    found: dict[str, Tensor] = {}
+    checkpoint.flatten(state, found, path)
+    return found
+
+
+def same(a: Learner, b: Learner) -> bool:
+    one, two = tensors(a.state()), tensors(b.state())
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+# --- Eq. 8: the adaptive weight
+
+
+@given(st.integers(0, 10**6), st.floats(-6, 6), st.floats(-6, 6))
+@settings(deadline=None, max_examples=100)
+def test_the_entropy_gradient_never_outweighs_the_local_one(seed, log_local, log_entropy) -> None:
+    torch.manual_seed(seed)
+    local = [torch.randn(3, 4) * 10**log_local, torch.randn(5) * 10**log_local]
+    entropy = [torch.randn(3, 4) * 10**log_entropy, torch.randn(5) * 10**log_entropy]
+    weight = float(entropy_weight(local, entropy))
+    long, short = (float(torch.cat([g.flatten() for g in gs]).double().norm()) for gs in (entropy, local))
+    assert 0 < weight <= 1
+    assert weight * long <= short * (1 + 1e-5)
+    assert weight == pytest.approx(min(long, short) / long, rel=1e-5)
+
+
+def test_the_weight_is_one_where_the_entropy_gradient_is_shorter_or_zero() -> None:
+    long, short, zero = [torch.ones(4)], [torch.full((4,), 0.5)], [torch.zeros(4)]
+    assert entropy_weight(long, short) == entropy_weight(long, zero) == entropy_weight(zero, zero) == 1
+    assert entropy_weight(zero, long) == 0
+
+
+# --- Eq. 1: mutual information
+
+
+def correlated(rho: float, count: int = 200_000) -> tuple[Tensor, Tensor]:
+    """The best T, log p(x, y) / p(x) p(y), on pairs of Gaussians of correlation rho and on independent pairs."""
+    x, y, other = torch.randn(3, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = rho * x + math.sqrt(1 - rho**2) * y
+
+    def best(a: Tensor, b: Tensor) -> Tensor:
+        return (rho * a * b - rho**2 * (a**2 + b**2) / 2) / (1 - rho**2) - math.log(1 - rho**2) / 2
+
+    return best(x, y), best(x, other)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.6])
+def test_dv_reaches_the_information_of_correlated_gaussians(rho) -> None:
+    joint, marginal = correlated(rho)
+    truth = -0.5 * math.log(1 - rho**2)
+    assert float(mutual_information(joint, marginal, "dv")) == pytest.approx(truth, abs=0.01)
+    assert float(mutual_information(joint + 3, marginal + 3, "dv")) == pytest.approx(truth, abs=0.01)
+    assert float(mutual_information(joint / 2, marginal / 2, "dv")) <= truth + 0.01
+
+
+def test_jsd_is_never_above_0_and_grows_with_dependence() -> None:
+    found = [float(mutual_information(*correlated(rho), "jsd")) for rho in (0.0, 0.3, 0.6, 0.9)]
+    assert found == sorted(found)
+    assert found[0] == pytest.approx(-2 * math.log(2))
+    assert found[-1] <= 0
+    assert float(mutual_information(torch.full((4,), 1e3), torch.full((4,), -1e3), "jsd")) <= 0
+
+
+def test_dv_survives_huge_statistics() -> None:
+    assert math.isfinite(mutual_information(torch.full((4,), 1e4), torch.full((4,), 2e4), "dv"))
+
+
+@pytest.mark.parametrize("batch", [2, 3, 8, 32])
+def test_no_image_is_paired_with_its_own_noise(batch) -> None:
+    for offset in range(1, batch):
+        order = derangement(torch.tensor([offset]), batch)
+        assert sorted(order.tolist()) == list(range(batch))
+        assert (order != torch.arange(batch)).all()
+
+
+# --- Eq. 3: the contrast
+
+
+def test_eq_3_is_what_numpy_says() -> None:
+    normal, fake, displaced = torch.randn(3, 6, 1, 5, 5, generator=torch.Generator().manual_seed(0)).mul(3)
+
+    def log_odd(logits: Tensor, odd: bool) -> float:
+        p = 1 / (1 + np.exp(-logits.double().numpy()))
+        return float(np.mean([np.mean(-np.log(image if odd else 1 - image)) for image in p]))
+
+    expected = log_odd(normal, False) + 0.6 * log_odd(fake, True) + 0.4 * log_odd(displaced, True)
+    assert float(contrast_loss(normal, fake, displaced, 0.6, 0.4)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_lambda_position_random_coordinates_do_not_matter() -> None:
+    config = replace(TINY, lambda_position=0.0, dropout=0.0)
+    uniform, grid = detector(config), detector(replace(config, position="grid"))
+    assert train(uniform, pictures(20)) == train(grid, pictures(20))
+    assert same(uniform, grid)
+
+
+def test_a_detector_without_its_bank_is_refused() -> None:
+    learner = DetectorLearner(TINY, 4, (pictures(8), pictures(8)), {}, 0, Parallel(), 1)
+    with pytest.raises(ValueError, match="D_4 needs the bank of fakes of level 2"):
+        learner.step(0, pictures(8))
+
+
+def test_no_detector_trains_on_the_fakes_it_is_judged_by() -> None:
+    learner = detector()
+    bank = pictures(16, seed=2)
+    assert torch.equal(torch.cat([learner.bank, learner.held_out[2]]), bank)
+    assert len(learner.held_out[2]) == 8
+
+
+@pytest.mark.parametrize(("level", "own"), [(1, 0), (2, 1), (4, 2), (8, 4), (16, 8)])
+def test_proxies_name_own_and_other_fakes_and_displaced_normals(level, own) -> None:
+    scores = detector(level=level).contrast()
+    others = {f"other/P_{k}" for k in (0, 1, 2, 4, 8) if k != own}
+    assert scores.keys() == {f"own/P_{own}", "position/random"} | others
+    assert len(scores["position/random"]) == 5  # the validation images
+    assert all(((values >= 0) & (values <= 1)).all() for values in scores.values())
+
+
+# --- scores
+
+
+@pytest.fixture(scope="module")
+def trained() -> DetectorLearner:
+    learner = detector(replace(TINY, noise=0.1, dropout=0.5))
+    train(learner, pictures(20))
+    return learner
+
+
+def test_a_score_does_not_depend_on_the_other_images_of_its_batch(trained) -> None:
+    images = pictures(70, seed=5)  # more than one chunk
+    whole, order = trained.score(images), torch.randperm(70, generator=torch.Generator().manual_seed(0))
+    assert whole.dtype == np.float32
+    alone = np.concatenate([trained.score(image[None]) for image in images[:10]])
+    np.testing.assert_allclose(alone, whole[:10], atol=1e-6)
+    np.testing.assert_allclose(trained.score(images[order]), whole[order], atol=1e-6)
+    np.testing.assert_allclose(trained.score(images[3:20]), whole[3:20], atol=1e-6)
+
+
+def test_scores_know_neither_noise_nor_dropout(trained) -> None:
+    images = pictures(6, seed=5)
+    assert np.array_equal(trained.score(images), trained.score(images))
+    with torch.no_grad():
+        by_hand = trained.net(to_signed(images), trained.place).sigmoid().mean((1, 2, 3))
+    np.testing.assert_allclose(trained.score(images), by_hand, atol=1e-6)
+
+
+def test_a_grey_image_scores_as_its_rgb_copy(trained) -> None:
+    grey = pictures(4, channels=1)
+    assert np.array_equal(trained.score(grey), trained.score(grey.expand(-1, 3, -1, -1)))
+
+
+def test_scores_are_means_over_positions_then_levels(trained) -> None:
+    images = pictures(3, seed=5)
+    maps = {f"level_{k}": detector(level=k).maps(images) for k in (1, 16)}
+    parts = {name: m.mean((1, 2)).numpy() for name, m in maps.items()}
+    combined = MLSAD(TINY).combine(parts)
+    assert combined.dtype == np.float32
+    np.testing.assert_allclose(combined, (parts["level_1"] + parts["level_16"]) / 2, atol=1e-6)
+    all_cells = torch.cat([m.flatten(1) for m in maps.values()], 1).mean(1).numpy()  # 256 cells outvote one
+    assert np.abs(combined - all_cells).min() > 1e-3
+
+
+# --- training
+
+
+@pytest.mark.parametrize("make", [detector, generator])
+def test_a_resumed_run_equals_an_uninterrupted_one(make: Callable[[], Learner], tmp_path: Path) -> None:
+    whole, begun, resumed = make(), make(), make()
+    logs = train(whole, pictures(20))
+    train(begun, pictures(20), last=3)
+    checkpoint.save_state(tmp_path / "at_3", begun.state())
+    resumed.load_state(checkpoint.load_state(tmp_path / "at_3"))
+    assert train(resumed, pictures(20), first=3) == logs[3:]
+    assert same(resumed, whole)
+    if isinstance(whole, GeneratorLearner):
+        assert torch.equal(resumed.artefact()["fakes"], whole.artefact()["fakes"])
+
+
+@pytest.mark.parametrize("make", [detector, generator])
+def test_a_seed_fixes_every_number_whatever_torchs_own_state(make: Callable[..., Learner]) -> None:
+    torch.manual_seed(1)
+    one = make()
+    logs = train(one, pictures(20))
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    two = make()
+    assert train(two, pictures(20)) == logs
+    assert same(one, two)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert train(make(seed=8), pictures(20)) != logs
+
+
+@pytest.mark.parametrize("estimator", ["jsd", "dv"])
+@pytest.mark.parametrize("target", ["parameters", "output"])
+def test_a_step_trains_all_three_networks_and_stays_finite(estimator, target) -> None:
+    learner = generator(replace(TINY, mutual_information=estimator, clip_wrt=target))
+    before = tensors(learner.state()["nets"])
+    logs = train(learner, pictures(20), last=3)
+    after = tensors(learner.state()["nets"])
+    assert all(math.isfinite(value) for log in logs for value in log.values())
+    assert all(0 < log["lambda"] <= 1 for log in logs)
+    assert all(value.isfinite().all() for value in after.values())
+    for net in learner.state()["nets"]:
+        assert any(not torch.equal(before[k], after[k]) for k in after if k.startswith(f"/{net}/")), net
+
+
+def test_without_entropy_the_generator_does_not_care_for_the_estimator() -> None:
+    runs = [generator(replace(TINY, lambda_entropy=0.0, mutual_information=form)) for form in ("jsd", "dv")]
+    for learner in runs:
+        train(learner, pictures(20))
+    one, two = (learner.generator.state_dict() for learner in runs)
+    assert all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_a_bank_has_the_asked_number_of_byte_images() -> None:
+    fakes = generator(replace(TINY, bank_size=300)).artefact()["fakes"]
+    assert (fakes.shape, fakes.dtype) == ((300, 3, 16, 16), torch.uint8)
+    assert len(fakes.unique(dim=0)) == 300
+
+
+def test_a_generator_batch_that_deviation_groups_do_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match="generator_batch_size 6"):
+        generator(replace(TINY, generator_batch_size=6))
+
+
+@pytest.mark.parametrize("steps", [10, 250])
+def test_learning_rates_fall_at_the_same_fractions_of_any_schedule(steps) -> None:
+    config = replace(TINY, detector_lr=1.0, detector_lr_decay=0.5, detector_milestones=(0.4, 0.8))
+    learner = detector(config, level=1, steps=steps)
+    rates = [learner.learning_rate(step) for step in range(steps)]
+    assert rates == [1.0] * (4 * steps // 10) + [0.5] * (4 * steps // 10) + [0.25] * (2 * steps // 10)
+    learner.step(steps - 1, pictures(8))
+    assert learner.optimiser.param_groups[0]["lr"] == 0.25
+
+
+@given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 10**6))
+@settings(deadline=None, max_examples=60)
+def test_every_row_is_seen_equally_often_whatever_the_batch(size, batch, seed) -> None:
+    steps = size // math.gcd(size, batch)  # the shortest run of whole batches that ends with an epoch
+    rows = torch.cat([batch_rows(seed, step, batch, size) for step in range(steps)])
+    assert rows.bincount(minlength=size).unique().tolist() == [steps * batch // size]
+    for epoch in rows.split(size):
+        assert sorted(epoch.tolist()) == list(range(size))
+
+
+def test_epochs_and_seeds_have_their_own_order() -> None:
+    orders = [tuple(batch_rows(seed, epoch, 50, 50).tolist()) for seed in (0, 1) for epoch in (0, 1)]
+    assert len(set(orders)) == 4
+
+
+def test_seeds_depend_on_every_part_and_fit_torch() -> None:
+    parts = [(0, "a"), (0, "b"), (1, "a"), (0,), ("0a",), (0, "a", "")]
+    seeds = [derive_seed(*p) for p in parts]
+    assert len(set(seeds)) == len(parts)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert derive_seed(0, "a") == 3404460889886853424  # the same on every machine and in every version
+
+
+# --- the method
+
+
+def test_all_points_of_the_published_grid_share_their_generators() -> None:
+    base, unit = MLSAD(MLSADConfig()), Unit("generator", "3", "level_4")
+    for key, values in PUBLISHED_GRID.items():
+        for value in values:
+            assert MLSAD(replace(base.config, **{key: value})).stage_config(unit) == base.stage_config(unit)
+    assert MLSAD(replace(base.config, seed=1)).stage_config(unit) != base.stage_config(unit)
+    assert base.stage_config(Unit("generator", "3", "level_8")) != base.stage_config(unit)
+
+
+def test_a_class_needs_three_generators_and_five_detectors() -> None:
+    method = MLSAD(MLSADConfig())
+    assert [str(u) for u in method.stages(["a"])] == [f"generator/a/level_{k}" for k in (2, 4, 8)]
+    assert [str(u) for u in method.units(["a"])] == [f"detector/a/level_{k}" for k in (1, 2, 4, 8, 16)]
+    assert len(method.units(["a", "b"])) == 10
+    assert method.needs(Unit("detector", "b", "level_1")) == method.stages(["b"])
+    assert MLSAD(replace(method.config, levels=(1, 2))).stages(["a"]) == []
+
+
+# --- images of known structure
+
+QUICK = MLSADConfig(width=0.125, detector_lr=1e-2, noise=0.01, dropout=0.0, lambda_position=0.0)
+SOURCE = torch.Generator()
+
+
+def fit(config: MLSADConfig, level: int, images: Tensor, steps: int) -> DetectorLearner:
+    learner = DetectorLearner(config, level, (images, images[:8]), {}, 3, Parallel(), steps)
+    train(learner, images)
+    return learner
+
+
+def noisy(images: Tensor, deviation: float) -> Tensor:
+    images = images + deviation * torch.randn(images.shape, generator=SOURCE)
+    return images.clamp(0, 255).to(torch.uint8)
+
+
+def auroc(learner: DetectorLearner, normal: Tensor, odd: Tensor) -> float:
+    scores = np.concatenate([learner.score(normal), learner.score(odd)])
+    return float(roc_auc_score([0] * len(normal) + [1] * len(odd), scores))
+
+
+def test_one_pixel_of_another_colour_fires_d_1() -> None:
+    SOURCE.manual_seed(0)
+    plain = noisy(torch.tensor([180.0, 60.0, 60.0])[None, :, None, None].expand(184, -1, 16, 16), 12)
+    odd = plain[124:].clone()
+    rows, columns = torch.randint(16, (2, 60), generator=SOURCE)
+    odd[torch.arange(60), :, rows, columns] = torch.tensor([20, 200, 40], dtype=torch.uint8)
+    assert auroc(fit(QUICK, 1, plain[:64], 200), plain[64:124], odd) > 0.9
+
+
+def test_turned_stripes_fire_d_2_but_not_d_1() -> None:
+    SOURCE.manual_seed(0)
+    phase = torch.randint(2, (184, 1, 1, 1), generator=SOURCE)
+    stripes = noisy(((torch.arange(16) + phase) % 2 * 160.0 + 40).expand(-1, 3, 16, -1), 8)
+    train_images, normal, odd = stripes[:64], stripes[64:124], stripes[124:].mT
+    assert auroc(fit(QUICK, 2, train_images, 120), normal, odd) > 0.99
+    assert 0.3 < auroc(fit(QUICK, 1, train_images, 120), normal, odd) < 0.7
+
+
+def test_a_shifted_object_fires_d_2_only_with_lambda_position() -> None:
+    SOURCE.manual_seed(0)
+
+    def squares(count: int, at: int) -> Tensor:
+        image = torch.full((count, 3, 16, 16), 20.0)
+        image[:, :, at : at + 6, at : at + 6] = 200
+        return noisy(image, 6)
+
+    train_images, normal, shifted = squares(64, 5), squares(60, 5), squares(60, 2)
+    # level-1 fakes of an object that never moves look like the object: nothing but coordinates can tell
+    rise = {}
+    for position in (0.0, 0.4):
+        learner = fit(replace(QUICK, lambda_position=position), 2, train_images, 120)
+        rise[position] = learner.score(shifted).mean() - learner.score(normal).mean()
+        if position:
+            assert auroc(learner, normal, shifted) > 0.99
+    assert rise[0.4] > 0.04
+    assert abs(rise[0.0]) < 0.004
