@@ -8,7 +8,7 @@ from typing import Any
 
 from upath import UPath
 
-from orchestrator.identity import content_hash, safe_name
+from orchestrator.identity import code_digest, content_hash, safe_name
 from tune_spaces.schema import Space
 from workloads.data.catalogue import CATALOGUE
 from workloads.registry import method
@@ -66,8 +66,9 @@ class Plan:
 
 
 def run_name(name: str, space: Space, preset: str) -> str:
-    """A run's name when the user gives none: the same question, the same name, so launching again continues it."""
-    return f"{safe_name(name)}-{preset}-{content_hash(space.model_dump(mode='json'), 8)}"
+    """A run's name when the user gives none: same question and code, same name, so launching again continues it."""
+    asked = {"space": space.model_dump(mode="json"), "code": code_digest(space.workload)}
+    return f"{safe_name(name)}-{preset}-{content_hash(asked, 8)}"
 
 
 def shape_of(space: Space) -> ImageShape:

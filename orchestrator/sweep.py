@@ -10,7 +10,7 @@ from orchestrator.ingest import Prepared
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan
-from orchestrator.stages import job_of
+from orchestrator.stages import job_of, scaling
 from orchestrator.states import DONE, State
 from orchestrator.trial import run_trial
 
@@ -22,6 +22,9 @@ class Recorder(tune.Callback):
 
     def __init__(self, ledger: Ledger, trials: list[TrialPlan], changed: Callable[[], None]) -> None:
         self.ledger, self.trials, self.changed = ledger, trials, changed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks for its own restore, which is never used: the ledger is what resumes
 
     def trial_of(self, trial: Any) -> str:
         return self.trials[trial.config["trial"]].id
@@ -88,9 +91,9 @@ def run_sweep(
 ) -> None:
     """Run, or finish running, every trial. A trial that fails is recorded; the others go on."""
     resources = plan.space.resources
-    per_worker = {"CPU": resources.cpus_per_worker}
+    per_worker = {"cpu": resources.cpus_per_worker}
     if resources.gpus_per_worker:
-        per_worker["GPU"] = resources.gpus_per_worker
+        per_worker["gpu"] = resources.gpus_per_worker
     units = [(u.kind, u.target, u.part) for u in plan.units]
     job = job_of(plan, prepared, places, stage_keys, config={}, units=units, label="")
     described = [
@@ -104,10 +107,10 @@ def run_sweep(
         for t in trials
     ]
     function = tune.with_parameters(
-        run_trial, job=job, trials=described, resources={"workers": resources.workers, "per_worker": per_worker}
+        run_trial, job=job, trials=described, scaling=scaling(plan, 0 if resources.workers == 1 else resources.workers)
     )
     # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
-    own = per_worker if resources.workers == 1 else {"CPU": 0, "memory": 2**20}
+    own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
     tune.Tuner(
         tune.with_resources(function, own),
         param_space={"trial": tune.grid_search(list(range(len(trials))))},

@@ -22,10 +22,10 @@ def recorded(places: TrialPlaces, rungs: list[int]) -> list[dict[str, Any]]:
     return found
 
 
-def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], resources: Any) -> None:
+def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], scaling: Any) -> None:
     """The function Tune runs. `trials` holds, by index, id, config, folder and whether the trial is already over."""
     from ray import tune
-    from ray.train import DataConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import DataConfig, FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -38,14 +38,9 @@ def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str
         tune.report(metrics)
     if trial["over"] or len(past) == len(job["rungs"]):
         return
-    local = resources["workers"] == 1
-    job = job | {"config": trial["config"], "folder": trial["folder"], "label": trial["id"], "local": local}
     # a single worker runs in this very process: on small jobs, starting others costs more than the work
-    scaling = ScalingConfig(
-        num_workers=0 if local else resources["workers"],
-        use_gpu=resources["per_worker"].get("GPU", 0) > 0,
-        resources_per_worker=resources["per_worker"],
-    )
+    local = scaling.num_workers == 0
+    job = job | {"config": trial["config"], "folder": trial["folder"], "label": trial["id"], "local": local}
     TorchTrainer(
         train_trial,
         train_loop_config=job,

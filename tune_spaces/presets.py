@@ -15,7 +15,7 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
             "generator_lr": 5e-4,
             "discriminator_lr": 1e-3,
             "statistics_lr": 5e-4,
-            "detector_lr": 1e-3,
+            "detector_lr": 3e-3,
         },
         max_train_images=2000,
         points=4,

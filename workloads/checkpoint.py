@@ -25,6 +25,8 @@ class CorruptCheckpointError(Exception):
 def flatten(state: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
     """Plain copy of a state in which every tensor is replaced by its name in `tensors`."""
     if isinstance(state, Tensor):
+        while path in tensors:  # the keys "a/b" and "a", "b" give one path
+            path += "'"
         tensors[path] = state.detach().cpu().contiguous().clone()
         return {"__tensor__": path}
     if isinstance(state, dict):
@@ -62,6 +64,8 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     plain = flatten(state, tensors)
+    if is_complete(folder):
+        (folder / MANIFEST).unlink()  # else a writer that dies here leaves an old manifest with new files
     files = {TENSORS: save(tensors), PLAIN: json.dumps(plain).encode()}
     for name, data in files.items():
         write_atomically(folder / name, data)
@@ -78,13 +82,17 @@ def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, An
     """Read a state. Raises CorruptCheckpointError where a file is missing, changed or cut short."""
     if not is_complete(folder):
         raise CorruptCheckpointError(f"{folder} has no {MANIFEST}: its writer did not finish")
-    hashes = json.loads((folder / MANIFEST).read_text())["sha256"]
+    try:
+        hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
+        expected = {name: hashes[name] for name in (TENSORS, PLAIN)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptCheckpointError(f"{folder / MANIFEST} does not name {TENSORS} and {PLAIN}") from error
     files = {}
-    for name, expected in hashes.items():
-        if name not in (TENSORS, PLAIN) or not (folder / name).exists():
+    for name in expected:
+        if not (folder / name).exists():
             raise CorruptCheckpointError(f"{folder / name} is missing")
         files[name] = (folder / name).read_bytes()
-        if hashlib.sha256(files[name]).hexdigest() != expected:
+        if hashlib.sha256(files[name]).hexdigest() != expected[name]:
             raise CorruptCheckpointError(f"{folder / name} differs from its SHA-256 in {MANIFEST}")
     tensors = {k: v.to(device) for k, v in load(files[TENSORS]).items()}
     state: dict[str, Any] = restore(json.loads(files[PLAIN]), tensors)

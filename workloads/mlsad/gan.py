@@ -13,6 +13,7 @@ from workloads.mlsad.entropy import derangement, entropy_weight, mutual_informat
 from workloads.mlsad.generator import Generator, SharedBatchNorm
 from workloads.mlsad.mrf import to_bytes, to_signed
 from workloads.mlsad.statistics import StatisticsNetwork
+from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
 from workloads.workload import State, Tensors
@@ -106,9 +107,7 @@ class GeneratorLearner:
         """One optimiser step with the gradients averaged over the workers (unless they already are)."""
         if not shared:
             self.parallel.average_(gradients)
-        for parameter, gradient in zip(optimiser.param_groups[0]["params"], gradients, strict=True):
-            parameter.grad = gradient
-        optimiser.step()
+        descend(optimiser, gradients)
 
     @torch.no_grad()
     def update_average(self, step: int) -> Tensors:
@@ -144,4 +143,4 @@ class GeneratorLearner:
         for name, net in nets.items():
             net.load_state_dict(state["nets"][name])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+            load_optimiser(optimiser, saved)

@@ -1,0 +1,294 @@
+"""Spaces say what will run: sizes, order, presets; and everything that is wrong with one, at once."""
+
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tune_spaces.grids import PUBLISHED_GRID
+from tune_spaces.load import SPACES, doc_of, load, source_of
+from tune_spaces.presets import MLSAD_PRESETS
+from tune_spaces.problems import ProblemsError, from_validation
+from tune_spaces.schema import Data, Preset, Resources, Scheduler, Search, Space, resolve
+
+ROOT = Path(__file__).parents[2]
+METHOD_KEYS = {
+    *PUBLISHED_GRID,
+    "levels",
+    "detector_milestones",
+    "detector_lr_decay",
+    "dropout",
+    "position",
+    "shuffle_pool",
+    "generator_batch_size",
+    "adam_betas",
+    "lambda_entropy",
+    "mutual_information",
+    "clip_wrt",
+    "minibatch_stddev",
+    "generator_spectral_norm",
+    "generator_ema",
+    "seed",
+}
+
+
+def space(**changes: Any) -> Space:
+    values: dict[str, Any] = {"data": {"name": "cifar10"}, "axes": PUBLISHED_GRID, "search": {"kind": "grid"}}
+    return Space.model_validate(values | changes)
+
+
+def problems(**values: Any) -> dict[str, str]:
+    """Key -> message of everything wrong with a space of these values."""
+    with pytest.raises(ValidationError) as caught:
+        Space.model_validate(values)
+    return {problem.key: problem.message for problem in from_validation(caught.value, Space)}
+
+
+# --- points and rungs
+
+
+def test_the_published_grid_has_864_points_in_8_buckets_of_108() -> None:
+    grid = space()
+    points = grid.points()
+    assert len(points) == grid.size() == 864
+    assert len({tuple(sorted(p.items())) for p in points}) == 864
+    buckets = Counter((p["batch_size"], p["blocks"]) for p in points)
+    assert len(buckets) == 8
+    assert set(buckets.values()) == {108}
+    assert all(grid.config(p).batch_size == p["batch_size"] for p in points)
+
+
+def test_the_first_random_points_stay_the_first_when_more_are_asked_for() -> None:
+    many = space(search={"points": 864}).points()
+    assert space(search={"points": 32}).points() == many[:32]
+    assert sorted(map(repr, many)) == sorted(map(repr, space().points()))
+    assert space(search={"points": 32, "seed": 1}).points() != many[:32]
+
+
+def test_no_more_random_points_than_there_are() -> None:
+    assert len(space(axes={"blocks": (1, 2)}, search={"points": 32}).points()) == 2
+
+
+def test_a_space_without_axes_is_one_point() -> None:
+    assert space(axes={}).points() == [{}]
+    assert space(axes={}, search={"points": 5}).points() == [{}]
+
+
+@pytest.mark.parametrize(
+    ("first", "eta", "rungs"),
+    [
+        (0.04, 3, [40, 120, 360, 1000]),
+        (0.34, 3, [340, 1000]),
+        (0.5, 3, [500, 1000]),
+        (1.0, 3, [1000]),
+        (1 / 9, 3, [111, 333, 1000]),
+        (0.25, 2, [250, 500, 1000]),
+    ],
+)
+def test_rungs_rise_by_eta_from_the_first_to_the_end(first, eta, rungs) -> None:
+    assert Scheduler(first_rung=first, eta=eta).rungs() == rungs
+
+
+@pytest.mark.parametrize("first", [1e-6, 1e-4, 0.001, 0.0123, 0.3, 0.999, 0.99999])
+def test_rungs_are_distinct_and_end_at_the_whole_schedule(first) -> None:
+    rungs = Scheduler(first_rung=first).rungs()
+    assert rungs[-1] == 1000
+    assert all(0 < a < b for a, b in itertools.pairwise(rungs))
+
+
+# --- presets
+
+
+def test_every_key_is_either_the_methods_or_a_presets() -> None:
+    keys = set(space().config({}).__dataclass_fields__)
+    assert keys >= METHOD_KEYS
+    scaling = {"width", "generator_epochs", "detector_epochs", "bank_size"}
+    rates = {
+        "generator_lr",
+        "discriminator_lr",
+        "statistics_lr",
+        "detector_lr",
+    }  # a shorter schedule needs larger steps
+    assert keys - METHOD_KEYS == scaling | rates
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_presets_scale_and_never_touch_the_method(name) -> None:
+    presets = {**load(name).space.presets, **MLSAD_PRESETS}
+    assert presets["paper"] == Preset()
+    for preset in presets.values():
+        assert not METHOD_KEYS & preset.config.keys()
+
+
+def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
+    chosen = space(
+        axes={"width": (0.5, 1.0)},
+        fixed={"seed": 3},
+        presets={
+            "smoke": {
+                "config": {"width": 0.25, "bank_size": 64},
+                "points": 1,
+                "first_rung": 0.5,
+                "max_train_images": 64,
+                "classes": ("cat",),
+            }
+        },
+        preset="smoke",
+    )
+    found = resolve(chosen)
+    assert (found.search.points, found.scheduler.first_rung, found.data.max_train_images) == (1, 0.5, 64)
+    assert found.data.classes == ("cat",)
+    assert [found.config(p).width for p in found.points()] == [0.5, 1.0]
+    assert (found.config({}).bank_size, found.config({}).seed) == (64, 3)
+    assert resolve(found) == found
+    assert resolve(space()).model_copy(update={"presets": {}}) == space()
+
+
+# --- built-in spaces
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_built_in_space_loads_and_names_its_command(name) -> None:
+    loaded = load(name)
+    assert loaded.name == name
+    assert f"orchestrator launch {name}" in loaded.doc
+    assert loaded.doc.strip() == doc_of(source_of(name)).strip()
+
+
+@pytest.mark.parametrize(("name", "preset"), itertools.product(SPACES, ["paper", "reduced", "smoke"]))
+def test_every_built_in_space_resolves_for_each_preset(name, preset) -> None:
+    declared = load(name).space
+    found = resolve(declared.model_copy(update={"preset": preset}))
+    points = found.points()
+    assert 1 <= len(points) <= declared.size()
+    for key, value in declared.presets[preset].config.items():
+        assert key in found.axes or getattr(found.config(points[0]), key) == value
+    assert Space.model_validate_json(found.model_dump_json()) == found
+
+
+def test_every_space_file_is_listed() -> None:
+    assert set(SPACES) == {p.stem for p in (ROOT / "tune_spaces").glob("sweep_*.py")}
+
+
+# --- errors
+
+
+def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() -> None:
+    found = problems(
+        workload="mlsad",
+        data={"name": "cifar", "side": 4, "clases": ["cat"]},
+        fixed={"widht": 0.5, "dropout": 1.5},
+        axes={"noise": (0.0, "loud"), "bloks": (1, 2), "weight_decay": (), "batch_size": (8, 8)},
+        scheduler={"kind": "hyperband"},
+        presets={"smoke": {"config": {"detector_epoch": 1}}},
+        selectby="oracle",
+    )
+    expected = {
+        "data.name": "did you mean 'cifar10'?",
+        "data.side": "greater than or equal to 8, found 4",
+        "data.clases": "no such key; did you mean 'classes'?",
+        "fixed.widht": "did you mean 'width'?",
+        "fixed.dropout": "must be in [0, 1), found 1.5",
+        "axes.noise": "found 'loud'",
+        "axes.bloks": "did you mean 'blocks'?",
+        "axes.weight_decay": "has no values",
+        "axes.batch_size": "has a value twice",
+        "scheduler.kind": "found 'hyperband', expected 'asha' or 'fifo'",
+        "presets.smoke.config.detector_epoch": "did you mean 'detector_epochs'?",
+        "selectby": "did you mean 'select_by'?",
+    }
+    assert found.keys() == expected.keys()
+    for key, message in expected.items():
+        assert message in found[key], key
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "message"),
+    [
+        ({"workload": "mlsda"}, "workload", "did you mean 'mlsad'?"),
+        ({"data": {"name": "cifar10", "classes": ["cats"]}}, "data.classes", "did you mean 'cat'?"),
+        ({"data": {"name": "folder"}}, "data.path", "needs the path"),
+        ({"data": {"name": "mnist", "path": "x"}}, "data.path", "takes a path, not 'mnist'"),
+        ({"data": {"name": "mnist", "side": 24}}, "data.side", "power of two from 8 on, found 24"),
+        ({"data": {"name": "mnist", "side": 8}}, "data.side", "level 16 needs images of at least"),
+        ({"fixed": {"blocks": 1}, "axes": {"blocks": (1, 2)}}, "axes.blocks", "in both `fixed` and `axes`"),
+        ({"presets": {"paper": {}}, "preset": "smoke"}, "preset", "not among the presets paper"),
+        ({"presets": {"tiny": {}}}, "presets.tiny", "found 'tiny'"),
+        ({"fixed": {"levels": (2, 1)}}, "fixed.levels", "distinct levels"),
+        ({"resources": {"workers": 0}}, "resources.workers", "found 0"),
+    ],
+)
+def test_what_does_not_fit_names_its_key(values, key, message) -> None:
+    found = problems(**({"data": {"name": "mnist"}} | values))
+    assert any(k.startswith(key) and message in m for k, m in found.items()), found
+
+
+def test_no_space_is_changed_after_it_was_checked() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        space().preset = "smoke"  # type: ignore[misc]
+
+
+# --- a user's own file
+
+GOOD = '''"""Mine."""
+from tune_spaces.schema import Data, Space
+SPACE = Space(data=Data(name="digits", side=16), axes={"blocks": (1, 2)})
+'''
+
+
+def written(folder: Path, text: str) -> str:
+    (folder / "mine.py").write_text(text)
+    return str(folder / "mine.py")
+
+
+def test_a_users_space_file_loads(tmp_path: Path) -> None:
+    loaded = load(written(tmp_path, GOOD))
+    assert (loaded.name, loaded.doc, loaded.space.size()) == ("mine", "Mine.", 2)
+    assert loaded.source == tmp_path / "mine.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("SPACE = (", "SyntaxError"),
+        ("x = 1", "must define SPACE = Space"),
+        ("SPACE = {'data': 1}", "must define SPACE = Space"),
+        ("import no_such_module", "no_such_module"),
+        ("1 / 0", "ZeroDivisionError"),
+        (GOOD.replace("blocks", "bloks"), "axes.bloks: no such key of mlsad; did you mean 'blocks'?"),
+        (GOOD.replace("digits", "digit"), "did you mean 'digits'?"),
+        (GOOD.replace("side=16", "size=16"), "size: no such key; did you mean 'side'?"),
+    ],
+)
+def test_a_broken_space_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ProblemsError) as caught:
+        load(path)
+    assert caught.value.where == path
+    assert message in str(caught.value)
+
+
+def test_an_unknown_space_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ProblemsError, match="did you mean 'sweep_cifar10'"):
+        load("sweep_cifar")
+    with pytest.raises(ProblemsError, match="no file"):
+        load(str(tmp_path / "none.py"))
+
+
+def test_loading_a_space_imports_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys, tune_spaces.load as l; [l.resolve(l.load(n).space) if hasattr(l, 'resolve') else l.load(n)"
+        " for n in l.SPACES]; print(*({'torch', 'torchvision', 'ray', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_defaults_are_one_worker_on_one_cpu() -> None:
+    assert Space(data=Data(name="digits")).resources == Resources(workers=1, cpus_per_worker=1, gpus_per_worker=0)
+    assert Space(data=Data(name="digits")).search == Search(kind="random", points=32, seed=0)
