@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from upath import UPath
 
 from orchestrator.evaluation import read_table, rows, write_table
 from orchestrator.identity import content_hash
@@ -36,16 +37,24 @@ def start(split: OneClassSplit, places: Places, digest: str, code: str) -> dict[
     }
 
 
-def finish(running: dict[str, Any], places: Places, digest: str, code: str) -> dict[str, dict[str, float | None]]:
-    """Wait for the tasks, keep their scores, and compute every baseline's per-class AUROC from the files."""
+def collect(running: dict[str, Any]) -> dict[str, pa.Table]:
+    """Wait for the tasks: a table a baseline."""
     import ray
 
-    for name, futures in running.items():
-        table = pa.concat_tables(ray.get(futures)).unify_dictionaries()
-        write_table(table_path(places, name, digest, code), table)
-    return {name: per_class_auroc(read_table(table_path(places, name, digest, code))) for name in BASELINES}
+    return {name: pa.concat_tables(ray.get(futures)).unify_dictionaries() for name, futures in running.items()}
 
 
-def table_path(places: Places, name: str, digest: str, code: str) -> Any:
+def keep(table: pa.Table, places: Places, digest: str, code: str, name: str) -> None:
+    """Store a baseline's scores under what they were made of."""
+    write_table(table_path(places, name, digest, code), table)
+
+
+def measured(places: Places, digest: str, code: str) -> dict[str, dict[str, float | None]]:
+    """Per-class AUROC of every baseline that has been scored, from its file."""
+    paths = {name: table_path(places, name, digest, code) for name in BASELINES}
+    return {name: per_class_auroc(read_table(path)) for name, path in paths.items() if path.exists()}
+
+
+def table_path(places: Places, name: str, digest: str, code: str) -> UPath:
     key = content_hash({"data": digest, "code": code, "baseline": name}, 16)
     return places.baselines(key) / "scores.parquet"

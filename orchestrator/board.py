@@ -7,7 +7,6 @@ import ray
 NAME = "orchestrator-board"
 
 
-@ray.remote(num_cpus=0)
 class Board:
     """Latest note by key: (done, total, text)."""
 
@@ -23,7 +22,7 @@ class Board:
 
 def start() -> Any:
     """The board of this cluster's launcher."""
-    return Board.options(name=NAME, get_if_exists=True).remote()
+    return ray.remote(num_cpus=0)(Board).options(name=NAME, get_if_exists=True).remote()
 
 
 def pin(key: str, done: float, total: float, text: str) -> None:

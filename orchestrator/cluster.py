@@ -20,13 +20,13 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "0",
+    "RAY_worker_maximum_startup_concurrency": "8",  # its default, one a core, makes raylet warn at every launch
 }
 
 
 @contextmanager
 def ray_session(cpus: int | None = None) -> Iterator[Any]:
-    """Ray on this machine, dashboard on the loopback address; ended on the way out.
+    """Ray on this machine, dashboard on the loopback address; ended on the way out. Inside a session: that one.
 
     The dashboard is not for show: without it Ray leaks the resources of trials that a scheduler stops.
     """
@@ -35,6 +35,9 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
         os.environ.setdefault(key, value)
     import ray
 
+    if ray.is_initialized():
+        yield ray
+        return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.init(

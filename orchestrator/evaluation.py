@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
@@ -18,7 +19,13 @@ from workloads.units import Unit
 
 
 def rows(
-    target: str, split: str, part: str, ids: Sequence[str], labels: Sequence[str], anomalous: np.ndarray, scores: np.ndarray
+    target: str,
+    split: str,
+    part: str,
+    ids: Sequence[str],
+    labels: Sequence[str],
+    anomalous: np.ndarray,
+    scores: np.ndarray,
 ) -> pa.Table:
     """One block of the scores table."""
     count = len(scores)
@@ -37,7 +44,9 @@ def block(unit: Unit, split: str, scores: np.ndarray, images: Resident, prepared
     if split == "val":
         return rows(target, split, part, images.val_ids[target], [target] * count, np.zeros(count, bool), scores)
     name = split.partition("/")[2]
-    return rows(target, split, part, [f"{name}/{i}" for i in range(count)], ["fake"] * count, np.ones(count, bool), scores)
+    return rows(
+        target, split, part, [f"{name}/{i}" for i in range(count)], ["fake"] * count, np.ones(count, bool), scores
+    )
 
 
 def write_table(path: UPath, table: pa.Table) -> None:
@@ -64,17 +73,17 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
     """The rows of the whole detectors: for test and val images, the parts' scores put together by the method."""
     blocks = []
     for target in table.column("target").unique().to_pylist():
-        of_target = table.filter(pa.compute.equal(table.column("target"), target))
+        of_target = table.filter(pc.equal(table.column("target"), target))
         for split in ("test", "val"):
-            of_split = of_target.filter(pa.compute.equal(of_target.column("split"), split))
+            of_split = of_target.filter(pc.equal(of_target.column("split"), split))
             names = sorted(of_split.column("part").unique().to_pylist())
-            parts = {n: of_split.filter(pa.compute.equal(of_split.column("part"), n)) for n in names}
+            parts = {n: of_split.filter(pc.equal(of_split.column("part"), n)) for n in names}
             first = parts[names[0]]
             if any(not p.column("image_id").equals(first.column("image_id")) for p in parts.values()):
                 raise ValueError(f"the parts of {target} scored different images")
             whole = method.combine({n: p.column("score").to_numpy() for n, p in parts.items()})
-            columns = [first.column(n).to_pylist() for n in ("image_id", "label")]
-            blocks.append(rows(target, split, WHOLE, *columns, first.column("anomalous").to_numpy(), whole))
+            ids, labels = (first.column(n).to_pylist() for n in ("image_id", "label"))
+            blocks.append(rows(target, split, WHOLE, ids, labels, first.column("anomalous").to_numpy(), whole))
     return pa.concat_tables(blocks)
 
 

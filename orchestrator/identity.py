@@ -10,7 +10,7 @@ import workloads
 
 
 def content_hash(value: Any, length: int = 12) -> str:
-    """Hex digest of plain data; the order of dict keys does not matter. Raises TypeError for anything but plain data."""
+    """Hex digest of plain data; the order of keys does not matter. Raises TypeError for other than plain data."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 

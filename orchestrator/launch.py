@@ -14,8 +14,9 @@ from orchestrator.identity import code_digest
 from orchestrator.ledger import Ledger, launcher_lock
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan, identify, make_plan, rates_key, write_rates
+from orchestrator.provenance import capture, this_python, without_secrets
 from orchestrator.states import DONE, RunState, State
-from orchestrator.view import Progress, duration, plan_table
+from orchestrator.view import Progress, duration, plan_table, say
 from tune_spaces.load import Loaded
 from tune_spaces.schema import Space
 
@@ -50,13 +51,11 @@ def plan_of(request: Request, known: Any = None) -> Plan:
 
 def resume_command(request: Request, run: str) -> str:
     extra = f" --storage {request.storage}" if request.storage != str(Path("runs").absolute()) else ""
-    return f"python -m orchestrator resume {run}{extra}"
+    return f"{this_python()} -m orchestrator resume {run}{extra}"
 
 
 def show_plan(out: Console, request: Request, plan: Plan) -> Places:
     """Print the plan; the places of the run it will use."""
-    from orchestrator.provenance import without_secrets
-
     places = Places(request.storage, plan.run)
     tracking = without_secrets(request.tracking_uri or f"sqlite, in {request.storage}/mlflow.db")
     out.print(plan_table(plan, request.storage, tracking, resume_command(request, plan.run)))
@@ -66,8 +65,6 @@ def show_plan(out: Console, request: Request, plan: Plan) -> Places:
 
 def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], request: Request) -> dict[str, Any]:
     """What the ledger's first event says: everything needed to resume, to report and to compare."""
-    from orchestrator.provenance import capture
-
     return {
         "name": plan.name,
         "doc": plan.doc,
@@ -79,7 +76,7 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         "counts": prepared.counts,
         "identity": {"data": prepared.digest, "code": code},
         "data_dir": request.data_dir,
-        "tracking_uri": "" if request.tracking_uri is None else request.tracking_uri.rsplit("@", 1)[-1],
+        "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),
         "trials": [{"id": t.id, "point": t.point} for t in trials],
         "provenance": capture(),
     }
@@ -123,17 +120,18 @@ def launch(request: Request, out: Console) -> Exit:
         tracker = tracker_of(request, places, plan)
         spent: dict[str, float] = {}
         try:
-            baselines = train(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, spent)
+            train(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, spent)
         except KeyboardInterrupt:
-            interrupt(ledger, tracker)
-            out.print(f"\ninterrupted; nothing finished is lost. Resume: {resume_command(request, plan.run)}")
+            interrupt(ledger)
+            sync(tracker, ledger, out)
+            say(out, f"\ninterrupted; nothing finished is lost. Resume: {resume_command(request, plan.run)}")
             return Exit.INTERRUPTED
         except Exception:
             ledger.append("closed", outcome="failed")
             sync(tracker, ledger, out)
-            out.print(f"\nResume: {resume_command(request, plan.run)}")
+            say(out, f"\nResume: {resume_command(request, plan.run)}")
             raise
-        return finish(request, places, ledger, tracker, baselines, out, time.monotonic() - begun, spent)
+        return finish(request, places, ledger, tracker, out, time.monotonic() - begun, spent)
 
 
 def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
@@ -141,20 +139,20 @@ def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
 
     if request.tracking_uri is None and not places.is_local:
         raise LaunchError(
-            "MLflow's SQLite file needs a local storage", fix="give --tracking-uri a database or a server", code=Exit.BAD_USAGE
+            "MLflow's SQLite file needs a local storage",
+            fix="give --tracking-uri a database or a server",
+            code=Exit.BAD_USAGE,
         )
     return Tracker(places, request.tracking_uri or default_uri(places), plan.name)
 
 
 def sync(tracker: Any, ledger: Ledger, out: Console) -> None:
-    from orchestrator.tracking import sync_or_warn
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        sync_or_warn(tracker, ledger)
-    for item in caught:
-        if "MLflow was not reached" in str(item.message):
-            out.print(f"warning: {item.message}")
+    """Bring MLflow up to date. A tracking server that is away must not stop training: the next sync catches up."""
+    try:
+        tracker.sync(ledger)
+    except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
+        what = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
+        say(out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
 
 
 def train(
@@ -169,45 +167,39 @@ def train(
     tracker: Any,
     out: Console,
     spent: dict[str, float],
-) -> dict[str, dict[str, float | None]]:
-    """Everything that needs Ray. Returns the baselines' per-class AUROC."""
+) -> None:
+    """Everything that needs Ray: baselines, missing stages, unfinished trials."""
     from orchestrator import baselines, board
     from orchestrator.cluster import ray_session, slots
     from orchestrator.stages import run_stages
     from orchestrator.sweep import run_sweep
 
-    code = ledger.state.opened["identity"]["code"]
+    if all(t.state in DONE for t in ledger.state.trials.values()):
+        return
     with ray_session(request.cpus) as ray:
         notes = board.start()
         room = slots(plan.space.resources, ray.cluster_resources(), len(trials))
         progress = Progress(out, list(plan.space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
         with progress.running():
             progress.phase = "baselines and shared stages"
-            running = baselines.start(images, places, prepared.digest, code)
+            running = baselines.start(images, places, prepared.digest, ledger.state.opened["identity"]["code"])
             clock = time.monotonic()
             run_stages(plan, prepared, places, stage_keys, ledger, room)
             spent["stages"] = time.monotonic() - clock
-            measured = baselines.finish(running, places, prepared.digest, code)
-            sync(tracker, ledger, out)
+            for name, table in baselines.collect(running).items():
+                baselines.keep(table, places, prepared.digest, ledger.state.opened["identity"]["code"], name)
             clock = time.monotonic()
-            if any(t.state not in DONE for t in ledger.state.trials.values()):
-                progress.phase = "trials"
-                run_sweep(
-                    plan, trials, prepared, places, stage_keys, ledger, room, lambda: sync(tracker, ledger, out)
-                )
+            progress.phase = "trials"
+            run_sweep(plan, trials, prepared, places, stage_keys, ledger, room, lambda: sync(tracker, ledger, out))
             spent["trials"] = time.monotonic() - clock
-        return measured
 
 
-def interrupt(ledger: Ledger, tracker: Any) -> None:
-    """Record what was running as interrupted, here and in MLflow."""
-    from orchestrator.tracking import sync_or_warn
-
+def interrupt(ledger: Ledger) -> None:
+    """Record what was running as interrupted."""
     for trial in list(ledger.state.trials.values()):
         if trial.state in (State.RUNNING, State.PENDING):
             ledger.append("trial", trial=trial.id, state=State.INTERRUPTED)
     ledger.append("closed", outcome="interrupted")
-    sync_or_warn(tracker, ledger)
 
 
 def finish(
@@ -215,7 +207,6 @@ def finish(
     places: Places,
     ledger: Ledger,
     tracker: Any,
-    baselines: dict[str, dict[str, float | None]],
     out: Console,
     seconds: float,
     spent: dict[str, float],
@@ -228,26 +219,27 @@ def finish(
     state = ledger.state
     failed = [t for t in state.trials.values() if t.state == State.FAILED]
     keep_rates(request, ledger)
-    ledger.append("baselines", auroc=baselines)
-    results = conclude(places, state, baselines)
-    ledger.append("closed", outcome="failed" if failed else "complete", seconds=round(seconds, 1))
+    results = conclude(places, state)
+    ledger.append(
+        "closed", outcome="some failed" if failed else "complete", seconds=round(seconds, 1), best=results.best.id
+    )
     sync(tracker, ledger, out)
-    tracker.finish(results.best, places.report)
     out.print(to_rich(results.table))
     point = ", ".join(f"{k}={v}" for k, v in results.best.point.items())
     by = state.opened["space"]["select_by"]
-    out.print(f"best configuration ({'LEAK: chosen by test labels' if by == 'oracle' else f'by {by}, no test label'}): {point}")
+    how = "LEAK: chosen by test labels" if by == "oracle" else f"by {by}, no test label seen"
+    say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:
-        out.print(f"warning: {warning}")
+        say(out, f"warning: {warning}")
     for trial in failed:
-        out.print(f"failed: trial {trial.id}: {trial.error}")
-    trained = training_seconds(state)
-    out.print(
-        f"took {duration(seconds)}: stages {duration(spent.get('stages', 0))}, trials {duration(spent.get('trials', 0))}; "
-        f"training itself {duration(trained)} of worker time"
+        say(out, f"failed: trial {trial.id}: {trial.error}")
+    phases = ", ".join(f"{name} {duration(value)}" for name, value in spent.items())
+    say(
+        out,
+        f"took {duration(seconds)} ({phases}); training and scoring {duration(training_seconds(state))} of worker time",
     )
-    out.print(f"report  {results.report}")
-    out.print(f"MLflow  {ui_command(tracker.uri, places)}")
+    say(out, f"report  {results.report}")
+    say(out, f"MLflow  {ui_command(tracker.uri)}")
     return Exit.SOME_FAILED if failed else Exit.GOOD
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -24,10 +24,8 @@ def read_events(path: UPath) -> list[dict[str, Any]]:
     lines = path.read_text().split("\n")
     events = [json.loads(line) for line in lines[:-1] if line]
     if lines[-1]:  # no newline at the end: the writer died in the middle
-        try:
+        with suppress(json.JSONDecodeError):
             events.append(json.loads(lines[-1]))
-        except json.JSONDecodeError:
-            pass
     return events
 
 

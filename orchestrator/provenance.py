@@ -17,6 +17,14 @@ def without_secrets(text: str) -> str:
     return re.sub(r"(?i)((?:token|password|secret|key)[\w-]*[=\s])\S+", r"\1***", text)
 
 
+def this_python() -> str:
+    """How the user would call this interpreter: `python` in an active environment, else its path from here."""
+    here, path = Path.cwd(), Path(sys.executable)
+    if os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return "python"
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
 def git_commit() -> str:
     """Commit of the checkout this code lies in, with `+changes` where it differs; empty outside a checkout."""
     here = Path(__file__).parent

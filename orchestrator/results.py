@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.baselines import measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
@@ -40,10 +41,10 @@ def winner(state: RunState) -> TrialState | None:
 
 def warnings_of(best: TrialState) -> list[str]:
     """Levels of the winner that cannot tell held-out normal images from their own fakes."""
-    listed = best.metric("not_learned") or []
+    listed: list[Any] = best.rungs[max(best.rungs)]["not_learned"]
     return [
-        f"{part} of class {target} has not learned: AUROC of its own fakes against held-out normal images is {value:.2f}"
-        for target, part, value in listed  # type: ignore[attr-defined]
+        f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
+        for target, part, value in listed
     ]
 
 
@@ -51,7 +52,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     """Measured, baseline and published rows; kinds never mix."""
     opened, last = state.opened, best.rungs[max(best.rungs)]
     targets = tuple(opened["targets"])
-    measured = Row(
+    ours = Row(
         name=opened["space"]["workload"].upper(),
         kind=KINDS[opened["preset"]],
         values={t: last[f"auroc/{t}"] for t in targets},
@@ -59,7 +60,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
         note=f"trial {best.id}, seed {opened['space']['fixed'].get('seed', 0)}",
         leak=opened["space"]["select_by"] == "oracle",
     )
-    rows = [measured]
+    rows = [ours]
     for name, values in baselines.items():
         known = [v for v in values.values() if v is not None]
         rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, "scikit-learn"))
@@ -91,7 +92,7 @@ def count_states(state: RunState) -> dict[str, int]:
     return counts
 
 
-def conclude(places: Places, state: RunState, baselines: dict[str, dict[str, float | None]]) -> Results:
+def conclude(places: Places, state: RunState) -> Results:
     """Pick the winner and write the report. Raises LaunchError where no trial reached the end."""
     best = winner(state)
     if best is None:
@@ -112,6 +113,8 @@ def conclude(places: Places, state: RunState, baselines: dict[str, dict[str, flo
         }
         for t in state.trials.values()
     ]
+    identity = state.opened["identity"]
+    baselines = measured(places, identity["data"], identity["code"])
     table, warnings = table_of(state, best, baselines), warnings_of(best)
     select_by = state.opened["space"]["select_by"]
     report = write_report(

@@ -32,9 +32,11 @@ def job_of(plan: Plan, prepared: Prepared, places: Places, keys: dict[str, str],
     return asdict(Job(**(base | values)))
 
 
-def run_stages(plan: Plan, prepared: Prepared, places: Places, keys: dict[str, str], ledger: Ledger, slots: int) -> None:
+def run_stages(
+    plan: Plan, prepared: Prepared, places: Places, keys: dict[str, str], ledger: Ledger, slots: int
+) -> None:
     """Train what is missing on all workers of the cluster; each stage that was found is recorded as such."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
 
     todo = missing(places, keys)

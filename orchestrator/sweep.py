@@ -38,7 +38,9 @@ class Recorder(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.move(trial, State.RUNNING)
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         key, budget = self.trial_of(trial), result["budget"]
         if budget not in self.ledger.state.trials[key].rungs:
             self.ledger.append("rung", trial=key, budget=budget, metrics=own_metrics(result))
@@ -49,12 +51,12 @@ class Recorder(tune.Callback):
         self.move(trial, State.FINISHED if reached == 1000 else State.STOPPED)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        lines = trial.get_error().__str__().strip().splitlines() if trial.get_error() else ["unknown error"]
+        lines = str(trial.get_error()).strip().splitlines() if trial.get_error() else ["unknown error"]
         self.move(trial, State.FAILED, error=lines[-1][:500])
 
 
 TUNE_KEYS = frozenset(
-    "timestamp checkpoint_dir_name done training_iteration trial_id date time_this_iter_s time_total_s pid hostname "
+    "timestamp checkpoint_dir_name done training_iteration trial_id date time_this_iter_s time_total_s pid hostname "  # noqa: SIM905
     "node_ip config time_since_restore iterations_since_restore experiment_tag should_checkpoint".split()
 )
 

@@ -3,16 +3,16 @@
 The ledger is the truth and also the spool: if the server is away, the next sync catches up.
 """
 
+import logging
 import os
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
-from orchestrator.provenance import without_secrets
+from orchestrator.provenance import this_python, without_secrets
 from orchestrator.states import RunState, State, TrialState
 
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
@@ -31,14 +31,18 @@ def default_uri(places: Places) -> str:
     return f"sqlite:///{places.root / 'mlflow.db'}"
 
 
-def ui_command(uri: str, places: Places) -> str:
-    return f"mlflow ui --backend-store-uri {without_secrets(uri)}" if uri.startswith("sqlite") else without_secrets(uri)
+def ui_command(uri: str) -> str:
+    """What to type, or where to look, to see the runs."""
+    shown = without_secrets(uri)
+    return f"{this_python()} -m mlflow ui --backend-store-uri {shown}" if uri.startswith("sqlite") else shown
 
 
 class Tracker:
     """Mirrors one run's ledger into MLflow."""
 
     def __init__(self, places: Places, uri: str, experiment: str) -> None:
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         import mlflow
 
         self.places, self.uri = places, uri
@@ -83,11 +87,16 @@ class Tracker:
         for trial in state.trials.values():
             if trial.state != State.PENDING:
                 self.sync_trial(trial, parent, tags, opened["space"]["fixed"])
-        self.close("", self.parent_status(state))
+        status = self.parent_status(state)
+        if status == "FINISHED" and self.status[""] != status:
+            self.finish(state.trials[state.closed["best"]])
+        self.close("", status)
 
     def parent_status(self, state: RunState) -> str:
         outcome = state.closed.get("outcome", "")
-        return {"complete": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}.get(outcome, "RUNNING")
+        return {"complete": "FINISHED", "some failed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}.get(
+            outcome, "RUNNING"
+        )
 
     def sync_trial(self, trial: TrialState, parent: str, tags: dict[str, str], fixed: dict[str, Any]) -> None:
         own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
@@ -99,18 +108,16 @@ class Tracker:
             self.log_rung(run, trial, rung, metrics)
             done.add(rung)
             self.client.set_tag(run, LOGGED_TAG, ",".join(map(str, sorted(done))))
-        reason = {State.STOPPED: "stopped early by the scheduler", State.FAILED: trial.error}.get(trial.state, trial.state)
+        reason = {State.STOPPED: "stopped early by the scheduler", State.FAILED: trial.error}.get(
+            trial.state, trial.state
+        )
         if self.status.get(trial.id) != STATUS.get(trial.state, "RUNNING"):
             self.client.set_tag(run, "stop_reason", str(reason))
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
     def log_rung(self, run: str, trial: TrialState, rung: int, metrics: dict[str, Any]) -> None:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and k != "budget"}
-        self.client.log_batch(run, [Metric(k, float(v), now, rung) for k, v in numbers.items()])
+        self.log_numbers(run, metrics, rung)
         scores = self.places.trial(trial.id).scores(rung)
         if not scores.exists():
             return
@@ -118,6 +125,13 @@ class Tracker:
             local = Path(folder) / scores.name
             local.write_bytes(scores.read_bytes())
             self.client.log_artifact(run, str(local), "scores")
+
+    def log_numbers(self, run: str, metrics: dict[str, Any], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and k not in ("budget", "macs")}
+        self.client.log_batch(run, [Metric(k, float(v), now, step) for k, v in numbers.items()])
 
     def close(self, key: str, status: str) -> None:
         if self.status.get(key) == status:
@@ -128,26 +142,12 @@ class Tracker:
             self.client.set_terminated(self.runs[key], status)
         self.status[key] = status
 
-    def finish(self, best: TrialState, report: Any) -> None:
-        """The winner's numbers and the report, on the parent."""
-        from mlflow.entities import Metric
-
+    def finish(self, best: TrialState) -> None:
+        """The winner's numbers and the report, on the parent; once."""
         run, last = self.runs[""], best.rungs[max(best.rungs)]
-        now = int(time.time() * 1000)
-        numbers = {k: v for k, v in last.items() if isinstance(v, int | float) and not k.startswith(("budget", "macs"))}
-        self.client.log_batch(run, [Metric(k, float(v), now, 0) for k, v in numbers.items()])
+        self.log_numbers(run, last, 0)
         self.client.set_tag(run, "best_trial", best.id)
-        with tempfile.TemporaryDirectory() as folder:
-            for file in report.iterdir():
+        with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
+            for file in self.places.report.iterdir():
                 (Path(folder) / file.name).write_bytes(file.read_bytes())
             self.client.log_artifacts(run, folder, "report")
-
-
-def sync_or_warn(tracker: Tracker, ledger: Ledger) -> bool:
-    """Sync; a tracking server that is away must not stop training. False if it failed: the next sync catches up."""
-    try:
-        tracker.sync(ledger)
-    except Exception as error:  # MLflow raises its own, SQLAlchemy's and requests' errors
-        warnings.warn(f"MLflow was not reached, the ledger keeps everything: {without_secrets(str(error))[:200]}", stacklevel=2)
-        return False
-    return True

@@ -26,6 +26,11 @@ def console(plain: bool = False) -> Console:
     return Console(highlight=False, color_system=None, width=120, force_terminal=False)
 
 
+def say(out: Console, text: str) -> None:
+    """A line as it is: not folded, brackets not taken for markup."""
+    out.print(text, soft_wrap=True, markup=False)
+
+
 def duration(seconds: float) -> str:
     """12 s, 3.4 min, 2.1 h, 5.0 days."""
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
@@ -49,7 +54,9 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     how = rungs if len(plan.rungs) > 1 else "every trial to the end"
     table.add_row("run", plan.run)
     table.add_row("question", plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name)
-    classes = f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}" if plan.targets else "classes as found"
+    classes = (
+        f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}" if plan.targets else "classes as found"
+    )
     shape = f"{plan.shape.side}x{plan.shape.side}, about {plan.shape.images} training images a class"
     table.add_row("data", f"{space.data.name}, {shape}\n{classes}")
     table.add_row("preset", plan.preset)
@@ -105,7 +112,9 @@ def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> 
 class Progress:
     """Shows the run while it goes: a live table on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, out: Console, axes: list[str], state: Callable[[], RunState], notes: Callable[[], Notes]) -> None:
+    def __init__(
+        self, out: Console, axes: list[str], state: Callable[[], RunState], notes: Callable[[], Notes]
+    ) -> None:
         self.out, self.axes, self.state, self.notes = out, axes, state, notes
         self.phase, self.begun = "", time.monotonic()
         self.said: dict[str, str] = {}
@@ -130,7 +139,7 @@ class Progress:
         tenth = int(fraction * 10)
         if tenth and self.said.get("stages") != str(tenth):
             self.said["stages"] = str(tenth)
-            self.out.print(f"shared stages {fraction:.0%}  {at}")
+            say(self.out, f"shared stages {fraction:.0%}  {at}")
         for trial in list(self.state().trials.values()):
             reached = max(trial.rungs, default=0)
             line = f"{trial.state} at {reached / 10:g} %"
@@ -138,7 +147,7 @@ class Progress:
                 self.said[trial.id] = line
                 point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)
                 numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('auroc/mean'))}"
-                self.out.print(f"trial {trial.id} {line}  {point}  {numbers if trial.rungs else ''}".rstrip())
+                say(self.out, f"trial {trial.id} {line}  {point}  {numbers if trial.rungs else ''}".rstrip())
 
     @contextmanager
     def running(self) -> Iterator["Progress"]:

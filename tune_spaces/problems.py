@@ -64,4 +64,5 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> Iterator[
             yield Problem(key, f"found {item['input']!r}, expected {context['expected']}")
         else:
             found = "" if item["type"] == "missing" else f", found {item['input']!r}"
-            yield Problem(key, f"{item['msg'][:1].lower()}{item['msg'][1:]}{found}")
+            message = item["msg"].removeprefix("Value error, ")
+            yield Problem(key, f"{message[:1].lower()}{message[1:]}{found}")

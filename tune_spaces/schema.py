@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -117,7 +118,7 @@ class Preset(Strict):
 def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
     """What is wrong with one value of one config key of a workload."""
     chosen = method(workload)
-    names = list(chosen.config_type.__dataclass_fields__)
+    names = [field.name for field in fields(chosen.config_type)]
     if key not in names:
         yield f"no such key of {workload}; {nearest(key, names)}"
         return

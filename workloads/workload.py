@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from workloads.parallel import Parallel
@@ -45,12 +46,20 @@ class Stage(Learner, Protocol):
     def artefact(self) -> Tensors: ...
 
 
-class Detector(Learner, Protocol):
-    """A learner that scores images."""
+class Scorer(Protocol):
+    """A trained unit, as far as scoring needs it."""
+
+    def load_state(self, state: State) -> None:
+        """Take what scoring needs from a learner's state."""
+        ...
 
     def score(self, images: Tensor) -> np.ndarray:
         """(N,) float32, higher = more anomalous, from uint8 (N, C, H, W)."""
         ...
+
+
+class Detector(Learner, Scorer, Protocol):
+    """A learner that scores images."""
 
     def contrast(self) -> Mapping[str, np.ndarray]:
         """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scores`)."""
@@ -88,6 +97,8 @@ class Workload(Protocol):
     def stage(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Stage: ...
 
     def detector(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Detector: ...
+
+    def scorer(self, unit: Unit, side: int, device: torch.device) -> Scorer: ...
 
     def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """The score of the whole detector from its parts' scores, each (N,) float32."""

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from orchestrator.cli import launch, report, resume, spaces, status
+from orchestrator.cli import launch, report, resume, score, spaces, status
 
 app = typer.Typer(
     name="orchestrator",
@@ -18,6 +18,7 @@ app.command("launch")(launch.launch)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
 app.command("report")(report.report)
+app.command("score")(score.score)
 app.add_typer(spaces.app, name="spaces")
 
 

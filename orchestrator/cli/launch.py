@@ -1,5 +1,6 @@
 """`launch NAME`: run a space, or continue a run of the same name."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,7 +69,7 @@ def launch(
         space=resolved,
         preset=chosen,
         storage=absolute(storage),
-        data_dir=data_dir,
+        data_dir=str(Path(data_dir).expanduser().absolute()),
         tracking_uri=tracking_uri,
         name=name,
         cpus=cpus or all_cpus(),

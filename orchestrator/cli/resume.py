@@ -15,6 +15,7 @@ def resume(
     from pathlib import Path
 
     from orchestrator.cli.run import run as run_request
+    from orchestrator.failures import LaunchError
     from orchestrator.launch import Request
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
@@ -23,13 +24,16 @@ def resume(
 
     places, state = open_run(absolute(storage), run)
     opened = state.opened
+    before = opened["tracking_uri"]
+    if tracking_uri is None and before and "***" in before:
+        raise LaunchError(f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept")
     request = Request(
         loaded=Loaded(opened["name"], Space.model_validate(opened["space"]), opened["doc"], Path(opened["source"])),
         space=Space.model_validate(opened["space"]),
         preset=opened["preset"],
         storage=places.storage,
         data_dir=opened["data_dir"],
-        tracking_uri=tracking_uri,
+        tracking_uri=tracking_uri or before,
         name=run,
         cpus=cpus or all_cpus(),
         plain=plain,

@@ -23,12 +23,12 @@ def find(name: str) -> Path:
 @app.command("ls")
 def ls() -> None:
     """Every built-in space with the question it answers."""
-    from orchestrator.view import console
+    from orchestrator.view import console, say
     from tune_spaces.load import SPACES, doc_of, source_of
 
     out = console()
     for name in SPACES:
-        out.print(f"{name:22} {doc_of(source_of(name)).splitlines()[0]}")
+        say(out, f"{name:22} {doc_of(source_of(name)).splitlines()[0]}")
 
 
 @app.command("show")

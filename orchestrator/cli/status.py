@@ -16,7 +16,7 @@ def status(
     """Show the runs of a storage, or one run's trials."""
     from orchestrator.places import absolute
     from orchestrator.runs import names, open_run
-    from orchestrator.view import console, run_summary, trials_table
+    from orchestrator.view import console, run_summary, say, trials_table
 
     out, root = console(), absolute(storage)
     if run is None:
@@ -25,13 +25,13 @@ def status(
             typer.echo(json.dumps(found, indent=1))
             return
         for name, summary in found.items():
-            out.print(f"{name}  {', '.join(f'{k} {v}' for k, v in summary.items())}")
+            say(out, f"{name}  {', '.join(f'{k} {v}' for k, v in summary.items())}")
         if not found:
-            out.print(f"no runs in {root}")
+            say(out, f"no runs in {root}")
         return
     _, state = open_run(root, run)
     if as_json:
         typer.echo(json.dumps({t.id: vars(t) for t in state.trials.values()}, indent=1, default=str))
         return
-    out.print(f"{run}  {', '.join(f'{k} {v}' for k, v in run_summary(state).items())}")
+    say(out, f"{run}  {', '.join(f'{k} {v}' for k, v in run_summary(state).items())}")
     out.print(trials_table(state, list(state.opened["space"]["axes"]), {}, len(state.trials)))

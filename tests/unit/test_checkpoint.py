@@ -97,12 +97,12 @@ def test_what_would_need_a_pickle_is_refused_with_its_place(tmp_path: Path, thin
     assert not is_complete(tmp_path)
 
 
-@pytest.mark.parametrize("survives", [0, 1, 2])
 def test_an_older_checkpoint_is_replaced(folder: Path) -> None:
     save_state(folder, {"other": torch.ones(2)})
     assert same(load_state(folder), {"other": torch.ones(2)})
 
 
+@pytest.mark.parametrize("survives", [0, 1, 2])
 def test_a_writer_that_dies_leaves_nothing_that_counts(tmp_path: Path, monkeypatch: Any, survives: int) -> None:
     real, written = checkpoint.write_atomically, []
 

@@ -255,6 +255,15 @@ def test_a_seed_fixes_every_number_whatever_torchs_own_state(make: Callable[...,
     assert train(make(seed=8), pictures(20)) != logs
 
 
+@pytest.mark.parametrize("make", [detector, generator])
+def test_every_step_draws_anew(make: Callable[..., Learner]) -> None:
+    still = replace(TINY, detector_lr=1e-30, generator_lr=1e-30, discriminator_lr=1e-30, statistics_lr=1e-30)
+    images = pictures(8)
+    one, two = (make(still).step(step, images) for step in (0, 1))
+    key = "loss" if "loss" in one else "information"
+    assert one[key] != two[key]
+
+
 @pytest.mark.parametrize("estimator", ["jsd", "dv"])
 @pytest.mark.parametrize("target", ["parameters", "output"])
 def test_a_step_trains_all_three_networks_and_stays_finite(estimator, target) -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from workloads.mlsad.config import CONTRAST, MLSADConfig
-from workloads.mlsad.detector import PatchDetector, contrast_loss
-from workloads.mlsad.layers import coordinates
+from workloads.mlsad.detector import contrast_loss
 from workloads.mlsad.mrf import level_0, level_1, to_signed
+from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
@@ -19,7 +19,7 @@ HELD_OUT = 256
 """Fakes of every level that no detector trains on: the last of each bank, and fresh draws at levels 0 and 1."""
 
 
-class DetectorLearner:
+class DetectorLearner(LevelScorer):
     """Eq. 3 on one batch a step. `banks`: level -> uint8 (M, 3, S, S) fakes of the trained generators."""
 
     def __init__(
@@ -35,16 +35,14 @@ class DetectorLearner:
         self.config, self.level, self.seed, self.parallel = config, level, seed, parallel
         self.total_steps, self.batch_size = steps, config.batch_size
         self.train, self.val = images
-        self.device, self.side = self.train.device, self.train.shape[-1]
+        self.side = self.train.shape[-1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "init"))
+            super().__init__(config, level, self.side, self.train.device)
         self.held_out = {k: bank[-min(HELD_OUT, len(bank) // 2) :] for k, bank in banks.items()}
         self.bank = None
         if (fakes := CONTRAST[level]) in banks:
             self.bank = banks[fakes][: len(banks[fakes]) - len(self.held_out[fakes])]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(seed, "init"))
-            self.net = PatchDetector(level, 3, config.width, config.blocks).to(self.device)
-        self.net.to(memory_format=torch.channels_last)
-        self.place = coordinates(self.side, level, self.device)
         self.optimiser = torch.optim.Adam(
             self.net.parameters(), lr=config.detector_lr, weight_decay=config.weight_decay, fused=True
         )
@@ -104,18 +102,6 @@ class DetectorLearner:
         masks = (draws.uniform(shape) < keep for _ in self.net.blocks)
         return [mask.transpose(0, 1).flatten(0, 1) / keep for mask in masks]
 
-    @torch.inference_mode()
-    def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
-        """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S); no noise, no dropout."""
-        x = to_signed(images).expand(-1, 3, -1, -1)
-        logits: Tensor = self.net(x, self.place if place is None else place)
-        return logits.sigmoid().squeeze(1)
-
-    def score(self, images: Tensor) -> np.ndarray:
-        """Mean window score of each image (inner mean of Eq. 4), (N,) float32 in [0, 1]."""
-        parts = [self.maps(part).mean((1, 2)) for part in images.to(self.device).split(64)]
-        return torch.cat(parts).cpu().numpy()
-
     def contrast(self) -> Mapping[str, np.ndarray]:
         """Scores of proxy anomalies: held-out fakes of its own and the other levels, and displaced normals."""
         own = CONTRAST[self.level]
@@ -134,5 +120,5 @@ class DetectorLearner:
         return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def load_state(self, state: State) -> None:
-        self.net.load_state_dict(state["net"])
+        super().load_state(state)
         load_optimiser(self.optimiser, state["optimiser"])

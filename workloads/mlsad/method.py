@@ -12,8 +12,11 @@ from workloads.seeds import derive_seed
 from workloads.units import ImageShape, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
+    import torch
+
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
+    from workloads.mlsad.scorer import LevelScorer
     from workloads.parallel import Parallel
     from workloads.workload import UnitInputs
 
@@ -107,6 +110,11 @@ class MLSAD:
         banks = {part_level(need): inputs.artefacts[str(need)]["fakes"] for need in self.needs(unit)}
         images = (inputs.train, inputs.val)
         return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
+
+    def scorer(self, unit: Unit, side: int, device: "torch.device") -> "LevelScorer":
+        from workloads.mlsad.scorer import LevelScorer
+
+        return LevelScorer(self.config, part_level(unit), side, device)
 
     def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Eq. 4: positions were averaged within each level, now the mean over levels."""

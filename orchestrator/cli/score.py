@@ -1,0 +1,37 @@
+"""`score RUN --class NAME --images DIR`: a run's best detector on your own images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_STORAGE, Run, Storage
+
+
+def score(
+    run: Run,
+    images: Annotated[Path, typer.Option("--images", help="A folder; every image below it is scored.")],
+    target: Annotated[str, typer.Option("--class", help="The class that counts as normal.")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")] = Path("scores.parquet"),
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Score images with the best detector of a run; higher = more anomalous."""
+    import pyarrow.parquet as pq
+    from rich.table import Table
+
+    from orchestrator.places import absolute
+    from orchestrator.runs import open_run
+    from orchestrator.scoring import score_folder
+    from orchestrator.view import console, say
+
+    places, state = open_run(absolute(storage), run)
+    scores, skipped = score_folder(places, state, target, images)
+    pq.write_table(scores, out)
+    screen = console()
+    shown = Table("most anomalous first", *scores.column_names[1:], box=None, header_style="bold")
+    for row in scores.slice(0, 10).to_pylist():
+        shown.add_row(row.pop("image"), *[f"{value:.4f}" for value in row.values()])
+    screen.print(shown)
+    for line in skipped:
+        say(screen, f"skipped {line}")
+    say(screen, f"{len(scores)} images scored, {len(skipped)} skipped; all in {out}")

@@ -1,0 +1,90 @@
+"""Using a trained detector: the winner of a run on a folder of anyone's images."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from upath import UPath
+
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.places import Places
+from orchestrator.results import winner
+from orchestrator.states import RunState
+from tune_spaces.problems import nearest
+from tune_spaces.schema import Space
+from workloads.checkpoint import is_complete, load_state
+from workloads.data.decode import UnreadableError, decode
+from workloads.registry import method
+from workloads.scores import WHOLE
+from workloads.units import Unit
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+CHUNK = 256
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Image files under a folder, sorted. Raises LaunchError (exit 2) where there is none."""
+    found = (
+        sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()) if folder.is_dir() else []
+    )
+    if not found:
+        raise LaunchError(f"no images in {folder}", fix=f"one of {', '.join(sorted(ENDINGS))}", code=Exit.BAD_USAGE)
+    return found
+
+
+def scorers(places: Places, state: RunState, target: str) -> tuple[Any, dict[str, Any], Space]:
+    """(method, part -> scorer) of the winner's detector for one normal class, weights loaded."""
+    targets = state.opened["targets"]
+    if target not in targets:
+        raise LaunchError(f"no detector for class {target!r}", details=nearest(target, targets), code=Exit.BAD_USAGE)
+    best = winner(state)
+    if best is None:
+        raise LaunchError("no trial of this run has reached the end", fix="resume it first", code=Exit.BAD_USAGE)
+    space = Space.model_validate(state.opened["space"])
+    chosen = method(space.workload)(space.config(best.point))
+    loaded = {}
+    for unit in chosen.units([target]):
+        folder = places.trial(best.id).unit(unit, 1000)
+        if not is_complete(folder):
+            raise LaunchError(f"the weights of {unit} are not in {folder}", code=Exit.ENVIRONMENT)
+        loaded[unit.part] = load(chosen, unit, space.data.side, folder)
+    return chosen, loaded, space
+
+
+def load(chosen: Any, unit: Unit, side: int, folder: UPath) -> Any:
+    scorer = chosen.scorer(unit, side, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    scorer.load_state(load_state(folder)["learner"])
+    return scorer
+
+
+def score_folder(places: Places, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
+    """Scores of every readable image: columns image, score (of the whole) and one a part; and what was skipped.
+
+    Images are brought to the detector's side as the folder dataset does: the centre square, then resized. Rows are
+    sorted by score, the most anomalous first.
+    """
+    chosen, parts, space = scorers(places, state, target)
+    names: list[str] = []
+    skipped: list[str] = []
+    columns: dict[str, list[np.ndarray]] = {part: [] for part in parts}
+    files = image_files(folder)
+    for start in range(0, len(files), CHUNK):
+        images = []
+        for file in files[start : start + CHUNK]:
+            try:
+                images.append(decode(file, space.data.side))
+                names.append(str(file.relative_to(folder)))
+            except UnreadableError as error:
+                skipped.append(f"{file.relative_to(folder)}: {error}")
+        if images:
+            batch = torch.from_numpy(np.stack(images))
+            for part, scorer in parts.items():
+                columns[part].append(scorer.score(batch))
+    if not names:
+        raise LaunchError(f"none of the {len(files)} images could be read", details=skipped[0], code=Exit.BAD_USAGE)
+    scores = {part: np.concatenate(values) for part, values in columns.items()}
+    whole = chosen.combine(scores)
+    table = pa.table({"image": names, WHOLE: whole, **scores}).rename_columns(["image", "score", *scores])
+    return table.sort_by([("score", "descending")]), skipped

@@ -1,0 +1,42 @@
+"""One real Ray cluster for each module, and launches into a storage of the module's own."""
+
+import pytest
+from rich.console import Console
+
+from orchestrator.cluster import ray_session
+from orchestrator.launch import Request, launch
+from orchestrator.options import Options, load_space
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Ray on two cores, as a laptop has them; the launches of a module join it."""
+    with ray_session(cpus=2) as ray:
+        yield ray
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, **options):
+    """A launch as the command line would ask for it; smoke preset unless said otherwise."""
+    loaded, resolved, preset = load_space(str(space), Options(**({"preset": "smoke"} | options)))
+    return Request(
+        loaded=loaded,
+        space=resolved,
+        preset=preset,
+        storage=str(storage),
+        data_dir=str(storage / "data-dir"),
+        tracking_uri=tracking_uri,
+        name=name,
+        cpus=2,
+        plain=True,
+    )
+
+
+def run(request):
+    """(exit code, what was printed)."""
+    out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
+    return launch(request, out), out.export_text()

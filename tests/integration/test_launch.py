@@ -1,0 +1,163 @@
+"""The main job on real Ray, real MLflow and real digits, at the smallest preset."""
+
+import json
+import time
+
+import mlflow
+import pyarrow.parquet as pq
+import pytest
+from conftest import request_for, run
+from sklearn.metrics import roc_auc_score
+
+from orchestrator.ledger import Ledger, read_events
+from orchestrator.places import Places
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def launched(cluster, storage):
+    request = request_for(storage, name="first", points=3, scheduler="asha")
+    code, text = run(request)
+    return Places(str(storage), "first"), code, text
+
+
+def ledger_of(places):
+    return Ledger(places).state
+
+
+def test_a_launch_ends_well_and_prints_table_report_and_mlflow(launched):
+    places, code, text = launched
+    assert code == 0, text
+    for expected in ("MLSAD", "5-NN", "mean", "best configuration", "mlflow ui", str(places.report / "report.md")):
+        assert expected in text
+
+
+def test_every_auroc_is_that_of_the_score_file(launched):
+    places, _, _ = launched
+    for trial in ledger_of(places).trials.values():
+        for rung, metrics in trial.rungs.items():
+            table = pq.read_table(str(places.trial(trial.id).scores(rung))).to_pandas()
+            for target in ("3", "8"):
+                rows = table.query("target == @target and split == 'test' and part == 'all'")
+                assert len(rows) == 896
+                expected = roc_auc_score(rows["anomalous"], rows["score"])
+                assert metrics[f"auroc/{target}"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_whole_score_is_the_mean_over_levels(launched):
+    places, _, _ = launched
+    best = next(t for t in ledger_of(places).trials.values() if 1000 in t.rungs)
+    table = (
+        pq.read_table(str(places.trial(best.id).scores(1000))).to_pandas().query("split == 'test' and target == '8'")
+    )
+    wide = table.pivot(index="image_id", columns="part", values="score")
+    levels = [c for c in wide.columns if c.startswith("level_")]
+    assert len(levels) == 5
+    assert (wide[levels].mean(axis=1) - wide["all"]).abs().max() < 1e-6
+
+
+def test_mlflow_has_one_parent_and_one_child_a_trial_with_per_class_auroc(launched):
+    places, _, _ = launched
+    client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
+    experiment = client.get_experiment_by_name("sweep_digits")
+    runs = client.search_runs([experiment.experiment_id], "tags.`orchestrator.run` = 'first'")
+    parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    assert len(parents) == 1
+    assert len(children) == 3
+    assert parents[0].info.status == "FINISHED"
+    best = next(r for r in children if "auroc/3" in r.data.metrics)
+    assert {"auroc/3", "auroc/8", "auroc/mean", "auroc_level/16", "contrastive"} <= set(best.data.metrics)
+    assert {"noise", "batch_size", "width"} <= set(best.data.params)
+    assert {"provenance.hardware", "selection", "identity.data", "stop_reason"} <= set(best.data.tags)
+    assert any(a.path.endswith(".parquet") for a in client.list_artifacts(best.info.run_id, "scores"))
+
+
+def test_stopped_trials_free_all_resources(launched, cluster):
+    states = {t.state for t in ledger_of(launched[0]).trials.values()}
+    assert "stopped" in states, "the sweep was to have early-stopped trials"
+    total = cluster.cluster_resources()
+    deadline = time.monotonic() + 60
+    while cluster.available_resources().get("CPU", 0) < total["CPU"] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert cluster.available_resources()["CPU"] == total["CPU"]
+
+
+def test_generators_are_trained_once_and_found_by_the_next_launch(launched, storage):
+    places, _, _ = launched
+    first = {e["unit"]: e for e in read_events(places.ledger) if e["event"] == "stage"}
+    assert len(first) == 6
+    before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("tensors.safetensors")}
+    code, _ = run(request_for(storage, name="second", points=1, set=["noise=0.1"]))
+    assert code == 0
+    again = [e for e in read_events(Places(str(storage), "second").ledger) if e["event"] == "stage"]
+    assert all(e["found"] for e in again)
+    assert {e["unit"]: e["key"] for e in again} == {u: e["key"] for u, e in first.items()}
+    assert {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("tensors.safetensors")} == before
+
+
+def test_launching_a_finished_run_again_repeats_nothing(launched, storage):
+    places, _, _ = launched
+    files = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("*.parquet")}
+    code, text = run(request_for(storage, name="first", points=3, scheduler="asha"))
+    assert code == 0
+    assert "best configuration" in text
+    assert {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("*.parquet")} == files
+
+
+def test_an_interrupted_run_goes_on_where_it_was(launched, storage):
+    """Forget the last rung of a finished trial: the resumed run trains exactly that and gets the same numbers."""
+    places, _, _ = launched
+    events = read_events(places.ledger)
+    done = next(t for t in ledger_of(places).trials.values() if t.state == "finished")
+    expected = done.rungs[1000]
+    cut = [
+        e
+        for e in events
+        if not (e.get("trial") == done.id and (e.get("budget") == 1000 or e.get("state") == "finished"))
+    ]
+    cut = [e for e in cut if e["event"] != "closed"] + [{"event": "trial", "trial": done.id, "state": "interrupted"}]
+    places.ledger.write_text("".join(json.dumps(e) + "\n" for e in cut))
+    places.trial(done.id).rung(1000).unlink()
+    others = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("rung-*.json")}
+    code, text = run(request_for(storage, name="first", points=3, scheduler="asha"))
+    assert code == 0, text
+    again = ledger_of(places).trials[done.id].rungs[1000]
+    assert {p: p.stat().st_mtime_ns for p in others} == others
+    for key in ("auroc/mean", "auroc/3", "contrastive"):
+        assert again[key] == expected[key]
+    client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
+    experiment = client.get_experiment_by_name("sweep_digits")
+    runs = client.search_runs([experiment.experiment_id], "tags.`orchestrator.run` = 'first'")
+    assert len(runs) == 4
+    assert all(r.info.status != "RUNNING" for r in runs)
+
+
+def test_a_run_of_another_space_is_refused(launched, storage):
+    from orchestrator.failures import Exit, LaunchError
+
+    with pytest.raises(LaunchError, match="another space") as refused:
+        run(request_for(storage, name="first", points=2))
+    assert refused.value.code == Exit.REFUSED
+
+
+def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    from orchestrator.runs import open_run
+    from orchestrator.scoring import score_folder
+
+    places, _, _ = launched
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    _, state = open_run(places.storage, "first")
+    scores, skipped = score_folder(places, state, "8", tmp_path)
+    assert scores.column_names[:2] == ["image", "score"]
+    assert sorted(scores["image"].to_pylist()) == ["0.png", "1.png", "2.png"]
+    assert scores["score"].to_pylist() == sorted(scores["score"].to_pylist(), reverse=True)
+    assert len(skipped) == 1
+    assert "broken.png" in skipped[0]

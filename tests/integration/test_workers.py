@@ -1,0 +1,78 @@
+"""Both ways of splitting work over real Ray Train workers, against one worker with the same seed."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import request_for, run
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from workloads.checkpoint import load_state
+
+pytestmark = pytest.mark.ray
+
+# float additions in another order, passed through Adam, which divides by the gradient's own size, for a few steps
+TOLERANCE = 2e-4
+
+
+@pytest.fixture(scope="module")
+def runs(cluster, storage, tmp_path_factory):
+    """The same point on one worker, on two that split the networks, and on two that split every batch."""
+    done = {}
+    for name, options in (
+        ("one", {"workers": 1}),
+        ("units", {"workers": 2, "split": "units"}),
+        ("data", {"workers": 2, "split": "data"}),
+    ):
+        own = tmp_path_factory.mktemp(name)  # a storage each, so that the generators are trained each way too
+        code, text = run(
+            request_for(own, name=name, points=1, scheduler="fifo", set=["generator_batch_size=16"], **options)
+        )
+        assert code == 0, text
+        done[name] = Places(str(own), name)
+    return done
+
+
+def trial_of(places):
+    return next(iter(Ledger(places).state.trials.values()))
+
+
+def scores_of(places):
+    table = pq.read_table(str(places.trial(trial_of(places).id).scores(1000))).to_pandas()
+    return table.sort_values(["target", "split", "part", "image_id"])["score"].to_numpy()
+
+
+def parameters_of(places, kind):
+    """All network tensors of a run, by file, of its detectors or its generators."""
+    root = places.trial(trial_of(places).id).folder / "units" if kind == "detectors" else places.root / "stages"
+    found = {}
+    for manifest in sorted(root.rglob("manifest.json"), key=str):
+        state = load_state(manifest.parent)
+        if kind == "detectors":
+            found[str(manifest.parent.relative_to(root))] = state["learner"]["net"]
+        else:
+            found[manifest.parent.name] = {k: v for k, v in state.items() if k.startswith("generator.")}
+    return found
+
+
+@pytest.mark.parametrize("split", ["units", "data"])
+@pytest.mark.parametrize("kind", ["detectors", "generators"])
+def test_two_workers_reach_the_parameters_of_one(runs, split, kind):
+    one, two = parameters_of(runs["one"], kind), parameters_of(runs[split], kind)
+    assert one.keys() == two.keys()
+    assert len(one) == (10 if kind == "detectors" else 6)
+    for key, tensors in one.items():
+        for name, value in tensors.items():
+            torch.testing.assert_close(
+                two[key][name].float(), value.float(), atol=TOLERANCE, rtol=1e-3, msg=f"{key} {name}"
+            )
+
+
+@pytest.mark.parametrize("split", ["units", "data"])
+def test_two_workers_give_the_scores_of_one(runs, split):
+    np.testing.assert_allclose(scores_of(runs[split]), scores_of(runs["one"]), atol=1e-3)
+
+
+def test_identity_does_not_depend_on_the_workers(runs):
+    assert len({trial_of(places).id for places in runs.values()}) == 1
