@@ -137,7 +137,7 @@ def make_plan(
     workers = min(workers, len(points) * space.resources.workers)
     rates = read_rates(storage, rates_key(name, preset))
     cost = estimate(space, points, targets or ("?",) * 10, shape, workers, rates)
-    run = run or run_name(name, space, preset)
+    run = run_name(name, space, preset) if run is None else run
     return Plan(name, run, doc, space, preset, tuple(targets), shape, tuple(points), tuple(rungs), workers, cost)
 
 

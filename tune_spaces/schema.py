@@ -5,6 +5,7 @@ import math
 import random
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -115,6 +116,12 @@ class Preset(Strict):
     first_rung: float | None = Field(default=None, gt=0, le=1)
 
 
+@cache
+def config_adapter(workload: str) -> TypeAdapter[Any]:
+    """Checks and converts a workload's config; building one is slow, a grid needs hundreds."""
+    return TypeAdapter(method(workload).config_type)
+
+
 def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
     """What is wrong with one value of one config key of a workload."""
     chosen = method(workload)
@@ -123,7 +130,7 @@ def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
         yield f"no such key of {workload}; {nearest(key, names)}"
         return
     try:
-        config = TypeAdapter(chosen.config_type).validate_python({key: value})
+        config = config_adapter(workload).validate_python({key: value})
     except ValidationError as error:
         yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
         return
@@ -191,7 +198,11 @@ class Space(Strict):
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        found = [Problem(k, m) for k, m in method(self.workload).data_problems(self.config({}), self.data.side)]
+        levels = [self.config({key: value}) for key, values in self.axes.items() for value in values] or [
+            self.config({})
+        ]
+        said = [said for config in levels for said in method(self.workload).data_problems(config, self.data.side)]
+        found = [Problem(key, message) for key, message in dict.fromkeys(said)]
         if self.presets and self.preset not in self.presets:
             found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
         if found:
@@ -211,7 +222,7 @@ class Space(Strict):
 
     def config(self, point: dict[str, Any]) -> Any:
         """The workload's config at one point. Raises pydantic's ValidationError."""
-        return TypeAdapter(method(self.workload).config_type).validate_python(self.fixed | point)
+        return config_adapter(self.workload).validate_python(self.fixed | point)
 
 
 def resolve(space: Space) -> Space:

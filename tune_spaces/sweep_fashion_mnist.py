@@ -9,7 +9,7 @@ Command:   python -m orchestrator launch sweep_fashion_mnist --preset reduced
 
 from tune_spaces.grids import PUBLISHED_GRID
 from tune_spaces.presets import MLSAD_PRESETS
-from tune_spaces.schema import Data, Scheduler, Search, Space
+from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
 
 SPACE = Space(
     workload="mlsad",
@@ -17,6 +17,14 @@ SPACE = Space(
     axes=PUBLISHED_GRID,
     search=Search(kind="random", points=32),
     scheduler=Scheduler(kind="asha", eta=3, first_rung=0.04),
-    presets=MLSAD_PRESETS,
+    presets={
+        **MLSAD_PRESETS,
+        "reduced": Preset(
+            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 2.0, "detector_epochs": 3.0},
+            max_train_images=2000,
+            points=4,
+            first_rung=0.34,
+        ),
+    },
     preset="reduced",
 )

@@ -1,5 +1,6 @@
 """What `launch` and `resume` share: plan or run a request, and turn errors into messages and exit codes."""
 
+import signal
 import sys
 
 import typer
@@ -17,6 +18,8 @@ def run(request: Request, *, dry_run: bool, debug: bool) -> None:
         return
     from workloads.errors import BadInputError, DataMissingError
 
+    for polite in (signal.SIGINT, signal.SIGTERM):  # also where a shell's `&` or a batch system would have it ignored
+        signal.signal(polite, signal.default_int_handler)
     try:
         code = launch(request, out)
     except DataMissingError as error:

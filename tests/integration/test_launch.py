@@ -98,7 +98,6 @@ def test_generators_are_trained_once_and_found_by_the_next_launch(launched, stor
 
 
 def test_launching_a_finished_run_again_repeats_nothing(launched, storage):
-    places, _, _ = launched
     files = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("*.parquet")}
     code, text = run(request_for(storage, name="first", points=3, scheduler="asha"))
     assert code == 0

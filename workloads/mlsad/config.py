@@ -66,6 +66,8 @@ def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
     for key in ("dropout", "generator_ema"):
         if not 0 <= getattr(config, key) < 1:
             yield key, "must be in [0, 1)"
+    if config.bank_size == 1:
+        yield "bank_size", "must be 2 or more: one part trains, the other is held out"
     if config.generator_batch_size < 4 or config.generator_batch_size % 4:
         yield "generator_batch_size", "must be a multiple of 4, the group of the minibatch standard deviation"
     unknown = [level for level in config.levels if level not in CONTRAST]

@@ -1,0 +1,97 @@
+"""Plans, identities and provenance: what is promised before anything runs."""
+
+import dataclasses
+
+import pytest
+from upath import UPath
+
+from orchestrator.identity import content_hash, safe_name
+from orchestrator.options import Options, load_space
+from orchestrator.plan import expected_share, identify, make_plan, rates_key, write_rates
+from orchestrator.provenance import without_secrets
+from orchestrator.worker import share
+from workloads.units import Unit
+
+
+def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
+    loaded, resolved, preset = load_space(space, Options(**options))
+    return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, storage=UPath(tmp_path), cpus=cpus)
+
+
+def test_the_full_grid_has_864_trials_that_share_30_generators(tmp_path):
+    plan = plan_for(tmp_path, "sweep_cifar10", search="grid")
+    stages, trials = identify(plan, "data", "code")
+    assert len({t.id for t in trials}) == 864
+    assert len(set(stages.values())) == 30
+    assert len(plan.units) == 50
+
+
+def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
+    before = identify(plan_for(tmp_path), "data", "code")
+    after = identify(plan_for(tmp_path, set=["noise=0.1"]), "data", "code")
+    assert before[0] == after[0]
+    assert not {t.id for t in before[1]} & {t.id for t in after[1]}
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "options"), [("other", "code", {}), ("data", "other", {}), ("data", "code", {"seed": 1})]
+)
+def test_other_data_code_or_seed_is_another_generator_and_trial(tmp_path, data, code, options):
+    stages, trials = identify(plan_for(tmp_path), "data", "code")
+    others, other_trials = identify(plan_for(tmp_path, **options), data, code)
+    assert not set(stages.values()) & set(others.values())
+    assert not {t.id for t in trials} & {t.id for t in other_trials}
+
+
+def test_asha_costs_what_its_rungs_add_up_to():
+    # 9 trials to a third, 3 of them on to the end
+    assert expected_share(9, [333, 1000], 3) == pytest.approx((9 * 333 + 3 * 667) / 9000)
+
+
+def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
+    default = plan_for(tmp_path).estimate
+    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced"), {"rate": 1e15})
+    measured = plan_for(tmp_path).estimate
+    assert "default" in default.source
+    assert "measured by an earlier run" in measured.source
+    assert measured.trials < default.trials
+
+
+def test_units_go_longest_first_to_the_least_loaded_worker():
+    costs = {Unit("d", "x", str(i)): c for i, c in enumerate([8.0, 7.0, 6.0, 5.0, 4.0])}
+    shares = share(list(costs), costs.__getitem__, 2)
+    assert sorted(u for s in shares for u in s) == sorted(costs)
+    # longest first leaves at most the optimum (15) plus a third
+    assert max(sum(costs[u] for u in s) for s in shares) <= 17
+
+
+def test_content_hashes_ignore_order_and_refuse_objects():
+    assert content_hash({"a": 1, "b": [2]}) == content_hash({"b": [2], "a": 1})
+    with pytest.raises(TypeError):
+        content_hash({"a": object()})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        content_hash(float("nan"))
+
+
+@pytest.mark.parametrize("text", ["../../etc", "My Space!", "..", "", "x" * 500])
+def test_safe_names_are_single_path_pieces(text):
+    name = safe_name(text)
+    assert name
+    assert "/" not in name
+    assert name not in (".", "..")
+    assert len(name) <= 64
+
+
+def test_secrets_do_not_reach_provenance():
+    text = without_secrets(
+        "launch x --tracking-uri postgresql://me:hunter2@db/mlflow --token abc MLFLOW_PASSWORD=hunter3"
+    )
+    assert "hunter" not in text
+    assert "abc" not in text
+    assert "db/mlflow" in text
+
+
+def test_plan_and_trials_are_values(tmp_path):
+    plan = plan_for(tmp_path)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        plan.run = "other"
