@@ -41,9 +41,10 @@ class Tracker:
     """Mirrors one run's ledger into MLflow."""
 
     def __init__(self, places: Places, uri: str, experiment: str) -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         import mlflow
+
+        for name in ("mlflow", "alembic"):  # after the import, which sets its own level
+            logging.getLogger(name).setLevel(logging.WARNING)
 
         self.places, self.uri = places, uri
         places.root.mkdir(parents=True, exist_ok=True)

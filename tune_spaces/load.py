@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
-from tune_spaces.schema import Data, Preset, Resources, Scheduler, Search, Space
+from tune_spaces.schema import LOADING, Space
 
-PARTS: dict[str, type[BaseModel]] = {part.__name__: part for part in (Data, Search, Scheduler, Resources, Preset)}
 SPACES = ("sweep_digits", "sweep_cifar10", "sweep_fashion_mnist")
 
 
@@ -52,7 +51,7 @@ def load(name_or_path: str) -> Loaded:
     try:
         module = run_file(source) if own_file else importlib.import_module(f"tune_spaces.{name_or_path}")
     except ValidationError as error:
-        raise ProblemsError(said_of(error), str(source)) from None
+        raise ProblemsError(from_validation(error, Space), str(source)) from None
     except ProblemsError:
         raise
     except Exception as error:
@@ -64,17 +63,14 @@ def load(name_or_path: str) -> Loaded:
     return Loaded(source.stem, space, module.__doc__ or "", source)
 
 
-def said_of(error: ValidationError) -> list[Problem]:
-    """The problems of a space, or of the part of one that a file builds before it."""
-    part = PARTS.get(error.title)
-    found = from_validation(error, part or Space)
-    return [Problem(f"{error.title}.{p.key}", p.message) for p in found] if part else list(found)
-
-
 def run_file(source: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("user_space", source)
     if spec is None or spec.loader is None:
         raise ProblemsError([Problem("space", f"{str(source)!r} is no Python file")])
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    token = LOADING.set(True)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        LOADING.reset(token)
     return module

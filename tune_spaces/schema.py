@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import fields
 from functools import cache
 from typing import Annotated, Any, Literal, Self
@@ -25,11 +26,32 @@ from workloads.data.catalogue import CATALOGUE
 from workloads.registry import WORKLOADS, method
 
 PresetName = Literal["paper", "reduced", "smoke"]
-SAFE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+WRITTEN = "as written"
+LOADING: ContextVar[bool] = ContextVar("LOADING", default=False)
+"""True while a space file runs: then a faulty part waits for its space, so that all errors are reported together."""
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(Strict):
+    """A part of a space. In a space file it is built before the space; if it is faulty, the space checks it again."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError:
+            if not LOADING.get():
+                raise
+            object.__setattr__(self, "__dict__", {WRITTEN: values})
+
+
+def as_written(value: Any) -> Any:
+    """A faulty part as the values it was given, alone or in a dict; anything else as it is."""
+    if isinstance(value, Part):
+        return value.__dict__.get(WRITTEN, value)
+    return {k: as_written(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def known_dataset(name: str) -> str:
@@ -44,7 +66,7 @@ def known_workload(name: str) -> str:
     return name
 
 
-class Data(Strict):
+class Data(Part):
     """Which images, and how they are split. Every class in `classes` takes its turn as the normal one."""
 
     name: Annotated[str, AfterValidator(known_dataset)]
@@ -73,7 +95,7 @@ class Data(Strict):
         return self
 
 
-class Search(Strict):
+class Search(Part):
     """Which points of the axes' product are tried."""
 
     kind: Literal["random", "grid"] = "random"
@@ -81,7 +103,7 @@ class Search(Strict):
     seed: int = 0
 
 
-class Scheduler(Strict):
+class Scheduler(Part):
     """When trials are compared and stopped. Rungs lie at first_rung, first_rung * eta, ... and at the end."""
 
     kind: Literal["asha", "fifo"] = "asha"
@@ -97,7 +119,7 @@ class Scheduler(Strict):
         return [*sorted(r for r in early if 0 < r < 1000), 1000]
 
 
-class Resources(Strict):
+class Resources(Part):
     """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
 
     workers: int = Field(default=1, ge=1)
@@ -106,7 +128,7 @@ class Resources(Strict):
     split: Literal["units", "data"] = "units"
 
 
-class Preset(Strict):
+class Preset(Part):
     """Scales schedules, widths and counts; never the method."""
 
     config: dict[str, Any] = Field(default_factory=dict)
@@ -157,6 +179,13 @@ class Space(Strict):
     presets: dict[PresetName, Preset] = Field(default_factory=dict)
     preset: PresetName = "paper"
 
+    def __init__(self, **values: Any) -> None:
+        token = LOADING.set(False)  # from here on a faulty part is an error
+        try:
+            super().__init__(**as_written(values))
+        finally:
+            LOADING.reset(token)
+
     @field_validator("fixed")
     @classmethod
     def known_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -198,10 +227,9 @@ class Space(Strict):
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        levels = [self.config({key: value}) for key, values in self.axes.items() for value in values] or [
-            self.config({})
-        ]
-        said = [said for config in levels for said in method(self.workload).data_problems(config, self.data.side)]
+        first = {key: values[0] for key, values in self.axes.items()}
+        points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
+        said = [said for p in points for said in method(self.workload).data_problems(self.config(p), self.data.side)]
         found = [Problem(key, message) for key, message in dict.fromkeys(said)]
         if self.presets and self.preset not in self.presets:
             found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))

@@ -260,8 +260,8 @@ def test_a_users_space_file_loads(tmp_path: Path) -> None:
         ("import no_such_module", "no_such_module"),
         ("1 / 0", "ZeroDivisionError"),
         (GOOD.replace("blocks", "bloks"), "axes.bloks: no such key of mlsad; did you mean 'blocks'?"),
-        (GOOD.replace("digits", "digit"), "Data.name: no such dataset; did you mean 'digits'?"),
-        (GOOD.replace("side=16", "size=16"), "Data.size: no such key; did you mean 'side'?"),
+        (GOOD.replace("digits", "digit"), "data.name: no such dataset; did you mean 'digits'?"),
+        (GOOD.replace("side=16", "size=16"), "data.size: no such key; did you mean 'side'?"),
     ],
 )
 def test_a_broken_space_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -295,3 +295,15 @@ print(*{"torch", "torchvision", "ray", "mlflow"} & set(sys.modules))
 def test_defaults_are_one_worker_on_one_cpu() -> None:
     assert Space(data=Data(name="digits")).resources == Resources(workers=1, cpus_per_worker=1, gpus_per_worker=0)
     assert Space(data=Data(name="digits")).search == Search(kind="random", points=32, seed=0)
+
+
+def test_a_space_file_reports_the_errors_of_all_its_parts_at_once(tmp_path: Path) -> None:
+    text = (
+        "from tune_spaces.schema import *\n"
+        "SPACE = Space(data=Data(nam='digits', side=7), axes={'nois': (1,)}, search=Search(kind='grd'),\n"
+        "              presets={'paper': Preset(pints=3)}, resources=Resources(workers=0))\n"
+    )
+    with pytest.raises(ProblemsError) as caught:
+        load(written(tmp_path, text))
+    keys = {p.key for p in caught.value.problems}
+    assert {"data.nam", "data.side", "axes.nois", "search.kind", "presets.paper.pints", "resources.workers"} <= keys
