@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +39,7 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    address = own_address(ray)
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.init(
@@ -46,12 +48,25 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
         dashboard_host="127.0.0.1",
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"]}},
+        runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}},
     )
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def own_address(ray: Any) -> str:
+    """Choose the port of the Ray that is about to start, so that its workers can be told its address.
+
+    Ray's cleaner of stopped trials looks for "the" Ray of the machine. Where there are two it gives up, and what the
+    trials held is never free again.
+    """
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    os.environ["RAY_GCS_SERVER_PORT"] = str(port)
+    return f"{ray.util.get_node_ip_address()}:{port}"
 
 
 def slots(resources: Resources, total: dict[str, float], wanted: int) -> int:

@@ -1,0 +1,42 @@
+"""ASHA stops a nested trial (Tune around two Train workers): everything it held must be free again."""
+
+import time
+
+import pytest
+from conftest import request_for, run
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+
+pytestmark = pytest.mark.ray
+
+# The first trial learns, the second cannot: compared after the first at half the schedule, it is stopped there.
+# Levels 1 and 2 need no generators.
+SPACE = """
+from tune_spaces.schema import Data, Resources, Scheduler, Search, Space
+
+SPACE = Space(
+    data=Data(name="digits", side=16, classes=("0",)),
+    fixed={"levels": (1, 2), "width": 0.125, "detector_epochs": 6},
+    axes={"detector_lr": (1e-2, 1e-12)},
+    search=Search(kind="grid"),
+    scheduler=Scheduler(kind="asha", eta=3, first_rung=0.5),
+    resources=Resources(workers=2),
+)
+"""
+
+
+def test_a_stopped_trial_frees_all_it_held_and_the_rest_is_told(cluster, storage, tmp_path):
+    (tmp_path / "stops.py").write_text(SPACE)
+    code, text = run(request_for(storage, tmp_path / "stops.py", name="stops", preset=None))
+    assert code == 0, text
+    good, bad = Ledger(Places(str(storage), "stops")).state.trials.values()
+    assert (good.state, bad.state) == ("finished", "stopped")
+    assert max(bad.rungs) == 500
+    assert "auroc/0" in bad.rungs[500], "rungs report per-class values"
+    total = cluster.cluster_resources()
+    deadline = time.monotonic() + 60  # Ray's cleaner works in the background
+    while cluster.available_resources() != total and time.monotonic() < deadline:
+        time.sleep(0.5)
+    free = cluster.available_resources()
+    assert {k: free.get(k) for k in ("CPU", "memory")} == {k: total[k] for k in ("CPU", "memory")}
