@@ -1,7 +1,6 @@
 """The main job from a resolved space to a report: images, shards, shared stages, sweep, winner."""
 
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,13 +97,30 @@ def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a launch holds once its images are read and its run is opened."""
+
+    request: Request
+    plan: Plan
+    prepared: Any  # orchestrator.ingest.Prepared
+    images: Any  # workloads.data.protocols.OneClassSplit
+    places: Places
+    stage_keys: dict[str, str]
+    trials: list[TrialPlan]
+    ledger: Ledger
+    tracker: Any  # orchestrator.tracking.Tracker
+    out: Console
+    spent: dict[str, float]  # phase -> seconds of wall time
+
+
 def launch(request: Request, out: Console) -> Exit:
-    """Run or continue to the end. Raises LaunchError; KeyboardInterrupt leaves a resumable run."""
+    """Run or continue to the end. Raises LaunchError; an interrupt leaves a resumable run."""
     begun = time.monotonic()
     places = show_plan(out, request, plan_of(request))
-    with out.status("reading images") if out.is_terminal else warnings.catch_warnings():
-        from orchestrator.ingest import prepare, read_images
+    from orchestrator.ingest import prepare, read_images
 
+    with out.status("reading images"):
         images = read_images(request.space.data, Path(request.data_dir))
         prepared = prepare(images, places.root / "data")
     plan = plan_of(request, prepared)
@@ -118,20 +134,18 @@ def launch(request: Request, out: Console) -> Exit:
             ledger.append("opened", **opened)
         ledger.append("launched", command=opened["provenance"]["command"])
         tracker = tracker_of(request, places, plan)
-        spent: dict[str, float] = {}
+        work = Work(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, {})
         try:
-            train(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, spent)
+            train(work)
         except KeyboardInterrupt:
-            interrupt(ledger)
-            sync(tracker, ledger, out)
-            say(out, f"\ninterrupted; nothing finished is lost. Resume: {resume_command(request, plan.run)}")
+            interrupt(work)
             return Exit.INTERRUPTED
         except Exception:
             ledger.append("closed", outcome="failed")
-            sync(tracker, ledger, out)
+            sync(work)
             say(out, f"\nResume: {resume_command(request, plan.run)}")
             raise
-        return finish(request, places, ledger, tracker, out, time.monotonic() - begun, spent)
+        return finish(work, time.monotonic() - begun)
 
 
 def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
@@ -146,84 +160,69 @@ def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
     return Tracker(places, request.tracking_uri or default_uri(places), plan.name)
 
 
-def sync(tracker: Any, ledger: Ledger, out: Console) -> None:
+def sync(work: Work) -> None:
     """Bring MLflow up to date. A tracking server that is away must not stop training: the next sync catches up."""
     try:
-        tracker.sync(ledger)
+        work.tracker.sync(work.ledger)
     except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
         what = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
-        say(out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
+        say(work.out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
 
 
-def train(
-    request: Request,
-    plan: Plan,
-    prepared: Any,
-    images: Any,
-    places: Places,
-    stage_keys: dict[str, str],
-    trials: list[TrialPlan],
-    ledger: Ledger,
-    tracker: Any,
-    out: Console,
-    spent: dict[str, float],
-) -> None:
+def train(work: Work) -> None:
     """Everything that needs Ray: baselines, missing stages, unfinished trials."""
     from orchestrator import baselines, board
     from orchestrator.cluster import ray_session, slots
     from orchestrator.stages import run_stages
     from orchestrator.sweep import run_sweep
 
+    plan, ledger, spent = work.plan, work.ledger, work.spent
     if all(t.state in DONE for t in ledger.state.trials.values()):
         return
-    with ray_session(request.cpus) as ray:
+    made_of = (work.places, work.prepared.digest, ledger.state.opened["identity"]["code"])
+    clock = time.monotonic()
+    with ray_session(work.request.cpus) as ray:
         notes = board.start()
-        room = slots(plan.space.resources, ray.cluster_resources(), len(trials))
-        progress = Progress(out, list(plan.space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
+        room = slots(plan.space.resources, ray.cluster_resources(), len(work.trials))
+        progress = Progress(work.out, list(plan.space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
+        spent["start-up"] = time.monotonic() - clock
         with progress.running():
             progress.phase = "baselines and shared stages"
-            running = baselines.start(images, places, prepared.digest, ledger.state.opened["identity"]["code"])
+            running = baselines.start(work.images, *made_of)
             clock = time.monotonic()
-            run_stages(plan, prepared, places, stage_keys, ledger, room)
-            spent["stages"] = time.monotonic() - clock
+            run_stages(plan, work.prepared, work.places, work.stage_keys, ledger, room)
             for name, table in baselines.collect(running).items():
-                baselines.keep(table, places, prepared.digest, ledger.state.opened["identity"]["code"], name)
+                baselines.keep(table, *made_of, name)
+            spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
             progress.phase = "trials"
-            run_sweep(plan, trials, prepared, places, stage_keys, ledger, room, lambda: sync(tracker, ledger, out))
+            run_sweep(plan, work.trials, work.prepared, work.places, work.stage_keys, ledger, room, lambda: sync(work))
             spent["trials"] = time.monotonic() - clock
 
 
-def interrupt(ledger: Ledger) -> None:
-    """Record what was running as interrupted."""
-    for trial in list(ledger.state.trials.values()):
+def interrupt(work: Work) -> None:
+    """Record what was running as interrupted, and say how to go on."""
+    for trial in list(work.ledger.state.trials.values()):
         if trial.state in (State.RUNNING, State.PENDING):
-            ledger.append("trial", trial=trial.id, state=State.INTERRUPTED)
-    ledger.append("closed", outcome="interrupted")
+            work.ledger.append("trial", trial=trial.id, state=State.INTERRUPTED)
+    work.ledger.append("closed", outcome="interrupted")
+    sync(work)
+    say(work.out, f"\ninterrupted; nothing finished is lost. Resume: {resume_command(work.request, work.plan.run)}")
 
 
-def finish(
-    request: Request,
-    places: Places,
-    ledger: Ledger,
-    tracker: Any,
-    out: Console,
-    seconds: float,
-    spent: dict[str, float],
-) -> Exit:
+def finish(work: Work, seconds: float) -> Exit:
     """Close the books: rates, report, MLflow, and the result on the screen."""
     from orchestrator.report.tables import to_rich
     from orchestrator.results import conclude
     from orchestrator.tracking import ui_command
 
-    state = ledger.state
+    out, state = work.out, work.ledger.state
     failed = [t for t in state.trials.values() if t.state == State.FAILED]
-    keep_rates(request, ledger)
-    results = conclude(places, state)
-    ledger.append(
-        "closed", outcome="some failed" if failed else "complete", seconds=round(seconds, 1), best=results.best.id
-    )
-    sync(tracker, ledger, out)
+    keep_rates(work)
+    results = conclude(work.places, state)
+    outcome = "some failed" if failed else "complete"
+    work.ledger.append("closed", outcome=outcome, seconds=round(seconds, 1), best=results.best.id)
+    sync(work)
     out.print(to_rich(results.table))
     point = ", ".join(f"{k}={v}" for k, v in results.best.point.items())
     by = state.opened["space"]["select_by"]
@@ -233,27 +232,27 @@ def finish(
         say(out, f"warning: {warning}")
     for trial in failed:
         say(out, f"failed: trial {trial.id}: {trial.error}")
-    phases = ", ".join(f"{name} {duration(value)}" for name, value in spent.items())
+    phases = ", ".join(f"{name} {duration(value)}" for name, value in work.spent.items())
     say(
         out,
-        f"took {duration(seconds)} ({phases}); training and scoring {duration(training_seconds(state))} of worker time",
+        f"took {duration(seconds)} ({phases}); training and scoring {duration(worker_seconds(state))} of worker time",
     )
     say(out, f"report  {results.report}")
-    say(out, f"MLflow  {ui_command(tracker.uri)}")
+    say(out, f"MLflow  {ui_command(work.tracker.uri)}")
     return Exit.SOME_FAILED if failed else Exit.GOOD
 
 
-def training_seconds(state: RunState) -> float:
+def worker_seconds(state: RunState) -> float:
     """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has trained."""
     trials = sum(t.metric("train_seconds") or 0.0 for t in state.trials.values())
     return trials + sum(s.get("seconds", 0.0) for s in state.stages.values())
 
 
-def keep_rates(request: Request, ledger: Ledger) -> None:
+def keep_rates(work: Work) -> None:
     """Speeds for the next plan: multiply-accumulates per second of a worker, over all trials of this run."""
-    ended = [t for t in ledger.state.trials.values() if t.rungs]
+    ended = [t for t in work.ledger.state.trials.values() if t.rungs]
     seconds = sum(t.metric("train_seconds") or 0.0 for t in ended)
     macs = sum(t.metric("macs") or 0.0 for t in ended)
     if seconds > 1:
-        key = rates_key(request.loaded.name, request.preset)
-        write_rates(UPath(request.storage), key, {"rate": macs / seconds})
+        request = work.request
+        write_rates(UPath(request.storage), rates_key(request.loaded.name, request.preset), {"rate": macs / seconds})

@@ -135,14 +135,16 @@ class Progress:
 
     def say(self) -> None:
         """Lines for what has changed since the last look."""
-        fraction, at = bar(self.notes(), "stages")
+        notes = self.notes()
+        fraction, at = bar(notes, "stages")
         tenth = int(fraction * 10)
         if tenth and self.said.get("stages") != str(tenth):
             self.said["stages"] = str(tenth)
             say(self.out, f"shared stages {fraction:.0%}  {at}")
         for trial in list(self.state().trials.values()):
             reached = max(trial.rungs, default=0)
-            line = f"{trial.state} at {reached / 10:g} %"
+            quarter = int(bar(notes, trial.id)[0] * 4) * 25 if trial.state == State.RUNNING else 0
+            line = f"{trial.state} at {max(reached / 10, quarter):g} %"
             if trial.state != State.PENDING and self.said.get(trial.id) != line:
                 self.said[trial.id] = line
                 point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)

@@ -1,0 +1,57 @@
+"""What the two shortcuts of the detectors' step are worth on this machine: ratios, measured in turn."""
+
+import time
+from statistics import median
+
+import pytest
+import torch
+
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.contrast import DetectorLearner
+from workloads.mlsad.detector import contrast_loss
+from workloads.mlsad.mrf import to_signed
+from workloads.parallel import Parallel
+
+pytestmark = pytest.mark.benchmark
+
+
+def learner(level: int) -> DetectorLearner:
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    banks = dict.fromkeys((2, 4, 8), images)
+    return DetectorLearner(MLSADConfig(width=0.25), level, (images, images), banks, 0, Parallel(), 1000)
+
+
+def gradients(one: DetectorLearner, shared: bool) -> None:
+    """Forward and backward of Eq. 3, the trunk of (x, C) and (x, C~) computed once or twice."""
+    x = to_signed(one.train[:16])
+    place, other = one.place.expand(8, -1, -1, -1), -one.place.expand(8, -1, -1, -1)
+    if shared:
+        features = one.net.trunk(x)
+        logits = one.net.head(torch.cat([features, features[:8]]), torch.cat([place, place, other]))
+    else:
+        logits = one.net(torch.cat([x, x[:8]]), torch.cat([place, place, other]))
+    torch.autograd.grad(contrast_loss(*logits.chunk(3), 0.6, 0.4), list(one.net.parameters()))
+
+
+def ratio(first, second, runs: int = 7) -> float:
+    """Median over pairs of how much longer `first` takes than `second`."""
+    pairs = []
+    for _ in range(runs + 1):
+        marks = [time.perf_counter()]
+        for call in (first, second):
+            call()
+            marks.append(time.perf_counter())
+        pairs.append((marks[1] - marks[0]) / (marks[2] - marks[1]))
+    return median(pairs[1:])
+
+
+@pytest.mark.parametrize("level", [1, 4, 16])
+def test_print_what_sharing_the_trunk_and_channels_last_save(level, capsys):
+    one, plain = learner(level), learner(level)
+    plain.net.to(memory_format=torch.contiguous_format)
+    trunk = ratio(lambda: gradients(one, shared=False), lambda: gradients(one, shared=True))
+    layout = ratio(lambda: gradients(plain, shared=True), lambda: gradients(one, shared=True))
+    with capsys.disabled():
+        print(f"\nD_{level}: separate trunks / shared {trunk:.2f}, contiguous / channels_last {layout:.2f}")
+    assert trunk > 0
+    assert layout > 0
