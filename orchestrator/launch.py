@@ -1,7 +1,7 @@
 """The main job from a resolved space to a report: images, shards, shared stages, sweep, winner."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         "dataset": plan.space.data.name,
         "targets": list(plan.targets),
         "counts": prepared.counts,
+        "shape": asdict(plan.shape),
         "identity": {"data": prepared.digest, "code": code},
         "data_dir": request.data_dir,
         "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),

@@ -18,7 +18,7 @@ from workloads.checkpoint import is_complete, load_state
 from workloads.data.decode import UnreadableError, decode
 from workloads.registry import method
 from workloads.scores import WHOLE
-from workloads.units import Unit
+from workloads.units import ImageShape, Unit
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 CHUNK = 256
@@ -44,17 +44,18 @@ def scorers(places: Places, state: RunState, target: str) -> tuple[Any, dict[str
         raise LaunchError("no trial of this run has reached the end", fix="resume it first", code=Exit.BAD_USAGE)
     space = Space.model_validate(state.opened["space"])
     chosen = method(space.workload)(space.config(best.point))
+    shape = ImageShape(**state.opened["shape"])
     loaded = {}
     for unit in chosen.units([target]):
         folder = places.trial(best.id).unit(unit, 1000)
         if not is_complete(folder):
             raise LaunchError(f"the weights of {unit} are not in {folder}", code=Exit.ENVIRONMENT)
-        loaded[unit.part] = load(chosen, unit, space.data.side, folder)
+        loaded[unit.part] = load(chosen, unit, shape, folder)
     return chosen, loaded, space
 
 
-def load(chosen: Any, unit: Unit, side: int, folder: UPath) -> Any:
-    scorer = chosen.scorer(unit, side, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+def load(chosen: Any, unit: Unit, shape: ImageShape, folder: UPath) -> Any:
+    scorer = chosen.scorer(unit, shape, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     scorer.load_state(load_state(folder)["learner"])
     return scorer
 

@@ -15,6 +15,7 @@ from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
 SPACE = Space(
     workload="mlsad",
     data=Data(name="digits", side=16),
+    fixed={"grey_as_rgb": False},  # repeated to RGB, half-trained generators give themselves away by colour
     axes={
         "batch_size": (8, 16),
         "weight_decay": (5e-4, 5e-5),

@@ -14,6 +14,7 @@ from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
 SPACE = Space(
     workload="mlsad",
     data=Data(name="fashion_mnist", side=32),
+    fixed={"grey_as_rgb": False},  # repeated to RGB, half-trained generators give themselves away by colour
     axes=PUBLISHED_GRID,
     search=Search(kind="random", points=32),
     scheduler=Scheduler(kind="asha", eta=3, first_rung=0.04),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
-from workloads.mlsad.mrf import level_0, level_1, to_bytes, to_signed
+from workloads.mlsad.mrf import as_channels, level_0, level_1, to_bytes, to_signed
 from workloads.parallel import Draws, Parallel
 
 
@@ -105,3 +105,13 @@ def test_displaced_coordinates_may_be_kept_to_the_grids_own_values(learner) -> N
     learner.config = replace(learner.config, position="grid")
     own = set(learner.place.flatten().tolist())
     assert set(learner.displaced(draws(), 200).flatten().tolist()) == own
+
+
+def test_grey_becomes_rgb_by_repetition_and_rgb_its_luminance() -> None:
+    grey = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
+    rgb = as_channels(grey, 3)
+    assert rgb.shape == (2, 3, 4, 4)
+    assert all(torch.equal(rgb[:, i], grey[:, 0]) for i in range(3))
+    assert torch.equal(as_channels(rgb, 1), grey)
+    green = torch.tensor([0, 255, 0], dtype=torch.uint8).view(1, 3, 1, 1)
+    assert as_channels(green, 1).item() == 150

@@ -20,6 +20,7 @@ from workloads.mlsad.config import MLSADConfig
 
 ROOT = Path(__file__).parents[2]
 METHOD_KEYS = {
+    "grey_as_rgb",
     *PUBLISHED_GRID,
     "levels",
     "detector_milestones",

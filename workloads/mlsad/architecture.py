@@ -10,7 +10,7 @@ TRUNKS: dict[int, tuple[tuple[int, int], ...]] = {  # level -> (kernel, channels
     16: ((4, 64), (3, 128), (3, 128), (3, 256), (3, 256), (3, 256), (3, 256)),
 }
 HEADS = {1: 128, 2: 128, 4: 256, 8: 512, 16: 512}  # level -> channels of the 1x1 stage
-CHANNELS = 3  # every network works on RGB, grey images are repeated
+RGB = 3
 
 
 def scaled(channels: int, width: float) -> int:
@@ -41,25 +41,25 @@ def trunk_macs(level: int, side: int, width: float, inner: int, extra: int = 0) 
     return total
 
 
-def detector_macs(level: int, side: int, width: float, blocks: int) -> float:
+def detector_macs(level: int, side: int, width: float, blocks: int, channels: int = RGB) -> float:
     """One forward pass of D_k on one image."""
     last, head = scaled(TRUNKS[level][-1][1], width), scaled(HEADS[level], width)
     cell = (last + 2) * head + blocks * 2 * head**2 + head
-    return trunk_macs(level, side, width, CHANNELS) + map_side(side, level) ** 2 * cell
+    return trunk_macs(level, side, width, channels) + map_side(side, level) ** 2 * cell
 
 
-def discriminator_macs(level: int, side: int, width: float) -> float:
+def discriminator_macs(level: int, side: int, width: float, channels: int = RGB) -> float:
     """One forward pass of Dg_k on one image."""
     last, head = scaled(TRUNKS[level][-1][1], width) + 4, scaled(HEADS[level], width)
     hidden = head // 2 if HEADS[level] == 512 else head
     cell = last * head + 4 * head * hidden + head
-    return trunk_macs(level, side, width, CHANNELS + 2, extra=4) + map_side(side, level) ** 2 * cell
+    return trunk_macs(level, side, width, channels + 2, extra=4) + map_side(side, level) ** 2 * cell
 
 
-def generator_macs(side: int, width: float) -> float:
+def generator_macs(side: int, width: float, channels: int = RGB) -> float:
     """One forward pass of G on one image."""
     sizes = [scaled(c, width) for c in encoder_channels(side)]
-    total, here, inner = 0.0, side, CHANNELS
+    total, here, inner = 0.0, side, channels
     for out in sizes:
         here //= 2
         total += here**2 * (16 * inner * out + out**2)
@@ -70,14 +70,14 @@ def generator_macs(side: int, width: float) -> float:
         here *= 2
         total += here**2 * (9 * inner * out + out**2)
         inner = 2 * out
-    return total + side**2 * (9 * inner * sizes[0] + sizes[0] * CHANNELS)
+    return total + side**2 * (9 * inner * sizes[0] + sizes[0] * channels)
 
 
-def statistics_macs(side: int, width: float) -> float:
+def statistics_macs(side: int, width: float, channels: int = RGB) -> float:
     """One forward pass of T on one image."""
     down = [scaled(min(2 * c, 256), width) for c in encoder_channels(side)]
     first, last = scaled(64, width), scaled(512, width)
-    total, here, inner = side**2 * (9 * 2 * CHANNELS * first + first**2), side, first
+    total, here, inner = side**2 * (9 * 2 * channels * first + first**2), side, first
     for out in down:
         here //= 2
         total += here**2 * (16 * inner * out + out**2)
@@ -85,20 +85,20 @@ def statistics_macs(side: int, width: float) -> float:
     return total + 16 * inner * last + first + sum(down) + last
 
 
-def generator_step_macs(level: int, side: int, width: float) -> float:
+def generator_step_macs(level: int, side: int, width: float, channels: int = RGB) -> float:
     """One adversarial step for one real image: a backward pass counts as two forward passes.
 
     Dg_k: real and fake with their gradients, then fake again with the gradient of its input; G forward once and twice
     backward; T on joint and shuffled pairs with their gradients.
     """
     return (
-        (3 + 3 + 2) * discriminator_macs(level, side, width)
-        + 5 * generator_macs(side, width)
-        + 6 * statistics_macs(side, width)
+        (3 + 3 + 2) * discriminator_macs(level, side, width, channels)
+        + 5 * generator_macs(side, width, channels)
+        + 6 * statistics_macs(side, width, channels)
     )
 
 
-def detector_step_macs(level: int, side: int, width: float, blocks: int) -> float:
+def detector_step_macs(level: int, side: int, width: float, blocks: int, channels: int = RGB) -> float:
     """One step of D_k for one normal image: three logit maps with their gradients, the trunk shared by two of them."""
-    trunk = trunk_macs(level, side, width, CHANNELS)
-    return 3 * (3 * detector_macs(level, side, width, blocks) - trunk)
+    trunk = trunk_macs(level, side, width, channels)
+    return 3 * (3 * detector_macs(level, side, width, blocks, channels) - trunk)

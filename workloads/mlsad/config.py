@@ -26,6 +26,10 @@ class MLSADConfig:
     detector_epochs: float = 250.0
     bank_size: int = 20_000  # fakes kept per (class, level)
 
+    # both
+    seed: int = 0
+    grey_as_rgb: bool = True  # grey images repeated to RGB, as published; else all networks take one channel
+
     # detectors
     levels: tuple[int, ...] = (1, 2, 4, 8, 16)
     detector_lr: float = 1e-4  # guess
@@ -47,9 +51,6 @@ class MLSADConfig:
     minibatch_stddev: Literal["global", "local", "off"] = "global"  # local keeps the receptive field at k
     generator_spectral_norm: bool = True  # the text names SN and BN, the table only BN
     generator_ema: float = 0.999  # guess; 0 takes the last weights
-
-    # both
-    seed: int = 0
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by pydantic where it is installed
 

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.detector import contrast_loss
-from workloads.mlsad.mrf import level_0, level_1, to_signed
+from workloads.mlsad.mrf import as_channels, level_0, level_1, to_signed
 from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
+from workloads.units import ImageShape
 from workloads.workload import State, Tensors
 
 HELD_OUT = 256
@@ -38,7 +39,8 @@ class DetectorLearner(LevelScorer):
         self.side = self.train.shape[-1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
-            super().__init__(config, level, self.side, self.train.device)
+            shape = ImageShape(self.train.shape[1], self.side, len(self.train))
+            super().__init__(config, level, shape, self.train.device)
         self.held_out = {k: bank[-min(HELD_OUT, len(bank) // 2) :] for k, bank in banks.items()}
         self.bank = None
         if (fakes := CONTRAST[level]) in banks:
@@ -51,7 +53,7 @@ class DetectorLearner(LevelScorer):
         """This worker's fakes of the contrast level, uint8."""
         contrast = CONTRAST[self.level]
         if contrast == 0:
-            return level_0(draws, (self.batch_size, 3, self.side, self.side))
+            return level_0(draws, (self.batch_size, self.channels, self.side, self.side))
         if contrast == 1:
             pool = self.train if self.config.shuffle_pool == "dataset" else self.parallel.gather(images)
             return level_1(draws, pool, self.batch_size)
@@ -75,7 +77,7 @@ class DetectorLearner(LevelScorer):
         """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""
         config, batch = self.config, self.batch_size
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
-        x = torch.stack([images.expand(-1, 3, -1, -1), self.fakes(draws, images).expand(-1, 3, -1, -1)])
+        x = torch.stack([as_channels(part, self.channels) for part in (images, self.fakes(draws, images))])
         x = to_signed(x).flatten(0, 1)
         if config.noise:
             shape = (batch, 2, *x.shape[1:])
@@ -108,7 +110,7 @@ class DetectorLearner(LevelScorer):
         draws = Draws(derive_seed(self.seed, "contrast"), self.device, Parallel())
         count = max((len(fakes) for fakes in self.held_out.values()), default=HELD_OUT)
         fakes = {
-            0: level_0(draws, (count, 3, self.side, self.side)),
+            0: level_0(draws, (count, self.channels, self.side, self.side)),
             1: level_1(draws, torch.cat([self.train, self.val]), count),
         }
         scores = {f"{'own' if k == own else 'other'}/P_{k}": self.score(v) for k, v in (fakes | self.held_out).items()}

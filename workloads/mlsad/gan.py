@@ -11,7 +11,7 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.discriminator import PatchDiscriminator
 from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
 from workloads.mlsad.generator import Generator, SharedBatchNorm
-from workloads.mlsad.mrf import to_bytes, to_signed
+from workloads.mlsad.mrf import as_channels, to_bytes, to_signed
 from workloads.mlsad.statistics import StatisticsNetwork
 from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
@@ -29,7 +29,8 @@ class GeneratorLearner:
         self.config, self.seed, self.parallel = config, seed, parallel
         self.total_steps, self.batch_size = steps, config.generator_batch_size
         self.device = images.device
-        self.channels, self.side = 3, images.shape[-1]
+        self.channels = 3 if config.grey_as_rgb else images.shape[1]
+        self.side = images.shape[-1]
         if config.generator_batch_size // parallel.world % 4:
             raise ValueError(f"generator_batch_size {self.batch_size} must be 4 times a multiple of {parallel.world}")
         with torch.random.fork_rng(devices=[]):
@@ -64,7 +65,7 @@ class GeneratorLearner:
     def step(self, step: int, images: Tensor) -> Tensors:
         """`images`: this worker's rows, uint8. Returns losses, the information estimate in nats, and lambda (Eq. 8)."""
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
-        real = to_signed(images).expand(-1, self.channels, -1, -1)
+        real = to_signed(as_channels(images, self.channels))
         z, other = self.noise(draws)
         fake = self.generator(z)
         d_loss = self.update_discriminator(real, fake.detach())
@@ -121,7 +122,7 @@ class GeneratorLearner:
 
     @torch.no_grad()
     def artefact(self) -> Tensors:
-        """`fakes`: uint8 (bank_size, 3, S, S) from the averaged generator; its weights beside them."""
+        """`fakes`: uint8 (bank_size, C, S, S), C as the networks have; the averaged generator's weights beside them."""
         draws = Draws(derive_seed(self.seed, "bank"), self.device, Parallel())
         size = (self.channels, self.side, self.side)
         parts = [

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # planning needs no torch
 
 GENERATOR_KEYS = (
     "width",
+    "grey_as_rgb",
     "generator_epochs",
     "bank_size",
     "generator_batch_size",
@@ -88,10 +89,11 @@ class MLSAD:
 
     def macs(self, unit: Unit, shape: ImageShape) -> float:
         config, level = self.config, part_level(unit)
+        channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
-            step = generator_step_macs(level, shape.side, config.width) * config.generator_batch_size
+            step = generator_step_macs(level, shape.side, config.width, channels) * config.generator_batch_size
         else:
-            step = detector_step_macs(level, shape.side, config.width, config.blocks) * config.batch_size
+            step = detector_step_macs(level, shape.side, config.width, config.blocks, channels) * config.batch_size
         return step * self.steps(unit, shape)
 
     def seed(self, unit: Unit) -> int:
@@ -111,10 +113,10 @@ class MLSAD:
         images = (inputs.train, inputs.val)
         return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
 
-    def scorer(self, unit: Unit, side: int, device: "torch.device") -> "LevelScorer":
+    def scorer(self, unit: Unit, shape: ImageShape, device: "torch.device") -> "LevelScorer":
         from workloads.mlsad.scorer import LevelScorer
 
-        return LevelScorer(self.config, part_level(unit), side, device)
+        return LevelScorer(self.config, part_level(unit), shape, device)
 
     def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """Eq. 4: positions were averaged within each level, now the mean over levels."""

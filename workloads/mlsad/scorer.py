@@ -7,7 +7,8 @@ from torch import Tensor
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.detector import PatchDetector
 from workloads.mlsad.layers import coordinates
-from workloads.mlsad.mrf import to_signed
+from workloads.mlsad.mrf import as_channels, to_signed
+from workloads.units import ImageShape
 from workloads.workload import State
 
 BATCH = 64
@@ -16,11 +17,12 @@ BATCH = 64
 class LevelScorer:
     """A detector with the true coordinates of its images' side. No noise, no dropout, no image affects another."""
 
-    def __init__(self, config: MLSADConfig, level: int, side: int, device: torch.device) -> None:
+    def __init__(self, config: MLSADConfig, level: int, shape: ImageShape, device: torch.device) -> None:
         self.device = device
-        self.net = PatchDetector(level, 3, config.width, config.blocks).to(device)
+        self.channels = 3 if config.grey_as_rgb else shape.channels
+        self.net = PatchDetector(level, self.channels, config.width, config.blocks).to(device)
         self.net.to(memory_format=torch.channels_last)
-        self.place = coordinates(side, level, device)
+        self.place = coordinates(shape.side, level, device)
 
     def load_state(self, state: State) -> None:
         """Take the weights from a learner's state."""
@@ -29,7 +31,7 @@ class LevelScorer:
     @torch.inference_mode()
     def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
         """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S)."""
-        x = to_signed(images).expand(-1, 3, -1, -1)
+        x = to_signed(as_channels(images, self.channels))
         logits: Tensor = self.net(x, self.place if place is None else place)
         return logits.sigmoid().squeeze(1)
 
