@@ -24,24 +24,23 @@ def scores_of(name: str, split: OneClassSplit, target: str) -> pa.Table:
     return rows(target, "test", WHOLE, split.test.ids, labels, split.test.labels != label, np.asarray(scores))
 
 
-def start(split: OneClassSplit, places: Places, digest: str, code: str) -> dict[str, Any]:
-    """Tasks for the baselines that are not there yet: name -> a future table a target."""
+def start(split: OneClassSplit, places: Places, digest: str, code: str) -> Any:
+    """One Ray task for the baselines that are not there yet: a future of a table a baseline.
+
+    It claims no CPU: training must not wait for it, and the reader's spare CPU stays free.
+    """
     import ray
 
-    reference = ray.put(split)
-    task = ray.remote(num_cpus=1)(scores_of)
+    missing = [name for name in BASELINES if not table_path(places, name, digest, code).exists()]
+    return ray.remote(num_cpus=0)(tables_of).remote(missing, split)
+
+
+def tables_of(names: list[str], split: OneClassSplit) -> dict[str, pa.Table]:
+    """Scores of several baselines for every target."""
     return {
-        name: [task.remote(name, reference, target) for target in split.targets]
-        for name in BASELINES
-        if not table_path(places, name, digest, code).exists()
+        name: pa.concat_tables([scores_of(name, split, target) for target in split.targets]).unify_dictionaries()
+        for name in names
     }
-
-
-def collect(running: dict[str, Any]) -> dict[str, pa.Table]:
-    """Wait for the tasks: a table a baseline."""
-    import ray
-
-    return {name: pa.concat_tables(ray.get(futures)).unify_dictionaries() for name, futures in running.items()}
 
 
 def keep(table: pa.Table, places: Places, digest: str, code: str, name: str) -> None:

@@ -13,6 +13,8 @@ from tune_spaces.schema import Resources
 SPARE_CPUS = 1
 """Logical CPUs kept for Ray Data's readers: a cluster filled by training alone would never feed it."""
 
+LOOPBACK = "127.0.0.1"
+
 QUIET = {
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -39,13 +41,14 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    address = own_address(ray)
+    address = own_address()
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.init(
         num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
         include_dashboard=True,
-        dashboard_host="127.0.0.1",
+        dashboard_host=LOOPBACK,
+        _node_ip_address=LOOPBACK,
         log_to_driver=False,
         logging_level=logging.ERROR,
         runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}},
@@ -56,20 +59,20 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def own_address(ray: Any) -> str:
+def own_address() -> str:
     """Choose the port of the Ray that is about to start, so that its workers can be told its address.
 
     Ray's cleaner of stopped trials looks for "the" Ray of the machine. Where there are two it gives up, and what the
     trials held is never free again.
     """
     with socket.socket() as free:
-        free.bind(("", 0))
+        free.bind((LOOPBACK, 0))
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
-    return f"{ray.util.get_node_ip_address()}:{port}"
+    return f"{LOOPBACK}:{port}"
 
 
-def slots(resources: Resources, total: dict[str, float], wanted: int) -> int:
+def slots(resources: Resources, total: dict[str, float]) -> int:
     """How many trials fit at once. Raises LaunchError where not even one does."""
     cpus = resources.workers * resources.cpus_per_worker
     gpus = resources.workers * resources.gpus_per_worker
@@ -83,4 +86,4 @@ def slots(resources: Resources, total: dict[str, float], wanted: int) -> int:
             details=f"a trial needs {cpus:g} CPUs and {gpus:g} GPUs; the cluster has {have}",
             fix="lower --workers or --gpus-per-worker",
         )
-    return min(fits, wanted)
+    return fits

@@ -109,7 +109,8 @@ def finish_rung(places: TrialPlaces, rung: int, method: Any, train_seconds: floa
     table = pa.concat_tables([read_table(p) for p in parts]).unify_dictionaries()
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
     write_table(places.scores(rung), table)
-    metrics = {"budget": rung, "train_seconds": round(train_seconds, 2), "macs": macs, **metrics_of(table)}
+    cost = {"train_seconds": round(train_seconds, 2), "macs": macs}
+    metrics = {"budget": rung, **cost, **metrics_of(table)}
     write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in parts:
         part.unlink()

@@ -24,6 +24,16 @@ class LaunchError(Exception):
         self.headline, self.details, self.fix, self.code = headline, details, fix, code
 
 
+def unexpected(error: Exception) -> LaunchError:
+    """An error nobody planned for: its innermost cause, in a line."""
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
+    return LaunchError(
+        f"{type(error).__name__}: {lines[-1]}", fix="--debug of launch and resume shows where", code=Exit.SOME_FAILED
+    )
+
+
 def bad_usage(problems: list[Problem], where: str = "") -> LaunchError:
     """All problems of a space and of the options in one error."""
     lines = "\n".join(f"  {problem.key}: {problem.message}" for problem in problems)

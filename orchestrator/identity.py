@@ -16,13 +16,15 @@ def content_hash(value: Any, length: int = 12) -> str:
 
 
 def code_digest(workload: str) -> str:
-    """Digest of the sources that a workload's numbers depend on: its own package and what all methods share.
+    """Digest of the sources a workload's numbers depend on: its own package, what all methods share, the worker's loop.
 
     Editing another method does not change it, so that method's edits do not throw away this one's generators.
     """
     root = Path(workloads.__file__).parent
     files = [*root.glob("*.py"), *(root / "data").rglob("*.py"), *(root / workload).rglob("*.py")]
-    parts = {str(f.relative_to(root)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
+    files = [f for f in files if f.name != "registry.py"]
+    files += [Path(__file__).with_name(name) for name in ("worker.py", "ingest.py", "evaluation.py")]
+    parts = {str(f.relative_to(root.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
     return content_hash(parts)
 
 

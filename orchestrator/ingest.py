@@ -1,5 +1,6 @@
 """Images on their way to the workers: files -> Parquet shards of uint8 pixels -> Ray Data -> tensors on the device."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ class Prepared:
     channels: int
     side: int
     train_images: int  # of the largest target, without validation
+    target_digests: dict[str, str]  # of each target's own training images: what its shared stages are made of
     counts: dict[str, int]
 
 
@@ -93,6 +95,7 @@ def prepare(split: OneClassSplit, root: UPath) -> Prepared:
         channels=split.train.images.shape[1],
         side=split.train.images.shape[-1],
         train_images=max(int((split.train.labels == label).sum()) for label in labels),
+        target_digests={target: target_digest(split, target) for target in split.targets},
         counts={name: len(getattr(split, name)) for name in SPLITS},
     )
     if (folder / "manifest.json").exists():
@@ -104,6 +107,12 @@ def prepare(split: OneClassSplit, root: UPath) -> Prepared:
                 pq.write_table(table, file)
     (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
     return prepared
+
+
+def target_digest(split: OneClassSplit, target: str) -> str:
+    """Of one target's training images alone, so that asking for other classes, too, finds its stages again."""
+    images = split.train.images[split.train.labels == split.classes.index(target)]
+    return hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
 
 
 def stream(prepared: Prepared) -> Any:

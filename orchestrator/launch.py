@@ -1,5 +1,6 @@
 """The main job from a resolved space to a report: images, shards, shared stages, sweep, winner."""
 
+import shlex
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from orchestrator.provenance import capture, this_python, without_secrets
 from orchestrator.states import DONE, RunState, State
 from orchestrator.view import Progress, duration, plan_table, say
 from tune_spaces.load import Loaded
-from tune_spaces.schema import Space
+from tune_spaces.schema import Space, resolve
+from workloads.registry import method
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def plan_of(request: Request, known: Any = None) -> Plan:
 
 
 def resume_command(request: Request, run: str) -> str:
-    extra = f" --storage {request.storage}" if request.storage != str(Path("runs").absolute()) else ""
+    extra = f" --storage {shlex.quote(request.storage)}" if request.storage != str(Path("runs").absolute()) else ""
     return f"{this_python()} -m orchestrator resume {run}{extra}"
 
 
@@ -70,6 +72,7 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         "source": str(request.loaded.source),
         "space": plan.space.model_dump(mode="json"),
         "preset": plan.preset,
+        "schedule": schedule_of(request),
         "dataset": plan.space.data.name,
         "targets": list(plan.targets),
         "counts": prepared.counts,
@@ -77,9 +80,20 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         "identity": {"data": prepared.digest, "code": code},
         "data_dir": request.data_dir,
         "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),
-        "trials": [{"id": t.id, "point": t.point} for t in trials],
+        "trials": [{"id": t.id, "point": t.point, "config": t.config} for t in trials],
         "provenance": capture(),
     }
+
+
+def schedule_of(request: Request) -> str:
+    """The preset's name, or "own" where widths, schedules or the number of images were changed from the preset's."""
+    keys = method(request.space.workload).schedule_keys()
+    asked = resolve(request.loaded.space.model_copy(update={"preset": request.preset}))
+    own, meant = request.space.config({}), asked.config({})
+    if request.preset == "paper":
+        meant = method(request.space.workload).config_type()
+    same = all(getattr(own, key) == getattr(meant, key) for key in keys)
+    return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
 
 
 def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
@@ -87,7 +101,7 @@ def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
     before = ledger.state.opened
     if not before:
         return
-    changed = [key for key in ("space", "preset") if before[key] != opened[key]]
+    changed = ["space"] if asked_for(before["space"]) != asked_for(opened["space"]) else []
     changed += [key for key in ("data", "code") if before["identity"][key] != opened["identity"][key]]
     if changed:
         raise LaunchError(
@@ -115,6 +129,11 @@ class Work:
     spent: dict[str, float]  # phase -> seconds of wall time
 
 
+def asked_for(space: dict[str, Any]) -> dict[str, Any]:
+    """A space without what changes no number: the workers it runs on."""
+    return {key: value for key, value in space.items() if key != "resources"}
+
+
 def launch(request: Request, out: Console) -> Exit:
     """Run or continue to the end. Raises LaunchError; an interrupt leaves a resumable run."""
     begun = time.monotonic()
@@ -126,7 +145,7 @@ def launch(request: Request, out: Console) -> Exit:
         prepared = prepare(images, places.root / "data")
     plan = plan_of(request, prepared)
     code = code_digest(plan.space.workload)
-    stage_keys, trials = identify(plan, prepared.digest, code)
+    stage_keys, trials = identify(plan, prepared.digest, prepared.target_digests, code)
     with launcher_lock(places):
         ledger = Ledger(places)
         opened = opening(plan, prepared, code, trials, request)
@@ -184,7 +203,7 @@ def train(work: Work) -> None:
     clock = time.monotonic()
     with ray_session(work.request.cpus) as ray:
         notes = board.start()
-        room = slots(plan.space.resources, ray.cluster_resources(), len(work.trials))
+        room = slots(plan.space.resources, ray.cluster_resources())
         progress = Progress(work.out, list(plan.space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
         spent["start-up"] = time.monotonic() - clock
         with progress.running():
@@ -192,7 +211,7 @@ def train(work: Work) -> None:
             running = baselines.start(work.images, *made_of)
             clock = time.monotonic()
             run_stages(plan, work.prepared, work.places, work.stage_keys, ledger, room)
-            for name, table in baselines.collect(running).items():
+            for name, table in ray.get(running).items():
                 baselines.keep(table, *made_of, name)
             spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
@@ -204,7 +223,7 @@ def train(work: Work) -> None:
 def interrupt(work: Work) -> None:
     """Record what was running as interrupted, and say how to go on."""
     for trial in list(work.ledger.state.trials.values()):
-        if trial.state in (State.RUNNING, State.PENDING):
+        if trial.state == State.RUNNING:
             work.ledger.append("trial", trial=trial.id, state=State.INTERRUPTED)
     work.ledger.append("closed", outcome="interrupted")
     sync(work)
@@ -220,7 +239,13 @@ def finish(work: Work, seconds: float) -> Exit:
     out, state = work.out, work.ledger.state
     failed = [t for t in state.trials.values() if t.state == State.FAILED]
     keep_rates(work)
-    results = conclude(work.places, state)
+    try:
+        results = conclude(work.places, state)
+    except LaunchError:
+        work.ledger.append("closed", outcome="failed", seconds=round(seconds, 1))
+        sync(work)
+        say(out, f"Resume: {resume_command(work.request, work.plan.run)}")
+        raise
     outcome = "some failed" if failed else "complete"
     work.ledger.append("closed", outcome=outcome, seconds=round(seconds, 1), best=results.best.id)
     sync(work)
@@ -246,7 +271,9 @@ def finish(work: Work, seconds: float) -> Exit:
 def worker_seconds(state: RunState) -> float:
     """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has trained."""
     trials = sum(t.metric("train_seconds") or 0.0 for t in state.trials.values())
-    return trials + sum(s.get("seconds", 0.0) for s in state.stages.values())
+    return trials * state.opened["space"]["resources"]["workers"] + sum(
+        s.get("seconds", 0.0) for s in state.stages.values()
+    )
 
 
 def keep_rates(work: Work) -> None:

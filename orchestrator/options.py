@@ -59,7 +59,10 @@ def apply_options(space: Space, options: Options) -> Space:
     if options.preset is not None and options.preset not in presets:
         problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
         options = Options(**{**vars(options), "preset": None})
-    chosen = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+    try:
+        chosen = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+    except ValidationError as error:
+        raise ProblemsError([*problems, *from_validation(error, Space)]) from None
     values = chosen.model_dump()
     for option, path in PLACES.items():
         if (value := getattr(options, option)) is not None:

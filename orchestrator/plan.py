@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ class Plan:
 
 def run_name(name: str, space: Space, preset: str) -> str:
     """A run's name when the user gives none: same question and code, same name, so launching again continues it."""
-    asked = {"space": space.model_dump(mode="json"), "code": code_digest(space.workload)}
+    asked = {"space": space.model_dump(mode="json", exclude={"resources"}), "code": code_digest(space.workload)}
     return f"{safe_name(name)}-{preset}-{content_hash(asked, 8)}"
 
 
@@ -91,12 +91,18 @@ def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
 def read_rates(storage: UPath, key: str) -> dict[str, float] | None:
     """Speeds that an earlier run in this storage measured for the same space and preset."""
     path = storage / "rates.json"
-    return json.loads(path.read_text()).get(key) if path.exists() else None
+    try:
+        return json.loads(path.read_text()).get(key)
+    except (OSError, ValueError, AttributeError, ImportError):
+        return None  # only an estimate hangs on it
 
 
 def write_rates(storage: UPath, key: str, rates: dict[str, float]) -> None:
     path = storage / "rates.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        known = dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        known = {}
     path.write_text(json.dumps(known | {key: rates}, indent=1))
 
 
@@ -154,12 +160,16 @@ class TrialPlan:
     config: dict[str, Any]
 
 
-def identify(plan: Plan, data_digest: str, code: str) -> tuple[dict[str, str], list[TrialPlan]]:
+def identify(
+    plan: Plan, data_digest: str, target_digests: Mapping[str, str], code: str
+) -> tuple[dict[str, str], list[TrialPlan]]:
     """(stage unit -> its content hash, trials with theirs). The machine, workers and storage do not enter."""
     base = plan.method()
     data = {"data": data_digest, "code": code, "targets": plan.targets}
     stages = {
-        str(unit): content_hash({"data": data_digest, "code": code, "unit": str(unit)} | base.stage_config(unit), 16)
+        str(unit): content_hash(
+            {"data": target_digests[unit.target], "code": code, "unit": str(unit)} | base.stage_config(unit), 16
+        )
         for unit in plan.stages
     }
     trials = []

@@ -13,8 +13,8 @@ PACKAGES = ("anomaly-orchestrator", "ray", "torch", "torchvision", "numpy", "sci
 
 def without_secrets(text: str) -> str:
     """A URI or command line without user:password@ and without values of secret-looking options."""
-    text = re.sub(r"(\w+://)[^/@\s]+@", r"\1***@", text)
-    return re.sub(r"(?i)((?:token|password|secret|key)[\w-]*[=\s])\S+", r"\1***", text)
+    text = re.sub(r"(\w+://)\S+@", r"\1***@", text)  # greedy: a password may hold / and @
+    return re.sub(r"(?i)([\w-]*(?:token|passw|secret|api[_-]?key)[\w-]*[=\s]+)\S+", r"\1***", text)
 
 
 def this_python() -> str:

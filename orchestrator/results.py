@@ -18,6 +18,7 @@ KINDS = {
     "paper": "measured (paper schedule)",
     "reduced": "measured (reduced preset)",
     "smoke": "measured (smoke preset)",
+    "own": "measured (own schedule)",
 }
 CRITERION = {"contrastive": "contrastive", "oracle": "auroc/mean"}
 
@@ -54,7 +55,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     targets = tuple(opened["targets"])
     ours = Row(
         name=opened["space"]["workload"].upper(),
-        kind=KINDS[opened["preset"]],
+        kind=KINDS[opened["schedule"]],
         values={t: last[f"auroc/{t}"] for t in targets},
         mean=last["auroc/mean"],
         note=f"trial {best.id}, seed {opened['space']['fixed'].get('seed', 0)}",

@@ -11,6 +11,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.plan import Plan
 from orchestrator.worker import Job, train_stages
+from tune_spaces.schema import Resources
 from workloads.checkpoint import is_complete
 
 
@@ -53,6 +54,7 @@ def run_stages(
     TorchTrainer(
         train_stages,
         train_loop_config=job,
+        torch_config=torch_config(plan.space.resources),
         scaling_config=scaling(plan, workers),
         run_config=RunConfig(
             name=f"stages-{len(ledger.events)}",
@@ -75,6 +77,14 @@ def scaling(plan: Plan, workers: int) -> Any:
     if resources.gpus_per_worker:
         each["GPU"] = resources.gpus_per_worker
     return ScalingConfig(num_workers=workers, use_gpu=resources.gpus_per_worker > 0, resources_per_worker=each)
+
+
+def torch_config(resources: Resources) -> Any:
+    """Workers that split units only meet at barriers, after hours perhaps; NCCL refuses two workers on one GPU."""
+    from ray.train.torch import TorchConfig
+
+    nccl = resources.split == "data" and resources.gpus_per_worker >= 1
+    return TorchConfig(backend="nccl" if nccl else "gloo", timeout_s=7 * 24 * 3600)
 
 
 def whole_stream() -> Any:

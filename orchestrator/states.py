@@ -16,9 +16,9 @@ class State(StrEnum):
 
 
 LEGAL: dict[State, set[State]] = {
-    State.PENDING: {State.RUNNING, State.INTERRUPTED},
+    State.PENDING: {State.RUNNING, State.FAILED, State.INTERRUPTED},
     State.RUNNING: {State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.RUNNING},
-    State.INTERRUPTED: {State.RUNNING, State.INTERRUPTED},
+    State.INTERRUPTED: {State.RUNNING, State.FAILED, State.INTERRUPTED},
     State.FAILED: {State.RUNNING},
     State.FINISHED: set(),
     State.STOPPED: set(),

@@ -10,7 +10,7 @@ from orchestrator.ingest import Prepared
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan
-from orchestrator.stages import job_of, scaling
+from orchestrator.stages import job_of, scaling, torch_config
 from orchestrator.states import DONE, State
 from orchestrator.trial import run_trial
 
@@ -109,14 +109,19 @@ def run_sweep(
         for t in trials
     ]
     function = tune.with_parameters(
-        run_trial, job=job, trials=described, scaling=scaling(plan, 0 if resources.workers == 1 else resources.workers)
+        run_trial,
+        job=job,
+        trials=described,
+        scaling=scaling(plan, 0 if resources.workers == 1 else resources.workers),
+        torch_config=torch_config(resources),
     )
     # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
     own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
+    together = min(slots, len(trials))
     tune.Tuner(
         tune.with_resources(function, own),
         param_space={"trial": tune.grid_search(list(range(len(trials))))},
-        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan), max_concurrent_trials=slots, reuse_actors=False),
+        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan), max_concurrent_trials=together, reuse_actors=False),
         run_config=tune.RunConfig(
             name=f"sweep-{ledger.state.launches}",
             storage_path=str(places.folder / "ray"),

@@ -17,6 +17,8 @@ from orchestrator.states import RunState, State, TrialState
 
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync tries again anyway
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 RUN_TAG, TRIAL_TAG, LOGGED_TAG = "orchestrator.run", "orchestrator.trial", "orchestrator.rungs_logged"
 STATUS = {
@@ -41,23 +43,30 @@ class Tracker:
     """Mirrors one run's ledger into MLflow."""
 
     def __init__(self, places: Places, uri: str, experiment: str) -> None:
-        import mlflow
-
-        for name in ("mlflow", "alembic"):  # after the import, which sets its own level
-            logging.getLogger(name).setLevel(logging.WARNING)
-
-        self.places, self.uri = places, uri
-        places.root.mkdir(parents=True, exist_ok=True)
-        self.client = mlflow.MlflowClient(uri)
-        found = self.client.get_experiment_by_name(experiment)
-        location = str(places.root / "mlartifacts") if uri.startswith("sqlite") else None
-        self.experiment = found.experiment_id if found else self.client.create_experiment(experiment, location)
+        self.places, self.uri, self.name = places, uri, experiment
+        self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
+        self.experiment = ""
         self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
         self.logged: dict[str, set[int]] = {}
         self.status: dict[str, str] = {}
 
+    def connect(self) -> None:
+        import mlflow
+
+        for name in ("mlflow", "alembic"):  # after the import, which sets its own level
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.places.root.mkdir(parents=True, exist_ok=True)
+        client = mlflow.MlflowClient(self.uri)
+        found = client.get_experiment_by_name(self.name)
+        # a server knows where its artifacts belong; with a bare database they belong to the storage
+        location = None if self.uri.startswith("http") else str(self.places.root / "mlartifacts")
+        self.experiment = found.experiment_id if found else client.create_experiment(self.name, location)
+        self.client = client
+
     def run_of(self, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
         """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created."""
+        from mlflow.entities import Param
+
         if key in self.runs:
             return self.runs[key]
         run_name = self.places.run.replace("'", "")
@@ -69,13 +78,14 @@ class Tracker:
         else:
             identity = {RUN_TAG: run_name, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
             run = self.client.create_run(self.experiment, tags=identity | tags)
-            for param, value in params.items():
-                self.client.log_param(run.info.run_id, param, value)
+            self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
         return run.info.run_id
 
     def sync(self, ledger: Ledger) -> None:
         """Bring MLflow to the ledger's state. Raises MLflow's own errors when it cannot be reached."""
+        if self.client is None:
+            self.connect()
         state = ledger.state
         opened = state.opened
         tags = {f"provenance.{k}": v for k, v in opened["provenance"].items()}
@@ -85,9 +95,10 @@ class Tracker:
             tags["leak"] = "selected by test labels"
         fixed = opened["space"]["fixed"] | {"trials": len(opened["trials"]), "space": opened["name"]}
         parent = self.run_of("", self.places.run, tags, fixed)
+        configs = {t["id"]: t["config"] for t in opened["trials"]}
         for trial in state.trials.values():
             if trial.state != State.PENDING:
-                self.sync_trial(trial, parent, tags, opened["space"]["fixed"])
+                self.sync_trial(trial, parent, tags, configs[trial.id])
         status = self.parent_status(state)
         if status == "FINISHED" and self.status[""] != status:
             self.finish(state.trials[state.closed["best"]])
@@ -99,9 +110,9 @@ class Tracker:
             outcome, "RUNNING"
         )
 
-    def sync_trial(self, trial: TrialState, parent: str, tags: dict[str, str], fixed: dict[str, Any]) -> None:
+    def sync_trial(self, trial: TrialState, parent: str, tags: dict[str, str], config: dict[str, Any]) -> None:
         own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
-        run = self.run_of(trial.id, trial.id, own, fixed | trial.point)
+        run = self.run_of(trial.id, trial.id, own, config)
         done = self.logged.setdefault(trial.id, set())
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:

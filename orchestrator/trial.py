@@ -22,14 +22,17 @@ def recorded(places: TrialPlaces, rungs: list[int]) -> list[dict[str, Any]]:
     return found
 
 
-def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], scaling: Any) -> None:
+def run_trial(
+    params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], scaling: Any, torch_config: Any
+) -> None:
     """The function Tune runs. `trials` holds, by index, id, config, folder and whether the trial is already over."""
     from ray import tune
-    from ray.train import DataConfig, FailureConfig, RunConfig
+    from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
     from ray.tune.integration.ray_train import TuneReportCallback
 
     from orchestrator.ingest import Prepared, stream
+    from orchestrator.stages import whole_stream
     from orchestrator.worker import train_trial
 
     trial = trials[params["trial"]]
@@ -44,6 +47,7 @@ def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str
     TorchTrainer(
         train_trial,
         train_loop_config=job,
+        torch_config=torch_config,
         scaling_config=scaling,
         run_config=RunConfig(
             name=f"{trial['id']}-{len(past)}",
@@ -52,5 +56,5 @@ def run_trial(params: dict[str, Any], job: dict[str, Any], trials: list[dict[str
             failure_config=FailureConfig(max_failures=0 if local else 2),
         ),
         datasets={"images": stream(Prepared(**job["prepared"]))},
-        dataset_config=DataConfig(datasets_to_split=[]),
+        dataset_config=whole_stream(),
     ).fit()

@@ -21,7 +21,7 @@ from orchestrator.evaluation import finish_rung, write_part
 from orchestrator.ingest import Prepared, Resident, collect
 from orchestrator.places import TrialPlaces
 from workloads.batches import batch_rows
-from workloads.checkpoint import CorruptCheckpointError, is_complete, load_state, save_state
+from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.seeds import derive_seed
@@ -198,7 +198,9 @@ def train_trial(job: dict[str, Any]) -> None:
     places = TrialPlaces(UPath(bench.job.folder))
     running: dict[Unit, Running] = {}
     done = [rung for rung in bench.job.rungs if places.rung(rung).exists()]
-    start, begun = done[-1] if done else 0, time.monotonic()
+    start = done[-1] if done else 0
+    # what an earlier attempt has spent counts, so that the books add up after a resume
+    begun = time.monotonic() - (json.loads(places.rung(start).read_text())["train_seconds"] if done else 0.0)
     for before, rung in rung_pairs(start, bench.job.rungs):
         scores = []
         for number, unit in enumerate(bench.mine):
@@ -209,7 +211,7 @@ def train_trial(job: dict[str, Any]) -> None:
             write_part(places.scores_part(rung, bench.rank), scores, bench.images, bench.prepared)
         barrier()
         if bench.rank == 0:
-            macs = sum(map(bench.cost, bench.mine)) * (rung - start) / 1000
+            macs = sum(map(bench.cost, bench.mine)) * rung / 1000
             finish_rung(places, rung, bench.method, time.monotonic() - begun, macs)
         barrier()
         if bench.writes and before:
@@ -268,8 +270,9 @@ def scored(learner: Detector, images: Resident, unit: Unit) -> dict[str, Any]:
 
 def discard(folder: UPath) -> None:
     """Remove a state that a later one has replaced: its manifest first, so that it never looks complete."""
-    for name in ("manifest.json", "state.json", "tensors.safetensors"):
-        if (folder / name).exists():
-            (folder / name).unlink()
-    if folder.exists():
-        folder.rmdir()
+    if not folder.exists():
+        return
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for file in list(folder.iterdir()):  # also what a killed writer left
+        file.unlink()
+    folder.rmdir()

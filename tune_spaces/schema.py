@@ -207,6 +207,12 @@ class Space(Strict):
                 problems = dict.fromkeys(p for v in values for p in config_problems(info.data["workload"], {key: v}))
                 found += problems
         found += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in info.data.get("fixed", {})]
+        shared = method(info.data["workload"]).shared_keys() if "workload" in info.data else ()
+        found += [
+            Problem(key, "shapes the stages that all trials share; launch once a value, with --set")
+            for key in value
+            if key in shared
+        ]
         if found:
             raise ProblemsError(found)
         return value
@@ -230,6 +236,9 @@ class Space(Strict):
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
         said = [said for p in points for said in method(self.workload).data_problems(self.config(p), self.data.side)]
+        if self.resources.split == "data":
+            workers = self.resources.workers
+            said += [s for p in points for s in method(self.workload).split_problems(self.config(p), workers)]
         found = [Problem(key, message) for key, message in dict.fromkeys(said)]
         if self.presets and self.preset not in self.presets:
             found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))

@@ -1,10 +1,14 @@
 """The command line: one verb a file, nothing heavy imported before a verb needs it."""
 
 import sys
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from orchestrator.cli import launch, report, resume, score, spaces, status
+
+if TYPE_CHECKING:
+    from orchestrator.failures import LaunchError
 
 app = typer.Typer(
     name="orchestrator",
@@ -24,13 +28,23 @@ app.add_typer(spaces.app, name="spaces")
 
 def main() -> None:
     """Run a verb. Errors that a user can mend end in a message and an exit code, not in a traceback."""
-    from orchestrator.failures import LaunchError
+    from orchestrator.failures import LaunchError, unexpected
 
     try:
         app()
     except LaunchError as error:
-        print(f"error: {error.headline}", file=sys.stderr)  # noqa: T201
-        for text in (error.details, f"fix: {error.fix}" if error.fix else ""):
-            if text:
-                print(text, file=sys.stderr)  # noqa: T201
-        sys.exit(error.code)
+        fail(error)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        fail(unexpected(error))
+
+
+def fail(error: "LaunchError") -> NoReturn:
+    """Print an error as far as it is known, without secrets, and end with its code."""
+    from orchestrator.provenance import without_secrets
+
+    for text in (f"error: {error.headline}", error.details, f"fix: {error.fix}" if error.fix else ""):
+        if text:
+            print(without_secrets(text), file=sys.stderr)  # noqa: T201
+    sys.exit(error.code)

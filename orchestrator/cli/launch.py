@@ -40,7 +40,7 @@ def launch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     cpus: Cpus = None,
     plain: Plain = False,
-    debug: Debug = False,
+    debug: Debug = False,  # noqa: ARG001 - read by main, for every verb
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
     from orchestrator.cli.run import run
@@ -64,6 +64,9 @@ def launch(
         set=settings,
     )
     loaded, resolved, chosen = load_space(space, options)
+    if resolved.data.path is not None:  # the run may be resumed from another folder
+        own = resolved.data.model_copy(update={"path": str(Path(resolved.data.path).expanduser().absolute())})
+        resolved = resolved.model_copy(update={"data": own})
     request = Request(
         loaded=loaded,
         space=resolved,
@@ -75,4 +78,4 @@ def launch(
         cpus=cpus or all_cpus(),
         plain=plain,
     )
-    run(request, dry_run=dry_run, debug=debug)
+    run(request, dry_run=dry_run)

@@ -9,13 +9,13 @@ def resume(
     tracking_uri: TrackingUri = None,
     cpus: Cpus = None,
     plain: Plain = False,
-    debug: Debug = False,
+    debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Continue an interrupted run. Finished trials are not repeated, the MLflow runs go on."""
     from pathlib import Path
 
     from orchestrator.cli.run import run as run_request
-    from orchestrator.failures import LaunchError
+    from orchestrator.failures import Exit, LaunchError
     from orchestrator.launch import Request
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
@@ -26,7 +26,9 @@ def resume(
     opened = state.opened
     before = opened["tracking_uri"]
     if tracking_uri is None and before and "***" in before:
-        raise LaunchError(f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept")
+        raise LaunchError(
+            f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept", code=Exit.BAD_USAGE
+        )
     request = Request(
         loaded=Loaded(opened["name"], Space.model_validate(opened["space"]), opened["doc"], Path(opened["source"])),
         space=Space.model_validate(opened["space"]),
@@ -38,4 +40,4 @@ def resume(
         cpus=cpus or all_cpus(),
         plain=plain,
     )
-    run_request(request, dry_run=False, debug=debug)
+    run_request(request, dry_run=False)

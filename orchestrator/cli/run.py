@@ -10,7 +10,7 @@ from orchestrator.launch import Request, launch, plan_of, show_plan
 from orchestrator.view import console
 
 
-def run(request: Request, *, dry_run: bool, debug: bool) -> None:
+def run(request: Request, *, dry_run: bool) -> None:
     """Ends the process with the run's exit code."""
     out = console(request.plain)
     if dry_run:
@@ -28,14 +28,4 @@ def run(request: Request, *, dry_run: bool, debug: bool) -> None:
         raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
-    except LaunchError:
-        raise
-    except Exception as error:
-        if debug:
-            raise
-        raise LaunchError(
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
-            fix="--debug shows where; the run can be resumed",
-            code=Exit.SOME_FAILED,
-        ) from error
     raise typer.Exit(code)

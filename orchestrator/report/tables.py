@@ -19,6 +19,7 @@ KINDS = (
     "measured (paper schedule)",
     "measured (reduced preset)",
     "measured (smoke preset)",
+    "measured (own schedule)",
     "baseline",
     "published",
 )

@@ -72,7 +72,7 @@ def test_light_verbs_import_neither_torch_nor_ray(words):
     code = (
         "import sys; sys.argv = ['orchestrator', *sys.argv[1:]]\n"
         "from orchestrator.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "heavy = {'torch', 'ray', 'mlflow', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
@@ -108,4 +108,24 @@ def test_a_broken_space_file_is_named_without_a_traceback(tmp_path):
     done = orchestrate("launch", tmp_path / "bad.py", "--dry-run")
     assert done.returncode == 2
     assert "SyntaxError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_generators_key_cannot_be_an_axis_and_batches_must_divide(tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "from tune_spaces.schema import *\n"
+        "SPACE = Space(data=Data(name='digits', side=16), axes={'seed': (1, 2), 'levels': ((1,), (1, 2))})\n"
+    )
+    done = orchestrate("launch", tmp_path / "bad.py")
+    assert done.returncode == 2
+    assert "axes.seed: shapes the stages" in done.stderr
+    assert "axes.levels: shapes the stages" in done.stderr
+    done = orchestrate("launch", "sweep_digits", "--workers", 3, "--split", "data", "--dry-run")
+    assert done.returncode == 2
+    assert "batch_size: 8 cannot be shared equally by 3 workers" in done.stderr
+
+
+def test_an_unknown_storage_protocol_is_no_traceback(tmp_path):
+    done = orchestrate("launch", "sweep_digits", "--dry-run", "--storage", "foo://bucket/runs")
+    assert done.returncode in (0, 1, 2, 3)
     assert "Traceback" not in done.stderr

@@ -1,7 +1,5 @@
 """Plans, identities and provenance: what is promised before anything runs."""
 
-import dataclasses
-
 import pytest
 from upath import UPath
 
@@ -10,7 +8,10 @@ from orchestrator.options import Options, load_space
 from orchestrator.plan import expected_share, identify, make_plan, rates_key, write_rates
 from orchestrator.provenance import without_secrets
 from orchestrator.worker import share
+from workloads.data.catalogue import CATALOGUE
 from workloads.units import Unit
+
+DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
 
 
 def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
@@ -20,15 +21,15 @@ def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
 
 def test_the_full_grid_has_864_trials_that_share_30_generators(tmp_path):
     plan = plan_for(tmp_path, "sweep_cifar10", search="grid")
-    stages, trials = identify(plan, "data", "code")
+    stages, trials = identify(plan, "data", DIGESTS, "code")
     assert len({t.id for t in trials}) == 864
     assert len(set(stages.values())) == 30
     assert len(plan.units) == 50
 
 
 def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
-    before = identify(plan_for(tmp_path), "data", "code")
-    after = identify(plan_for(tmp_path, set=["noise=0.1"]), "data", "code")
+    before = identify(plan_for(tmp_path), "data", DIGESTS, "code")
+    after = identify(plan_for(tmp_path, set=["noise=0.1"]), "data", DIGESTS, "code")
     assert before[0] == after[0]
     assert not {t.id for t in before[1]} & {t.id for t in after[1]}
 
@@ -37,8 +38,8 @@ def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
     ("data", "code", "options"), [("other", "code", {}), ("data", "other", {}), ("data", "code", {"seed": 1})]
 )
 def test_other_data_code_or_seed_is_another_generator_and_trial(tmp_path, data, code, options):
-    stages, trials = identify(plan_for(tmp_path), "data", "code")
-    others, other_trials = identify(plan_for(tmp_path, **options), data, code)
+    stages, trials = identify(plan_for(tmp_path), "data", DIGESTS, "code")
+    others, other_trials = identify(plan_for(tmp_path, **options), data, dict.fromkeys(DIGESTS, data), code)
     assert not set(stages.values()) & set(others.values())
     assert not {t.id for t in trials} & {t.id for t in other_trials}
 
@@ -91,7 +92,17 @@ def test_secrets_do_not_reach_provenance():
     assert "db/mlflow" in text
 
 
-def test_plan_and_trials_are_values(tmp_path):
-    plan = plan_for(tmp_path)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        plan.run = "other"
+def test_asking_for_other_classes_too_finds_a_classs_generators_again(tmp_path):
+    one = identify(plan_for(tmp_path, classes=["3"]), "data of one", DIGESTS, "code")
+    both = identify(plan_for(tmp_path, classes=["3", "8"]), "data of both", DIGESTS, "code")
+    assert one[0].items() <= both[0].items()
+    assert not {t.id for t in one[1]} & {t.id for t in both[1]}
+
+
+@pytest.mark.parametrize("uri", ["postgresql://me:p@ss/word@db/mlflow", "https://user:tok@host:5000/x"])
+def test_a_password_with_any_character_is_masked(uri):
+    masked = without_secrets(f"failed to reach {uri} today")
+    assert "me:" not in masked
+    assert "word@" not in masked
+    assert "tok" not in masked
+    assert without_secrets("scored /data/monkey photos") == "scored /data/monkey photos"

@@ -126,11 +126,11 @@ def test_presets_scale_and_never_touch_the_method(name) -> None:
 
 def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
     chosen = space(
-        axes={"width": (0.5, 1.0)},
+        axes={"detector_epochs": (0.5, 1.0)},
         fixed={"seed": 3},
         presets={
             "smoke": {
-                "config": {"width": 0.25, "bank_size": 64},
+                "config": {"detector_epochs": 0.25, "bank_size": 64},
                 "points": 1,
                 "first_rung": 0.5,
                 "max_train_images": 64,
@@ -142,7 +142,7 @@ def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
     found = resolve(chosen)
     assert (found.search.points, found.scheduler.first_rung, found.data.max_train_images) == (1, 0.5, 64)
     assert found.data.classes == ("cat",)
-    assert [found.config(p).width for p in found.points()] == [0.5, 1.0]
+    assert [found.config(p).detector_epochs for p in found.points()] == [0.5, 1.0]
     assert (found.config({}).bank_size, found.config({}).seed) == (64, 3)
     assert resolve(found) == found
     assert resolve(space()).model_copy(update={"presets": {}}) == space()

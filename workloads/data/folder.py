@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"))
 CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
+RESERVED = ("mean", "all", "fake")
 SPLITS = ("train", "test")
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 NAMED = 5  # bad files that a message names
@@ -79,6 +80,10 @@ def _class_files(folder: Path, root: Path) -> list[tuple[str, Path]]:
     found: list[tuple[str, Path]] = []
     for class_folder in _visible_folders(folder):
         name = class_folder.name
+        if name in RESERVED:
+            raise BadInputError(
+                f"a class cannot be called {name!r}: the tables use that word", where=str(class_folder), fix="rename it"
+            )
         if not CLASS_NAME.fullmatch(name):
             raise BadInputError(
                 f"the class name {name!r} is not safe in paths and metric names",

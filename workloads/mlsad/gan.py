@@ -113,8 +113,10 @@ class GeneratorLearner:
     @torch.no_grad()
     def update_average(self, step: int) -> Tensors:
         decay = min(self.config.generator_ema, (1 + step) / (10 + step)) if self.config.generator_ema else 0.0
-        for mean, last in zip(self.average.state_dict().values(), self.generator.state_dict().values(), strict=True):
-            if mean.is_floating_point():
+        latest = self.generator.state_dict()
+        for name, mean in self.average.state_dict().items():
+            last = latest[name]
+            if mean.is_floating_point() and not name.endswith(("._u", "._v")):  # unit vectors do not average
                 mean.lerp_(last, 1 - decay)
             else:
                 mean.copy_(last)

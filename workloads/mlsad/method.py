@@ -59,6 +59,27 @@ class MLSAD:
         return problems(config)
 
     @staticmethod
+    def shared_keys() -> tuple[str, ...]:
+        """Keys that shape the shared stages or the set of units: one value for a whole sweep, so never an axis."""
+        return (*GENERATOR_KEYS, "levels")
+
+    @staticmethod
+    def schedule_keys() -> tuple[str, ...]:
+        """Keys that say how large and how long: what makes a number comparable with the published ones."""
+        return ("width", "generator_epochs", "detector_epochs")
+
+    @staticmethod
+    def split_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:
+        """What cannot be shared by `workers` that split every batch: (key, message)."""
+        if config.batch_size % workers:
+            yield "batch_size", f"{config.batch_size} cannot be shared equally by {workers} workers"
+        if config.generator_batch_size % (4 * workers):
+            yield (
+                "generator_batch_size",
+                f"{config.generator_batch_size} is no multiple of 4 for each of {workers} workers",
+            )
+
+    @staticmethod
     def data_problems(config: MLSADConfig, side: int) -> Iterator[tuple[str, str]]:
         """What does not fit between config and image side: (key, message)."""
         if side < 8 or side & (side - 1):
