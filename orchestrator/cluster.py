@@ -3,7 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,6 +71,24 @@ def own_address() -> str:
         port = free.getsockname()[1]
     os.environ["RAY_GCS_SERVER_PORT"] = str(port)
     return f"{LOOPBACK}:{port}"
+
+
+def off_main_thread(call: Callable[[], Any]) -> None:
+    """Wait for `call` in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep it."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            call()
+        except BaseException as error:  # raised again below, in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
+    if errors:
+        raise errors[0]
 
 
 def slots(resources: Resources, total: dict[str, float]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from upath import UPath
 
+from orchestrator.cluster import off_main_thread
 from orchestrator.ingest import Prepared, stream
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
@@ -51,7 +52,7 @@ def run_stages(
     units = [tuple(unit.split("/")) for unit in todo]
     config = asdict(plan.space.config(plan.points[0]))
     job = job_of(plan, prepared, places, keys, config=config, units=units, label="stages")
-    TorchTrainer(
+    trainer = TorchTrainer(
         train_stages,
         train_loop_config=job,
         torch_config=torch_config(plan.space.resources),
@@ -63,7 +64,8 @@ def run_stages(
         ),
         datasets={"images": stream(prepared)},
         dataset_config=whole_stream(),
-    ).fit()
+    )
+    off_main_thread(trainer.fit)
     for unit in todo:
         facts = json.loads((UPath(places.stage(keys[unit])) / "history.json").read_text())
         ledger.append("stage", unit=unit, key=keys[unit], found=False, seconds=facts["seconds"], steps=facts["steps"])
