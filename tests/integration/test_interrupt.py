@@ -32,7 +32,7 @@ def wait_for(storage, process, wanted, seconds=240):
 def test_ctrl_c_then_resume_repeats_nothing_that_was_finished(tmp_path):
     words = ["launch", "sweep_digits", "--preset", "smoke", "--name", "stopme", "--points", "4", "--scheduler", "fifo"]
     # one trial at a time, long enough that the second is under way when the first has ended
-    words += ["--set", "detector_epochs=60", "--cpus", "1", "--storage", str(tmp_path)]
+    words += ["--set", "detector_epochs=20", "--cpus", "1", "--storage", str(tmp_path)]
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(tmp_path, process, lambda e: e.get("state") == "finished")
