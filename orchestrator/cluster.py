@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +27,13 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_maximum_startup_concurrency": "8",  # its default, one a core, makes raylet warn at every launch
 }
+
+
+def heed_signals() -> None:
+    """Ctrl-C and a batch system's polite stop both end a launch cleanly, also where a shell's `&` has them ignored."""
+    if threading.current_thread() is threading.main_thread():
+        for polite in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(polite, signal.default_int_handler)
 
 
 @contextmanager
@@ -54,6 +62,7 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
         logging_level=logging.ERROR,
         runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}},
     )
+    heed_signals()  # again: Ray has put its own in their place
     try:
         yield ray
     finally:

@@ -1,10 +1,10 @@
 """What `launch` and `resume` share: plan or run a request, and turn errors into messages and exit codes."""
 
-import signal
 import sys
 
 import typer
 
+from orchestrator.cluster import heed_signals
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.launch import Request, launch, plan_of, show_plan
 from orchestrator.view import console
@@ -18,8 +18,7 @@ def run(request: Request, *, dry_run: bool) -> None:
         return
     from workloads.errors import BadInputError, DataMissingError
 
-    for polite in (signal.SIGINT, signal.SIGTERM):  # also where a shell's `&` or a batch system would have it ignored
-        signal.signal(polite, signal.default_int_handler)
+    heed_signals()
     try:
         code = launch(request, out)
     except DataMissingError as error:
