@@ -12,8 +12,9 @@ from workloads.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
 
-# float additions in another order, passed through Adam, which divides by the gradient's own size, for a few steps
-TOLERANCE = 2e-4
+# Float additions in another order, passed through Adam, which divides by the gradient's own size. Measured: 4e-7; the
+# weights themselves move by some 2e-4 in these few steps.
+TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ def trial_of(places):
 
 def scores_of(places):
     table = pq.read_table(str(places.trial(trial_of(places).id).scores(1000))).to_pandas()
+    table = table.astype(dict.fromkeys(("target", "split", "part"), str))  # else sorted by order of appearance
     return table.sort_values(["target", "split", "part", "image_id"])["score"].to_numpy()
 
 
@@ -65,13 +67,13 @@ def test_two_workers_reach_the_parameters_of_one(runs, split, kind):
     for key, tensors in one.items():
         for name, value in tensors.items():
             torch.testing.assert_close(
-                two[key][name].float(), value.float(), atol=TOLERANCE, rtol=1e-3, msg=f"{key} {name}"
+                two[key][name].float(), value.float(), atol=TOLERANCE, rtol=0, msg=f"{key} {name}"
             )
 
 
 @pytest.mark.parametrize("split", ["units", "data"])
 def test_two_workers_give_the_scores_of_one(runs, split):
-    np.testing.assert_allclose(scores_of(runs[split]), scores_of(runs["one"]), atol=1e-3)
+    np.testing.assert_allclose(scores_of(runs[split]), scores_of(runs["one"]), atol=TOLERANCE)
 
 
 def test_identity_does_not_depend_on_the_workers(runs):
