@@ -2,7 +2,7 @@
 
 Question:  does the whole thread work here, and does MLSAD keep up with simple baselines on easy images?
 Expect:    a mean AUROC of about .98 over the ten one-class problems, near nearest neighbours' .99.
-Takes:     about 10 minutes on two CPU cores (reduced preset, the default).
+Takes:     about 15 minutes on two CPU cores (reduced preset, the default); the plan says it for your machine.
 Command:   python -m orchestrator launch sweep_digits
 
 The 1,797 images are 8x8 pixels. They are doubled to 16x16, not to the papers' 32x32: nothing is gained by more
