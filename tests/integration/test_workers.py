@@ -12,9 +12,9 @@ from workloads.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
 
-# Float additions in another order, passed through Adam, which divides by the gradient's own size. Measured: 4e-7; the
-# weights themselves move by some 2e-4 in these few steps.
-TOLERANCE = 1e-5
+# Float additions in another order, passed through Adam, which divides by the gradient's own size. Measured: 4e-7 in
+# detectors, 2e-6 in generators; the weights themselves move by some 2e-4 in these few steps.
+TOLERANCE = 2e-5
 
 
 @pytest.fixture(scope="module")
