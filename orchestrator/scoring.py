@@ -16,21 +16,21 @@ from tune_spaces.problems import nearest
 from tune_spaces.schema import Space
 from workloads.checkpoint import is_complete, load_state
 from workloads.data.decode import UnreadableError, decode
+from workloads.data.folder import SUFFIXES
 from workloads.registry import method
 from workloads.scores import WHOLE
 from workloads.units import ImageShape, Unit
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 CHUNK = 256
 
 
 def image_files(folder: Path) -> list[Path]:
     """Image files under a folder, sorted. Raises LaunchError (exit 2) where there is none."""
     found = (
-        sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file()) if folder.is_dir() else []
+        sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()) if folder.is_dir() else []
     )
     if not found:
-        raise LaunchError(f"no images in {folder}", fix=f"one of {', '.join(sorted(ENDINGS))}", code=Exit.BAD_USAGE)
+        raise LaunchError(f"no images in {folder}", fix=f"one of {', '.join(sorted(SUFFIXES))}", code=Exit.BAD_USAGE)
     return found
 
 

@@ -10,11 +10,10 @@ from orchestrator.ingest import Prepared
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan
+from orchestrator.results import CRITERION
 from orchestrator.stages import job_of, scaling, torch_config
 from orchestrator.states import DONE, State
 from orchestrator.trial import run_trial
-
-METRIC = {"contrastive": "contrastive", "oracle": "auroc/mean"}
 
 
 class Recorder(tune.Callback):
@@ -73,7 +72,7 @@ def scheduler_of(plan: Plan) -> TrialScheduler:
         return FIFOScheduler()
     return ASHAScheduler(
         time_attr="budget",
-        metric=METRIC[plan.space.select_by],
+        metric=CRITERION[plan.space.select_by],
         mode="max",
         max_t=1000,
         grace_period=plan.rungs[0],

@@ -5,7 +5,8 @@ from tune_spaces.schema import Preset, PresetName
 MLSAD_PRESETS: dict[PresetName, Preset] = {
     # appendix C: 300 epochs for the generators, 250 for the detectors, full widths
     "paper": Preset(),
-    # two CPU cores or one small GPU: a quarter of the widths, ten times the learning rate for a far shorter schedule
+    # two CPU cores or one small GPU: a quarter of the widths, larger learning rates for a far shorter schedule.
+    # Rate and steps were set by hand after comparing test AUROC on digits 3, 8 and 9: a leak into the digits' figures.
     "reduced": Preset(
         config={
             "width": 0.25,
