@@ -1,6 +1,7 @@
 """Ray Tune over the plan's trials; every event goes into the ledger before anything else sees it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
@@ -17,7 +18,7 @@ from orchestrator.trial import run_trial
 
 
 class Recorder(tune.Callback):
-    """Writes what Tune tells into the ledger. Replayed results are already there and are not written twice."""
+    """Writes what Tune tells into the ledger. What a retried trial reports again is there already, and stays."""
 
     def __init__(self, ledger: Ledger, trials: list[TrialPlan], changed: Callable[[], None]) -> None:
         self.ledger, self.trials, self.changed = ledger, trials, changed
@@ -65,12 +66,23 @@ def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in result.items() if key not in TUNE_KEYS}
 
 
-def scheduler_of(plan: Plan) -> TrialScheduler:
-    """ASHA whose milestones are the plan's rungs, or none."""
+@dataclass(frozen=True)
+class PastTrial:
+    """A trial of an earlier launch, as far as a scheduler asks."""
+
+    trial_id: str
+
+
+def scheduler_of(plan: Plan, ledger: Ledger) -> TrialScheduler:
+    """ASHA whose milestones are the plan's rungs, or none.
+
+    ASHA is told every rung that earlier launches have recorded, in their order, so a resumed sweep compares its trials
+    with all that ran before; a trial that was promoted then is not asked again.
+    """
     chosen = plan.space.scheduler
     if chosen.kind == "fifo" or len(plan.rungs) == 1:
         return FIFOScheduler()
-    return ASHAScheduler(
+    asha = ASHAScheduler(
         time_attr="budget",
         metric=CRITERION[plan.space.select_by],
         mode="max",
@@ -78,6 +90,13 @@ def scheduler_of(plan: Plan) -> TrialScheduler:
         grace_period=plan.rungs[0],
         reduction_factor=chosen.eta,
     )
+    past = {key: PastTrial(key) for key in ledger.state.trials}
+    for trial in past.values():
+        asha.on_trial_add(None, trial)
+    for event in ledger.events:
+        if event["event"] == "rung":
+            asha.on_trial_result(None, past[event["trial"]], event["metrics"])
+    return asha
 
 
 def run_sweep(
@@ -90,22 +109,23 @@ def run_sweep(
     slots: int,
     changed: Callable[[], None],
 ) -> None:
-    """Run, or finish running, every trial. A trial that fails is recorded; the others go on."""
+    """Run, or finish running, every trial that is not over. One that fails is recorded; the others go on."""
     resources = plan.space.resources
     per_worker = {"cpu": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         per_worker["gpu"] = resources.gpus_per_worker
     units = [(u.kind, u.target, u.part) for u in plan.units]
     job = job_of(plan, prepared, places, stage_keys, config={}, units=units, label="")
+    todo = [t for t in trials if ledger.state.trials[t.id].state not in DONE]
     described = [
         {
             "id": t.id,
             "config": t.config,
             "folder": str(places.trial(t.id).folder),
             "ray": str(places.folder / "ray"),
-            "over": ledger.state.trials[t.id].state in DONE,
+            "told": list(ledger.state.trials[t.id].rungs),
         }
-        for t in trials
+        for t in todo
     ]
     function = tune.with_parameters(
         run_trial,
@@ -116,16 +136,16 @@ def run_sweep(
     )
     # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
     own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
-    together = min(slots, len(trials))
+    together = min(slots, len(todo))
     tune.Tuner(
         tune.with_resources(function, own),
-        param_space={"trial": tune.grid_search(list(range(len(trials))))},
-        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan), max_concurrent_trials=together, reuse_actors=False),
+        param_space={"trial": tune.grid_search(list(range(len(todo))))},
+        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan, ledger), max_concurrent_trials=together, reuse_actors=False),
         run_config=tune.RunConfig(
             name=f"sweep-{ledger.state.launches}",
             storage_path=str(places.folder / "ray"),
             verbose=0,
-            callbacks=[Recorder(ledger, trials, changed)],
+            callbacks=[Recorder(ledger, todo, changed)],
             failure_config=tune.FailureConfig(max_failures=1),
         ),
     ).fit()

@@ -1,7 +1,6 @@
-"""One Tune trial: a point of the space. What an earlier launch has recorded is replayed, the rest is trained.
+"""One Tune trial: a point of the space, trained from where its files say it is.
 
-Replaying instead of unpickling an experiment: the scheduler sees the same results in the same order, finished work is
-not repeated, and no pickle is ever read.
+Tune's own restore, which unpickles an experiment, is never used: the ledger and the trial's files are what resumes.
 """
 
 import json
@@ -25,7 +24,7 @@ def recorded(places: TrialPlaces, rungs: list[int]) -> list[dict[str, Any]]:
 def run_trial(
     params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], scaling: Any, torch_config: Any
 ) -> None:
-    """The function Tune runs. `trials` holds, by index, id, config, folder and whether the trial is already over."""
+    """The function Tune runs. `trials` holds, by index, id, config, folder and the rungs that the ledger knows."""
     from ray import tune
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
@@ -38,8 +37,9 @@ def run_trial(
     trial = trials[params["trial"]]
     past = recorded(TrialPlaces(UPath(trial["folder"])), job["rungs"])
     for metrics in past:
-        tune.report(metrics)
-    if trial["over"] or len(past) == len(job["rungs"]):
+        if metrics["budget"] not in trial["told"]:  # written just before the last launcher died
+            tune.report(metrics)
+    if len(past) == len(job["rungs"]):
         return
     # a single worker runs in this very process: on small jobs, starting others costs more than the work
     local = scaling.num_workers == 0

@@ -66,6 +66,28 @@ class Detector(Learner, Scorer, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A target after training, for an analysis to look at. Images are uint8 (N, C, S, S) on the device."""
+
+    target: str
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    test_anomalous: np.ndarray  # (N,) bool
+    artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
+    states: Mapping[str, State]  # by str(unit) of every detector of the target
+    test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an analysis found about a target: numbers for tables and MLflow, pictures for the eye."""
+
+    numbers: Mapping[str, float | None]  # undefined is None
+    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)  # file stem -> uint8 (H, W, 3)
+
+
 class Workload(Protocol):
     """A method. Instances are made from a config alone: `Method(config)`."""
 
