@@ -37,6 +37,14 @@ class Prepared:
     target_digests: dict[str, str]  # of each target's own training images: what its shared stages are made of
     counts: dict[str, int]
 
+    @classmethod
+    def read(cls, folder: UPath) -> "Prepared":
+        """What `prepare` has left in a folder."""
+        values = json.loads((folder / "manifest.json").read_text())
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        plain["path"] = str(folder)  # the storage may have moved since
+        return cls(**plain)
+
 
 @dataclass(frozen=True)
 class Resident:

@@ -130,8 +130,8 @@ class Work:
 
 
 def asked_for(space: dict[str, Any]) -> dict[str, Any]:
-    """A space without what changes no number: the workers it runs on."""
-    return {key: value for key, value in space.items() if key != "resources"}
+    """A space without what changes no number: the workers it runs on and what is looked at afterwards."""
+    return {key: value for key, value in space.items() if key not in ("resources", "analyses")}
 
 
 def launch(request: Request, out: Console) -> Exit:
@@ -181,23 +181,29 @@ def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
 
 
 def sync(work: Work) -> None:
+    keep_synced(work.tracker, work.ledger, work.out)
+
+
+def keep_synced(tracker: Any, ledger: Ledger, out: Console) -> None:
     """Bring MLflow up to date. A tracking server that is away must not stop training: the next sync catches up."""
     try:
-        work.tracker.sync(work.ledger)
+        tracker.sync(ledger)
     except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
         what = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
-        say(work.out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
+        say(out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
 
 
 def train(work: Work) -> None:
-    """Everything that needs Ray: baselines, missing stages, unfinished trials."""
+    """Everything that needs Ray: baselines, missing stages, unfinished trials, analyses."""
     from orchestrator import baselines, board
+    from orchestrator.analysis import missing, run_analyses
     from orchestrator.cluster import ray_session, slots
     from orchestrator.stages import run_stages
     from orchestrator.sweep import run_sweep
 
     plan, ledger, spent = work.plan, work.ledger, work.spent
-    if all(t.state in DONE for t in ledger.state.trials.values()):
+    trained = all(t.state in DONE for t in ledger.state.trials.values())
+    if trained and not missing(ledger.state, plan.space.analyses):
         return
     made_of = (work.places, work.prepared.digest, ledger.state.opened["identity"]["code"])
     clock = time.monotonic()
@@ -218,6 +224,11 @@ def train(work: Work) -> None:
             progress.phase = "trials"
             run_sweep(plan, work.trials, work.prepared, work.places, work.stage_keys, ledger, room, lambda: sync(work))
             spent["trials"] = time.monotonic() - clock
+            if plan.space.analyses:
+                clock = time.monotonic()
+                progress.phase = "analyses"
+                run_analyses(work.places, ledger, plan.space.analyses, plan.space.resources)
+                spent["analyses"] = time.monotonic() - clock
 
 
 def interrupt(work: Work) -> None:
@@ -284,3 +295,26 @@ def keep_rates(work: Work) -> None:
     if seconds > 1:
         request = work.request
         write_rates(UPath(request.storage), rates_key(request.loaded.name, request.preset), {"rate": macs / seconds})
+
+
+def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus: int, out: Console) -> None:
+    """Analyse the winner of a run that is not being launched; what was done before is not done again."""
+    from orchestrator import board
+    from orchestrator.analysis import run_analyses
+    from orchestrator.cluster import ray_session
+    from orchestrator.results import conclude
+    from orchestrator.tracking import Tracker, default_uri
+
+    with launcher_lock(places):
+        ledger = Ledger(places)
+        space = Space.model_validate(ledger.state.opened["space"])
+        with ray_session(cpus) as ray:
+            notes = board.start()
+            progress = Progress(out, list(space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
+            with progress.running():
+                progress.phase = "analyses"
+                run_analyses(places, ledger, names, space.resources)
+        results = conclude(places, ledger.state)
+        uri = tracking_uri or ledger.state.opened["tracking_uri"] or default_uri(places)
+        keep_synced(Tracker(places, uri, ledger.state.opened["name"]), ledger, out)
+        say(out, f"report  {results.report}")

@@ -10,6 +10,7 @@
     ledger.jsonl                   the truth: what was asked, what happened
     trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
     ray/                           Ray Train and Tune's own files
+    analyses/<name>/               <class>.json and its pictures
     report/                        report.md, table.csv, report.json, roc.png, scores.png
 """
 
@@ -72,6 +73,9 @@ class Places:
 
     def baselines(self, key: str) -> UPath:
         return self.root / "baselines" / key
+
+    def analysis(self, name: str, target: str) -> UPath:
+        return self.folder / "analyses" / name / f"{target}.json"
 
     def trial(self, key: str) -> "TrialPlaces":
         return TrialPlaces(self.folder / "trials" / key)

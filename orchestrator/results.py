@@ -1,5 +1,6 @@
 """From a run's ledger and score files to its winner, its table and its report."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from orchestrator.report.write import write_report
 from orchestrator.states import RunState, State, TrialState
 from tune_spaces import published
 from workloads.metrics import per_level_auroc
+from workloads.registry import method
 from workloads.scores import WHOLE
 
 KINDS = {
@@ -93,6 +95,17 @@ def count_states(state: RunState) -> dict[str, int]:
     return counts
 
 
+def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
+    """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
+    best = winner(state)
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for event in state.analyses.values():
+        if best is not None and event["trial"] == best.id:
+            path = places.analysis(event["name"], event["target"])
+            found.setdefault(event["name"], {})[event["target"]] = json.loads(path.read_text())
+    return found
+
+
 def conclude(places: Places, state: RunState) -> Results:
     """Pick the winner and write the report. Raises LaunchError where no trial reached the end."""
     best = winner(state)
@@ -134,5 +147,7 @@ def conclude(places: Places, state: RunState) -> Results:
             "contrastive": best.metric("contrastive"),
             "auroc": best.metric("auroc/mean"),
         },
+        findings=read_findings(places, state),
+        about=method(state.opened["space"]["workload"]).analyses,
     )
     return Results(best, table, warnings, report)

@@ -48,6 +48,7 @@ class RunState:
     opened: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, TrialState] = field(default_factory=dict)
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    analyses: dict[str, dict[str, Any]] = field(default_factory=dict)  # by name/target: the last one done
     closed: dict[str, Any] = field(default_factory=dict)
     launches: int = 0
 
@@ -75,6 +76,8 @@ def apply(run: RunState, event: dict[str, Any]) -> None:
             move(run.trials[event["trial"]], State(event["state"]), event.get("error", ""))
         case "rung":
             run.trials[event["trial"]].rungs[event["budget"]] = event["metrics"]
+        case "analysis":
+            run.analyses[f"{event['name']}/{event['target']}"] = event
         case "closed":
             run.closed = event
 

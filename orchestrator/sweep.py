@@ -117,6 +117,8 @@ def run_sweep(
     units = [(u.kind, u.target, u.part) for u in plan.units]
     job = job_of(plan, prepared, places, stage_keys, config={}, units=units, label="")
     todo = [t for t in trials if ledger.state.trials[t.id].state not in DONE]
+    if not todo:
+        return
     described = [
         {
             "id": t.id,
@@ -140,7 +142,9 @@ def run_sweep(
     tune.Tuner(
         tune.with_resources(function, own),
         param_space={"trial": tune.grid_search(list(range(len(todo))))},
-        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan, ledger), max_concurrent_trials=together, reuse_actors=False),
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler_of(plan, ledger), max_concurrent_trials=together, reuse_actors=False
+        ),
         run_config=tune.RunConfig(
             name=f"sweep-{ledger.state.launches}",
             storage_path=str(places.folder / "ray"),

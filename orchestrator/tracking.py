@@ -3,10 +3,12 @@
 The ledger is the truth and also the spool: if the server is away, the next sync catches up.
 """
 
+import json
 import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync t
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 RUN_TAG, TRIAL_TAG, LOGGED_TAG = "orchestrator.run", "orchestrator.trial", "orchestrator.rungs_logged"
+ANALYSES_TAG = "orchestrator.analyses_logged"
 STATUS = {
     State.FINISHED: "FINISHED",
     State.STOPPED: "KILLED",  # so that a trial the scheduler stopped is not taken for one that reached the end
@@ -100,9 +103,27 @@ class Tracker:
             if trial.state != State.PENDING:
                 self.sync_trial(trial, parent, tags, configs[trial.id])
         status = self.parent_status(state)
-        if status == "FINISHED" and self.status[""] != status:
-            self.finish(state.trials[state.closed["best"]])
+        if status == "FINISHED":
+            looked = self.sync_analyses(state)
+            if looked or self.status[""] != status:
+                self.finish(state.trials[state.closed["best"]])
         self.close("", status)
+
+    def sync_analyses(self, state: RunState) -> bool:
+        """Numbers and pictures of what the winner has been through, on the parent; whether any was new."""
+        run, best = self.runs[""], state.closed["best"]
+        events = {f"{key}@{e['trial']}": e for key, e in state.analyses.items() if e["trial"] == best}
+        done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
+        for event in (e for key, e in events.items() if key not in done):
+            path = self.places.analysis(event["name"], event["target"])
+            finding = json.loads(path.read_text())
+            prefix, target = f"analysis/{event['name']}", event["target"]
+            self.log_numbers(run, {f"{prefix}/{key}/{target}": v for key, v in finding["numbers"].items()}, 0)
+            files = [path, *(path.parent / file for file in finding["pictures"].values())]
+            self.log_files(run, files, f"analyses/{event['name']}")
+        if events.keys() - done:
+            self.client.set_tag(run, ANALYSES_TAG, " ".join(sorted(events)))
+        return bool(events.keys() - done)
 
     def parent_status(self, state: RunState) -> str:
         outcome = state.closed.get("outcome", "")
@@ -131,12 +152,14 @@ class Tracker:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
         self.log_numbers(run, metrics, rung)
         scores = self.places.trial(trial.id).scores(rung)
-        if not scores.exists():
-            return
-        with tempfile.TemporaryDirectory() as folder:  # artifacts go up from a local file
-            local = Path(folder) / scores.name
-            local.write_bytes(scores.read_bytes())
-            self.client.log_artifact(run, str(local), "scores")
+        if scores.exists():
+            self.log_files(run, [scores], "scores")
+
+    def log_files(self, run: str, files: Iterable[Any], artifact_path: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
+            for file in files:
+                (Path(folder) / file.name).write_bytes(file.read_bytes())
+            self.client.log_artifacts(run, folder, artifact_path)
 
     def log_numbers(self, run: str, metrics: dict[str, Any], step: int) -> None:
         from mlflow.entities import Metric
@@ -155,11 +178,8 @@ class Tracker:
         self.status[key] = status
 
     def finish(self, best: TrialState) -> None:
-        """The winner's numbers and the report, on the parent; once."""
+        """The winner's numbers and the report, on the parent."""
         run, last = self.runs[""], best.rungs[max(best.rungs)]
         self.log_numbers(run, last, 0)
         self.client.set_tag(run, "best_trial", best.id)
-        with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
-            for file in self.places.report.iterdir():
-                (Path(folder) / file.name).write_bytes(file.read_bytes())
-            self.client.log_artifacts(run, folder, "report")
+        self.log_files(run, self.places.report.iterdir(), "report")

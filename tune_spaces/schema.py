@@ -176,6 +176,7 @@ class Space(Strict):
         default="contrastive", description="oracle looks at test labels: a leak, labelled as one"
     )
     resources: Resources = Resources()
+    analyses: tuple[str, ...] = Field(default=(), description="of the winner, once the sweep has ended")
     presets: dict[PresetName, Preset] = Field(default_factory=dict)
     preset: PresetName = "paper"
 
@@ -214,6 +215,14 @@ class Space(Strict):
             if key in shared
         ]
         if found:
+            raise ProblemsError(found)
+        return value
+
+    @field_validator("analyses")
+    @classmethod
+    def known_analyses(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = method(info.data["workload"]).analyses if "workload" in info.data else value
+        if found := [Problem("", f"no analysis {n!r}; {nearest(n, known)}") for n in value if n not in known]:
             raise ProblemsError(found)
         return value
 

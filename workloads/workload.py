@@ -77,6 +77,7 @@ class Trained:
     test_anomalous: np.ndarray  # (N,) bool
     artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
     states: Mapping[str, State]  # by str(unit) of every detector of the target
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs of every stage, by step
     test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
 
 
@@ -93,6 +94,7 @@ class Workload(Protocol):
 
     name: ClassVar[str]
     config_type: ClassVar[type]
+    analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         """Work shared between trials, done once."""
@@ -124,4 +126,8 @@ class Workload(Protocol):
 
     def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """The score of the whole detector from its parts' scores, each (N,) float32."""
+        ...
+
+    def analyse(self, name: str, trained: Trained) -> Finding:
+        """One of `analyses` for one target."""
         ...

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.report import sections
+from orchestrator.report.findings import Findings, analyses
 from orchestrator.report.tables import LEAK, Table, to_csv
 from workloads.scores import WHOLE
 
@@ -28,6 +29,8 @@ def write_report(
     warnings: Sequence[str],
     scores: pa.Table | None,
     selection: Mapping[str, Any],
+    findings: Findings,
+    about: Mapping[str, str],
 ) -> FolderT:
     """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
 
@@ -39,6 +42,7 @@ def write_report(
     levels: as `workloads.metrics.per_level_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
     selection: "select_by" (contrastive, oracle or given), "trial", "params", "contrastive" and "auroc" as in trials.
+    findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
     Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
     """
     by = selection["select_by"]
@@ -55,6 +59,7 @@ def write_report(
         sections.per_level(levels, table.classes, leak),
         sections.intervals(scores, leak),
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
+        analyses(findings, about),
         sections.all_trials(trials, by),
         sections.FOOTER,
     ]
@@ -65,6 +70,7 @@ def write_report(
         "selection": {**selection, "leak": leak},
         "trials": sections.ranked(trials, by),
         "levels": levels,
+        "analyses": findings,
         "warnings": warnings,
     }
     directory.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,8 @@ def report(directory, **changes):
             "contrastive": 0.7,
             "auroc": 0.8,
         },
+        "findings": {},
+        "about": {},
     }
     return write_report(directory, **(settings | changes))
 
@@ -243,3 +245,16 @@ def test_the_report_needs_neither_ray_nor_mlflow():
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True, timeout=60)
+
+
+def test_analyses_are_shown_with_their_numbers_and_pictures(tmp_path):
+    found = {"numbers": {"reached": 0.5, "nats": 2.25, "undefined": None}, "pictures": {"grid": "airplane-grid.png"}}
+    text = report(tmp_path, findings={"look": {"airplane": found}}, about={"look": "A closer look."}).read_text()
+    assert "## Analysis: look" in text
+    assert "A closer look." in text
+    rows = [cells(line) for line in text.split("## Analysis")[1].splitlines() if line.startswith("|")]
+    assert rows[0] == ["", "airplane"]
+    assert rows[2:5] == [["reached", ".500"], ["nats", "2.25"], ["undefined", "–"]]
+    assert "(../analyses/look/airplane-grid.png)" in text
+    record = json.loads((tmp_path / "report.json").read_text())
+    assert record["analyses"]["look"]["airplane"]["numbers"] == found["numbers"]

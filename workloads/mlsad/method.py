@@ -49,6 +49,7 @@ class MLSAD:
     """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
 
     name: ClassVar[str] = "mlsad"
+    analyses: ClassVar[Mapping[str, str]] = {}
     config_type: ClassVar[type] = MLSADConfig
 
     def __init__(self, config: MLSADConfig) -> None:

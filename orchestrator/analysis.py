@@ -1,0 +1,109 @@
+"""A closer look at a run's winner: what its method offers as analyses, one Ray task a class, kept beside the run."""
+
+import json
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from upath import UPath
+
+from orchestrator.board import pin
+from orchestrator.ingest import Prepared, collect
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from orchestrator.results import winner
+from orchestrator.runs import open_run
+from orchestrator.states import RunState
+from tune_spaces.schema import Resources, Space
+from workloads.checkpoint import load_state, write_atomically
+from workloads.registry import method
+from workloads.workload import Finding, Trained
+
+
+def missing(state: RunState, names: Iterable[str]) -> list[tuple[str, str]]:
+    """(analysis, target) that the winner has not been through; none where no trial has reached the end."""
+    best = winner(state)
+    if best is None:
+        return []
+    pairs = [(name, target) for name in names for target in state.opened["targets"]]
+    return [(n, t) for n, t in pairs if state.analyses.get(f"{n}/{t}", {}).get("trial") != best.id]
+
+
+def run_analyses(places: Places, ledger: Ledger, names: Iterable[str], resources: Resources) -> None:
+    """Do what is missing, as many at once as fit; each is recorded as it ends. Raises what a task raised."""
+    import ray
+
+    todo = missing(ledger.state, names)
+    claim = {"num_cpus": resources.cpus_per_worker, "num_gpus": resources.gpus_per_worker}
+    task = ray.remote(**claim)(analyse)
+    running = {task.remote(places.storage, places.run, name, target): (name, target) for name, target in todo}
+    while running:
+        (ready,), _ = ray.wait(list(running), num_returns=1)
+        name, target = running.pop(ready)
+        trial = ray.get(ready)
+        ledger.append("analysis", name=name, target=target, trial=trial)
+        pin("analyses/all", len(todo) - len(running), len(todo), f"{name} {target}")
+
+
+def analyse(storage: str, run: str, name: str, target: str) -> str:
+    """Analyse the winner's detector of one target and write what was found; the trial it was."""
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    places, state = open_run(storage, run)
+    best = winner(state)
+    if best is None:
+        raise ValueError(f"no trial of {run} has reached the end")
+    space = Space.model_validate(state.opened["space"])
+    chosen = method(space.workload)(space.config(best.point))
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    finding = chosen.analyse(name, trained(places, state, best.id, chosen, target, device))
+    write(places.analysis(name, target), best.id, finding)
+    return best.id
+
+
+def trained(places: Places, state: RunState, trial: str, chosen: Any, target: str, device: torch.device) -> Trained:
+    """Images, stages and detectors of one target, read back from the run's files."""
+    prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
+    images = collect(shards(UPath(prepared.path)), prepared, [target], device)
+    stages = {str(unit): places.stage(state.stages[str(unit)]["key"]) for unit in chosen.stages([target])}
+    detectors = {str(unit): places.trial(trial).unit(unit, 1000) for unit in chosen.units([target])}
+    return Trained(
+        target=target,
+        train=images.train[target],
+        val=images.val[target],
+        test=images.test.to(device),
+        test_anomalous=images.test_labels != prepared.classes.index(target),
+        artefacts={unit: load_state(folder, device) for unit, folder in stages.items()},
+        states={unit: load_state(folder)["learner"] for unit, folder in detectors.items()},
+        histories={
+            unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()
+        },
+    )
+
+
+def shards(folder: UPath) -> Iterable[pa.Table]:
+    for file in sorted((folder / "shards").iterdir(), key=str):
+        with file.open("rb") as opened:
+            yield pq.read_table(opened)
+
+
+def write(path: UPath, trial: str, finding: Finding) -> None:
+    """Pictures first, then the JSON that names them: its presence means that all is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = {stem: f"{path.stem}-{stem}.png" for stem in finding.pictures}
+    for stem, picture in finding.pictures.items():
+        (path.parent / names[stem]).write_bytes(png(picture))
+    record = {"trial": trial, "numbers": dict(finding.numbers), "pictures": names}
+    write_atomically(path, json.dumps(record, indent=1).encode())
+
+
+def png(picture: np.ndarray) -> bytes:
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()

@@ -1,0 +1,39 @@
+"""`analyse RUN [NAME ...]`: a closer look at a run's best detectors."""
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Plain, Run, Storage, TrackingUri, all_cpus
+
+
+def analyse(
+    run: Run,
+    names: Annotated[list[str] | None, typer.Argument(help="Which; without any, those there are are listed.")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    tracking_uri: TrackingUri = None,
+    cpus: Cpus = None,
+    plain: Plain = False,
+    debug: Debug = False,  # noqa: ARG001 - read by main
+) -> None:
+    """Analyse the winner of a run; numbers and pictures join its report."""
+    from orchestrator.failures import Exit, LaunchError
+    from orchestrator.places import absolute
+    from orchestrator.runs import open_run
+    from orchestrator.view import console, say
+    from tune_spaces.problems import nearest
+    from workloads.registry import method
+
+    places, state = open_run(absolute(storage), run)
+    known = method(state.opened["space"]["workload"]).analyses
+    out = console(plain)
+    if not names:
+        for name, about in known.items():
+            say(out, f"{name:12} {about}")
+        return
+    unknown = [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]
+    if unknown:
+        raise LaunchError("unknown analysis", details="\n".join(unknown), code=Exit.BAD_USAGE)
+    from orchestrator.launch import analyse_run
+
+    analyse_run(places, names, tracking_uri, cpus or all_cpus(), out)
