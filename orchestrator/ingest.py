@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
+from orchestrator.locks import alone
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
 from workloads.data.images import LabelledImages
@@ -106,15 +107,19 @@ def prepare(split: OneClassSplit, root: UPath) -> Prepared:
         target_digests={target: target_digest(split, target) for target in split.targets},
         counts={name: len(getattr(split, name)) for name in SPLITS},
     )
-    if (folder / "manifest.json").exists():
-        return prepared
-    (folder / "shards").mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        if not (folder / "manifest.json").exists():
+            write_shards(split, folder / "shards")
+            (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
+    return prepared
+
+
+def write_shards(split: OneClassSplit, folder: UPath) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     for name in SPLITS:
         for number, table in enumerate(shard(getattr(split, name), name)):
-            with (folder / "shards" / f"{name}-{number:05d}.parquet").open("wb") as file:
+            with (folder / f"{name}-{number:05d}.parquet").open("wb") as file:
                 pq.write_table(table, file)
-    (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
-    return prepared
 
 
 def target_digest(split: OneClassSplit, target: str) -> str:

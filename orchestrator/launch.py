@@ -11,7 +11,8 @@ from upath import UPath
 
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.identity import code_digest
-from orchestrator.ledger import Ledger, launcher_lock
+from orchestrator.ledger import Ledger
+from orchestrator.locks import launcher_lock
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan, identify, make_plan, rates_key, write_rates
 from orchestrator.provenance import capture, this_python, without_secrets
@@ -138,6 +139,7 @@ def launch(request: Request, out: Console) -> Exit:
     """Run or continue to the end. Raises LaunchError; an interrupt leaves a resumable run."""
     begun = time.monotonic()
     places = show_plan(out, request, plan_of(request))
+    tracker = tracker_of(request, places)
     from orchestrator.ingest import prepare, read_images
 
     with out.status("reading images"):
@@ -153,7 +155,6 @@ def launch(request: Request, out: Console) -> Exit:
         if not ledger.events:
             ledger.append("opened", **opened)
         ledger.append("launched", command=opened["provenance"]["command"])
-        tracker = tracker_of(request, places, plan)
         work = Work(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, {})
         try:
             train(work)
@@ -168,7 +169,8 @@ def launch(request: Request, out: Console) -> Exit:
         return finish(work, time.monotonic() - begun)
 
 
-def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
+def tracker_of(request: Request, places: Places) -> Any:
+    """Not connected yet. Raises LaunchError where the storage cannot hold MLflow's file and no server is given."""
     from orchestrator.tracking import Tracker, default_uri
 
     if request.tracking_uri is None and not places.is_local:
@@ -177,7 +179,7 @@ def tracker_of(request: Request, places: Places, plan: Plan) -> Any:
             fix="give --tracking-uri a database or a server",
             code=Exit.BAD_USAGE,
         )
-    return Tracker(places, request.tracking_uri or default_uri(places), plan.name)
+    return Tracker(places, request.tracking_uri or default_uri(places), request.loaded.name)
 
 
 def sync(work: Work) -> None:

@@ -2,17 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from filelock import FileLock, Timeout
 from upath import UPath
 
-from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
 from orchestrator.states import RunState, apply, fold
 
@@ -59,29 +56,3 @@ class Ledger:
                 file.write(json.dumps(record) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-
-
-@contextmanager
-def launcher_lock(places: Places) -> Iterator[None]:
-    """Only one live launcher a run. Raises LaunchError (exit 4) where another holds the run.
-
-    The lock is the operating system's and goes with the process, so a killed launcher leaves none behind. On remote
-    storage there is no such lock: keep to one launcher a run there.
-    """
-    places.folder.mkdir(parents=True, exist_ok=True)
-    if not places.is_local:
-        yield
-        return
-    lock = FileLock(str(places.folder / ".launcher.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise LaunchError(
-            f"the run {places.run!r} already has a live launcher",
-            fix=f"watch it with `python -m orchestrator status {places.run}`, or give this one another --name",
-            code=Exit.REFUSED,
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

@@ -7,6 +7,7 @@ one network after the other, each on its rows of every batch, with averaged grad
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from upath import UPath
 from orchestrator.board import pin
 from orchestrator.evaluation import finish_rung, write_part
 from orchestrator.ingest import Prepared, Resident, collect
+from orchestrator.locks import alone
 from orchestrator.places import TrialPlaces
 from workloads.batches import batch_rows
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
@@ -154,8 +156,11 @@ def train_stages(job: dict[str, Any]) -> None:
     total, done = sum(costs.values()), 0.0
     for unit in bench.mine:
         folder = UPath(bench.job.artefacts[str(unit)])
-        if not is_complete(folder):
-            train_stage(bench, unit, folder, done, total, costs[unit])
+        with alone(folder) if bench.writes else nullcontext():
+            if bench.parallel.world > 1:
+                barrier()  # only the first worker waits for other runs; the rest waits for it
+            if not is_complete(folder):
+                train_stage(bench, unit, folder, done, total, costs[unit])
         done += costs[unit]
         pin(f"{bench.job.label}/{bench.rank}", done, total, str(unit))
     ray.train.report({"done": len(bench.mine)})  # a barrier: nobody goes on before every artefact is there

@@ -1,13 +1,15 @@
 """States on disk: safetensors for tensors, JSON for the rest, a SHA-256 manifest written last. Nothing is unpickled.
 
-A checkpoint is a folder. It is complete if and only if its manifest is there and every hash fits, so a writer that dies
-half-way leaves nothing that a reader would take for a checkpoint. Folders may lie on any file system that offers
-pathlib's methods (a local path or a universal_pathlib one).
+A checkpoint is a folder. It is complete if and only if its manifest is there and every hash fits. Files are called by
+their hash, so a newer checkpoint is written beside the older one and takes its place when its manifest does: a writer
+that dies half-way leaves the older one, or nothing that a reader would take for a checkpoint. Folders may lie on any
+file system that offers pathlib's methods (a local path or a universal_pathlib one).
 """
 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +66,18 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
     plain = flatten(state, tensors)
-    if is_complete(folder):
-        (folder / MANIFEST).unlink()  # else a writer that dies here leaves an old manifest with new files
     files = {TENSORS: save(tensors), PLAIN: json.dumps(plain).encode()}
-    for name, data in files.items():
-        write_atomically(folder / name, data)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    paths = {name: file_of(folder, name, hashes[name]) for name in files}
+    for name, data in files.items():
+        write_atomically(paths[name], data)
     write_atomically(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=1).encode())
+    for older in [f for name in files for f in folder.glob(f"*.{name}") if f not in paths.values()]:
+        older.unlink()
+
+
+def file_of(folder: Path, name: str, sha256: str) -> Path:
+    return folder / f"{sha256[:12]}.{name}"
 
 
 def is_complete(folder: Path) -> bool:
@@ -84,16 +91,19 @@ def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, An
         raise CorruptCheckpointError(f"{folder} has no {MANIFEST}: its writer did not finish")
     try:
         hashes = json.loads((folder / MANIFEST).read_bytes())["sha256"]
-        expected = {name: hashes[name] for name in (TENSORS, PLAIN)}
+        expected = {name: str(hashes[name]) for name in (TENSORS, PLAIN)}
+        if not all(re.fullmatch("[0-9a-f]{64}", sha256) for sha256 in expected.values()):
+            raise ValueError
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptCheckpointError(f"{folder / MANIFEST} does not name {TENSORS} and {PLAIN}") from error
     files = {}
-    for name in expected:
-        if not (folder / name).exists():
-            raise CorruptCheckpointError(f"{folder / name} is missing")
-        files[name] = (folder / name).read_bytes()
-        if hashlib.sha256(files[name]).hexdigest() != expected[name]:
-            raise CorruptCheckpointError(f"{folder / name} differs from its SHA-256 in {MANIFEST}")
+    for name, sha256 in expected.items():
+        path = file_of(folder, name, sha256)
+        if not path.exists():
+            raise CorruptCheckpointError(f"{path} is missing")
+        files[name] = path.read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != sha256:
+            raise CorruptCheckpointError(f"{path} differs from its SHA-256 in {MANIFEST}")
     tensors = {k: v.to(device) for k, v in load(files[TENSORS]).items()}
     state: dict[str, Any] = restore(json.loads(files[PLAIN]), tensors)
     return state

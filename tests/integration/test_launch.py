@@ -77,13 +77,13 @@ def test_generators_are_trained_once_and_found_by_the_next_launch(launched, stor
     places, _, _ = launched
     first = {e["unit"]: e for e in read_events(places.ledger) if e["event"] == "stage"}
     assert len(first) == 6
-    before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("tensors.safetensors")}
+    before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")}
     code, _ = run(request_for(storage, name="second", points=1, set=["noise=0.1"]))
     assert code == 0
     again = [e for e in read_events(Places(str(storage), "second").ledger) if e["event"] == "stage"]
     assert all(e["found"] for e in again)
     assert {e["unit"]: e["key"] for e in again} == {u: e["key"] for u, e in first.items()}
-    assert {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("tensors.safetensors")} == before
+    assert {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")} == before
 
 
 def test_launching_a_finished_run_again_repeats_nothing(launched, storage):

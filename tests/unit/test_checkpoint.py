@@ -1,5 +1,6 @@
 """A state comes back as it was, and whatever is damaged or unfinished is refused by name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,29 +57,37 @@ def test_tensors_that_share_memory_come_back_each_its_own(tmp_path: Path) -> Non
     assert torch.equal(loaded["turned"], base.view(2, 3).T)
 
 
+def only(folder: Path, name: str) -> Path:
+    """The one file of a kind."""
+    (path,) = folder.glob(f"*{name}")
+    return path
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_cut_short_is_refused_by_name(folder: Path, name: str) -> None:
-    whole = (folder / name).read_bytes()
+    path = only(folder, name)
+    whole = path.read_bytes()
     for length in (0, len(whole) // 2, len(whole) - 1):
-        (folder / name).write_bytes(whole[:length])
+        path.write_bytes(whole[:length])
         with pytest.raises(CorruptCheckpointError, match=name):
             load_state(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_byte_is_refused(folder: Path, name: str) -> None:
-    whole = bytearray((folder / name).read_bytes())
+    path = only(folder, name)
+    whole = bytearray(path.read_bytes())
     for place in (0, len(whole) // 2, len(whole) - 1):
         flipped = bytearray(whole)
         flipped[place] ^= 0x10
-        (folder / name).write_bytes(flipped)
+        path.write_bytes(flipped)
         with pytest.raises(CorruptCheckpointError):
             load_state(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_refused_by_name(folder: Path, name: str) -> None:
-    (folder / name).unlink()
+    only(folder, name).unlink()
     assert is_complete(folder) == (name != checkpoint.MANIFEST)
     with pytest.raises(CorruptCheckpointError, match=name):
         load_state(folder)
@@ -100,6 +109,7 @@ def test_what_would_need_a_pickle_is_refused_with_its_place(tmp_path: Path, thin
 def test_an_older_checkpoint_is_replaced(folder: Path) -> None:
     save_state(folder, {"other": torch.ones(2)})
     assert same(load_state(folder), {"other": torch.ones(2)})
+    assert len(list(folder.iterdir())) == len(FILES), "the older files are gone"
 
 
 @pytest.mark.parametrize("survives", [0, 1, 2])
@@ -121,17 +131,27 @@ def test_a_writer_that_dies_leaves_nothing_that_counts(tmp_path: Path, monkeypat
         load_state(tmp_path)
 
 
-def test_a_writer_that_dies_over_an_older_checkpoint_never_mixes_the_two(folder: Path, monkeypatch: Any) -> None:
-    real = checkpoint.write_atomically
+@pytest.mark.parametrize("survives", [0, 1, 2])
+def test_a_writer_that_dies_over_an_older_checkpoint_leaves_the_older(
+    folder: Path, monkeypatch: Any, survives: int
+) -> None:
+    before, real, written = load_state(folder), checkpoint.write_atomically, []
 
     def dying(path: Path, data: bytes) -> None:
+        if len(written) == survives:
+            raise OSError("killed")
+        written.append(path)
         real(path, data)
-        raise OSError("killed")
 
     monkeypatch.setattr(checkpoint, "write_atomically", dying)
     with pytest.raises(OSError, match="killed"):
         save_state(folder, {"other": torch.ones(2)})
-    assert not is_complete(folder)
+    assert same(load_state(folder), before)
+
+
+def test_a_manifest_cannot_point_out_of_its_folder(folder: Path) -> None:
+    hashes = json.dumps({"sha256": dict.fromkeys((checkpoint.TENSORS, checkpoint.PLAIN), "../../secret")})
+    (folder / checkpoint.MANIFEST).write_text(hashes)
     with pytest.raises(CorruptCheckpointError):
         load_state(folder)
 

@@ -3,7 +3,8 @@
 import pytest
 
 from orchestrator.failures import Exit, LaunchError
-from orchestrator.ledger import Ledger, launcher_lock, read_events
+from orchestrator.ledger import Ledger, read_events
+from orchestrator.locks import launcher_lock
 from orchestrator.places import Places
 
 

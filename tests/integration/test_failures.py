@@ -1,0 +1,69 @@
+"""What goes wrong in a sweep is told, costs no other trial anything, and can be gone on from."""
+
+import pytest
+from conftest import request_for, run
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+
+pytestmark = pytest.mark.ray
+
+# The second rate makes the loss infinite at once. Levels 1 and 2 need no generators.
+SPACE = """
+from tune_spaces.schema import Data, Scheduler, Search, Space
+
+SPACE = Space(
+    data=Data(name="digits", side=16, classes=("0",)),
+    fixed={"levels": (1, 2), "width": 0.125, "detector_epochs": 2},
+    axes={"detector_lr": (1e-2, 1e30)},
+    search=Search(kind="grid"),
+    scheduler=Scheduler(kind="fifo"),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def failed(cluster, storage, tmp_path_factory):
+    """A sweep of which one trial diverges, with a tracking server that is not there."""
+    file = tmp_path_factory.mktemp("spaces") / "diverges.py"
+    file.write_text(SPACE)
+    request = request_for(storage, file, name="diverges", preset=None, tracking_uri="http://127.0.0.1:9")
+    return (request, *run(request))
+
+
+def test_a_diverging_trial_fails_alone_and_the_report_is_written(failed, storage):
+    _, code, text = failed
+    places = Places(str(storage), "diverges")
+    good, bad = Ledger(places).state.trials.values()
+    assert code == 1, text
+    assert (good.state, bad.state) == ("finished", "failed")
+    assert "diverged at step" in bad.error
+    assert f"failed: trial {bad.id}" in text
+    assert (places.report / "report.md").exists()
+
+
+def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(failed, storage):
+    import mlflow
+    from rich.console import Console
+
+    from orchestrator.launch import keep_synced
+    from orchestrator.tracking import Tracker
+
+    _, _, text = failed
+    assert "MLflow was not reached" in text
+    places, uri = Places(str(storage), "diverges"), f"sqlite:///{storage}/later.db"
+    keep_synced(Tracker(places, uri, "diverges"), Ledger(places), Console(quiet=True))
+    client = mlflow.MlflowClient(uri)
+    found = client.search_runs([client.get_experiment_by_name("diverges").experiment_id])
+    assert sorted(r.info.status for r in found) == ["FAILED", "FINISHED", "FINISHED"]
+
+
+def test_a_failed_trial_is_tried_again_by_the_next_launch(failed, storage):
+    request, _, _ = failed
+    before = Ledger(Places(str(storage), "diverges")).state
+    code, _ = run(request)
+    after = Ledger(Places(str(storage), "diverges"))
+    assert code == 1
+    assert after.state.launches == before.launches + 1
+    tried = [e for e in after.events if e["event"] == "trial" and e["state"] == "running"]
+    assert len(tried) > len(before.trials)
