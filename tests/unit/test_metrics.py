@@ -96,6 +96,14 @@ def test_one_class_is_undefined(anomalous):
         metrics.roc_curve(scores, anomalous)
 
 
+def test_a_detector_without_test_anomalies_has_no_auroc_but_a_criterion():
+    rows = [("normal", "test", False, part, score) for part in ("level_1", "all") for score in (0.1, 0.2)]
+    rows += [("normal", "val", False, "level_1", 0.1), ("normal", "own/fakes", True, "level_1", 0.9)]
+    assert metrics.per_class_auroc(table(rows)) == {"normal": None}
+    assert metrics.per_level_auroc(table(rows))["level_1"] == {"normal": None}
+    assert metrics.contrastive(table(rows)) == 1.0
+
+
 def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="1 of 2 scores are NaN"):
         metrics.auroc([0.0, math.nan], [True, False])

@@ -140,3 +140,36 @@ def test_bad_arguments_are_refused(digits: Dataset) -> None:
             one_class(digits, side=8, val_fraction=fraction)
     with pytest.raises(BadInputError, match="max_train_images"):
         one_class(digits, side=8, max_train_images=1)
+
+
+def masked(dataset: Dataset) -> Dataset:
+    return replace(dataset, masks=np.ones((len(dataset.test), 2, 2), np.uint8), tested_on={"a": ("a", "b")})
+
+
+def test_digest_names_masks_and_what_is_tested_where_there_are_any() -> None:
+    plain = one_class(made((6, 6)), side=2)
+    full = one_class(masked(made((6, 6))), side=2)
+    assert full.masks is not None
+    changed = full.masks.copy()
+    changed[-1, 0, 0] = 0
+    variants = (
+        plain,
+        full,
+        replace(full, masks=None),
+        replace(full, tested_on=None),
+        replace(full, masks=changed),
+        replace(full, tested_on={"a": ("a",)}),
+    )
+    assert len({digest(split) for split in variants}) == len(variants)
+
+
+def test_a_target_without_tests_of_its_own_kind_is_refused() -> None:
+    with pytest.raises(BadInputError, match="of 2 test images none of another class"):
+        one_class(replace(made((6, 6)), tested_on={"a": ("a",)}), side=2)
+
+
+def test_only_a_user_s_folder_may_have_one_class() -> None:
+    lone = replace(made((6,), (2,)), classes=("a",))
+    assert one_class(replace(lone, name="folder"), side=2).targets == ("a",)
+    with pytest.raises(BadInputError, match="cannot be tested"):
+        one_class(lone, side=2)

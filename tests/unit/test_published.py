@@ -3,6 +3,7 @@
 import pytest
 
 from tune_spaces import published
+from workloads.data.catalogue import CATALOGUE
 
 # Printed means that are not their entries' mean, as the notes say; the reason is not known.
 MISPRINTED = {("cifar10", "KDE")}
@@ -27,6 +28,12 @@ def test_shape(name, columns, rows):
     assert len(table.rows) == len({row.name for row in table.rows}) == rows
     assert "2104.12102" in table.source
     assert table.note
+
+
+@pytest.mark.parametrize("name", ["cifar10", "imagenet10"])
+def test_columns_are_the_dataset_s_classes(name):
+    table = published.load(name)
+    assert (table.likely_columns or table.columns) == CATALOGUE[name].classes
 
 
 @pytest.mark.parametrize("name", ["cifar10", "imagenet10"])

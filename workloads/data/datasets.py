@@ -1,5 +1,6 @@
 """Every dataset by name, and resizing. See `workloads.data.catalogue` for what there is."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,17 @@ from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
 from workloads.data.catalogue import entry
+from workloads.data.cifar import LAYOUTS, cifar
+from workloads.data.imagenet10 import imagenet10
 from workloads.data.images import Dataset, LabelledImages
-from workloads.data.sources import cifar10, mnist_like
+from workloads.data.mnist import mnist_like
+from workloads.data.mvtec import mvtec_textures
 from workloads.data.splits import halves
+from workloads.data.svhn import svhn
+from workloads.data.user_folder import read_folder
 from workloads.errors import BadInputError
+
+log = logging.getLogger(__name__)
 
 RESIZE_BLOCK = 1024  # images turned to float32 at a time: 12 MB at 3x32x32
 
@@ -19,10 +27,12 @@ RESIZE_BLOCK = 1024  # images turned to float32 at a time: 12 MB at 3x32x32
 def load(
     name: str, data_dir: Path, *, path: Path | None = None, side: int = 32, seed: int = 0, download: bool = True
 ) -> Dataset:
-    """The dataset `name`, whole, in memory, in its native size; `path` and `side` (pixels) are for ``folder`` only.
+    """The dataset `name`, whole, in memory; `path` is for ``folder`` only.
 
-    `seed` splits the datasets that have no official test split (digits, a folder without train/ and test/). It is a
-    part of the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere.
+    `side` (pixels) is what image files of differing sizes are decoded to (imagenet10, mvtec_textures, folder); the
+    others come in their native size. `seed` splits the datasets that have no official test split (digits, a folder
+    without train/ and test/). It is a part of the data, not of a trial: leave it at 0 to compare with numbers measured
+    elsewhere. Other counts or checksums than the published ones are named in a warning.
 
     Raises BadInputError for an unknown name or damaged files, DataMissingError where the files cannot be had.
     """
@@ -30,18 +40,16 @@ def load(
     if name == "folder":
         if path is None:
             raise BadInputError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
-        from workloads.data.folder import read_folder
-
         return read_folder(path, side=side, seed=seed)
     if path is not None:
         raise BadInputError(
             f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"
         )
-    if name == "digits":
-        return _digits(seed)
-    if name == "cifar10":
-        return cifar10(data_dir, download)
-    return mnist_like(name, data_dir, download)
+    dataset = _published(name, data_dir, side, seed, download)
+    found, expected = (len(dataset.train), len(dataset.test)), (entry(name).train_images, entry(name).test_images)
+    if found != expected:
+        log.warning("%s has %d train and %d test images here, %d and %d as published", name, *found, *expected)
+    return dataset
 
 
 def resize(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -62,6 +70,20 @@ def resize(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         )
         out[start : start + RESIZE_BLOCK] = small.round().clamp(0, 255).to(torch.uint8).numpy()
     return out
+
+
+def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) -> Dataset:
+    if name == "digits":
+        return _digits(seed)
+    if name == "svhn":
+        return svhn(data_dir, download)
+    if name == "imagenet10":
+        return imagenet10(data_dir, side)
+    if name == "mvtec_textures":
+        return mvtec_textures(data_dir, side)
+    if name in LAYOUTS:
+        return cifar(name, data_dir, download)
+    return mnist_like(name, data_dir, download)
 
 
 def _digits(seed: int) -> Dataset:

@@ -1,6 +1,8 @@
-"""One image file of unknown origin to uint8 RGB, with limits."""
+"""One image file of unknown origin to uint8 RGB, and a mask beside it to 0 and 1, with limits."""
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +41,47 @@ def decode(path: Path, side: int) -> NDArray[np.uint8]:
     Raises UnreadableError for damaged files, other formats, floating-point images (their range is unknown) and more
     than `MAX_PIXELS` pixels.
     """
+    with _upright(path) as image:
+        return _square(_rgb(image), side)
+
+
+def decode_mask(path: Path, image: Path, side: int) -> NDArray[np.uint8]:
+    """The mask in the file `path` of the image in the file `image`: uint8 (side, side), 1 where anomalous, else 0.
+
+    A pixel of the file is anomalous where it is not black. Cut like the image, then `resize_mask`.
+    Raises UnreadableError as `decode` does, and where the mask is not of the (upright) image's size.
+    """
+    with _upright(image) as seen:
+        size = seen.size
+    with _upright(path) as mask:
+        if mask.size != size:
+            raise UnreadableError(f"{mask.width}x{mask.height} pixels, its image has {size[0]}x{size[1]}")
+        # A deep mask may hold 0 and 1: scaled to 8 bits, the 1 would be gone.
+        values = np.asarray(mask)[:, :, None] if mask.mode in DEEP_GREY else np.asarray(_rgb(mask))
+    left, top, right, bottom = _centre(*size)
+    return resize_mask((values[top:bottom, left:right] != 0).any(axis=2).astype(np.uint8), side)
+
+
+def resize_mask(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A mask of 0 and 1, uint8 (H, W), as (side, side): 1 where at least half of the old pixels in a new one are 1.
+
+    An old pixel is in the new one that holds its centre; enlarging takes the nearest. So a defect much thinner than a
+    new pixel vanishes. The same array where it is that size already.
+    """
+    if mask.shape == (side, side):
+        return mask
+    covered = Image.fromarray(mask * np.uint8(255)).resize((side, side), Image.Resampling.BOX)
+    return (np.asarray(covered) >= 128).astype(np.uint8)  # half of 255 is rounded up
+
+
+@contextlib.contextmanager
+def _upright(path: Path) -> Iterator[Image.Image]:
+    """The opened image, turned by its EXIF tag. What Pillow raises within is an UnreadableError."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableError(f"{image.width}x{image.height} pixels, more than the limit of {MAX_PIXELS}")
-            return _square(_rgb(ImageOps.exif_transpose(image)), side)
+            yield ImageOps.exif_transpose(image)
     except BROKEN as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
@@ -67,8 +105,12 @@ def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _square(image: Image.Image, side: int) -> NDArray[np.uint8]:
-    short = min(image.size)
-    left, top = (image.width - short) // 2, (image.height - short) // 2
-    box = (left, top, left + short, top + short)
-    small = image.resize((side, side), Image.Resampling.BILINEAR, box=box)
+    small = image.resize((side, side), Image.Resampling.BILINEAR, box=_centre(*image.size))
     return np.ascontiguousarray(np.asarray(small, dtype=np.uint8).transpose(2, 0, 1))
+
+
+def _centre(width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the centre square."""
+    short = min(width, height)
+    left, top = (width - short) // 2, (height - short) // 2
+    return left, top, left + short, top + short

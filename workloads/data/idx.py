@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.files import REFETCH
 from workloads.errors import BadInputError
 
 UINT8 = 0x08
 MAX_BYTES = 1 << 30  # the largest real file has 47 MB; a corrupt header must not ask for all of the memory
-REFETCH = "delete the file and fetch it again"
 
 
 def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """Containers of labelled images: what every dataset yields and every protocol takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +38,27 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset in memory: its class names and its official (or seeded) train and test splits."""
+    """A dataset in memory: its class names and its official (or seeded) train and test splits.
+
+    tested_on: target -> the classes (its own among them) whose test images it is tested on; a target that is not in it
+    is tested on all, as every target is where it is None.
+    masks: uint8 (len(test), H, W), the size of the test images, 1 where a pixel is anomalous; None where unknown.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: LabelledImages
     test: LabelledImages
+    tested_on: Mapping[str, tuple[str, ...]] | None = None
+    masks: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        unknown = {name for target, names in (self.tested_on or {}).items() for name in (target, *names)}
+        unknown -= set(self.classes)
+        if unknown:
+            raise ValueError(f"tested_on names {', '.join(sorted(unknown))}, which are no classes")
+        if self.masks is None:
+            return
+        expected = (len(self.test), *self.test.images.shape[2:])
+        if self.masks.dtype != np.uint8 or self.masks.shape != expected or self.masks.max(initial=0) > 1:
+            raise ValueError(f"masks must be uint8 {expected}, 0 or 1, found {self.masks.dtype} {self.masks.shape}")

@@ -1,29 +1,37 @@
 """One-class protocol: learn one class without anomalies, be tested on all classes (MLSAD, arXiv 2104.12102, section 4).
 
+A dataset may restrict what a target is tested on: MVTec's textures are tested on their own images.
+
 The 90/10 division into train and validation is this project's reading; the paper gives no ratio.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.datasets import resize
+from workloads.data.decode import resize_mask
 from workloads.data.images import Dataset, LabelledImages
 from workloads.data.splits import shuffled
 from workloads.errors import BadInputError, closest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class OneClassSplit:
     """What every target's detector learns from and is tested on. Images are uint8 (N, C, side, side).
 
-    train, val: images of the targets only, disjoint; a target's own are those with its label. test: the whole test
-    split of all classes, the same for every target; anomalous iff the label is not the target's. classes: all class
-    names, which labels index. targets: those that take the role of normal, in the order of `classes`.
+    train, val: images of the targets only, disjoint; a target's own are those with its label. test: the test split of
+    all classes, less the images that no target is tested on; anomalous iff the label is not the target's. classes: all
+    class names, which labels index. targets: those that take the role of normal, in the order of `classes`.
+    tested_on: as in `Dataset`, for the targets (see `rows_for`). masks: as in `Dataset`, (len(test), side, side).
     """
 
     train: LabelledImages
@@ -31,6 +39,8 @@ class OneClassSplit:
     test: LabelledImages
     classes: tuple[str, ...]
     targets: tuple[str, ...]
+    tested_on: Mapping[str, tuple[str, ...]] | None = None
+    masks: NDArray[np.uint8] | None = None
 
 
 def one_class(
@@ -42,14 +52,15 @@ def one_class(
     classes: Sequence[str] | None = None,
     seed: int = 0,
 ) -> OneClassSplit:
-    """The one-class split of a dataset, its images resized to `side` pixels; the channels stay as they are.
+    """The one-class split of a dataset, images and masks resized to `side` pixels; the channels stay as they are.
 
     classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in
     (0, 1); at least 2 are held out of 4 or more, and 1 of fewer. max_train_images: of a target, train and val together,
     chosen by `seed`. A target's split depends on the seed and its own images alone, not on the other targets.
 
     Raises BadInputError for an unknown class (with the nearest), for a target with fewer than 2 training images or
-    without test images of its own or of another class, and for numbers out of range.
+    without test images of its own or of another class, and for numbers out of range. A folder of the user's with one
+    class alone is taken all the same, with a warning: its detector can score images, and its AUROC is undefined.
     """
     if not 0 < val_fraction < 1:
         raise BadInputError(
@@ -68,32 +79,53 @@ def one_class(
         held_out = _held_out(len(rows), val_fraction)
         val_rows.append(rows[:held_out])
         train_rows.append(rows[held_out:])
+    tested = np.logical_or.reduce(
+        [rows_for(dataset.test.labels, dataset.classes, dataset.tested_on, target) for target in targets]
+    )
+    test = _resized(dataset.test if tested.all() else dataset.test.take(tested), side)
     return OneClassSplit(
         train=_resized(dataset.train.take(np.sort(np.concatenate(train_rows))), side),
         val=_resized(dataset.train.take(np.sort(np.concatenate(val_rows))), side),
-        test=_resized(dataset.test, side),
+        test=test,
         classes=dataset.classes,
         targets=targets,
+        tested_on=_restricted(dataset.tested_on, targets),
+        masks=_resized_masks(dataset.masks, tested, side),
     )
 
 
+def rows_for(
+    labels: NDArray[np.int64], classes: Sequence[str], tested_on: Mapping[str, Sequence[str]] | None, target: str
+) -> NDArray[np.bool_]:
+    """Which test images `target` is tested on: (N,) booleans from labels (N,), which index `classes`."""
+    names = (tested_on or {}).get(target, classes)
+    return np.isin(labels, [classes.index(name) for name in names])
+
+
 def digest(split: OneClassSplit) -> str:
-    """SHA-256 (64 hex digits) of everything in the split: shapes, pixels, labels, ids, class names, targets.
+    """SHA-256 (64 hex digits) of everything in the split: shapes, pixels, labels, ids, class names, targets, masks.
 
     The same on every machine; a changed pixel, label or name, or another order, changes it.
     """
     parts = (split.train, split.val, split.test)
-    names = {
+    names: dict[str, Any] = {
         "classes": split.classes,
         "targets": split.targets,
         "shapes": [part.images.shape for part in parts],
         "ids": [part.ids for part in parts],
     }
+    # Named only where there are any: stored results of splits without them are found by the digest as it was before.
+    if split.tested_on is not None:
+        names["tested_on"] = dict(split.tested_on)
+    if split.masks is not None:
+        names["masks"] = split.masks.shape
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
     for part in parts:
         hashed.update(np.ascontiguousarray(part.images).data)
         hashed.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
+    if split.masks is not None:
+        hashed.update(np.ascontiguousarray(split.masks).data)
     return hashed.hexdigest()
 
 
@@ -126,15 +158,34 @@ def _target_rows(dataset: Dataset, target: str) -> NDArray[np.intp]:
             where=dataset.name,
             fix="add images, or leave this class out of 'classes'",
         )
-    normal = np.count_nonzero(dataset.test.labels == label)
-    if normal in (0, len(dataset.test)):
-        missing = "none of its own" if normal == 0 else "none of another class"
-        raise BadInputError(
-            f"the class {target!r} cannot be tested: of {len(dataset.test)} test images {missing}",
-            where=dataset.name,
-            fix="add test images: AUROC needs both normal and anomalous ones",
+    labels = dataset.test.labels[rows_for(dataset.test.labels, dataset.classes, dataset.tested_on, target)]
+    normal = np.count_nonzero(labels == label)
+    if 0 < normal < len(labels):
+        return rows
+    if normal and dataset.name == "folder" and len(dataset.classes) == 1:
+        log.warning(
+            "%r is the folder's only class: its detector can be trained and used, but not tested (AUROC undefined)",
+            target,
         )
-    return rows
+        return rows
+    missing = "of another class" if normal else "of its own"
+    raise BadInputError(
+        f"the class {target!r} cannot be tested: of {len(labels)} test images none {missing}",
+        where=dataset.name,
+        fix="add test images: AUROC needs both normal and anomalous ones",
+    )
+
+
+def _restricted(
+    tested_on: Mapping[str, tuple[str, ...]] | None, targets: tuple[str, ...]
+) -> dict[str, tuple[str, ...]] | None:
+    if tested_on is None:
+        return None
+    return {target: names for target, names in tested_on.items() if target in targets}
+
+
+def _resized_masks(masks: NDArray[np.uint8] | None, rows: NDArray[np.bool_], side: int) -> NDArray[np.uint8] | None:
+    return None if masks is None else np.stack([resize_mask(mask, side) for mask in masks[rows]])
 
 
 def _held_out(n: int, fraction: float) -> int:
