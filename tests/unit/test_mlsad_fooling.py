@@ -20,7 +20,7 @@ from workloads.pictures import grid
 from workloads.units import ImageShape
 from workloads.workload import Finding, Trained
 
-TINY = MLSADConfig(width=0.0625, levels=(1, 4, 16), fooling_steps=20, fooling_lr=0.05)
+TINY = MLSADConfig(width=0.0625, levels=(1, 4, 16), fooling_steps=6, fooling_lr=0.1)
 SETS = ("noise", "shuffled", "anomalous", "grey")
 
 
@@ -80,7 +80,7 @@ def test_images_without_contrast_leave_objective_and_gradient_finite() -> None:
     x = torch.cat([torch.ones(2, 1, 16, 16), to_signed(pictures(2))]).requires_grad_()
     value = pull_away(x)
     (gradient,) = torch.autograd.grad(value, x)
-    assert 0 <= float(value) <= 1
+    assert 0 <= value.item() <= 1
     assert gradient.isfinite().all()
     assert gradient.abs().max() < 10
 
@@ -116,18 +116,18 @@ def test_the_gradient_of_the_score_is_the_numerical_one() -> None:
 
 def test_descent_keeps_the_range_and_lowers_the_objective() -> None:
     score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
-    white = torch.full((4, 1, 16, 16), 255, dtype=torch.uint8)  # starts at the end of the range
-    descent = descend_pixels(score, [pictures(16), white], steps=60, lr=0.05, weight=0.1)
+    white = 255 - pictures(4) // 32  # starts at the end of the range
+    descent = descend_pixels(score, [pictures(16), white], steps=32, lr=0.05, weight=0.1)
     assert [part.shape for part in descent.found] == [(16, 1, 16, 16), (4, 1, 16, 16)]
     assert all(part.abs().max() <= 1 for part in descent.found)
-    assert descent.objectives.shape == descent.scores.shape == (61, 2)
-    quarters = descent.objectives[:60].view(4, 15, 2).mean(1)
+    assert descent.objectives.shape == descent.scores.shape == (33, 2)
+    quarters = descent.objectives[:32].view(4, 8, 2).mean(1)
     assert (quarters.diff(dim=0) <= 0).all()
     assert (descent.objectives[-1] < descent.objectives[0]).all()
 
 
 def test_pixels_that_want_out_of_the_range_stay_at_its_end() -> None:
-    (found,) = descend_pixels(lambda x: x.mean((1, 2, 3)), [pictures(3)], steps=300, lr=0.05, weight=0.0).found
+    (found,) = descend_pixels(lambda x: x.mean((1, 2, 3)), [pictures(3)], steps=30, lr=0.5, weight=0.0).found
     assert torch.equal(found, torch.full_like(found, -1))
 
 
@@ -145,7 +145,7 @@ def test_pull_away_makes_found_images_differ_more() -> None:
     score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
     near = pictures(1).float() + 20 * torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     start = near.clamp(0, 255).to(torch.uint8)
-    found = [descend_pixels(score, [start], steps=40, lr=0.05, weight=w).found[0] for w in (0.0, 1.0)]
+    found = [descend_pixels(score, [start], steps=20, lr=0.1, weight=w).found[0] for w in (0.0, 1.0)]
     assert float(pull_away(found[1])) < 0.5 * float(pull_away(found[0]))
 
 
@@ -203,7 +203,7 @@ def test_numbers_are_those_of_the_images_that_were_found() -> None:
     n = fooling(TINY, data, 0).numbers
     scorers = variants(TINY, data)["level_1"]
     score = partial(detector_score, list(scorers.values()))
-    found = to_bytes(descend_pixels(score, list(sets.values()), 20, 0.05, 0.1).found[0])
+    found = to_bytes(descend_pixels(score, list(sets.values()), 6, 0.1, 0.1).found[0])
     normal = whole_score(TINY, scorers, data.test[torch.from_numpy(~data.test_anomalous)])
     assert n["level_1/normal/score"] == pytest.approx(np.median(normal))
     scores = whole_score(TINY, scorers, found)
