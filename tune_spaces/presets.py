@@ -17,6 +17,7 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
             "discriminator_lr": 1e-3,
             "statistics_lr": 5e-4,
             "detector_lr": 3e-3,
+            "fooling_steps": 200,
         },
         max_train_images=2000,
         points=4,
@@ -24,7 +25,13 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
     ),
     # seconds: does everything fit together? its numbers mean nothing
     "smoke": Preset(
-        config={"width": 0.0625, "generator_epochs": 0.5, "detector_epochs": 0.5, "bank_size": 64},
+        config={
+            "width": 0.0625,
+            "generator_epochs": 0.5,
+            "detector_epochs": 0.5,
+            "bank_size": 64,
+            "fooling_steps": 3,
+        },
         max_train_images=64,
         points=2,
         first_rung=0.5,

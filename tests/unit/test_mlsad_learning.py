@@ -342,6 +342,22 @@ def test_all_points_of_the_published_grid_share_their_generators() -> None:
     assert base.stage_config(Unit("generator", "3", "level_8")) != base.stage_config(unit)
 
 
+def test_tuning_neither_makes_other_fakes_nor_writes_into_a_bank() -> None:
+    points = [TINY, replace(TINY, **{key: values[-1] for key, values in PUBLISHED_GRID.items()})]
+    banks = []
+    for config in points:
+        learner = generator(config, steps=2)
+        train(learner, pictures(20))
+        banks.append(learner.artefact()["fakes"])
+    assert torch.equal(*banks)
+    kept = banks[0].clone()
+    for config in points:
+        detectors = DetectorLearner(config, 4, (pictures(20), pictures(5)), {2: banks[0]}, 7, Parallel(), 2)
+        train(detectors, pictures(20))
+        detectors.contrast()
+    assert torch.equal(banks[0], kept)
+
+
 def test_a_class_needs_three_generators_and_five_detectors() -> None:
     method = MLSAD(MLSADConfig())
     assert [str(u) for u in method.stages(["a"])] == [f"generator/a/level_{k}" for k in (2, 4, 8)]

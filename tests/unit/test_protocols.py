@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workloads.data.datasets import load
 from workloads.data.images import Dataset, LabelledImages
@@ -54,6 +56,28 @@ def test_a_class_is_split_alike_whatever_the_other_targets(digits: Dataset) -> N
     every, lone = one_class(digits, side=8), one_class(digits, side=8, classes=["4"])
     assert lone.val.ids == every.val.take(every.val.labels == 4).ids
     assert lone.train.ids == every.train.take(every.train.labels == 4).ids
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(2, 20), min_size=2, max_size=4), st.integers(0, 10**6), st.integers(4, 12))
+def test_a_target_learns_its_own_class_and_no_test_image(counts: list[int], seed: int, cap: int) -> None:
+    """Every image carries its class, its part and its number in its pixels: labels and ids need not be trusted."""
+
+    def part(split: int) -> LabelledImages:
+        rows = [(label, split, number, 0) for label, count in enumerate(counts) for number in range(count)]
+        images = np.array(rows, np.uint8).reshape(-1, 1, 2, 2)
+        return LabelledImages(images, np.array([row[0] for row in rows]), tuple(map(str, range(len(rows)))))
+
+    names = tuple("abcd"[: len(counts)])
+    split = one_class(Dataset("made", names, part(0), part(1)), side=2, max_train_images=cap, seed=seed)
+    learnt = [images.images.reshape(-1, 4) for images in (split.train, split.val)]
+    for images, pixels in zip((split.train, split.val), learnt, strict=True):
+        assert np.array_equal(pixels[:, 0], images.labels)
+        assert (pixels[:, 1] == 0).all()
+    both = np.concatenate(learnt)
+    assert len(np.unique(both, axis=0)) == len(both)
+    assert np.array_equal(split.test.images, part(1).images)
+    assert set(split.test.labels) == set(range(len(counts)))
 
 
 def test_cap_counts_train_and_val(digits: Dataset) -> None:

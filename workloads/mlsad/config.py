@@ -52,16 +52,21 @@ class MLSADConfig:
     generator_spectral_norm: bool = True  # the text names SN and BN, the table only BN
     generator_ema: float = 0.999  # guess; 0 takes the last weights
 
+    # robustness probe (section 4.3), an analysis of a trained detector
+    fooling_steps: int = 1000  # guess
+    fooling_lr: float = 0.01  # Adam's, on pixels in [-1, 1]; guess
+    fooling_pull_away: float = 0.1  # lambda_PT; guess
+
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by pydantic where it is installed
 
 
 def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
     """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
     positive = ("batch_size", "blocks", "width", "generator_epochs", "detector_epochs", "detector_lr", "generator_lr")
-    for key in (*positive, "discriminator_lr", "statistics_lr", "bank_size"):
+    for key in (*positive, "discriminator_lr", "statistics_lr", "bank_size", "fooling_steps", "fooling_lr"):
         if getattr(config, key) <= 0:
             yield key, "must be above 0"
-    for key in ("weight_decay", "noise", "lambda_structure", "lambda_position", "lambda_entropy"):
+    for key in ("weight_decay", "noise", "lambda_structure", "lambda_position", "lambda_entropy", "fooling_pull_away"):
         if getattr(config, key) < 0:
             yield key, "must be 0 or above"
     for key in ("dropout", "generator_ema"):

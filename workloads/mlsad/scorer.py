@@ -28,14 +28,21 @@ class LevelScorer:
         """Take the weights from a learner's state."""
         self.net.load_state_dict(state["net"])
 
-    @torch.inference_mode()
-    def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
-        """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S)."""
-        x = to_signed(as_channels(images, self.channels))
+    def windows(self, x: Tensor, place: Tensor | None = None) -> Tensor:
+        """Window scores in [0, 1], (N, M, M), from (N, C, S, S) in [-1, 1] in the net's channels; differentiable."""
         logits: Tensor = self.net(x, self.place if place is None else place)
         return logits.sigmoid().squeeze(1)
 
+    def pooled(self, windows: Tensor) -> Tensor:
+        """One score an image, (N,), from its window scores (N, M, M); differentiable."""
+        return windows.mean((1, 2))
+
+    @torch.inference_mode()
+    def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
+        """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S)."""
+        return self.windows(to_signed(as_channels(images, self.channels)), place)
+
     def score(self, images: Tensor) -> np.ndarray:
         """Mean window score of each image, (N,) float32 in [0, 1], from uint8 (N, C, S, S)."""
-        parts = [self.maps(part).mean((1, 2)) for part in images.to(self.device).split(BATCH)]
+        parts = [self.pooled(self.maps(part)) for part in images.to(self.device).split(BATCH)]
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)

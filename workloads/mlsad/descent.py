@@ -1,0 +1,74 @@
+"""Gradient descent on pixels towards images that a detector takes for normal (robustness probe, section 4.3)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from workloads.mlsad.mrf import as_channels, to_signed
+from workloads.mlsad.scorer import LevelScorer
+from workloads.optimisers import descend
+
+BETAS = (0.9, 0.999)  # guess
+FLAT = 1e-3  # less contrast than one step of the 8-bit grid: such an image has no direction
+
+
+def detector_score(scorers: Sequence[LevelScorer], x: Tensor) -> Tensor:
+    """A(x) of Eq. 4, (N,) in [0, 1], differentiable: windows pooled within each level, then the mean over levels.
+
+    `x`: (N, C, S, S) in [-1, 1], C the data's channels. Grey is repeated where the networks see RGB, so what is found
+    for grey data is grey.
+    """
+    levels = [scorer.pooled(scorer.windows(as_channels(x, scorer.channels))) for scorer in scorers]
+    return torch.stack(levels).mean(0)
+
+
+def pull_away(x: Tensor) -> Tensor:
+    """PT of Eq. 5, a scalar in [0, 1]: the mean over ordered pairs of images of their squared cosine.
+
+    `x`: (N, C, S, S). The paper's variant is not in its text; this is EBGAN's form on pixels less each image's own
+    mean, a guess: plain pixels in [-1, 1] would all be alike by their brightness. 0 where there is no pair.
+    """
+    n = len(x)
+    if n < 2:
+        return x.new_zeros(())
+    flat = x.flatten(1)
+    directions = F.normalize(flat - flat.mean(1, keepdim=True), dim=1, eps=FLAT)
+    squares = (directions @ directions.T).square()
+    return (squares.sum() - squares.diagonal().sum()) / (n * (n - 1))
+
+
+def descend_pixels(
+    score: Callable[[Tensor], Tensor], starts: Sequence[Tensor], steps: int, lr: float, weight: float
+) -> "Descent":
+    """Minimise mean A(X) + weight * PT(X) over each batch X of `starts`, uint8 (N, C, S, S), by Adam.
+
+    Pixels are clipped to [-1, 1] after every update. The batches go through the networks together and stay independent:
+    each has its own objective, and Adam treats every pixel alone.
+    """
+    sizes = [len(start) for start in starts]
+    x = to_signed(torch.cat(list(starts))).requires_grad_()
+    optimiser = torch.optim.Adam([x], lr=lr, betas=BETAS)
+    objectives, scores = [], []
+    for step in range(steps + 1):
+        mean = torch.stack([part.mean() for part in score(x).split(sizes)])
+        objective = mean + weight * torch.stack([pull_away(part) for part in x.split(sizes)])
+        objectives.append(objective.detach())
+        scores.append(mean.detach())
+        if step == steps:
+            break
+        descend(optimiser, torch.autograd.grad(objective.sum(), [x]))
+        with torch.no_grad():
+            x.clamp_(-1, 1)
+    return Descent(list(x.detach().split(sizes)), torch.stack(objectives), torch.stack(scores))
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where the batches ended and how they got there; row t of a trajectory is after t updates."""
+
+    found: list[Tensor]  # of each batch, float32 (N, C, S, S) in [-1, 1]
+    objectives: Tensor  # (steps + 1, batches)
+    scores: Tensor  # (steps + 1, batches), mean A alone

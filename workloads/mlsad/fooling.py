@@ -1,0 +1,158 @@
+"""Robustness probe (section 4.3): images made to look normal to a trained detector. Are they normal to the eye?
+
+From several sets of images that are not normal, gradient descent on pixels minimises mean A(X) + lambda_PT PT(X), for
+the full detector and for its lowest and its highest level alone, as the paper compares them. Found images are rounded
+to 8 bits before anything is measured, so every number below is of images that exist.
+
+Starting sets: ``noise`` (uniform), ``shuffled`` (pixels of normal images, level 1), ``anomalous`` (test images of other
+classes), ``grey`` (constant, from black to white, with a little noise). Variants: ``full``, ``level_1``, ``level_16``.
+Numbers of every variant and set, as ``full/noise/fooled``; scores are in [0, 1]:
+
+fooled            fraction of found images that score below the median of the normal test images: the probe's target
+fooled_start      the same of the starting images; what is fooled before the descent says nothing
+score             mean score of the found images
+score_start       mean score of the starting images
+score_least       smallest mean score of the batch on the way, before rounding
+rounding          what rounding to 8 bits added to the mean score
+objective_start, objective_middle, objective_end
+                  mean A + lambda_PT PT after none, half and all of the updates, before rounding
+nearest_normal    median distance of found images to the nearest normal training image
+diversity         mean distance between two found images; None with fewer than two
+
+Distances are root mean squares over pixels and channels, in 0..1 (1 is black to white). To be compared with:
+
+full/normal/score                         median score of the normal test images, for every variant
+normal/nearest_normal, normal/diversity   the distances of real normal test images
+start/noise/nearest_normal, .../diversity the distances of the starting images, for every set
+
+A detector is robust where it is fooled only by images as near to normal ones as real normal ones are. Whether a
+detector of another seed is fooled by the same images needs a second training and is not answered here.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.descent import Descent, descend_pixels, detector_score
+from workloads.mlsad.method import MLSAD
+from workloads.mlsad.mrf import level_0, level_1, to_bytes
+from workloads.mlsad.scorer import LevelScorer
+from workloads.parallel import Draws, Parallel
+from workloads.pictures import grid
+from workloads.seeds import derive_seed
+from workloads.units import ImageShape
+from workloads.workload import Finding, Trained
+
+BATCH = 16
+GREY_NOISE = 5.0  # standard deviation in grey levels of 255
+
+
+def fooling(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
+    """The probe of one target; the module says what is found. Pictures: `fooling_full` and so on, starting images above
+    found ones for every set. The same numbers for the same seed.
+
+    Raises ValueError without normal or without anomalous test images, KeyError without the state of a level.
+    """
+    anomalous = torch.from_numpy(trained.test_anomalous).to(trained.test.device)
+    normal = trained.test[~anomalous]
+    if not len(normal) or anomalous.sum() == 0:
+        raise ValueError(f"{trained.target}: the probe needs normal and anomalous test images")
+    sets = starts(trained, seed)
+    numbers: dict[str, float | None] = {}
+    for name, images in {"normal": normal, **{f"start/{name}": images for name, images in sets.items()}}.items():
+        numbers |= {f"{name}/{key}": value for key, value in distances(images, trained.train).items()}
+    pictures = {}
+    for variant, scorers in variants(config, trained).items():
+        score = partial(detector_score, list(scorers.values()))
+        pace = (config.fooling_steps, config.fooling_lr, config.fooling_pull_away)
+        descent = descend_pixels(score, list(sets.values()), *pace)
+        found = [to_bytes(part) for part in descent.found]
+        median = float(np.median(whole_score(config, scorers, normal)))
+        numbers[f"{variant}/normal/score"] = median
+        for i, (name, start) in enumerate(sets.items()):
+            before, after = (whole_score(config, scorers, images) for images in (start, found[i]))
+            values = success(before, after, median) | trajectory(descent, i, float(after.mean()))
+            values |= distances(found[i], trained.train)
+            numbers |= {f"{variant}/{name}/{key}": value for key, value in values.items()}
+        pictures[f"fooling_{variant}"] = grid(list(zip(sets.values(), found, strict=True)))
+    return Finding(numbers, pictures)
+
+
+def starts(trained: Trained, seed: int) -> dict[str, Tensor]:
+    """The starting sets by name, each uint8 (16, C, S, S); of `anomalous` as many as there are, if fewer."""
+    device, shape = trained.test.device, (BATCH, *trained.test.shape[1:])
+
+    def draws(name: str) -> Draws:
+        return Draws(derive_seed(seed, "fooling", trained.target, name), device, Parallel())
+
+    anomalous = trained.test[torch.from_numpy(trained.test_anomalous).to(device)]
+    order = torch.randperm(len(anomalous), generator=draws("anomalous").generator, device=device)
+    shades = torch.linspace(0, 255, BATCH, device=device).view(-1, 1, 1, 1)
+    return {
+        "noise": level_0(draws("noise"), shape),
+        "shuffled": level_1(draws("shuffled"), trained.train, BATCH),
+        "anomalous": anomalous[order[:BATCH]],
+        "grey": (shades + GREY_NOISE * draws("grey").normal(shape)).round().clamp(0, 255).to(torch.uint8),
+    }
+
+
+def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, LevelScorer]]:
+    """Scorers by part of the full detector and of its lowest and highest level alone, on networks of their own."""
+    method, scorers = MLSAD(config), {}
+    shape = ImageShape(trained.test.shape[1], trained.test.shape[-1], len(trained.train))
+    for unit in method.units([trained.target]):
+        scorer = method.scorer(unit, shape, trained.test.device)
+        scorer.load_state(trained.states[str(unit)])
+        scorer.net.requires_grad_(False)  # only pixels learn
+        scorers[unit.part] = scorer
+    if len(scorers) == 1:
+        return {"full": scorers}
+    lowest, *_, highest = scorers
+    return {"full": scorers, lowest: {lowest: scorers[lowest]}, highest: {highest: scorers[highest]}}
+
+
+def whole_score(config: MLSADConfig, scorers: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
+    """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
+    return MLSAD(config).combine({part: scorer.score(images) for part, scorer in scorers.items()})
+
+
+def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:
+    """How often scores, each (N,), of starting and of found images beat the normal images' median."""
+    return {
+        "fooled": float((after < median).mean()),
+        "fooled_start": float((before < median).mean()),
+        "score": float(after.mean()),
+        "score_start": float(before.mean()),
+    }
+
+
+def trajectory(descent: Descent, batch: int, rounded: float) -> dict[str, float | None]:
+    """A batch's way, and the difference between its last mean score and the one after rounding to 8 bits."""
+    objectives, scores = descent.objectives[:, batch], descent.scores[:, batch]
+    middle = (len(objectives) - 1) // 2
+    return {
+        "score_least": float(scores.min()),
+        "rounding": rounded - float(scores[-1]),
+        "objective_start": float(objectives[0]),
+        "objective_middle": float(objectives[middle]),
+        "objective_end": float(objectives[-1]),
+    }
+
+
+def distances(images: Tensor, train: Tensor) -> dict[str, float | None]:
+    """Median distance of uint8 images (N, C, S, S) to the nearest of `train`, and mean distance between two of them."""
+    nearest, among, n = rms(images, train).min(1).values, rms(images, images), len(images)
+    return {
+        "nearest_normal": float(nearest.quantile(0.5)),
+        "diversity": float(among.sum() / (n * (n - 1))) if n > 1 else None,
+    }
+
+
+def rms(a: Tensor, b: Tensor) -> Tensor:
+    """(N, M) root mean square differences in 0..1. Sums of products of bytes are exact in double precision."""
+    one, two = (images.flatten(1).double() for images in (a, b))
+    return torch.cdist(one, two) / (255 * one.shape[1] ** 0.5)
