@@ -39,6 +39,12 @@ def entry(name: str) -> Entry:
     )
 
 
+def out_set_names(name: str) -> tuple[str, ...]:
+    """What can stand against the dataset `name` as out of distribution: all other datasets but a user's, and noise."""
+    return (*(other for other in CATALOGUE if other not in (name, "folder")), NOISE)
+
+
+NOISE = "noise"  # an out set that no file holds
 _TEN_DIGITS = tuple("0123456789")
 
 CATALOGUE: dict[str, Entry] = {

@@ -5,8 +5,9 @@ The 90/10 division into train and validation is this project's reading; the pape
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ class OneClassSplit:
 
     train, val: images of the targets only, disjoint; a target's own are those with its label. test: the whole test
     split of all classes, the same for every target; anomalous iff the label is not the target's. classes: all class
-    names, which labels index. targets: those that take the role of normal, in the order of `classes`.
+    names, which labels index. targets: those that take the role of normal, in the order of `classes`. out: images of
+    none of the classes, by out set, anomalous for every target (see `workloads.data.out`).
     """
 
     train: LabelledImages
@@ -31,6 +33,7 @@ class OneClassSplit:
     test: LabelledImages
     classes: tuple[str, ...]
     targets: tuple[str, ...]
+    out: Mapping[str, LabelledImages] = field(default_factory=dict)
 
 
 def one_class(
@@ -78,17 +81,19 @@ def one_class(
 
 
 def digest(split: OneClassSplit) -> str:
-    """SHA-256 (64 hex digits) of everything in the split: shapes, pixels, labels, ids, class names, targets.
+    """SHA-256 (64 hex digits) of everything in the split: shapes, pixels, labels, ids, class names, targets, out sets.
 
     The same on every machine; a changed pixel, label or name, or another order, changes it.
     """
-    parts = (split.train, split.val, split.test)
-    names = {
+    parts = (split.train, split.val, split.test, *split.out.values())
+    names: dict[str, Any] = {
         "classes": split.classes,
         "targets": split.targets,
         "shapes": [part.images.shape for part in parts],
         "ids": [part.ids for part in parts],
     }
+    if split.out:  # only then: what was stored before there were out sets must be found again
+        names["out"] = list(split.out)
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
     for part in parts:
