@@ -10,7 +10,7 @@
     ledger.jsonl                   the truth: what was asked, what happened
     trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
     ray/                           Ray Train and Tune's own files
-    report/                        report.md, table.csv, report.json, roc.png, scores.png
+    report/                        report.md, table.csv, report.json, roc.png, scores.png, out_of_distribution.csv
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Writes a report to a folder, local or remote: report.md, table.csv, report.json and the plots."""
+"""Writes a report to a folder, local or remote: report.md, report.json, a CSV a table, and the plots."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def write_report(
     warnings: Sequence[str],
     scores: pa.Table | None,
     selection: Mapping[str, Any],
+    out: Table | None = None,
 ) -> FolderT:
     """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
 
@@ -39,13 +40,15 @@ def write_report(
     levels: as `workloads.metrics.per_level_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
     selection: "select_by" (contrastive, oracle or given), "trial", "params", "contrastive" and "auroc" as in trials.
+    out: the table of `orchestrator.report.out`, also written as out_of_distribution.csv; marked as `table` is.
     Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
     """
     by = selection["select_by"]
     if by not in sections.CRITERIA:
         raise ValueError(f"select_by is {by!r}, not one of {', '.join(sections.CRITERIA)}")
     leak = by == sections.ORACLE
-    table = _mark_measured(table) if leak else table
+    if leak:
+        table, out = _mark_measured(table), out and _mark_measured(out)
     images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "")
     parts = [
         sections.headline(title, facts, table),
@@ -53,6 +56,7 @@ def write_report(
         sections.per_class(table),
         sections.selected(selection, trials),
         sections.per_level(levels, table.classes, leak),
+        sections.out_of_distribution(out),
         sections.intervals(scores, leak),
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         sections.all_trials(trials, by),
@@ -67,10 +71,14 @@ def write_report(
         "levels": levels,
         "warnings": warnings,
     }
+    if out is not None:
+        record["out_of_distribution"] = asdict(out)
     directory.mkdir(parents=True, exist_ok=True)
     for name, (_, png) in images.items():
         (directory / name).write_bytes(png)
     (directory / "table.csv").write_text(to_csv(table), encoding="utf-8")
+    if out is not None:
+        (directory / "out_of_distribution.csv").write_text(to_csv(out), encoding="utf-8")
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     (directory / "report.json").write_text(text + "\n", encoding="utf-8")
     report = directory / "report.md"
