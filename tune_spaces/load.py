@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
 from tune_spaces.schema import LOADING, Space
 
-SPACES = ("sweep_digits", "sweep_cifar10", "sweep_fashion_mnist")
+SPACES = ("sweep_digits", "sweep_cifar10", "sweep_fashion_mnist", "ood_cifar10", "ood_digits")
 
 
 @dataclass(frozen=True)
