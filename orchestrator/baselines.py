@@ -1,5 +1,6 @@
 """scikit-learn's baselines on the same splits: scored once per data by Ray tasks, kept by content."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,9 @@ def start(split: OneClassSplit, places: Places, digest: str, code: str) -> Any:
     import ray
 
     missing = [name for name in BASELINES if not table_path(places, name, digest, code).exists()]
-    return ray.remote(num_cpus=0)(tables_of).remote(missing, split)
+    return ray.remote(num_cpus=0)(tables_of).remote(
+        missing, replace(split, out={})
+    )  # out sets are large, and not theirs
 
 
 def tables_of(names: list[str], split: OneClassSplit) -> dict[str, pa.Table]:

@@ -13,8 +13,16 @@ from upath import UPath
 from orchestrator.ingest import Prepared, Resident
 from orchestrator.places import TrialPlaces
 from workloads.checkpoint import write_atomically
-from workloads.metrics import contrastive, contrastive_by_unit, mean, not_learned, per_class_auroc, per_level_auroc
-from workloads.scores import SCHEMA, WHOLE
+from workloads.metrics import (
+    contrastive,
+    contrastive_by_unit,
+    mean,
+    not_learned,
+    out_auroc,
+    per_class_auroc,
+    per_level_auroc,
+)
+from workloads.scores import SCHEMA, WHOLE, out_name
 from workloads.units import Unit
 
 
@@ -43,6 +51,8 @@ def block(unit: Unit, split: str, scores: np.ndarray, images: Resident, prepared
         return rows(target, split, part, images.test_ids, labels, anomalous, scores)
     if split == "val":
         return rows(target, split, part, images.val_ids[target], [target] * count, np.zeros(count, bool), scores)
+    if name := out_name(split):
+        return rows(target, split, part, images.out_ids[name], [name] * count, np.ones(count, bool), scores)
     name = split.partition("/")[2]
     return rows(
         target, split, part, [f"{name}/{i}" for i in range(count)], ["fake"] * count, np.ones(count, bool), scores
@@ -70,11 +80,12 @@ def write_part(
 
 
 def combined(table: pa.Table, method: Any) -> pa.Table:
-    """The rows of the whole detectors: for test and val images, the parts' scores put together by the method."""
+    """The rows of the whole detectors: for test, val and out images, the parts' scores put together by the method."""
     blocks = []
+    out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
     for target in table.column("target").unique().to_pylist():
         of_target = table.filter(pc.equal(table.column("target"), target))
-        for split in ("test", "val"):
+        for split in ("test", "val", *out):
             of_split = of_target.filter(pc.equal(of_target.column("split"), split))
             names = sorted(of_split.column("part").unique().to_pylist())
             parts = {n: of_split.filter(pc.equal(of_split.column("part"), n)) for n in names}
@@ -97,10 +108,31 @@ def metrics_of(table: pa.Table) -> dict[str, Any]:
         "auroc/mean": mean(whole.values()),
         **{f"auroc/{target}": value for target, value in whole.items()},
         **{f"auroc_level/{part.removeprefix('level_')}": mean(v.values()) for part, v in levels.items()},
+        **out_numbers(table),
         "levels": levels,
         "own": own,
         "not_learned": [list(item) for item in not_learned(table)],
     }
+
+
+def out_numbers(table: pa.Table) -> dict[str, Any]:
+    """AUROC against the out sets: ``out`` holds all as set -> part -> target, the other keys what MLflow shows.
+
+    ``auroc_out/<set>/<target>`` and its mean are the whole detectors', ``auroc_out_level/<k>/<set>`` is a level's mean.
+    Empty for a table without out sets.
+    """
+    nested: dict[str, dict[str, dict[str, float | None]]] = {}
+    for (target, part, name), value in out_auroc(table).items():
+        nested.setdefault(name, {}).setdefault(part, {})[target] = value
+    shown: dict[str, Any] = {"out": nested} if nested else {}
+    for name, parts in nested.items():
+        for part, values in parts.items():
+            if part == WHOLE:
+                shown |= {f"auroc_out/{name}/{target}": value for target, value in values.items()}
+                shown[f"auroc_out/{name}/mean"] = mean(values.values())
+            else:
+                shown[f"auroc_out_level/{part.removeprefix('level_')}/{name}"] = mean(values.values())
+    return shown
 
 
 def finish_rung(places: TrialPlaces, rung: int, method: Any, train_seconds: float, macs: float) -> None:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from orchestrator.locks import alone
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
 from workloads.data.images import LabelledImages
+from workloads.data.out import out_sets
 from workloads.data.protocols import OneClassSplit, digest, one_class
+from workloads.scores import out_name, out_split
 
 SHARD_ROWS = 4096
-SPLITS = ("train", "val", "test")
+NORMAL_SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Resident:
-    """What a worker holds: its targets' normal images on the device, and every test image."""
+    """What a worker holds: its targets' normal images on the device, every test image and every out set."""
 
     train: dict[str, Tensor]  # target -> uint8 (N, C, S, S)
     val: dict[str, Tensor]
@@ -57,13 +59,15 @@ class Resident:
     test_labels: np.ndarray  # (N,) int64
     test_ids: list[str]
     val_ids: dict[str, list[str]]
+    out: dict[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
+    out_ids: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_images(data: Data, data_dir: Path, download: bool = True) -> OneClassSplit:
     """The split that a space asks for. Raises DataMissingError or BadInputError before anything else has begun."""
     path = Path(data.path).expanduser() if data.path else None
     dataset = load(data.name, data_dir, path=path, side=data.side, seed=data.seed, download=download)
-    return one_class(
+    split = one_class(
         dataset,
         side=data.side,
         val_fraction=data.val_fraction,
@@ -71,6 +75,22 @@ def read_images(data: Data, data_dir: Path, download: bool = True) -> OneClassSp
         classes=data.classes,
         seed=data.seed,
     )
+    out = out_sets(
+        data.out,
+        data_dir,
+        channels=split.test.images.shape[1],
+        side=data.side,
+        max_images=data.max_out_images,
+        seed=data.seed,
+        download=download,
+    )
+    return replace(split, out=out)
+
+
+def splits_of(split: OneClassSplit) -> dict[str, LabelledImages]:
+    """Every part of a split under the name that its shards and its scores carry."""
+    parts = {"train": split.train, "val": split.val, "test": split.test}
+    return parts | {out_split(name): images for name, images in split.out.items()}
 
 
 def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
@@ -93,7 +113,7 @@ def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
 
 def prepare(split: OneClassSplit, root: UPath) -> Prepared:
     """Write the shards once; a split of the same content is found again. The manifest is written last."""
-    key = digest(split)
+    key, parts = digest(split), splits_of(split)
     folder = root / key[:16]
     labels = [split.classes.index(target) for target in split.targets]
     prepared = Prepared(
@@ -105,20 +125,20 @@ def prepare(split: OneClassSplit, root: UPath) -> Prepared:
         side=split.train.images.shape[-1],
         train_images=max(int((split.train.labels == label).sum()) for label in labels),
         target_digests={target: target_digest(split, target) for target in split.targets},
-        counts={name: len(getattr(split, name)) for name in SPLITS},
+        counts={name: len(images) for name, images in parts.items()},
     )
     with alone(folder):
         if not (folder / "manifest.json").exists():
-            write_shards(split, folder / "shards")
+            write_shards(parts, folder / "shards")
             (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
     return prepared
 
 
-def write_shards(split: OneClassSplit, folder: UPath) -> None:
+def write_shards(parts: Mapping[str, LabelledImages], folder: UPath) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SPLITS:
-        for number, table in enumerate(shard(getattr(split, name), name)):
-            with (folder / f"{name}-{number:05d}.parquet").open("wb") as file:
+    for name, images in parts.items():
+        for number, table in enumerate(shard(images, name)):
+            with (folder / f"{name.replace('/', '-')}-{number:05d}.parquet").open("wb") as file:
                 pq.write_table(table, file)
 
 
@@ -136,7 +156,7 @@ def stream(prepared: Prepared) -> Any:
 
 
 def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[str], device: torch.device) -> Resident:
-    """Drain a stream of shards into tensors, keeping normal images of `targets` and all test images.
+    """Drain a stream of shards into tensors, keeping normal images of `targets`, all test images and all out sets.
 
     One-class sets are small (5,000 CIFAR images are 15 MB), so they stay on the device as uint8 and every epoch is a
     seeded permutation of them. Rows are sorted, so the order in which blocks arrive does not matter.
@@ -146,7 +166,7 @@ def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[s
     shape = (prepared.channels, prepared.side, prepared.side)
     for batch in batches:
         label, split = batch.column("label").to_numpy(), np.array(batch.column("split").to_pylist())
-        keep = (split == "test") | np.isin(label, list(wanted))
+        keep = ~np.isin(split, NORMAL_SPLITS) | np.isin(label, list(wanted))
         table = batch.filter(pa.array(keep))
         pixels = table.column("image").combine_chunks()
         flat = np.frombuffer(pixels.buffers()[1], np.uint8)[pixels.offset * pixels.type.byte_width :]
@@ -169,6 +189,7 @@ def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[s
         return {t: torch.from_numpy(images[rows(name, t)]).to(device) for t in targets}
 
     test = rows("test")
+    out = {name: rows(part) for part in prepared.counts if (name := out_name(part))}
     return Resident(
         train=tensors("train"),
         val=tensors("val"),
@@ -176,4 +197,6 @@ def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[s
         test_labels=label[test],
         test_ids=list(ids[test]),
         val_ids={t: list(ids[rows("val", t)]) for t in targets},
+        out={name: torch.from_numpy(images[found]) for name, found in out.items()},
+        out_ids={name: list(ids[found]) for name, found in out.items()},
     )

@@ -245,7 +245,8 @@ def interrupt(work: Work) -> None:
 
 def finish(work: Work, seconds: float) -> Exit:
     """Close the books: rates, report, MLflow, and the result on the screen."""
-    from orchestrator.report.tables import to_rich
+    from orchestrator.report.out import set_means
+    from orchestrator.report.tables import number, to_rich
     from orchestrator.results import conclude
     from orchestrator.tracking import ui_command
 
@@ -263,6 +264,9 @@ def finish(work: Work, seconds: float) -> Exit:
     work.ledger.append("closed", outcome=outcome, seconds=round(seconds, 1), best=results.best.id)
     sync(work)
     out.print(to_rich(results.table))
+    if results.out is not None:
+        means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
+        say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{k}={v}" for k, v in results.best.point.items())
     by = state.opened["space"]["select_by"]
     how = "LEAK: chosen by test labels" if by == "oracle" else f"by {by}, no test label seen"

@@ -4,10 +4,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from orchestrator.baselines import measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
+from orchestrator.report.out import out_table
 from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import write_report
 from orchestrator.states import RunState, State, TrialState
@@ -33,6 +36,7 @@ class Results:
     table: Table
     warnings: list[str]
     report: Any  # path of report.md
+    out: Table | None  # against the out sets, where the space names some
 
 
 def winner(state: RunState) -> TrialState | None:
@@ -60,7 +64,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
         kind=KINDS[opened["schedule"]],
         values={t: last[f"auroc/{t}"] for t in targets},
         mean=last["auroc/mean"],
-        note=f"trial {best.id}, seed {opened['space']['fixed'].get('seed', 0)}",
+        note=note_of(state, best),
         leak=opened["space"]["select_by"] == "oracle",
     )
     rows = [ours]
@@ -70,6 +74,24 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     table = Table(targets, tuple(rows))
     numbers = published.load(opened["dataset"])
     return with_published(table, numbers) if numbers else table
+
+
+def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table | None:
+    """The winner against the out sets of its space, from its score file."""
+    opened = state.opened
+    return out_table(
+        scores,
+        dataset=opened["dataset"],
+        targets=opened["targets"],
+        out=opened["space"]["data"].get("out", ()),  # runs of earlier versions have none
+        kind=KINDS[opened["schedule"]],
+        note=note_of(state, best),
+        counts=opened["counts"],
+    )
+
+
+def note_of(state: RunState, best: TrialState) -> str:
+    return f"trial {best.id}, seed {state.opened['space']['fixed'].get('seed', 0)}"
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -130,6 +152,7 @@ def conclude(places: Places, state: RunState) -> Results:
     identity = state.opened["identity"]
     baselines = measured(places, identity["data"], identity["code"])
     table, warnings = table_of(state, best, baselines), warnings_of(best)
+    out = out_table_of(state, best, scores)
     select_by = state.opened["space"]["select_by"]
     report = write_report(
         places.report,
@@ -149,5 +172,6 @@ def conclude(places: Places, state: RunState) -> Results:
         },
         findings=read_findings(places, state),
         about=method(state.opened["space"]["workload"]).analyses,
+        out=out,
     )
-    return Results(best, table, warnings, report)
+    return Results(best, table, warnings, report, out)

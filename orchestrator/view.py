@@ -59,6 +59,8 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     )
     shape = f"{plan.shape.side}x{plan.shape.side}, about {plan.shape.images} training images a class"
     table.add_row("data", f"{space.data.name}, {shape}\n{classes}")
+    if space.data.out:
+        table.add_row("out sets", ", ".join(space.data.out))
     table.add_row("preset", plan.preset)
     for key, axis in space.axes.items():
         table.add_row(f"  {key}", values(axis))

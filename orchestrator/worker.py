@@ -26,6 +26,7 @@ from workloads.batches import batch_rows
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 from workloads.parallel import Parallel
 from workloads.registry import method
+from workloads.scores import out_split
 from workloads.seeds import derive_seed
 from workloads.units import ImageShape, Unit
 from workloads.workload import Detector, Learner, Stage, Tensors, UnitInputs
@@ -211,7 +212,7 @@ def train_trial(job: dict[str, Any]) -> None:
         for number, unit in enumerate(bench.mine):
             learner = advance(bench, places, running, number, (before, rung))
             if bench.writes:
-                scores.append((unit, scored(learner, bench.images, unit)))
+                scores.append((unit, scored(learner, bench.images, unit, last=rung == bench.job.rungs[-1])))
         if bench.writes:
             write_part(places.scores_part(rung, bench.rank), scores, bench.images, bench.prepared)
         barrier()
@@ -267,10 +268,12 @@ def advance(
     return now.learner
 
 
-def scored(learner: Detector, images: Resident, unit: Unit) -> dict[str, Any]:
-    """Scores of every split of a unit: test, held-out normals, and proxies."""
-    proxies = learner.contrast()
-    return {"test": learner.score(images.test), "val": learner.score(images.val[unit.target]), **proxies}
+def scored(learner: Detector, images: Resident, unit: Unit, *, last: bool) -> dict[str, Any]:
+    """Scores of every split of a unit: test, held-out normals, proxies; the large out sets at the last rung only."""
+    scores = {"test": learner.score(images.test), "val": learner.score(images.val[unit.target]), **learner.contrast()}
+    if not last:
+        return scores
+    return scores | {out_split(name): learner.score(out) for name, out in images.out.items()}
 
 
 def discard(folder: UPath) -> None:

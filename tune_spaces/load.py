@@ -12,7 +12,14 @@ from pydantic import ValidationError
 from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
 from tune_spaces.schema import LOADING, Space
 
-SPACES = ("sweep_digits", "sweep_cifar10", "sweep_fashion_mnist", "calibrate_digits")
+SPACES = (
+    "sweep_digits",
+    "sweep_cifar10",
+    "sweep_fashion_mnist",
+    "ood_digits",
+    "ood_cifar10",
+    "calibrate_digits",
+)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from tune_spaces.problems import Problem, ProblemsError, nearest
-from workloads.data.catalogue import CATALOGUE
+from workloads.data.catalogue import CATALOGUE, out_set_names
 from workloads.registry import WORKLOADS, method
 
 PresetName = Literal["paper", "reduced", "smoke"]
@@ -75,7 +75,9 @@ class Data(Part):
     classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
     max_train_images: int | None = Field(default=None, ge=4, description="a class, validation included")
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
-    seed: int = Field(default=0, description="of the splits; a run's own seed does not touch it")
+    out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
+    max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
+    seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -90,6 +92,14 @@ class Data(Part):
             for name in self.classes or ()
             if known is not None and name not in known
         ]
+        others = out_set_names(self.name)
+        problems += [
+            Problem("out", f"{name!r} cannot be an out set of {self.name}; {nearest(name, others)}")
+            for name in self.out
+            if name not in others
+        ]
+        if len(set(self.out)) < len(self.out):
+            problems.append(Problem("out", "names a set twice"))
         if problems:
             raise ProblemsError(problems)
         return self
@@ -133,6 +143,7 @@ class Preset(Part):
 
     config: dict[str, Any] = Field(default_factory=dict)
     max_train_images: int | None = Field(default=None, ge=4)
+    max_out_images: int | None = Field(default=None, ge=1)
     classes: tuple[str, ...] | None = None
     points: int | None = Field(default=None, ge=1)
     first_rung: float | None = Field(default=None, gt=0, le=1)
@@ -275,7 +286,7 @@ def resolve(space: Space) -> Space:
     """The space with its preset written into its keys; axes win over the preset where both name a key."""
     preset = space.presets.get(space.preset, Preset())
     config = {k: v for k, v in preset.config.items() if k not in space.axes}
-    data = {"max_train_images": preset.max_train_images, "classes": preset.classes}
+    data = {key: getattr(preset, key) for key in ("max_train_images", "max_out_images", "classes")}
     values = space.model_dump()
     values["data"] |= {k: v for k, v in data.items() if v is not None}
     values["fixed"] |= config

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from workloads.scores import SCHEMA, WHOLE
+from workloads.scores import SCHEMA, WHOLE, out_name
 
 TEST, VALIDATION, OWN = "test", "val", "own"
 
@@ -90,6 +90,24 @@ def per_level_auroc(table: pa.Table) -> dict[str, dict[str, float | None]]:
     return {part: {target: _test_area(groups, target, part) for target in targets} for part in _parts(groups)}
 
 
+def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
+    """(target, part, out set) -> AUROC of the target's own normal test images against the whole out set.
+
+    Natural order; None where the target has no normal test rows. The anomalous test images, those of the other classes,
+    take no part: they are `per_class_auroc`'s. Empty for a table without out sets. Raises as `per_class_auroc`, and
+    ValueError for rows of an out set that are marked normal.
+    """
+    groups = _groups(table)
+    found: dict[tuple[str, str, str], float | None] = {}
+    for unit, rows in groups.items():
+        if name := out_name(unit.split):
+            if not rows.anomalous.all():
+                raise ValueError(f"{unit}: the rows of an out set must be anomalous")
+            test = groups.get(unit._replace(split=TEST), _NO_ROWS)
+            found[unit.target, unit.part, name] = _area(test.scores[~test.anomalous], rows.scores)
+    return found
+
+
 def contrastive(table: pa.Table) -> float | None:
     """The selection criterion that sees no test row: how well held-out normals are told from held-out made anomalies.
 
@@ -107,9 +125,9 @@ def contrastive(table: pa.Table) -> float | None:
 def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, float | None]]:
     """For every (target, part) except the whole detector: the AUROC of each proxy group, averaged over its banks.
 
-    A bank is a split named ``group/name``; it is set against the ``val`` rows of the same target and part. A group
-    whose AUROC is undefined (no validation rows) is None. Raises ValueError for missing columns, nulls, NaN scores,
-    and for validation rows marked anomalous or proxy rows marked normal.
+    A bank is a split named ``group/name`` that is no out set; it is set against the ``val`` rows of the same target and
+    part. A group whose AUROC is undefined (no validation rows) is None. Raises ValueError for missing columns, nulls,
+    NaN scores, and for validation rows marked anomalous or proxy rows marked normal.
     """
     groups = _groups(table)
     banks: dict[tuple[str, str], dict[str, list[float | None]]] = {}
@@ -117,7 +135,7 @@ def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, floa
         if unit.part == WHOLE:
             continue
         by_group = banks.setdefault((unit.target, unit.part), {})
-        if "/" not in unit.split:
+        if "/" not in unit.split or out_name(unit.split):
             continue
         normal = groups.get(unit._replace(split=VALIDATION), _NO_ROWS)
         if normal.anomalous.any() or not rows.anomalous.all():

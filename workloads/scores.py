@@ -5,8 +5,9 @@ One row is one image scored by one part of one target's detector. Columns (`SCHE
 image_id   str      the dataset's id of the image; made images (fakes) have ids such as ``P_2/17``
 target     str      the class that counts as normal
 split      str      ``test``; ``val`` (held-out normal images); or a proxy ``group/name`` of anomalies that need no
-                    label: ``own/P_2``, ``other/P_0``, ``position/random``
-label      str      the image's own class name; ``fake`` for made images
+                    label: ``own/P_2``, ``other/P_0``, ``position/random``. ``out/NAME`` are the images of an out set,
+                    scored at the end of the schedule only: no proxy, so no selection may see them
+label      str      the image's own class name; ``fake`` for made images; an out set's name for its images
 anomalous  bool     whether it is an anomaly for this target (the positive class)
 part       str      ``level_4`` and so on; ``all`` for the score of the whole detector
 score      float32  higher = more anomalous
@@ -26,3 +27,15 @@ SCHEMA = pa.schema(
     ]
 )
 WHOLE = "all"
+OUT = "out"
+
+
+def out_split(name: str) -> str:
+    """The split of an out set's rows."""
+    return f"{OUT}/{name}"
+
+
+def out_name(split: str) -> str:
+    """The out set of a split, empty for any other split."""
+    group, _, name = split.partition("/")
+    return name if group == OUT else ""

@@ -62,7 +62,10 @@ class Detector(Learner, Scorer, Protocol):
     """A learner that scores images."""
 
     def contrast(self) -> Mapping[str, np.ndarray]:
-        """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scores`)."""
+        """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scores`).
+
+        The group ``out`` is not for them: it is that of the out sets.
+        """
         ...
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orchestrator.report.out import set_means
 from orchestrator.report.tables import KINDS, LEAK, Table, markdown_row, number, to_markdown
 from workloads.metrics import auroc, auroc_interval, mean, per_class_auroc
 from workloads.scores import WHOLE
@@ -76,6 +77,17 @@ def per_level(levels: Mapping[str, Mapping[str, float | None]], classes: Sequenc
         cells = [values.get(name) for name in classes]
         rows.append(markdown_row([level, *map(number, cells), number(mean(cells))]))
     return _joined("## AUROC per level", f"**{LEAK}**: see the best configuration." if leak else "", "\n".join(rows))
+
+
+def out_of_distribution(table: Table | None) -> str:
+    """The table of levels against the other classes and the out sets, as `orchestrator.report.out` makes it."""
+    if table is None:
+        return ""
+    said = "A column is class/set: AUROC of the class's own normal test images against all images of the set."
+    means = ", ".join(f"{name} {number(value)}" for name, value in set_means(table).items())
+    leak = any(row.leak for row in table.rows)
+    overall = f"`all`, mean over the classes{_mark(leak)}: {means}."
+    return _joined("## Out of distribution", said, overall, to_markdown(table))
 
 
 def intervals(scores: pa.Table | None, leak: bool) -> str:

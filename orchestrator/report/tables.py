@@ -42,7 +42,7 @@ def with_published(table: Table, published: PublishedTable) -> Table:
     rows = []
     for row in published.rows:
         values = {name: value for name, value in zip(columns, row.values, strict=True) if name in table.classes}
-        average = row.mean if same else mean(values.values())
+        average = row.mean if same or not table.averaged else mean(values.values())
         note = row.group if same or average is None else f"{row.group}; mean over the shown classes is ours"
         rows.append(Row(row.name, "published", dict(values), average, note))
     matched = ("Published columns are matched by our guess at their names.",) if columns is likely else ()
@@ -52,9 +52,10 @@ def with_published(table: Table, published: PublishedTable) -> Table:
 
 def to_markdown(table: Table) -> str:
     """A GitHub table, mean last; a line with the kind opens each section. Notes follow as a list."""
-    lines = [markdown_row(["", *table.classes, "mean"]), "|---|" + "---:|" * (len(table.classes) + 1)]
+    columns = _columns(table)
+    lines = [markdown_row(["", *columns]), "|---|" + "---:|" * len(columns)]
     for kind, rows in _sections(table):
-        lines.append(markdown_row([f"*{kind}*", *[""] * (len(table.classes) + 1)], escape=False))
+        lines.append(markdown_row([f"*{kind}*", *[""] * len(columns)], escape=False))
         best = _best(table, kind, rows)
         for row in rows:
             name = f"{_escape(row.name)} (**{LEAK}**)" if row.leak else _escape(row.name)
@@ -71,7 +72,7 @@ def to_csv(table: Table) -> str:
     """One line a row: name, kind, leak (true or false), note, the classes, mean. Full precision; undefined is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["name", "kind", "leak", "note", *table.classes, "mean"])
+    writer.writerow(["name", "kind", "leak", "note", *_columns(table)])
     for _, rows in _sections(table):
         for row in rows:
             cells = ["" if value is None else value for value in _cells(table, row)]
@@ -95,7 +96,7 @@ def to_rich(table: Table) -> rich_table.Table:
         pad_edge=False,
     )
     shown.add_column("", overflow="fold", min_width=12)
-    for name in (*table.classes, "mean"):
+    for name in _columns(table):
         shown.add_column(Text(name), justify="right", overflow="fold", min_width=4)
     for kind, rows in _sections(table):
         shown.add_section()
@@ -133,8 +134,13 @@ def _sections(table: Table) -> list[tuple[str, list[Row]]]:
     return [(kind, rows) for kind, rows in by_kind if rows]
 
 
+def _columns(table: Table) -> tuple[str, ...]:
+    return (*table.classes, "mean") if table.averaged else table.classes
+
+
 def _cells(table: Table, row: Row) -> list[float | None]:
-    return [*(row.values.get(name) for name in table.classes), row.mean]
+    values = [row.values.get(name) for name in table.classes]
+    return [*values, row.mean] if table.averaged else values
 
 
 def _best(table: Table, kind: str, rows: list[Row]) -> list[float | None]:
@@ -144,7 +150,7 @@ def _best(table: Table, kind: str, rows: list[Row]) -> list[float | None]:
     """
     honest = [_rivals(table, row) for row in rows if not row.leak]
     if not kind.startswith("measured") or len(honest) < 2:
-        return [None] * (len(table.classes) + 1)
+        return [None] * len(_columns(table))
     columns = ([value for value in column if value is not None] for column in zip(*honest, strict=True))
     return [max(values) if len(values) > 1 else None for values in columns]
 
@@ -155,7 +161,7 @@ def _defined(table: Table, row: Row) -> int:
 
 def _rivals(table: Table, row: Row) -> list[float | None]:
     cells = _cells(table, row)
-    return cells if _defined(table, row) == len(table.classes) else [*cells[:-1], None]
+    return cells if not table.averaged or _defined(table, row) == len(table.classes) else [*cells[:-1], None]
 
 
 def _bold(table: Table, row: Row, best: list[float | None]) -> list[bool]:
@@ -202,11 +208,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows over the same classes. notes: sentences shown below. Raises ValueError for a row with an unknown class."""
+    """Rows over the same classes, or other columns. notes: sentences shown below. averaged: the mean is a column, too.
+
+    Raises ValueError for a row with an unknown class.
+    """
 
     classes: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    averaged: bool = True
 
     def __post_init__(self) -> None:
         for row in self.rows:

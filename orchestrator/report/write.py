@@ -1,4 +1,4 @@
-"""Writes a report to a folder, local or remote: report.md, table.csv, report.json and the plots."""
+"""Writes a report to a folder, local or remote: report.md, report.json, a CSV a table, and the plots."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def write_report(
     selection: Mapping[str, Any],
     findings: Findings,
     about: Mapping[str, str],
+    out: Table | None = None,
 ) -> FolderT:
     """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
 
@@ -43,13 +44,15 @@ def write_report(
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
     selection: "select_by" (contrastive, oracle or given), "trial", "params", "contrastive" and "auroc" as in trials.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
+    out: the table of `orchestrator.report.out`, also written as out_of_distribution.csv; marked as `table` is.
     Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
     """
     by = selection["select_by"]
     if by not in sections.CRITERIA:
         raise ValueError(f"select_by is {by!r}, not one of {', '.join(sections.CRITERIA)}")
     leak = by == sections.ORACLE
-    table = _mark_measured(table) if leak else table
+    if leak:
+        table, out = _mark_measured(table), out and _mark_measured(out)
     images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "")
     parts = [
         sections.headline(title, facts, table),
@@ -57,6 +60,7 @@ def write_report(
         sections.per_class(table),
         sections.selected(selection, trials),
         sections.per_level(levels, table.classes, leak),
+        sections.out_of_distribution(out),
         sections.intervals(scores, leak),
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         analyses(findings, about),
@@ -73,10 +77,14 @@ def write_report(
         "analyses": findings,
         "warnings": warnings,
     }
+    if out is not None:
+        record["out_of_distribution"] = asdict(out)
     directory.mkdir(parents=True, exist_ok=True)
     for name, (_, png) in images.items():
         (directory / name).write_bytes(png)
     (directory / "table.csv").write_text(to_csv(table), encoding="utf-8")
+    if out is not None:
+        (directory / "out_of_distribution.csv").write_text(to_csv(out), encoding="utf-8")
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     (directory / "report.json").write_text(text + "\n", encoding="utf-8")
     report = directory / "report.md"

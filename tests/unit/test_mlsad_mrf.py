@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 from torch import Tensor
 
+from workloads.channels import as_channels
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
-from workloads.mlsad.mrf import as_channels, level_0, level_1, to_bytes, to_signed
+from workloads.mlsad.mrf import level_0, level_1, to_bytes, to_signed
 from workloads.parallel import Draws, Parallel
 
 

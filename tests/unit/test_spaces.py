@@ -136,12 +136,14 @@ def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
                 "points": 1,
                 "first_rung": 0.5,
                 "max_train_images": 64,
+                "max_out_images": 32,
                 "classes": ("cat",),
             }
         },
         preset="smoke",
     )
     found = resolve(chosen)
+    assert found.data.max_out_images == 32
     assert (found.search.points, found.scheduler.first_rung, found.data.max_train_images) == (1, 0.5, 64)
     assert found.data.classes == ("cat",)
     assert [found.config(p).detector_epochs for p in found.points()] == [0.5, 1.0]
@@ -215,6 +217,11 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
         ({"data": {"name": "cifar10", "classes": ["cats"]}}, "data.classes", "did you mean 'cat'?"),
         ({"data": {"name": "folder"}}, "data.path", "needs the path"),
         ({"data": {"name": "mnist", "path": "x"}}, "data.path", "takes a path, not 'mnist'"),
+        ({"data": {"name": "digits", "out": ["nois"]}}, "data.out", "did you mean 'noise'?"),
+        ({"data": {"name": "cifar10", "out": ["cifar10"]}}, "data.out", "cannot be an out set of cifar10"),
+        ({"data": {"name": "cifar10", "out": ["folder"]}}, "data.out", "'folder' cannot be an out set"),
+        ({"data": {"name": "cifar10", "out": ["noise", "noise"]}}, "data.out", "names a set twice"),
+        ({"data": {"name": "cifar10", "max_out_images": 0}}, "data.max_out_images", "found 0"),
         ({"data": {"name": "mnist", "side": 24}}, "data.side", "power of two from 8 on, found 24"),
         ({"data": {"name": "mnist", "side": 8}}, "data.side", "level 16 needs images of at least"),
         ({"fixed": {"blocks": 1}, "axes": {"blocks": (1, 2)}}, "axes.blocks", "in both `fixed` and `axes`"),

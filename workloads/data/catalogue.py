@@ -49,6 +49,13 @@ class Entry:
         return round(self.train_images / len(self.classes)) if self.classes else 0
 
 
+def out_set_names(name: str) -> tuple[str, ...]:
+    """What can stand against the dataset `name` as out of distribution: all other datasets but a user's, and noise."""
+    return (*(other for other in CATALOGUE if other not in (name, "folder")), NOISE)
+
+
+NOISE = "noise"  # an out set that no file holds
+
 CATALOGUE: dict[str, Entry] = {
     item.name: item
     for item in (

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class OneClassSplit:
     all classes, less the images that no target is tested on; anomalous iff the label is not the target's. classes: all
     class names, which labels index. targets: those that take the role of normal, in the order of `classes`.
     tested_on: as in `Dataset`, for the targets (see `rows_for`). masks: as in `Dataset`, (len(test), side, side).
+    out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out`).
     """
 
     train: LabelledImages
@@ -41,6 +42,7 @@ class OneClassSplit:
     targets: tuple[str, ...]
     tested_on: Mapping[str, tuple[str, ...]] | None = None
     masks: NDArray[np.uint8] | None = None
+    out: Mapping[str, LabelledImages] = field(default_factory=dict)
 
 
 def one_class(
@@ -103,11 +105,11 @@ def rows_for(
 
 
 def digest(split: OneClassSplit) -> str:
-    """SHA-256 (64 hex digits) of everything in the split: shapes, pixels, labels, ids, class names, targets, masks.
+    """SHA-256 (64 hex digits) of everything in the split: pixels, labels, ids, names, targets, masks, out sets.
 
     The same on every machine; a changed pixel, label or name, or another order, changes it.
     """
-    parts = (split.train, split.val, split.test)
+    parts = (split.train, split.val, split.test, *split.out.values())
     names: dict[str, Any] = {
         "classes": split.classes,
         "targets": split.targets,
@@ -119,6 +121,8 @@ def digest(split: OneClassSplit) -> str:
         names["tested_on"] = dict(split.tested_on)
     if split.masks is not None:
         names["masks"] = split.masks.shape
+    if split.out:
+        names["out"] = list(split.out)
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
     for part in parts:

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.channels import as_channels
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.detector import contrast_loss
-from workloads.mlsad.mrf import as_channels, level_0, level_1, to_signed
+from workloads.mlsad.mrf import level_0, level_1, to_signed
 from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel

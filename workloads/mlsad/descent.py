@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workloads.mlsad.mrf import as_channels, to_signed
+from workloads.channels import as_channels
+from workloads.mlsad.mrf import to_signed
 from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend
 

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from workloads.channels import as_channels
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.discriminator import PatchDiscriminator
 from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
 from workloads.mlsad.generator import Generator, SharedBatchNorm
-from workloads.mlsad.mrf import as_channels, to_bytes, to_signed
+from workloads.mlsad.mrf import to_bytes, to_signed
 from workloads.mlsad.statistics import StatisticsNetwork
 from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel

@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.channels import as_channels
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.detector import PatchDetector
 from workloads.mlsad.layers import coordinates
-from workloads.mlsad.mrf import as_channels, to_signed
+from workloads.mlsad.mrf import to_signed
 from workloads.units import ImageShape
 from workloads.workload import State
 
