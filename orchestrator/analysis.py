@@ -12,7 +12,7 @@ import torch
 from upath import UPath
 
 from orchestrator.board import pin
-from orchestrator.ingest import Prepared, collect
+from orchestrator.ingest import Prepared, collect, read_masks
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.results import winner
@@ -71,12 +71,14 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
     stages = {str(unit): places.stage(state.stages[str(unit)]["key"]) for unit in chosen.stages([target])}
     detectors = {str(unit): places.trial(trial).unit(unit, 1000) for unit in chosen.units([target])}
+    tested, masks = images.test_rows[target], read_masks(prepared)
     return Trained(
         target=target,
         train=images.train[target],
         val=images.val[target],
-        test=images.test.to(device),
-        test_anomalous=images.test_labels != prepared.classes.index(target),
+        test=images.test[torch.from_numpy(tested)].to(device),
+        test_anomalous=images.test_labels[tested] != prepared.classes.index(target),
+        test_masks=None if masks is None else torch.from_numpy(masks[tested]).to(device),
         artefacts={unit: load_state(folder, device) for unit, folder in stages.items()},
         states={unit: load_state(folder)["learner"] for unit, folder in detectors.items()},
         histories={

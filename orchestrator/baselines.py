@@ -11,18 +11,26 @@ from orchestrator.evaluation import read_table, rows, write_table
 from orchestrator.identity import content_hash
 from orchestrator.places import Places
 from workloads.baselines import BASELINES
-from workloads.data.protocols import OneClassSplit
+from workloads.data.datasets import resize
+from workloads.data.protocols import OneClassSplit, rows_for
 from workloads.metrics import per_class_auroc
 from workloads.scores import WHOLE
+
+LARGEST = 64
+"""Pixels of a side; larger images are shrunk to it: distances between megapixels cost much and say little more."""
 
 
 def scores_of(name: str, split: OneClassSplit, target: str) -> pa.Table:
     """One baseline fitted on all normal images of one target (it needs no validation) and its test scores."""
     label = split.classes.index(target)
-    normal = [part.images[part.labels == label] for part in (split.train, split.val)]
-    scores = BASELINES[name](np.concatenate(normal), split.test.images)
-    labels = [split.classes[i] for i in split.test.labels]
-    return rows(target, "test", WHOLE, split.test.ids, labels, split.test.labels != label, np.asarray(scores))
+    normal = np.concatenate([part.images[part.labels == label] for part in (split.train, split.val)])
+    test = split.test.take(rows_for(split.test.labels, split.classes, split.tested_on, target))
+    images = test.images
+    if images.shape[-1] > LARGEST:
+        normal, images = resize(normal, LARGEST), resize(images, LARGEST)
+    scores = BASELINES[name](normal, images)
+    labels = [split.classes[i] for i in test.labels]
+    return rows(target, "test", WHOLE, test.ids, labels, test.labels != label, np.asarray(scores))
 
 
 def start(split: OneClassSplit, places: Places, digest: str, code: str) -> Any:

@@ -46,9 +46,10 @@ def block(unit: Unit, split: str, scores: np.ndarray, images: Resident, prepared
     """Scores of one split with the ids and labels that belong to it."""
     target, part, count = unit.target, unit.part, len(scores)
     if split == "test":
-        anomalous = images.test_labels != prepared.classes.index(target)
-        labels = [prepared.classes[label] for label in images.test_labels]
-        return rows(target, split, part, images.test_ids, labels, anomalous, scores)
+        tested = np.flatnonzero(images.test_rows[target])
+        found, ids = images.test_labels[tested], [images.test_ids[i] for i in tested]
+        labels = [prepared.classes[label] for label in found]
+        return rows(target, split, part, ids, labels, found != prepared.classes.index(target), scores)
     if split == "val":
         return rows(target, split, part, images.val_ids[target], [target] * count, np.zeros(count, bool), scores)
     if name := out_name(split):

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from tune_spaces.schema import Data
 from workloads.data.datasets import load
 from workloads.data.images import LabelledImages
 from workloads.data.out import out_sets
-from workloads.data.protocols import OneClassSplit, digest, one_class
+from workloads.data.protocols import OneClassSplit, digest, one_class, rows_for
 from workloads.scores import out_name, out_split
 
 SHARD_ROWS = 4096
+MASKS = "masks.npy"
 NORMAL_SPLITS = ("train", "val")
 
 
@@ -39,6 +41,7 @@ class Prepared:
     train_images: int  # of the largest target, without validation
     target_digests: dict[str, str]  # of each target's own training images: what its shared stages are made of
     counts: dict[str, int]
+    tested_on: dict[str, list[str]] | None = None  # target -> classes whose test images it is tested on; None: on all
 
     @classmethod
     def read(cls, folder: UPath) -> "Prepared":
@@ -59,6 +62,7 @@ class Resident:
     test_labels: np.ndarray  # (N,) int64
     test_ids: list[str]
     val_ids: dict[str, list[str]]
+    test_rows: dict[str, np.ndarray]  # target -> (N,) bool: the test images it is tested on
     out: dict[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
     out_ids: dict[str, list[str]] = field(default_factory=dict)
 
@@ -126,12 +130,28 @@ def prepare(split: OneClassSplit, root: UPath) -> Prepared:
         train_images=max(int((split.train.labels == label).sum()) for label in labels),
         target_digests={target: target_digest(split, target) for target in split.targets},
         counts={name: len(images) for name, images in parts.items()},
+        tested_on=None if split.tested_on is None else {t: list(names) for t, names in split.tested_on.items()},
     )
     with alone(folder):
         if not (folder / "manifest.json").exists():
             write_shards(parts, folder / "shards")
+            if split.masks is not None:
+                write_masks(split.masks, folder / MASKS)
             (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
     return prepared
+
+
+def write_masks(masks: np.ndarray, path: UPath) -> None:
+    """Beside the shards, for only analyses look at them."""
+    data = BytesIO()
+    np.save(data, masks)
+    path.write_bytes(data.getvalue())
+
+
+def read_masks(prepared: Prepared) -> np.ndarray | None:
+    """uint8 (N, S, S) of the test images in their order, 1 where a pixel is anomalous; None where unknown."""
+    path = UPath(prepared.path) / MASKS
+    return np.load(BytesIO(path.read_bytes()), allow_pickle=False) if path.exists() else None
 
 
 def write_shards(parts: Mapping[str, LabelledImages], folder: UPath) -> None:
@@ -197,6 +217,7 @@ def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[s
         test_labels=label[test],
         test_ids=list(ids[test]),
         val_ids={t: list(ids[rows("val", t)]) for t in targets},
+        test_rows={t: rows_for(label[test], prepared.classes, prepared.tested_on, t) for t in targets},
         out={name: torch.from_numpy(images[found]) for name, found in out.items()},
         out_ids={name: list(ids[found]) for name, found in out.items()},
     )

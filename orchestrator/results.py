@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.baselines import measured
+from orchestrator.baselines import LARGEST, measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
@@ -25,6 +25,7 @@ KINDS = {
     "smoke": "measured (smoke preset)",
     "own": "measured (own schedule)",
 }
+BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 CRITERION = {"contrastive": "contrastive", "oracle": "auroc/mean"}
 
 
@@ -70,7 +71,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     rows = [ours]
     for name, values in baselines.items():
         known = [v for v in values.values() if v is not None]
-        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, "scikit-learn"))
+        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, BASELINE_NOTE))
     table = Table(targets, tuple(rows))
     numbers = published.load(opened["dataset"])
     return with_published(table, numbers) if numbers else table

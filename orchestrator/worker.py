@@ -270,7 +270,8 @@ def advance(
 
 def scored(learner: Detector, images: Resident, unit: Unit, *, last: bool) -> dict[str, Any]:
     """Scores of every split of a unit: test, held-out normals, proxies; the large out sets at the last rung only."""
-    scores = {"test": learner.score(images.test), "val": learner.score(images.val[unit.target]), **learner.contrast()}
+    test = images.test[torch.from_numpy(images.test_rows[unit.target])]
+    scores = {"test": learner.score(test), "val": learner.score(images.val[unit.target]), **learner.contrast()}
     if not last:
         return scores
     return scores | {out_split(name): learner.score(out) for name, out in images.out.items()}

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from io import BytesIO
+from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from orchestrator.report import sections
 from orchestrator.report.findings import Findings, analyses
 from orchestrator.report.tables import LEAK, Table, to_csv
 from workloads.scores import WHOLE
+
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def write_report(
@@ -29,8 +33,8 @@ def write_report(
     warnings: Sequence[str],
     scores: pa.Table | None,
     selection: Mapping[str, Any],
-    findings: Findings,
-    about: Mapping[str, str],
+    findings: Findings = NOTHING,
+    about: Mapping[str, str] = NOTHING,
     out: Table | None = None,
 ) -> FolderT:
     """Writes the files, report.md last, so that its presence means a whole report. Returns its path.

@@ -70,8 +70,6 @@ def report(directory, **changes):
             "contrastive": 0.7,
             "auroc": 0.8,
         },
-        "findings": {},
-        "about": {},
     }
     return write_report(directory, **(settings | changes))
 
