@@ -140,7 +140,9 @@ def run_sweep(
     tune.Tuner(
         tune.with_resources(function, own),
         param_space={"trial": tune.grid_search(list(range(len(todo))))},
-        tune_config=tune.TuneConfig(scheduler=scheduler_of(plan, ledger), max_concurrent_trials=together, reuse_actors=False),
+        tune_config=tune.TuneConfig(
+            scheduler=scheduler_of(plan, ledger), max_concurrent_trials=together, reuse_actors=False
+        ),
         run_config=tune.RunConfig(
             name=f"sweep-{ledger.state.launches}",
             storage_path=str(places.folder / "ray"),

@@ -278,6 +278,20 @@ def test_a_step_trains_all_three_networks_and_stays_finite(estimator, target) ->
         assert any(not torch.equal(before[k], after[k]) for k in after if k.startswith(f"/{net}/")), net
 
 
+@pytest.mark.parametrize("spectral", [True, False])
+@pytest.mark.parametrize("batch", [True, False])
+def test_every_choice_of_norms_trains_resumes_and_leaves_a_bank(spectral, batch, tmp_path) -> None:
+    config = replace(TINY, generator_spectral_norm=spectral, generator_batch_norm=batch)
+    whole, begun, resumed = (generator(config) for _ in range(3))
+    logs = train(whole, pictures(20))
+    assert all(math.isfinite(value) for log in logs for value in log.values())
+    train(begun, pictures(20), last=3)
+    checkpoint.save_state(tmp_path / "at_3", begun.state())
+    resumed.load_state(checkpoint.load_state(tmp_path / "at_3"))
+    assert train(resumed, pictures(20), first=3) == logs[3:]
+    assert len(whole.artefact()["fakes"].unique(dim=0)) == 16
+
+
 def test_without_entropy_the_generator_does_not_care_for_the_estimator() -> None:
     runs = [generator(replace(TINY, lambda_entropy=0.0, mutual_information=form)) for form in ("jsd", "dv")]
     for learner in runs:

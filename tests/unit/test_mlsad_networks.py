@@ -150,6 +150,28 @@ def test_generators_keep_side_and_range(side) -> None:
     assert StatisticsNetwork(side, 3, 0.0625)(image, image).shape == (4,)
 
 
+@pytest.mark.parametrize("spectral", [True, False])
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_generators_norms_can_be_switched_and_leave_its_output_alone(spectral, batch) -> None:
+    net = Generator(16, 3, 0.0625, spectral, batch)
+    names = {name.rpartition(".")[0] for name in net.state_dict() if name.endswith("original")}
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    hidden = [conv for conv in convs if conv is not net.out[1]]
+    assert len(names) == (len(hidden) if spectral else 0)
+    assert len(norms) == (len(hidden) if batch else 0)
+    assert not hasattr(net.out[1], "parametrizations")
+    assert all((conv.bias is None) == batch for conv in hidden)
+    assert architecture.generator_macs(16, 0.0625) == measured_macs(net, torch.randn(1, 3, 16, 16))
+
+
+def test_an_image_depends_on_its_batch_through_batch_norm_alone() -> None:
+    z = torch.randn(4, 3, 16, 16)
+    for batch in (True, False):
+        net = Generator(16, 3, 0.0625, False, batch).train()
+        assert torch.allclose(net(z)[:1], net(torch.cat([z[:1], 9 * z[1:]]))[:1], atol=1e-6) != batch
+
+
 @pytest.mark.parametrize("side", [4, 12, 31])
 def test_sides_that_no_generator_can_make_are_refused(side) -> None:
     with pytest.raises(ValueError, match=f"power of two from 8 on, found {side}"):

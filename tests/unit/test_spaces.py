@@ -35,6 +35,7 @@ METHOD_KEYS = {
     "clip_wrt",
     "minibatch_stddev",
     "generator_spectral_norm",
+    "generator_batch_norm",
     "generator_ema",
     "seed",
 }

@@ -50,6 +50,7 @@ class MLSADConfig:
     clip_wrt: Literal["parameters", "output"] = "parameters"  # guess: the gradients of Eq. 8
     minibatch_stddev: Literal["global", "local", "off"] = "global"  # local keeps the receptive field at k
     generator_spectral_norm: bool = True  # the text names SN and BN, the table only BN
+    generator_batch_norm: bool = True
     generator_ema: float = 0.999  # guess; 0 takes the last weights
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by pydantic where it is installed
