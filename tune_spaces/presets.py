@@ -13,6 +13,7 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
             "generator_epochs": 4.0,
             "detector_epochs": 4.0,
             "bank_size": 2048,
+            "quality_steps": 100,
             "generator_lr": 5e-4,
             "discriminator_lr": 1e-3,
             "statistics_lr": 5e-4,
@@ -24,7 +25,7 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
     ),
     # seconds: does everything fit together? its numbers mean nothing
     "smoke": Preset(
-        config={"width": 0.0625, "generator_epochs": 0.5, "detector_epochs": 0.5, "bank_size": 64},
+        config={"width": 0.0625, "generator_epochs": 0.5, "detector_epochs": 0.5, "bank_size": 64, "quality_steps": 2},
         max_train_images=64,
         points=2,
         first_rung=0.5,

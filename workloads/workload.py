@@ -78,6 +78,9 @@ class Trained:
     artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
     states: Mapping[str, State]  # by str(unit) of every detector of the target
     test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    """By str(unit) of a stage: what training logged, about 50 rows in order, each `step` and the scalars of `step()`.
+    The orchestrator keeps it as `history` in the history.json beside the artefact."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class MLSADConfig:
     generator_epochs: float = 300.0
     detector_epochs: float = 250.0
     bank_size: int = 20_000  # fakes kept per (class, level)
+    quality_steps: int = 500  # of each fresh classifier that judges the generators; changes no other number
 
     # both
     seed: int = 0
@@ -59,7 +60,7 @@ class MLSADConfig:
 def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
     """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
     positive = ("batch_size", "blocks", "width", "generator_epochs", "detector_epochs", "detector_lr", "generator_lr")
-    for key in (*positive, "discriminator_lr", "statistics_lr", "bank_size"):
+    for key in (*positive, "discriminator_lr", "statistics_lr", "bank_size", "quality_steps"):
         if getattr(config, key) <= 0:
             yield key, "must be above 0"
     for key in ("weight_decay", "noise", "lambda_structure", "lambda_position", "lambda_entropy"):
