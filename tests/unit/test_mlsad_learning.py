@@ -95,6 +95,28 @@ def test_the_weight_is_one_where_the_entropy_gradient_is_shorter_or_zero() -> No
     assert entropy_weight(zero, long) == 0
 
 
+def generator_gradient(entropy: float, statistics_scale: float) -> tuple[Tensor, float]:
+    """What a first step gives G's weights with lambda_entropy, all in one vector, and the weight of Eq. 8."""
+    learner = generator(replace(TINY, lambda_entropy=entropy))
+    with torch.no_grad():
+        learner.statistics.out.weight.mul_(statistics_scale)
+    logs = learner.step(0, pictures(8))
+    parts = [p.grad.flatten() for p in learner.generator.parameters() if p.grad is not None]
+    return torch.cat(parts).double(), float(logs["lambda"])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_in_a_step_the_clipped_entropy_gradient_keeps_its_direction_and_is_no_longer_than_the_local_one(scale) -> None:
+    local, weight = generator_gradient(0.0, scale)
+    entropy = generator_gradient(1.0, scale)[0] - local
+    twice = generator_gradient(2.0, scale)[0] - local
+    assert (weight < 1) == (scale > 1)
+    assert entropy.norm() <= local.norm() * (1 + 1e-4)
+    if weight < 1:
+        assert float(entropy.norm()) == pytest.approx(float(local.norm()), rel=1e-4)
+        assert torch.nn.functional.cosine_similarity(entropy, twice, 0) > 0.9999
+
+
 # --- Eq. 1: mutual information
 
 

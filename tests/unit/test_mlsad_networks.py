@@ -84,6 +84,43 @@ def test_predicted_costs_are_those_that_torch_counts(side, width) -> None:
     assert architecture.statistics_macs(side, width) == measured_macs(StatisticsNetwork(side, 3, width), x, x)
 
 
+def outputs(net: nn.Module, modules: list[nn.Module], *inputs: Tensor) -> list[tuple[int, ...]]:
+    """Shapes (C, S, S) that the modules give for the inputs."""
+    found: list[tuple[int, ...]] = []
+    for module in modules:
+        module.register_forward_hook(lambda _module, _inputs, out: found.append(tuple(out.shape[1:])))
+    with torch.no_grad():
+        net(*inputs)
+    return found
+
+
+def test_the_generators_stages_are_those_of_table_8() -> None:
+    net = Generator(32, 3, 1.0).eval()
+    stages = [*net.down, net.squeeze, net.expand, *net.up, net.out]
+    down = [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 1, 1)]
+    assert outputs(net, stages, torch.randn(1, 3, 32, 32)) == [
+        *down,
+        *((256, 4, 4), (128, 8, 8), (64, 16, 16), (3, 32, 32)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "trunk", "head"),
+    [
+        (2, [(64, 31, 31)], (128, 31, 31)),
+        (4, [(128, 29, 29)], (256, 29, 29)),
+        (8, [(64, 29, 29), (128, 27, 27), (256, 25, 25)], (512, 25, 25)),
+    ],
+)
+def test_a_discriminators_layers_are_those_of_the_tables(level, trunk, head) -> None:
+    net = PatchDiscriminator(level, 3, 1.0, "global")
+    found = outputs(net, [*net.trunk, net.enter, *net.blocks], torch.randn(4, 3, 32, 32))
+    assert found == [*trunk, head, head, head]
+    # every trunk layer is followed by four channels of minibatch deviation
+    assert [conv.in_channels for conv in net.trunk] == [5, *(c + 4 for c, *_ in trunk[:-1])]
+    assert net.enter.in_channels == trunk[-1][0] + 4
+
+
 def seen(logits: Tensor, image: Tensor, cell: tuple[int, int]) -> Tensor:
     """Which samples' pixels (N, S, S) the first sample's output cell depends on."""
     (gradient,) = torch.autograd.grad(logits[0, 0, cell[0], cell[1]], image)
