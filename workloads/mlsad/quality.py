@@ -16,8 +16,8 @@ information             last logged estimate of I(G(z); z), nats (Eq. 1): a rewa
 lambda                  mean over the logged steps of Eq. 8, in [0, 1]; near 0: the entropy term was clipped away
 ======================  ==========================================================================================
 
-An undefined number (no held-out images, no history) is None. A classifier that cannot learn in its budget also says
-.5: read accuracy_at_k beside accuracy_at_2k, and with fewer than some hundred training images expect both to be low.
+An undefined number (no held-out images, no history) is None. Few training images or steps make a classifier weaker, so
+both accuracies are lower bounds, and one that learnt nothing says .5 as well: read accuracy_at_k beside accuracy_at_2k.
 
 Held-out real images are ``val``, which nothing here trained on. Where they are fewer than 64 the normal test images
 join them; nothing is selected by this report. ``held_out/val`` and ``held_out/test`` count both. Held-out fakes are
