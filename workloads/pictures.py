@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEAST = 48  # pixels of an image's side in a picture
+LEAST = 64  # pixels of an image's side in a picture
 GAP = 2  # between images
 APART = 8  # between groups of rows
 PAPER = (70, 90, 130)  # no shade of grey: a border must not look like a pixel of an image
@@ -16,7 +16,7 @@ PAPER = (70, 90, 130)  # no shade of grey: a border must not look like a pixel o
 def grid(groups: Sequence[Sequence[Tensor]]) -> np.ndarray:
     """uint8 (H, W, 3): every tensor, uint8 (N, 1 or 3, S, S), is a row; the rows of a group stand close together.
 
-    Images are enlarged by a whole number to at least 48 pixels, every pixel a square. Rows may differ in N.
+    Images are enlarged by a whole number to at least 64 pixels, every pixel a square. Rows may differ in N.
     Raises ValueError where there is no row.
     """
     rows = [(row, first) for group in groups for row, first in zip(group, [True] + [False] * len(group), strict=False)]

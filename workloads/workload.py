@@ -80,7 +80,7 @@ class Trained:
     test_anomalous: np.ndarray  # (N,) bool
     artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
     states: Mapping[str, State]  # by str(unit) of every detector of the target
-    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs of every stage, by step
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by stage
     test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
 
 

@@ -18,7 +18,6 @@ from orchestrator.report.findings import Findings, analyses
 from orchestrator.report.tables import LEAK, Table, to_csv
 from workloads.scores import WHOLE
 
-
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workloads.mlsad.config import MLSADConfig, problems
 from workloads.mlsad.descent import descend_pixels, detector_score, pull_away
-from workloads.mlsad.fooling import fooling, rms, starts, variants, whole_score
+from workloads.mlsad.fooling import fooling, starts, variants, whole_score
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import to_bytes, to_signed
 from workloads.pictures import grid
@@ -211,16 +211,9 @@ def test_numbers_are_those_of_the_images_that_were_found() -> None:
     assert n["level_1/noise/score"] == pytest.approx(scores.mean())
     byte = found.flatten(1).double().numpy() / 255
     gaps = np.sqrt(((byte[:, None] - data.train.flatten(1).numpy()[None] / 255) ** 2).mean(-1))
-    assert n["level_1/noise/nearest_normal"] == pytest.approx(np.median(gaps.min(1)))
+    assert n["level_1/noise/nearest_normal"] == pytest.approx(gaps.min(1).mean())
     pairs = [np.sqrt(((a - b) ** 2).mean()) for i, a in enumerate(byte) for b in byte[:i]]
     assert n["level_1/noise/diversity"] == pytest.approx(np.mean(pairs))
-
-
-def test_distances_are_in_units_of_black_to_white_and_exactly_0_for_equals() -> None:
-    black, white = torch.zeros(1, 3, 16, 16, dtype=torch.uint8), torch.full((1, 3, 16, 16), 255, dtype=torch.uint8)
-    assert float(rms(black, white)) == pytest.approx(1)
-    images = pictures(40, channels=3)
-    assert (rms(images, images).diagonal() == 0).all()
 
 
 def test_a_seed_fixes_every_number_and_nothing_trained_is_touched(finding) -> None:
@@ -265,7 +258,7 @@ def test_a_picture_has_a_row_a_batch_and_a_column_an_image(finding) -> None:
     assert finding.pictures.keys() == {"fooling_full", "fooling_level_1", "fooling_level_16"}
     for picture in finding.pictures.values():
         assert picture.dtype == np.uint8
-        assert picture.shape == (4 * (2 * 48 + 8 + 2) + 8, 16 * (48 + 2) + 14, 3)
+        assert picture.shape == (4 * (2 * 64 + 8 + 2) + 8, 16 * (64 + 2) + 14, 3)
     first = starts(trained(), 0)["noise"][0, 0].numpy()
     assert np.array_equal(finding.pictures["fooling_full"][8:56:3, 8:56:3, 1], first)
 

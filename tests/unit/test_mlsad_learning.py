@@ -95,6 +95,28 @@ def test_the_weight_is_one_where_the_entropy_gradient_is_shorter_or_zero() -> No
     assert entropy_weight(zero, long) == 0
 
 
+def generator_gradient(entropy: float, statistics_scale: float) -> tuple[Tensor, float]:
+    """What a first step gives G's weights with lambda_entropy, all in one vector, and the weight of Eq. 8."""
+    learner = generator(replace(TINY, lambda_entropy=entropy))
+    with torch.no_grad():
+        learner.statistics.out.weight.mul_(statistics_scale)
+    logs = learner.step(0, pictures(8))
+    parts = [p.grad.flatten() for p in learner.generator.parameters() if p.grad is not None]
+    return torch.cat(parts).double(), float(logs["lambda"])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_in_a_step_the_clipped_entropy_gradient_keeps_its_direction_and_is_no_longer_than_the_local_one(scale) -> None:
+    local, weight = generator_gradient(0.0, scale)
+    entropy = generator_gradient(1.0, scale)[0] - local
+    twice = generator_gradient(2.0, scale)[0] - local
+    assert (weight < 1) == (scale > 1)
+    assert entropy.norm() <= local.norm() * (1 + 1e-4)
+    if weight < 1:
+        assert float(entropy.norm()) == pytest.approx(float(local.norm()), rel=1e-4)
+        assert torch.nn.functional.cosine_similarity(entropy, twice, 0) > 0.9999
+
+
 # --- Eq. 1: mutual information
 
 
@@ -276,6 +298,20 @@ def test_a_step_trains_all_three_networks_and_stays_finite(estimator, target) ->
     assert all(value.isfinite().all() for value in after.values())
     for net in learner.state()["nets"]:
         assert any(not torch.equal(before[k], after[k]) for k in after if k.startswith(f"/{net}/")), net
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+@pytest.mark.parametrize("batch", [True, False])
+def test_every_choice_of_norms_trains_resumes_and_leaves_a_bank(spectral, batch, tmp_path) -> None:
+    config = replace(TINY, generator_spectral_norm=spectral, generator_batch_norm=batch)
+    whole, begun, resumed = (generator(config) for _ in range(3))
+    logs = train(whole, pictures(20))
+    assert all(math.isfinite(value) for log in logs for value in log.values())
+    train(begun, pictures(20), last=3)
+    checkpoint.save_state(tmp_path / "at_3", begun.state())
+    resumed.load_state(checkpoint.load_state(tmp_path / "at_3"))
+    assert train(resumed, pictures(20), first=3) == logs[3:]
+    assert len(whole.artefact()["fakes"].unique(dim=0)) == 16
 
 
 def test_without_entropy_the_generator_does_not_care_for_the_estimator() -> None:

@@ -71,6 +71,25 @@ def test_level_1_uses_the_whole_pool() -> None:
     assert all(set(a.tolist()) == set(b.tolist()) for a, b in zip(found.flatten(0, 1), pool.flatten(0, 1), strict=True))
 
 
+@pytest.mark.parametrize("pool", ["batch", "dataset"])
+def test_a_detectors_level_1_fakes_come_from_the_batch_or_all_training_images(pool) -> None:
+    train, config = smooth(200), MLSADConfig(width=0.0625, batch_size=8, shuffle_pool=pool)
+    batch = train[:8]
+    it = DetectorLearner(config, 2, (train, train[:4]), {}, seed=0, parallel=Parallel(), steps=1)
+    found, own = triples(it.fakes(draws(), batch)), triples(batch)
+    assert torch.equal(found.sort(-1).values, own.sort(-1).values) == (pool == "batch")
+    assert (found[..., :, None] == triples(train)[..., None, :]).any(-1).all()
+
+
+def test_a_detectors_level_0_fakes_are_uniform_in_every_channel_on_its_own() -> None:
+    config = MLSADConfig(width=0.0625, batch_size=128)
+    it = DetectorLearner(config, 1, (smooth(8), smooth(8)), {}, seed=0, parallel=Parallel(), steps=1)
+    channels = it.fakes(draws(), smooth(128)).double().transpose(0, 1).flatten(1)
+    jitter = torch.rand(channels.shape, generator=torch.Generator().manual_seed(1))
+    assert all(kstest(values, "uniform").pvalue > 0.01 for values in (channels + jitter) / 256)
+    assert (torch.corrcoef(channels) - torch.eye(3)).abs().max() < 0.02
+
+
 @given(st.lists(st.floats(-4, 4), min_size=1, max_size=50))
 @settings(deadline=None, max_examples=50)
 def test_bytes_are_clamped_never_wrapped(values) -> None:

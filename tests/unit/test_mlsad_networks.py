@@ -84,6 +84,43 @@ def test_predicted_costs_are_those_that_torch_counts(side, width) -> None:
     assert architecture.statistics_macs(side, width) == measured_macs(StatisticsNetwork(side, 3, width), x, x)
 
 
+def outputs(net: nn.Module, modules: list[nn.Module], *inputs: Tensor) -> list[tuple[int, ...]]:
+    """Shapes (C, S, S) that the modules give for the inputs."""
+    found: list[tuple[int, ...]] = []
+    for module in modules:
+        module.register_forward_hook(lambda _module, _inputs, out: found.append(tuple(out.shape[1:])))
+    with torch.no_grad():
+        net(*inputs)
+    return found
+
+
+def test_the_generators_stages_are_those_of_table_8() -> None:
+    net = Generator(32, 3, 1.0).eval()
+    stages = [*net.down, net.squeeze, net.expand, *net.up, net.out]
+    down = [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 1, 1)]
+    assert outputs(net, stages, torch.randn(1, 3, 32, 32)) == [
+        *down,
+        *((256, 4, 4), (128, 8, 8), (64, 16, 16), (3, 32, 32)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("level", "trunk", "head"),
+    [
+        (2, [(64, 31, 31)], (128, 31, 31)),
+        (4, [(128, 29, 29)], (256, 29, 29)),
+        (8, [(64, 29, 29), (128, 27, 27), (256, 25, 25)], (512, 25, 25)),
+    ],
+)
+def test_a_discriminators_layers_are_those_of_the_tables(level, trunk, head) -> None:
+    net = PatchDiscriminator(level, 3, 1.0, "global")
+    found = outputs(net, [*net.trunk, net.enter, *net.blocks], torch.randn(4, 3, 32, 32))
+    assert found == [*trunk, head, head, head]
+    # every trunk layer is followed by four channels of minibatch deviation
+    assert [conv.in_channels for conv in net.trunk] == [5, *(c + 4 for c, *_ in trunk[:-1])]
+    assert net.enter.in_channels == trunk[-1][0] + 4
+
+
 def seen(logits: Tensor, image: Tensor, cell: tuple[int, int]) -> Tensor:
     """Which samples' pixels (N, S, S) the first sample's output cell depends on."""
     (gradient,) = torch.autograd.grad(logits[0, 0, cell[0], cell[1]], image)
@@ -148,6 +185,28 @@ def test_generators_keep_side_and_range(side) -> None:
     assert image.shape == (4, 3, side, side)
     assert image.abs().max() <= 1
     assert StatisticsNetwork(side, 3, 0.0625)(image, image).shape == (4,)
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_generators_norms_can_be_switched_and_leave_its_output_alone(spectral, batch) -> None:
+    net = Generator(16, 3, 0.0625, spectral, batch)
+    names = {name.rpartition(".")[0] for name in net.state_dict() if name.endswith("original")}
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    hidden = [conv for conv in convs if conv is not net.out[1]]
+    assert len(names) == (len(hidden) if spectral else 0)
+    assert len(norms) == (len(hidden) if batch else 0)
+    assert not hasattr(net.out[1], "parametrizations")
+    assert all((conv.bias is None) == batch for conv in hidden)
+    assert architecture.generator_macs(16, 0.0625) == measured_macs(net, torch.randn(1, 3, 16, 16))
+
+
+def test_an_image_depends_on_its_batch_through_batch_norm_alone() -> None:
+    z = torch.randn(4, 3, 16, 16)
+    for batch in (True, False):
+        net = Generator(16, 3, 0.0625, False, batch).train()
+        assert torch.allclose(net(z)[:1], net(torch.cat([z[:1], 9 * z[1:]]))[:1], atol=1e-6) != batch
 
 
 @pytest.mark.parametrize("side", [4, 12, 31])

@@ -35,6 +35,7 @@ METHOD_KEYS = {
     "clip_wrt",
     "minibatch_stddev",
     "generator_spectral_norm",
+    "generator_batch_norm",
     "generator_ema",
     "fooling_lr",
     "fooling_pull_away",
@@ -112,7 +113,7 @@ def test_rungs_are_distinct_and_end_at_the_whole_schedule(first) -> None:
 def test_every_key_is_either_the_methods_or_a_presets() -> None:
     keys = {field.name for field in fields(MLSADConfig)}
     assert keys >= METHOD_KEYS
-    scaling = {"width", "generator_epochs", "detector_epochs", "bank_size", "fooling_steps"}
+    scaling = {"width", "generator_epochs", "detector_epochs", "bank_size", "quality_steps", "fooling_steps"}
     # a shorter schedule needs larger steps
     rates = {"generator_lr", "discriminator_lr", "statistics_lr", "detector_lr"}
     assert keys - METHOD_KEYS == scaling | rates

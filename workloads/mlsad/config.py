@@ -25,6 +25,7 @@ class MLSADConfig:
     generator_epochs: float = 300.0
     detector_epochs: float = 250.0
     bank_size: int = 20_000  # fakes kept per (class, level)
+    quality_steps: int = 500  # of each fresh classifier that judges the generators; changes no other number
 
     # both
     seed: int = 0
@@ -50,6 +51,7 @@ class MLSADConfig:
     clip_wrt: Literal["parameters", "output"] = "parameters"  # guess: the gradients of Eq. 8
     minibatch_stddev: Literal["global", "local", "off"] = "global"  # local keeps the receptive field at k
     generator_spectral_norm: bool = True  # the text names SN and BN, the table only BN
+    generator_batch_norm: bool = True
     generator_ema: float = 0.999  # guess; 0 takes the last weights
 
     # robustness probe (section 4.3), an analysis of a trained detector
@@ -62,8 +64,9 @@ class MLSADConfig:
 
 def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
     """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
-    positive = ("batch_size", "blocks", "width", "generator_epochs", "detector_epochs", "detector_lr", "generator_lr")
-    for key in (*positive, "discriminator_lr", "statistics_lr", "bank_size", "fooling_steps", "fooling_lr"):
+    positive = ["batch_size", "blocks", "width", "generator_epochs", "detector_epochs", "detector_lr", "generator_lr"]
+    positive += ("discriminator_lr", "statistics_lr", "bank_size", "quality_steps", "fooling_steps", "fooling_lr")
+    for key in positive:
         if getattr(config, key) <= 0:
             yield key, "must be above 0"
     for key in ("weight_decay", "noise", "lambda_structure", "lambda_position", "lambda_entropy", "fooling_pull_away"):

@@ -21,6 +21,12 @@ HELD_OUT = 256
 """Fakes of every level that no detector trains on: the last of each bank, and fresh draws at levels 0 and 1."""
 
 
+def split_bank(bank: Tensor) -> tuple[Tensor, Tensor]:
+    """Fakes (M, ...) to train on and those held out: the last 256, at most half. M is 2 or more."""
+    held_out = min(HELD_OUT, len(bank) // 2)
+    return bank[:-held_out], bank[-held_out:]
+
+
 class DetectorLearner(LevelScorer):
     """Eq. 3 on one batch a step. `banks`: level -> uint8 (M, 3, S, S) fakes of the trained generators."""
 
@@ -42,10 +48,9 @@ class DetectorLearner(LevelScorer):
             torch.manual_seed(derive_seed(seed, "init"))
             shape = ImageShape(self.train.shape[1], self.side, len(self.train))
             super().__init__(config, level, shape, self.train.device)
-        self.held_out = {k: bank[-min(HELD_OUT, len(bank) // 2) :] for k, bank in banks.items()}
-        self.bank = None
-        if (fakes := CONTRAST[level]) in banks:
-            self.bank = banks[fakes][: len(banks[fakes]) - len(self.held_out[fakes])]
+        parts = {k: split_bank(bank) for k, bank in banks.items()}
+        self.held_out = {k: held_out for k, (_, held_out) in parts.items()}
+        self.bank = parts[CONTRAST[level]][0] if CONTRAST[level] in parts else None
         self.optimiser = torch.optim.Adam(
             self.net.parameters(), lr=config.detector_lr, weight_decay=config.weight_decay, fused=True
         )

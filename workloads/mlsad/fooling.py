@@ -16,7 +16,7 @@ score_least       smallest mean score of the batch on the way, before rounding
 rounding          what rounding to 8 bits added to the mean score
 objective_start, objective_middle, objective_end
                   mean A + lambda_PT PT after none, half and all of the updates, before rounding
-nearest_normal    median distance of found images to the nearest normal training image
+nearest_normal    mean distance of found images to the nearest normal training image
 diversity         mean distance between two found images; None with fewer than two
 
 Distances are root mean squares over pixels and channels, in 0..1 (1 is black to white). To be compared with:
@@ -38,6 +38,7 @@ from torch import Tensor
 
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.descent import Descent, descend_pixels, detector_score
+from workloads.mlsad.distances import diversity, nearest
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer
@@ -144,15 +145,5 @@ def trajectory(descent: Descent, batch: int, rounded: float) -> dict[str, float 
 
 
 def distances(images: Tensor, train: Tensor) -> dict[str, float | None]:
-    """Median distance of uint8 images (N, C, S, S) to the nearest of `train`, and mean distance between two of them."""
-    nearest, among, n = rms(images, train).min(1).values, rms(images, images), len(images)
-    return {
-        "nearest_normal": float(nearest.quantile(0.5)),
-        "diversity": float(among.sum() / (n * (n - 1))) if n > 1 else None,
-    }
-
-
-def rms(a: Tensor, b: Tensor) -> Tensor:
-    """(N, M) root mean square differences in 0..1. Sums of products of bytes are exact in double precision."""
-    one, two = (images.flatten(1).double() for images in (a, b))
-    return torch.cdist(one, two) / (255 * one.shape[1] ** 0.5)
+    """Of uint8 images (N, C, S, S) to the nearest of `train`, and between two of them."""
+    return {"nearest_normal": nearest(images, train), "diversity": diversity(images)}

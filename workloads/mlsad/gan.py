@@ -36,8 +36,8 @@ class GeneratorLearner:
             raise ValueError(f"generator_batch_size {self.batch_size} must be 4 times a multiple of {parallel.world}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
-            normed, width = config.generator_spectral_norm, config.width
-            self.generator = Generator(self.side, self.channels, width, normed).to(self.device)
+            width, norms = config.width, (config.generator_spectral_norm, config.generator_batch_norm)
+            self.generator = Generator(self.side, self.channels, width, *norms).to(self.device)
             self.discriminator = PatchDiscriminator(level, self.channels, width, config.minibatch_stddev)
             self.discriminator.to(self.device)
             self.statistics = StatisticsNetwork(self.side, self.channels, width).to(self.device)

@@ -33,21 +33,26 @@ class SharedBatchNorm(nn.BatchNorm2d):
         return centred * scale[None, :, None, None] + self.bias[None, :, None, None]
 
 
-def block(conv: nn.Module, out: int, normed: bool) -> nn.Sequential:
-    """conv (spectrally normalised where asked) -> batch norm -> leaky ReLU."""
-    return nn.Sequential(spectral_norm(conv) if normed else conv, SharedBatchNorm(out), nn.LeakyReLU(SLOPE))
+def block(conv: nn.Module, out: int, spectral: bool, batch: bool) -> nn.Sequential:
+    """conv (spectrally normalised where asked) -> batch norm (where asked) -> leaky ReLU."""
+    norms = [SharedBatchNorm(out)] if batch else []
+    return nn.Sequential(spectral_norm(conv) if spectral else conv, *norms, nn.LeakyReLU(SLOPE))
 
 
 class Generator(nn.Module):
-    """z ~ N(0, 1) of shape (N, C, S, S) -> images of that shape in [-1, 1]."""
+    """z ~ N(0, 1) of shape (N, C, S, S) -> images of that shape in [-1, 1].
 
-    def __init__(self, side: int, channels: int, width: float, normed: bool = True) -> None:
+    `spectral`, `batch`: the norms of every layer but the output. The paper's text names both, its table batch norm
+    alone. Convolutions have a bias only where no batch norm follows, which would take it off again.
+    """
+
+    def __init__(self, side: int, channels: int, width: float, spectral: bool = True, batch: bool = True) -> None:
         super().__init__()
         sizes = [scaled(c, width) for c in encoder_channels(side)]
         top, bottom = sizes[-1], scaled(512, width)
 
         def conv(inner: int, out: int, kernel: int, **more: Any) -> nn.Sequential:
-            return block(nn.Conv2d(inner, out, kernel, bias=False, **more), out, normed)
+            return block(nn.Conv2d(inner, out, kernel, bias=not batch, **more), out, spectral, batch)
 
         self.down = nn.ModuleList(
             nn.Sequential(conv(i, o, 4, stride=2, padding=1), conv(o, o, 1))
@@ -55,7 +60,7 @@ class Generator(nn.Module):
         )
         self.squeeze = conv(top, bottom, 4)
         # a linear layer 1x1 -> 4x4 is a transposed convolution of a single pixel
-        self.expand = block(nn.ConvTranspose2d(bottom, top, 4, bias=False), top, normed)
+        self.expand = block(nn.ConvTranspose2d(bottom, top, 4, bias=not batch), top, spectral, batch)
         up, inner = [], 2 * top
         for out in reversed(sizes[:-1]):
             up.append(nn.Sequential(conv(inner, out, 3, padding=1), conv(out, out, 1)))

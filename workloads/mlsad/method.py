@@ -35,6 +35,7 @@ GENERATOR_KEYS = (
     "clip_wrt",
     "minibatch_stddev",
     "generator_spectral_norm",
+    "generator_batch_norm",
     "generator_ema",
     "seed",
 )
@@ -61,8 +62,8 @@ class MLSAD:
 
     @staticmethod
     def shared_keys() -> tuple[str, ...]:
-        """Keys that shape the shared stages or the set of units: one value for a whole sweep, so never an axis."""
-        return (*GENERATOR_KEYS, "levels")
+        """Keys that shape the shared stages, their report or the set of units: one value a sweep, so never an axis."""
+        return (*GENERATOR_KEYS, "levels", "quality_steps")
 
     @staticmethod
     def schedule_keys() -> tuple[str, ...]:

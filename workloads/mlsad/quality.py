@@ -1,0 +1,123 @@
+"""How good the generators of one target are: matching up to their level, and broken beyond it.
+
+Numbers of G_k have the prefix ``G_k/``; distances are root mean squares over pixels in [0, 1] (see `distances`).
+
+======================  ==========================================================================================
+accuracy_at_k           of a fresh patch classifier of receptive field k; near .5: fakes match up to k x k windows
+accuracy_at_2k          the same at 2k; well above .5: larger structure is broken, so D_2k has something to learn
+nearest_fake            distance of a fake to the nearest training image; near 0: memorised
+nearest_real            the same for held-out real images: what a new image of the class would have
+diversity_fake          mean distance between fakes; 0: collapsed. Good: about diversity_real or above
+diversity_real          the same between held-out real images
+mean_image              distance of the mean fake to the mean training image; good: about mean_image_real
+mean_image_real         the same for held-out real images: the error of so few images
+information             last logged estimate of I(G(z); z), nats (Eq. 1): a reward, no measured entropy. jsd has its
+                        start at -1.386 (-2 log 2) and its end at 0; dv starts at 0
+lambda                  mean over the logged steps of Eq. 8, in [0, 1]; near 0: the entropy term was clipped away
+======================  ==========================================================================================
+
+An undefined number (no held-out images, no history) is None. Few training images or steps make a classifier weaker, so
+both accuracies are lower bounds, and one that learnt nothing says .5 as well: read accuracy_at_k beside accuracy_at_2k.
+
+Held-out real images are ``val``, which nothing here trained on. Where they are fewer than 64 the normal test images
+join them; nothing is selected by this report. ``held_out/val`` and ``held_out/test`` count both. Held-out fakes are
+those that detectors do not train on either (`contrast.HELD_OUT`).
+
+The no-entropy ablation is two launches, as lambda_entropy shapes the shared generators: one with
+``--set lambda_entropy=0``, one without. Compare G_2/diversity_fake, G_2/nearest_fake and G_2/accuracy_at_k (the paper
+shows k = 2).
+"""
+
+import torch
+from torch import Tensor
+
+from workloads.channels import as_channels
+from workloads.metrics import mean
+from workloads.mlsad.config import CONTRAST, MLSADConfig
+from workloads.mlsad.contrast import split_bank
+from workloads.mlsad.distances import diversity, mean_difference, nearest
+from workloads.mlsad.judge import Images, accuracy
+from workloads.mlsad.mrf import level_0, level_1
+from workloads.parallel import Draws, Parallel
+from workloads.pictures import grid
+from workloads.seeds import derive_seed
+from workloads.units import Unit
+from workloads.workload import Finding, Trained
+
+COLUMNS = 8
+FEW = 64  # validation images; with fewer, one of them moves an accuracy by more than 1.5 points
+
+
+def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
+    """The report on all generators of the target, and the picture ``generators``.
+
+    Its rows: real, level 0 (noise), level 1 (pixels shuffled), then the generators in order. Raises ValueError where
+    the artefact of a generator is missing.
+    """
+    levels = [CONTRAST[level] for level in config.levels if CONTRAST[level] > 1]
+    numbers: dict[str, float | None] = {
+        "held_out/val": len(trained.val),
+        "held_out/test": len(held_out(trained)) - len(trained.val),
+    }
+    for level in levels:
+        numbers |= quality(config, level, trained, seed).numbers
+    return Finding(numbers, {"generators": grid([samples(config, trained, levels, seed)])})
+
+
+def quality(config: MLSADConfig, level: int, trained: Trained, seed: int) -> Finding:
+    """The numbers of one generator G_k, k = `level`."""
+    fake = Images(*split_bank(bank(trained, level)))
+    channels = fake.train.shape[1]
+    real = Images(as_channels(trained.train, channels), as_channels(held_out(trained), channels))
+    fields = {"k": level, "2k": 2 * level}
+    numbers = {
+        f"accuracy_at_{name}": accuracy(config, field, real, fake, derive_seed(seed, "quality", level, field))
+        for name, field in fields.items()
+    }
+    numbers |= {
+        "nearest_fake": nearest(fake.held_out, real.train),
+        "nearest_real": nearest(real.held_out, real.train),
+        "diversity_fake": diversity(fake.held_out),
+        "diversity_real": diversity(real.held_out),
+        "mean_image": mean_difference(torch.cat(fake), real.train),
+        "mean_image_real": mean_difference(real.held_out, real.train),
+    }
+    numbers |= schedule(trained, level)
+    return Finding({f"G_{level}/{name}": value for name, value in numbers.items()})
+
+
+def schedule(trained: Trained, level: int) -> dict[str, float | None]:
+    """What training logged of the entropy term; None where no history came along."""
+    history = trained.histories.get(str(stage(trained, level)), ())
+    return {
+        "information": history[-1]["information"] if history else None,
+        "lambda": mean(row["lambda"] for row in history),
+    }
+
+
+def samples(config: MLSADConfig, trained: Trained, levels: list[int], seed: int) -> list[Tensor]:
+    """8 images a row: real, level 0, level 1, then the held-out fakes of each generator."""
+    train = as_channels(trained.train, 3 if config.grey_as_rgb else trained.train.shape[1])
+    draws = Draws(derive_seed(seed, "samples"), train.device, Parallel())
+    made = [level_0(draws, (COLUMNS, *train.shape[1:])), level_1(draws, train, COLUMNS)]
+    return [train[:COLUMNS], *made, *(split_bank(bank(trained, level))[1][:COLUMNS] for level in levels)]
+
+
+def held_out(trained: Trained) -> Tensor:
+    """uint8 (N, C, S, S) normal images that no generator and no classifier of this report trains on."""
+    if len(trained.val) >= FEW:
+        return trained.val
+    normal = torch.from_numpy(~trained.test_anomalous).to(trained.test.device)
+    return torch.cat([trained.val, trained.test[normal]])
+
+
+def bank(trained: Trained, level: int) -> Tensor:
+    """uint8 (M, C, S, S) fakes of G_k, C as the networks have."""
+    name = str(stage(trained, level))
+    if name not in trained.artefacts:
+        raise ValueError(f"the report on G_{level} needs the artefact of {name}")
+    return trained.artefacts[name]["fakes"]
+
+
+def stage(trained: Trained, level: int) -> Unit:
+    return Unit("generator", trained.target, f"level_{level}")
