@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
 from tune_spaces.schema import LOADING, Space
 
-SPACES = ("sweep_digits", "sweep_cifar10", "sweep_fashion_mnist")
+SPACES = (
+    "sweep_digits",
+    "sweep_cifar10",
+    "sweep_fashion_mnist",
+    "sweep_mnist",
+    "ablation_position_mnist",
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from workloads.mlsad.architecture import detector_step_macs, generator_step_macs
-from workloads.mlsad.config import CONTRAST, MLSADConfig, problems
+from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
 from workloads.seeds import derive_seed
 from workloads.units import ImageShape, Unit
 
@@ -69,6 +69,11 @@ class MLSAD:
         return ("width", "generator_epochs", "detector_epochs")
 
     @staticmethod
+    def published_schedule(dataset: str) -> dict[str, float]:
+        """Keys whose published value for a dataset is not the default."""
+        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
+
+    @staticmethod
     def split_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:
         """What cannot be shared by `workers` that split every batch: (key, message)."""
         if config.batch_size % workers:
@@ -81,11 +86,17 @@ class MLSAD:
 
     @staticmethod
     def data_problems(config: MLSADConfig, side: int) -> Iterator[tuple[str, str]]:
-        """What does not fit between config and image side: (key, message)."""
+        """What does not fit between config and image side, or between keys of the config: (key, message)."""
         if side < 8 or side & (side - 1):
             yield "data.side", f"the generators need a power of two from 8 on, found {side}"
         if side < max(config.levels):
             yield "data.side", f"level {max(config.levels)} needs images of at least that many pixels, found {side}"
+        if 0 < config.crop <= max(config.levels):
+            yield "crop", f"must be 0 or above the largest level, {max(config.levels)}, found {config.crop}"
+        if config.crop > side:
+            yield "crop", f"must be at most the images' side, {side}, found {config.crop}"
+        if unused := [level for level in config.map_levels if level not in config.levels]:
+            yield "map_levels", f"{unused} are not among `levels`, {list(config.levels)}"
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         levels = [CONTRAST[level] for level in self.config.levels if CONTRAST[level] > 1]
@@ -114,7 +125,8 @@ class MLSAD:
         if unit.kind == "generator":
             step = generator_step_macs(level, shape.side, config.width, channels) * config.generator_batch_size
         else:
-            step = detector_step_macs(level, shape.side, config.width, config.blocks, channels) * config.batch_size
+            side = config.crop or shape.side
+            step = detector_step_macs(level, side, config.width, config.blocks, channels) * config.batch_size
         return step * self.steps(unit, shape)
 
     def seed(self, unit: Unit) -> int:
