@@ -92,7 +92,8 @@ def schedule_of(request: Request) -> str:
     asked = resolve(request.loaded.space.model_copy(update={"preset": request.preset}))
     own, meant = request.space.config({}), asked.config({})
     if request.preset == "paper":
-        meant = method(request.space.workload).config_type()
+        chosen = method(request.space.workload)
+        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name))
     same = all(getattr(own, key) == getattr(meant, key) for key in keys)
     return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
 

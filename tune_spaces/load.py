@@ -16,6 +16,8 @@ SPACES = (
     "sweep_digits",
     "sweep_cifar10",
     "sweep_fashion_mnist",
+    "sweep_mnist",
+    "ablation_position_mnist",
     "ood_digits",
     "ood_cifar10",
     "calibrate_digits",

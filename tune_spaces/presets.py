@@ -39,3 +39,8 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
         first_rung=0.5,
     ),
 }
+
+MNIST_PRESETS: dict[PresetName, Preset] = {
+    **MLSAD_PRESETS,
+    "paper": Preset(config={"detector_epochs": 100.0}),  # appendix C
+}

@@ -34,6 +34,18 @@ def auroc(scores: ArrayLike, anomalous: ArrayLike) -> float | None:
     return _area(normal, anomaly)
 
 
+def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float | None:
+    """`auroc` over every pixel of all images together: can maps say where an anomaly is?
+
+    maps: (N, S, S) reals, taken as float32; higher = more anomalous. masks: (N, S, S) booleans or 0/1, 1 = anomalous.
+    None where no pixel, or every pixel, is anomalous. Raises ValueError as `auroc`, also where the shapes differ.
+    """
+    scores, anomalous = np.asarray(maps, dtype=np.float32), np.asarray(masks)
+    if scores.shape != anomalous.shape:
+        raise ValueError(f"maps and masks must be (N, S, S) alike, found {scores.shape} and {anomalous.shape}")
+    return auroc(scores.ravel(), anomalous.ravel())
+
+
 def auroc_interval(scores: ArrayLike, anomalous: ArrayLike, confidence: float = 0.95) -> tuple[float, float] | None:
     """Two-sided DeLong confidence interval of the AUROC, cut to [0, 1].
 

@@ -235,3 +235,21 @@ def test_tables_that_are_wrong_or_empty():
         metrics.per_class_auroc(table([("a", "test", True, "level_1", math.nan)]))
     with pytest.raises(ValueError, match="column score has 1 nulls"):
         metrics.per_class_auroc(table([("a", "test", True, "level_1", None)]))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_pixel_auroc_takes_all_pixels_of_all_images_together(seed):
+    rng = np.random.default_rng(seed)
+    maps, masks = rng.integers(0, 6, (3, 4, 4)) / 8, rng.random((3, 4, 4)) < 0.3
+    masks[0, 0, :2] = True, False
+    expected = roc_auc_score(masks.ravel(), maps.ravel())
+    assert metrics.pixel_auroc(maps.astype(np.float32), masks.astype(np.uint8)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_pixel_auroc_without_either_kind_of_pixel_is_undefined():
+    maps = np.ones((2, 3, 3), np.float32)
+    assert metrics.pixel_auroc(maps, np.zeros((2, 3, 3))) is None
+    assert metrics.pixel_auroc(maps, np.ones((2, 3, 3))) is None
+    with pytest.raises(ValueError, match=r"alike, found \(2, 3, 3\) and \(2, 9\)"):
+        metrics.pixel_auroc(maps, np.zeros((2, 9)))

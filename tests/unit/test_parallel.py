@@ -34,6 +34,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "D_1 of noise": ("detector 1", {}),
     "D_2 of the batch's pixels": ("detector 2", {"shuffle_pool": "batch"}),
     "D_8 of a bank, grid positions": ("detector 8", {"position": "grid"}),
+    "D_4 of random crops": ("detector 4", {"crop": 9, "levels": (4,)}),
 }
 
 

@@ -17,6 +17,7 @@ from tune_spaces.presets import MLSAD_PRESETS
 from tune_spaces.problems import ProblemsError, from_validation
 from tune_spaces.schema import Data, Preset, Resources, Scheduler, Search, Space, resolve
 from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
 
 ROOT = Path(__file__).parents[2]
 METHOD_KEYS = {
@@ -26,6 +27,9 @@ METHOD_KEYS = {
     "detector_milestones",
     "detector_lr_decay",
     "dropout",
+    "crop",
+    "pooling",
+    "map_levels",
     "position",
     "shuffle_pool",
     "generator_batch_size",
@@ -121,9 +125,10 @@ def test_every_key_is_either_the_methods_or_a_presets() -> None:
 
 @pytest.mark.parametrize("name", SPACES)
 def test_presets_scale_and_never_touch_the_method(name) -> None:
-    presets = {**load(name).space.presets, **MLSAD_PRESETS}
-    assert presets["paper"] == Preset()
-    for preset in presets.values():
+    chosen = load(name).space
+    assert MLSAD_PRESETS["paper"] == Preset()
+    assert chosen.presets["paper"] == Preset(config=MLSAD.published_schedule(chosen.data.name))
+    for preset in (*chosen.presets.values(), *MLSAD_PRESETS.values()):
         assert not METHOD_KEYS & preset.config.keys()
 
 
@@ -172,7 +177,8 @@ def test_every_built_in_space_resolves_for_each_preset(name, preset) -> None:
     assert 1 <= len(points) <= declared.size()
     for key, value in declared.presets[preset].config.items():
         assert key in found.axes or getattr(found.config(points[0]), key) == value
-    assert Space.model_validate_json(found.model_dump_json()) == found
+    # as the ledger holds it: JSON has no tuples
+    assert Space.model_validate_json(found.model_dump_json()).model_dump(mode="json") == found.model_dump(mode="json")
 
 
 def test_every_space_file_is_listed() -> None:
@@ -225,6 +231,12 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
         ({"data": {"name": "cifar10", "max_out_images": 0}}, "data.max_out_images", "found 0"),
         ({"data": {"name": "mnist", "side": 24}}, "data.side", "power of two from 8 on, found 24"),
         ({"data": {"name": "mnist", "side": 8}}, "data.side", "level 16 needs images of at least"),
+        ({"fixed": {"crop": -1}}, "fixed.crop", "above the largest level, found -1"),
+        ({"fixed": {"crop": 16}}, "crop", "above the largest level, 16, found 16"),
+        ({"fixed": {"crop": 33}}, "crop", "at most the images' side, 32, found 33"),
+        ({"fixed": {"map_levels": (4, 2)}}, "fixed.map_levels", "distinct levels among"),
+        ({"fixed": {"levels": (1, 2), "map_levels": (2, 4)}}, "map_levels", "[4] are not among `levels`, [1, 2]"),
+        ({"fixed": {"pooling": "median"}}, "fixed.pooling", "'mean', 'max'"),
         ({"fixed": {"blocks": 1}, "axes": {"blocks": (1, 2)}}, "axes.blocks", "in both `fixed` and `axes`"),
         ({"presets": {"paper": {}}, "preset": "smoke"}, "preset", "not among the presets paper"),
         ({"fixed": {"__pydantic_config__": {}}}, "fixed.__pydantic_config__", "no such key"),

@@ -7,6 +7,11 @@ from typing import ClassVar, Literal
 CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
 """Detector level -> level of the fakes it learns from: always the one before."""
 
+Pooling = Literal["mean", "max", "softmax", "linear_softmax"]
+
+PUBLISHED_SCHEDULES: dict[str, dict[str, float]] = {"mnist": {"detector_epochs": 100.0}}
+"""Dataset -> where the paper's schedule for it is not the defaults below (appendix C)."""
+
 
 @dataclass(frozen=True)
 class MLSADConfig:
@@ -59,6 +64,11 @@ class MLSADConfig:
     fooling_lr: float = 0.01  # Adam's, on pixels in [-1, 1]; guess
     fooling_pull_away: float = 0.1  # lambda_PT; guess
 
+    # images larger than the paper's 32 x 32, and maps
+    crop: int = 0  # side of the random crops that detectors train on; 0 = whole images; no side is published
+    pooling: Pooling = "mean"  # of a level's window scores in Eq. 4; scoring alone depends on it
+    map_levels: tuple[int, ...] = ()  # averaged in pixel maps; all if empty; textures use three, (4, 8, 16) is a guess
+
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by pydantic where it is installed
 
 
@@ -82,5 +92,9 @@ def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
     unknown = [level for level in config.levels if level not in CONTRAST]
     if unknown or not config.levels or list(config.levels) != sorted(set(config.levels)):
         yield "levels", f"must be distinct levels among {list(CONTRAST)}, in order"
+    if config.crop < 0:
+        yield "crop", "must be 0, for whole images, or above the largest level"
+    if any(k not in CONTRAST for k in config.map_levels) or list(config.map_levels) != sorted(set(config.map_levels)):
+        yield "map_levels", f"must be distinct levels among {list(CONTRAST)}, in order, or none for all"
     if any(not 0 < m < 1 for m in config.detector_milestones):
         yield "detector_milestones", "must be fractions of the schedule, in (0, 1)"

@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from workloads.channels import as_channels
+from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.detector import contrast_loss
+from workloads.mlsad.layers import crops
 from workloads.mlsad.mrf import level_0, level_1, to_signed
+from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
@@ -44,6 +47,7 @@ class DetectorLearner(LevelScorer):
         self.total_steps, self.batch_size = steps, config.batch_size
         self.train, self.val = images
         self.side = self.train.shape[-1]
+        self.crop = config.crop or self.side
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
             shape = ImageShape(self.train.shape[1], self.side, len(self.train))
@@ -67,13 +71,24 @@ class DetectorLearner(LevelScorer):
             raise ValueError(f"D_{self.level} needs the bank of fakes of level {contrast}")
         return self.bank[draws.mine(draws.integers(len(self.bank), (self.batch_size,)))]
 
-    def displaced(self, draws: Draws, batch: int) -> Tensor:
-        """Random coordinates C~ for a global batch: uniform in [-1, 1], or drawn from the grid's own values."""
-        side = self.place.shape[-1]
+    def cropped(self, draws: Draws, images: Tensor) -> tuple[Tensor, Tensor]:
+        """This worker's normal and fake images (2n, C, S, S), each cut at its own random place where crops are asked
+        for, and their true coordinates (2n, 2, M, M): those of that place on the whole image."""
+        if self.crop == self.side:
+            return images, self.place.expand(len(images), -1, -1, -1)
+        corners = draws.mine(draws.integers(self.side - self.crop + 1, (self.batch_size, 2, 2)))
+        corners = corners.transpose(0, 1).flatten(0, 1)
+        place = crops(self.place, corners, map_side(self.crop, self.level))
+        return crops(images, corners, self.crop), place
+
+    def displaced(self, draws: Draws, batch: int, side: int | None = None) -> Tensor:
+        """Random coordinates C~ for a global batch, (batch, 2, side, side), where `side` is the whole map's if None:
+        uniform in [-1, 1], or drawn from the whole grid's own values."""
+        own = self.place[0, 0, :, 0]
+        shape = (batch, 2, *(side or len(own),) * 2)
         if self.config.position == "uniform":
-            return draws.uniform((batch, 2, side, side)) * 2 - 1
-        cells = draws.mine(draws.integers(side, (batch, 2, side, side)))
-        return self.place[0, 0, :, 0][cells]
+            return draws.uniform(shape) * 2 - 1
+        return own[draws.mine(draws.integers(len(own), shape))]
 
     def learning_rate(self, step: int) -> float:
         passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
@@ -84,15 +99,16 @@ class DetectorLearner(LevelScorer):
         config, batch = self.config, self.batch_size
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
         x = torch.stack([as_channels(part, self.channels) for part in (images, self.fakes(draws, images))])
-        x = to_signed(x).flatten(0, 1)
+        x, place = self.cropped(draws, x.flatten(0, 1))
+        x = to_signed(x)
         if config.noise:
             shape = (batch, 2, *x.shape[1:])
             x = x + draws.normal(shape).transpose(0, 1).flatten(0, 1) * config.noise**0.5
-        n, side = len(images), self.place.shape[-1]
+        n, side = len(images), place.shape[-1]
         features = self.net.trunk(x)
         # (x, C), (x~, C), (x, C~): coordinates enter after the trunk, so (x, C~) shares its features
         features = torch.cat([features, features[:n]])
-        place = torch.cat([self.place.expand(2 * n, -1, -1, -1), self.displaced(draws, batch)])
+        place = torch.cat([place, self.displaced(draws, batch, side)])
         logits = self.net.head(features, place, self.dropout(draws, (batch, 3, self.net.hidden, side, side)))
         normal, fake, displaced = logits.chunk(3)
         loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
@@ -121,7 +137,8 @@ class DetectorLearner(LevelScorer):
         }
         scores = {f"{'own' if k == own else 'other'}/P_{k}": self.score(v) for k, v in (fakes | self.held_out).items()}
         with torch.inference_mode():
-            parts = [self.maps(part, self.displaced(draws, len(part))).mean((1, 2)) for part in self.val.split(64)]
+            maps = (self.maps(part, self.displaced(draws, len(part))) for part in self.val.split(64))
+            parts = [pooled(part, self.pooling) for part in maps]
         return scores | {"position/random": torch.cat(parts).cpu().numpy()}
 
     def state(self) -> State:

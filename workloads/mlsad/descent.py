@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from workloads.channels import as_channels
 from workloads.mlsad.mrf import to_signed
+from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend
 
@@ -22,7 +23,7 @@ def detector_score(scorers: Sequence[LevelScorer], x: Tensor) -> Tensor:
     `x`: (N, C, S, S) in [-1, 1], C the data's channels. Grey is repeated where the networks see RGB, so what is found
     for grey data is grey.
     """
-    levels = [scorer.pooled(scorer.windows(as_channels(x, scorer.channels))) for scorer in scorers]
+    levels = [pooled(scorer.windows(as_channels(x, scorer.channels)), scorer.pooling) for scorer in scorers]
     return torch.stack(levels).mean(0)
 
 

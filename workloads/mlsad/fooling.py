@@ -41,11 +41,10 @@ from workloads.mlsad.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.distances import diversity, nearest
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
-from workloads.mlsad.scorer import LevelScorer
+from workloads.mlsad.scorer import LevelScorer, scorers
 from workloads.parallel import Draws, Parallel
 from workloads.pictures import grid
 from workloads.seeds import derive_seed
-from workloads.units import ImageShape
 from workloads.workload import Finding, Trained
 
 BATCH = 16
@@ -67,15 +66,15 @@ def fooling(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     for name, images in {"normal": normal, **{f"start/{name}": images for name, images in sets.items()}}.items():
         numbers |= {f"{name}/{key}": value for key, value in distances(images, trained.train).items()}
     pictures = {}
-    for variant, scorers in variants(config, trained).items():
-        score = partial(detector_score, list(scorers.values()))
+    for variant, parts in variants(config, trained).items():
+        score = partial(detector_score, list(parts.values()))
         pace = (config.fooling_steps, config.fooling_lr, config.fooling_pull_away)
         descent = descend_pixels(score, list(sets.values()), *pace)
         found = [to_bytes(part) for part in descent.found]
-        median = float(np.median(whole_score(config, scorers, normal)))
+        median = float(np.median(whole_score(config, parts, normal)))
         numbers[f"{variant}/normal/score"] = median
         for i, (name, start) in enumerate(sets.items()):
-            before, after = (whole_score(config, scorers, images) for images in (start, found[i]))
+            before, after = (whole_score(config, parts, images) for images in (start, found[i]))
             values = success(before, after, median) | trajectory(descent, i, float(after.mean()))
             values |= distances(found[i], trained.train)
             numbers |= {f"{variant}/{name}/{key}": value for key, value in values.items()}
@@ -103,22 +102,18 @@ def starts(trained: Trained, seed: int) -> dict[str, Tensor]:
 
 def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, LevelScorer]]:
     """Scorers by part of the full detector and of its lowest and highest level alone, on networks of their own."""
-    method, scorers = MLSAD(config), {}
-    shape = ImageShape(trained.test.shape[1], trained.test.shape[-1], len(trained.train))
-    for unit in method.units([trained.target]):
-        scorer = method.scorer(unit, shape, trained.test.device)
-        scorer.load_state(trained.states[str(unit)])
+    parts = {f"level_{level}": scorer for level, scorer in scorers(config, trained).items()}
+    for scorer in parts.values():
         scorer.net.requires_grad_(False)  # only pixels learn
-        scorers[unit.part] = scorer
-    if len(scorers) == 1:
-        return {"full": scorers}
-    lowest, *_, highest = scorers
-    return {"full": scorers, lowest: {lowest: scorers[lowest]}, highest: {highest: scorers[highest]}}
+    if len(parts) == 1:
+        return {"full": parts}
+    lowest, *_, highest = parts
+    return {"full": parts, lowest: {lowest: parts[lowest]}, highest: {highest: parts[highest]}}
 
 
-def whole_score(config: MLSADConfig, scorers: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
+def whole_score(config: MLSADConfig, parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
     """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
-    return MLSAD(config).combine({part: scorer.score(images) for part, scorer in scorers.items()})
+    return MLSAD(config).combine({part: scorer.score(images) for part, scorer in parts.items()})
 
 
 def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from workloads.mlsad.architecture import detector_step_macs, generator_step_macs
-from workloads.mlsad.config import CONTRAST, MLSADConfig, problems
+from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
 from workloads.seeds import derive_seed
 from workloads.units import ImageShape, Unit
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
     from workloads.parallel import Parallel
-    from workloads.workload import UnitInputs
+    from workloads.workload import Finding, Trained, UnitInputs
 
 GENERATOR_KEYS = (
     "width",
@@ -50,7 +50,12 @@ class MLSAD:
     """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
 
     name: ClassVar[str] = "mlsad"
-    analyses: ClassVar[Mapping[str, str]] = {}
+    analyses: ClassVar[Mapping[str, str]] = {
+        "generators": "Quality of the generators, and samples of every level (Fig. 3 of the paper).",
+        "position": "What the position pair teaches D_1: its maps of a white and of a noise image (appendix B).",
+        "maps": "Where the anomaly is: pixel maps over test images (Fig. 4), pixel AUROC where there are masks.",
+        "fooling": "Robustness probe (section 4.3): images made to look normal to the detector.",
+    }
     config_type: ClassVar[type] = MLSADConfig
 
     def __init__(self, config: MLSADConfig) -> None:
@@ -71,6 +76,11 @@ class MLSAD:
         return ("width", "generator_epochs", "detector_epochs")
 
     @staticmethod
+    def published_schedule(dataset: str) -> dict[str, float]:
+        """Keys whose published value for a dataset is not the default."""
+        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
+
+    @staticmethod
     def split_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:
         """What cannot be shared by `workers` that split every batch: (key, message)."""
         if config.batch_size % workers:
@@ -83,11 +93,17 @@ class MLSAD:
 
     @staticmethod
     def data_problems(config: MLSADConfig, side: int) -> Iterator[tuple[str, str]]:
-        """What does not fit between config and image side: (key, message)."""
+        """What does not fit between config and image side, or between keys of the config: (key, message)."""
         if side < 8 or side & (side - 1):
             yield "data.side", f"the generators need a power of two from 8 on, found {side}"
         if side < max(config.levels):
             yield "data.side", f"level {max(config.levels)} needs images of at least that many pixels, found {side}"
+        if 0 < config.crop <= max(config.levels):
+            yield "crop", f"must be 0 or above the largest level, {max(config.levels)}, found {config.crop}"
+        if config.crop > side:
+            yield "crop", f"must be at most the images' side, {side}, found {config.crop}"
+        if unused := [level for level in config.map_levels if level not in config.levels]:
+            yield "map_levels", f"{unused} are not among `levels`, {list(config.levels)}"
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         levels = [CONTRAST[level] for level in self.config.levels if CONTRAST[level] > 1]
@@ -116,7 +132,8 @@ class MLSAD:
         if unit.kind == "generator":
             step = generator_step_macs(level, shape.side, config.width, channels) * config.generator_batch_size
         else:
-            step = detector_step_macs(level, shape.side, config.width, config.blocks, channels) * config.batch_size
+            side = config.crop or shape.side
+            step = detector_step_macs(level, side, config.width, config.blocks, channels) * config.batch_size
         return step * self.steps(unit, shape)
 
     def seed(self, unit: Unit) -> int:
@@ -145,6 +162,16 @@ class MLSAD:
         """Eq. 4: positions were averaged within each level, now the mean over levels."""
         mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
         return mean.astype(np.float32)
+
+    def analyse(self, name: str, trained: "Trained") -> "Finding":
+        """One of `analyses` for one target. Raises KeyError for another name."""
+        from workloads.mlsad.fooling import fooling
+        from workloads.mlsad.localisation import localise
+        from workloads.mlsad.position import position
+        from workloads.mlsad.quality import generators
+
+        chosen = {"generators": generators, "position": position, "maps": localise, "fooling": fooling}[name]
+        return chosen(self.config, trained, derive_seed(self.config.seed, name))
 
 
 def shape_of(inputs: "UnitInputs") -> ImageShape:

@@ -1,5 +1,8 @@
 """Scoring with one trained detector D_k: window maps, and their mean (inner mean of Eq. 4)."""
 
+import math
+from itertools import product
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,17 +12,29 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.detector import PatchDetector
 from workloads.mlsad.layers import coordinates
 from workloads.mlsad.mrf import to_signed
-from workloads.units import ImageShape
-from workloads.workload import State
+from workloads.mlsad.pooling import pooled
+from workloads.units import ImageShape, Unit
+from workloads.workload import State, Trained
 
 BATCH = 64
+CELLS = 2**16
+"""Window scores of one forward pass: at 512 channels 128 MiB a layer. Larger images are scored in tiles."""
+
+
+def scorers(config: MLSADConfig, trained: Trained) -> dict[int, "LevelScorer"]:
+    """Level -> trained scorer of a target. Raises KeyError without the state of a level."""
+    shape, found = ImageShape(trained.test.shape[1], trained.test.shape[-1], len(trained.train)), {}
+    for level in config.levels:
+        found[level] = LevelScorer(config, level, shape, trained.test.device)
+        found[level].load_state(trained.states[str(Unit("detector", trained.target, f"level_{level}"))])
+    return found
 
 
 class LevelScorer:
     """A detector with the true coordinates of its images' side. No noise, no dropout, no image affects another."""
 
     def __init__(self, config: MLSADConfig, level: int, shape: ImageShape, device: torch.device) -> None:
-        self.device = device
+        self.device, self.level, self.pooling = device, level, config.pooling
         self.channels = 3 if config.grey_as_rgb else shape.channels
         self.net = PatchDetector(level, self.channels, config.width, config.blocks).to(device)
         self.net.to(memory_format=torch.channels_last)
@@ -34,16 +49,27 @@ class LevelScorer:
         logits: Tensor = self.net(x, self.place if place is None else place)
         return logits.sigmoid().squeeze(1)
 
-    def pooled(self, windows: Tensor) -> Tensor:
-        """One score an image, (N,), from its window scores (N, M, M); differentiable."""
-        return windows.mean((1, 2))
-
     @torch.inference_mode()
     def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
-        """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S)."""
-        return self.windows(to_signed(as_channels(images, self.channels)), place)
+        """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S); `place`: other coordinates than C.
+
+        Images too large for one pass are cut into tiles that overlap by k - 1 pixels and keep their coordinates on the
+        whole image. Nothing is padded, so the scores are those of the whole but for the order of float additions.
+        """
+        place = (self.place if place is None else place).expand(len(images), -1, -1, -1)
+        side = place.shape[-1]
+        tile = math.ceil(side / math.ceil(side / math.isqrt(CELLS)))
+        batch = max(1, CELLS // tile**2)
+        maps = torch.empty((len(images), side, side), device=images.device)
+        for first, top, left in product(range(0, len(images), batch), *(range(0, side, tile),) * 2):
+            part = slice(first, first + batch)
+            rows, columns = slice(top, top + tile), slice(left, left + tile)
+            window = images[part, :, top : top + tile + self.level - 1, left : left + tile + self.level - 1]
+            x = to_signed(as_channels(window, self.channels))
+            maps[part, rows, columns] = self.windows(x, place[part, :, rows, columns])
+        return maps
 
     def score(self, images: Tensor) -> np.ndarray:
-        """Mean window score of each image, (N,) float32 in [0, 1], from uint8 (N, C, S, S)."""
-        parts = [self.pooled(self.maps(part)) for part in images.to(self.device).split(BATCH)]
+        """Mean (or otherwise pooled) window score of each image, (N,) float32 in [0, 1], from uint8 (N, C, S, S)."""
+        parts = [pooled(self.maps(part), self.pooling) for part in images.to(self.device).split(BATCH)]
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)

@@ -1,0 +1,77 @@
+"""Where in an image the anomaly is: window scores of several levels as one map of pixels (section 3 of the paper)."""
+
+from collections.abc import Mapping
+from itertools import chain
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workloads.metrics import pixel_auroc
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
+from workloads.mlsad.overlays import Picture, limits, overlay
+from workloads.mlsad.pooling import pooled
+from workloads.mlsad.scorer import scorers
+from workloads.workload import Finding, Trained
+
+SHOWN = 4  # images at either end of the order of scores
+
+
+def at_pixels(scores: Tensor, level: int, side: int) -> Tensor:
+    """One level's window scores (N, M, M), M = S-k+1, at the pixels: (N, S, S).
+
+    Cell s belongs at its window's centre, s + (k-1)/2 on the pixel grid, between two pixels where k is even. Bilinear
+    between centres; pixels outside the outermost centres take the nearest one's score.
+    """
+    last = scores.shape[-1] - 1
+    at = (torch.arange(side, device=scores.device) - (level - 1) / 2).clamp(0, last)
+    low = at.floor().long()
+    high, share = (low + 1).clamp_max(last), at - low
+    rows = torch.lerp(scores[:, low], scores[:, high], share[:, None])
+    return torch.lerp(rows[..., low], rows[..., high], share)
+
+
+def pixel_map(maps: Mapping[int, Tensor], side: int) -> Tensor:
+    """Mean over levels of their window scores at the pixels.
+
+    maps: level k -> (N, S-k+1, S-k+1) in [0, 1]; side: S. Returns float32 (N, S, S) in [0, 1].
+    Source: Dai et al., arXiv 2104.12102, section 3: resized, aligned, averaged; the details are ours.
+    """
+    total = sum(at_pixels(scores.float(), level, side) for level, scores in maps.items())
+    if not isinstance(total, Tensor):
+        raise ValueError("a pixel map needs the window scores of one level or more")
+    return total / len(maps)
+
+
+def window_maps(config: MLSADConfig, trained: Trained, images: Tensor) -> dict[int, Tensor]:
+    """Level -> window scores (N, M, M) of uint8 images (N, C, S, S), by the target's trained detectors."""
+    return {level: scorer.maps(images) for level, scorer in scorers(config, trained).items()}
+
+
+def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
+    """Pixel maps of a target's test images, with the levels of `map_levels`.
+
+    Numbers: where the test images have masks, the AUROC over all their pixels in [0, 1], higher is better, of the map
+    (`pixel_auroc`) and of every level alone (`pixel_auroc/level_4`); None if no pixel is odd. No masks, no number.
+    Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top,
+    as rows of `overlay`. The colours' limits are the target's, from its held-out normal images and those shown.
+    """
+    side, used = trained.test.shape[-1], config.map_levels or config.levels
+    windows = window_maps(config, trained, trained.test)
+    maps = pixel_map({level: windows[level] for level in used}, side)
+    numbers: dict[str, float | None] = {}
+    if (masks := trained.test_masks) is not None:
+        numbers["pixel_auroc"] = pixel_auroc(maps.cpu(), masks.cpu())
+        for level, scores in windows.items():
+            numbers[f"pixel_auroc/level_{level}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
+    parts = {f"level_{level}": pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
+    order = np.argsort(MLSAD(config).combine(parts), kind="stable")
+    ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
+    normal = window_maps(config, trained, trained.val)
+    low, high = limits(pixel_map({level: normal[level] for level in used}, side), maps[[*chain(*ends.values())]])
+
+    def row(i: int) -> Picture:
+        return overlay(trained.test[i], maps[i], low, high, None if masks is None else masks[i])
+
+    return Finding(numbers, {name: np.concatenate([row(i) for i in rows]) for name, rows in ends.items()})
