@@ -17,9 +17,14 @@ SPACES = (
     "sweep_cifar10",
     "sweep_fashion_mnist",
     "sweep_mnist",
+    "sweep_imagenet10",
+    "sweep_textures",
     "ablation_position_mnist",
-    "ood_digits",
     "ood_cifar10",
+    "ood_digits",
+    "figures_cifar10",
+    "figures_mnist",
+    "figures_digits",
     "calibrate_digits",
 )
 

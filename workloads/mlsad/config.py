@@ -9,7 +9,10 @@ CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
 
 Pooling = Literal["mean", "max", "softmax", "linear_softmax"]
 
-PUBLISHED_SCHEDULES: dict[str, dict[str, float]] = {"mnist": {"detector_epochs": 100.0}}
+PUBLISHED_SCHEDULES: dict[str, dict[str, float]] = {
+    "mnist": {"detector_epochs": 100.0},
+    "mvtec_textures": {"detector_epochs": 100.0},
+}
 """Dataset -> where the paper's schedule for it is not the defaults below (appendix C)."""
 
 

@@ -1,0 +1,74 @@
+"""Closer looks at a winner: with the sweep, afterwards from the command line's own function, in report and MLflow."""
+
+import json
+
+import mlflow
+import pytest
+from conftest import request_for, run
+from PIL import Image
+from rich.console import Console
+
+from orchestrator.launch import analyse_run
+from orchestrator.ledger import Ledger, read_events
+from orchestrator.places import Places
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def looked(cluster, storage):
+    """A sweep with all four analyses behind it."""
+    code, text = run(request_for(storage, "figures_digits", name="looked", workers=1))
+    assert code == 0, text
+    return Places(str(storage), "looked"), text
+
+
+def test_every_analysis_of_every_class_is_in_the_ledger_on_disk_and_in_the_report(looked):
+    places, _ = looked
+    state = Ledger(places).state
+    names = ("generators", "position", "maps", "fooling")
+    assert set(state.analyses) == {f"{name}/{target}" for name in names for target in ("3", "8")}
+    report = (places.report / "report.md").read_text()
+    for key in state.analyses:
+        name, target = key.split("/")
+        found = json.loads(places.analysis(name, target).read_text())
+        assert found["trial"] == next(iter(state.trials))
+        assert found["pictures"]
+        for file in found["pictures"].values():
+            assert min(Image.open(places.analysis(name, target).parent / file).size) >= 64
+            assert f"../analyses/{name}/{file}" in report
+        for number in found["numbers"]:
+            assert number in report
+
+
+def test_mlflow_has_their_numbers_and_pictures_on_the_parent(looked):
+    places, _ = looked
+    client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
+    experiment = client.get_experiment_by_name("figures_digits").experiment_id
+    (parent,) = [r for r in client.search_runs([experiment]) if "mlflow.parentRunId" not in r.data.tags]
+    found = json.loads(places.analysis("generators", "3").read_text())
+    for key in ("G_2/accuracy_at_k", "G_8/lambda"):
+        assert parent.data.metrics[f"analysis/generators/{key}/3"] == pytest.approx(found["numbers"][key])
+    assert any(a.path.endswith(".png") for a in client.list_artifacts(parent.info.run_id, "analyses/fooling"))
+
+
+def test_what_was_looked_at_is_not_looked_at_again(looked, storage):
+    places, _ = looked
+    files = {p: p.stat().st_mtime_ns for p in (storage / "looked" / "analyses").rglob("*.*")}
+    before = len(read_events(places.ledger))
+    analyse_run(places, ["maps", "position"], None, 2, Console(quiet=True))
+    assert {p: p.stat().st_mtime_ns for p in files} == files
+    assert len(read_events(places.ledger)) == before
+
+
+def test_a_run_can_be_looked_at_afterwards(cluster, storage):
+    code, text = run(request_for(storage, "sweep_digits", name="plain", points=1))
+    assert code == 0, text
+    places = Places(str(storage), "plain")
+    assert "Analysis:" not in (places.report / "report.md").read_text()
+    analyse_run(places, ["position"], None, 2, Console(quiet=True))
+    assert "Analysis: position" in (places.report / "report.md").read_text()
+    client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
+    experiment = client.get_experiment_by_name("sweep_digits").experiment_id
+    (parent,) = [r for r in client.search_runs([experiment]) if "mlflow.parentRunId" not in r.data.tags]
+    assert "analysis/position/spread/white/3" in parent.data.metrics

@@ -1,0 +1,35 @@
+"""MLSAD on the five textures of MVTec AD, with maps of where the defect is: Dai et al., Fig. 4.
+
+Question:  does the detector point at defects it has never seen, and how well do its maps fit their masks?
+Expect:    the paper shows pictures only. Pixel AUROC is ours: above .5 is the least, the best published methods of
+           other kinds are above .95.
+Takes:     images of 256 x 256 need a GPU: generators make whole images, detectors train on crops of 64.
+           `--dry-run` prints the estimate for your machine; `--class carpet` restricts it.
+Data:      --data-dir with mvtec/<texture>/{train,test,ground_truth}, as published (licence CC BY-NC-SA 4.0).
+Command:   python -m orchestrator launch sweep_textures
+
+Side of images and of crops, the small batch of the generators and the three levels of the maps are guesses: the text
+that could be had has no numbers. The generators are deeper by themselves, down to 4 x 4 from any side.
+"""
+
+from tune_spaces.presets import MNIST_PRESETS
+from tune_spaces.schema import Data, Preset, Scheduler, Space
+
+SPACE = Space(
+    workload="mlsad",
+    data=Data(name="mvtec_textures", side=256),
+    fixed={
+        "crop": 64,
+        "generator_batch_size": 4,
+        "bank_size": 1000,
+        "map_levels": (4, 8, 16),
+        "detector_milestones": (0.5, 0.75),  # appendix C: x 0.3 at 50 and 75 of 100 epochs
+    },
+    scheduler=Scheduler(kind="fifo"),  # one point: the paper searches on objects only
+    analyses=("maps",),
+    presets={
+        **MNIST_PRESETS,  # appendix C gives textures MNIST's schedule
+        "smoke": Preset(config=MNIST_PRESETS["smoke"].config, max_train_images=16, classes=("carpet",)),
+    },
+    preset="paper",
+)
