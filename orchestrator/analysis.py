@@ -95,10 +95,14 @@ def shards(folder: UPath) -> Iterable[pa.Table]:
 
 def write(path: UPath, trial: str, finding: Finding) -> None:
     """Pictures first, then the JSON that names them: its presence means that all is there."""
+    from orchestrator.report.plots import curve_plot  # matplotlib takes a second, and only the tasks need it
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = {stem: f"{path.stem}-{stem}.png" for stem in finding.pictures}
-    for stem, picture in finding.pictures.items():
-        (path.parent / names[stem]).write_bytes(png(picture))
+    drawn = {stem: png(picture) for stem, picture in finding.pictures.items()}
+    drawn |= {stem: curve_plot(lines, stem) for stem, lines in finding.curves.items() if any(lines.values())}
+    names = {stem: f"{path.stem}-{stem}.png" for stem in drawn}
+    for stem, data in drawn.items():
+        (path.parent / names[stem]).write_bytes(data)
     record = {"trial": trial, "numbers": dict(finding.numbers), "pictures": names}
     write_atomically(path, json.dumps(record, indent=1).encode())
 

@@ -98,6 +98,16 @@ def schedule_of(request: Request) -> str:
     return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
 
 
+def refuse_blind_oracle(request: Request, images: Any) -> None:
+    """Test labels cannot choose where no test image is anomalous."""
+    if request.space.select_by == "oracle" and len(set(images.test.labels.tolist())) < 2:
+        raise LaunchError(
+            "select_by: 'oracle' needs anomalous test images, and there are none",
+            fix="use --select-by contrastive, or add a folder of anomalies",
+            code=Exit.BAD_USAGE,
+        )
+
+
 def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
     """A run on disk can only be continued with the space, data and code it began with."""
     before = ledger.state.opened
@@ -145,6 +155,7 @@ def launch(request: Request, out: Console) -> Exit:
 
     with out.status("reading images"):
         images = read_images(request.space.data, Path(request.data_dir))
+        refuse_blind_oracle(request, images)
         prepared = prepare(images, places.root / "data")
     plan = plan_of(request, prepared)
     code = code_digest(plan.space.workload)

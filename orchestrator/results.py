@@ -15,6 +15,7 @@ from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import write_report
 from orchestrator.states import RunState, State, TrialState
 from tune_spaces import published
+from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
 from workloads.scores import WHOLE
@@ -47,10 +48,12 @@ def winner(state: RunState) -> TrialState | None:
     return max(ended, key=lambda t: t.metric(criterion) or 0.0, default=None)
 
 
-def warnings_of(best: TrialState) -> list[str]:
-    """Levels of the winner that cannot tell held-out normal images from their own fakes."""
+def warnings_of(state: RunState, best: TrialState) -> list[str]:
+    """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
+    space = Space.model_validate(state.opened["space"])
+    remarks = method(space.workload)(space.config(best.point)).remarks()
     listed: list[Any] = best.rungs[max(best.rungs)]["not_learned"]
-    return [
+    return remarks + [
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in listed
     ]
@@ -152,7 +155,7 @@ def conclude(places: Places, state: RunState) -> Results:
     ]
     identity = state.opened["identity"]
     baselines = measured(places, identity["data"], identity["code"])
-    table, warnings = table_of(state, best, baselines), warnings_of(best)
+    table, warnings = table_of(state, best, baselines), warnings_of(state, best)
     out = out_table_of(state, best, scores)
     select_by = state.opened["space"]["select_by"]
     report = write_report(

@@ -112,13 +112,23 @@ def share(units: Sequence[Unit], cost: Callable[[Unit], float], workers: int) ->
     return [sorted(own) for own in shares]
 
 
+History = list[dict[str, float]]
+"""`step` and what a learner logged there, of about 50 steps of a schedule."""
+
+
 def train(
-    bench: Bench, unit: Unit, learner: Learner, steps: range, save: Callable[[int], None], pinned: Callable[[int], None]
-) -> list[dict[str, float]]:
-    """Run a learner over `steps`; about 50 of them are logged. The order of images is a function of seed and step."""
+    bench: Bench,
+    unit: Unit,
+    learner: Learner,
+    history: History,
+    steps: range,
+    save: Callable[[int], None],
+    pinned: Callable[[int], None],
+) -> None:
+    """Run a learner over `steps`, its logs into `history`. The order of images is a function of seed and step."""
     images, seed = bench.images.train[unit.target], derive_seed(bench.job.config["seed"], unit, "order")
     rows = bench.parallel.rows(learner.batch_size)
-    history, saved, shown = [], time.monotonic(), 0.0
+    saved, shown = time.monotonic(), 0.0
     every = max(1, learner.total_steps // 50)
     for step in steps:
         chosen = batch_rows(seed, step, learner.batch_size, len(images))[rows].to(images.device)
@@ -134,20 +144,19 @@ def train(
         if now - saved > SAVE_EVERY:
             save(step + 1)
             saved = now
-    return history
 
 
-def resumed(folder: UPath, learner: Learner) -> int:
-    """Load the state in `folder` into the learner if it is there and whole; the step to go on from (else 0)."""
+def resumed(folder: UPath, learner: Learner) -> tuple[int, History]:
+    """Load the state in `folder` into the learner if it is there and whole; the step to go on from and the logs."""
     if not is_complete(folder):
-        return 0
+        return 0, []
     try:
         state = load_state(folder)
     except CorruptCheckpointError as error:
         print(f"ignoring a damaged checkpoint: {error}", flush=True)  # noqa: T201 - the worker's log
-        return 0
+        return 0, []
     learner.load_state(state["learner"])
-    return state["step"]
+    return state["step"], state["history"]
 
 
 def train_stages(job: dict[str, Any]) -> None:
@@ -171,16 +180,17 @@ def train_stage(bench: Bench, unit: Unit, folder: UPath, done: float, total: flo
     learner: Stage = bench.method.stage(unit, bench.inputs(unit), bench.parallel)
     progress = folder.with_name(f"{folder.name}.progress")
     begun = time.monotonic()
+    start, history = resumed(progress, learner)
 
     def save(step: int) -> None:
         if bench.writes:
-            save_state(progress, {"step": step, "learner": learner.state()})
+            save_state(progress, {"step": step, "learner": learner.state(), "history": history})
 
     def pinned(step: int) -> None:
         key = f"{bench.job.label}/{bench.rank}"
         pin(key, done + cost * step / learner.total_steps, total, f"{unit} step {step}/{learner.total_steps}")
 
-    history = train(bench, unit, learner, range(resumed(progress, learner), learner.total_steps), save, pinned)
+    train(bench, unit, learner, history, range(start, learner.total_steps), save, pinned)
     if not bench.writes:
         return
     facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(time.monotonic() - begun, 1)}
@@ -196,6 +206,7 @@ class Running:
 
     learner: Detector
     step: int
+    history: History
 
 
 def train_trial(job: dict[str, Any]) -> None:
@@ -246,8 +257,10 @@ def advance(
     here = places.unit(unit, rung)
     if unit not in running:
         learner = bench.method.detector(unit, bench.inputs(unit), bench.parallel)
-        step = resumed(here, learner) or (resumed(places.unit(unit, before), learner) if before else 0)
-        running[unit] = Running(learner, step)
+        step, history = resumed(here, learner)
+        if before and not step:
+            step, history = resumed(places.unit(unit, before), learner)
+        running[unit] = Running(learner, step, history)
     now = running[unit]
     last = round(now.learner.total_steps * rung / 1000)
     costs = [bench.cost(u) for u in bench.mine]
@@ -255,14 +268,14 @@ def advance(
 
     def save(step: int) -> None:
         if bench.writes:
-            save_state(here, {"step": step, "learner": now.learner.state()})
+            save_state(here, {"step": step, "learner": now.learner.state(), "history": now.history})
 
     def pinned(step: int) -> None:
         part = costs[number] * (step / now.learner.total_steps - before / 1000)
         pin(f"{bench.job.label}/{bench.rank}", done + part, sum(costs), f"{unit.target} {unit.part}")
 
     if now.step < last:
-        train(bench, unit, now.learner, range(now.step, last), save, pinned)
+        train(bench, unit, now.learner, now.history, range(now.step, last), save, pinned)
         now.step = last
         save(last)
     return now.learner

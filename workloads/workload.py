@@ -84,12 +84,16 @@ class Trained:
     test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
 
 
+Curves = Mapping[str, Sequence[tuple[float, float]]]
+
+
 @dataclass(frozen=True)
 class Finding:
     """What an analysis found about a target: numbers for tables and MLflow, pictures for the eye."""
 
     numbers: Mapping[str, float | None]  # undefined is None
     pictures: Mapping[str, np.ndarray] = field(default_factory=dict)  # file stem -> uint8 (H, W, 3)
+    curves: Mapping[str, Curves] = field(default_factory=dict)  # file stem -> line -> (x, y), to be drawn
 
 
 class Workload(Protocol):
@@ -129,6 +133,10 @@ class Workload(Protocol):
 
     def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
         """The score of the whole detector from its parts' scores, each (N,) float32."""
+        ...
+
+    def remarks(self) -> list[str]:
+        """What a reader of the results must know of this config, in sentences."""
         ...
 
     def analyse(self, name: str, trained: Trained) -> Finding:

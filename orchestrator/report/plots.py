@@ -1,5 +1,7 @@
 """ROC curves and score histograms of the whole detector, one target each, as PNG."""
 
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from math import ceil
 from os import PathLike
 from typing import IO
@@ -22,6 +24,23 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#0
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))  # a repeated colour gets another dash
 NORMAL, ANOMALOUS = COLOURS[0], COLOURS[3]
 BINS = 30
+
+
+def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -> bytes:
+    """A PNG of named lines through (step, value), in one panel."""
+    figure = Figure(figsize=(6.2, 3.4))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, (name, points) in enumerate(lines.items()):
+        x, y = zip(*points, strict=True) if points else ((), ())
+        axes.plot(x, y, label=_literal(name), color=COLOURS[index % len(COLOURS)], linewidth=1.7)
+    axes.set_title(_literal(title), fontsize=11)
+    axes.set_xlabel("step", fontsize=11)
+    _tidy(axes, size=10)
+    axes.legend(fontsize=10, frameon=False, handlelength=2.8)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
+    return stream.getvalue()
 
 
 def roc_plot(table: pa.Table, path: Target, title: str = "") -> None:

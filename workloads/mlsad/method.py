@@ -163,6 +163,14 @@ class MLSAD:
         mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
         return mean.astype(np.float32)
 
+    def remarks(self) -> list[str]:
+        """Which published levels take no part, and a pooling that is not the published one."""
+        left_out = [level for level in CONTRAST if level not in self.config.levels]
+        said = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
+        if self.config.pooling != "mean":
+            said.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
+        return said
+
     def analyse(self, name: str, trained: "Trained") -> "Finding":
         """One of `analyses` for one target. Raises KeyError for another name."""
         from workloads.mlsad.fooling import fooling

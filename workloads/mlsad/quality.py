@@ -49,10 +49,10 @@ FEW = 64  # validation images; with fewer, one of them moves an accuracy by more
 
 
 def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
-    """The report on all generators of the target, and the picture ``generators``.
+    """The report on all generators of the target, the picture ``generators``, the curves ``information``, ``lambda``.
 
-    Its rows: real, level 0 (noise), level 1 (pixels shuffled), then the generators in order. Raises ValueError where
-    the artefact of a generator is missing.
+    The picture's rows: real, level 0 (noise), level 1 (pixels shuffled), then the generators in order. Raises
+    ValueError where the artefact of a generator is missing.
     """
     levels = [CONTRAST[level] for level in config.levels if CONTRAST[level] > 1]
     numbers: dict[str, float | None] = {
@@ -61,7 +61,13 @@ def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     }
     for level in levels:
         numbers |= quality(config, level, trained, seed).numbers
-    return Finding(numbers, {"generators": grid([samples(config, trained, levels, seed)])})
+    curves = {name: {f"G_{k}": logged(trained, k, name) for k in levels} for name in ("information", "lambda")}
+    return Finding(numbers, {"generators": grid([samples(config, trained, levels, seed)])}, curves)
+
+
+def logged(trained: Trained, level: int, name: str) -> list[tuple[float, float]]:
+    """(step, value) of what G_k's training logged under a name."""
+    return [(row["step"], row[name]) for row in trained.histories.get(str(stage(trained, level)), ())]
 
 
 def quality(config: MLSADConfig, level: int, trained: Trained, seed: int) -> Finding:
