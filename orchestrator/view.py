@@ -71,6 +71,8 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
     table.add_row("winner by", space.select_by + leak)
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
+    if space.analyses:
+        table.add_row("afterwards", f"analyses of the winner, not in the estimate: {', '.join(space.analyses)}")
     table.add_row("estimate", f"{duration(cost.total)} on {plan.workers} worker(s): {parts}\n{cost.source}")
     table.add_row("results", f"{storage}/{plan.run}")
     table.add_row("MLflow", tracking)
@@ -111,6 +113,10 @@ def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> 
     return table
 
 
+BARS = {"stages": "shared stages", "analyses": "analyses"}
+"""Prefix of the board's notes -> what its bar is called."""
+
+
 class Progress:
     """Shows the run while it goes: a live table on a terminal, a line now and then elsewhere."""
 
@@ -124,13 +130,14 @@ class Progress:
 
     def render(self) -> Group:
         notes, state = self.notes(), self.state()
-        fraction, at = bar(notes, "stages")
         head = Text(f"{self.phase}  {duration(time.monotonic() - self.begun)}", style="bold")
         parts: list[Any] = [head]
-        if 0 < fraction < 1:
-            row = Table.grid(padding=(0, 1))
-            row.add_row("shared stages", ProgressBar(total=1, completed=fraction, width=40), f"{fraction:.0%}", at)
-            parts.append(row)
+        for prefix, title in BARS.items():
+            fraction, at = bar(notes, prefix)
+            if 0 < fraction < 1:
+                row = Table.grid(padding=(0, 1))
+                row.add_row(title, ProgressBar(total=1, completed=fraction, width=40), f"{fraction:.0%}", at)
+                parts.append(row)
         if any(t.state != State.PENDING for t in state.trials.values()):
             parts.append(trials_table(state, self.axes, notes, max(5, self.out.height - 10)))
         return Group(*parts)
@@ -138,11 +145,12 @@ class Progress:
     def say(self) -> None:
         """Lines for what has changed since the last look."""
         notes = self.notes()
-        fraction, at = bar(notes, "stages")
-        tenth = int(fraction * 10)
-        if tenth and self.said.get("stages") != str(tenth):
-            self.said["stages"] = str(tenth)
-            say(self.out, f"shared stages {fraction:.0%}  {at}")
+        for prefix, title in BARS.items():
+            fraction, at = bar(notes, prefix)
+            tenth = int(fraction * 10)
+            if tenth and self.said.get(prefix) != str(tenth):
+                self.said[prefix] = str(tenth)
+                say(self.out, f"{title} {fraction:.0%}  {at}")
         for trial in list(self.state().trials.values()):
             reached = max(trial.rungs, default=0)
             quarter = int(bar(notes, trial.id)[0] * 4) * 25 if trial.state == State.RUNNING else 0
