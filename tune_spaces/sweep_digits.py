@@ -29,7 +29,7 @@ SPACE = Space(
         "paper": MLSAD_PRESETS["paper"],
         "reduced": Preset(
             config=MLSAD_PRESETS["reduced"].config
-            | {"generator_epochs": 20.0, "detector_epochs": 15.0, "bank_size": 1024},
+            | {"generator_epochs": 20.0, "detector_epochs": 18.0, "bank_size": 1024},
         ),
         "smoke": MLSAD_PRESETS["smoke"].model_copy(update={"classes": ("3", "8")}),
     },
