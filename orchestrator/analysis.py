@@ -12,12 +12,14 @@ import torch
 from upath import UPath
 
 from orchestrator.board import pin
+from orchestrator.cluster import slots
 from orchestrator.ingest import Prepared, collect, read_masks
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.results import winner
 from orchestrator.runs import open_run
 from orchestrator.states import RunState
+from orchestrator.worker import own_device
 from tune_spaces.schema import Resources, Space
 from workloads.checkpoint import load_state, write_atomically
 from workloads.registry import method
@@ -34,32 +36,40 @@ def missing(state: RunState, names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def run_analyses(places: Places, ledger: Ledger, names: Iterable[str], resources: Resources) -> None:
-    """Do what is missing, as many at once as fit; each is recorded as it ends. Raises what a task raised."""
+    """Do what is missing, as many at once as fit; each is recorded as it ends, and so is one that fails.
+
+    Raises LaunchError where the cluster has no room for even one.
+    """
     import ray
 
     todo = missing(ledger.state, names)
+    slots(resources.model_copy(update={"workers": 1}), ray.cluster_resources())
     claim = {"num_cpus": resources.cpus_per_worker, "num_gpus": resources.gpus_per_worker}
     task = ray.remote(**claim)(analyse)
-    running = {task.remote(places.storage, places.run, name, target): (name, target) for name, target in todo}
+    threads = max(1, int(resources.cpus_per_worker))
+    running = {task.remote(places.storage, places.run, name, target, threads): (name, target) for name, target in todo}
     while running:
         (ready,), _ = ray.wait(list(running), num_returns=1)
         name, target = running.pop(ready)
-        trial = ray.get(ready)
-        ledger.append("analysis", name=name, target=target, trial=trial)
+        try:
+            ledger.append("analysis", name=name, target=target, trial=ray.get(ready))
+        except ray.exceptions.RayError as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            ledger.append("analysis", name=name, target=target, trial="", error=said[-1][:500])
         pin("analyses/all", len(todo) - len(running), len(todo), f"{name} {target}")
 
 
-def analyse(storage: str, run: str, name: str, target: str) -> str:
+def analyse(storage: str, run: str, name: str, target: str, threads: int) -> str:
     """Analyse the winner's detector of one target and write what was found; the trial it was."""
     torch.set_flush_denormal(True)
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     places, state = open_run(storage, run)
     best = winner(state)
     if best is None:
         raise ValueError(f"no trial of {run} has reached the end")
     space = Space.model_validate(state.opened["space"])
     chosen = method(space.workload)(space.config(best.point))
-    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = own_device(local=True)
     finding = chosen.analyse(name, trained(places, state, best.id, chosen, target, device))
     write(places.analysis(name, target), best.id, finding)
     return best.id

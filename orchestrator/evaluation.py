@@ -136,14 +136,14 @@ def out_numbers(table: pa.Table) -> dict[str, Any]:
     return shown
 
 
-def finish_rung(places: TrialPlaces, rung: int, method: Any, train_seconds: float, macs: float) -> None:
+def finish_rung(places: TrialPlaces, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
     """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
-    parts = sorted(places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"), key=str)
+    parts = [places.scores_part(rung, rank) for rank in range(writers)]
     table = pa.concat_tables([read_table(p) for p in parts]).unify_dictionaries()
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
     write_table(places.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs}
     metrics = {"budget": rung, **cost, **metrics_of(table)}
     write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
-    for part in parts:
+    for part in places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
         part.unlink()

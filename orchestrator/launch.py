@@ -294,7 +294,8 @@ def finish(work: Work, seconds: float) -> Exit:
     )
     say(out, f"report  {results.report}")
     say(out, f"MLflow  {ui_command(work.tracker.uri)}")
-    return Exit.SOME_FAILED if failed else Exit.GOOD
+    looked = any("error" in event for event in state.analyses.values())
+    return Exit.SOME_FAILED if failed or looked else Exit.GOOD
 
 
 def worker_seconds(state: RunState) -> float:
@@ -312,7 +313,10 @@ def keep_rates(work: Work) -> None:
     macs = sum(t.metric("macs") or 0.0 for t in ended)
     if seconds > 1:
         request = work.request
-        write_rates(UPath(request.storage), rates_key(request.loaded.name, request.preset), {"rate": macs / seconds})
+        resources = request.space.resources
+        sharing = resources.workers if resources.split == "data" else 1  # all of them train every network
+        key = rates_key(request.loaded.name, request.preset, resources)
+        write_rates(UPath(request.storage), key, {"rate": macs / seconds / sharing})
 
 
 def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus: int, out: Console) -> None:
@@ -335,4 +339,6 @@ def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus
         results = conclude(places, ledger.state)
         uri = tracking_uri or ledger.state.opened["tracking_uri"] or default_uri(places)
         keep_synced(Tracker(places, uri, ledger.state.opened["name"]), ledger, out)
+        for warning in results.warnings:
+            say(out, f"warning: {warning}")
         say(out, f"report  {results.report}")

@@ -9,7 +9,8 @@ from typing import Any
 from upath import UPath
 
 from orchestrator.identity import code_digest, content_hash, safe_name
-from tune_spaces.schema import Space
+from orchestrator.provenance import gpu_count
+from tune_spaces.schema import Resources, Space
 from workloads.data.catalogue import CATALOGUE
 from workloads.registry import method
 from workloads.units import ImageShape, Unit
@@ -67,7 +68,8 @@ class Plan:
 
 def run_name(name: str, space: Space, preset: str) -> str:
     """A run's name when the user gives none: same question and code, same name, so launching again continues it."""
-    asked = {"space": space.model_dump(mode="json", exclude={"resources"}), "code": code_digest(space.workload)}
+    question = space.model_dump(mode="json", exclude={"resources", "analyses"})
+    asked = {"space": question, "code": code_digest(space.workload)}
     return f"{safe_name(name)}-{preset}-{content_hash(asked, 8)}"
 
 
@@ -140,15 +142,18 @@ def make_plan(
     points = space.points()
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
+    if space.resources.gpus_per_worker and gpu_count():
+        workers = min(workers, max(space.resources.workers, int(gpu_count() / space.resources.gpus_per_worker)))
     workers = min(workers, len(points) * space.resources.workers)
-    rates = read_rates(storage, rates_key(name, preset))
+    rates = read_rates(storage, rates_key(name, preset, space.resources))
     cost = estimate(space, points, targets or ("?",) * 10, shape, workers, rates)
     run = run_name(name, space, preset) if run is None else run
     return Plan(name, run, doc, space, preset, tuple(targets), shape, tuple(points), tuple(rungs), workers, cost)
 
 
-def rates_key(name: str, preset: str) -> str:
-    return f"{name}/{preset}"
+def rates_key(name: str, preset: str, resources: Resources) -> str:
+    """What a speed was measured for: it holds for the same space, preset, kind of device and way of splitting."""
+    return f"{name}/{preset}/{'gpu' if resources.gpus_per_worker else 'cpu'}/{resources.split}"
 
 
 @dataclass(frozen=True)

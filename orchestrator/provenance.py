@@ -40,6 +40,13 @@ def git_commit() -> str:
         return ""
 
 
+def gpu_count() -> int:
+    """NVIDIA GPUs that this machine shows, without loading CUDA."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = len([p for p in Path("/dev").glob("nvidia*") if p.name.removeprefix("nvidia").isdigit()])
+    return devices if visible is None else min(devices, len([v for v in visible.split(",") if v.strip()]))
+
+
 def cpu_name() -> str:
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else []

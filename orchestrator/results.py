@@ -52,6 +52,7 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
     """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
     space = Space.model_validate(state.opened["space"])
     remarks = method(space.workload)(space.config(best.point)).remarks()
+    remarks += [f"the analysis {key} failed: {e['error']}" for key, e in state.analyses.items() if "error" in e]
     listed: list[Any] = best.rungs[max(best.rungs)]["not_learned"]
     return remarks + [
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
@@ -141,7 +142,8 @@ def conclude(places: Places, state: RunState) -> Results:
             "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
         )
     scores = read_table(places.trial(best.id).scores(1000))
-    levels = {part: v for part, v in per_level_auroc(scores).items() if part != WHOLE}
+    by_part = per_level_auroc(scores)
+    levels = {part: v for part, v in by_part.items() if part != WHOLE} | {WHOLE: by_part[WHOLE]}
     trials = [
         {
             "trial": t.id,

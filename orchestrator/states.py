@@ -77,7 +77,7 @@ def apply(run: RunState, event: dict[str, Any]) -> None:
         case "rung":
             run.trials[event["trial"]].rungs[event["budget"]] = event["metrics"]
         case "analysis":
-            run.analyses[f"{event['name']}/{event['target']}"] = event
+            run.analyses[f"{event['name']}/{event['target']}"] = event  # with `error`, and no trial, where it failed
         case "closed":
             run.closed = event
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.plan import Plan
+from orchestrator.provenance import gpu_count
 from orchestrator.states import RunState, State
 
 Notes = dict[str, tuple[float, float, str]]
@@ -71,6 +72,8 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
     table.add_row("winner by", space.select_by + leak)
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
+    if not space.resources.gpus_per_worker and (gpus := gpu_count()):
+        table.add_row("GPU", f"not used: of {gpus} here, --gpus-per-worker 1 gives each worker one")
     if space.analyses:
         table.add_row("afterwards", f"analyses of the winner, not in the estimate: {', '.join(space.analyses)}")
     table.add_row("estimate", f"{duration(cost.total)} on {plan.workers} worker(s): {parts}\n{cost.source}")

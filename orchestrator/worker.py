@@ -64,7 +64,8 @@ class Bench:
         self.method = chosen(chosen.config_type(**{k: as_tuple(v) for k, v in job.config.items()}))
         self.prepared = Prepared(**job.prepared)
         self.parallel = Parallel(rank, world) if job.split == "data" else Parallel()
-        self.writes = job.split == "units" or rank == 0
+        self.writers = world if job.split == "units" else 1
+        self.writes = rank < self.writers
         units = [Unit(*u) for u in job.units]
         self.mine = units if job.split == "data" else share(units, self.cost, world)[rank]
         self.loaded: dict[str, Tensors] = {}
@@ -224,12 +225,14 @@ def train_trial(job: dict[str, Any]) -> None:
             learner = advance(bench, places, running, number, (before, rung))
             if bench.writes:
                 scores.append((unit, scored(learner, bench.images, unit, last=rung == bench.job.rungs[-1])))
+            if rung == bench.job.rungs[-1]:
+                del running[unit]  # its state is saved; memory does not grow with the classes
         if bench.writes:
             write_part(places.scores_part(rung, bench.rank), scores, bench.images, bench.prepared)
         barrier()
         if bench.rank == 0:
             macs = sum(map(bench.cost, bench.mine)) * rung / 1000
-            finish_rung(places, rung, bench.method, time.monotonic() - begun, macs)
+            finish_rung(places, rung, bench.writers, bench.method, time.monotonic() - begun, macs)
         barrier()
         if bench.writes and before:
             for unit in bench.mine:

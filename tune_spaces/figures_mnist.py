@@ -8,15 +8,15 @@ Command:   python -m orchestrator launch figures_mnist
            python -m orchestrator launch figures_mnist --set lambda_position=0      (without the pair)
 """
 
-from tune_spaces.presets import MNIST_PRESETS
+from tune_spaces.presets import SHORTER_PRESETS
 from tune_spaces.schema import Data, Scheduler, Space
 
 SPACE = Space(
     workload="mlsad",
     data=Data(name="mnist", side=32, classes=("7",)),
-    fixed={"levels": (1,), "lambda_structure": 1.0, "detector_milestones": (0.5, 0.75)},  # as ablation_position_mnist
+    fixed={"levels": (1,), "lambda_structure": 1.0},  # as ablation_position_mnist
     scheduler=Scheduler(kind="fifo"),
     analyses=("position",),
-    presets=MNIST_PRESETS,
+    presets=SHORTER_PRESETS,
     preset="paper",
 )

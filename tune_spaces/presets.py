@@ -1,6 +1,9 @@
 """Schedules and widths that the MLSAD spaces share. A preset never touches the method."""
 
 from tune_spaces.schema import Preset, PresetName
+from workloads.mlsad.config import SHORTER
+
+MILESTONES = {"detector_milestones": SHORTER["detector_milestones"]}
 
 MLSAD_PRESETS: dict[PresetName, Preset] = {
     # appendix C: 300 epochs for the generators, 250 for the detectors, full widths
@@ -42,7 +45,7 @@ MLSAD_PRESETS: dict[PresetName, Preset] = {
     ),
 }
 
-MNIST_PRESETS: dict[PresetName, Preset] = {
-    **MLSAD_PRESETS,
-    "paper": Preset(config={"detector_epochs": 100.0}),  # appendix C
+SHORTER_PRESETS: dict[PresetName, Preset] = {  # MNIST's and the textures' schedule, appendix C
+    name: preset.model_copy(update={"config": (SHORTER if name == "paper" else MILESTONES) | preset.config})
+    for name, preset in MLSAD_PRESETS.items()
 }

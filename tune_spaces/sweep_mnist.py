@@ -10,16 +10,15 @@ Command:   python -m orchestrator launch sweep_mnist              (32 random poi
 """
 
 from tune_spaces.grids import PUBLISHED_GRID
-from tune_spaces.presets import MNIST_PRESETS
+from tune_spaces.presets import SHORTER_PRESETS
 from tune_spaces.schema import Data, Scheduler, Search, Space
 
 SPACE = Space(
     workload="mlsad",
     data=Data(name="mnist", side=32),
-    fixed={"detector_milestones": (0.5, 0.75)},  # appendix C: x 0.3 at 50 and 75 of 100 epochs
     axes=PUBLISHED_GRID,
     search=Search(kind="random", points=32),
     scheduler=Scheduler(kind="asha", eta=3, first_rung=0.04),
-    presets=MNIST_PRESETS,
+    presets=SHORTER_PRESETS,
     preset="paper",
 )

@@ -12,7 +12,7 @@ Side of images and of crops, the small batch of the generators and the three lev
 that could be had has no numbers. The generators are deeper by themselves, down to 4 x 4 from any side.
 """
 
-from tune_spaces.presets import MNIST_PRESETS
+from tune_spaces.presets import SHORTER_PRESETS
 from tune_spaces.schema import Data, Preset, Scheduler, Space
 
 SPACE = Space(
@@ -21,15 +21,14 @@ SPACE = Space(
     fixed={
         "crop": 64,
         "generator_batch_size": 4,
-        "bank_size": 1000,
         "map_levels": (4, 8, 16),
-        "detector_milestones": (0.5, 0.75),  # appendix C: x 0.3 at 50 and 75 of 100 epochs
     },
     scheduler=Scheduler(kind="fifo"),  # one point: the paper searches on objects only
     analyses=("maps",),
     presets={
-        **MNIST_PRESETS,  # appendix C gives textures MNIST's schedule
-        "smoke": Preset(config=MNIST_PRESETS["smoke"].config, max_train_images=16, classes=("carpet",)),
+        **SHORTER_PRESETS,  # appendix C gives textures MNIST's schedule
+        "reduced": Preset(config=SHORTER_PRESETS["reduced"].config | {"bank_size": 256}),
+        "smoke": Preset(config=SHORTER_PRESETS["smoke"].config, max_train_images=16, classes=("carpet",)),
     },
     preset="paper",
 )

@@ -1,6 +1,6 @@
 """The one interface the orchestrator sees. A method that offers it can be trained, tuned, compared and scored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -102,6 +102,36 @@ class Workload(Protocol):
     name: ClassVar[str]
     config_type: ClassVar[type]
     analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
+
+    @staticmethod
+    def config_problems(config: Any) -> Iterator[tuple[str, str]]:
+        """Every (key, what is wrong) of a config whose types are right, key by key."""
+        ...
+
+    @staticmethod
+    def data_problems(config: Any, side: int) -> Iterator[tuple[str, str]]:
+        """What does not fit between keys, or between config and images of that side."""
+        ...
+
+    @staticmethod
+    def split_problems(config: Any, workers: int) -> Iterator[tuple[str, str]]:
+        """What cannot be shared by `workers` that split every batch."""
+        ...
+
+    @staticmethod
+    def shared_keys() -> tuple[str, ...]:
+        """Keys that shape the shared stages or the set of units, so never an axis."""
+        ...
+
+    @staticmethod
+    def schedule_keys() -> tuple[str, ...]:
+        """Keys that say how large and how long: what makes a number comparable with the published ones."""
+        ...
+
+    @staticmethod
+    def published_schedule(dataset: str) -> dict[str, Any]:
+        """Keys whose published value for a dataset is not the default."""
+        ...
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         """Work shared between trials, done once."""

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from workloads.batches import batch_rows
+from workloads.mlsad.analyses.localisation import localise
+from workloads.mlsad.analyses.overlays import INFERNO, colours, limits, overlay, side_by_side, stretched
+from workloads.mlsad.analyses.position import correlation, position
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
-from workloads.mlsad.localisation import localise
 from workloads.mlsad.method import MLSAD, part_level
-from workloads.mlsad.overlays import INFERNO, colours, limits, overlay, side_by_side, stretched
-from workloads.mlsad.position import correlation, position
 from workloads.parallel import Parallel
 from workloads.workload import State, Trained
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workloads.mlsad import scorer as scoring
+from workloads.mlsad.analyses.localisation import at_pixels, pixel_map
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.localisation import at_pixels, pixel_map
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest, pairwise
+from workloads.mlsad.analyses.judge import Images, accuracy
+from workloads.mlsad.analyses.quality import generators, held_out, quality
 from workloads.mlsad.config import MLSADConfig, problems
-from workloads.mlsad.distances import diversity, mean_difference, nearest, pairwise
-from workloads.mlsad.judge import Images, accuracy
-from workloads.mlsad.quality import generators, held_out, quality
 from workloads.workload import Trained
 
 QUICK = MLSADConfig(width=0.25, grey_as_rgb=False, quality_steps=200)

@@ -8,6 +8,7 @@ from orchestrator.options import Options, load_space
 from orchestrator.plan import expected_share, identify, make_plan, rates_key, write_rates
 from orchestrator.provenance import without_secrets
 from orchestrator.worker import share
+from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
 from workloads.units import Unit
 
@@ -51,7 +52,7 @@ def test_asha_costs_what_its_rungs_add_up_to():
 
 def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
     default = plan_for(tmp_path).estimate
-    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced"), {"rate": 1e15})
+    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", Resources()), {"rate": 1e15})
     measured = plan_for(tmp_path).estimate
     assert "default" in default.source
     assert "measured by an earlier run" in measured.source

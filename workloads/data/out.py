@@ -38,7 +38,7 @@ def out_sets(
         if name == NOISE:
             found[name] = noise(min(NOISE_IMAGES, max_images or NOISE_IMAGES), channels, side, seed)
             continue
-        test = load(name, data_dir, seed=seed, download=download).test
+        test = load(name, data_dir, side=side, seed=seed, download=download).test
         rows = np.sort(shuffled(np.arange(len(test)), "out", seed, name)[:max_images])
         found[name] = alike(test.take(rows), channels, side)
     return found

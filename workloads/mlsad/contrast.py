@@ -31,7 +31,7 @@ def split_bank(bank: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class DetectorLearner(LevelScorer):
-    """Eq. 3 on one batch a step. `banks`: level -> uint8 (M, 3, S, S) fakes of the trained generators."""
+    """Eq. 3 on one batch a step. `banks`: level -> uint8 (M, C, S, S) fakes of the trained generators."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class DetectorLearner(LevelScorer):
             shape = ImageShape(self.train.shape[1], self.side, len(self.train))
             super().__init__(config, level, shape, self.train.device)
         parts = {k: split_bank(bank) for k, bank in banks.items()}
-        self.held_out = {k: held_out for k, (_, held_out) in parts.items()}
+        self.held_out = {k: held_out.clone() for k, (_, held_out) in parts.items()}  # a view would keep the whole bank
         self.bank = parts[CONTRAST[level]][0] if CONTRAST[level] in parts else None
         self.optimiser = torch.optim.Adam(
             self.net.parameters(), lr=config.detector_lr, weight_decay=config.weight_decay, fused=True

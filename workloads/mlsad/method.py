@@ -73,10 +73,11 @@ class MLSAD:
     @staticmethod
     def schedule_keys() -> tuple[str, ...]:
         """Keys that say how large and how long: what makes a number comparable with the published ones."""
-        return ("width", "generator_epochs", "detector_epochs")
+        rates = ("detector_milestones", "detector_lr_decay", "generator_batch_size")
+        return ("width", "generator_epochs", "detector_epochs", "levels", *rates)
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, float]:
+    def published_schedule(dataset: str) -> dict[str, Any]:
         """Keys whose published value for a dataset is not the default."""
         return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 
@@ -173,10 +174,10 @@ class MLSAD:
 
     def analyse(self, name: str, trained: "Trained") -> "Finding":
         """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.mlsad.fooling import fooling
-        from workloads.mlsad.localisation import localise
-        from workloads.mlsad.position import position
-        from workloads.mlsad.quality import generators
+        from workloads.mlsad.analyses.fooling import fooling
+        from workloads.mlsad.analyses.localisation import localise
+        from workloads.mlsad.analyses.position import position
+        from workloads.mlsad.analyses.quality import generators
 
         chosen = {"generators": generators, "position": position, "maps": localise, "fooling": fooling}[name]
         return chosen(self.config, trained, derive_seed(self.config.seed, name))

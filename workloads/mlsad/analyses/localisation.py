@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from workloads.metrics import pixel_auroc
+from workloads.mlsad.analyses.overlays import Picture, limits, overlay
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
-from workloads.mlsad.overlays import Picture, limits, overlay
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import scorers
 from workloads.workload import Finding, Trained

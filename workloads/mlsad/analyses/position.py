@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from workloads.mlsad.analyses.localisation import window_maps
+from workloads.mlsad.analyses.overlays import colours, side_by_side, stretched
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.localisation import window_maps
 from workloads.mlsad.mrf import level_0
-from workloads.mlsad.overlays import colours, side_by_side, stretched
 from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
 from workloads.workload import Finding, Trained

@@ -36,14 +36,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
+from workloads.mlsad.analyses.distances import diversity, nearest
+from workloads.mlsad.analyses.pictures import grid
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.descent import Descent, descend_pixels, detector_score
-from workloads.mlsad.distances import diversity, nearest
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
 from workloads.parallel import Draws, Parallel
-from workloads.pictures import grid
 from workloads.seeds import derive_seed
 from workloads.workload import Finding, Trained
 
@@ -55,12 +55,13 @@ def fooling(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     """The probe of one target; the module says what is found. Pictures: `fooling_full` and so on, starting images above
     found ones for every set. The same numbers for the same seed.
 
-    Raises ValueError without normal or without anomalous test images, KeyError without the state of a level.
+    Without normal or without anomalous test images there is nothing to compare with, and nothing is found. Raises
+    KeyError without the state of a level.
     """
     anomalous = torch.from_numpy(trained.test_anomalous).to(trained.test.device)
     normal = trained.test[~anomalous]
     if not len(normal) or anomalous.sum() == 0:
-        raise ValueError(f"{trained.target}: the probe needs normal and anomalous test images")
+        return Finding({f"full/{name}/fooled": None for name in ("noise", "shuffled", "anomalous", "grey")})
     sets = starts(trained, seed)
     numbers: dict[str, float | None] = {}
     for name, images in {"normal": normal, **{f"start/{name}": images for name, images in sets.items()}}.items():

@@ -1,0 +1,1 @@
+"""Closer looks at a trained detector. Nothing here changes a network or a score."""
