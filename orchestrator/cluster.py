@@ -54,6 +54,7 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
     ray.init(
+        address="local",  # not another Ray that happens to run here
         num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
         include_dashboard=True,
         dashboard_host=LOOPBACK,

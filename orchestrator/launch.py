@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from rich.console import Console
 from upath import UPath
@@ -60,7 +61,8 @@ def show_plan(out: Console, request: Request, plan: Plan) -> Places:
     """Print the plan; the places of the run it will use."""
     places = Places(request.storage, plan.run)
     tracking = without_secrets(request.tracking_uri or f"sqlite, in {request.storage}/mlflow.db")
-    out.print(plan_table(plan, request.storage, tracking, resume_command(request, plan.run)))
+    shown = without_secrets(request.storage), tracking, without_secrets(resume_command(request, plan.run))
+    out.print(plan_table(plan, *shown))
     out.print()
     return places
 
@@ -68,6 +70,7 @@ def show_plan(out: Console, request: Request, plan: Plan) -> Places:
 def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], request: Request) -> dict[str, Any]:
     """What the ledger's first event says: everything needed to resume, to report and to compare."""
     return {
+        "uid": uuid4().hex,
         "name": plan.name,
         "doc": plan.doc,
         "source": str(request.loaded.source),
@@ -170,6 +173,7 @@ def launch(request: Request, out: Console) -> Exit:
         work = Work(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, {})
         try:
             train(work)
+            return finish(work, time.monotonic() - begun)
         except KeyboardInterrupt:
             interrupt(work)
             return Exit.INTERRUPTED
@@ -178,7 +182,6 @@ def launch(request: Request, out: Console) -> Exit:
             sync(work)
             say(out, f"\nResume: {resume_command(request, plan.run)}")
             raise
-        return finish(work, time.monotonic() - begun)
 
 
 def tracker_of(request: Request, places: Places) -> Any:
@@ -224,15 +227,19 @@ def train(work: Work) -> None:
     with ray_session(work.request.cpus) as ray:
         notes = board.start()
         room = slots(plan.space.resources, ray.cluster_resources())
-        progress = Progress(work.out, list(plan.space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
+        varying = [a for a in plan.space.axes if len({str(point[a]) for point in plan.points}) > 1]
+        progress = Progress(work.out, varying, lambda: ledger.state, lambda: ray.get(notes.read.remote()))
         spent["start-up"] = time.monotonic() - clock
         with progress.running():
             progress.phase = "baselines and shared stages"
             running = baselines.start(work.images, *made_of)
             clock = time.monotonic()
             run_stages(plan, work.prepared, work.places, work.stage_keys, ledger, room)
-            for name, table in ray.get(running).items():
-                baselines.keep(table, *made_of, name)
+            try:
+                for name, table in ray.get(running).items():
+                    baselines.keep(table, *made_of, name)
+            except ray.exceptions.RayError as error:  # a table without baselines is better than none
+                say(work.out, f"warning: the baselines failed: {str(error).strip().splitlines()[-1][:300]}")
             spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
             progress.phase = "trials"
@@ -265,13 +272,7 @@ def finish(work: Work, seconds: float) -> Exit:
     out, state = work.out, work.ledger.state
     failed = [t for t in state.trials.values() if t.state == State.FAILED]
     keep_rates(work)
-    try:
-        results = conclude(work.places, state)
-    except LaunchError:
-        work.ledger.append("closed", outcome="failed", seconds=round(seconds, 1))
-        sync(work)
-        say(out, f"Resume: {resume_command(work.request, work.plan.run)}")
-        raise
+    results = conclude(work.places, state)
     outcome = "some failed" if failed else "complete"
     work.ledger.append("closed", outcome=outcome, seconds=round(seconds, 1), best=results.best.id)
     sync(work)

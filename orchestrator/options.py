@@ -2,14 +2,14 @@
 
 import ast
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.failures import bad_usage
 from tune_spaces.load import Loaded, load
 from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
-from tune_spaces.schema import PresetName, Space, resolve
+from tune_spaces.schema import Space, resolve
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def literal(text: str) -> Any:
 def apply_options(space: Space, options: Options) -> Space:
     """The resolved space with the options written in. Raises ProblemsError with everything wrong."""
     problems: list[Problem] = []
-    presets = tuple(space.presets) or get_args(PresetName)
+    presets = tuple(space.presets) or (space.preset,)  # without presets there is nothing another name could scale
     if options.preset is not None and options.preset not in presets:
         problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
         options = Options(**{**vars(options), "preset": None})

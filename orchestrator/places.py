@@ -22,12 +22,19 @@ from upath import UPath
 from orchestrator.failures import Exit, LaunchError
 from workloads.units import Unit
 
+SHARED = ("mlflow.db", "mlartifacts", "rates.json", "data", "stages", "baselines")
+
 
 def absolute(storage: str) -> str:
     """A storage as given -> an absolute path or a URI."""
     if "://" in storage and not storage.startswith("file://"):
         return storage.rstrip("/")
     return str(UPath(storage.removeprefix("file://")).expanduser().absolute())
+
+
+def is_run_name(name: str) -> bool:
+    """One path piece that stays below the storage."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name) is not None
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,13 @@ class Places:
     run: str
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", self.run):
+        if self.run in SHARED:
+            raise LaunchError(
+                f"{self.run!r} cannot name a run: the storage has something of that name",
+                fix="choose another --name",
+                code=Exit.BAD_USAGE,
+            )
+        if not is_run_name(self.run):
             raise LaunchError(
                 f"{self.run!r} cannot name a run",
                 fix="use letters, digits, '_', '.' and '-', beginning with a letter or digit",

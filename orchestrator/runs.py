@@ -4,7 +4,7 @@ from upath import UPath
 
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.ledger import read_events
-from orchestrator.places import Places
+from orchestrator.places import Places, is_run_name
 from orchestrator.states import RunState, fold
 from tune_spaces.problems import nearest
 
@@ -14,7 +14,7 @@ def names(storage: str) -> list[str]:
     root = UPath(storage)
     if not root.exists():
         return []
-    found = [(p / "ledger.jsonl") for p in root.iterdir() if (p / "ledger.jsonl").exists()]
+    found = [(p / "ledger.jsonl") for p in root.iterdir() if is_run_name(p.name) and (p / "ledger.jsonl").exists()]
     return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime)]
 
 

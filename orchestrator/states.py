@@ -19,7 +19,7 @@ LEGAL: dict[State, set[State]] = {
     State.PENDING: {State.RUNNING, State.FAILED, State.INTERRUPTED},
     State.RUNNING: {State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.RUNNING},
     State.INTERRUPTED: {State.RUNNING, State.FAILED, State.INTERRUPTED},
-    State.FAILED: {State.RUNNING},
+    State.FAILED: {State.RUNNING, State.FAILED},
     State.FINISHED: set(),
     State.STOPPED: set(),
 }

@@ -22,7 +22,8 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync tries again anyway
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
-RUN_TAG, TRIAL_TAG, LOGGED_TAG = "orchestrator.run", "orchestrator.trial", "orchestrator.rungs_logged"
+UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestrator.trial"
+LOGGED_TAG = "orchestrator.rungs_logged"
 ANALYSES_TAG = "orchestrator.analyses_logged"
 STATUS = {
     State.FINISHED: "FINISHED",
@@ -66,21 +67,24 @@ class Tracker:
         self.experiment = found.experiment_id if found else client.create_experiment(self.name, location)
         self.client = client
 
-    def run_of(self, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
-        """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created."""
+    def run_of(self, uid: str, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
+        """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created.
+
+        `uid` is the ledger's own: two people's runs of one name on one server stay two.
+        """
         from mlflow.entities import Param
 
         if key in self.runs:
             return self.runs[key]
-        run_name = self.places.run.replace("'", "")
-        query = f"tags.`{RUN_TAG}` = '{run_name}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
+        query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
         found = self.client.search_runs([self.experiment], query, max_results=1)
         if found:
             run = found[0]
             self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
         else:
-            identity = {RUN_TAG: run_name, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
+            identity = {UID_TAG: uid, RUN_TAG: self.places.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
             run = self.client.create_run(self.experiment, tags=identity | tags)
+        if not run.data.params:
             self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
         return run.info.run_id
@@ -97,11 +101,11 @@ class Tracker:
         if opened["space"]["select_by"] == "oracle":
             tags["leak"] = "selected by test labels"
         fixed = opened["space"]["fixed"] | {"trials": len(opened["trials"]), "space": opened["name"]}
-        parent = self.run_of("", self.places.run, tags, fixed)
+        parent = self.run_of(opened["uid"], "", self.places.run, tags, fixed)
         configs = {t["id"]: t["config"] for t in opened["trials"]}
         for trial in state.trials.values():
             if trial.state != State.PENDING:
-                self.sync_trial(trial, parent, tags, configs[trial.id])
+                self.sync_trial(opened["uid"], trial, parent, tags, configs[trial.id])
         status = self.parent_status(state)
         if status == "FINISHED":
             looked = self.sync_analyses(state)
@@ -131,9 +135,11 @@ class Tracker:
             outcome, "RUNNING"
         )
 
-    def sync_trial(self, trial: TrialState, parent: str, tags: dict[str, str], config: dict[str, Any]) -> None:
+    def sync_trial(
+        self, uid: str, trial: TrialState, parent: str, tags: dict[str, str], config: dict[str, Any]
+    ) -> None:
         own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
-        run = self.run_of(trial.id, trial.id, own, config)
+        run = self.run_of(uid, trial.id, trial.id, own, config)
         done = self.logged.setdefault(trial.id, set())
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:

@@ -21,15 +21,15 @@ Notes = dict[str, tuple[float, float, str]]
 
 
 def console(plain: bool = False) -> Console:
-    """Colours and live tables on a terminal; plain lines, never folded, anywhere else."""
+    """Colours and live tables on a terminal; plain lines, never folded, anywhere else. Brackets are no markup."""
     if sys.stdout.isatty() and not plain:
-        return Console(highlight=False)
-    return Console(highlight=False, color_system=None, width=120, force_terminal=False)
+        return Console(highlight=False, markup=False)
+    return Console(highlight=False, markup=False, color_system=None, width=120, force_terminal=False)
 
 
 def say(out: Console, text: str) -> None:
-    """A line as it is: not folded, brackets not taken for markup."""
-    out.print(text, soft_wrap=True, markup=False)
+    """A line as it is, not folded."""
+    out.print(text, soft_wrap=True)
 
 
 def duration(seconds: float) -> str:

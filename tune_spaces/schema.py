@@ -87,6 +87,8 @@ class Data(Part):
         if self.name != "folder" and self.path is not None:
             problems.append(Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}"))
         known = CATALOGUE[self.name].classes
+        if len(set(self.classes or ())) < len(self.classes or ()):
+            problems.append(Problem("classes", "names a class twice"))
         problems += [
             Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, known)}")
             for name in self.classes or ()

@@ -24,6 +24,7 @@ def score(
     from orchestrator.scoring import score_folder
     from orchestrator.view import console, say
 
+    out.parent.mkdir(parents=True, exist_ok=True)
     places, state = open_run(absolute(storage), run)
     scores, skipped = score_folder(places, state, target, images)
     pq.write_table(scores, out)

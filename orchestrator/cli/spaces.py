@@ -46,5 +46,6 @@ def cp(name: Name, target: Annotated[Path, typer.Argument(help="A new .py file."
     if target.suffix != ".py" or target.exists():
         why = "exists already" if target.exists() else "must end in .py"
         raise LaunchError(f"{target} {why}", fix="choose another name", code=Exit.BAD_USAGE)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(source.read_text())
     typer.echo(f"python -m orchestrator launch {target}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich import table as rich_table
@@ -78,11 +77,6 @@ def to_csv(table: Table) -> str:
             cells = ["" if value is None else value for value in _cells(table, row)]
             writer.writerow([row.name, row.kind, str(row.leak).lower(), row.note, *cells])
     return out.getvalue()
-
-
-def to_json(table: Table) -> str:
-    """`{"classes": [...], "rows": [{name, kind, values, mean, note, leak}], "notes": [...]}`; undefined is null."""
-    return json.dumps(asdict(table), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_rich(table: Table) -> rich_table.Table:

@@ -72,3 +72,19 @@ def test_a_run_can_be_looked_at_afterwards(cluster, storage):
     experiment = client.get_experiment_by_name("sweep_digits").experiment_id
     (parent,) = [r for r in client.search_runs([experiment]) if "mlflow.parentRunId" not in r.data.tags]
     assert "analysis/position/spread/white/3" in parent.data.metrics
+
+
+def test_an_analysis_that_fails_is_told_and_costs_nothing_else(cluster, storage):
+    places = Places(str(storage), "plain")
+    key = Ledger(places).state.stages["generator/3/level_2"]["key"]
+    lost = places.stage(key) / "history.json"
+    kept = lost.read_bytes()
+    lost.unlink()
+    analyse_run(places, ["generators"], None, 2, Console(quiet=True))
+    state = Ledger(places).state
+    assert "history.json" in state.analyses["generators/3"]["error"]
+    assert "error" not in state.analyses["generators/8"]
+    assert "generators/3 failed" in (places.report / "report.md").read_text()
+    lost.write_bytes(kept)
+    analyse_run(places, ["generators"], None, 2, Console(quiet=True))
+    assert "error" not in Ledger(places).state.analyses["generators/3"]

@@ -174,7 +174,7 @@ def trial(split, tmp_path):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
         scores = [(unit, scored(Made(), images, unit, last=True)) for unit in units]
         write_part(places.scores_part(1000, rank), scores, images, prepared)
-    finish_rung(places, 1000, 1, Made(), 1.0, 1.0)
+    finish_rung(places, 1000, 2, Made(), 1.0, 1.0)
     return places, images
 
 

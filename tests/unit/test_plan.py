@@ -3,8 +3,10 @@
 import pytest
 from upath import UPath
 
+from orchestrator.failures import Exit, LaunchError
 from orchestrator.identity import content_hash, safe_name
 from orchestrator.options import Options, load_space
+from orchestrator.places import Places
 from orchestrator.plan import expected_share, identify, make_plan, rates_key, write_rates
 from orchestrator.provenance import without_secrets
 from orchestrator.worker import share
@@ -107,3 +109,24 @@ def test_a_password_with_any_character_is_masked(uri):
     assert "word@" not in masked
     assert "tok" not in masked
     assert without_secrets("scored /data/monkey photos") == "scored /data/monkey photos"
+
+
+@pytest.mark.parametrize("name", ["data", "stages", "baselines", "mlartifacts", "mlflow.db", "rates.json"])
+def test_a_run_cannot_take_the_name_of_what_the_storage_holds(tmp_path, name):
+    with pytest.raises(LaunchError, match="cannot name a run") as refused:
+        Places(str(tmp_path), name)
+    assert refused.value.code == Exit.BAD_USAGE
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////home/a@b/mlflow.db", "file:///home/a@b/runs"])
+def test_a_files_path_has_no_secret(uri):
+    assert without_secrets(f"ui --backend-store-uri {uri}") == f"ui --backend-store-uri {uri}"
+
+
+def test_a_space_without_presets_takes_no_other_name_for_its_one_schedule(tmp_path):
+    (tmp_path / "own.py").write_text(
+        'from tune_spaces.schema import Data, Space\nSPACE = Space(data=Data(name="digits"))\n'
+    )
+    with pytest.raises(LaunchError) as refused:
+        load_space(str(tmp_path / "own.py"), Options(preset="smoke"))
+    assert "no preset 'smoke'" in refused.value.details

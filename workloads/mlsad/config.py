@@ -1,5 +1,6 @@
 """Every key of MLSAD. Where the paper's text leaves a value open, the comment says "guess" and it stays a key."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -75,6 +76,9 @@ class MLSADConfig:
 
 def problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
     """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
+    for key, value in vars(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield key, "must be a finite number"
     positive = ["batch_size", "blocks", "width", "generator_epochs", "detector_epochs", "detector_lr", "generator_lr"]
     positive += ("discriminator_lr", "statistics_lr", "bank_size", "quality_steps", "fooling_steps", "fooling_lr")
     for key in positive:
