@@ -14,7 +14,7 @@ SPACE = Space(
     workload="mlsad",
     data=Data(name="digits", side=16, out=("noise",)),
     fixed=DIGITS.fixed
-    # the point that sweep_digits picked, by the contrastive score
+    # the point of figures_digits, by the contrastive score
     | {"batch_size": 16, "weight_decay": 5e-5, "noise": 0.0, "lambda_structure": 0.6, "lambda_position": 0.4},
     scheduler=Scheduler(kind="fifo"),
     presets=DIGITS.presets,
