@@ -20,8 +20,8 @@ An undefined number (no held-out images, no history) is None. Few training image
 both accuracies are lower bounds, and one that learnt nothing says .5 as well: read accuracy_at_k beside accuracy_at_2k.
 
 Held-out real images are ``val``, which nothing here trained on. Where they are fewer than 64 the normal test images
-join them: to choose a configuration by this report is then to look at test images. ``held_out/val`` and ``held_out/test`` count both. Held-out fakes are
-those that detectors do not train on either (`contrast.HELD_OUT`).
+join them: to choose a configuration by this report is then to look at test images. ``held_out/val`` and
+``held_out/test`` count both. Held-out fakes are those that detectors do not train on either (`contrast.HELD_OUT`).
 
 The no-entropy ablation is two launches, as lambda_entropy shapes the shared generators: one with
 ``--set lambda_entropy=0``, one without. Compare G_2/diversity_fake, G_2/nearest_fake and G_2/accuracy_at_k (the paper
