@@ -16,7 +16,7 @@ from orchestrator.ledger import Ledger
 from orchestrator.locks import launcher_lock
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan, identify, make_plan, rates_key, write_rates
-from orchestrator.provenance import capture, this_python, without_secrets
+from orchestrator.provenance import capture, from_here, this_python, without_secrets
 from orchestrator.states import DONE, RunState, State
 from orchestrator.view import Progress, duration, plan_table, say
 from tune_spaces.load import Loaded
@@ -60,8 +60,8 @@ def resume_command(request: Request, run: str) -> str:
 def show_plan(out: Console, request: Request, plan: Plan) -> Places:
     """Print the plan; the places of the run it will use."""
     places = Places(request.storage, plan.run)
-    tracking = without_secrets(request.tracking_uri or f"sqlite, in {request.storage}/mlflow.db")
-    shown = without_secrets(request.storage), tracking, without_secrets(resume_command(request, plan.run))
+    tracking = without_secrets(request.tracking_uri or f"sqlite, in {from_here(request.storage)}/mlflow.db")
+    shown = without_secrets(from_here(request.storage)), tracking, without_secrets(resume_command(request, plan.run))
     out.print(plan_table(plan, *shown))
     out.print()
     return places
@@ -293,7 +293,7 @@ def finish(work: Work, seconds: float) -> Exit:
         out,
         f"took {duration(seconds)} ({phases}); training and scoring {duration(worker_seconds(state))} of worker time",
     )
-    say(out, f"report  {results.report}")
+    say(out, f"report  {from_here(str(results.report))}")
     say(out, f"MLflow  {ui_command(work.tracker.uri)}")
     looked = any("error" in event for event in state.analyses.values())
     return Exit.SOME_FAILED if failed or looked else Exit.GOOD
@@ -342,4 +342,4 @@ def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus
         keep_synced(Tracker(places, uri, ledger.state.opened["name"]), ledger, out)
         for warning in results.warnings:
             say(out, f"warning: {warning}")
-        say(out, f"report  {results.report}")
+        say(out, f"report  {from_here(str(results.report))}")

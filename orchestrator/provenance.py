@@ -26,6 +26,11 @@ def this_python() -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
+def from_here(path: str) -> str:
+    """A path as one would type it here: relative where it lies below the current folder. A URI stays."""
+    return str(Path(path).relative_to(Path.cwd())) if path.startswith(f"{Path.cwd()}/") else path
+
+
 def git_commit() -> str:
     """Commit of the checkout this code lies in, with `+changes` where it differs; empty outside a checkout."""
     here = Path(__file__).parent

@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
-from orchestrator.provenance import this_python, without_secrets
+from orchestrator.provenance import from_here, this_python, without_secrets
 from orchestrator.states import RunState, State, TrialState
 
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
@@ -39,8 +39,10 @@ def default_uri(places: Places) -> str:
 
 def ui_command(uri: str) -> str:
     """What to type, or where to look, to see the runs."""
-    shown = without_secrets(uri)
-    return f"{this_python()} -m mlflow ui --backend-store-uri {shown}" if uri.startswith("sqlite") else shown
+    if not uri.startswith("sqlite:///"):
+        return without_secrets(uri)
+    file = from_here(uri.removeprefix("sqlite:///"))
+    return f"{this_python()} -m mlflow ui --backend-store-uri sqlite:///{file}"
 
 
 class Tracker:

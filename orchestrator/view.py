@@ -76,7 +76,8 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
         table.add_row("GPU", f"not used: of {gpus} here, --gpus-per-worker 1 gives each worker one")
     if space.analyses:
         table.add_row("afterwards", f"analyses of the winner, not in the estimate: {', '.join(space.analyses)}")
-    table.add_row("estimate", f"{duration(cost.total)} on {plan.workers} worker(s): {parts}\n{cost.source}")
+    most = f", at most {duration(cost.longest)}" if cost.longest > 1.05 * cost.total else ""
+    table.add_row("estimate", f"{duration(cost.total)}{most} on {plan.workers} worker(s): {parts}\n{cost.source}")
     table.add_row("results", f"{storage}/{plan.run}")
     table.add_row("MLflow", tracking)
     table.add_row("resume", resume)
