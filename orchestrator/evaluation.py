@@ -25,6 +25,8 @@ from workloads.metrics import (
 from workloads.scores import SCHEMA, WHOLE, out_name
 from workloads.units import Unit
 
+SECONDS = b"seconds"
+
 
 def rows(
     target: str,
@@ -73,11 +75,22 @@ def read_table(path: UPath) -> pa.Table:
 
 
 def write_part(
-    path: UPath, scores: Iterable[tuple[Unit, Mapping[str, np.ndarray]]], images: Resident, prepared: Prepared
+    path: UPath,
+    scores: Iterable[tuple[Unit, Mapping[str, np.ndarray]]],
+    seconds: Mapping[str, float],
+    images: Resident,
+    prepared: Prepared,
 ) -> None:
-    """One worker's scores of a rung."""
+    """One worker's scores of a rung, and in the file's own notes what training took: str(unit) -> seconds."""
     blocks = [block(u, split, values, images, prepared) for u, splits in scores for split, values in splits.items()]
-    write_table(path, pa.concat_tables(blocks) if blocks else SCHEMA.empty_table())
+    table = pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
+    write_table(path, table.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
+
+
+def seconds_of(table: pa.Table) -> dict[str, float]:
+    """The notes of `write_part`."""
+    found: dict[str, float] = json.loads((table.schema.metadata or {}).get(SECONDS, b"{}"))
+    return found
 
 
 def combined(table: pa.Table, method: Any) -> pa.Table:
@@ -139,10 +152,12 @@ def out_numbers(table: pa.Table) -> dict[str, Any]:
 def finish_rung(places: TrialPlaces, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
     """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
     parts = [places.scores_part(rung, rank) for rank in range(writers)]
-    table = pa.concat_tables([read_table(p) for p in parts]).unify_dictionaries()
+    tables = [read_table(p) for p in parts]
+    seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
+    table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
     write_table(places.scores(rung), table)
-    cost = {"train_seconds": round(train_seconds, 2), "macs": macs}
+    cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table)}
     write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt

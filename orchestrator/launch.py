@@ -82,6 +82,7 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         "counts": prepared.counts,
         "shape": asdict(plan.shape),
         "identity": {"data": prepared.digest, "code": code},
+        "planned_seconds": {name: round(s, 2) for name, s in plan.estimate.networks.items()},
         "data_dir": request.data_dir,
         "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),
         "trials": [{"id": t.id, "point": t.point, "config": t.config} for t in trials],

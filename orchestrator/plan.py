@@ -32,6 +32,7 @@ class Estimate:
     trials: float
     overhead: float
     longest: float  # if the scheduler stops no trial
+    networks: dict[str, float]  # "detector/level_4" -> seconds of one on one worker, mean over the points
     source: str
 
     @property
@@ -133,7 +134,13 @@ def estimate(space: Space, plan_points: Sequence[dict[str, Any]], targets: Seque
     rate = known["rate"] * workers
     overhead = known["start"] + known["trial_start"] * len(plan_points) * space.resources.workers / workers
     stages = stage_macs(methods[0], targets, shape) / rate
-    return Estimate(stages, trials / rate, overhead, stages + all_trials / rate + overhead, source)
+    units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
+    networks = {
+        f"{unit.kind}/{unit.part}": sum(m.macs(unit, shape) for m in methods) / len(methods) / known["rate"]
+        for unit in units
+    }
+    longest = stages + all_trials / rate + overhead
+    return Estimate(stages, trials / rate, overhead, longest, networks, source)
 
 
 def make_plan(

@@ -122,6 +122,22 @@ def count_states(state: RunState) -> dict[str, int]:
     return counts
 
 
+def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, float | None]]:
+    """Kind of network ("detector/level_4") -> how many this run trained for its winner, mean seconds, planned seconds.
+
+    Stages that an earlier run has left cost this one nothing and do not appear.
+    """
+    spent = {unit: event["seconds"] for unit, event in state.stages.items() if not event["found"]}
+    spent |= best.rungs[max(best.rungs)]["seconds"]
+    kinds: dict[str, list[float]] = {}
+    for unit, seconds in spent.items():
+        kind, _, part = unit.split("/")
+        kinds.setdefault(f"{kind}/{part}", []).append(seconds)
+    planned = state.opened["planned_seconds"]
+    order = [name for name in planned if name in kinds]
+    return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
+
+
 def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
     """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
     best = winner(state)
@@ -176,6 +192,7 @@ def conclude(places: Places, state: RunState) -> Results:
             "contrastive": best.metric("contrastive"),
             "auroc": best.metric("auroc/mean"),
         },
+        costs=costs_of(state, best),
         findings=read_findings(places, state),
         about=method(state.opened["space"]["workload"]).analyses,
         out=out,

@@ -147,17 +147,17 @@ def train(
             saved = now
 
 
-def resumed(folder: UPath, learner: Learner) -> tuple[int, History]:
-    """Load the state in `folder` into the learner if it is there and whole; the step to go on from and the logs."""
+def resumed(folder: UPath, learner: Learner) -> tuple[int, History, float]:
+    """Load the state in `folder` into the learner if it is there and whole: the step to go on from, logs, seconds."""
     if not is_complete(folder):
-        return 0, []
+        return 0, [], 0.0
     try:
         state = load_state(folder)
     except CorruptCheckpointError as error:
         print(f"ignoring a damaged checkpoint: {error}", flush=True)  # noqa: T201 - the worker's log
-        return 0, []
+        return 0, [], 0.0
     learner.load_state(state["learner"])
-    return state["step"], state["history"]
+    return state["step"], state["history"], state["seconds"]
 
 
 def train_stages(job: dict[str, Any]) -> None:
@@ -180,12 +180,13 @@ def train_stages(job: dict[str, Any]) -> None:
 def train_stage(bench: Bench, unit: Unit, folder: UPath, done: float, total: float, cost: float) -> None:
     learner: Stage = bench.method.stage(unit, bench.inputs(unit), bench.parallel)
     progress = folder.with_name(f"{folder.name}.progress")
-    begun = time.monotonic()
-    start, history = resumed(progress, learner)
+    start, history, spent = resumed(progress, learner)
+    begun = time.monotonic() - spent
 
     def save(step: int) -> None:
         if bench.writes:
-            save_state(progress, {"step": step, "learner": learner.state(), "history": history})
+            seconds = time.monotonic() - begun
+            save_state(progress, {"step": step, "learner": learner.state(), "history": history, "seconds": seconds})
 
     def pinned(step: int) -> None:
         key = f"{bench.job.label}/{bench.rank}"
@@ -203,11 +204,12 @@ def train_stage(bench: Bench, unit: Unit, folder: UPath, done: float, total: flo
 
 @dataclass
 class Running:
-    """A detector in training and how many steps it has behind it."""
+    """A detector in training and what it has behind it."""
 
     learner: Detector
     step: int
     history: History
+    seconds: float
 
 
 def train_trial(job: dict[str, Any]) -> None:
@@ -220,15 +222,16 @@ def train_trial(job: dict[str, Any]) -> None:
     # what an earlier attempt has spent counts, so that the books add up after a resume
     begun = time.monotonic() - (json.loads(places.rung(start).read_text())["train_seconds"] if done else 0.0)
     for before, rung in rung_pairs(start, bench.job.rungs):
-        scores = []
+        scores, seconds = [], {}
         for number, unit in enumerate(bench.mine):
             learner = advance(bench, places, running, number, (before, rung))
+            seconds[str(unit)] = round(running[unit].seconds, 2)
             if bench.writes:
                 scores.append((unit, scored(learner, bench.images, unit, last=rung == bench.job.rungs[-1])))
             if rung == bench.job.rungs[-1]:
                 del running[unit]  # its state is saved; memory does not grow with the classes
         if bench.writes:
-            write_part(places.scores_part(rung, bench.rank), scores, bench.images, bench.prepared)
+            write_part(places.scores_part(rung, bench.rank), scores, seconds, bench.images, bench.prepared)
         barrier()
         if bench.rank == 0:
             macs = sum(map(bench.cost, bench.mine)) * rung / 1000
@@ -260,18 +263,22 @@ def advance(
     here = places.unit(unit, rung)
     if unit not in running:
         learner = bench.method.detector(unit, bench.inputs(unit), bench.parallel)
-        step, history = resumed(here, learner)
-        if before and not step:
-            step, history = resumed(places.unit(unit, before), learner)
-        running[unit] = Running(learner, step, history)
+        behind = resumed(here, learner)
+        if before and not behind[0]:
+            behind = resumed(places.unit(unit, before), learner)
+        running[unit] = Running(learner, *behind)
     now = running[unit]
     last = round(now.learner.total_steps * rung / 1000)
     costs = [bench.cost(u) for u in bench.mine]
     done = sum(costs[:number]) * (rung - before) / 1000 + sum(costs) * before / 1000
 
+    begun = time.monotonic()
+
     def save(step: int) -> None:
         if bench.writes:
-            save_state(here, {"step": step, "learner": now.learner.state(), "history": now.history})
+            seconds = now.seconds + time.monotonic() - begun
+            state = {"step": step, "learner": now.learner.state(), "history": now.history, "seconds": seconds}
+            save_state(here, state)
 
     def pinned(step: int) -> None:
         part = costs[number] * (step / now.learner.total_steps - before / 1000)
@@ -281,6 +288,7 @@ def advance(
         train(bench, unit, now.learner, now.history, range(now.step, last), save, pinned)
         now.step = last
         save(last)
+        now.seconds += time.monotonic() - begun
     elif not is_complete(here):  # so short a schedule that two rungs fall on one step
         save(now.step)
     return now.learner

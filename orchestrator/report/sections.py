@@ -127,6 +127,18 @@ def all_trials(trials: Sequence[Mapping[str, Any]], select_by: str) -> str:
     return _joined("## All trials", f"{len(trials)} trials, sorted by {order}.", "\n".join(rows))
 
 
+def costs(networks: Mapping[str, tuple[int, float, float | None]]) -> str:
+    """Measured seconds of a network beside the plan's, by kind and level."""
+    if not networks:
+        return ""
+    rows = [markdown_row(["network", "number", "seconds each", "planned", "ratio"]), "|---|---:|---:|---:|---:|"]
+    for name, (count, seconds, planned) in networks.items():
+        shown = ["–", "–"] if not planned else [f"{planned:.3g}", f"{seconds / planned:.2f}"]
+        rows.append(markdown_row([name, str(count), f"{seconds:.3g}", *shown]))
+    said = "Training of the winner's networks and of the stages this run trained, on one worker; scoring is not in it."
+    return _joined("## Cost of a network", said, "\n".join(rows))
+
+
 def pictures(names: Mapping[str, str], leak: bool) -> str:
     """Embedded by relative link. names: file name -> caption."""
     shown = [f"![{caption}]({name})\n\n*{caption}*{_mark(leak)}" for name, caption in names.items()]

@@ -32,6 +32,7 @@ def write_report(
     warnings: Sequence[str],
     scores: pa.Table | None,
     selection: Mapping[str, Any],
+    costs: Mapping[str, tuple[int, float, float | None]] = NOTHING,
     findings: Findings = NOTHING,
     about: Mapping[str, str] = NOTHING,
     out: Table | None = None,
@@ -46,6 +47,7 @@ def write_report(
     levels: as `workloads.metrics.per_level_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
     selection: "select_by" (contrastive, oracle or given), "trial", "params", "contrastive" and "auroc" as in trials.
+    costs: kind of network -> number, mean seconds, planned seconds.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
     out: the table of `orchestrator.report.out`, also written as out_of_distribution.csv; marked as `table` is.
     Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
@@ -68,6 +70,7 @@ def write_report(
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         analyses(findings, about),
         sections.all_trials(trials, by),
+        sections.costs(costs),
         sections.FOOTER,
     ]
     record = {
@@ -78,6 +81,7 @@ def write_report(
         "trials": sections.ranked(trials, by),
         "levels": levels,
         "analyses": findings,
+        "costs": costs,
         "warnings": warnings,
     }
     if out is not None:

@@ -149,3 +149,15 @@ def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
     assert scores["score"].to_pylist() == sorted(scores["score"].to_pylist(), reverse=True)
     assert len(skipped) == 1
     assert "broken.png" in skipped[0]
+
+
+def test_every_network_says_what_it_took_and_what_was_planned(launched):
+    places, _, _ = launched
+    state = ledger_of(places)
+    best = next(t for t in state.trials.values() if 1000 in t.rungs)
+    assert len(best.rungs[1000]["seconds"]) == 10
+    assert all(seconds > 0 for seconds in best.rungs[1000]["seconds"].values())
+    report = (places.report / "report.md").read_text()
+    for kind in ("generator/level_2", "generator/level_8", "detector/level_1", "detector/level_16"):
+        assert kind in state.opened["planned_seconds"]
+        assert f"| {kind} |" in report

@@ -173,9 +173,16 @@ def trial(split, tmp_path):
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
         scores = [(unit, scored(Made(), images, unit, last=True)) for unit in units]
-        write_part(places.scores_part(1000, rank), scores, images, prepared)
+        write_part(places.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5}, images, prepared)
     finish_rung(places, 1000, 2, Made(), 1.0, 1.0)
     return places, images
+
+
+def test_workers_notes_of_what_training_took_are_joined(trial):
+    places, _ = trial
+    found = json.loads(places.rung(1000).read_text())
+    assert found["seconds"] == {"detector/3/level_1": 1.5, "detector/8/level_1": 2.5}
+    assert not list(places.folder.glob("scores/*part*"))
 
 
 def test_out_sets_are_scored_at_the_last_rung_only(trial):

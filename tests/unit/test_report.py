@@ -253,3 +253,11 @@ def test_analyses_are_shown_with_their_numbers_and_pictures(tmp_path):
     assert "(../analyses/look/airplane-grid.png)" in text
     record = json.loads((tmp_path / "report.json").read_text())
     assert record["analyses"]["look"]["airplane"]["numbers"] == found["numbers"]
+
+
+def test_a_networks_cost_stands_beside_the_plans(tmp_path):
+    text = report(
+        tmp_path, costs={"generator/level_2": (6, 12.0, 10.0), "detector/level_1": (2, 3.0, None)}
+    ).read_text()
+    rows = [cells(line) for line in text.split("## Cost of a network")[1].splitlines() if line.startswith("|")]
+    assert rows[2:4] == [["generator/level_2", "6", "12", "10", "1.20"], ["detector/level_1", "2", "3", "–", "–"]]
