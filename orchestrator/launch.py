@@ -339,8 +339,7 @@ def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus
                 progress.phase = "analyses"
                 run_analyses(places, ledger, names, space.resources)
         results = conclude(places, ledger.state)
-        uri = tracking_uri or ledger.state.opened["tracking_uri"] or default_uri(places)
-        keep_synced(Tracker(places, uri, ledger.state.opened["name"]), ledger, out)
+        keep_synced(Tracker(places, tracking_uri or default_uri(places), ledger.state.opened["name"]), ledger, out)
         for warning in results.warnings:
             say(out, f"warning: {warning}")
         say(out, f"report  {from_here(str(results.report))}")

@@ -18,6 +18,16 @@ def names(storage: str) -> list[str]:
     return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime)]
 
 
+def tracking_of(state: RunState, given: str | None) -> str | None:
+    """The tracking URI to go on with. Raises LaunchError where the run's own has a password, which is not kept."""
+    before: str | None = state.opened["tracking_uri"]
+    if given is None and before and "***" in before:
+        raise LaunchError(
+            f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept", code=Exit.BAD_USAGE
+        )
+    return given or before
+
+
 def open_run(storage: str, run: str) -> tuple[Places, RunState]:
     """A run's places and state. Raises LaunchError (exit 2), with the nearest name, where there is none."""
     places = Places(storage, run)

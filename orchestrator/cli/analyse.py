@@ -1,5 +1,6 @@
 """`analyse RUN [NAME ...]`: a closer look at a run's best detectors."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ def analyse(
     """Analyse the winner of a run; numbers and pictures join its report."""
     from orchestrator.failures import Exit, LaunchError
     from orchestrator.places import absolute
-    from orchestrator.runs import open_run
+    from orchestrator.runs import open_run, tracking_of
     from orchestrator.view import console, say
     from tune_spaces.problems import nearest
     from workloads.registry import method
@@ -34,6 +35,12 @@ def analyse(
     unknown = [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]
     if unknown:
         raise LaunchError("unknown analysis", details="\n".join(unknown), code=Exit.BAD_USAGE)
+    from orchestrator.cluster import heed_signals
     from orchestrator.launch import analyse_run
 
-    analyse_run(places, names, tracking_uri, cpus or all_cpus(), out)
+    heed_signals()
+    try:
+        analyse_run(places, names, tracking_of(state, tracking_uri), cpus or all_cpus(), out)
+    except KeyboardInterrupt:
+        say(out, "interrupted; what was finished is kept, the same command goes on")
+        sys.exit(Exit.INTERRUPTED)

@@ -15,27 +15,21 @@ def resume(
     from pathlib import Path
 
     from orchestrator.cli.run import run as run_request
-    from orchestrator.failures import Exit, LaunchError
     from orchestrator.launch import Request
     from orchestrator.places import absolute
-    from orchestrator.runs import open_run
+    from orchestrator.runs import open_run, tracking_of
     from tune_spaces.load import Loaded
     from tune_spaces.schema import Space
 
     places, state = open_run(absolute(storage), run)
     opened = state.opened
-    before = opened["tracking_uri"]
-    if tracking_uri is None and before and "***" in before:
-        raise LaunchError(
-            f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept", code=Exit.BAD_USAGE
-        )
     request = Request(
         loaded=Loaded(opened["name"], Space.model_validate(opened["space"]), opened["doc"], Path(opened["source"])),
         space=Space.model_validate(opened["space"]),
         preset=opened["preset"],
         storage=places.storage,
         data_dir=opened["data_dir"],
-        tracking_uri=tracking_uri or before,
+        tracking_uri=tracking_of(state, tracking_uri),
         name=run,
         cpus=cpus or all_cpus(),
         plain=plain,
