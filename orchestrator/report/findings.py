@@ -14,8 +14,9 @@ def analyses(findings: Findings, titles: Mapping[str, str]) -> str:
     parts = []
     for name, targets in findings.items():
         names = list(dict.fromkeys(key for found in targets.values() for key in found["numbers"]))
-        lines = [f"## Analysis: {name}", "", titles.get(name, ""), ""]
-        lines += [markdown_row(["", *targets]), "|---|" + "---:|" * len(targets)]
+        lines = [f"## Analysis: {name}", "", titles.get(name, "")]
+        if names:
+            lines += ["", markdown_row(["", *targets]), "|---|" + "---:|" * len(targets)]
         for key in names:
             cells = [targets[t]["numbers"].get(key) for t in targets]
             lines.append(markdown_row([key, *map(shown, cells)]))

@@ -33,7 +33,7 @@ def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -
     axes = figure.add_subplot()
     for index, (name, points) in enumerate(lines.items()):
         x, y = zip(*points, strict=True) if points else ((), ())
-        axes.plot(x, y, label=_literal(name), color=COLOURS[index % len(COLOURS)], linewidth=1.7)
+        axes.plot(x, y, ".-", label=_literal(name), color=COLOURS[index % len(COLOURS)], linewidth=1.7)
     axes.set_title(_literal(title), fontsize=11)
     axes.set_xlabel("step", fontsize=11)
     _tidy(axes, size=10)
