@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest, pairwise
-from workloads.mlsad.analyses.judge import Images, accuracy
+from workloads.mlsad.analyses.judge import Images, accuracy, cropped
 from workloads.mlsad.analyses.quality import generators, held_out, quality
 from workloads.mlsad.config import MLSADConfig, problems
+from workloads.mlsad.layers import at_once, coordinates
 from workloads.workload import Trained
 
 QUICK = MLSADConfig(width=0.25, grey_as_rgb=False, quality_steps=200)
@@ -197,3 +198,20 @@ def test_rows_are_real_noise_shuffled_and_generators_in_order() -> None:
     assert set(np.unique(rows[2])) == {0, 100}
     assert (rows[2] != rows[2][:1]).any()  # columns no longer hold together
     assert [set(np.unique(row)) for row in rows[3:]] == [{20}, {40}, {80}]
+
+
+def test_judges_of_large_images_train_on_crops_that_know_their_place() -> None:
+    config = replace(TINY, crop=24)
+    images = torch.arange(32 * 32, dtype=torch.int32).view(1, 1, 32, 32).expand(6, -1, -1, -1).float()
+    place = coordinates(32, 4, images.device)
+    cut, where = cropped(config, images, place, seed=3)
+    assert (cut.shape, where.shape) == ((6, 1, 24, 24), (6, 2, 21, 21))
+    for image, own in zip(cut, where, strict=True):
+        top, left = divmod(int(image[0, 0, 0]), 32)
+        assert torch.equal(own, place[0, :, top : top + 21, left : left + 21])
+    assert cropped(TINY, images, place, seed=3)[0] is images
+
+
+@pytest.mark.parametrize(("side", "expected"), [(8, 64), (32, 64), (64, 16), (256, 1), (1024, 1)])
+def test_larger_images_go_fewer_at_once(side, expected) -> None:
+    assert at_once(64, side) == expected

@@ -12,6 +12,7 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.discriminator import PatchDiscriminator
 from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
 from workloads.mlsad.generator import Generator, SharedBatchNorm
+from workloads.mlsad.layers import at_once
 from workloads.mlsad.mrf import to_bytes, to_signed
 from workloads.mlsad.statistics import StatisticsNetwork
 from workloads.optimisers import descend, load_optimiser
@@ -128,9 +129,10 @@ class GeneratorLearner:
         """`fakes`: uint8 (bank_size, C, S, S), C as the networks have; the averaged generator's weights beside them."""
         draws = Draws(derive_seed(self.seed, "bank"), self.device, Parallel())
         size = (self.channels, self.side, self.side)
+        block = at_once(256, self.side)
         parts = [
-            to_bytes(self.average(draws.normal((min(256, self.config.bank_size - i), *size))))
-            for i in range(0, self.config.bank_size, 256)
+            to_bytes(self.average(draws.normal((min(block, self.config.bank_size - i), *size))))
+            for i in range(0, self.config.bank_size, block)
         ]
         weights = {f"generator.{k}": v for k, v in self.average.state_dict().items()}
         return {"fakes": torch.cat(parts)} | weights

@@ -18,6 +18,11 @@ def coordinates(side: int, level: int, device: torch.device) -> Tensor:
     return torch.stack([rows, columns])[None]
 
 
+def at_once(count: int, side: int) -> int:
+    """How many images of a side to take where `count` of 32 x 32 are right: as many pixels, at least one image."""
+    return max(1, min(count, count * 32**2 // side**2))
+
+
 def crops(x: Tensor, corners: Tensor, side: int) -> Tensor:
     """One square of `side` cells an image, each from its own place.
 

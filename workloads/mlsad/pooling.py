@@ -15,7 +15,7 @@ def pooled(maps: Tensor, how: Pooling) -> Tensor:
     by p itself (sum p^2 / sum p; 0 where all p are 0), so that few odd windows among many weigh more (Wang, Li and
     Metze, arXiv 1810.09050).
     """
-    p = maps.float()
+    p = maps.to(torch.promote_types(maps.dtype, torch.float32))  # half precision would tie ranks
     if how == "mean":
         return p.mean((1, 2))
     if how == "max":

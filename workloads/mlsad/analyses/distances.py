@@ -7,13 +7,19 @@ every such sum, so equal images are at 0 and not near it.
 import torch
 from torch import Tensor
 
-BLOCK = 256  # images turned to float64 at a time: 6 MB at 3x32x32
+from workloads.mlsad.layers import at_once
+
+BLOCK = 256  # images of 32 x 32 turned to float64 at a time: 6 MB in RGB
+
+
+def blocks(images: Tensor) -> tuple[Tensor, ...]:
+    return images.split(at_once(BLOCK, images.shape[-1]))
 
 
 def pairwise(images: Tensor, pool: Tensor) -> Tensor:
     """(N, M) float64 in [0, 1], of every image of the first to every image of the second."""
     a, parts = images.flatten(1).double(), []
-    for block in pool.split(BLOCK):
+    for block in blocks(pool):
         b = block.flatten(1).double()
         parts.append(a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T)
     return torch.cat(parts, 1).div(a.shape[1]).sqrt() / 255
@@ -23,7 +29,7 @@ def nearest(images: Tensor, pool: Tensor) -> float | None:
     """Mean over the images of the distance to the nearest of the pool; None where either is empty."""
     if not len(images) or not len(pool):
         return None
-    return float(torch.cat([pairwise(block, pool).amin(1) for block in images.split(BLOCK)]).mean())
+    return float(torch.cat([pairwise(block, pool).amin(1) for block in blocks(images)]).mean())
 
 
 def diversity(images: Tensor) -> float | None:
@@ -31,7 +37,7 @@ def diversity(images: Tensor) -> float | None:
     count = len(images)
     if count < 2:
         return None
-    return float(sum(pairwise(block, images).sum() for block in images.split(BLOCK)) / (count * (count - 1)))
+    return float(sum(pairwise(block, images).sum() for block in blocks(images)) / (count * (count - 1)))
 
 
 def mean_difference(images: Tensor, others: Tensor) -> float | None:
@@ -43,5 +49,5 @@ def mean_difference(images: Tensor, others: Tensor) -> float | None:
 
 def mean_image(images: Tensor) -> Tensor:
     """(C, S, S) float64 in [0, 255]."""
-    total = torch.stack([block.double().sum(0) for block in images.split(BLOCK)]).sum(0)
+    total = torch.stack([block.double().sum(0) for block in blocks(images)]).sum(0)
     return total / len(images)

@@ -13,14 +13,15 @@ from torch.nn import functional as F
 from workloads.batches import batch_rows
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.detector import PatchDetector
-from workloads.mlsad.layers import coordinates
+from workloads.mlsad.layers import at_once, coordinates, crops
 from workloads.mlsad.mrf import to_signed
 from workloads.optimisers import descend
+from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
 
 BATCH = 32  # real images of a step, and as many fakes
 RATE = 1e-3  # Adam's default: no tuning, so that no classifier is better prepared than another
-BLOCK = 64  # images scored at a time
+BLOCK = 64  # images of 32 x 32 scored at a time
 
 
 class Images(NamedTuple):
@@ -57,15 +58,27 @@ def trained(config: MLSADConfig, field: int, real: Tensor, fake: Tensor, seed: i
             images[batch_rows(derive_seed(seed, name), step, BATCH, len(images)).to(images.device)]
             for name, images in (("real", real), ("fake", fake))
         ]
-        on_real, on_fake = net(to_signed(torch.cat(parts)), place).chunk(2)
+        images, where = cropped(config, torch.cat(parts), place, derive_seed(seed, "crops", step))
+        on_real, on_fake = net(to_signed(images), where).chunk(2)
         loss = F.softplus(on_real).mean() + F.softplus(-on_fake).mean()
         descend(optimiser, torch.autograd.grad(loss, weights))
     return net
+
+
+def cropped(config: MLSADConfig, images: Tensor, place: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Where detectors train on crops, so do their judges: (images, true coordinates) at a random place of each."""
+    side = images.shape[-1]
+    if config.crop in (0, side):
+        return images, place
+    corners = Draws(seed, images.device, Parallel()).integers(side - config.crop + 1, (len(images), 2))
+    lost = side - place.shape[-1]  # a map has k - 1 cells fewer than its image pixels
+    return crops(images, corners, config.crop), crops(place, corners, config.crop - lost)
 
 
 @torch.inference_mode()
 def said_fake(net: PatchDetector, images: Tensor) -> float:
     """Share of the windows of uint8 (N, C, S, S) that the classifier calls fake."""
     place = coordinates(images.shape[-1], net.level, images.device)
-    parts = [(net(to_signed(block), place) > 0).float().mean((1, 2, 3)) for block in images.split(BLOCK)]
+    block = at_once(BLOCK, images.shape[-1])
+    parts = [(net(to_signed(part), place) > 0).float().mean((1, 2, 3)) for part in images.split(block)]
     return float(torch.cat(parts).mean())
