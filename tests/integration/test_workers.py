@@ -28,10 +28,10 @@ def runs(cluster, storage, tmp_path_factory):
     ):
         own = tmp_path_factory.mktemp(name)  # a storage each, so that the generators are trained each way too
         code, text = run(
-            request_for(own, name=name, points=1, scheduler="fifo", set=["generator_batch_size=16"], **options)
+            request_for(own, name=f"by-{name}", points=1, scheduler="fifo", set=["generator_batch_size=16"], **options)
         )
         assert code == 0, text
-        done[name] = Places(str(own), name)
+        done[name] = Places(str(own), f"by-{name}")
     return done
 
 
