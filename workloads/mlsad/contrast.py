@@ -109,7 +109,7 @@ class DetectorLearner(LevelScorer):
         # (x, C), (x~, C), (x, C~): coordinates enter after the trunk, so (x, C~) shares its features
         features = torch.cat([features, features[:n]])
         place = torch.cat([place, self.displaced(draws, batch, side)])
-        logits = self.net.head(features, place, self.dropout(draws, (batch, 3, self.net.hidden, side, side)))
+        logits = self.net.head(features, place, self.dropout(draws, (batch, 3, side, side, self.net.hidden)))
         normal, fake, displaced = logits.chunk(3)
         loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
         gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
@@ -119,12 +119,13 @@ class DetectorLearner(LevelScorer):
         return {"loss": loss.detach()}
 
     def dropout(self, draws: Draws, shape: tuple[int, ...]) -> list[Tensor] | None:
-        """One keep mask a block for the three parts of the batch; None where dropout is off."""
+        """One keep mask a block for the three parts of the batch, channels last as the activations they meet; None where
+        dropout is off. `shape`: (batch, 3, M, M, channels)."""
         keep = 1 - self.config.dropout
         if keep == 1:
             return None
-        masks = (draws.uniform(shape) < keep for _ in self.net.blocks)
-        return [mask.transpose(0, 1).flatten(0, 1) / keep for mask in masks]
+        masks = (draws.kept(keep, shape) for _ in self.net.blocks)
+        return [mask.transpose(0, 1).flatten(0, 1).permute(0, 3, 1, 2) / keep for mask in masks]
 
     def contrast(self) -> Mapping[str, np.ndarray]:
         """Scores of proxy anomalies: held-out fakes of its own and the other levels, and displaced normals."""
