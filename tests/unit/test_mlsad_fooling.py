@@ -13,10 +13,10 @@ from torch import Tensor
 
 from workloads.mlsad.analyses.descent import descend_pixels, detector_score, pull_away
 from workloads.mlsad.analyses.fooling import fooling, starts, variants, whole_score
-from workloads.mlsad.analyses.pictures import grid
 from workloads.mlsad.config import MLSADConfig, problems
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import to_bytes, to_signed
+from workloads.pictures import grid
 from workloads.units import ImageShape
 from workloads.workload import Finding, Trained
 

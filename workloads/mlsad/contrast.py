@@ -43,6 +43,7 @@ class DetectorLearner(LevelScorer):
         steps: int,
     ) -> None:
         self.config, self.level, self.seed, self.parallel = config, level, seed, parallel
+        parallel.require_equal_rows(config.batch_size)
         self.total_steps, self.batch_size = steps, config.batch_size
         self.train, self.val = images
         self.side = self.train.shape[-1]
