@@ -55,7 +55,8 @@ def block(unit: Unit, split: str, scores: np.ndarray, images: Resident, prepared
         anomalous = ~normal_for(found, prepared.classes, prepared.members, target)
         return rows(target, split, part, ids, labels, anomalous, scores)
     if split == "val":
-        return rows(target, split, part, images.val_ids[target], images.val_labels[target], np.zeros(count, bool), scores)
+        ids, labels = images.val_ids[target], images.val_labels[target]
+        return rows(target, split, part, ids, labels, np.zeros(count, bool), scores)
     if name := out_name(split):
         return rows(target, split, part, images.out_ids[name], [name] * count, np.ones(count, bool), scores)
     name = split.partition("/")[2]

@@ -84,12 +84,16 @@ def read_images(data: Data, data_dir: Path, download: bool = True) -> Split:
     """The split that a space asks for. Raises DataMissingError or BadInputError before anything else has begun."""
     path = Path(data.path).expanduser() if data.path else None
     dataset = load(data.name, data_dir, path=path, side=data.side, seed=data.seed, download=download)
-    amounts = {"side": data.side, "val_fraction": data.val_fraction, "max_train_images": data.max_train_images}
+    amounts: dict[str, Any] = {
+        "side": data.side,
+        "val_fraction": data.val_fraction,
+        "max_train_images": data.max_train_images,
+    }
     if data.protocol == "in_out":
         split = in_out(dataset, **amounts, seed=data.seed)
     else:
         split = one_class(dataset, **amounts, classes=data.classes, seed=data.seed)
-    form = {"channels": split.test.images.shape[1], "side": data.side, "download": download}
+    form: dict[str, Any] = {"channels": split.test.images.shape[1], "side": data.side, "download": download}
     out = out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed)
     if not data.general:
         return replace(split, out=out)
@@ -222,7 +226,8 @@ def collect(
         for name in GENERAL_SPLITS:
             if name in gathered and (split == name).any():
                 gathered[name].add(batch.filter(pa.array(split == name)))
-        keep = ~np.isin(split, (*NORMAL_SPLITS, *GENERAL_SPLITS)) | (np.isin(split, NORMAL_SPLITS) & np.isin(label, wanted))
+        normal = np.isin(split, NORMAL_SPLITS) & np.isin(label, wanted)
+        keep = normal | ~np.isin(split, (*NORMAL_SPLITS, *GENERAL_SPLITS))
         table = batch.filter(pa.array(keep))
         if not len(table):
             continue

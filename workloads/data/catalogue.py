@@ -104,14 +104,14 @@ SOURCES: dict[str, SourceEntry] = {
         title="uint8 arrays: downsampled ImageNet's .npz batches, or .npy such as 300K Random Images",
         path=True,
         licence="ImageNet's terms of access: non-commercial research and education",
-        how_to_get="fetch the npz version of ImageNet 32x32 from https://image-net.org/download-images and give the path "
-        "of its folder or of one file",
+        how_to_get="fetch the npz version of ImageNet 32x32 from https://image-net.org/download-images and give the "
+        "path of its folder or of one file",
     ),
     "tiny_images": SourceEntry(
         title="80 Million Tiny Images, tiny_images.bin: the paper's 1,562,560 of them",
         path=True,
         licence="none stated; withdrawn by its authors in 2020",
-        how_to_get="it is no longer offered; use 'arrays' with ImageNet 32x32 instead, whose numbers are not comparable",
+        how_to_get="it is no longer offered; 'arrays' with ImageNet 32x32 can stand in, with numbers of its own",
     ),
 }
 
@@ -278,8 +278,8 @@ CATALOGUE: dict[str, Entry] = {
             train_images=0,
             test_images=3_000,
             licence="none stated; cite Yu et al. 2015",
-            how_to_get="unpack the ten <category>_val_lmdb.zip of https://github.com/fyu/lsun in lsun/ in the data folder "
-            "(needs pip install lmdb), or export them to lsun/val/<category>",
+            how_to_get="unpack the ten <category>_val_lmdb.zip of https://github.com/fyu/lsun in lsun/ in the data "
+            "folder (needs pip install lmdb), or export them to lsun/val/<category>",
             download=False,
             out_only=True,
         ),

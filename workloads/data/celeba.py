@@ -50,7 +50,7 @@ def celeba(data_dir: Path, side: int, splits: Iterable[str] = SPLITS) -> Dataset
 
 
 def read_partition(path: Path) -> dict[str, str]:
-    """File name -> ``train``, ``valid`` or ``test``. Raises BadInputError for a line that is not a name and 0, 1 or 2."""
+    """File name -> ``train``, ``valid`` or ``test``. Raises BadInputError where a line is no name and 0, 1 or 2."""
     found = {}
     for number, line in enumerate(path.read_text(errors="backslashreplace").splitlines(), 1):
         name, _, part = line.strip().rpartition(" ")

@@ -34,9 +34,10 @@ def load(
 ) -> Dataset:
     """The dataset `name`, whole, in memory; `path` is for ``folder`` only.
 
-    `side` (pixels) is what datasets of image files are decoded to; those of arrays come in their native size. `seed` splits the datasets that have no official test split (digits, a folder
-    without train/ and test/). It is a part of the data, not of a trial: leave it at 0 to compare with numbers measured
-    elsewhere. Other counts or checksums than the published ones are named in a warning.
+    `side` (pixels) is what datasets of image files are decoded to; those of arrays come in their native size. `seed`
+    splits the datasets that have no official test split (digits, a folder without train/ and test/). It is a part of
+    the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere. Other counts or checksums than
+    the published ones are named in a warning.
 
     Raises BadInputError for an unknown name or damaged files, DataMissingError where the files cannot be had.
     """

@@ -25,8 +25,8 @@ Named = tuple[str, Path | BytesIO]
 def lsun(data_dir: Path, side: int) -> Dataset:
     """300 images of each category as RGB uint8 (N, 3, side, side), all in test; ids are ``lsun/<category>/<key>``.
 
-    ``lsun/<category>_val_lmdb`` (a database of JPEG or WebP files by key) or ``lsun/val/<category>`` with the same files,
-    at any depth. Raises DataMissingError where a category is not there or a database needs the package lmdb,
+    ``lsun/<category>_val_lmdb`` (a database of JPEG or WebP files by key) or ``lsun/val/<category>`` with the same
+    files, at any depth. Raises DataMissingError where a category is not there or a database needs the package lmdb,
     BadInputError for a damaged database and where more than one image and more than 5 % cannot be read.
     """
     root = data_dir / "lsun"

@@ -17,7 +17,7 @@ SYSTEM_FOLDERS = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}
 
 
 def mnist_like(name: str, data_dir: Path, download: bool) -> Dataset:
-    """MNIST, Fashion-MNIST or Kuzushiji-MNIST (uint8, 1x28x28, 60,000 + 10,000) from IDX files, plain or .gz, else downloaded.
+    """MNIST, Fashion-MNIST or Kuzushiji-MNIST (uint8, 1x28x28, 60,000 + 10,000) from IDX files, else downloaded.
 
     Raises BadInputError for a damaged file, DataMissingError where it can be had nowhere.
     """

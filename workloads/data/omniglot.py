@@ -18,8 +18,8 @@ CHARACTER = "character"
 def omniglot(data_dir: Path, side: int) -> Dataset:
     """Grey uint8 (N, 1, side, side), black strokes on white as published, 19,280 + 13,180; ids are paths of the files.
 
-    One class, for the two sets share no alphabet. Raises DataMissingError where no place has both sets, BadInputError as
-    `folder.decode_all` does.
+    One class, for the two sets share no alphabet. Raises DataMissingError where no place has both sets, BadInputError
+    as `folder.decode_all` does.
     """
     places = tuple(data_dir / name for name in FOLDERS)
     reasons: list[str] = []

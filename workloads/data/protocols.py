@@ -1,6 +1,7 @@
 """One-class protocol: learn one class without anomalies, be tested on all classes (MLSAD, arXiv 2104.12102, section 4).
 
-The other protocol, a whole dataset against others, is in `workloads.data.in_out`; both make a `Split`. A dataset may restrict what a target is tested on: MVTec's textures are tested on their own images.
+A dataset may restrict what a target is tested on: MVTec's textures are tested on their own images. The other protocol,
+a whole dataset against others, is in `workloads.data.in_out`; both make a `Split`.
 
 The 90/10 division into train and validation is this project's reading; the paper gives no ratio.
 """

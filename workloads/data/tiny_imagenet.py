@@ -48,7 +48,7 @@ def read_annotations(path: Path) -> list[Listed]:
     """
     found = []
     for number, line in enumerate(path.read_text(errors="backslashreplace").splitlines(), 1):
-        name, wnid = (line.split("\t") + ["", ""])[:2]
+        name, wnid = [*line.split("\t"), "", ""][:2]
         if wnid not in TINY_IMAGENET_WNIDS or not name or Path(name).name != name:
             raise BadInputError(
                 f"line {number} is {line[:80]!r}, expected a file name, a WordNet id of the 200 and a box",
