@@ -13,6 +13,7 @@ from upath import UPath
 from orchestrator.ingest import Prepared, Resident
 from orchestrator.places import TrialPlaces
 from workloads.checkpoint import write_atomically
+from workloads.data.protocols import normal_for
 from workloads.metrics import (
     contrastive,
     contrastive_by_unit,
@@ -52,9 +53,11 @@ def block(target: str, part: str, split: str, scores: np.ndarray, images: Reside
         tested = np.flatnonzero(images.test_rows[target])
         found, ids = images.test_labels[tested], [images.test_ids[i] for i in tested]
         labels = [prepared.classes[label] for label in found]
-        return rows(target, split, part, ids, labels, found != prepared.classes.index(target), scores)
+        anomalous = ~normal_for(found, prepared.classes, prepared.members, target)
+        return rows(target, split, part, ids, labels, anomalous, scores)
     if split == "val":
-        return rows(target, split, part, images.val_ids[target], [target] * count, np.zeros(count, bool), scores)
+        ids, labels = images.val_ids[target], images.val_labels[target]
+        return rows(target, split, part, ids, labels, np.zeros(count, bool), scores)
     if name := out_name(split):
         return rows(target, split, part, images.out_ids[name], [name] * count, np.ones(count, bool), scores)
     name = split.partition("/")[2]
