@@ -12,6 +12,7 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.detector import contrast_loss
 from workloads.mlsad.mrf import to_signed
+from workloads.mlsad.stacked import StackedDetectors
 from workloads.parallel import Draws, Parallel
 
 pytestmark = pytest.mark.benchmark
@@ -103,3 +104,19 @@ def test_print_what_keeping_freed_memory_saves(level, capsys):
     with capsys.disabled():
         print(f"\nD_{level}: a step with freed memory returned / kept {median(a / b for a, b in pairs):.2f}")
     assert all(a > 0 and b > 0 for a, b in pairs)
+
+
+@pytest.mark.parametrize("level", [1, 8])
+@pytest.mark.parametrize("trials", [4, 16])
+def test_print_what_stacking_trials_saves(level, trials, capsys):
+    alone, together = ([learner(level) for _ in range(trials)] for _ in range(2))
+    stack, images = StackedDetectors(together), together[0].train[:8]
+
+    def one_by_one() -> None:
+        for one in alone:
+            one.step(0, images)
+
+    found = ratio(one_by_one, lambda: stack.step(0, images), runs=3)
+    with capsys.disabled():
+        print(f"\nD_{level}: {trials} trials one by one / stacked {found:.2f}")
+    assert found > 0

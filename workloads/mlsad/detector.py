@@ -49,7 +49,11 @@ class PatchDetector(nn.Module):
 
 
 def contrast_loss(
-    normal: Tensor, fake: Tensor, displaced: Tensor, lambda_structure: float, lambda_position: float
+    normal: Tensor,
+    fake: Tensor,
+    displaced: Tensor,
+    lambda_structure: float | Tensor,
+    lambda_position: float | Tensor,
 ) -> Tensor:
     """Eq. 3 from the logits of (x, C), (x~, C) and (x, C~), each (N, 1, M, M): windows averaged, then images."""
     return (
