@@ -7,8 +7,9 @@ Data:      Debian's package dataset-fashion-mnist (31 MB), or --data-dir, or tor
 Command:   python -m orchestrator launch fashion_mnist_small
 
 A quarter of the pixels is a third of the work or less, so a laptop affords schedules that 32 x 32 (sweep_fashion_mnist,
-the papers' size) does not leave time for. Levels mean more here: an 8 x 8 window is a quarter of the garment, and D_16
-sees it whole.
+the paper's size) does not leave time for. Levels go up to half the side, as the paper's do: D_16 would see whole images
+here, and the paper drops the detector that does. Half-trained fakes make it worse than useless: on class shirt (G_8 of
+225 steps, 1,800 steps) it told the other levels' fakes from held-out shirts with an AUROC of .361.
 """
 
 from tune_spaces.presets import MLSAD_PRESETS
@@ -19,6 +20,7 @@ SPACE = Space(
     data=Data(name="fashion_mnist", side=16),
     fixed={
         "grey_as_rgb": False,  # repeated to RGB, half-trained generators give themselves away by colour
+        "levels": (1, 2, 4, 8),
         "batch_size": 8,
         "weight_decay": 5e-5,
         "noise": 0.0,
@@ -29,7 +31,7 @@ SPACE = Space(
     presets={
         **MLSAD_PRESETS,
         "reduced": Preset(
-            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 2.0, "detector_epochs": 4.0},
+            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 4.0, "detector_epochs": 4.0},
             max_train_images=2000,
         ),
     },
