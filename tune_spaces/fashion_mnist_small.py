@@ -31,7 +31,7 @@ SPACE = Space(
     presets={
         **MLSAD_PRESETS,
         "reduced": Preset(
-            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 4.0, "detector_epochs": 4.0},
+            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 3.0, "detector_epochs": 3.0},
             max_train_images=2000,
         ),
     },
