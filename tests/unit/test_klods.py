@@ -75,8 +75,13 @@ def test_ledoit_wolf_is_scikit_learn_s():
 
 @pytest.mark.parametrize(
     ("split", "size", "together"),
-    [("patches_2", 4, (0, 1, 4, 5)), ("patches_4", 16, range(16)), ("channels", 8, range(0, 128, 16))]
-    + [("groups_2", 2, (0, 16)), ("squeeze", 4, (0, 16, 32, 48))],
+    [
+        ("patches_2", 4, (0, 1, 4, 5)),
+        ("patches_4", 16, range(16)),
+        ("channels", 8, range(0, 128, 16)),
+        ("groups_2", 2, (0, 16)),
+        ("squeeze", 4, (0, 16, 32, 48)),
+    ],
 )
 def test_a_split_keeps_every_number_and_holds_what_it_says(split, size, together):
     latents = torch.arange(2 * 8 * 16.0).view(2, 8, 4, 4)
@@ -258,9 +263,20 @@ def test_what_cannot_run_is_told_and_left_out():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("split", "patches"), ("split", "patches_1"), ("split", "radnom"), ("level", "4"), ("regulariser", "ridge")]
-    + [("group_sizes", (5, 1)), ("group_sizes", (0,)), ("contamination", 0.0), ("shrinkage", 1.0), ("directions", 0)]
-    + [("weighting", "equl"), ("shift", float("nan"))],
+    [
+        ("split", "patches"),
+        ("split", "patches_1"),
+        ("split", "radnom"),
+        ("level", "4"),
+        ("weighting", "equl"),
+        ("regulariser", "ridge"),
+        ("group_sizes", (5, 1)),
+        ("group_sizes", (0,)),
+        ("contamination", 0.0),
+        ("shrinkage", 1.0),
+        ("shift", float("nan")),
+        ("directions", 0),
+    ],
 )
 def test_every_wrong_key_is_named(key, value):
     assert key in dict(problems(replace(CONFIG, **{key: value})))
