@@ -18,12 +18,13 @@ from torch import Tensor
 
 from workloads.errors import BadInputError
 from workloads.klods.config import SUM, KlodsConfig
-from workloads.klods.gaussian import REGULARISERS, Whitening, check_enough
+from workloads.klods.gaussian import Whitening
 from workloads.klods.groups import partition
 from workloads.klods.latents import Latents, check_alike, checked
 from workloads.klods.null_law import p_values
-from workloads.klods.scoring import PRIOR, TRAIN, Vectors, blocks, combined, group_kl, group_vectors
-from workloads.klods.splitting import NAMES
+from workloads.klods.scoring import PRIOR, TRAIN, blocks, combined, group_kl
+from workloads.klods.splits import NAMES, REGULARISERS, Vectors, check_enough
+from workloads.klods.splitting import group_vectors
 from workloads.metrics import auroc
 
 CRITERIA = ("shift", "calibration", "oracle")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 from workloads.errors import BadInputError
-from workloads.klods.gaussian import REGULARISERS, Regulariser
-from workloads.klods.splitting import parse
+from workloads.klods.splits import REGULARISERS, Regulariser, parse
 
 SUM = "sum"
 Weighting = Literal["vectors", "equal"]

@@ -10,27 +10,12 @@ an invertible affine map. So `Whitening` is all that the second score needs.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from workloads.errors import BadInputError
-
-Regulariser = Literal["none", "shrinkage", "ledoit_wolf"]
-REGULARISERS: tuple[Regulariser, ...] = ("none", "shrinkage", "ledoit_wolf")
-
-
-def check_enough(n: int, m: int, regulariser: Regulariser) -> None:
-    """Raises BadInputError where n vectors of length m have no covariance of full rank and nothing mends that."""
-    if regulariser == "none" and n <= m:
-        raise BadInputError(
-            f"n = {n} vectors of length m = {m} a group: the covariance is singular, the score infinite",
-            where="regulariser none needs n > m, and n of 8 m or more to follow the null law",
-            fix="larger groups, shorter vectors (split patches_2 has m = 4), or regulariser shrinkage or ledoit_wolf",
-        )
-    if regulariser == "ledoit_wolf" and n < 2:
-        raise BadInputError(f"Ledoit-Wolf needs 2 vectors or more a group, found {n}", fix="regulariser shrinkage")
+from workloads.klods.splits import Regulariser, check_enough
 
 
 def moments(vectors: Tensor) -> tuple[Tensor, Tensor]:

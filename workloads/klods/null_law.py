@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 from scipy.stats import chi2
 
-from workloads.klods.gaussian import check_enough
+from workloads.klods.splits import check_enough
 
 Floats = NDArray[np.float64]
 

@@ -18,30 +18,16 @@ from torch import Tensor
 from workloads.errors import BadInputError
 from workloads.klods import god, typicality
 from workloads.klods.config import KlodsConfig, Weighting, levels
-from workloads.klods.gaussian import Whitening, check_enough, kl_to_standard, regularised
+from workloads.klods.gaussian import Whitening, kl_to_standard, regularised
 from workloads.klods.groups import Members
 from workloads.klods.latents import Latents, check_alike, checked, prior_log_density
-from workloads.klods.splitting import vectors
+from workloads.klods.splits import Vectors, check_enough
+from workloads.klods.splitting import group_vectors, vectors
 
 PRIOR, TRAIN = "klods_prior", "klods_train"
 PARTS = (PRIOR, TRAIN, "god_1ks", "god_2ks", "typicality", "likelihood")
 BLOCK = 2**21
 """Latent values of the groups held at once, in float64: 16 MiB, and about three times that while they are worked on."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """A group has n vectors of length m in a level, k of them in every image."""
-
-    n: int
-    m: int
-    k: int
-
-
-def group_vectors(level: Tensor, split: str, size: int) -> Vectors:
-    """Of latents (N, C, H, W) and groups of `size` images. Raises BadInputError as `splitting.vectors`."""
-    k, m = vectors(level[:1], split).shape[1:]
-    return Vectors(size * k, m, k)
 
 
 def group_kl(
