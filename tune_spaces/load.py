@@ -26,6 +26,7 @@ SPACES = (
     "figures_mnist",
     "figures_digits",
     "calibrate_digits",
+    "klods_digits",
 )
 
 

@@ -47,28 +47,42 @@ def partition(images: int, size: int, seed: int, name: str) -> Members:
     return order[: images // size * size].reshape(-1, size).astype(np.int64)
 
 
+def anomalies_each(size: int, contamination: float) -> int:
+    """Anomalies in an anomalous group: the share of whole images nearest to `contamination`, at least one."""
+    if not 0 < contamination <= 1:
+        raise BadInputError(f"contamination {contamination}", where="contamination", fix="a share in (0, 1]")
+    return max(1, round(contamination * size))
+
+
+def halves(normals: int, size: int, seed: int, contamination: float) -> tuple[Members, Members]:
+    """Rows of normal images that fill normal groups, and those kept to be mixed into anomalous ones: a seeded half, or
+    none where groups are pure. So no image is in both, and normal groups never depend on the anomalies."""
+    if anomalies_each(size, contamination) == size:
+        return np.arange(normals), np.arange(0)
+    order = np.random.default_rng(derive_seed("halves", seed, size)).permutation(normals)
+    return order[normals // 2 :], order[: normals // 2]
+
+
+def normal_groups(normals: int, size: int, seed: int, contamination: float = 1.0) -> Members:
+    """(G, size) rows of normal images. Raises BadInputError where they fill no group."""
+    own, _ = halves(normals, size, seed, contamination)
+    return own[partition(len(own), size, seed, NORMAL)]
+
+
 def form(normals: int, anomalies: int, size: int, seed: int, name: str, contamination: float = 1.0) -> Groups:
     """Groups of `size` for one comparison of normals with the anomalies called `name`.
 
-    contamination: share of anomalies in an anomalous group, in (0, 1]; rounded to whole images, at least one. Where
-    that leaves room for normals, a seeded half of them is kept for the anomalous groups and the other half fills the
-    normal groups, so no image is in both. Normal groups never depend on the anomalies, so several sets share them.
-    Raises BadInputError where either kind has no group.
+    contamination: share of anomalies in an anomalous group, in (0, 1], see `anomalies_each`; 1 is pure groups, as
+    published. Raises BadInputError where either kind has no group.
     """
-    if not 0 < contamination <= 1:
-        raise BadInputError(f"contamination {contamination}", where="contamination", fix="a share in (0, 1]")
-    each = max(1, round(contamination * size))
-    bad = partition(anomalies, each, seed, name)
-    if each == size:
-        normal = partition(normals, size, seed, NORMAL)
-        left = normals - normal.size, anomalies - bad.size
-        return Groups(size, seed, normal, bad + normals, each, *left)
-    order = np.random.default_rng(derive_seed("halves", seed, size)).permutation(normals)
-    kept, rest = order[: normals // 2], order[normals // 2 :]
-    normal = rest[partition(len(rest), size, seed, NORMAL)]
-    filler = kept[partition(len(kept), size - each, seed, f"with {name}")]
-    count = min(len(bad), len(filler))
-    mixed = np.concatenate([filler[:count], bad[:count] + normals], axis=1)
-    return Groups(
-        size, seed, normal, mixed, each, normals - normal.size - count * (size - each), anomalies - count * each
-    )
+    each = anomalies_each(size, contamination)
+    normal = normal_groups(normals, size, seed, contamination)
+    anomalous = partition(anomalies, each, seed, name) + normals
+    if each < size:
+        _, kept = halves(normals, size, seed, contamination)
+        filler = kept[partition(len(kept), size - each, seed, f"with {name}")]
+        count = min(len(anomalous), len(filler))
+        anomalous = np.concatenate([filler[:count], anomalous[:count]], axis=1)
+    mixed_in = len(anomalous) * (size - each)
+    left = normals - normal.size - mixed_in, anomalies - len(anomalous) * each
+    return Groups(size, seed, normal, anomalous, each, *left)
