@@ -8,36 +8,26 @@ Takes:     see the plan; the flows are shared by all trials.
 Command:   python -m orchestrator launch klods_digits
 """
 
-from tune_spaces.schema import Data, Preset, PresetName, Scheduler, Search, Space
-
-PRESETS: dict[PresetName, Preset] = {
-    "reduced": Preset(),
-    # seconds: does everything fit together? its numbers mean nothing
-    "smoke": Preset(config={"steps": 1, "hidden": 4, "epochs": 0.5}, points=2),
-}
+from tune_spaces.klods_presets import KLODS_PRESETS
+from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
 
 SPACE = Space(
     workload="klods",
     data=Data(name="digits", side=16, val_fraction=0.3, out=("noise",)),
-    fixed={
-        "scales": 2,
-        "steps": 4,
-        "hidden": 32,
-        "epochs": 20.0,
-        "batch_size": 16,
-        "warmup_steps": 20,
-        "lr": 2e-3,
-        "flip": False,
-        "translate": 0.05,
-        "init_batches": 4,
-        "group_sizes": (1, 5),
-    },
+    fixed={"scales": 2, "flip": False, "group_sizes": (1, 5)},
     axes={
         "split": ("patches_2", "patches_4", "groups_2"),
         "group_score": ("klods_prior", "klods_train", "god_2ks", "typicality"),
     },
     search=Search(kind="grid"),
     scheduler=Scheduler(kind="fifo"),
-    presets=PRESETS,
+    presets={
+        "paper": KLODS_PRESETS["paper"],
+        "reduced": Preset(
+            config=KLODS_PRESETS["reduced"].config
+            | {"steps": 4, "hidden": 32, "epochs": 20.0, "batch_size": 16, "warmup_steps": 20, "init_batches": 4},
+        ),
+        "smoke": KLODS_PRESETS["smoke"].model_copy(update={"classes": ("3", "8")}),
+    },
     preset="reduced",
 )

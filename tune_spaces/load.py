@@ -27,6 +27,11 @@ SPACES = (
     "figures_digits",
     "calibrate_digits",
     "klods_digits",
+    "klods_cifar10",
+    "klods_cifar100",
+    "klods_svhn",
+    "klods_celeba",
+    "klods_fashion_mnist",
 )
 
 

@@ -40,7 +40,8 @@ def out_table(
     sizes = ", ".join(f"{(counts or {}).get(out_split(name), '?')} of {heading(name)}" for name in out)
     notes = (f"Measured against the other classes' test images ({rest}) and out-set images: {sizes}.",)
     table = Table(columns, tuple(rows), notes, averaged=False)
-    numbers = published.load(f"{dataset}_ood")
+    groups = any("/" in row.name for row in rows)  # parts of groups of images stand beside groups, never single images
+    numbers = published.load(f"{dataset}_{'groups' if groups else 'ood'}")
     return with_published(table, numbers) if numbers and set(numbers.columns) & set(columns) else table
 
 
