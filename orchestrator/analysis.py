@@ -80,7 +80,7 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
     """Images, stages and detectors of one target, read back from the run's files."""
     prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
-    stages = {str(unit): places.stage(state.stages[str(unit)]["key"]) for unit in chosen.stages([target])}
+    stages = {str(unit): places.stage(state.trials[trial].stages[str(unit)]) for unit in chosen.stages([target])}
     detectors = {str(unit): places.trial(trial).unit(unit, 1000) for unit in chosen.units([target])}
     tested, masks = images.test_rows[target], read_masks(prepared)
     return Trained(

@@ -24,6 +24,7 @@ from pydantic import (
 from tune_spaces.problems import Problem, ProblemsError, nearest
 from workloads.data.catalogue import CATALOGUE, SOURCES, general_names, out_set_names
 from workloads.registry import WORKLOADS, method
+from workloads.selection import Select
 
 PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
@@ -247,9 +248,7 @@ class Space(Strict):
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
     search: Search = Search()
     scheduler: Scheduler = Scheduler()
-    select_by: Literal["contrastive", "oracle"] = Field(
-        default="contrastive", description="oracle looks at test labels: a leak, labelled as one"
-    )
+    select_by: Select = Field(default="contrastive", description="oracle looks at test labels: a leak, labelled as one")
     resources: Resources = Resources()
     analyses: tuple[str, ...] = Field(default=(), description="of the winner, once the sweep has ended")
     presets: dict[PresetName, Preset] = Field(default_factory=dict)
@@ -285,12 +284,18 @@ class Space(Strict):
         found += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in info.data.get("fixed", {})]
         shared = method(info.data["workload"]).shared_keys() if "workload" in info.data else ()
         found += [
-            Problem(key, "shapes the stages that all trials share; launch once a value, with --set")
-            for key in value
-            if key in shared
+            Problem(key, "is one value a sweep; launch once a value, with --set") for key in value if key in shared
         ]
         if found:
             raise ProblemsError(found)
+        return value
+
+    @field_validator("select_by")
+    @classmethod
+    def known_selection(cls, value: Select, info: ValidationInfo) -> Select:
+        known = method(info.data["workload"]).selections if "workload" in info.data else (value,)
+        if value not in known:
+            raise ValueError(f"{info.data['workload']} cannot be selected by {value!r}, only by {', '.join(known)}")
         return value
 
     @field_validator("analyses")
