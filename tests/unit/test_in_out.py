@@ -18,7 +18,7 @@ from workloads.data.images import NO_CLASS, Dataset, LabelledImages
 from workloads.data.in_out import in_out
 from workloads.data.protocols import Split, digest, normal_for, one_class
 from workloads.errors import BadInputError
-from workloads.units import GENERAL, Unit
+from workloads.units import GENERAL
 
 NOWHERE = Path("nowhere")
 CPU = torch.device("cpu")
@@ -39,9 +39,8 @@ def split() -> Split:
 def stored(split: Split, folder: Path) -> tuple[Prepared, list]:
     prepared = prepare(split, UPath(folder))
     files = sorted((Path(prepared.path) / "shards").iterdir())
-    return prepared, [t for file in files for t in (pq.read_table(file).slice(0, 7), pq.read_table(file).slice(7))][
-        ::-1
-    ]
+    tables = map(pq.read_table, files)
+    return prepared, [part for table in tables for part in (table.slice(7), table.slice(0, 7))][::-1]
 
 
 def test_one_target_is_the_whole_dataset_and_all_its_test_images_are_normal(digits: Dataset) -> None:
@@ -157,9 +156,8 @@ def resident(split: Split, tmp_path: Path) -> tuple[Prepared, Resident]:
 
 def test_score_rows_call_no_test_image_of_the_dataset_anomalous(split: Split, tmp_path: Path) -> None:
     prepared, images = resident(split, tmp_path)
-    unit = Unit("flow", "digits", "level_1")
     test, val, out = (
-        block(unit, name, np.zeros(count), images, prepared)
+        block("digits", "level_1", name, np.zeros(count), images, prepared)
         for name, count in (("test", len(split.test)), ("val", len(split.val)), ("out/noise", len(split.out["noise"])))
     )
     assert not any(test["anomalous"].to_pylist())
@@ -172,7 +170,7 @@ def test_score_rows_call_no_test_image_of_the_dataset_anomalous(split: Split, tm
 def test_one_class_rows_are_as_before(digits: Dataset, tmp_path: Path) -> None:
     split = one_class(digits, side=8, classes=["3"], max_train_images=20)
     prepared, images = resident(split, tmp_path)
-    table = block(Unit("detector", "3", "level_1"), "test", np.zeros(len(split.test)), images, prepared)
+    table = block("3", "level_1", "test", np.zeros(len(split.test)), images, prepared)
     assert table["anomalous"].to_pylist() == (split.test.labels != 3).tolist()
     assert images.labels["3"].tolist() == [0] * 18
     fitted = scores_of("5-NN", split, "3")
