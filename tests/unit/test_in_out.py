@@ -38,7 +38,7 @@ def split() -> Split:
 
 def stored(split: Split, folder: Path) -> tuple[Prepared, list]:
     prepared = prepare(split, UPath(folder))
-    files = sorted((Path(prepared.path) / "shards").iterdir())
+    files = sorted(Path(prepared.path).glob("*shards/*.parquet"))
     tables = map(pq.read_table, files)
     return prepared, [part for table in tables for part in (table.slice(7), table.slice(0, 7))][::-1]
 
@@ -117,6 +117,15 @@ def test_a_stage_that_learns_from_the_general_set_needs_no_other_target(split: S
     assert tuple(found.val_ids[GENERAL]) == split.general.val.ids
     assert set(found.labels[GENERAL].tolist()) == {NO_CLASS}
     assert torch.equal(found.test, torch.from_numpy(split.test.images))
+
+
+def test_general_images_that_are_not_there_end_the_worker(split: Split, tmp_path: Path) -> None:
+    prepared, tables = stored(split, tmp_path)
+    with pytest.raises(ValueError, match="50 general images were not in the stream"):
+        collect([t for t in tables if "general" not in t["split"][0].as_py()], prepared, [GENERAL], CPU)
+    without, tables = stored(replace(split, general=None), tmp_path)
+    with pytest.raises(ValueError, match="the data has none"):
+        collect(tables, without, ["digits"], CPU, general=True)
 
 
 def test_stages_are_made_of_what_they_learn_from(split: Split, tmp_path: Path) -> None:
