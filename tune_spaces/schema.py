@@ -41,12 +41,16 @@ class Part(Strict):
     """A part of a space. In a space file it is built before the space; if it is faulty, the space checks it again."""
 
     def __init__(self, **values: Any) -> None:
+        waits = LOADING.get()
+        token = LOADING.set(False)  # a faulty part inside this one makes this one faulty
         try:
             super().__init__(**as_written(values))
         except ValidationError:
-            if not LOADING.get():
+            if not waits:
                 raise
             object.__setattr__(self, "__dict__", {WRITTEN: values})
+        finally:
+            LOADING.reset(token)
 
 
 def as_written(value: Any) -> Any:
@@ -71,6 +75,8 @@ def known_workload(name: str) -> str:
 
 
 def known_source(name: str) -> str:
+    if name in CATALOGUE and CATALOGUE[name].out_only:
+        raise ValueError("has no training images here")
     if name not in general_names():
         raise ValueError(f"no such set of general images; {nearest(name, general_names())}")
     return name

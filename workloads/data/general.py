@@ -25,6 +25,7 @@ from workloads.errors import BadInputError
 
 log = logging.getLogger(__name__)
 
+PARTS = ("train", "val")
 Pair = tuple[LabelledImages, LabelledImages]
 
 
@@ -82,7 +83,8 @@ def _source(number: int, source: Source, data_dir: Path, channels: int, side: in
     if source.name == "photo_tiles":
         count = source.max_images or TILES
         tiles = photo_tiles(side, count, _held_out(count, source), source.seed)
-        return _pair(number, [_named(source.name, part) for part in tiles], channels, side)
+        parts = [_named(f"{source.name}/{part}", images) for part, images in zip(PARTS, tiles, strict=True)]
+        return _pair(number, parts, channels, side)
     if source.name == "tiny_images":
         images = _named(source.name, _tiny_images(_path(source), source.max_images))
         first = len(images) - _held_out(len(images), source)  # by place, as the paper does: the choice was random
