@@ -86,17 +86,14 @@ class General(Part):
     """One source of general images: natural ones of any kind, for methods that compare with a general model."""
 
     name: Annotated[str, AfterValidator(known_source)]
-    path: str | None = Field(default=None, description="the file or folder of 'folder', 'arrays' and 'tiny_images'")
+    path: str | None = Field(default=None, description="of 'folder', 'arrays', 'tiny_images'; else in the data folder")
     max_images: int | None = Field(default=None, ge=4, description="validation included; all where absent")
     val_fraction: float = Field(default=0.2, gt=0, lt=1, description="held out; 0.2 is the paper's 80/20")
     seed: int = Field(default=0, description="of the choice and the split")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        needed = self.name in SOURCES and SOURCES[self.name].path
-        if needed and self.path is None:
-            raise ProblemsError([Problem("path", f"{self.name!r} needs the path of its images")])
-        if self.path is not None and not needed:
+        if self.path is not None and (self.name not in SOURCES or not SOURCES[self.name].place):
             raise ProblemsError([Problem("path", f"{self.name!r} takes no path")])
         return self
 

@@ -53,11 +53,11 @@ def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> No
     found = problems(
         tmp_path,
         "data=Data(name='cifar10', protocol='in_out', out=('svnh',), general=("
-        "General(name='photo_tile'), General(name='arrays'), General(name='mnist', path='x'),"
+        "General(name='photo_tile'), General(name='photo_tiles', path='x'), General(name='mnist', path='x'),"
         "General(name='lsun'), General(name='digits', max_images=1, frction=0.1))), fixed={'nois': 3}",
     )
     assert "did you mean 'photo_tiles'?" in found["data.general.0.name"]
-    assert "needs the path" in found["data.general.1.path"]
+    assert "takes no path" in found["data.general.1.path"]
     assert "takes no path" in found["data.general.2.path"]
     assert "no training images" in found["data.general.3.name"]
     assert "greater than or equal to 4" in found["data.general.4.max_images"]

@@ -15,7 +15,7 @@ from workloads.data.general import Source, general_images
 from workloads.data.image_arrays import image_arrays
 from workloads.data.images import NO_CLASS
 from workloads.data.tiny_images import CHUNK, chosen_chunks, encode
-from workloads.errors import BadInputError
+from workloads.errors import BadInputError, DataMissingError
 
 NOWHERE = Path("nowhere")
 
@@ -109,7 +109,7 @@ def test_only_the_chosen_files_of_a_folder_are_opened(tmp_path: Path) -> None:
     again = general_images([Source("folder", str(tmp_path), max_images=6)], NOWHERE, channels=3, side=8)
     assert len(few.train) + len(few.val) == 6
     assert few.train.ids == again.train.ids
-    with pytest.raises(BadInputError, match="are not there"):
+    with pytest.raises(DataMissingError, match="is not here"):
         general_images([Source("folder", str(tmp_path / "gone"))], NOWHERE, channels=3, side=8)
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match="has 0 image"):
