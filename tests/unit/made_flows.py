@@ -1,79 +1,34 @@
-"""Tiny flows and made images for the tests of the flow method."""
-
-from dataclasses import replace
-from typing import Any
+"""Tiny flows in a state that no test can mistake for the start: every parameter is off its initial value."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from workloads.batches import batch_rows, order_seed
-from workloads.flows.config import FlowConfig
-from workloads.flows.learner import FlowLearner
-from workloads.flows.method import Flows
-from workloads.parallel import Parallel
-from workloads.units import GENERAL, Unit
-from workloads.workload import Tensors, UnitInputs
-
-TINY = FlowConfig(
-    scales=2,
-    steps=2,
-    hidden=8,
-    batch_size=8,
-    general_batch_size=8,
-    epochs=1,
-    general_epochs=1,
-    init_batches=4,
-    flip=False,
-)
-GENERAL_FLOW = Unit("flow", GENERAL, "flow")
-TARGET = Unit("detector", "3", "flow")
+from workloads.flows.architecture import Architecture
+from workloads.flows.build import build
+from workloads.flows.flow import Flow
 
 
-def noise(count: int, seed: int = 1, channels: int = 1, low: int = 0, high: int = 256) -> Tensor:
-    """uint8 (count, channels, 8, 8), every value uniform in [low, high)."""
+def images(count: int, channels: int, side: int, seed: int = 1) -> Tensor:
+    """Smooth images with noise in [-.5, .5), unlike at every place."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(low, high, (count, channels, 8, 8), generator=generator, dtype=torch.uint8)
+    coarse = torch.rand(count, channels, 2, 2, generator=generator)
+    smooth = nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+    noise = torch.rand(count, channels, side, side, generator=generator)
+    return (0.8 * smooth + 0.2 * noise - 0.5).to(torch.get_default_dtype())
 
 
-def inputs(**changes: Any) -> UnitInputs:
-    """24 dark images to learn, 8 held out; general images of all greys."""
-    given = UnitInputs(
-        train=noise(24, 1, high=64),
-        val=noise(8, 2, high=64),
-        labels=torch.arange(24) % 3,
-        classes=3,
-        general=(noise(32, 3), noise(16, 4)),
-    )
-    return replace(given, **changes)
+@torch.no_grad()
+def disturb(net: nn.Module, size: float, seed: int = 2) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in net.parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        parameter.add_(size * noise.to(parameter.dtype))
 
 
-def general_flow(config: FlowConfig, given: UnitInputs, steps: int = 2) -> FlowLearner:
-    """The general flow after a few steps."""
-    assert given.general is not None
-    own = UnitInputs(*given.general)
-    learner = Flows(config).stage(GENERAL_FLOW, own, Parallel())
-    run(learner, GENERAL_FLOW, own.train, range(steps))
-    return learner
-
-
-def target_flow(
-    config: FlowConfig,
-    given: UnitInputs,
-    general: Tensors | None = None,
-    parallel: Parallel | None = None,
-) -> FlowLearner:
-    """An untrained flow of the target."""
-    artefacts = {} if general is None else {str(GENERAL_FLOW): general}
-    return Flows(config).detector(TARGET, replace(given, artefacts=artefacts), parallel or Parallel())
-
-
-def batch_of(learner: FlowLearner, unit: Unit, images: Tensor, step: int) -> Tensor:
-    """This worker's rows of a step's batch, in the order in which workers feed them."""
-    rows = batch_rows(order_seed(learner.config.seed, unit), step, learner.batch_size, len(images))
-    return images[rows[learner.parallel.rows(learner.batch_size)]]
-
-
-def run(learner: FlowLearner, unit: Unit, images: Tensor, steps: range) -> list[dict[str, float]]:
-    """Train, and return what was logged."""
-    logged = (learner.step(step, batch_of(learner, unit, images, step)) for step in steps)
-    return [{name: float(value) for name, value in logs.items()} for logs in logged]
+def made(architecture: Architecture, size: float = 0.05, seed: int = 0) -> Flow:
+    """Built from the seed, initialised on 32 images, then disturbed by N(0, size^2)."""
+    torch.manual_seed(seed)
+    net = build(architecture)
+    net.initialise(images(32, architecture.channels, architecture.side))
+    disturb(net, size)
+    return net

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_flows import GENERAL_FLOW, TARGET, TINY, general_flow, inputs, noise, run, target_flow
+from made_learners import GENERAL_FLOW, TARGET, TINY, general_flow, inputs, noise, run, target_flow
 
 from workloads.flows.analyses.correlation import ranked
 from workloads.flows.analyses.samples import to_bytes

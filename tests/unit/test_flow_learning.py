@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_flows import GENERAL_FLOW, TARGET, TINY, batch_of, general_flow, inputs, noise, run, target_flow
+from made_learners import GENERAL_FLOW, TARGET, TINY, batch_of, general_flow, inputs, noise, run, target_flow
 from sklearn.datasets import load_digits
 from torch import Tensor
 

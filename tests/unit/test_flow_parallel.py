@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from made_flows import TARGET, TINY, batch_of, general_flow, inputs, target_flow
+from made_learners import TARGET, TINY, batch_of, general_flow, inputs, target_flow
 
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner

@@ -8,7 +8,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from made_flows import TARGET, TINY, general_flow, inputs, noise, run, target_flow
+from made_learners import TARGET, TINY, general_flow, inputs, noise, run, target_flow
 from PIL import Image
 from torch import Tensor
 

@@ -23,7 +23,7 @@ class Coupling(nn.Module):
 
     def conditioned(self, lo: Tensor, measure: bool = False) -> tuple[Tensor, Tensor]:
         """Shift t and log s of lo (B, C/2, H, W), each of that shape."""
-        with torch.autocast(lo.device.type, torch.bfloat16, enabled=self.autocast and self.training):
+        with torch.autocast(lo.device.type, torch.bfloat16, enabled=self.autocast and self.training and not measure):
             if self.checkpointing and torch.is_grad_enabled():
                 out = checkpoint(self.net, lo, use_reentrant=False, preserve_rng_state=False)
             else:

@@ -114,7 +114,7 @@ def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, Level
 
 def whole_score(config: MLSADConfig, parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
     """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
-    return MLSAD(config).combine({part: scorer.score(images) for part, scorer in parts.items()})
+    return MLSAD(config).combine({part: scorer.image_scores(images) for part, scorer in parts.items()})
 
 
 def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:
