@@ -6,14 +6,12 @@ additions alone. Adamax divides a gradient by its own size, which hides a wrong 
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from made_learners import TARGET, TINY, batch_of, general_flow, inputs, target_flow
+from made_workers import one_and_two
 
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
@@ -47,7 +45,6 @@ def poison(learner: FlowLearner) -> None:
 
 def train(parallel: Parallel) -> dict[str, Any]:
     """Per case: weights at the start and at the end, gradients of the first step, and what was logged."""
-    torch.set_num_threads(1)
     found: dict[str, Any] = {}
     for case, config in CASES.items():
         given = inputs()
@@ -65,18 +62,10 @@ def train(parallel: Parallel) -> dict[str, Any]:
     return found
 
 
-def worker(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    torch.save(train(Parallel(rank, 2)), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What one process found, and what each of two found."""
-    folder: Path = tmp_path_factory.mktemp("gloo")
-    mp.spawn(worker, (str(folder),), nprocs=2)
-    return train(Parallel()), [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return one_and_two(train, tmp_path_factory.mktemp("gloo"))
 
 
 @pytest.mark.parametrize("case", CASES)
