@@ -33,12 +33,13 @@ def trained(config: FlowConfig, steps: int = 2) -> Trained:
         artefacts={} if general is None else {str(GENERAL_FLOW): general},
         states={str(TARGET): learner.state()},
         histories={str(TARGET): history, str(GENERAL_FLOW): []},
+        out={"noise": noise(5, 7)},
     )
 
 
 def test_a_flow_that_is_still_the_general_one_ranks_images_exactly_alike() -> None:
     finding = Flows(TINY).analyse("correlation", trained(TINY, steps=0))
-    assert set(finding.numbers) == {f"rank_correlation/{name}" for name in ("all", "normal", "anomalous")}
+    assert set(finding.numbers) == {f"rank_correlation/{name}" for name in ("all", "normal", "anomalous", "noise")}
     assert all(value == pytest.approx(1) for value in finding.numbers.values())
     picture = finding.pictures["likelihoods"]
     assert picture.dtype == np.uint8

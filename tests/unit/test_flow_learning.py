@@ -34,11 +34,13 @@ CASES: dict[str, FlowConfig] = {
 }
 
 
-def made(config: FlowConfig, general: Any = None) -> tuple[FlowLearner, UnitInputs]:
+def general_artefact(config: FlowConfig) -> Any:
+    return general_flow(config, inputs()).artefact() if config.hierarchy == "general" else None
+
+
+def made(config: FlowConfig) -> tuple[FlowLearner, UnitInputs]:
     given = inputs()
-    if general is None and config.hierarchy == "general":
-        general = general_flow(config, given).artefact()
-    return target_flow(config, given, general), given
+    return target_flow(config, given, general_artefact(config)), given
 
 
 def weights(learner: FlowLearner) -> dict[str, Tensor]:
@@ -50,16 +52,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one_and_its_state_scores(case: st
     config = CASES[case]
     whole, given = made(config)
     logs = run(whole, TARGET, given.train, range(4))
-    first, _ = made(config, whole.general_artefact)
+    first, _ = made(config)
     run(first, TARGET, given.train, range(2))
     save_state(tmp_path / "half", first.state())
-    second, _ = made(config, whole.general_artefact)
+    second, _ = made(config)
     second.load_state(load_state(tmp_path / "half"))
     assert run(second, TARGET, given.train, range(2, 4)) == logs[2:]
     for name, value in weights(whole).items():
         assert torch.equal(value, second.net.state_dict()[name]), name
     save_state(tmp_path / "end", second.state())
-    scorer = FlowScorer(config, torch.device("cpu"))
+    scorer = FlowScorer(config, torch.device("cpu"), general_artefact(config))
     scorer.load_state(load_state(tmp_path / "end"))
     for name, scores in whole.score(given.val).items():
         assert np.array_equal(scorer.score(given.val)[name], scores), name
@@ -68,7 +70,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_and_its_state_scores(case: st
 @pytest.mark.parametrize("case", CASES)
 def test_a_batch_in_pieces_gives_the_gradients_of_the_whole(case: str) -> None:
     whole, given = made(CASES[case])
-    pieces, _ = made(replace(CASES[case], accumulate=3), whole.general_artefact)
+    pieces, _ = made(replace(CASES[case], accumulate=3))
     batch = batch_of(whole, TARGET, given.train, 0)
     logs = [{k: float(v) for k, v in learner.step(0, batch).items()} for learner in (whole, pieces)]
     assert logs[0] == pytest.approx(logs[1], rel=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from workloads.flows.config import FlowConfig, of_general
 from workloads.flows.method import Flows
 from workloads.registry import method
-from workloads.units import GENERAL, ImageShape, Unit
+from workloads.units import GENERAL, DataFacts, ImageShape, Unit
 
 SHAPE = ImageShape(channels=3, side=32, images=5000, general=50_000)
 NONE = FlowConfig(hierarchy="none", from_general=False, score="likelihood")
@@ -111,10 +111,17 @@ def test_published_and_reduced_configs_have_no_problem() -> None:
         assert list(Flows.config_problems(config)) == []
 
 
-def test_an_odd_side_is_refused_before_any_work() -> None:
-    assert list(Flows.data_problems(FlowConfig(), 32)) == []
-    assert [key for key, _ in Flows.data_problems(FlowConfig(), 28)] == ["data.side"]
-    assert [key for key, _ in Flows.data_problems(FlowConfig(kind="patch", patch=7), 28)] == ["patch"]
+def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
+    def keys(config: FlowConfig, **facts: Any) -> list[str]:
+        data = replace(DataFacts(side=32, pooled=True, general=True), **facts)
+        return [key for key, _ in Flows.data_problems(config, data)]
+
+    assert keys(FlowConfig(supervised=True)) == []
+    assert keys(FlowConfig(), side=28) == ["data.side"]
+    assert keys(FlowConfig(kind="patch", patch=7), side=28) == ["patch"]
+    assert keys(FlowConfig(), general=False) == ["data.general"]
+    assert keys(NONE, general=False) == []
+    assert keys(FlowConfig(supervised=True), pooled=False) == ["supervised"]
 
 
 def test_any_number_of_workers_up_to_the_batch_can_share_it() -> None:
