@@ -44,12 +44,12 @@ class FlowConfig:
     # what is learnt
     hierarchy: Literal["general", "none"] = "general"  # a general flow to start from and to compare with, or none
     from_general: bool = True  # start from the general flow's weights; else from scratch
-    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio (A.7.3), or Hendrycks' margin
+    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio, as published, or Hendrycks' margin
     outlier_weight: float = 6000.0
     outlier_temperature: float = 1000.0  # nats
     supervised: bool = False  # one density a class, where the target has labels
     score: Score = "ratio"  # which of the scores is the detector's
-    complexity_codec: Codec = "png"  # of the input complexity, Serra et al.; their JPEG 2000 and FLIF are not published
+    complexity_codec: Codec = "png"  # of the input complexity (Serra et al.); png is what the authors replicated
 
     # size and schedule: what presets scale
     epochs: float = 250.0  # 0: the general flow as it is
