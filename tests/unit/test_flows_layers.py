@@ -167,6 +167,12 @@ def test_a_hidden_convolution_is_convolution_then_actnorm() -> None:
     torch.testing.assert_close(net.enter(x, measure=False), by_hand, atol=1e-5, rtol=1e-5)
 
 
+def test_hidden_weights_start_small() -> None:
+    net = ConvNet(8, 64, 16)
+    for conv in (net.enter, net.middle):
+        assert float(conv.weight.detach().std()) == pytest.approx(0.05, rel=0.05)
+
+
 def test_the_last_layers_gain_is_the_exponential_of_three_times_its_parameter() -> None:
     net, x = ConvNet(3, 5, 6), torch.randn(4, 3, 6, 6)
     disturb(net, 0.3)
