@@ -22,14 +22,13 @@ from orchestrator.evaluation import finish_rung, write_part
 from orchestrator.ingest import Prepared, Resident, collect
 from orchestrator.locks import alone
 from orchestrator.places import TrialPlaces
-from workloads.batches import batch_rows
+from workloads.batches import batch_rows, order_seed
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 from workloads.data.protocols import members_of, normal_for
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
-from workloads.seeds import derive_seed
-from workloads.units import ImageShape, Unit
+from workloads.units import GENERAL, ImageShape, Unit
 from workloads.workload import (
     Detector,
     GroupDetector,
@@ -98,7 +97,7 @@ class Bench:
         self.loaded: dict[str, Tensors] = {}
         batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
         targets = sorted({p.unit.target for p in self.mine})
-        general = self.prepared.general_images > 0
+        general = any(need.target == GENERAL for p in self.mine for need in p.method.needs(p.unit))
         self.images = collect(batches, self.prepared, targets, self.device, general=general)
 
     def shape(self, unit: Unit) -> ImageShape:
@@ -164,7 +163,7 @@ def train(
     pinned: Callable[[int], None],
 ) -> None:
     """Run a learner over `steps`, its logs into `history`. The order of images is a function of seed and step."""
-    images, seed = bench.images.train[piece.unit.target], derive_seed(piece.seed, piece.unit, "order")
+    images, seed = bench.images.train[piece.unit.target], order_seed(piece.seed, piece.unit)
     rows = bench.parallel.rows(learner.batch_size)
     saved, shown = time.monotonic(), 0.0
     every = max(1, learner.total_steps // 50)

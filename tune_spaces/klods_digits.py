@@ -14,9 +14,9 @@ from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
 SPACE = Space(
     workload="klods",
     data=Data(name="digits", side=16, val_fraction=0.3, out=("noise",)),
-    fixed={"scales": 2, "flip": False, "group_sizes": (1, 5)},
+    fixed={"flip": False, "group_sizes": (1, 5)},
     axes={
-        "split": ("patches_2", "patches_4", "groups_2"),
+        "split": ("patches_2", "groups_2"),
         "group_score": ("klods_prior", "klods_train", "god_2ks", "typicality"),
     },
     search=Search(kind="grid"),

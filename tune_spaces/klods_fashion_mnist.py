@@ -10,4 +10,6 @@ Command:   python -m orchestrator launch klods_fashion_mnist
 
 from tune_spaces.klods_presets import pair
 
-SPACE = pair("fashion_mnist", "mnist", "kmnist", "omniglot")
+SPACE = pair(
+    "fashion_mnist", "mnist", "kmnist", "omniglot", splits=("patches_2", "groups_2")
+)  # grey: too few patches_4 in z2

@@ -117,7 +117,10 @@ def test_a_group_with_an_image_that_the_flow_fails_on_is_the_most_anomalous(flow
 def test_what_cannot_be_scored_is_said_before_a_flow_is_trained():
     bad = replace(SMALL, split="channels", level="z2")
     assert dict(problems(bad)) == {}
-    assert dict(Klods.data_problems(replace(bad, split="patches_3"), DataFacts(8)))["split"].startswith("patches of 3")
+    assert dict(Klods.data_problems(bad, DataFacts(8, channels=1)))["split"].startswith("n = 4 vectors of length m = 8")
+    assert dict(Klods.data_problems(replace(bad, split="patches_3"), DataFacts(8, channels=1)))["split"].startswith(
+        "patches of 3"
+    )
     with pytest.raises(BadInputError, match="n = 4 vectors of length m = 8"):
         Klods(bad).stage(FLOW, UnitInputs(smooth(20, 0), smooth(5, 1)), Parallel())
 

@@ -41,12 +41,11 @@ class Klods:
 
     @staticmethod
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
-        """What does not fit between keys and images, grey or RGB: a split that does not fit the latents, n <= m."""
+        """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
         found = list(Flows.data_problems(flow_config(config), data))
         yield from found
-        said = [] if found else [unscorable(config, channels, data.side) for channels in (1, 3)]
-        if said and all(said):
-            yield "split", said[-1]
+        if not found and (said := unscorable(config, data.channels, data.side)):
+            yield "split", said
 
     @staticmethod
     def split_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
@@ -62,8 +61,8 @@ class Klods:
         return tuple(key for key in Flows.schedule_keys() if not key.startswith("general_"))
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
-        return Flows.published_schedule(dataset)
+    def published_schedule(dataset: str, config: KlodsFlowConfig) -> dict[str, Any]:
+        return Flows.published_schedule(dataset, flow_config(config))
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("flow", target, "flow") for target in targets]
