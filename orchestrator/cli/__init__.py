@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, launch, report, resume, score, spaces, status
+from orchestrator.cli import analyse, compare, launch, report, resume, score, spaces, status
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -22,6 +22,7 @@ app.command("launch")(launch.launch)
 app.command("resume")(resume.resume)
 app.command("status")(status.status)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("score")(score.score)
 app.command("analyse")(analyse.analyse)
 app.add_typer(spaces.app, name="spaces")
