@@ -103,12 +103,16 @@ def off_main_thread(call: Callable[[], Any]) -> None:
 
 def slots(resources: Resources, total: dict[str, float]) -> int:
     """How many trials fit at once. Raises LaunchError where not even one does."""
-    cpus = resources.workers * resources.cpus_per_worker
-    gpus = resources.workers * resources.gpus_per_worker
-    fits = int((total.get("CPU", 0) - SPARE_CPUS) / cpus)
-    if gpus:
-        fits = min(fits, int(total.get("GPU", 0) / gpus + 1e-9))
+
+    def fitting(workers: int) -> int:
+        fits = int((total.get("CPU", 0) - SPARE_CPUS) / (workers * resources.cpus_per_worker))
+        gpus = workers * resources.gpus_per_worker
+        return min(fits, int(total.get("GPU", 0) / gpus + 1e-9)) if gpus else fits
+
+    fits = fitting(resources.workers) or min(1, fitting(resources.least_workers))
     if fits < 1:
+        cpus = resources.least_workers * resources.cpus_per_worker
+        gpus = resources.least_workers * resources.gpus_per_worker
         have = f"{total.get('CPU', 0) - SPARE_CPUS:g} CPUs and {total.get('GPU', 0):g} GPUs"
         raise LaunchError(
             "not even one trial fits on this cluster",

@@ -97,8 +97,8 @@ def schedule_of(request: Request) -> str:
     own, meant = request.space.config({}), asked.config({})
     if request.preset == "paper":
         chosen = method(request.space.workload)
-        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name))
-    same = all(getattr(own, key) == getattr(meant, key) for key in keys)
+        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name, own))
+    same = all(key not in request.space.axes and getattr(own, key) == getattr(meant, key) for key in keys)
     return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
 
 

@@ -28,7 +28,7 @@ from workloads.data.protocols import members_of
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
-from workloads.units import ImageShape, Unit
+from workloads.units import GENERAL, ImageShape, Unit
 from workloads.workload import Detector, Learner, Scores, Stage, Tensors, UnitInputs, Workload
 
 SAVE_EVERY = 120.0  # seconds between saved states inside a long schedule; where they fall changes no number
@@ -87,7 +87,7 @@ class Bench:
         self.loaded: dict[str, Tensors] = {}
         batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
         targets = sorted({p.unit.target for p in self.mine})
-        general = self.prepared.general_images > 0
+        general = any(need.target == GENERAL for p in self.mine for need in p.method.needs(p.unit))
         self.images = collect(batches, self.prepared, targets, self.device, general=general)
 
     def shape(self, unit: Unit) -> ImageShape:

@@ -140,8 +140,8 @@ class Workload(Protocol):
         ...
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
-        """Keys whose published value for a dataset is not the default."""
+    def published_schedule(dataset: str, config: Any) -> dict[str, Any]:
+        """Keys whose published value, for a dataset and a config's variant of the method, is not the default."""
         ...
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
