@@ -42,6 +42,12 @@ SPACES = (
     "flow_patch",
     "flow_dense",
     "sweep_flow",
+    "klods_digits",
+    "klods_cifar10",
+    "klods_cifar100",
+    "klods_svhn",
+    "klods_celeba",
+    "klods_fashion_mnist",
 )
 
 

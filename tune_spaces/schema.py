@@ -340,7 +340,12 @@ class Space(Strict):
     def consistent(self) -> Self:
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
-        facts = DataFacts(self.data.side, self.data.protocol == "in_out", bool(self.data.general))
+        facts = DataFacts(
+            self.data.side,
+            self.data.protocol == "in_out",
+            bool(self.data.general),
+            CATALOGUE[self.data.name].channels,
+        )
         said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
         if self.resources.split == "data":
             counts = range(self.resources.least_workers, self.resources.workers + 1)

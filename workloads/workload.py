@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -73,6 +73,24 @@ class Detector(Learner, Scorer, Protocol):
 
         The group ``out`` is not for them: it is that of the out sets.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Scores of groups of images, a part a score and a group size, ``klods_prior/5``: (groups,) float32."""
+
+    held_out: Scores
+    normal: Scores
+    anomalous: Mapping[str, Scores]  # by split
+
+
+@runtime_checkable
+class GroupDetector(Protocol):
+    """A detector whose scores are of groups of images; a single image is one of them only where asked for."""
+
+    def score_groups(self, held_out: Tensor, normal: Tensor, anomalous: Mapping[str, Tensor]) -> GroupScores:
+        """From uint8 (N, C, H, W): held-out normal images, tested normal ones, and by split tested anomalies."""
         ...
 
 

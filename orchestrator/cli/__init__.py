@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, compare, launch, report, resume, score, spaces, status
+from orchestrator.cli import analyse, compare, latents, launch, report, resume, score, spaces, status
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -26,6 +26,7 @@ app.command("compare")(compare.compare)
 app.command("score")(score.score)
 app.command("analyse")(analyse.analyse)
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(latents.app, name="latents")
 
 
 def main() -> None:

@@ -14,10 +14,12 @@ from pydantic import ValidationError
 from orchestrator.launch import Request, schedule_of
 from orchestrator.options import Options, load_space
 from tune_spaces.grids import PUBLISHED_GRID
+from tune_spaces.klods_presets import KLODS_PRESETS
 from tune_spaces.load import SPACES, doc_of, load, source_of
 from tune_spaces.presets import FLOW_PRESETS, MLSAD_PRESETS
 from tune_spaces.problems import ProblemsError, from_validation
 from tune_spaces.schema import Data, Preset, Resources, Scheduler, Search, Space, resolve
+from workloads.klods.config import KlodsConfig
 from workloads.mlsad.config import MLSADConfig
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,9 @@ FLOW_KEYS = {
     *("outlier_loss", "outlier_weight", "outlier_temperature", "complexity_codec"),
     *("weight_decay", "translate", "flip", "general_flip"),
 }
+
+
+GROUP_KEYS = {field.name for field in fields(KlodsConfig)} | {"group_score", "judged_size"}
 
 
 def space(**changes: Any) -> Space:
@@ -134,7 +139,8 @@ def test_every_key_is_either_the_methods_or_a_presets() -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_presets_scale_and_never_touch_the_method(name) -> None:
     chosen = load(name).space
-    presets, keys = {"mlsad": (MLSAD_PRESETS, METHOD_KEYS), "flow": (FLOW_PRESETS, FLOW_KEYS)}[chosen.workload]
+    of_workload = {"mlsad": (MLSAD_PRESETS, METHOD_KEYS), "flow": (FLOW_PRESETS, FLOW_KEYS)}
+    presets, keys = (of_workload | {"klods": (KLODS_PRESETS, FLOW_KEYS | GROUP_KEYS)})[chosen.workload]
     assert presets["paper"] == Preset()
     for preset in (*chosen.presets.values(), *presets.values()):
         assert not keys & preset.config.keys()
