@@ -4,6 +4,7 @@ import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class UnreadableError(Exception):
     """The file is no image that can be used; the message says why."""
 
 
-def decode(path: Path, side: int) -> NDArray[np.uint8]:
+def decode(path: Path | IO[bytes], side: int) -> NDArray[np.uint8]:
     """The image as RGB uint8 (3, side, side): its centre square, resized (bilinear, antialiased).
 
     Turned upright by its EXIF tag; palettes and CMYK to RGB; grey repeated; 16-bit grey scaled from 0..65535 to 0..255;
@@ -75,7 +76,7 @@ def resize_mask(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _upright(path: Path) -> Iterator[Image.Image]:
+def _upright(path: Path | IO[bytes]) -> Iterator[Image.Image]:
     """The opened image, turned by its EXIF tag. What Pillow raises within is an UnreadableError."""
     try:
         with Image.open(path, formats=FORMATS) as image:
