@@ -45,6 +45,7 @@ def prepare(
     near: Annotated[int | None, typer.Option(help="--without: near copies, too, up to so many of 64 bits.")] = None,
     side: Annotated[int, typer.Option(help="Pixels of an image's side.", min=8)] = 32,
     column: Annotated[str, typer.Option(help="parquet: the column of the images.")] = "image",
+    shard_mb: Annotated[float, typer.Option(help="Size of a shard, about.", min=1.0)] = 100.0,
     data_dir: DataDir = DEFAULT_DATA,
     cpus: Cpus = None,
     plain: Plain = False,
@@ -62,7 +63,7 @@ def prepare(
     screen = console(plain)
     with usage_errors():
         opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
-        layout = Layout.of(side)
+        layout = Layout.of(side, round(shard_mb * 1e6))
         opened.parts(layout.shard_images)  # what is wrong with it is said before Ray starts
         against = against_sets(without, Path(data_dir), side, near) if without else None
         heed_signals()

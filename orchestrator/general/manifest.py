@@ -24,7 +24,7 @@ VERSION = 1
 COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank")
 PLAN, MANIFEST = "plan.json", "manifest.json"
 GROUP_BYTES = 3 << 19  # 1.5 MiB of pixels: one request to object storage
-GROUPS_A_SHARD = 64
+SHARD_BYTES = 96 << 20
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class Layout:
     shard_images: int
 
     @classmethod
-    def of(cls, side: int, channels: int = 3) -> "Layout":
-        """Row groups of about 1.5 MiB and shards of about 96 MiB."""
-        rows = max(1, GROUP_BYTES // (channels * side**2))
-        return cls(channels, side, rows, rows * GROUPS_A_SHARD)
+    def of(cls, side: int, shard_bytes: int = SHARD_BYTES) -> "Layout":
+        """RGB in row groups of about 1.5 MiB and shards of about `shard_bytes`."""
+        size = 3 * side**2
+        rows = max(1, GROUP_BYTES // size)
+        return cls(3, side, rows, max(1, round(shard_bytes / size / rows)) * rows)
 
     @property
     def image_bytes(self) -> int:

@@ -18,7 +18,7 @@ windows of an epoch's last round are shorter.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +61,28 @@ class Order:
     lanes: int
     window: int
 
-    @property
+    @cached_property
     def images(self) -> int:
-        return _total(self.groups)
+        return sum(self.groups)
+
+    @cached_property
+    def starts(self) -> Rows:
+        """The number of the first image of each row group, and the number of images: int64 (groups + 1,)."""
+        return np.concatenate([[0], np.cumsum(np.asarray(self.groups, np.int64))])
+
+    @cached_property
+    def _epochs(self) -> dict[int, tuple[Rows, Rows]]:
+        return {}
+
+    def epoch(self, number: int) -> tuple[Rows, Rows]:
+        """(row groups in the epoch's order, where in the epoch's rows each begins, and the end). Two are kept."""
+        if number not in self._epochs:
+            order = permutation(len(self.groups), self.seed, "groups", number)
+            rows = np.asarray(self.groups, np.int64)[order]
+            while len(self._epochs) > 1:
+                del self._epochs[min(self._epochs)]
+            self._epochs[number] = order, np.concatenate([[0], np.cumsum(rows)])
+        return self._epochs[number]
 
     @property
     def full_rounds(self) -> int:
@@ -105,7 +124,7 @@ class Order:
 
     def stretches(self, window: Window) -> list[Stretch]:
         """Where a window's rows lie, before they are permuted: at most its rows, in reading order."""
-        order, bounds = _permuted_groups(self.groups, self.seed, window.epoch)
+        order, bounds = self.epoch(window.epoch)
         found = []
         at, end = window.start, window.start + window.rows
         place = int(np.searchsorted(bounds, at, "right")) - 1
@@ -123,7 +142,7 @@ class Order:
         index = int(self.within(window)[done])
         for stretch in self.stretches(window):
             if index < stretch.last - stretch.first:
-                return int(_bounds(self.groups)[stretch.group]) + stretch.first + index
+                return int(self.starts[stretch.group]) + stretch.first + index
             index -= stretch.last - stretch.first
         raise AssertionError("a window is as long as its stretches")
 
@@ -145,20 +164,3 @@ def permutation(count: int, *parts: object) -> Rows:
     """A permutation that is a function of `parts`, for ever: NumPy's legacy generator, whose stream is frozen."""
     words = np.frombuffer(derive_seed(*parts).to_bytes(8, "little"), np.uint32)
     return np.random.RandomState(words).permutation(count).astype(np.int64)
-
-
-@lru_cache(maxsize=8)
-def _permuted_groups(groups: tuple[int, ...], seed: int, epoch: int) -> tuple[Rows, Rows]:
-    """(group numbers in the epoch's order, the row at which each begins and the end)."""
-    order = permutation(len(groups), seed, "groups", epoch)
-    return order, np.concatenate([[0], np.cumsum(np.asarray(groups, np.int64)[order])])
-
-
-@lru_cache(maxsize=8)
-def _bounds(groups: tuple[int, ...]) -> Rows:
-    return np.concatenate([[0], np.cumsum(np.asarray(groups, np.int64))])
-
-
-@lru_cache(maxsize=8)
-def _total(groups: tuple[int, ...]) -> int:
-    return sum(groups)
