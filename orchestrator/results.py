@@ -10,7 +10,7 @@ from orchestrator.baselines import LARGEST, measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
-from orchestrator.report.out import out_table
+from orchestrator.report.out import against_sets, out_table, sets_table
 from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import write_report
 from orchestrator.states import RunState, State, TrialState
@@ -18,7 +18,7 @@ from tune_spaces import published
 from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
-from workloads.scores import WHOLE
+from workloads.selection import CRITERIA
 
 KINDS = {
     "paper": "measured (paper schedule)",
@@ -27,7 +27,6 @@ KINDS = {
     "own": "measured (own schedule)",
 }
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
-CRITERION = {"contrastive": "contrastive", "oracle": "auroc/mean"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,10 @@ class Results:
 
 def winner(state: RunState) -> TrialState | None:
     """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
-    criterion = CRITERION[state.opened["space"]["select_by"]]
-    ended = [t for t in state.trials.values() if t.state == State.FINISHED and t.metric(criterion) is not None]
-    return max(ended, key=lambda t: t.metric(criterion) or 0.0, default=None)
+    criterion = CRITERIA[state.opened["space"]["select_by"]]
+    ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
+    known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
+    return min(known, key=lambda item: item[0])[1] if known else None
 
 
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
@@ -95,8 +95,21 @@ def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table |
     )
 
 
+def sets_table_of(state: RunState, best: TrialState, contests: pa.Table) -> Table:
+    """The winner's scores against the out sets, of a run whose dataset is normal as a whole."""
+    opened = state.opened
+    return sets_table(
+        per_level_auroc(contests),
+        opened["space"]["data"]["out"],
+        dataset=opened["dataset"],
+        kind=KINDS[opened["schedule"]],
+        note=note_of(state, best),
+        leak=opened["space"]["select_by"] == "oracle",
+    )
+
+
 def note_of(state: RunState, best: TrialState) -> str:
-    return f"trial {best.id}, seed {state.opened['space']['fixed'].get('seed', 0)}"
+    return f"trial {best.id}, seed {best.point.get('seed', state.opened['space']['fixed'].get('seed', 0))}"
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -127,7 +140,8 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
 
     Stages that an earlier run has left cost this one nothing and do not appear.
     """
-    spent = {unit: event["seconds"] for unit, event in state.stages.items() if not event["found"]}
+    own = [state.stages[key] for key in best.stages.values() if key in state.stages]
+    spent = {event["unit"]: event["seconds"] for event in own if not event["found"]}
     spent |= best.rungs[max(best.rungs)]["seconds"]
     kinds: dict[str, list[float]] = {}
     for unit, seconds in spent.items():
@@ -136,6 +150,11 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
     planned = state.opened["planned_seconds"]
     order = [name for name in planned if name in kinds]
     return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
+
+
+def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
+    """A trial by every criterion of its method that needs no test label."""
+    return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
 
 
 def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
@@ -158,23 +177,31 @@ def conclude(places: Places, state: RunState) -> Results:
             "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
         )
     scores = read_table(places.trial(best.id).scores(1000))
-    by_part = per_level_auroc(scores)
-    levels = {part: v for part, v in by_part.items() if part != WHOLE} | {WHOLE: by_part[WHOLE]}
+    levels: dict[str, dict[str, float | None]] = {}
+    out = None
+    chosen = method(state.opened["space"]["workload"])
     trials = [
         {
             "trial": t.id,
             "params": t.point,
-            "contrastive": t.metric("contrastive"),
-            "auroc": t.metric("auroc/mean"),
+            **label_free(t, chosen),
+            "auroc": t.metric("oracle"),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }
         for t in state.trials.values()
     ]
-    identity = state.opened["identity"]
+    identity, warnings = state.opened["identity"], warnings_of(state, best)
     baselines = measured(places, identity["data"], identity["code"])
-    table, warnings = table_of(state, best, baselines), warnings_of(state, best)
-    out = out_table_of(state, best, scores)
+    if state.opened["space"]["data"]["protocol"] == "in_out":
+        scores = against_sets(scores)
+        table = sets_table_of(state, best, scores)
+    else:
+        table, out, levels = (
+            table_of(state, best, baselines),
+            out_table_of(state, best, scores),
+            per_level_auroc(scores),
+        )
     select_by = state.opened["space"]["select_by"]
     report = write_report(
         places.report,
@@ -189,12 +216,12 @@ def conclude(places: Places, state: RunState) -> Results:
             "select_by": select_by if len(trials) > 1 else "given",
             "trial": best.id,
             "params": best.point,
-            "contrastive": best.metric("contrastive"),
-            "auroc": best.metric("auroc/mean"),
+            **label_free(best, chosen),
+            "auroc": best.metric("oracle"),
         },
         costs=costs_of(state, best),
         findings=read_findings(places, state),
-        about=method(state.opened["space"]["workload"]).analyses,
+        about=chosen.analyses,
         out=out,
     )
     return Results(best, table, warnings, report, out)

@@ -55,11 +55,10 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     how = rungs if len(plan.rungs) > 1 else "every trial to the end"
     table.add_row("run", plan.run)
     table.add_row("question", plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name)
-    classes = (
-        f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}" if plan.targets else "classes as found"
-    )
-    shape = f"{plan.shape.side}x{plan.shape.side}, about {plan.shape.images} training images a class"
-    table.add_row("data", f"{space.data.name}, {shape}\n{classes}")
+    table.add_row("data", data_lines(plan))
+    if space.data.general:
+        sources = ", ".join(source.name for source in space.data.general)
+        table.add_row("general set", f"{sources}; about {plan.shape.general:,} training images")
     if space.data.out:
         table.add_row("out sets", ", ".join(space.data.out))
     table.add_row("preset", plan.preset)
@@ -68,7 +67,7 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     table.add_row("trials", f"{len(plan.points)} ({search}; {how})")
     each = f"{len(plan.units)} networks" if plan.targets else "as many networks as classes and levels"
     table.add_row("a trial", f"{each} on {space.resources.workers} worker(s), split by {space.resources.split}")
-    table.add_row("shared", f"{len(plan.stages)} stages trained once for all trials, found again by content")
+    table.add_row("shared", f"{plan.stages} stages trained once for all trials, found again by content")
     leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
     table.add_row("winner by", space.select_by + leak)
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
@@ -82,6 +81,17 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     table.add_row("MLflow", tracking)
     table.add_row("resume", resume)
     return table
+
+
+def data_lines(plan: Plan) -> str:
+    """Which images, and what is normal among them."""
+    data, side = plan.space.data, f"{plan.shape.side}x{plan.shape.side}"
+    if data.protocol == "in_out":
+        return f"{data.name}, {side}, about {plan.shape.images} training images, all normal; anomalies are the out sets"
+    problems = f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}"
+    return f"{data.name}, {side}, about {plan.shape.images} training images a class\n" + (
+        problems if plan.targets else "classes as found"
+    )
 
 
 def bar(notes: Notes, prefix: str) -> tuple[float, str]:
@@ -110,7 +120,7 @@ def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> 
             str(trial.state),
             f"{fraction:.0%}",
             short(trial.metric("contrastive")),
-            short(trial.metric("auroc/mean")),
+            short(trial.metric("oracle")),
         )
     if len(trials) > width:
         table.add_row(f"and {len(trials) - width} more")
@@ -162,7 +172,7 @@ class Progress:
             if trial.state != State.PENDING and self.said.get(trial.id) != line:
                 self.said[trial.id] = line
                 point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)
-                numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('auroc/mean'))}"
+                numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('oracle'))}"
                 say(self.out, f"trial {trial.id} {line}  {point}  {numbers if trial.rungs else ''}".rstrip())
 
     @contextmanager

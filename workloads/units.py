@@ -17,8 +17,23 @@ class Unit:
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What a cost estimate must know of the data: channels, side in pixels, training images of one class."""
+    """What a cost estimate must know of the data: channels, side in pixels, training images of one target."""
 
     channels: int
     side: int
     images: int
+    general: int = 0  # training images of the general set
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a config must fit. side: of the images, in pixels. pooled: whether a target is a whole dataset with all its
+    classes. general: whether there is a general set."""
+
+    side: int
+    pooled: bool = False
+    general: bool = False
+
+
+GENERAL = "general"
+"""The target of stages that learn from the general set. No class may be called so."""

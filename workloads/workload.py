@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 from workloads.parallel import Parallel
-from workloads.units import ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, Unit
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
 """Nested dicts and lists of tensors and plain numbers, strings and booleans; nothing else, so it needs no pickle."""
+
+
+Scores = Mapping[str, np.ndarray]
+"""Part of a detector -> (N,) float32, higher = more anomalous. One network may give several kinds of score."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class UnitInputs:
     train: Tensor
     val: Tensor
     artefacts: Mapping[str, Tensors] = field(default_factory=dict)  # by str(unit) of the stages it needs
+    labels: Tensor | None = None  # int64 (N,) of `train`: which of the target's `classes` classes; None where unknown
+    classes: int = 1
+    general: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
 
 
 class Learner(Protocol):
@@ -53,15 +60,15 @@ class Scorer(Protocol):
         """Take what scoring needs from a learner's state."""
         ...
 
-    def score(self, images: Tensor) -> np.ndarray:
-        """(N,) float32, higher = more anomalous, from uint8 (N, C, H, W)."""
+    def score(self, images: Tensor) -> Scores:
+        """The scores of every part that this unit gives, from uint8 (N, C, H, W)."""
         ...
 
 
 class Detector(Learner, Scorer, Protocol):
     """A learner that scores images."""
 
-    def contrast(self) -> Mapping[str, np.ndarray]:
+    def contrast(self) -> Mapping[str, Scores]:
         """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scores`).
 
         The group ``out`` is not for them: it is that of the out sets.
@@ -80,7 +87,8 @@ class Trained:
     test_anomalous: np.ndarray  # (N,) bool
     artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
     states: Mapping[str, State]  # by str(unit) of every detector of the target
-    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by stage
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by str(unit)
+    out: Mapping[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
     test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
 
 
@@ -100,8 +108,11 @@ class Workload(Protocol):
     """A method. Instances are made from a config alone: `Method(config)`."""
 
     name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]  # of `workloads`, whose code its numbers depend on
+    stage_packages: ClassVar[tuple[str, ...]]  # those of them that its stages depend on
     config_type: ClassVar[type]
     analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
+    selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.selection`)
 
     @staticmethod
     def config_problems(config: Any) -> Iterator[tuple[str, str]]:
@@ -109,8 +120,8 @@ class Workload(Protocol):
         ...
 
     @staticmethod
-    def data_problems(config: Any, side: int) -> Iterator[tuple[str, str]]:
-        """What does not fit between keys, or between config and images of that side."""
+    def data_problems(config: Any, data: DataFacts) -> Iterator[tuple[str, str]]:
+        """What does not fit between keys, or between config and data."""
         ...
 
     @staticmethod
@@ -120,7 +131,7 @@ class Workload(Protocol):
 
     @staticmethod
     def shared_keys() -> tuple[str, ...]:
-        """Keys that shape the shared stages or the set of units, so never an axis."""
+        """Keys that shape the set of units, or what is said of all trials together, so never an axis."""
         ...
 
     @staticmethod
@@ -142,7 +153,7 @@ class Workload(Protocol):
         ...
 
     def needs(self, unit: Unit) -> list[Unit]:
-        """The stages whose artefacts the unit reads."""
+        """The stages whose artefacts the unit reads; a stage may need others, never in a circle."""
         ...
 
     def stage_config(self, unit: Unit) -> dict[str, Any]:
@@ -159,10 +170,20 @@ class Workload(Protocol):
 
     def detector(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Detector: ...
 
-    def scorer(self, unit: Unit, shape: ImageShape, device: torch.device) -> Scorer: ...
+    def scored_with(self, unit: Unit) -> list[Unit]:
+        """Of the stages it needs, those whose artefacts scoring reads as well."""
+        ...
 
-    def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+    def scorer(
+        self, unit: Unit, shape: ImageShape, device: torch.device, artefacts: Mapping[str, Tensors]
+    ) -> Scorer: ...
+
+    def combine(self, parts: Scores) -> np.ndarray:
         """The score of the whole detector from its parts' scores, each (N,) float32."""
+        ...
+
+    def judged_parts(self) -> tuple[str, ...]:
+        """The parts by whose scores of proxy anomalies this config is compared with others."""
         ...
 
     def remarks(self) -> list[str]:

@@ -28,7 +28,7 @@ def launch(
     search: Annotated[str | None, typer.Option(help="random or grid.")] = None,
     points: Annotated[int | None, typer.Option(help="Random points to try.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
-    select_by: Annotated[str | None, typer.Option(help="contrastive, or oracle (a leak).")] = None,
+    select_by: Annotated[str | None, typer.Option(help="contrastive, likelihood (flows), or oracle (a leak).")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
     cpus_per_worker: Annotated[float | None, typer.Option()] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
@@ -36,6 +36,9 @@ def launch(
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
     only: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
+    general: Annotated[
+        list[str], typer.Option(help="NAME or NAME=PATH of a general set, instead of the space's; may be repeated.")
+    ] = [],  # noqa: B006
     settings: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     cpus: Cpus = None,
@@ -61,6 +64,7 @@ def launch(
         seed=seed,
         classes=only,
         images=images,
+        general=general,
         set=settings,
     )
     loaded, resolved, chosen = load_space(space, options)

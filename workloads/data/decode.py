@@ -46,6 +46,20 @@ def decode(path: Path | IO[bytes], side: int) -> NDArray[np.uint8]:
         return _square(_rgb(image), side)
 
 
+def decode_crop(path: Path, side: int, row: float, column: float) -> NDArray[np.uint8]:
+    """A square cut from the image at its own resolution, RGB uint8 (3, side, side).
+
+    row, column: where it lies, from 0 (top, left) to 1 (bottom, right); 0.5 and 0.5 is the centre.
+    Raises UnreadableError as `decode` does, and for an image that is smaller than the cut.
+    """
+    with _upright(path) as image:
+        if min(image.size) < side:
+            raise UnreadableError(f"{image.width}x{image.height} pixels, smaller than {side}x{side}")
+        left, top = round(column * (image.width - side)), round(row * (image.height - side))
+        cut = _rgb(image).crop((left, top, left + side, top + side))
+        return np.ascontiguousarray(np.asarray(cut, dtype=np.uint8).transpose(2, 0, 1))
+
+
 def decode_mask(path: Path, image: Path, side: int) -> NDArray[np.uint8]:
     """The mask in the file `path` of the image in the file `image`: uint8 (side, side), 1 where anomalous, else 0.
 
