@@ -11,7 +11,7 @@ from PIL import Image
 
 from orchestrator.general.manifest import Manifest
 from orchestrator.general.reading import pixels, row_group
-from workloads.mlsad.analyses.pictures import grid
+from workloads.pictures import grid
 from workloads.seeds import derive_seed
 
 
