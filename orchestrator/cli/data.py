@@ -45,6 +45,9 @@ def prepare(
     near: Annotated[int | None, typer.Option(help="--without: near copies, too, up to so many of 64 bits.")] = None,
     side: Annotated[int, typer.Option(help="Pixels of an image's side.", min=8)] = 32,
     column: Annotated[str, typer.Option(help="parquet: the column of the images.")] = "image",
+    hold_out: Annotated[
+        float, typer.Option(help="Share of the shards that only test; the paper's choice has its own.", min=0, max=0.9)
+    ] = 0.05,
     shard_mb: Annotated[float, typer.Option(help="Size of a shard, about.", min=1.0)] = 100.0,
     data_dir: DataDir = DEFAULT_DATA,
     cpus: Cpus = None,
@@ -70,7 +73,7 @@ def prepare(
         with ray_session(cpus or all_cpus()), shown_progress(screen, "shards") as seen:
             from orchestrator.general.prepare import prepare as make
 
-            manifest = make(opened, absolute(out), layout, against, seen)
+            manifest = make(opened, absolute(out), layout, against, seen, hold_out)
     for line in summary(manifest):
         say(screen, line)
 

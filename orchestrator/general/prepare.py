@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +13,9 @@ from upath import UPath
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.general.datasource import PartsDatasource
 from orchestrator.general.manifest import PLAN, Layout, Manifest, Shard, finished, write_text
+from orchestrator.general.order import permutation
 from orchestrator.general.shards import write_shard
-from orchestrator.general.sources.base import Bad, Part, Rows, Source
+from orchestrator.general.sources.base import TEST, TRAIN, Bad, Part, Rows, Source
 from orchestrator.identity import content_hash
 from orchestrator.locks import alone
 from workloads.data.duplicates import Known
@@ -49,13 +50,16 @@ def plan_of(source: Source, layout: Layout, against: Against | None, parts: Sequ
     }
 
 
-def prepare(source: Source, out: str, layout: Layout, against: Against | None, seen: Seen) -> Manifest:
+def prepare(
+    source: Source, out: str, layout: Layout, against: Against | None, seen: Seen, hold_out: float = 0.0
+) -> Manifest:
     """Make the shards that are not there yet, then the manifest. Needs a running Ray.
 
+    hold_out: share of the shards that test and never train, where the source does not say which.
     Raises BadInputError where the source cannot be used, before any work; LaunchError (exit 4) where `out` holds a set
     of another source or of other options.
     """
-    parts = source.parts(layout.shard_images)
+    parts = with_held_out(source.parts(layout.shard_images), hold_out)
     if not parts:
         raise BadInputError("no images chosen", where=str(source.facts()))
     plan = plan_of(source, layout, against, parts)
@@ -97,6 +101,19 @@ def claim(folder: UPath, plan: dict[str, Any]) -> None:
         )
     for left in (folder / "shards").glob(".*.tmp"):
         left.unlink()
+
+
+def with_held_out(parts: Sequence[Part], share: float) -> list[Part]:
+    """The parts, some of which test: whole parts, a seeded choice. As they are where some test already, or where there
+    is one only."""
+    if share == 0 or len(parts) < 2 or any(part.split == TEST for part in parts):
+        return list(parts)
+    count = min(len(parts) - 1, max(1, round(share * len(parts))))
+    chosen = set(permutation(len(parts), "held out", len(parts))[:count].tolist())
+    return [
+        replace(part, split=TEST, name=part.name.replace(TRAIN, TEST, 1)) if number in chosen else part
+        for number, part in enumerate(parts)
+    ]
 
 
 def differences(before: Any, now: Any, key: str = "") -> list[str]:

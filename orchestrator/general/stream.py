@@ -21,13 +21,15 @@ AHEAD = 4  # batches ready on the device
 PREFETCHED = 2  # blocks on their way to a worker
 
 
-def feed_of(path: str, split: str, batch: int, workers: int, seed: int, pool_bytes: int = POOL_BYTES) -> Feed:
+def feed_of(
+    path: str, split: str, batch: int, workers: int, seed: int, pool_bytes: int = POOL_BYTES, most: int | None = None
+) -> Feed:
     """The stream of a prepared set for `workers` workers that share batches of `batch` images.
 
-    The order depends on the set, the seed, the batch and the pool alone. Raises BadInputError for a set that is not
-    there or not finished, and for workers that cannot share the lanes equally.
+    The order depends on the set (or its first row groups that hold `most` images), the seed, the batch and the pool.
+    Raises BadInputError for a set that is not there or not finished, and for workers that cannot share lanes equally.
     """
-    feed = Feed(path, split, batch, workers, seed, pool_bytes)
+    feed = Feed(path, split, batch, workers, seed, pool_bytes, most)
     order = feed.order
     if order.lanes % workers:
         fits = [w for w in range(1, order.lanes + 1) if order.lanes % w == 0]

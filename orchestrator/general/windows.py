@@ -31,10 +31,11 @@ class Feed:
     workers: int
     seed: int
     pool_bytes: int = POOL_BYTES
+    most: int | None = None  # images: the first row groups that hold so many; None is all
 
     @property
     def order(self) -> Order:
-        return order_at(self.path, self.split, self.batch, self.seed, self.pool_bytes)
+        return order_at(self.path, self.split, self.batch, self.seed, self.pool_bytes, self.most)
 
     @property
     def image_bytes(self) -> int:
@@ -76,9 +77,11 @@ def groups_at(path: str, split: str) -> list[tuple[str, int, int]]:
 
 
 @lru_cache(maxsize=8)
-def order_at(path: str, split: str, batch: int, seed: int, pool_bytes: int) -> Order:
+def order_at(path: str, split: str, batch: int, seed: int, pool_bytes: int, most: int | None) -> Order:
     """A feed's order, made once in a process: it does not depend on the workers."""
     groups = [rows for _, _, rows in groups_at(path, split)]
+    if most is not None:
+        groups = groups[: int(np.searchsorted(np.cumsum(groups), most)) + 1]
     return order_of(groups, manifest_at(path).layout.image_bytes, seed, batch, pool_bytes)
 
 

@@ -39,19 +39,8 @@ def source(tmp_path_factory):
 
 
 def prepare(source, out, choose="all"):
-    return [
-        "prepare",
-        "tiny_images",
-        "--source",
-        source,
-        "--out",
-        out,
-        "--choose",
-        choose,
-        "--shard-mb",
-        "3",
-        "--plain",
-    ]
+    words = ["prepare", "tiny_images", "--source", source, "--out", out, "--choose", choose]
+    return [*words, "--shard-mb", "3", "--hold-out", "0", "--plain"]
 
 
 @pytest.fixture(scope="module")
