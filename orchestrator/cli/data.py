@@ -58,6 +58,7 @@ def prepare(
     from orchestrator.cluster import heed_signals, ray_session
     from orchestrator.general.against import against_sets
     from orchestrator.general.manifest import Layout
+    from orchestrator.general.prepare import begin, make
     from orchestrator.general.sources import open_source
     from orchestrator.places import absolute
     from orchestrator.progress import shown_progress
@@ -67,13 +68,11 @@ def prepare(
     with usage_errors():
         opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
         layout = Layout.of(side, round(shard_mb * 1e6))
-        opened.parts(layout.shard_images)  # what is wrong with it is said before Ray starts
         against = against_sets(without, Path(data_dir), side, near) if without else None
+        task = begin(opened, absolute(out), layout, against, hold_out)
         heed_signals()
         with ray_session(cpus or all_cpus()), shown_progress(screen, "shards") as seen:
-            from orchestrator.general.prepare import prepare as make
-
-            manifest = make(opened, absolute(out), layout, against, seen, hold_out)
+            manifest = make(task, seen)
     for line in summary(manifest):
         say(screen, line)
 

@@ -50,14 +50,23 @@ def plan_of(source: Source, layout: Layout, against: Against | None, parts: Sequ
     }
 
 
-def prepare(
-    source: Source, out: str, layout: Layout, against: Against | None, seen: Seen, hold_out: float = 0.0
-) -> Manifest:
-    """Make the shards that are not there yet, then the manifest. Needs a running Ray.
+@dataclass(frozen=True)
+class Task:
+    """A set to be made, or to be gone on with: nothing stands against it any more."""
 
-    hold_out: share of the shards that test and never train, where the source does not say which.
-    Raises BadInputError where the source cannot be used, before any work; LaunchError (exit 4) where `out` holds a set
-    of another source or of other options.
+    source: Source
+    out: str
+    layout: Layout
+    known: Known | None
+    parts: Sequence[Part]
+    plan: Mapping[str, Any]
+
+
+def begin(source: Source, out: str, layout: Layout, against: Against | None, hold_out: float = 0.0) -> Task:
+    """Look at the source, and claim `out` for it. No Ray, no pixels.
+
+    hold_out: share of the shards that test and never train, where the source does not say which. Raises BadInputError
+    where the source cannot be used; LaunchError (exit 4) where `out` holds a set of another source or other options.
     """
     parts = with_held_out(source.parts(layout.shard_images), hold_out)
     if not parts:
@@ -67,25 +76,33 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / "prepare"):
         claim(folder, plan)
-        shards = finished(out, parts)
-        missing = [part for part in parts if part.name not in shards]
-        total = sum(part.images for part in parts)
+    return Task(source, out, layout, against.known if against else None, parts, plan)
+
+
+def make(task: Task, seen: Seen) -> Manifest:
+    """Make the shards that are not there yet, then the manifest. Needs a running Ray. Raises BadInputError where too
+    many images are bad, and whatever stands in the way of a shard; finished ones are kept."""
+    with alone(UPath(task.out) / "prepare"):
+        for left in (UPath(task.out) / "shards").glob(".*.tmp"):  # of a prepare that was killed
+            left.unlink()
+        shards = finished(task.out, task.parts)
+        total = sum(part.images for part in task.parts)
 
         def told() -> None:
-            seen(len(shards), len(parts), sum(s.rows + s.bad for s in shards.values()), total)
+            seen(len(shards), len(task.parts), sum(s.rows + s.bad for s in shards.values()), total)
 
         told()
-        for shard in made(source, missing, layout, out, against.known if against else None):
+        for shard in made(task, [part for part in task.parts if part.name not in shards]):
             shards[shard.name] = shard
             told()
-        check_bad(out, list(shards.values()))
-        manifest = Manifest(out, plan, tuple(shards[part.name] for part in parts))
+        check_bad(task.out, list(shards.values()))
+        manifest = Manifest(task.out, task.plan, tuple(shards[part.name] for part in task.parts))
         manifest.write()
         return manifest
 
 
 def claim(folder: UPath, plan: dict[str, Any]) -> None:
-    """Write the plan into an empty place, or find the same there. Leftovers of a killed prepare are removed."""
+    """Write the plan into an empty place, or find the same there."""
     file = folder / PLAN
     if not file.exists():
         write_text(file, json.dumps(plan, indent=1))
@@ -99,8 +116,6 @@ def claim(folder: UPath, plan: dict[str, Any]) -> None:
             fix="give another --out, or remove that folder; a source that changed meanwhile cannot be continued",
             code=Exit.REFUSED,
         )
-    for left in (folder / "shards").glob(".*.tmp"):
-        left.unlink()
 
 
 def with_held_out(parts: Sequence[Part], share: float) -> list[Part]:
@@ -124,14 +139,14 @@ def differences(before: Any, now: Any, key: str = "") -> list[str]:
     return [] if before == now else [f"{key}: there it is {before}, now {now}"]
 
 
-def made(source: Source, parts: Sequence[Part], layout: Layout, out: str, known: Known | None) -> Iterator[Shard]:
+def made(task: Task, parts: Sequence[Part]) -> Iterator[Shard]:
     """Records of the shards of `parts`, in the order in which they are finished."""
     if not parts:
         return
-    then = partial(write_and_record, out, layout, ray.put(known))
-    dataset = ray.data.read_datasource(PartsDatasource(source, parts, layout, then), override_num_blocks=len(parts))
+    then = partial(write_and_record, task.out, task.layout, ray.put(task.known))
+    source = PartsDatasource(task.source, parts, task.layout, then)
     try:
-        for row in dataset.iter_rows():
+        for row in ray.data.read_datasource(source, override_num_blocks=len(parts)).iter_rows():
             yield Shard.parse(json.loads(row["record"]))
     except Exception as error:
         raise innermost(error) from error

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from orchestrator.general.manifest import Layout, Manifest
-from orchestrator.general.prepare import prepare
+from orchestrator.general.prepare import begin, make
 from orchestrator.general.sources import open_source
 from workloads.data import tiny_images
 
@@ -35,7 +35,7 @@ def prepared_set(folder: Path, gigabytes: float) -> Manifest:
     images = flat_file(folder / "tiny_images.bin", gigabytes)
     source = open_source("tiny_images", str(folder / "tiny_images.bin"), side=32, choose="all")
     begun = time.perf_counter()
-    manifest = prepare(source, str(folder / "set"), Layout.of(32), None, lambda *_: None)
+    manifest = make(begin(source, str(folder / "set"), Layout.of(32), None), lambda *_: None)
     print(f"prepared {images:,} images at {images / (time.perf_counter() - begun):,.0f} images/s")
     (folder / "tiny_images.bin").unlink()
     return manifest

@@ -8,7 +8,7 @@ from conftest import request_for, run
 from PIL import Image
 
 from orchestrator.general.manifest import Layout
-from orchestrator.general.prepare import prepare
+from orchestrator.general.prepare import begin, make
 from orchestrator.general.sources import open_source
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
@@ -26,7 +26,7 @@ def general(cluster, tmp_path_factory):
     for number, tile in enumerate(np.concatenate(photo_tiles(16, 400, 40, 0))):
         Image.fromarray(tile.transpose(1, 2, 0)).save(folder / f"in/{number:04d}.png")
     source = open_source("folder", str(folder / "in"), side=16)
-    prepare(source, str(folder / "set"), Layout(3, 16, 16, 64), None, lambda *_: None, hold_out=0.2)
+    make(begin(source, str(folder / "set"), Layout(3, 16, 16, 64), None, hold_out=0.2), lambda *_: None)
     return str(folder / "set")
 
 

@@ -15,7 +15,7 @@ import torch
 from orchestrator.general.batches import batches
 from orchestrator.general.datasource import PartsDatasource
 from orchestrator.general.manifest import Layout, Manifest
-from orchestrator.general.prepare import Against, prepare
+from orchestrator.general.prepare import Against, begin, make
 from orchestrator.general.reading import pixels as column_pixels
 from orchestrator.general.sources import open_source
 from orchestrator.general.stream import GeneralStream, feed_of
@@ -39,7 +39,7 @@ def prepared(cluster, tmp_path_factory):
     images = pixels(IMAGES, 3, 32, 32)
     (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
     source = open_source("tiny_images", str(folder / "tiny.bin"), side=32, choose="all")
-    prepare(source, str(folder / "set"), Layout(3, 32, 64, 640), None, lambda *_: None)
+    make(begin(source, str(folder / "set"), Layout(3, 32, 64, 640), None), lambda *_: None)
     return str(folder / "set"), images
 
 
@@ -148,7 +148,7 @@ def test_a_set_with_too_many_bad_images_is_refused_with_where_they_are_named(clu
         (tmp_path / f"in/broken-{i}.png").write_bytes(b"no image")
     source = open_source("folder", str(tmp_path / "in"), side=32)
     with pytest.raises(BadInputError, match="4 of 8 images") as caught:
-        prepare(source, str(tmp_path / "out"), Layout(3, 32, 4, 4), None, lambda *_: None)
+        make(begin(source, str(tmp_path / "out"), Layout(3, 32, 4, 4), None), lambda *_: None)
     assert "quarantine" in str(caught.value)
     assert not (tmp_path / "out/manifest.json").exists()
 
@@ -158,6 +158,6 @@ def test_copies_of_an_in_set_are_left_out_by_the_tasks(prepared, tmp_path):
     source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
     (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(images[:300]))
     against = Against({"some": "digest"}, Known.of(images[100:110], None))
-    manifest = prepare(source, str(tmp_path / "out"), Layout(3, 32, 64, 128), against, lambda *_: None)
+    manifest = make(begin(source, str(tmp_path / "out"), Layout(3, 32, 64, 128), against), lambda *_: None)
     assert (manifest.count("rows"), manifest.count("exact_duplicates")) == (290, 10)
     assert Manifest.read(str(tmp_path / "out")) == manifest

@@ -15,7 +15,7 @@ from orchestrator.general.manifest import Layout, Manifest
 from orchestrator.general.reading import pixels, row_group
 from orchestrator.general.shards import write_shard
 from orchestrator.general.sheet import some_images, write_sheet
-from orchestrator.general.sources import open_source
+from orchestrator.general.sources import flat, open_source
 from orchestrator.general.sources.base import Bad
 from orchestrator.general.verify import verify
 from tests.unit.made_files import pixels as random_pixels
@@ -79,6 +79,22 @@ def test_the_papers_subset_needs_the_whole_file(tmp_path):
     file, _ = flat_file(tmp_path, 64)
     with pytest.raises(BadInputError, match="79,302,017"):
         open_source("tiny_images", str(file), side=32).parts(100)
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+def test_parts_of_the_whole_file_are_the_papers_subset_and_split(monkeypatch, tmp_path, exclude):
+    """Without the 243 GB themselves: which ranges would be read is arithmetic."""
+    monkeypatch.setattr(flat, "check_whole", lambda file: tiny_images.IMAGES)
+    first = tiny_images.chosen_chunks()[0]
+    (tmp_path / "list.txt").write_text(f"{first * 64 + 6}\n0\n")  # 1-based: the sixth image of the first chunk
+    lists = [tmp_path / "list.txt"] if exclude else []
+    parts = open_source("tiny_images", "not opened", side=32, duplicates=lists).parts(32_768)
+    assert len({part.name for part in parts}) == len(parts)
+    counts = {split: sum(p.images for p in parts if p.split == split) for split in ("train", "test")}
+    assert counts == {"train": 1_250_048, "test": 312_512}
+    images = [n for part in parts for start, count in part.what for n in range(start, start + count)]
+    without = np.array([first * 64 + 5]) if exclude else None
+    np.testing.assert_array_equal(images, tiny_images.images_of(tiny_images.chosen_chunks(without=without)))
 
 
 def test_a_truncated_file_and_a_hole_are_named_before_any_work(tmp_path):
