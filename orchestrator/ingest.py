@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from upath import UPath
 
+from orchestrator.general.reading import pixels
 from orchestrator.general.streamed import GeneralSet
 from orchestrator.locks import alone
 from tune_spaces.schema import Data, General
@@ -138,14 +139,14 @@ def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
     for start in range(0, len(images), SHARD_ROWS):
         part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
         rows = len(part)
-        pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
+        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
         yield pa.table(
             {
                 "row": pa.array(range(start, start + rows), pa.int64()),
                 "id": pa.array(images.ids[start : start + rows]),
                 "split": pa.array([split] * rows),
                 "label": pa.array(images.labels[start : start + rows]),
-                "image": pixels,
+                "image": column,
             }
         )
 
@@ -349,6 +350,4 @@ class Gathered:
 
 def pixels_of(table: pa.Table, shape: Sequence[int]) -> np.ndarray:
     """uint8 (N, C, S, S): the images of a table, without a copy."""
-    pixels = table.column("image").combine_chunks()
-    flat = np.frombuffer(pixels.buffers()[1], np.uint8)[pixels.offset * pixels.type.byte_width :]
-    return flat[: len(table) * pixels.type.byte_width].reshape(-1, *shape)
+    return pixels(table.column("image").combine_chunks()).reshape(-1, *shape)

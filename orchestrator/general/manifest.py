@@ -153,7 +153,7 @@ def quarantine_file(path: str, name: str) -> UPath:
 
 
 def write_text(file: UPath, text: str) -> None:
-    """At once: a killed process leaves the old file or the new one, never a piece."""
+    """At once: a killed process leaves the old file or the new one. (`workloads.checkpoint` has torch behind it.)"""
     file.parent.mkdir(parents=True, exist_ok=True)
     if not isinstance(file, Path):
         file.write_text(text)  # an object store puts whole objects

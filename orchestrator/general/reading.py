@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +26,10 @@ def footer(file: str) -> pq.FileMetaData:
 
 
 def row_group(file: str, group: int, columns: Sequence[str] = ("image",)) -> pa.RecordBatch:
-    """Columns of one row group."""
+    """Columns of one row group. From an object store exactly their bytes are asked for, nothing is read ahead."""
     path = UPath(file)
-    with path.open("rb") as opened:
+    ahead = {} if isinstance(path, Path) else {"cache_type": "none"}
+    with path.open("rb", **ahead) as opened:
         parquet = pq.ParquetFile(opened, metadata=footer(file))
         return parquet.read_row_group(group, columns=list(columns), use_threads=False).combine_chunks().to_batches()[0]
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from orchestrator.general.manifest import Layout, Manifest
+from orchestrator.general.manifest import Layout, Manifest, finished
 from orchestrator.general.reading import pixels, row_group
 from orchestrator.general.shards import write_shard
 from orchestrator.general.sheet import some_images, write_sheet
@@ -253,6 +253,23 @@ def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
     assert list(found) == [first.name, second.name, third.name, "other.parquet"]
     assert "other bytes" in found[first.name]
     assert "missing" in found[third.name]
+
+
+def test_a_set_in_an_object_store_is_written_verified_and_read(made):
+    """fsspec's store in memory stands for the others: whole objects, no renaming, no file descriptors."""
+    _, images, source = made
+    out = "memory://bucket/set"
+    parts = source.parts(128)
+    shards = [write_shard(out, LAYOUT, None, part, source.read(part, 7)) for part in parts]
+    Manifest(out, {"layout": vars(LAYOUT)}, tuple(shards)).write()
+    manifest = Manifest.read(out)
+    assert finished(out, parts) == {shard.name: shard for shard in shards}
+    assert verify(manifest, lambda shard: None) == []
+    found = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
+    np.testing.assert_array_equal(found, images[148:158])
+    manifest.file(shards[2]).write_bytes(b"other")
+    assert [p.shard for p in verify(manifest, lambda shard: None)] == ["train-000002.parquet"]
+    assert set(finished(out, parts)) == {"train-000000", "train-000001"}
 
 
 def test_copies_of_an_in_set_are_left_out_and_counted(tmp_path):
