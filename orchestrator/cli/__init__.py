@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, compare, latents, launch, report, resume, score, spaces, status
+from orchestrator.cli import analyse, compare, data, latents, launch, report, resume, score, spaces, status
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -27,6 +27,7 @@ app.command("score")(score.score)
 app.command("analyse")(analyse.analyse)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(latents.app, name="latents")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

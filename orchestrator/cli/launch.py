@@ -73,6 +73,11 @@ def launch(
     if resolved.data.path is not None:  # the run may be resumed from another folder
         own = resolved.data.model_copy(update={"path": str(Path(resolved.data.path).expanduser().absolute())})
         resolved = resolved.model_copy(update={"data": own})
+    sources = tuple(
+        source if source.path is None else source.model_copy(update={"path": absolute(source.path)})
+        for source in resolved.data.general
+    )
+    resolved = resolved.model_copy(update={"data": resolved.data.model_copy(update={"general": sources})})
     request = Request(
         loaded=loaded,
         space=resolved,

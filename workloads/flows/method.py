@@ -1,7 +1,7 @@
 """Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.flows.architecture import macs
@@ -109,7 +109,10 @@ class Flows:
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
 
-        return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape_of(inputs)))
+        shape = shape_of(inputs)
+        if inputs.stream is not None:
+            shape = replace(shape, general=len(inputs.stream))
+        return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape))
 
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
