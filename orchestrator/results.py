@@ -163,6 +163,12 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
     return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
 
 
+def per_class_of(trial: TrialState, targets: list[str]) -> dict[str, float | None]:
+    """Test AUROC by class of a trial at the end of its schedule; empty before."""
+    last = trial.rungs.get(1000)
+    return {target: last[f"auroc/{target}"] for target in targets} if last else {}
+
+
 def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
     return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
@@ -205,6 +211,7 @@ def conclude(places: Places, state: RunState) -> Results:
             "params": t.point,
             **label_free(t, chosen),
             "auroc": t.metric("oracle"),
+            "classes": per_class_of(t, state.opened["targets"]),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }

@@ -26,6 +26,7 @@ from orchestrator.places import TrialPlaces
 from workloads.batches import batch_rows, order_seed
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 from workloads.data.protocols import members_of, normal_for
+from workloads.memory import keep_freed_memory
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
@@ -85,6 +86,7 @@ class Bench:
 
     def __init__(self, job: Job) -> None:
         torch.set_flush_denormal(True)  # GAN activations that fade out slow a CPU down many times
+        keep_freed_memory()
         world = dist.get_world_size() if dist.is_initialized() else 1
         rank = dist.get_rank() if dist.is_initialized() else 0
         self.job, self.rank, self.world = job, rank, world
