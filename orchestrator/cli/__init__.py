@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, launch, report, resume, score, spaces, status
+from orchestrator.cli import analyse, cluster, launch, report, resume, score, spaces, status
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -25,6 +25,7 @@ app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("analyse")(analyse.analyse)
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:
