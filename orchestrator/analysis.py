@@ -22,6 +22,7 @@ from orchestrator.states import RunState
 from orchestrator.worker import own_device
 from tune_spaces.schema import Resources, Space
 from workloads.checkpoint import load_state, write_atomically
+from workloads.data.protocols import normal_for
 from workloads.registry import method
 from workloads.workload import Finding, Trained
 
@@ -79,7 +80,7 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
     """Images, stages and detectors of one target, read back from the run's files."""
     prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
-    stages = {str(unit): places.stage(state.stages[str(unit)]["key"]) for unit in chosen.stages([target])}
+    stages = {str(unit): places.stage(state.trials[trial].stages[str(unit)]) for unit in chosen.stages([target])}
     detectors = {str(unit): places.trial(trial).unit(unit, 1000) for unit in chosen.units([target])}
     tested, masks = images.test_rows[target], read_masks(prepared)
     return Trained(
@@ -87,7 +88,7 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
         train=images.train[target],
         val=images.val[target],
         test=images.test[torch.from_numpy(tested)].to(device),
-        test_anomalous=images.test_labels[tested] != prepared.classes.index(target),
+        test_anomalous=~normal_for(images.test_labels[tested], prepared.classes, prepared.members, target),
         test_masks=None if masks is None else torch.from_numpy(masks[tested]).to(device),
         artefacts={unit: load_state(folder, device) for unit, folder in stages.items()},
         states={unit: load_state(folder)["learner"] for unit, folder in detectors.items()},

@@ -12,7 +12,7 @@ from orchestrator.identity import content_hash
 from orchestrator.places import Places
 from workloads.baselines import BASELINES
 from workloads.data.datasets import resize
-from workloads.data.protocols import OneClassSplit, rows_for
+from workloads.data.protocols import Split
 from workloads.metrics import per_class_auroc
 from workloads.scores import WHOLE
 
@@ -20,33 +20,33 @@ LARGEST = 64
 """Pixels of a side; larger images are shrunk to it: distances between megapixels cost much and say little more."""
 
 
-def scores_of(name: str, split: OneClassSplit, target: str) -> pa.Table:
+def scores_of(name: str, split: Split, target: str) -> pa.Table:
     """One baseline fitted on all normal images of one target (it needs no validation) and its test scores."""
-    label = split.classes.index(target)
-    normal = np.concatenate([part.images[part.labels == label] for part in (split.train, split.val)])
-    test = split.test.take(rows_for(split.test.labels, split.classes, split.tested_on, target))
+    normal = np.concatenate([part.images[split.own(part, target)] for part in (split.train, split.val)])
+    test = split.tested(target)
     images = test.images
     if images.shape[-1] > LARGEST:
         normal, images = resize(normal, LARGEST), resize(images, LARGEST)
     scores = BASELINES[name](normal, images)
     labels = [split.classes[i] for i in test.labels]
-    return rows(target, "test", WHOLE, test.ids, labels, test.labels != label, np.asarray(scores))
+    return rows(target, "test", WHOLE, test.ids, labels, ~split.own(test, target), np.asarray(scores))
 
 
-def start(split: OneClassSplit, places: Places, digest: str, code: str) -> Any:
+def start(split: Split, places: Places, digest: str, code: str) -> Any:
     """One Ray task for the baselines that are not there yet: a future of a table a baseline.
 
-    It claims no CPU: training must not wait for it, and the reader's spare CPU stays free.
+    It claims no CPU: training must not wait for it, and the reader's spare CPU stays free. Where a target is a whole
+    dataset there are none: distances to all its images would take hours, and its test images are all normal.
     """
     import ray
 
-    missing = [name for name in BASELINES if not table_path(places, name, digest, code).exists()]
-    return ray.remote(num_cpus=0)(tables_of).remote(
-        missing, replace(split, out={})
-    )  # out sets are large, and not theirs
+    names = [] if split.members else [*BASELINES]
+    missing = [name for name in names if not table_path(places, name, digest, code).exists()]
+    bare = replace(split, out={}, general=None)  # these are large, and not theirs
+    return ray.remote(num_cpus=0)(tables_of).remote(missing, bare)
 
 
-def tables_of(names: list[str], split: OneClassSplit) -> dict[str, pa.Table]:
+def tables_of(names: list[str], split: Split) -> dict[str, pa.Table]:
     """Scores of several baselines for every target."""
     return {
         name: pa.concat_tables([scores_of(name, split, target) for target in split.targets]).unify_dictionaries()

@@ -13,17 +13,19 @@ from upath import UPath
 from orchestrator.ingest import Prepared, Resident
 from orchestrator.places import TrialPlaces
 from workloads.checkpoint import write_atomically
+from workloads.data.protocols import normal_for
 from workloads.metrics import (
     contrastive,
     contrastive_by_unit,
     mean,
+    mean_validation,
     not_learned,
     out_auroc,
     per_class_auroc,
     per_level_auroc,
 )
-from workloads.scores import SCHEMA, WHOLE, out_name
-from workloads.units import Unit
+from workloads.scores import LIKELIHOOD, SCHEMA, WHOLE, out_name
+from workloads.workload import Scores
 
 SECONDS = b"seconds"
 
@@ -44,16 +46,18 @@ def rows(
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def block(unit: Unit, split: str, scores: np.ndarray, images: Resident, prepared: Prepared) -> pa.Table:
-    """Scores of one split with the ids and labels that belong to it."""
-    target, part, count = unit.target, unit.part, len(scores)
+def block(target: str, part: str, split: str, scores: np.ndarray, images: Resident, prepared: Prepared) -> pa.Table:
+    """Scores that one part gives one split, with the ids and labels that belong to it."""
+    count = len(scores)
     if split == "test":
         tested = np.flatnonzero(images.test_rows[target])
         found, ids = images.test_labels[tested], [images.test_ids[i] for i in tested]
         labels = [prepared.classes[label] for label in found]
-        return rows(target, split, part, ids, labels, found != prepared.classes.index(target), scores)
+        anomalous = ~normal_for(found, prepared.classes, prepared.members, target)
+        return rows(target, split, part, ids, labels, anomalous, scores)
     if split == "val":
-        return rows(target, split, part, images.val_ids[target], [target] * count, np.zeros(count, bool), scores)
+        ids, labels = images.val_ids[target], images.val_labels[target]
+        return rows(target, split, part, ids, labels, np.zeros(count, bool), scores)
     if name := out_name(split):
         return rows(target, split, part, images.out_ids[name], [name] * count, np.ones(count, bool), scores)
     name = split.partition("/")[2]
@@ -76,13 +80,19 @@ def read_table(path: UPath) -> pa.Table:
 
 def write_part(
     path: UPath,
-    scores: Iterable[tuple[Unit, Mapping[str, np.ndarray]]],
+    scores: Iterable[tuple[str, Mapping[str, Scores]]],
     seconds: Mapping[str, float],
     images: Resident,
     prepared: Prepared,
 ) -> None:
-    """One worker's scores of a rung, and in the file's own notes what training took: str(unit) -> seconds."""
-    blocks = [block(u, split, values, images, prepared) for u, splits in scores for split, values in splits.items()]
+    """One worker's scores of a rung, (target, split -> part -> scores) each, and in the file's own notes what training
+    took: str(unit) -> seconds."""
+    blocks = [
+        block(target, part, split, values, images, prepared)
+        for target, splits in scores
+        for split, parts in splits.items()
+        for part, values in parts.items()
+    ]
     table = pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
     write_table(path, table.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
 
@@ -112,17 +122,24 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
     return pa.concat_tables(blocks)
 
 
-def metrics_of(table: pa.Table) -> dict[str, Any]:
-    """Every number of an evaluation, from its table alone. Undefined is None."""
+def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
+    """Every number of an evaluation, from its table alone. Undefined is None.
+
+    ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
+    """
     whole = per_class_auroc(table, WHOLE)
+    out = out_numbers(table)
+    tested = mean(whole.values())
     levels = {part: values for part, values in per_level_auroc(table).items() if part != WHOLE}
     own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
     return {
-        "contrastive": contrastive(table),
-        "auroc/mean": mean(whole.values()),
+        "contrastive": contrastive(table, method.judged_parts()),
+        "oracle": tested if tested is not None else out.get("auroc_out/mean"),
+        **({"bits_per_dim": mean_validation(table, LIKELIHOOD)} if "likelihood" in method.selections else {}),
+        "auroc/mean": tested,
         **{f"auroc/{target}": value for target, value in whole.items()},
         **{f"auroc_level/{part.removeprefix('level_')}": mean(v.values()) for part, v in levels.items()},
-        **out_numbers(table),
+        **out,
         "levels": levels,
         "own": own,
         "not_learned": [list(item) for item in not_learned(table)],
@@ -132,8 +149,8 @@ def metrics_of(table: pa.Table) -> dict[str, Any]:
 def out_numbers(table: pa.Table) -> dict[str, Any]:
     """AUROC against the out sets: ``out`` holds all as set -> part -> target, the other keys what MLflow shows.
 
-    ``auroc_out/<set>/<target>`` and its mean are the whole detectors', ``auroc_out_level/<k>/<set>`` is a level's mean.
-    Empty for a table without out sets.
+    ``auroc_out/<set>/<target>`` and its means are of the whole detectors, ``auroc_out_level/<k>/<set>`` is the mean of
+    a level. Empty for a table without out sets.
     """
     nested: dict[str, dict[str, dict[str, float | None]]] = {}
     for (target, part, name), value in out_auroc(table).items():
@@ -146,6 +163,8 @@ def out_numbers(table: pa.Table) -> dict[str, Any]:
                 shown[f"auroc_out/{name}/mean"] = mean(values.values())
             else:
                 shown[f"auroc_out_level/{part.removeprefix('level_')}/{name}"] = mean(values.values())
+    if nested:
+        shown["auroc_out/mean"] = mean(shown[f"auroc_out/{name}/mean"] for name in nested)
     return shown
 
 
@@ -158,7 +177,7 @@ def finish_rung(places: TrialPlaces, rung: int, writers: int, method: Any, train
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
     write_table(places.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
-    metrics = {"budget": rung, **cost, **metrics_of(table)}
+    metrics = {"budget": rung, **cost, **metrics_of(table, method)}
     write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
         part.unlink()

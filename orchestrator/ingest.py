@@ -18,14 +18,18 @@ from upath import UPath
 from orchestrator.locks import alone
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
-from workloads.data.images import LabelledImages
+from workloads.data.general import Source, general_images
+from workloads.data.images import NO_CLASS, LabelledImages
+from workloads.data.in_out import in_out
 from workloads.data.out import out_sets
-from workloads.data.protocols import OneClassSplit, digest, one_class, rows_for
+from workloads.data.protocols import Split, digest, members_of, normal_for, one_class, rows_for
 from workloads.scores import out_name, out_split
+from workloads.units import GENERAL
 
 SHARD_ROWS = 4096
 MASKS = "masks.npy"
 NORMAL_SPLITS = ("train", "val")
+GENERAL_SPLITS = ("general_train", "general_val")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class Prepared:
     target_digests: dict[str, str]  # of each target's own training images: what its shared stages are made of
     counts: dict[str, int]
     tested_on: dict[str, list[str]] | None = None  # target -> classes whose test images it is tested on; None: on all
+    members: dict[str, list[str]] = field(default_factory=dict)  # target -> classes that are normal for it
+    general_images: int = 0  # training images of the general set
+    general_duplicates: int = 0  # general images left out because the dataset has them, too
 
     @classmethod
     def read(cls, folder: UPath) -> "Prepared":
@@ -54,7 +61,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Resident:
-    """What a worker holds: its targets' normal images on the device, every test image and every out set."""
+    """What a worker holds: its targets' normal images on the device, every test image and every out set.
+
+    Where general images were asked for, they are `general`, and those of the target `GENERAL`, too.
+    """
 
     train: dict[str, Tensor]  # target -> uint8 (N, C, S, S)
     val: dict[str, Tensor]
@@ -62,38 +72,41 @@ class Resident:
     test_labels: np.ndarray  # (N,) int64
     test_ids: list[str]
     val_ids: dict[str, list[str]]
+    val_labels: dict[str, list[str]]  # target -> class names of its val images
+    labels: dict[str, Tensor]  # target -> int64 (N,) on the device: the places of its train images among its members
     test_rows: dict[str, np.ndarray]  # target -> (N,) bool: the test images it is tested on
     out: dict[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
     out_ids: dict[str, list[str]] = field(default_factory=dict)
+    general: tuple[Tensor, Tensor] | None = None  # train and val, uint8 (N, C, S, S)
 
 
-def read_images(data: Data, data_dir: Path, download: bool = True) -> OneClassSplit:
+def read_images(data: Data, data_dir: Path, download: bool = True) -> Split:
     """The split that a space asks for. Raises DataMissingError or BadInputError before anything else has begun."""
     path = Path(data.path).expanduser() if data.path else None
     dataset = load(data.name, data_dir, path=path, side=data.side, seed=data.seed, download=download)
-    split = one_class(
-        dataset,
-        side=data.side,
-        val_fraction=data.val_fraction,
-        max_train_images=data.max_train_images,
-        classes=data.classes,
-        seed=data.seed,
-    )
-    out = out_sets(
-        data.out,
-        data_dir,
-        channels=split.test.images.shape[1],
-        side=data.side,
-        max_images=data.max_out_images,
-        seed=data.seed,
-        download=download,
-    )
-    return replace(split, out=out)
+    amounts: dict[str, Any] = {
+        "side": data.side,
+        "val_fraction": data.val_fraction,
+        "max_train_images": data.max_train_images,
+    }
+    if data.protocol == "in_out":
+        split = in_out(dataset, **amounts, seed=data.seed)
+    else:
+        split = one_class(dataset, **amounts, classes=data.classes, seed=data.seed)
+    form: dict[str, Any] = {"channels": split.test.images.shape[1], "side": data.side, "download": download}
+    out = out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed)
+    if not data.general:
+        return replace(split, out=out)
+    sources = [Source(**source.model_dump()) for source in data.general]
+    known = [part.images for part in (split.train, split.val, split.test)]
+    return replace(split, out=out, general=general_images(sources, data_dir, known=known, **form))
 
 
-def splits_of(split: OneClassSplit) -> dict[str, LabelledImages]:
+def splits_of(split: Split) -> dict[str, LabelledImages]:
     """Every part of a split under the name that its shards and its scores carry."""
     parts = {"train": split.train, "val": split.val, "test": split.test}
+    if split.general is not None:
+        parts |= dict(zip(GENERAL_SPLITS, (split.general.train, split.general.val), strict=True))
     return parts | {out_split(name): images for name, images in split.out.items()}
 
 
@@ -115,11 +128,13 @@ def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
         )
 
 
-def prepare(split: OneClassSplit, root: UPath) -> Prepared:
+def prepare(split: Split, root: UPath) -> Prepared:
     """Write the shards once; a split of the same content is found again. The manifest is written last."""
     key, parts = digest(split), splits_of(split)
     folder = root / key[:16]
-    labels = [split.classes.index(target) for target in split.targets]
+    digests = {target: target_digest(split, target) for target in split.targets}
+    if split.general is not None:
+        digests[GENERAL] = pixel_digest(split.general.train.images).hexdigest()[:16]
     prepared = Prepared(
         path=str(folder),
         digest=key,
@@ -127,10 +142,13 @@ def prepare(split: OneClassSplit, root: UPath) -> Prepared:
         targets=tuple(split.targets),
         channels=split.train.images.shape[1],
         side=split.train.images.shape[-1],
-        train_images=max(int((split.train.labels == label).sum()) for label in labels),
-        target_digests={target: target_digest(split, target) for target in split.targets},
+        train_images=max(int(split.own(split.train, target).sum()) for target in split.targets),
+        target_digests=digests,
         counts={name: len(images) for name, images in parts.items()},
         tested_on=None if split.tested_on is None else {t: list(names) for t, names in split.tested_on.items()},
+        members={target: list(members_of(split.members, target)) for target in split.targets},
+        general_images=len(split.general.train) if split.general else 0,
+        general_duplicates=split.general.duplicates if split.general else 0,
     )
     with alone(folder):
         if not (folder / "manifest.json").exists():
@@ -162,10 +180,23 @@ def write_shards(parts: Mapping[str, LabelledImages], folder: UPath) -> None:
                 pq.write_table(table, file)
 
 
-def target_digest(split: OneClassSplit, target: str) -> str:
-    """Of one target's training images alone, so that asking for other classes, too, finds its stages again."""
-    images = split.train.images[split.train.labels == split.classes.index(target)]
-    return hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).tobytes()).hexdigest()[:16]
+def target_digest(split: Split, target: str) -> str:
+    """Of one target's training images alone, so that asking for other classes, too, finds its stages again.
+
+    Of a target of several classes also their labels: methods may learn from them.
+    """
+    own = split.train.take(split.own(split.train, target))
+    hashed = pixel_digest(own.images)
+    if target in split.members:
+        hashed.update(np.ascontiguousarray(own.labels, dtype="<i8").data)
+    return hashed.hexdigest()[:16]
+
+
+def pixel_digest(images: np.ndarray) -> Any:
+    """SHA-256 of images and their shape, to be gone on with."""
+    hashed = hashlib.sha256(repr(images.shape).encode())
+    hashed.update(np.ascontiguousarray(images).data)
+    return hashed
 
 
 def stream(prepared: Prepared) -> Any:
@@ -175,22 +206,32 @@ def stream(prepared: Prepared) -> Any:
     return ray.data.read_parquet(f"{prepared.path}/shards")
 
 
-def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[str], device: torch.device) -> Resident:
-    """Drain a stream of shards into tensors, keeping normal images of `targets`, all test images and all out sets.
+def collect(
+    batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[str], device: torch.device, general: bool = False
+) -> Resident:
+    """Drain a stream of shards into tensors: normal images of `targets`, all test images and all out sets; the general
+    images only where `general` asks for them or `GENERAL` is a target, for they may be the most by far.
 
     One-class sets are small (5,000 CIFAR images are 15 MB), so they stay on the device as uint8 and every epoch is a
     seeded permutation of them. Rows are sorted, so the order in which blocks arrive does not matter.
     """
-    wanted = {prepared.classes.index(target) for target in targets}
+    own = [target for target in targets if target != GENERAL]
+    members = {target: members_of(prepared.members, target) for target in own}
+    wanted = [prepared.classes.index(name) for names in members.values() for name in names]
     columns: dict[str, list[Any]] = {name: [] for name in ("row", "id", "split", "label", "image")}
     shape = (prepared.channels, prepared.side, prepared.side)
+    gathered = {name: Gathered(prepared.counts[name], shape) for name in GENERAL_SPLITS if general or own != [*targets]}
     for batch in batches:
         label, split = batch.column("label").to_numpy(), np.array(batch.column("split").to_pylist())
-        keep = ~np.isin(split, NORMAL_SPLITS) | np.isin(label, list(wanted))
+        for name in GENERAL_SPLITS:
+            if name in gathered and (split == name).any():
+                gathered[name].add(batch.filter(pa.array(split == name)))
+        normal = np.isin(split, NORMAL_SPLITS) & np.isin(label, wanted)
+        keep = normal | ~np.isin(split, (*NORMAL_SPLITS, *GENERAL_SPLITS))
         table = batch.filter(pa.array(keep))
-        pixels = table.column("image").combine_chunks()
-        flat = np.frombuffer(pixels.buffers()[1], np.uint8)[pixels.offset * pixels.type.byte_width :]
-        columns["image"].append(flat[: len(table) * pixels.type.byte_width].reshape(-1, *shape))
+        if not len(table):
+            continue
+        columns["image"].append(pixels_of(table, shape))
         columns["row"].append(table.column("row").to_numpy())
         columns["label"].append(table.column("label").to_numpy())
         columns["split"].append(split[keep])
@@ -201,23 +242,64 @@ def collect(batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[s
     def rows(name: str, target: str | None = None) -> np.ndarray:
         chosen = split == name
         if target is not None:
-            chosen &= label == prepared.classes.index(target)
+            chosen &= normal_for(label, prepared.classes, prepared.members, target)
         found = np.flatnonzero(chosen)
         return found[np.argsort(row[found])]
 
     def tensors(name: str) -> dict[str, Tensor]:
-        return {t: torch.from_numpy(images[rows(name, t)]).to(device) for t in targets}
+        return {t: torch.from_numpy(images[rows(name, t)]).to(device) for t in own}
+
+    def places(target: str) -> Tensor:
+        numbers = [prepared.classes.index(name) for name in members[target]]
+        return torch.tensor([numbers.index(found) for found in label[rows("train", target)]], device=device)
 
     test = rows("test")
     out = {name: rows(part) for part in prepared.counts if (name := out_name(part))}
-    return Resident(
+    resident = Resident(
         train=tensors("train"),
         val=tensors("val"),
         test=torch.from_numpy(images[test]),
         test_labels=label[test],
         test_ids=list(ids[test]),
-        val_ids={t: list(ids[rows("val", t)]) for t in targets},
-        test_rows={t: rows_for(label[test], prepared.classes, prepared.tested_on, t) for t in targets},
+        val_ids={t: list(ids[rows("val", t)]) for t in own},
+        val_labels={t: [prepared.classes[i] for i in label[rows("val", t)]] for t in own},
+        labels={t: places(t) for t in own},
+        test_rows={t: rows_for(label[test], prepared.classes, prepared.tested_on, t) for t in own},
         out={name: torch.from_numpy(images[found]) for name, found in out.items()},
         out_ids={name: list(ids[found]) for name, found in out.items()},
     )
+    return with_general(resident, [gathered[name] for name in GENERAL_SPLITS], device) if gathered else resident
+
+
+def with_general(resident: Resident, parts: Sequence["Gathered"], device: torch.device) -> Resident:
+    """The general images as `Resident.general`, and as images of the target `GENERAL`, which has no test images."""
+    train, val = (torch.from_numpy(part.images).to(device) for part in parts)
+    return replace(
+        resident,
+        general=(train, val),
+        train=resident.train | {GENERAL: train},
+        val=resident.val | {GENERAL: val},
+        val_ids=resident.val_ids | {GENERAL: list(parts[1].ids)},
+        val_labels=resident.val_labels | {GENERAL: [GENERAL] * len(val)},
+        labels=resident.labels | {GENERAL: torch.full((len(train),), NO_CLASS, device=device)},
+    )
+
+
+class Gathered:
+    """Images that are put at their rows as they arrive, so that a large set is in memory once."""
+
+    def __init__(self, count: int, shape: tuple[int, int, int]) -> None:
+        self.images = np.empty((count, *shape), np.uint8)
+        self.ids = np.empty(count, dtype=object)
+
+    def add(self, table: pa.Table) -> None:
+        rows = table.column("row").to_numpy()
+        self.images[rows] = pixels_of(table, self.images.shape[1:])
+        self.ids[rows] = table.column("id").to_pylist()
+
+
+def pixels_of(table: pa.Table, shape: Sequence[int]) -> np.ndarray:
+    """uint8 (N, C, S, S): the images of a table, without a copy."""
+    pixels = table.column("image").combine_chunks()
+    flat = np.frombuffer(pixels.buffers()[1], np.uint8)[pixels.offset * pixels.type.byte_width :]
+    return flat[: len(table) * pixels.type.byte_width].reshape(-1, *shape)

@@ -15,7 +15,7 @@ from orchestrator.identity import code_digest
 from orchestrator.ledger import Ledger
 from orchestrator.locks import launcher_lock
 from orchestrator.places import Places
-from orchestrator.plan import Plan, TrialPlan, identify, make_plan, rates_key, write_rates
+from orchestrator.plan import Plan, StagePlan, TrialPlan, identify, make_plan, rates_key, write_rates
 from orchestrator.provenance import capture, from_here, this_python, without_secrets
 from orchestrator.states import DONE, RunState, State
 from orchestrator.view import Progress, duration, plan_table, say
@@ -85,7 +85,7 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         "planned_seconds": {name: round(s, 2) for name, s in plan.estimate.networks.items()},
         "data_dir": request.data_dir,
         "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),
-        "trials": [{"id": t.id, "point": t.point, "config": t.config} for t in trials],
+        "trials": [asdict(t) for t in trials],
         "provenance": capture(),
     }
 
@@ -137,7 +137,7 @@ class Work:
     prepared: Any  # orchestrator.ingest.Prepared
     images: Any  # workloads.data.protocols.OneClassSplit
     places: Places
-    stage_keys: dict[str, str]
+    stages: list[StagePlan]
     trials: list[TrialPlan]
     ledger: Ledger
     tracker: Any  # orchestrator.tracking.Tracker
@@ -163,7 +163,7 @@ def launch(request: Request, out: Console) -> Exit:
         prepared = prepare(images, places.root / "data")
     plan = plan_of(request, prepared)
     code = code_digest(plan.space.workload)
-    stage_keys, trials = identify(plan, prepared.digest, prepared.target_digests, code)
+    stages, trials = identify(plan, prepared.digest, prepared.target_digests, code)
     with launcher_lock(places):
         ledger = Ledger(places)
         opened = opening(plan, prepared, code, trials, request)
@@ -171,7 +171,7 @@ def launch(request: Request, out: Console) -> Exit:
         if not ledger.events:
             ledger.append("opened", **opened)
         ledger.append("launched", command=opened["provenance"]["command"])
-        work = Work(request, plan, prepared, images, places, stage_keys, trials, ledger, tracker, out, {})
+        work = Work(request, plan, prepared, images, places, stages, trials, ledger, tracker, out, {})
         try:
             train(work)
             return finish(work, time.monotonic() - begun)
@@ -235,7 +235,7 @@ def train(work: Work) -> None:
             progress.phase = "baselines and shared stages"
             running = baselines.start(work.images, *made_of)
             clock = time.monotonic()
-            run_stages(plan, work.prepared, work.places, work.stage_keys, ledger, room)
+            run_stages(plan, work.prepared, work.places, work.stages, ledger, room)
             try:
                 for name, table in ray.get(running).items():
                     baselines.keep(table, *made_of, name)
@@ -244,7 +244,7 @@ def train(work: Work) -> None:
             spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
             progress.phase = "trials"
-            run_sweep(plan, work.trials, work.prepared, work.places, work.stage_keys, ledger, room, lambda: sync(work))
+            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, lambda: sync(work))
             spent["trials"] = time.monotonic() - clock
             if plan.space.analyses:
                 clock = time.monotonic()

@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
 from typing import Any
 
 from upath import UPath
@@ -54,18 +55,15 @@ class Plan:
     points: tuple[dict[str, Any], ...]
     rungs: tuple[int, ...]
     workers: int  # of all concurrent trials together
+    stages: int  # distinct ones, of all points together
     estimate: Estimate
 
     @property
-    def stages(self) -> list[Unit]:
-        return self.method().stages(self.targets)
-
-    @property
     def units(self) -> list[Unit]:
-        return self.method().units(self.targets)
+        return self.method(self.points[0]).units(self.targets)
 
-    def method(self, point: dict[str, Any] | None = None) -> Any:
-        return method(self.space.workload)(self.space.config(point or {}))
+    def method(self, point: dict[str, Any]) -> Any:
+        return method(self.space.workload)(self.space.config(point))
 
 
 def run_name(name: str, space: Space, preset: str) -> str:
@@ -110,30 +108,34 @@ def write_rates(storage: UPath, key: str, rates: dict[str, float]) -> None:
     path.write_text(json.dumps(known | {key: rates}, indent=1))
 
 
-def stage_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> float:
-    return sum(plan_method.macs(unit, shape) for unit in plan_method.stages(targets))
+def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tuple[Any, Unit]]:
+    """(method, stage) of every stage that differs; points that agree on what determines a stage share it."""
+    found: dict[str, tuple[Any, Unit]] = {}
+    for each in methods:
+        for unit in each.stages(targets):
+            found.setdefault(f"{unit} {each.stage_config(unit)}", (each, unit))
+    return list(found.values())
 
 
 def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> float:
     return sum(plan_method.macs(unit, shape) for unit in plan_method.units(targets))
 
 
-def estimate(space: Space, plan_points: Sequence[dict[str, Any]], targets: Sequence[str], shape: ImageShape,
+def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape,
              workers: int, rates: dict[str, float] | None) -> Estimate:  # fmt: skip
-    """Wall time on `workers` that are kept busy."""
+    """Wall time on `workers` that are kept busy; `methods`: one a point."""
     on_gpu = space.resources.gpus_per_worker > 0
     default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
     if rates:
         source = "measured by an earlier run of this space and preset in this storage"
     known = default | (rates or {})
-    methods = [method(space.workload)(space.config(point)) for point in plan_points]
     trials = sum(trial_macs(m, targets, shape) for m in methods)
     all_trials = trials
     if space.scheduler.kind == "asha":
-        trials *= expected_share(len(plan_points), space.scheduler.rungs(), space.scheduler.eta)
+        trials *= expected_share(len(methods), space.scheduler.rungs(), space.scheduler.eta)
     rate = known["rate"] * workers
-    overhead = known["start"] + known["trial_start"] * len(plan_points) * space.resources.workers / workers
-    stages = stage_macs(methods[0], targets, shape) / rate
+    overhead = known["start"] + known["trial_start"] * len(methods) * space.resources.workers / workers
+    stages = sum(m.macs(unit, shape) for m, unit in distinct_stages(methods, targets)) / rate
     units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
     networks = {
         f"{unit.kind}/{unit.part}": sum(m.macs(unit, shape) for m in methods) / len(methods) / known["rate"]
@@ -156,14 +158,28 @@ def make_plan(
         workers = min(workers, max(space.resources.workers, int(gpu_count() / space.resources.gpus_per_worker)))
     workers = min(workers, len(points) * space.resources.workers)
     rates = read_rates(storage, rates_key(name, preset, space.resources))
-    cost = estimate(space, points, targets or ("?",) * 10, shape, workers, rates)
+    methods = [method(space.workload)(space.config(point)) for point in points]
+    cost = estimate(space, methods, targets or ("?",) * 10, shape, workers, rates)
+    stages = len(distinct_stages(methods, targets))
     run = run_name(name, space, preset) if run is None else run
-    return Plan(name, run, doc, space, preset, tuple(targets), shape, tuple(points), tuple(rungs), workers, cost)
+    return Plan(
+        name, run, doc, space, preset, tuple(targets), shape, tuple(points), tuple(rungs), workers, stages, cost
+    )
 
 
 def rates_key(name: str, preset: str, resources: Resources) -> str:
     """What a speed was measured for: it holds for the same space, preset, kind of device and way of splitting."""
     return f"{name}/{preset}/{'gpu' if resources.gpus_per_worker else 'cpu'}/{resources.split}"
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A shared stage with its identity. `config`: of the first point that needs it; others make the same stage."""
+
+    unit: Unit
+    key: str
+    config: dict[str, Any]
+    needs: dict[str, str]  # str(unit) of the stages it reads -> their keys
 
 
 @dataclass(frozen=True)
@@ -173,23 +189,36 @@ class TrialPlan:
     id: str
     point: dict[str, Any]
     config: dict[str, Any]
+    stages: dict[str, str]  # str(unit) of its stages -> their keys
 
 
 def identify(
     plan: Plan, data_digest: str, target_digests: Mapping[str, str], code: str
-) -> tuple[dict[str, str], list[TrialPlan]]:
-    """(stage unit -> its content hash, trials with theirs). The machine, workers and storage do not enter."""
-    base = plan.method()
+) -> tuple[list[StagePlan], list[TrialPlan]]:
+    """All distinct stages, those that others need first, and the trials. Machine, workers and storage do not enter."""
     data = {"data": data_digest, "code": code, "targets": plan.targets}
-    stages = {
-        str(unit): content_hash(
-            {"data": target_digests[unit.target], "code": code, "unit": str(unit)} | base.stage_config(unit), 16
-        )
-        for unit in plan.stages
-    }
+    stages: dict[str, StagePlan] = {}
     trials = []
     for point in plan.points:
         config = json.loads(json.dumps(asdict(plan.space.config(point))))  # tuples become lists, as files have them
-        made_of = data | {"workload": plan.space.workload, "config": config, "stages": stages, "rungs": plan.rungs}
-        trials.append(TrialPlan(content_hash(made_of), point, config))
-    return stages, trials
+        own = stages_of(plan.method(point), plan.targets, config, target_digests, code)
+        for stage in own:
+            stages.setdefault(stage.key, stage)
+        keys = {str(stage.unit): stage.key for stage in own}
+        made_of = data | {"workload": plan.space.workload, "config": config, "stages": keys, "rungs": plan.rungs}
+        trials.append(TrialPlan(content_hash(made_of), point, config, keys))
+    return list(stages.values()), trials
+
+
+def stages_of(
+    chosen: Any, targets: Sequence[str], config: dict[str, Any], target_digests: Mapping[str, str], code: str
+) -> list[StagePlan]:
+    """The stages of one point, those that others need first."""
+    order = TopologicalSorter({unit: chosen.needs(unit) for unit in chosen.stages(targets)})
+    found: dict[Unit, StagePlan] = {}
+    for unit in order.static_order():
+        needs = {str(need): found[need].key for need in chosen.needs(unit)}
+        made_of = {"data": target_digests[unit.target], "code": code, "unit": str(unit)} | chosen.stage_config(unit)
+        key = content_hash(made_of | ({"needs": needs} if needs else {}), 16)
+        found[unit] = StagePlan(unit, key, config, needs)
+    return list(found.values())

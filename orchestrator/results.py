@@ -19,6 +19,7 @@ from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
 from workloads.scores import WHOLE
+from workloads.selection import CRITERIA
 
 KINDS = {
     "paper": "measured (paper schedule)",
@@ -27,7 +28,6 @@ KINDS = {
     "own": "measured (own schedule)",
 }
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
-CRITERION = {"contrastive": "contrastive", "oracle": "auroc/mean"}
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Results:
 
 def winner(state: RunState) -> TrialState | None:
     """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
-    criterion = CRITERION[state.opened["space"]["select_by"]]
-    ended = [t for t in state.trials.values() if t.state == State.FINISHED and t.metric(criterion) is not None]
-    return max(ended, key=lambda t: t.metric(criterion) or 0.0, default=None)
+    criterion = CRITERIA[state.opened["space"]["select_by"]]
+    ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
+    known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
+    return min(known, key=lambda item: item[0])[1] if known else None
 
 
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
@@ -96,7 +97,7 @@ def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table |
 
 
 def note_of(state: RunState, best: TrialState) -> str:
-    return f"trial {best.id}, seed {state.opened['space']['fixed'].get('seed', 0)}"
+    return f"trial {best.id}, seed {best.point.get('seed', state.opened['space']['fixed'].get('seed', 0))}"
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -127,7 +128,8 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
 
     Stages that an earlier run has left cost this one nothing and do not appear.
     """
-    spent = {unit: event["seconds"] for unit, event in state.stages.items() if not event["found"]}
+    own = [state.stages[key] for key in best.stages.values() if key in state.stages]
+    spent = {event["unit"]: event["seconds"] for event in own if not event["found"]}
     spent |= best.rungs[max(best.rungs)]["seconds"]
     kinds: dict[str, list[float]] = {}
     for unit, seconds in spent.items():
@@ -136,6 +138,11 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
     planned = state.opened["planned_seconds"]
     order = [name for name in planned if name in kinds]
     return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
+
+
+def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
+    """A trial by every criterion of its method that needs no test label."""
+    return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
 
 
 def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
@@ -160,12 +167,13 @@ def conclude(places: Places, state: RunState) -> Results:
     scores = read_table(places.trial(best.id).scores(1000))
     by_part = per_level_auroc(scores)
     levels = {part: v for part, v in by_part.items() if part != WHOLE} | {WHOLE: by_part[WHOLE]}
+    chosen = method(state.opened["space"]["workload"])
     trials = [
         {
             "trial": t.id,
             "params": t.point,
-            "contrastive": t.metric("contrastive"),
-            "auroc": t.metric("auroc/mean"),
+            **label_free(t, chosen),
+            "auroc": t.metric("oracle"),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }
@@ -189,12 +197,12 @@ def conclude(places: Places, state: RunState) -> Results:
             "select_by": select_by if len(trials) > 1 else "given",
             "trial": best.id,
             "params": best.point,
-            "contrastive": best.metric("contrastive"),
-            "auroc": best.metric("auroc/mean"),
+            **label_free(best, chosen),
+            "auroc": best.metric("oracle"),
         },
         costs=costs_of(state, best),
         findings=read_findings(places, state),
-        about=method(state.opened["space"]["workload"]).analyses,
+        about=chosen.analyses,
         out=out,
     )
     return Results(best, table, warnings, report, out)

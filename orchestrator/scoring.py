@@ -19,7 +19,7 @@ from workloads.data.decode import UnreadableError, decode
 from workloads.data.folder import SUFFIXES
 from workloads.registry import method
 from workloads.scores import WHOLE
-from workloads.units import ImageShape, Unit
+from workloads.units import ImageShape
 
 CHUNK = 256
 
@@ -34,8 +34,8 @@ def image_files(folder: Path) -> list[Path]:
     return found
 
 
-def scorers(places: Places, state: RunState, target: str) -> tuple[Any, dict[str, Any], Space]:
-    """(method, part -> scorer) of the winner's detector for one normal class, weights loaded."""
+def scorers(places: Places, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
+    """(method, scorers of every unit) of the winner's detector for one normal class, weights loaded."""
     targets = state.opened["targets"]
     if target not in targets:
         raise LaunchError(f"no detector for class {target!r}", details=nearest(target, targets), code=Exit.BAD_USAGE)
@@ -45,19 +45,21 @@ def scorers(places: Places, state: RunState, target: str) -> tuple[Any, dict[str
     space = Space.model_validate(state.opened["space"])
     chosen = method(space.workload)(space.config(best.point))
     shape = ImageShape(**state.opened["shape"])
-    loaded = {}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded = []
     for unit in chosen.units([target]):
-        folder = places.trial(best.id).unit(unit, 1000)
-        if not is_complete(folder):
-            raise LaunchError(f"the weights of {unit} are not in {folder}", code=Exit.ENVIRONMENT)
-        loaded[unit.part] = load(chosen, unit, shape, folder)
+        needs = {str(need): places.stage(best.stages[str(need)]) for need in chosen.scored_with(unit)}
+        artefacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
+        scorer = chosen.scorer(unit, shape, device, artefacts)
+        scorer.load_state(load_whole(places.trial(best.id).unit(unit, 1000), str(unit), device)["learner"])
+        loaded.append(scorer)
     return chosen, loaded, space
 
 
-def load(chosen: Any, unit: Unit, shape: ImageShape, folder: UPath) -> Any:
-    scorer = chosen.scorer(unit, shape, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    scorer.load_state(load_state(folder)["learner"])
-    return scorer
+def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:
+    if not is_complete(folder):
+        raise LaunchError(f"the weights of {unit} are not in {folder}", code=Exit.ENVIRONMENT)
+    return load_state(folder, device)
 
 
 def score_folder(places: Places, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
@@ -66,10 +68,10 @@ def score_folder(places: Places, state: RunState, target: str, folder: Path) -> 
     Images are brought to the detector's side as the folder dataset does: the centre square, then resized. Rows are
     sorted by score, the most anomalous first.
     """
-    chosen, parts, space = scorers(places, state, target)
+    chosen, loaded, space = scorers(places, state, target)
     names: list[str] = []
     skipped: list[str] = []
-    columns: dict[str, list[np.ndarray]] = {part: [] for part in parts}
+    columns: dict[str, list[np.ndarray]] = {}
     files = image_files(folder)
     for start in range(0, len(files), CHUNK):
         images = []
@@ -81,8 +83,9 @@ def score_folder(places: Places, state: RunState, target: str, folder: Path) -> 
                 skipped.append(f"{file.relative_to(folder)}: {error}")
         if images:
             batch = torch.from_numpy(np.stack(images))
-            for part, scorer in parts.items():
-                columns[part].append(scorer.score(batch))
+            for scorer in loaded:
+                for part, values in scorer.score(batch).items():
+                    columns.setdefault(part, []).append(values)
     if not names:
         raise LaunchError(f"none of the {len(files)} images could be read", details=skipped[0], code=Exit.BAD_USAGE)
     scores = {part: np.concatenate(values) for part, values in columns.items()}

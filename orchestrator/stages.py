@@ -1,60 +1,83 @@
 """Work shared between trials, done once: found by content hash, trained by Ray Train where it is missing."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from typing import Any
-
-from upath import UPath
 
 from orchestrator.cluster import off_main_thread
 from orchestrator.ingest import Prepared, stream
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
-from orchestrator.plan import Plan
+from orchestrator.plan import Plan, StagePlan
 from orchestrator.worker import Job, train_stages
 from tune_spaces.schema import Resources
 from workloads.checkpoint import is_complete
 
 
-def missing(places: Places, keys: dict[str, str]) -> list[str]:
+def missing(places: Places, stages: Sequence[StagePlan]) -> list[StagePlan]:
     """The stages that no earlier launch has left in this storage."""
-    return [unit for unit, key in keys.items() if not is_complete(places.stage(key))]
+    return [stage for stage in stages if not is_complete(places.stage(stage.key))]
 
 
-def job_of(plan: Plan, prepared: Prepared, places: Places, keys: dict[str, str], **values: Any) -> dict[str, Any]:
+def artefacts(places: Places, keys: Mapping[str, str]) -> dict[str, str]:
+    """str(unit) -> the folder of its artefact, as workers read it."""
+    return {unit: str(places.stage(key)) for unit, key in keys.items()}
+
+
+def job_of(plan: Plan, prepared: Prepared, pieces: Sequence[dict[str, Any]], label: str) -> dict[str, Any]:
     """What Train workers must know, as plain data."""
-    base = {
-        "workload": plan.space.workload,
-        "prepared": asdict(prepared),
-        "artefacts": {unit: str(places.stage(key)) for unit, key in keys.items()},
-        "rungs": list(plan.rungs),
-        "split": plan.space.resources.split,
-        "folder": "",
-    }
-    return asdict(Job(**(base | values)))
+    job = Job(
+        workload=plan.space.workload,
+        prepared=asdict(prepared),
+        pieces=list(pieces),
+        folder="",
+        rungs=list(plan.rungs),
+        split=plan.space.resources.split,
+        label=label,
+    )
+    return asdict(job)
 
 
 def run_stages(
-    plan: Plan, prepared: Prepared, places: Places, keys: dict[str, str], ledger: Ledger, slots: int
+    plan: Plan, prepared: Prepared, places: Places, stages: Sequence[StagePlan], ledger: Ledger, slots: int
 ) -> None:
-    """Train what is missing on all workers of the cluster; each stage that was found is recorded as such."""
+    """Train what is missing on all workers of the cluster, in rounds: a stage after those it reads.
+
+    Each stage that was found is recorded as such.
+    """
+    todo = missing(places, stages)
+    for stage in stages:
+        if stage not in todo and stage.key not in ledger.state.stages:
+            ledger.append("stage", unit=str(stage.unit), key=stage.key, found=True)
+    while todo:
+        waiting = {stage.key for stage in todo}
+        ready = [stage for stage in todo if not waiting & set(stage.needs.values())]
+        run_round(plan, prepared, places, ready, ledger, slots)
+        todo = [stage for stage in todo if stage not in ready]
+
+
+def run_round(
+    plan: Plan, prepared: Prepared, places: Places, stages: Sequence[StagePlan], ledger: Ledger, slots: int
+) -> None:
+    """Train stages that wait for none of each other."""
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
 
-    todo = missing(places, keys)
-    for unit in keys:
-        if unit not in todo and unit not in ledger.state.stages:
-            ledger.append("stage", unit=unit, key=keys[unit], found=True)
-    if not todo:
-        return
     resources = plan.space.resources
-    workers = resources.workers if resources.split == "data" else min(slots * resources.workers, len(todo))
-    units = [tuple(unit.split("/")) for unit in todo]
-    config = asdict(plan.space.config(plan.points[0]))
-    job = job_of(plan, prepared, places, keys, config=config, units=units, label="stages")
+    workers = resources.workers if resources.split == "data" else min(slots * resources.workers, len(stages))
+    pieces = [
+        {
+            "unit": astuple(stage.unit),
+            "config": stage.config,
+            "artefacts": artefacts(places, stage.needs),
+            "folder": str(places.stage(stage.key)),
+        }
+        for stage in stages
+    ]
     trainer = TorchTrainer(
         train_stages,
-        train_loop_config=job,
+        train_loop_config=job_of(plan, prepared, pieces, "stages"),
         torch_config=torch_config(plan.space.resources),
         scaling_config=scaling(plan, workers),
         run_config=RunConfig(
@@ -66,9 +89,10 @@ def run_stages(
         dataset_config=whole_stream(),
     )
     off_main_thread(trainer.fit)
-    for unit in todo:
-        facts = json.loads((UPath(places.stage(keys[unit])) / "history.json").read_text())
-        ledger.append("stage", unit=unit, key=keys[unit], found=False, seconds=facts["seconds"], steps=facts["steps"])
+    for stage in stages:
+        facts = json.loads((places.stage(stage.key) / "history.json").read_text())
+        spent = {"seconds": facts["seconds"], "steps": facts["steps"]}
+        ledger.append("stage", unit=str(stage.unit), key=stage.key, found=False, **spent)
 
 
 def scaling(plan: Plan, workers: int) -> Any:

@@ -32,6 +32,7 @@ class TrialState:
 
     id: str
     point: dict[str, Any]
+    stages: dict[str, str] = field(default_factory=dict)  # str(unit) -> the key of its artefact
     state: State = State.PENDING
     rungs: dict[int, dict[str, Any]] = field(default_factory=dict)
     error: str = ""
@@ -47,7 +48,7 @@ class RunState:
 
     opened: dict[str, Any] = field(default_factory=dict)
     trials: dict[str, TrialState] = field(default_factory=dict)
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key
     analyses: dict[str, dict[str, Any]] = field(default_factory=dict)  # by name/target: the last one done
     closed: dict[str, Any] = field(default_factory=dict)
     launches: int = 0
@@ -66,12 +67,12 @@ def apply(run: RunState, event: dict[str, Any]) -> None:
     match event["event"]:
         case "opened":
             run.opened = event
-            run.trials = {t["id"]: TrialState(t["id"], t["point"]) for t in event["trials"]}
+            run.trials = {t["id"]: TrialState(t["id"], t["point"], t["stages"]) for t in event["trials"]}
         case "launched":
             run.launches += 1
             run.closed = {}
         case "stage":
-            run.stages[event["unit"]] = event
+            run.stages[event["key"]] = event
         case "trial":
             move(run.trials[event["trial"]], State(event["state"]), event.get("error", ""))
         case "rung":

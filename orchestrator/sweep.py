@@ -1,7 +1,7 @@
 """Ray Tune over the plan's trials; every event goes into the ledger before anything else sees it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from ray import tune
@@ -11,10 +11,10 @@ from orchestrator.ingest import Prepared
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 from orchestrator.plan import Plan, TrialPlan
-from orchestrator.results import CRITERION
-from orchestrator.stages import job_of, scaling, torch_config
+from orchestrator.stages import artefacts, job_of, scaling, torch_config
 from orchestrator.states import DONE, State
 from orchestrator.trial import run_trial
+from workloads.selection import CRITERIA
 
 
 class Recorder(tune.Callback):
@@ -79,13 +79,13 @@ def scheduler_of(plan: Plan, ledger: Ledger) -> TrialScheduler:
     ASHA is told every rung that earlier launches have recorded, in their order, so a resumed sweep compares its trials
     with all that ran before; a trial that was promoted then is not asked again.
     """
-    chosen = plan.space.scheduler
+    chosen, criterion = plan.space.scheduler, CRITERIA[plan.space.select_by]
     if chosen.kind == "fifo" or len(plan.rungs) == 1:
         return FIFOScheduler()
     asha = ASHAScheduler(
         time_attr="budget",
-        metric=CRITERION[plan.space.select_by],
-        mode="max",
+        metric=criterion.metric,
+        mode=criterion.mode,
         max_t=1000,
         grace_period=plan.rungs[0],
         reduction_factor=chosen.eta,
@@ -104,7 +104,6 @@ def run_sweep(
     trials: list[TrialPlan],
     prepared: Prepared,
     places: Places,
-    stage_keys: dict[str, str],
     ledger: Ledger,
     slots: int,
     changed: Callable[[], None],
@@ -114,15 +113,18 @@ def run_sweep(
     per_worker = {"cpu": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         per_worker["gpu"] = resources.gpus_per_worker
-    units = [(u.kind, u.target, u.part) for u in plan.units]
-    job = job_of(plan, prepared, places, stage_keys, config={}, units=units, label="")
+    units = [astuple(unit) for unit in plan.units]
+    job = job_of(plan, prepared, [], "")
     todo = [t for t in trials if ledger.state.trials[t.id].state not in DONE]
     if not todo:
         return
     described = [
         {
             "id": t.id,
-            "config": t.config,
+            "pieces": [
+                {"unit": unit, "config": t.config, "artefacts": artefacts(places, t.stages), "folder": ""}
+                for unit in units
+            ],
             "folder": str(places.trial(t.id).folder),
             "ray": str(places.folder / "ray"),
             "told": list(ledger.state.trials[t.id].rungs),

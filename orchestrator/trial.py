@@ -24,7 +24,7 @@ def recorded(places: TrialPlaces, rungs: list[int]) -> list[dict[str, Any]]:
 def run_trial(
     params: dict[str, Any], job: dict[str, Any], trials: list[dict[str, Any]], scaling: Any, torch_config: Any
 ) -> None:
-    """The function Tune runs. `trials` holds, by index, id, config, folder and the rungs that the ledger knows."""
+    """The function Tune runs. `trials` holds, by index, id, pieces, folder and the rungs that the ledger knows."""
     from ray import tune
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
@@ -43,7 +43,7 @@ def run_trial(
         return
     # a single worker runs in this very process: on small jobs, starting others costs more than the work
     local = scaling.num_workers == 0
-    job = job | {"config": trial["config"], "folder": trial["folder"], "label": trial["id"], "local": local}
+    job = job | {"pieces": trial["pieces"], "folder": trial["folder"], "label": trial["id"], "local": local}
     TorchTrainer(
         train_trial,
         train_loop_config=job,

@@ -68,7 +68,7 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     table.add_row("trials", f"{len(plan.points)} ({search}; {how})")
     each = f"{len(plan.units)} networks" if plan.targets else "as many networks as classes and levels"
     table.add_row("a trial", f"{each} on {space.resources.workers} worker(s), split by {space.resources.split}")
-    table.add_row("shared", f"{len(plan.stages)} stages trained once for all trials, found again by content")
+    table.add_row("shared", f"{plan.stages} stages trained once for all trials, found again by content")
     leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
     table.add_row("winner by", space.select_by + leak)
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
@@ -110,7 +110,7 @@ def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> 
             str(trial.state),
             f"{fraction:.0%}",
             short(trial.metric("contrastive")),
-            short(trial.metric("auroc/mean")),
+            short(trial.metric("oracle")),
         )
     if len(trials) > width:
         table.add_row(f"and {len(trials) - width} more")
@@ -162,7 +162,7 @@ class Progress:
             if trial.state != State.PENDING and self.said.get(trial.id) != line:
                 self.said[trial.id] = line
                 point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)
-                numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('auroc/mean'))}"
+                numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('oracle'))}"
                 say(self.out, f"trial {trial.id} {line}  {point}  {numbers if trial.rungs else ''}".rstrip())
 
     @contextmanager

@@ -29,7 +29,7 @@ from workloads.registry import method
 from workloads.scores import out_split
 from workloads.seeds import derive_seed
 from workloads.units import ImageShape, Unit
-from workloads.workload import Detector, Learner, Stage, Tensors, UnitInputs
+from workloads.workload import Detector, Learner, Scores, Stage, Tensors, UnitInputs, Workload
 
 SAVE_EVERY = 120.0  # seconds between saved states inside a long schedule; where they fall changes no number
 PIN_EVERY = 1.0
@@ -40,15 +40,33 @@ class Job:
     """Everything a worker must know, as plain data."""
 
     workload: str
-    config: dict[str, Any]
     prepared: dict[str, Any]
-    units: list[tuple[str, str, str]]
-    artefacts: dict[str, str]  # str(unit) of a stage -> its folder
+    pieces: list[dict[str, Any]]  # unit, config, artefacts and folder of each `Piece`
     folder: str  # of the trial; unused by stages
     rungs: list[int]
     split: str  # "units" or "data"
     label: str  # on the live view
     local: bool = False  # one worker inside the Tune trial's own process
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One unit of a job, and what makes it."""
+
+    unit: Unit
+    method: Workload
+    seed: int
+    artefacts: dict[str, str]  # str(unit) of a stage that it reads -> its folder
+    folder: UPath  # where a stage's artefact goes; of no use to a detector, whose trial has its own folder
+
+
+def piece_of(
+    workload: str, unit: Sequence[str], config: dict[str, Any], artefacts: dict[str, str], folder: str
+) -> Piece:
+    """A piece from the plain data of a job."""
+    chosen = method(workload)
+    values = chosen.config_type(**{key: as_tuple(value) for key, value in config.items()})
+    return Piece(Unit(*unit), chosen(values), config["seed"], artefacts, UPath(folder))
 
 
 class Bench:
@@ -60,37 +78,31 @@ class Bench:
         rank = dist.get_rank() if dist.is_initialized() else 0
         self.job, self.rank, self.world = job, rank, world
         self.device = own_device(job.local)
-        chosen = method(job.workload)
-        self.method = chosen(chosen.config_type(**{k: as_tuple(v) for k, v in job.config.items()}))
         self.prepared = Prepared(**job.prepared)
         self.parallel = Parallel(rank, world) if job.split == "data" else Parallel()
         self.writers = world if job.split == "units" else 1
         self.writes = rank < self.writers
-        units = [Unit(*u) for u in job.units]
-        self.mine = units if job.split == "data" else share(units, self.cost, world)[rank]
+        pieces = [piece_of(job.workload, **plain) for plain in job.pieces]
+        self.mine = pieces if job.split == "data" else share(pieces, self.cost, world)[rank]
         self.loaded: dict[str, Tensors] = {}
         batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
-        self.images = collect(batches, self.prepared, sorted({u.target for u in self.mine}), self.device)
+        self.images = collect(batches, self.prepared, sorted({p.unit.target for p in self.mine}), self.device)
 
     def shape(self, unit: Unit) -> ImageShape:
         count = len(self.images.train[unit.target]) if hasattr(self, "images") else self.prepared.train_images
         return ImageShape(self.prepared.channels, self.prepared.side, count)
 
-    def cost(self, unit: Unit) -> float:
-        return self.method.macs(unit, self.shape(unit))
+    def cost(self, piece: Piece) -> float:
+        return piece.method.macs(piece.unit, self.shape(piece.unit))
 
-    def inputs(self, unit: Unit) -> UnitInputs:
-        artefacts = {str(need): self.artefact(need) for need in self.method.needs(unit)}
-        return UnitInputs(self.images.train[unit.target], self.images.val[unit.target], artefacts)
-
-    def artefact(self, unit: Unit) -> Tensors:
-        """A stage's result, read once; a new target drops the last one's, so memory does not grow with the classes."""
-        key = str(unit)
-        if key not in self.loaded:
-            for other in [k for k in self.loaded if f"/{unit.target}/" not in k]:
-                del self.loaded[other]
-            self.loaded[key] = load_state(UPath(self.job.artefacts[key]), self.device)
-        return self.loaded[key]
+    def inputs(self, piece: Piece) -> UnitInputs:
+        """What a piece learns from. Artefacts that the one before has read, and this one does not, are dropped: memory
+        does not grow with the classes."""
+        wanted = {str(need): piece.artefacts[str(need)] for need in piece.method.needs(piece.unit)}
+        kept = {folder: self.loaded[folder] for folder in wanted.values() if folder in self.loaded}
+        self.loaded = kept | {f: load_state(UPath(f), self.device) for f in wanted.values() if f not in kept}
+        artefacts = {unit: self.loaded[folder] for unit, folder in wanted.items()}
+        return UnitInputs(self.images.train[piece.unit.target], self.images.val[piece.unit.target], artefacts)
 
 
 def as_tuple(value: Any) -> Any:
@@ -103,14 +115,18 @@ def own_device(local: bool) -> torch.device:
     return ray.train.torch.get_device()
 
 
-def share(units: Sequence[Unit], cost: Callable[[Unit], float], workers: int) -> list[list[Unit]]:
+def share(pieces: Sequence[Piece], cost: Callable[[Piece], float], workers: int) -> list[list[Piece]]:
     """Longest first to the least loaded worker; each worker then goes target by target, so it reads images once."""
-    loads, shares = [0.0] * workers, [list[Unit]() for _ in range(workers)]
-    for unit in sorted(units, key=lambda u: (-cost(u), u)):
+
+    def name(piece: Piece) -> tuple[Unit, str]:
+        return piece.unit, str(piece.folder)
+
+    loads, shares = [0.0] * workers, [list[Piece]() for _ in range(workers)]
+    for each in sorted(pieces, key=lambda p: (-cost(p), name(p))):
         worker = loads.index(min(loads))
-        shares[worker].append(unit)
-        loads[worker] += cost(unit)
-    return [sorted(own) for own in shares]
+        shares[worker].append(each)
+        loads[worker] += cost(each)
+    return [sorted(own, key=name) for own in shares]
 
 
 History = list[dict[str, float]]
@@ -119,7 +135,7 @@ History = list[dict[str, float]]
 
 def train(
     bench: Bench,
-    unit: Unit,
+    piece: Piece,
     learner: Learner,
     history: History,
     steps: range,
@@ -127,7 +143,7 @@ def train(
     pinned: Callable[[int], None],
 ) -> None:
     """Run a learner over `steps`, its logs into `history`. The order of images is a function of seed and step."""
-    images, seed = bench.images.train[unit.target], derive_seed(bench.job.config["seed"], unit, "order")
+    images, seed = bench.images.train[piece.unit.target], derive_seed(piece.seed, piece.unit, "order")
     rows = bench.parallel.rows(learner.batch_size)
     saved, shown = time.monotonic(), 0.0
     every = max(1, learner.total_steps // 50)
@@ -137,7 +153,7 @@ def train(
         if step % every == 0 or step == steps[-1]:
             history.append({"step": step} | {name: float(value) for name, value in logs.items()})
             if not all(torch.isfinite(torch.tensor(list(history[-1].values())))):
-                raise FloatingPointError(f"{unit} diverged at step {step}: {history[-1]}")
+                raise FloatingPointError(f"{piece.unit} diverged at step {step}: {history[-1]}")
         now = time.monotonic()
         if now - shown > PIN_EVERY:
             pinned(step + 1)
@@ -163,22 +179,22 @@ def resumed(folder: UPath, learner: Learner) -> tuple[int, History, float]:
 def train_stages(job: dict[str, Any]) -> None:
     """Train every stage of the job that is not there yet, and leave its artefact under its content hash."""
     bench = Bench(Job(**job))
-    costs = {unit: bench.cost(unit) for unit in bench.mine}
-    total, done = sum(costs.values()), 0.0
-    for unit in bench.mine:
-        folder = UPath(bench.job.artefacts[str(unit)])
-        with alone(folder) if bench.writes else nullcontext():
+    costs = [bench.cost(piece) for piece in bench.mine]
+    total, done = sum(costs), 0.0
+    for piece, cost in zip(bench.mine, costs, strict=True):
+        with alone(piece.folder) if bench.writes else nullcontext():
             if bench.parallel.world > 1:
                 barrier()  # only the first worker waits for other runs; the rest waits for it
-            if not is_complete(folder):
-                train_stage(bench, unit, folder, done, total, costs[unit])
-        done += costs[unit]
-        pin(f"{bench.job.label}/{bench.rank}", done, total, str(unit))
+            if not is_complete(piece.folder):
+                train_stage(bench, piece, done, total, cost)
+        done += cost
+        pin(f"{bench.job.label}/{bench.rank}", done, total, str(piece.unit))
     ray.train.report({"done": len(bench.mine)})  # a barrier: nobody goes on before every artefact is there
 
 
-def train_stage(bench: Bench, unit: Unit, folder: UPath, done: float, total: float, cost: float) -> None:
-    learner: Stage = bench.method.stage(unit, bench.inputs(unit), bench.parallel)
+def train_stage(bench: Bench, piece: Piece, done: float, total: float, cost: float) -> None:
+    unit, folder = piece.unit, piece.folder
+    learner: Stage = piece.method.stage(unit, bench.inputs(piece), bench.parallel)
     progress = folder.with_name(f"{folder.name}.progress")
     start, history, spent = resumed(progress, learner)
     begun = time.monotonic() - spent
@@ -192,7 +208,7 @@ def train_stage(bench: Bench, unit: Unit, folder: UPath, done: float, total: flo
         key = f"{bench.job.label}/{bench.rank}"
         pin(key, done + cost * step / learner.total_steps, total, f"{unit} step {step}/{learner.total_steps}")
 
-    train(bench, unit, learner, history, range(start, learner.total_steps), save, pinned)
+    train(bench, piece, learner, history, range(start, learner.total_steps), save, pinned)
     if not bench.writes:
         return
     facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(time.monotonic() - begun, 1)}
@@ -223,11 +239,12 @@ def train_trial(job: dict[str, Any]) -> None:
     begun = time.monotonic() - (json.loads(places.rung(start).read_text())["train_seconds"] if done else 0.0)
     for before, rung in rung_pairs(start, bench.job.rungs):
         scores, seconds = [], {}
-        for number, unit in enumerate(bench.mine):
+        for number, unit in enumerate(piece.unit for piece in bench.mine):
             learner = advance(bench, places, running, number, (before, rung))
             seconds[str(unit)] = round(running[unit].seconds, 2)
             if bench.writes:
-                scores.append((unit, scored(learner, bench.images, unit, last=rung == bench.job.rungs[-1])))
+                found = scored(learner, bench.images, unit.target, last=rung == bench.job.rungs[-1])
+                scores.append((unit.target, found))
             if rung == bench.job.rungs[-1]:
                 del running[unit]  # its state is saved; memory does not grow with the classes
         if bench.writes:
@@ -235,11 +252,12 @@ def train_trial(job: dict[str, Any]) -> None:
         barrier()
         if bench.rank == 0:
             macs = sum(map(bench.cost, bench.mine)) * rung / 1000
-            finish_rung(places, rung, bench.writers, bench.method, time.monotonic() - begun, macs)
+            spent = time.monotonic() - begun
+            finish_rung(places, rung, bench.writers, bench.mine[0].method, spent, macs)
         barrier()
         if bench.writes and before:
-            for unit in bench.mine:
-                discard(places.unit(unit, before))
+            for own in bench.mine:
+                discard(places.unit(own.unit, before))
         metrics = json.loads(places.rung(rung).read_text())
         tune.report(metrics) if bench.job.local else ray.train.report(metrics)
 
@@ -259,17 +277,18 @@ def advance(
     bench: Bench, places: TrialPlaces, running: dict[Unit, Running], number: int, span: tuple[int, int]
 ) -> Detector:
     """Bring this worker's `number`-th detector to the rung at the end of `span`, from wherever a state of it is."""
-    unit, (before, rung) = bench.mine[number], span
+    piece, (before, rung) = bench.mine[number], span
+    unit = piece.unit
     here = places.unit(unit, rung)
     if unit not in running:
-        learner = bench.method.detector(unit, bench.inputs(unit), bench.parallel)
+        learner = piece.method.detector(unit, bench.inputs(piece), bench.parallel)
         behind = resumed(here, learner)
         if before and not behind[0]:
             behind = resumed(places.unit(unit, before), learner)
         running[unit] = Running(learner, *behind)
     now = running[unit]
     last = round(now.learner.total_steps * rung / 1000)
-    costs = [bench.cost(u) for u in bench.mine]
+    costs = [bench.cost(each) for each in bench.mine]
     done = sum(costs[:number]) * (rung - before) / 1000 + sum(costs) * before / 1000
 
     begun = time.monotonic()
@@ -285,7 +304,7 @@ def advance(
         pin(f"{bench.job.label}/{bench.rank}", done + part, sum(costs), f"{unit.target} {unit.part}")
 
     if now.step < last:
-        train(bench, unit, now.learner, now.history, range(now.step, last), save, pinned)
+        train(bench, piece, now.learner, now.history, range(now.step, last), save, pinned)
         now.step = last
         save(last)
         now.seconds += time.monotonic() - begun
@@ -294,10 +313,10 @@ def advance(
     return now.learner
 
 
-def scored(learner: Detector, images: Resident, unit: Unit, *, last: bool) -> dict[str, Any]:
-    """Scores of every split of a unit: test, held-out normals, proxies; the large out sets at the last rung only."""
-    test = images.test[torch.from_numpy(images.test_rows[unit.target])]
-    scores = {"test": learner.score(test), "val": learner.score(images.val[unit.target]), **learner.contrast()}
+def scored(learner: Detector, images: Resident, target: str, *, last: bool) -> dict[str, Scores]:
+    """Scores of every split of a target: test, held-out normals, proxies; the large out sets at the last rung only."""
+    test = images.test[torch.from_numpy(images.test_rows[target])]
+    scores = {"test": learner.score(test), "val": learner.score(images.val[target]), **learner.contrast()}
     if not last:
         return scores
     return scores | {out_split(name): learner.score(out) for name, out in images.out.items()}

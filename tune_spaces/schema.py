@@ -22,8 +22,9 @@ from pydantic import (
 )
 
 from tune_spaces.problems import Problem, ProblemsError, nearest
-from workloads.data.catalogue import CATALOGUE, out_set_names
+from workloads.data.catalogue import CATALOGUE, SOURCES, general_names, out_set_names
 from workloads.registry import WORKLOADS, method
+from workloads.selection import Select
 
 PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
@@ -40,7 +41,7 @@ class Part(Strict):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**values)
+            super().__init__(**as_written(values))
         except ValidationError:
             if not LOADING.get():
                 raise
@@ -48,9 +49,11 @@ class Part(Strict):
 
 
 def as_written(value: Any) -> Any:
-    """A faulty part as the values it was given, alone or in a dict; anything else as it is."""
+    """A faulty part as the values it was given, alone or in a dict or a list; anything else as it is."""
     if isinstance(value, Part):
-        return value.__dict__.get(WRITTEN, value)
+        return as_written(value.__dict__[WRITTEN]) if WRITTEN in value.__dict__ else value
+    if isinstance(value, list | tuple):
+        return type(value)(map(as_written, value))
     return {k: as_written(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
@@ -66,17 +69,48 @@ def known_workload(name: str) -> str:
     return name
 
 
+def known_source(name: str) -> str:
+    if name not in general_names():
+        raise ValueError(f"no such set of general images; {nearest(name, general_names())}")
+    return name
+
+
+class General(Part):
+    """One source of general images: natural ones of any kind, for methods that compare with a general model."""
+
+    name: Annotated[str, AfterValidator(known_source)]
+    path: str | None = Field(default=None, description="the file or folder of 'folder', 'arrays' and 'tiny_images'")
+    max_images: int | None = Field(default=None, ge=4, description="validation included; all where absent")
+    val_fraction: float = Field(default=0.2, gt=0, lt=1, description="held out; 0.2 is the paper's 80/20")
+    seed: int = Field(default=0, description="of the choice and the split")
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        needed = self.name in SOURCES and SOURCES[self.name].path
+        if needed and self.path is None:
+            raise ProblemsError([Problem("path", f"{self.name!r} needs the path of its images")])
+        if self.path is not None and not needed:
+            raise ProblemsError([Problem("path", f"{self.name!r} takes no path")])
+        return self
+
+
 class Data(Part):
-    """Which images, and how they are split. Every class in `classes` takes its turn as the normal one."""
+    """Which images, and how they are split.
+
+    protocol: in `one_class` every class in `classes` takes its turn as the normal one, and the others are its
+    anomalies; in `in_out` the whole dataset is normal, and the out sets are its anomalies.
+    """
 
     name: Annotated[str, AfterValidator(known_dataset)]
     path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
+    protocol: Literal["one_class", "in_out"] = "one_class"
     side: int = Field(default=32, ge=8, le=1024, description="pixels; images are resized to side x side")
     classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
-    max_train_images: int | None = Field(default=None, ge=4, description="a class, validation included")
+    max_train_images: int | None = Field(default=None, ge=4, description="a target, validation included")
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
     out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
+    general: tuple[General, ...] = Field(default=(), description="sources of general images, together one set")
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
 
     @model_validator(mode="after")
@@ -102,9 +136,31 @@ class Data(Part):
         ]
         if len(set(self.out)) < len(self.out):
             problems.append(Problem("out", "names a set twice"))
+        problems += [*self.protocol_problems(), *self.general_problems()]
         if problems:
             raise ProblemsError(problems)
         return self
+
+    def protocol_problems(self) -> Iterator[Problem]:
+        known = CATALOGUE[self.name]
+        if known.out_only:
+            yield Problem("name", f"{self.name!r} has no training images here: it can only be an out set")
+        elif self.protocol == "one_class" and known.classes is not None and len(known.classes) == 1:
+            yield Problem("protocol", f"{self.name!r} has no classes to tell apart; use 'in_out' with an out set")
+        if self.protocol == "in_out" and not self.out:
+            yield Problem("out", "the protocol 'in_out' needs an out set: no other image is anomalous")
+        if self.protocol == "in_out" and self.classes is not None:
+            yield Problem("classes", "the protocol 'in_out' learns the whole dataset; leave the classes out")
+
+    def general_problems(self) -> Iterator[Problem]:
+        named = [(source.name, source.path) for source in self.general]
+        if len(set(named)) < len(named):
+            yield Problem("general", "names a source twice")
+        for number, source in enumerate(self.general):
+            if source.name == self.name and source.name not in SOURCES:
+                yield Problem(f"general.{number}.name", f"{self.name!r} is the dataset itself")
+            if source.name in self.out:
+                yield Problem(f"general.{number}.name", f"{source.name!r} is an out set, which nothing may learn from")
 
 
 class Search(Part):
@@ -146,6 +202,7 @@ class Preset(Part):
     config: dict[str, Any] = Field(default_factory=dict)
     max_train_images: int | None = Field(default=None, ge=4)
     max_out_images: int | None = Field(default=None, ge=1)
+    max_general_images: int | None = Field(default=None, ge=4, description="of each source")
     classes: tuple[str, ...] | None = None
     points: int | None = Field(default=None, ge=1)
     first_rung: float | None = Field(default=None, gt=0, le=1)
@@ -185,9 +242,7 @@ class Space(Strict):
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
     search: Search = Search()
     scheduler: Scheduler = Scheduler()
-    select_by: Literal["contrastive", "oracle"] = Field(
-        default="contrastive", description="oracle looks at test labels: a leak, labelled as one"
-    )
+    select_by: Select = Field(default="contrastive", description="oracle looks at test labels: a leak, labelled as one")
     resources: Resources = Resources()
     analyses: tuple[str, ...] = Field(default=(), description="of the winner, once the sweep has ended")
     presets: dict[PresetName, Preset] = Field(default_factory=dict)
@@ -223,12 +278,18 @@ class Space(Strict):
         found += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in info.data.get("fixed", {})]
         shared = method(info.data["workload"]).shared_keys() if "workload" in info.data else ()
         found += [
-            Problem(key, "shapes the stages that all trials share; launch once a value, with --set")
-            for key in value
-            if key in shared
+            Problem(key, "is one value a sweep; launch once a value, with --set") for key in value if key in shared
         ]
         if found:
             raise ProblemsError(found)
+        return value
+
+    @field_validator("select_by")
+    @classmethod
+    def known_selection(cls, value: Select, info: ValidationInfo) -> Select:
+        known = method(info.data["workload"]).selections if "workload" in info.data else (value,)
+        if value not in known:
+            raise ValueError(f"{info.data['workload']} cannot be selected by {value!r}, only by {', '.join(known)}")
         return value
 
     @field_validator("analyses")
@@ -291,6 +352,8 @@ def resolve(space: Space) -> Space:
     data = {key: getattr(preset, key) for key in ("max_train_images", "max_out_images", "classes")}
     values = space.model_dump()
     values["data"] |= {k: v for k, v in data.items() if v is not None}
+    if preset.max_general_images is not None:
+        values["data"]["general"] = [g | {"max_images": preset.max_general_images} for g in values["data"]["general"]]
     values["fixed"] |= config
     if preset.points is not None:
         values["search"]["points"] = preset.points

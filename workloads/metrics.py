@@ -7,7 +7,7 @@ tables take one with the columns of `workloads.scores.SCHEMA` and group it once,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -120,18 +120,30 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
     return found
 
 
-def contrastive(table: pa.Table) -> float | None:
+def contrastive(table: pa.Table, parts: Collection[str] | None = None) -> float | None:
     """The selection criterion that sees no test row: how well held-out normals are told from held-out made anomalies.
 
+    parts: those that count; all but the whole detector where None.
     The mean of `contrastive_by_unit` over groups, then over a target's parts, then over targets, so that neither a
     group with many banks nor a target with many parts weighs more. In [0, 1], higher is better; undefined entries are
     left out (see `mean`), None if nothing is defined: compare trials over the same targets and parts. Unlike the
     training loss it has no lam, so trials with unequal lam compare. Raises as `contrastive_by_unit`.
     """
     by_target: dict[str, list[float | None]] = {}
-    for (target, _), groups in contrastive_by_unit(table).items():
-        by_target.setdefault(target, []).append(mean(groups.values()))
+    for (target, part), groups in contrastive_by_unit(table).items():
+        if parts is None or part in parts:
+            by_target.setdefault(target, []).append(mean(groups.values()))
     return mean(mean(values) for values in by_target.values())
+
+
+def mean_validation(table: pa.Table, part: str) -> float | None:
+    """Mean score that a part gives held-out normal images: over the images of a target, then over targets.
+
+    None where the table has no such rows. Raises as `per_class_auroc`.
+    """
+    groups = _groups(table)
+    means = (rows.scores.mean() for unit, rows in groups.items() if unit.split == VALIDATION and unit.part == part)
+    return mean(map(float, means))
 
 
 def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, float | None]]:

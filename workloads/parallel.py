@@ -1,10 +1,11 @@
 """Data-parallel arithmetic: N workers must do exactly what one worker would do with the whole batch.
 
 Every random tensor is drawn whole on every worker from the same generator and each worker keeps its rows; gradients and
-batch statistics are averaged. So the only difference between one worker and several is the order of float additions.
+batch statistics are averaged or summed. So the only difference between one worker and several is the order of float
+additions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,23 +22,41 @@ class Parallel:
     world: int = 1
 
     def rows(self, batch: int) -> slice:
-        """This worker's rows of a global batch. Raises ValueError where the batch cannot be shared equally."""
+        """This worker's rows of a global batch; shares differ by one row where the batch has no equal ones."""
+        return slice(batch * self.rank // self.world, batch * (self.rank + 1) // self.world)
+
+    def require_equal_rows(self, batch: int) -> None:
+        """Raises ValueError where a batch has no equal shares: means over workers are then not those over images."""
         if batch % self.world:
             raise ValueError(f"a batch of {batch} cannot be shared equally by {self.world} workers")
-        share = batch // self.world
-        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def sum_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over the workers, in one message. All are of one dtype."""
+        if self.world == 1:
+            return
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        dist.all_reduce(flat)
+        offset = 0
+        for t in tensors:
+            t.copy_(flat[offset : offset + t.numel()].view_as(t))
+            offset += t.numel()
 
     def average_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over the workers, in one message."""
         if self.world == 1:
             return
-        flat = torch.cat([t.reshape(-1) for t in tensors])
-        dist.all_reduce(flat)
-        flat /= self.world
-        offset = 0
+        self.sum_(tensors)
         for t in tensors:
-            t.copy_(flat[offset : offset + t.numel()].view_as(t))
-            offset += t.numel()
+            t /= self.world
+
+    def agree_(self, tensors: Iterable[Tensor]) -> None:
+        """Replace each tensor by the first worker's, to the last bit."""
+        if self.world == 1:
+            return
+        for t in tensors:
+            same = t.contiguous()
+            dist.broadcast(same, 0)
+            t.copy_(same)
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the workers; gradients flow through it."""

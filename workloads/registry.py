@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from workloads.flows.method import Flows
 from workloads.mlsad.method import MLSAD
 
-WORKLOADS: dict[str, type[MLSAD]] = {
+WORKLOADS: dict[str, type[Flows] | type[MLSAD]] = {
+    "flow": Flows,
     "mlsad": MLSAD,
 }
 

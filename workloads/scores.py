@@ -9,7 +9,7 @@ split      str      ``test``; ``val`` (held-out normal images); or a proxy ``gro
                     scored at the end of the schedule only: no proxy, so no selection may see them
 label      str      the image's own class name; ``fake`` for made images; an out set's name for its images
 anomalous  bool     whether it is an anomaly for this target (the positive class)
-part       str      ``level_4`` and so on; ``all`` for the score of the whole detector
+part       str      ``level_4``, ``likelihood`` and so on; ``all`` for the score of the whole detector
 score      float32  higher = more anomalous
 """
 
@@ -27,6 +27,8 @@ SCHEMA = pa.schema(
     ]
 )
 WHOLE = "all"
+LIKELIHOOD = "likelihood"
+"""The part that holds an image's negative log-likelihood in bits/dim, of methods that have one."""
 OUT = "out"
 
 

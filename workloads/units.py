@@ -17,8 +17,13 @@ class Unit:
 
 @dataclass(frozen=True)
 class ImageShape:
-    """What a cost estimate must know of the data: channels, side in pixels, training images of one class."""
+    """What a cost estimate must know of the data: channels, side in pixels, training images of one target."""
 
     channels: int
     side: int
     images: int
+    general: int = 0  # training images of the general set
+
+
+GENERAL = "general"
+"""The target of stages that learn from the general set. No class may be called so."""

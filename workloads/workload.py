@@ -16,6 +16,10 @@ State = dict[str, Any]
 """Nested dicts and lists of tensors and plain numbers, strings and booleans; nothing else, so it needs no pickle."""
 
 
+Scores = Mapping[str, np.ndarray]
+"""Part of a detector -> (N,) float32, higher = more anomalous. One network may give several kinds of score."""
+
+
 @dataclass(frozen=True)
 class UnitInputs:
     """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint."""
@@ -23,6 +27,9 @@ class UnitInputs:
     train: Tensor
     val: Tensor
     artefacts: Mapping[str, Tensors] = field(default_factory=dict)  # by str(unit) of the stages it needs
+    labels: Tensor | None = None  # int64 (N,) of `train`: which of the target's `classes` classes; None where unknown
+    classes: int = 1
+    general: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
 
 
 class Learner(Protocol):
@@ -53,15 +60,15 @@ class Scorer(Protocol):
         """Take what scoring needs from a learner's state."""
         ...
 
-    def score(self, images: Tensor) -> np.ndarray:
-        """(N,) float32, higher = more anomalous, from uint8 (N, C, H, W)."""
+    def score(self, images: Tensor) -> Scores:
+        """The scores of every part that this unit gives, from uint8 (N, C, H, W)."""
         ...
 
 
 class Detector(Learner, Scorer, Protocol):
     """A learner that scores images."""
 
-    def contrast(self) -> Mapping[str, np.ndarray]:
+    def contrast(self) -> Mapping[str, Scores]:
         """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scores`).
 
         The group ``out`` is not for them: it is that of the out sets.
@@ -102,6 +109,7 @@ class Workload(Protocol):
     name: ClassVar[str]
     config_type: ClassVar[type]
     analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
+    selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.selection`)
 
     @staticmethod
     def config_problems(config: Any) -> Iterator[tuple[str, str]]:
@@ -120,7 +128,7 @@ class Workload(Protocol):
 
     @staticmethod
     def shared_keys() -> tuple[str, ...]:
-        """Keys that shape the shared stages or the set of units, so never an axis."""
+        """Keys that shape the set of units, or what is said of all trials together, so never an axis."""
         ...
 
     @staticmethod
@@ -142,7 +150,7 @@ class Workload(Protocol):
         ...
 
     def needs(self, unit: Unit) -> list[Unit]:
-        """The stages whose artefacts the unit reads."""
+        """The stages whose artefacts the unit reads; a stage may need others, never in a circle."""
         ...
 
     def stage_config(self, unit: Unit) -> dict[str, Any]:
@@ -159,10 +167,20 @@ class Workload(Protocol):
 
     def detector(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Detector: ...
 
-    def scorer(self, unit: Unit, shape: ImageShape, device: torch.device) -> Scorer: ...
+    def scored_with(self, unit: Unit) -> list[Unit]:
+        """Of the stages it needs, those whose artefacts scoring reads as well."""
+        ...
 
-    def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
+    def scorer(
+        self, unit: Unit, shape: ImageShape, device: torch.device, artefacts: Mapping[str, Tensors]
+    ) -> Scorer: ...
+
+    def combine(self, parts: Scores) -> np.ndarray:
         """The score of the whole detector from its parts' scores, each (N,) float32."""
+        ...
+
+    def judged_parts(self) -> tuple[str, ...]:
+        """The parts by whose scores of proxy anomalies this config is compared with others."""
         ...
 
     def remarks(self) -> list[str]:

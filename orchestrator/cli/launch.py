@@ -28,7 +28,7 @@ def launch(
     search: Annotated[str | None, typer.Option(help="random or grid.")] = None,
     points: Annotated[int | None, typer.Option(help="Random points to try.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
-    select_by: Annotated[str | None, typer.Option(help="contrastive, or oracle (a leak).")] = None,
+    select_by: Annotated[str | None, typer.Option(help="contrastive, likelihood (flows), or oracle (a leak).")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
     cpus_per_worker: Annotated[float | None, typer.Option()] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,

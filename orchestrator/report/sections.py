@@ -1,7 +1,7 @@
 """The parts of report.md, each a pure function from facts to Markdown. No part is shown without something to show."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,10 +10,13 @@ from orchestrator.report.out import set_means
 from orchestrator.report.tables import KINDS, LEAK, Table, markdown_row, number, to_markdown
 from workloads.metrics import auroc, auroc_interval, mean, per_class_auroc
 from workloads.scores import WHOLE
+from workloads.selection import CRITERIA, Select
 
 ORACLE = "oracle"
-CRITERIA = {
-    "contrastive": "the contrastive score: held-out normal images against held-out made anomalies, no test label seen",
+LABEL_FREE = tuple(name for name, criterion in CRITERIA.items() if not criterion.leak)
+SAID = {
+    "contrastive": "the contrastive score: held-out normal images against proxies of anomalies, no test label seen",
+    "likelihood": "the lowest bits/dim of held-out normal images, no test label seen",
     ORACLE: f"its test AUROC, a **{LEAK}**: the numbers below it are too good and estimate nothing",
     "given": "nothing: one configuration was given, none was searched",
 }
@@ -57,8 +60,8 @@ def selected(selection: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) 
     """The best configuration, how it was picked, and what an oracle would have picked."""
     by = selection["select_by"]
     leak = _mark(by == ORACLE)
-    lines = [f"Trial `{selection['trial']}`{leak}, selected by {CRITERIA[by]}.", ""]
-    lines += [f"- contrastive score: {number(selection.get('contrastive'))}"]
+    lines = [f"Trial `{selection['trial']}`{leak}, selected by {SAID[by]}.", ""]
+    lines += [f"- {CRITERIA[name].title}: {number(selection.get(name))}" for name in LABEL_FREE if name in selection]
     lines += [f"- mean test AUROC: {number(selection.get('auroc'))}{leak}"]
     lines += [f"- {name}: `{value}`" for name, value in selection["params"].items()]
     best = max((trial for trial in trials if trial.get("auroc") is not None), key=lambda t: t["auroc"], default=None)
@@ -114,16 +117,18 @@ def all_trials(trials: Sequence[Mapping[str, Any]], select_by: str) -> str:
     if not trials:
         return ""
     params = list(dict.fromkeys(name for trial in trials for name in trial.get("params", {})))
-    tail = list(dict.fromkeys(name for trial in trials for name in trial if name not in _TRIAL_KEYS))
+    known = {"trial", "params", "auroc", *LABEL_FREE}
+    tail = list(dict.fromkeys(name for trial in trials for name in trial if name not in known))
     leak = f"test AUROC (**{LEAK}**)" if select_by == ORACLE else f"test AUROC (choosing by it: **{LEAK}**)"
-    rows = [markdown_row(["trial", "contrastive", leak, *params, *tail])]
-    rows.append("|---|---:|---:|" + "---|" * (len(params) + len(tail)))
+    criteria = [name for name in LABEL_FREE if any(name in trial for trial in trials)]
+    rows = [markdown_row(["trial", *criteria, leak, *params, *tail])]
+    rows.append("|---|" + "---:|" * len(criteria) + "---:|" + "---|" * (len(params) + len(tail)))
     for trial in ranked(trials, select_by):
         values = [str(trial.get("params", {}).get(name, "")) for name in params]
         others = [str(trial.get(name, "")) for name in tail]
-        scores = number(trial.get("contrastive")), number(trial.get("auroc"))
+        scores = [*(number(trial.get(name)) for name in criteria), number(trial.get("auroc"))]
         rows.append(markdown_row([str(trial["trial"]), *scores, *values, *others]))
-    order = "test AUROC" if select_by == ORACLE else "contrastive score"
+    order = CRITERIA[_criterion(select_by)].title
     return _joined("## All trials", f"{len(trials)} trials, sorted by {order}.", "\n".join(rows))
 
 
@@ -147,11 +152,18 @@ def pictures(names: Mapping[str, str], leak: bool) -> str:
 
 def ranked(trials: Sequence[Mapping[str, Any]], select_by: str) -> list[Mapping[str, Any]]:
     """Best first by the selection criterion, trials without it last, in their own order."""
-    key = "auroc" if select_by == ORACLE else "contrastive"
-    return sorted(trials, key=lambda trial: (trial.get(key) is None, -(trial.get(key) or 0.0)))
+    chosen = _criterion(select_by)
+    key = "auroc" if chosen == ORACLE else chosen
+
+    def place(trial: Mapping[str, Any]) -> tuple[bool, float]:
+        value = trial.get(key)
+        return value is None, 0.0 if value is None else CRITERIA[chosen].better_first(value)
+
+    return sorted(trials, key=place)
 
 
-_TRIAL_KEYS = {"trial", "params", "contrastive", "auroc"}
+def _criterion(select_by: str) -> Select:
+    return "contrastive" if select_by == "given" else cast(Select, select_by)
 
 
 def _mark(leak: bool) -> str:

@@ -46,15 +46,15 @@ def write_report(
         further keys become columns.
     levels: as `workloads.metrics.per_level_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
-    selection: "select_by" (contrastive, oracle or given), "trial", "params", "contrastive" and "auroc" as in trials.
+    selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
     out: the table of `orchestrator.report.out`, also written as out_of_distribution.csv; marked as `table` is.
     Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
     """
     by = selection["select_by"]
-    if by not in sections.CRITERIA:
-        raise ValueError(f"select_by is {by!r}, not one of {', '.join(sections.CRITERIA)}")
+    if by not in sections.SAID:
+        raise ValueError(f"select_by is {by!r}, not one of {', '.join(sections.SAID)}")
     leak = by == sections.ORACLE
     if leak:
         table, out = _mark_measured(table), out and _mark_measured(out)

@@ -76,7 +76,8 @@ def test_a_run_can_be_looked_at_afterwards(cluster, storage):
 
 def test_an_analysis_that_fails_is_told_and_costs_nothing_else(cluster, storage):
     places = Places(str(storage), "plain")
-    key = Ledger(places).state.stages["generator/3/level_2"]["key"]
+    (trial,) = Ledger(places).state.trials.values()
+    key = trial.stages["generator/3/level_2"]
     lost = places.stage(key) / "history.json"
     kept = lost.read_bytes()
     lost.unlink()

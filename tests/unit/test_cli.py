@@ -111,15 +111,15 @@ def test_a_broken_space_file_is_named_without_a_traceback(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_generators_key_cannot_be_an_axis_and_batches_must_divide(tmp_path):
+def test_a_key_of_the_whole_sweep_cannot_be_an_axis_and_batches_must_divide(tmp_path):
     (tmp_path / "bad.py").write_text(
         "from tune_spaces.schema import *\n"
-        "SPACE = Space(data=Data(name='digits', side=16), axes={'seed': (1, 2), 'levels': ((1,), (1, 2))})\n"
+        "SPACE = Space(data=Data(name='digits', side=16), axes={'quality_steps': (1, 2), 'levels': ((1,), (1, 2))})\n"
     )
     done = orchestrate("launch", tmp_path / "bad.py")
     assert done.returncode == 2
-    assert "axes.seed: shapes the stages" in done.stderr
-    assert "axes.levels: shapes the stages" in done.stderr
+    assert "axes.quality_steps: is one value a sweep" in done.stderr
+    assert "axes.levels: is one value a sweep" in done.stderr
     done = orchestrate("launch", "sweep_digits", "--workers", 3, "--split", "data", "--dry-run")
     assert done.returncode == 2
     assert "batch_size: 8 cannot be shared equally by 3 workers" in done.stderr

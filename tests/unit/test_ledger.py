@@ -9,7 +9,10 @@ from orchestrator.places import Places
 
 
 def opened(ledger):
-    ledger.append("opened", trials=[{"id": "a", "point": {"noise": 0.1}}, {"id": "b", "point": {"noise": 0.0}}])
+    ledger.append(
+        "opened",
+        trials=[{"id": "a", "point": {"noise": 0.1}, "stages": {}}, {"id": "b", "point": {"noise": 0.0}, "stages": {}}],
+    )
     return ledger
 
 

@@ -105,7 +105,7 @@ def test_whole_images_are_scored() -> None:
     learner = detector()
     assert learner.maps(learner.val).shape == (4, 29, 29)
     assert torch.equal(learner.place, coordinates(32, 4, CPU))
-    assert all(np.isfinite(scores).all() for scores in learner.contrast().values())
+    assert all(np.isfinite(scores["level_4"]).all() for scores in learner.contrast().values())
 
 
 def test_the_estimate_counts_the_crop() -> None:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from workloads.mlsad.analyses.descent import descend_pixels, detector_score, pull_away
 from workloads.mlsad.analyses.fooling import fooling, starts, variants, whole_score
-from workloads.mlsad.analyses.pictures import grid
 from workloads.mlsad.config import MLSADConfig, problems
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import to_bytes, to_signed
+from workloads.pictures import grid
 from workloads.units import ImageShape
 from workloads.workload import Finding, Trained
 
@@ -40,7 +40,7 @@ def trained(config: MLSADConfig = TINY, channels: int = 1, odd: int = 20) -> Tra
     for unit in method.units(["a"]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(method.seed(unit) % 2**31)
-            scorer = method.scorer(unit, ImageShape(channels, 16, 24), torch.device("cpu"))
+            scorer = method.scorer(unit, ImageShape(channels, 16, 24), torch.device("cpu"), {})
         states[str(unit)] = {"net": {k: 2 * v.detach().clone() for k, v in scorer.net.state_dict().items()}}
     anomalous = np.array([i % 2 == 1 for i in range(2 * odd)] + [False] * 5)
     test = pictures(len(anomalous), seed=3, channels=channels)
@@ -93,7 +93,7 @@ def test_the_differentiable_score_is_the_score_of_test_images(channels, as_rgb) 
             found = detector_score(list(scorers.values()), to_signed(images)).numpy()
         np.testing.assert_allclose(found, whole_score(config, scorers, images), atol=1e-6)
         assert np.ptp(found) > 1e-3
-    assert np.array_equal(scorers["level_16"].score(images), whole_score(config, scorers, images))
+    assert np.array_equal(scorers["level_16"].image_scores(images), whole_score(config, scorers, images))
 
 
 def test_the_gradient_of_the_score_is_the_numerical_one() -> None:

@@ -192,7 +192,9 @@ def test_no_detector_trains_on_the_fakes_it_is_judged_by() -> None:
 
 @pytest.mark.parametrize(("level", "own"), [(1, 0), (2, 1), (4, 2), (8, 4), (16, 8)])
 def test_proxies_name_own_and_other_fakes_and_displaced_normals(level, own) -> None:
-    scores = detector(level=level).contrast()
+    found = detector(level=level).contrast()
+    assert all(set(parts) == {f"level_{level}"} for parts in found.values())
+    scores = {split: parts[f"level_{level}"] for split, parts in found.items()}
     others = {f"other/P_{k}" for k in (0, 1, 2, 4, 8) if k != own}
     assert scores.keys() == {f"own/P_{own}", "position/random"} | others
     assert len(scores["position/random"]) == 5  # the validation images
@@ -211,25 +213,25 @@ def trained() -> DetectorLearner:
 
 def test_a_score_does_not_depend_on_the_other_images_of_its_batch(trained) -> None:
     images = pictures(70, seed=5)  # more than one chunk
-    whole, order = trained.score(images), torch.randperm(70, generator=torch.Generator().manual_seed(0))
+    whole, order = trained.image_scores(images), torch.randperm(70, generator=torch.Generator().manual_seed(0))
     assert whole.dtype == np.float32
-    alone = np.concatenate([trained.score(image[None]) for image in images[:10]])
+    alone = np.concatenate([trained.image_scores(image[None]) for image in images[:10]])
     np.testing.assert_allclose(alone, whole[:10], atol=1e-6)
-    np.testing.assert_allclose(trained.score(images[order]), whole[order], atol=1e-6)
-    np.testing.assert_allclose(trained.score(images[3:20]), whole[3:20], atol=1e-6)
+    np.testing.assert_allclose(trained.image_scores(images[order]), whole[order], atol=1e-6)
+    np.testing.assert_allclose(trained.image_scores(images[3:20]), whole[3:20], atol=1e-6)
 
 
 def test_scores_know_neither_noise_nor_dropout(trained) -> None:
     images = pictures(6, seed=5)
-    assert np.array_equal(trained.score(images), trained.score(images))
+    assert np.array_equal(trained.image_scores(images), trained.image_scores(images))
     with torch.no_grad():
         by_hand = trained.net(to_signed(images), trained.place).sigmoid().mean((1, 2, 3))
-    np.testing.assert_allclose(trained.score(images), by_hand, atol=1e-6)
+    np.testing.assert_allclose(trained.image_scores(images), by_hand, atol=1e-6)
 
 
 def test_a_grey_image_scores_as_its_rgb_copy(trained) -> None:
     grey = pictures(4, channels=1)
-    assert np.array_equal(trained.score(grey), trained.score(grey.expand(-1, 3, -1, -1)))
+    assert np.array_equal(trained.image_scores(grey), trained.image_scores(grey.expand(-1, 3, -1, -1)))
 
 
 def test_scores_are_means_over_positions_then_levels(trained) -> None:

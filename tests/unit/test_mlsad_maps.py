@@ -84,7 +84,7 @@ def test_tiles_give_the_scores_of_the_whole(level, cells, monkeypatch) -> None:
     one = LevelScorer(MLSADConfig(width=0.0625), level, ImageShape(3, 24, 10), CPU)
     images = torch.randint(256, (3, 3, 24, 24), dtype=torch.uint8)
     place = torch.rand(3, 2, 25 - level, 25 - level) * 2 - 1
-    whole, score, elsewhere = one.maps(images), one.score(images), one.maps(images, place)
+    whole, score, elsewhere = one.maps(images), one.image_scores(images), one.maps(images, place)
     monkeypatch.setattr(scoring, "CELLS", cells)
     passes: list[torch.Size] = []
     handle = one.net.register_forward_hook(lambda net, inputs, output: passes.append(output.shape))
@@ -94,7 +94,7 @@ def test_tiles_give_the_scores_of_the_whole(level, cells, monkeypatch) -> None:
     assert len(passes) > 1 or (level, cells) == (16, 400)  # 81 windows an image
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-6)
     torch.testing.assert_close(one.maps(images, place), elsewhere, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(one.score(images), score, atol=1e-6)
+    np.testing.assert_allclose(one.image_scores(images), score, atol=1e-6)
 
 
 def test_images_of_the_papers_side_are_scored_in_one_pass_a_chunk() -> None:
@@ -153,6 +153,6 @@ def test_the_config_chooses_the_pooling_of_scores() -> None:
     for how in ("mean", "max", "softmax", "linear_softmax"):
         torch.manual_seed(1)
         one = LevelScorer(MLSADConfig(width=0.0625, pooling=how), 2, ImageShape(3, 16, 10), CPU)
-        found[how] = one.score(images)
+        found[how] = one.image_scores(images)
         np.testing.assert_allclose(found[how], pooled(one.maps(images), how))
     assert all((found["mean"] < found[how]).all() for how in ("max", "softmax", "linear_softmax"))

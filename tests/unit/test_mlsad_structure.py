@@ -39,7 +39,7 @@ def noisy(images: Tensor, deviation: float) -> Tensor:
 
 
 def auroc(learner: DetectorLearner, normal: Tensor, odd: Tensor) -> float:
-    scores = np.concatenate([learner.score(normal), learner.score(odd)])
+    scores = np.concatenate([learner.image_scores(normal), learner.image_scores(odd)])
     return float(roc_auc_score([0] * len(normal) + [1] * len(odd), scores))
 
 
@@ -95,7 +95,7 @@ def test_a_shifted_object_fires_d_2_only_with_lambda_position() -> None:
     rise = {}
     for position in (0.0, 0.4):
         learner = fit(replace(QUICK, lambda_position=position), 2, train_images, 120)
-        rise[position] = learner.score(shifted).mean() - learner.score(normal).mean()
+        rise[position] = learner.image_scores(shifted).mean() - learner.image_scores(normal).mean()
         if position:
             assert auroc(learner, normal, shifted) > 0.99
     assert rise[0.4] > 0.04

@@ -153,11 +153,19 @@ def test_shards_bring_every_out_image_back(split, tmp_path):
 class Made:
     """A detector whose score is the mean pixel, and a method whose whole is the mean of the parts."""
 
+    selections = ("contrastive", "oracle")
+
+    def __init__(self, part):
+        self.part = part
+
     def score(self, images):
-        return images.float().mean((1, 2, 3)).numpy()
+        return {self.part: images.float().mean((1, 2, 3)).numpy()}
 
     def contrast(self):
-        return {"own/P_0": np.float32([3.0, 400.0])}
+        return {"own/P_0": {self.part: np.float32([3.0, 400.0])}}
+
+    def judged_parts(self):
+        return LEVELS[:2]
 
     def combine(self, parts):
         return np.stack(list(parts.values())).mean(axis=0)
@@ -172,9 +180,9 @@ def trial(split, tmp_path):
     places = TrialPlaces(UPath(tmp_path / "trial"))
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
-        scores = [(unit, scored(Made(), images, unit, last=True)) for unit in units]
+        scores = [(target, scored(Made(unit.part), images, target, last=True)) for unit in units]
         write_part(places.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5}, images, prepared)
-    finish_rung(places, 1000, 2, Made(), 1.0, 1.0)
+    finish_rung(places, 1000, 2, Made("all"), 1.0, 1.0)
     return places, images
 
 
@@ -186,8 +194,7 @@ def test_workers_notes_of_what_training_took_are_joined(trial):
 
 
 def test_out_sets_are_scored_at_the_last_rung_only(trial):
-    unit = Unit("detector", "3", "level_1")
-    early, last = (scored(Made(), trial[1], unit, last=at_end) for at_end in (False, True))
+    early, last = (scored(Made("level_1"), trial[1], "3", last=at_end) for at_end in (False, True))
     assert set(early) == {"test", "val", "own/P_0"}
     assert set(last) - set(early) == {"out/mnist", "out/noise"}
 
@@ -210,7 +217,9 @@ def test_the_score_file_holds_the_out_sets_and_the_rung_their_auroc(trial):
         assert numbers[f"auroc_out/mnist/{target}"] == numbers["out"]["mnist"]["all"][target]
     shown = {key for key in numbers if key.startswith("auroc_out")}
     wholes = {f"auroc_out/{name}/{key}" for name in ("mnist", "noise") for key in ("3", "8", "mean")}
-    assert shown == wholes | {f"auroc_out_level/{k}/{name}" for k in (1, 2) for name in ("mnist", "noise")}
+    assert shown == {"auroc_out/mean"} | wholes | {
+        f"auroc_out_level/{k}/{name}" for k in (1, 2) for name in ("mnist", "noise")
+    }
     assert numbers["auroc_out_level/1/mnist"] == pytest.approx(
         np.mean(list(numbers["out"]["mnist"]["level_1"].values()))
     )
@@ -226,7 +235,7 @@ def test_mlflow_takes_the_names(trial):
 def test_out_rows_change_no_other_number(trial):
     table = read_table(trial[0].scores(1000))
     without = table.filter(pa.array([not split.startswith("out/") for split in table["split"].to_pylist()]))
-    ours, others = metrics_of(table), metrics_of(without)
+    ours, others = metrics_of(table, Made("all")), metrics_of(without, Made("all"))
     assert not [key for key in others if "out" in key]
     assert {key: ours[key] for key in others} == others
     assert set(metrics.contrastive_by_unit(table)["3", "level_1"]) == {"own"}

@@ -118,6 +118,6 @@ def test_workers_rows_make_up_the_draw_of_one() -> None:
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(ValueError, match="7 cannot be shared equally by 2"):
-        Parallel(0, 2).rows(7)
+        learner("detector 2", {"batch_size": 7}, Parallel(0, 2))
     with pytest.raises(ValueError, match="generator_batch_size 12"):
         learner("generator", {"generator_batch_size": 12}, Parallel(0, 2))

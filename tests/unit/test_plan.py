@@ -9,9 +9,11 @@ from orchestrator.options import Options, load_space
 from orchestrator.places import Places
 from orchestrator.plan import expected_share, identify, make_plan, rates_key, write_rates
 from orchestrator.provenance import without_secrets
-from orchestrator.worker import share
+from orchestrator.worker import Piece, share
 from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
 from workloads.units import Unit
 
 DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
@@ -22,19 +24,37 @@ def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
     return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, storage=UPath(tmp_path), cpus=cpus)
 
 
+def keys(stages):
+    return {str(stage.unit): stage.key for stage in stages}
+
+
 def test_the_full_grid_has_864_trials_that_share_30_generators(tmp_path):
     plan = plan_for(tmp_path, "sweep_cifar10", search="grid")
     stages, trials = identify(plan, "data", DIGESTS, "code")
     assert len({t.id for t in trials}) == 864
-    assert len(set(stages.values())) == 30
+    assert len({stage.key for stage in stages}) == len(stages) == plan.stages == 30
     assert len(plan.units) == 50
 
 
 def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
     before = identify(plan_for(tmp_path), "data", DIGESTS, "code")
     after = identify(plan_for(tmp_path, set=["noise=0.1"]), "data", DIGESTS, "code")
-    assert before[0] == after[0]
+    assert keys(before[0]) == keys(after[0])
     assert not {t.id for t in before[1]} & {t.id for t in after[1]}
+
+
+def test_points_that_agree_on_a_stage_share_it_and_others_get_their_own(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from tune_spaces.schema import *\n"
+        "axes = {'lambda_entropy': (0.0, 1.0), 'noise': (0.0, 0.1)}\n"
+        "SPACE = Space(data=Data(name='digits', side=16, classes=('3',)), axes=axes, search=Search(kind='grid'))\n"
+    )
+    plan = plan_for(tmp_path, str(tmp_path / "own.py"))
+    stages, trials = identify(plan, "data", DIGESTS, "code")
+    assert len(stages) == plan.stages == 2 * 3
+    by_point = {tuple(t.point.values()): t.stages for t in trials}
+    assert by_point[0.0, 0.0] == by_point[0.0, 0.1]
+    assert not set(by_point[0.0, 0.0].values()) & set(by_point[1.0, 0.0].values())
 
 
 @pytest.mark.parametrize(
@@ -43,7 +63,7 @@ def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
 def test_other_data_code_or_seed_is_another_generator_and_trial(tmp_path, data, code, options):
     stages, trials = identify(plan_for(tmp_path), "data", DIGESTS, "code")
     others, other_trials = identify(plan_for(tmp_path, **options), data, dict.fromkeys(DIGESTS, data), code)
-    assert not set(stages.values()) & set(others.values())
+    assert not set(keys(stages).values()) & set(keys(others).values())
     assert not {t.id for t in trials} & {t.id for t in other_trials}
 
 
@@ -63,7 +83,9 @@ def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
 
 def test_units_go_longest_first_to_the_least_loaded_worker():
     costs = {Unit("d", "x", str(i)): c for i, c in enumerate([8.0, 7.0, 6.0, 5.0, 4.0])}
-    shares = share(list(costs), costs.__getitem__, 2)
+    pieces = [Piece(unit, MLSAD(MLSADConfig()), 0, {}, UPath("unused")) for unit in costs]
+    shared = share(pieces, lambda piece: costs[piece.unit], 2)
+    shares = [[piece.unit for piece in own] for own in shared]
     assert sorted(u for s in shares for u in s) == sorted(costs)
     # longest first leaves at most the optimum (15) plus a third
     assert max(sum(costs[u] for u in s) for s in shares) <= 17
@@ -98,7 +120,7 @@ def test_secrets_do_not_reach_provenance():
 def test_asking_for_other_classes_too_finds_a_classs_generators_again(tmp_path):
     one = identify(plan_for(tmp_path, classes=["3"]), "data of one", DIGESTS, "code")
     both = identify(plan_for(tmp_path, classes=["3", "8"]), "data of both", DIGESTS, "code")
-    assert one[0].items() <= both[0].items()
+    assert keys(one[0]).items() <= keys(both[0]).items()
     assert not {t.id for t in one[1]} & {t.id for t in both[1]}
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from workloads.data.datasets import load
 from workloads.data.images import Dataset, LabelledImages
-from workloads.data.protocols import OneClassSplit, digest, one_class
+from workloads.data.protocols import Split, digest, one_class
 from workloads.errors import BadInputError
 
 
@@ -130,7 +130,7 @@ def test_digest_changes_with_every_part(digits: Dataset) -> None:
 def test_digest_is_the_same_for_ever() -> None:
     """A stored result is found again by this value: a change of it makes all finished work be done anew."""
     dataset = made((2, 2))
-    split = OneClassSplit(dataset.train, dataset.train, dataset.test, dataset.classes, ("a",))
+    split = Split(dataset.train, dataset.train, dataset.test, dataset.classes, ("a",))
     assert digest(split) == "958dd6ef27ba3a3cdc11ccf421f452cefa0139e620266a9fee3561cadb90f1b5"
 
 

@@ -21,7 +21,7 @@ def ledger_of(storage, uid):
         dataset="digits",
         identity={"data": "d", "code": "c"},
         provenance={"hardware": "here"},
-        trials=[{"id": "t1", "point": {"noise": 0.1}, "config": {"noise": 0.1}}],
+        trials=[{"id": "t1", "point": {"noise": 0.1}, "config": {"noise": 0.1}, "stages": {}}],
     )
     ledger.append("trial", trial="t1", state="running")
     ledger.append("rung", trial="t1", budget=1000, metrics={"budget": 1000, "auroc/3": 0.9, "auroc/mean": None})

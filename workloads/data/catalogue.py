@@ -24,8 +24,9 @@ class Entry:
     """A dataset's facts.
 
     classes: those that can be normal, in label order, safe as path pieces and metric names; None where the user's
-    folders give them. A dataset may have further labels that are only ever anomalies.
-    channels: 1 grey, 3 RGB. native_side: pixels; 0 where images differ (they are decoded at the side asked for).
+    folders give them; one alone where the images have no classes to tell apart. A dataset may have further labels that
+    are only ever anomalies.
+    channels: 1 grey, 3 RGB. native_side: pixels; 0 where images differ (image files are decoded at the side asked for).
     train_images, test_images: of all classes together, as published; 0 where unknown.
     download: whether `load` may fetch it from the internet.
     checksums: file name -> MD5 (32 hex digits), of archives and files as published; empty where none are.
@@ -42,6 +43,7 @@ class Entry:
     how_to_get: str
     download: bool
     checksums: Mapping[str, str] = field(default_factory=dict)
+    out_only: bool = False  # no training images here: it can only stand against others
 
     @property
     def train_per_class(self) -> int:
@@ -54,7 +56,64 @@ def out_set_names(name: str) -> tuple[str, ...]:
     return (*(other for other in CATALOGUE if other not in (name, "folder")), NOISE)
 
 
+def general_names() -> tuple[str, ...]:
+    """What general images can come from: the `SOURCES`, and the training images of any dataset that has some."""
+    return (*SOURCES, *(name for name, item in CATALOGUE.items() if name != "folder" and not item.out_only))
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """A source of general images that is no dataset. path: whether it needs one. Licence and origin as in `Entry`."""
+
+    title: str
+    path: bool
+    licence: str
+    how_to_get: str
+
+
+def _brats(modality: str) -> Entry:
+    return Entry(
+        name="brats" if modality == "all" else f"brats_{modality}",
+        title=f"BraTS 2018 brain slices as images, {'all modalities' if modality == 'all' else modality}",
+        classes=("slice",),
+        channels=3,
+        native_side=0,
+        train_images=0,
+        test_images=0,
+        licence="the challenge's terms: research, after registration",
+        how_to_get="put slices as image files under brats/lgg, brats/hgg (train) and brats/valid (test) in the data "
+        "folder, with the modality (t1, t1ce, t2, flair) as a word of the file's or a folder's name",
+        download=False,
+    )
+
+
 NOISE = "noise"  # an out set that no file holds
+MODALITIES = ("all", "t1", "t1ce", "t2", "flair")
+
+SOURCES: dict[str, SourceEntry] = {
+    "photo_tiles": SourceEntry(
+        title="overlapping tiles, at several scales, of scikit-learn's two sample photographs: small, but no download",
+        path=False,
+        licence="CC BY (the photographs' own; see scikit-learn)",
+        how_to_get="nothing to do: they come with scikit-learn",
+    ),
+    "folder": SourceEntry(
+        title="any folder of images, at any depth", path=True, licence="yours", how_to_get="give its path"
+    ),
+    "arrays": SourceEntry(
+        title="uint8 arrays: downsampled ImageNet's .npz batches, or .npy such as 300K Random Images",
+        path=True,
+        licence="ImageNet's terms of access: non-commercial research and education",
+        how_to_get="fetch the npz version of ImageNet 32x32 from https://image-net.org/download-images and give the "
+        "path of its folder or of one file",
+    ),
+    "tiny_images": SourceEntry(
+        title="80 Million Tiny Images, tiny_images.bin: the paper's 1,562,560 of them",
+        path=True,
+        licence="none stated; withdrawn by its authors in 2020",
+        how_to_get="it is no longer offered; 'arrays' with ImageNet 32x32 can stand in, with numbers of its own",
+    ),
+}
 
 CATALOGUE: dict[str, Entry] = {
     item.name: item
@@ -127,6 +186,34 @@ CATALOGUE: dict[str, Entry] = {
             checksums=published.FASHION_MNIST_MD5,
         ),
         Entry(
+            name="kmnist",
+            title="Kuzushiji-MNIST, ten cursive Hiragana",
+            classes=published.KMNIST,
+            channels=1,
+            native_side=28,
+            train_images=60_000,
+            test_images=10_000,
+            licence="CC BY-SA 4.0",
+            how_to_get="put the four *-ubyte files (plain or .gz) from http://codh.rois.ac.jp/kmnist "
+            "in KMNIST/raw in the data folder",
+            download=True,
+            checksums=published.KMNIST_MD5,
+        ),
+        Entry(
+            name="omniglot",
+            title="Omniglot, handwritten characters of 50 alphabets, black on white; its two sets share no alphabet",
+            classes=("character",),
+            channels=1,
+            native_side=105,
+            train_images=19_280,
+            test_images=13_180,
+            licence="MIT",
+            how_to_get="unpack images_background.zip and images_evaluation.zip from "
+            "https://github.com/brendenlake/omniglot in omniglot-py/ in the data folder",
+            download=False,
+            checksums=published.OMNIGLOT_MD5,
+        ),
+        Entry(
             name="svhn",
             title="Street View House Numbers, cropped digits (without the 'extra' images)",
             classes=published.DIGITS,
@@ -170,6 +257,48 @@ CATALOGUE: dict[str, Entry] = {
             "one texture alone can be read as the dataset 'folder'",
             download=False,
         ),
+        Entry(
+            name="tiny_imagenet",
+            title="Tiny ImageNet, 200 classes; val is the test split, the unlabelled test images the out set",
+            classes=published.TINY_IMAGENET_WNIDS,
+            channels=3,
+            native_side=64,
+            train_images=100_000,
+            test_images=10_000,
+            licence="ImageNet's terms of access: non-commercial research and education",
+            how_to_get="unpack http://cs231n.stanford.edu/tiny-imagenet-200.zip in the data folder",
+            download=False,
+        ),
+        Entry(
+            name="lsun",
+            title="LSUN scenes, the validation images of all ten categories: an out set only",
+            classes=published.LSUN,
+            channels=3,
+            native_side=0,
+            train_images=0,
+            test_images=3_000,
+            licence="none stated; cite Yu et al. 2015",
+            how_to_get="unpack the ten <category>_val_lmdb.zip of https://github.com/fyu/lsun in lsun/ in the data "
+            "folder (needs pip install lmdb), or export them to lsun/val/<category>",
+            download=False,
+            out_only=True,
+        ),
+        Entry(
+            name="celeba",
+            title="CelebA faces (aligned, centre square), no classes; celeb_<i>.png alone are all test images",
+            classes=("face",),
+            channels=3,
+            native_side=0,
+            train_images=162_770,
+            test_images=19_962,
+            licence="non-commercial research only",
+            how_to_get="unpack img_align_celeba.zip and put list_eval_partition.txt, both from "
+            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, in celeba/ in the data folder; or put ready-made "
+            "celeb_<i>.png there",
+            download=False,
+            checksums=published.CELEBA_MD5,
+        ),
+        *map(_brats, MODALITIES),
         Entry(
             name="folder",
             title="Your own images: one folder a class, or train/ and test/ with one folder a class",

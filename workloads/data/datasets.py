@@ -8,14 +8,19 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from workloads.data.brats import brats
 from workloads.data.catalogue import entry
+from workloads.data.celeba import celeba
 from workloads.data.cifar import LAYOUTS, cifar
 from workloads.data.imagenet10 import imagenet10
 from workloads.data.images import Dataset, LabelledImages
+from workloads.data.lsun import lsun
 from workloads.data.mnist import mnist_like
 from workloads.data.mvtec import mvtec_textures
+from workloads.data.omniglot import omniglot
 from workloads.data.splits import halves
 from workloads.data.svhn import svhn
+from workloads.data.tiny_imagenet import tiny_imagenet, unlabelled
 from workloads.data.user_folder import read_folder
 from workloads.errors import BadInputError
 
@@ -29,10 +34,10 @@ def load(
 ) -> Dataset:
     """The dataset `name`, whole, in memory; `path` is for ``folder`` only.
 
-    `side` (pixels) is what image files of differing sizes are decoded to (imagenet10, mvtec_textures, folder); the
-    others come in their native size. `seed` splits the datasets that have no official test split (digits, a folder
-    without train/ and test/). It is a part of the data, not of a trial: leave it at 0 to compare with numbers measured
-    elsewhere. Other counts or checksums than the published ones are named in a warning.
+    `side` (pixels) is what datasets of image files are decoded to; those of arrays come in their native size. `seed`
+    splits the datasets that have no official test split (digits, a folder without train/ and test/). It is a part of
+    the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere. Other counts or checksums than
+    the published ones are named in a warning.
 
     Raises BadInputError for an unknown name or damaged files, DataMissingError where the files cannot be had.
     """
@@ -47,9 +52,21 @@ def load(
         )
     dataset = _published(name, data_dir, side, seed, download)
     found, expected = (len(dataset.train), len(dataset.test)), (entry(name).train_images, entry(name).test_images)
-    if found != expected:
+    if any(expected) and found != expected:
         log.warning("%s has %d train and %d test images here, %d and %d as published", name, *found, *expected)
     return dataset
+
+
+def load_out(name: str, data_dir: Path, *, side: int, seed: int, download: bool) -> LabelledImages:
+    """What the dataset `name` is where it stands against another: its test images; Tiny ImageNet's unlabelled ones.
+
+    Arguments and errors as in `load`; of large sets no more is read than this needs.
+    """
+    if name == "tiny_imagenet":
+        return unlabelled(data_dir, side)
+    if name == "celeba":
+        return celeba(data_dir, side, splits=("test",)).test
+    return load(name, data_dir, side=side, seed=seed, download=download).test
 
 
 def resize(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -81,6 +98,16 @@ def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) 
         return imagenet10(data_dir, side)
     if name == "mvtec_textures":
         return mvtec_textures(data_dir, side)
+    if name == "omniglot":
+        return omniglot(data_dir, side)
+    if name == "tiny_imagenet":
+        return tiny_imagenet(data_dir, side)
+    if name == "lsun":
+        return lsun(data_dir, side)
+    if name == "celeba":
+        return celeba(data_dir, side)
+    if name.startswith("brats"):
+        return brats(name, data_dir, side)
     if name in LAYOUTS:
         return cifar(name, data_dir, download)
     return mnist_like(name, data_dir, download)

@@ -4,6 +4,7 @@ import contextlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class UnreadableError(Exception):
     """The file is no image that can be used; the message says why."""
 
 
-def decode(path: Path, side: int) -> NDArray[np.uint8]:
+def decode(path: Path | IO[bytes], side: int) -> NDArray[np.uint8]:
     """The image as RGB uint8 (3, side, side): its centre square, resized (bilinear, antialiased).
 
     Turned upright by its EXIF tag; palettes and CMYK to RGB; grey repeated; 16-bit grey scaled from 0..65535 to 0..255;
@@ -43,6 +44,20 @@ def decode(path: Path, side: int) -> NDArray[np.uint8]:
     """
     with _upright(path) as image:
         return _square(_rgb(image), side)
+
+
+def decode_crop(path: Path, side: int, row: float, column: float) -> NDArray[np.uint8]:
+    """A square cut from the image at its own resolution, RGB uint8 (3, side, side).
+
+    row, column: where it lies, from 0 (top, left) to 1 (bottom, right); 0.5 and 0.5 is the centre.
+    Raises UnreadableError as `decode` does, and for an image that is smaller than the cut.
+    """
+    with _upright(path) as image:
+        if min(image.size) < side:
+            raise UnreadableError(f"{image.width}x{image.height} pixels, smaller than {side}x{side}")
+        left, top = round(column * (image.width - side)), round(row * (image.height - side))
+        cut = _rgb(image).crop((left, top, left + side, top + side))
+        return np.ascontiguousarray(np.asarray(cut, dtype=np.uint8).transpose(2, 0, 1))
 
 
 def decode_mask(path: Path, image: Path, side: int) -> NDArray[np.uint8]:
@@ -75,7 +90,7 @@ def resize_mask(mask: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _upright(path: Path) -> Iterator[Image.Image]:
+def _upright(path: Path | IO[bytes]) -> Iterator[Image.Image]:
     """The opened image, turned by its EXIF tag. What Pillow raises within is an UnreadableError."""
     try:
         with Image.open(path, formats=FORMATS) as image:

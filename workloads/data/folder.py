@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from workloads.data.decode import UnreadableError, decode
 from workloads.data.images import LabelledImages
 from workloads.errors import BadInputError
+from workloads.units import GENERAL
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"))
 CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
-RESERVED = ("mean", "all", "fake")
+RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 NAMED = 5  # bad files that a message names
 
@@ -41,7 +42,7 @@ def check_class_name(folder: Path) -> str:
     name = folder.name
     if name in RESERVED:
         raise BadInputError(
-            f"a class cannot be called {name!r}: the tables use that word", where=str(folder), fix="rename it"
+            f"a class cannot be called {name!r}: that word has another meaning", where=str(folder), fix="rename it"
         )
     if not CLASS_NAME.fullmatch(name):
         raise BadInputError(
@@ -79,8 +80,18 @@ def class_images(folder: Path, root: Path) -> list[Path]:
     return images
 
 
+def images_under(folder: Path) -> list[Path]:
+    """The image files in a folder and the folders in it, sorted; names that begin with a dot are passed over."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+Reader = Callable[[Path, int], NDArray[np.uint8]]
+"""From a file and a side to an image, RGB uint8 (3, side, side). Raises UnreadableError."""
+
+
 def decode_all(
-    listing: Sequence[Listed], classes: tuple[str, ...], root: Path, side: int
+    listing: Sequence[Listed], classes: tuple[str, ...], root: Path, side: int, read: Reader = decode
 ) -> tuple[LabelledImages, list[Listed]]:
     """The readable images, RGB uint8 (N, 3, side, side), ids relative to `root`; and the rows of `listing` they are.
 
@@ -95,11 +106,11 @@ def decode_all(
     for item in listing:
         try:
             check_file(item.file, root)
-            images.append(decode(item.file, side))
+            images.append(read(item.file, side))
             kept.append(item)
         except UnreadableError as error:
             bad.append(f"{file_id(item.file, root)} ({error})")
-    _report(bad, len(listing), root)
+    report_unreadable(bad, len(listing), root)
     labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
     return LabelledImages(np.stack(images), labels, tuple(file_id(item.file, root) for item in kept)), kept
 
@@ -122,7 +133,8 @@ def few_of(names: Sequence[str]) -> str:
     return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
 
 
-def _report(bad: list[str], total: int, root: Path) -> None:
+def report_unreadable(bad: Sequence[str], total: int, root: Path) -> None:
+    """Name the files left out in a warning. Raises BadInputError where more than one and more than 5 % are."""
     if not bad:
         return
     if len(bad) == total or len(bad) > max(1, MAX_UNREADABLE * total):

@@ -1,4 +1,4 @@
-"""Reader of IDX files (MNIST, Fashion-MNIST), plain or gzipped.
+"""Reader of IDX files (MNIST and those made like it), plain or gzipped.
 
 Format, as published with MNIST: two zero bytes, a type byte (0x08 = uint8), the number of dimensions, then each size as
 a big-endian uint32, then the values. Nothing may follow.

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+NO_CLASS = -1
+"""The label of images that belong to none of a dataset's classes: out sets and general images."""
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -62,3 +65,16 @@ class Dataset:
         expected = (len(self.test), *self.test.images.shape[2:])
         if self.masks.dtype != np.uint8 or self.masks.shape != expected or self.masks.max(initial=0) > 1:
             raise ValueError(f"masks must be uint8 {expected}, 0 or 1, found {self.masks.dtype} {self.masks.shape}")
+
+
+@dataclass(frozen=True)
+class GeneralImages:
+    """Natural images of any kind, which a general model learns from; labels are `NO_CLASS` throughout.
+
+    train, val: uint8 (N, C, side, side) in the form of the dataset they stand beside, disjoint. duplicates: how many
+    were left out because the dataset holds the very same image.
+    """
+
+    train: LabelledImages
+    val: LabelledImages
+    duplicates: int

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: where their IDX files are looked for, and the download."""
+"""MNIST, Fashion-MNIST and Kuzushiji-MNIST: where their IDX files are looked for, and the download."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from workloads.data.images import Dataset
 from workloads.errors import BadInputError, DataMissingError
 
 IDX_FILES = tuple(f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
-TORCHVISION_NAMES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}
+TORCHVISION_NAMES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 SYSTEM_FOLDERS = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}  # Debian's dataset-fashion-mnist
 
 
 def mnist_like(name: str, data_dir: Path, download: bool) -> Dataset:
-    """MNIST or Fashion-MNIST (uint8, 1x28x28, 60,000 + 10,000) from IDX files, plain or .gz, else downloaded.
+    """MNIST, Fashion-MNIST or Kuzushiji-MNIST (uint8, 1x28x28, 60,000 + 10,000) from IDX files, else downloaded.
 
     Raises BadInputError for a damaged file, DataMissingError where it can be had nowhere.
     """

@@ -8,14 +8,12 @@ import torch
 
 from workloads.channels import as_channels
 from workloads.data.catalogue import NOISE
-from workloads.data.datasets import load, resize
-from workloads.data.images import LabelledImages
+from workloads.data.datasets import load_out, resize
+from workloads.data.images import NO_CLASS, LabelledImages
 from workloads.data.splits import shuffled
 from workloads.seeds import derive_seed
 
 NOISE_IMAGES = 1000
-NO_CLASS = -1
-"""The label of an out set's images: they belong to none of the dataset's classes."""
 
 
 def out_sets(
@@ -31,14 +29,14 @@ def out_sets(
     """Every out set by name, in the order given: uint8 (N, channels, side, side), labels `NO_CLASS`.
 
     max_images: of each set, chosen by `seed`, which also makes the noise; None is all (`NOISE_IMAGES` of noise).
-    Raises as `workloads.data.datasets.load`: DataMissingError where a set cannot be had.
+    Raises as `workloads.data.datasets.load_out`: DataMissingError where a set cannot be had.
     """
     found = {}
     for name in names:
         if name == NOISE:
             found[name] = noise(min(NOISE_IMAGES, max_images or NOISE_IMAGES), channels, side, seed)
             continue
-        test = load(name, data_dir, side=side, seed=seed, download=download).test
+        test = load_out(name, data_dir, side=side, seed=seed, download=download)
         rows = np.sort(shuffled(np.arange(len(test)), "out", seed, name)[:max_images])
         found[name] = alike(test.take(rows), channels, side)
     return found

@@ -1,6 +1,7 @@
 """One-class protocol: learn one class without anomalies, be tested on all classes (MLSAD, arXiv 2104.12102, section 4).
 
-A dataset may restrict what a target is tested on: MVTec's textures are tested on their own images.
+A dataset may restrict what a target is tested on: MVTec's textures are tested on their own images. The other protocol,
+a whole dataset against others, is in `workloads.data.in_out`; both make a `Split`.
 
 The 90/10 division into train and validation is this project's reading; the paper gives no ratio.
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from workloads.data.datasets import resize
 from workloads.data.decode import resize_mask
-from workloads.data.images import Dataset, LabelledImages
+from workloads.data.images import Dataset, GeneralImages, LabelledImages
 from workloads.data.splits import shuffled
 from workloads.errors import BadInputError, closest
 
@@ -25,14 +26,16 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class OneClassSplit:
+class Split:
     """What every target's detector learns from and is tested on. Images are uint8 (N, C, side, side).
 
-    train, val: images of the targets only, disjoint; a target's own are those with its label. test: the test split of
-    all classes, less the images that no target is tested on; anomalous iff the label is not the target's. classes: all
-    class names, which labels index. targets: those that take the role of normal, in the order of `classes`.
+    train, val: images of the targets only, disjoint; a target's own are those of its members. test: the test split of
+    all classes, less the images that no target is tested on; anomalous iff the class is no member of the target.
+    classes: all class names, which labels index. targets: what takes the role of normal, in the order of `classes`.
+    members: target -> the classes that are normal for it; a target that is not in it is a class, its only member.
     tested_on: as in `Dataset`, for the targets (see `rows_for`). masks: as in `Dataset`, (len(test), side, side).
     out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out`).
+    general: images of any kind, for methods that compare with a general model (see `workloads.data.general`).
     """
 
     train: LabelledImages
@@ -43,6 +46,16 @@ class OneClassSplit:
     tested_on: Mapping[str, tuple[str, ...]] | None = None
     masks: NDArray[np.uint8] | None = None
     out: Mapping[str, LabelledImages] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    general: GeneralImages | None = None
+
+    def own(self, part: LabelledImages, target: str) -> NDArray[np.bool_]:
+        """Which images of a part are normal for `target`: (N,) booleans."""
+        return normal_for(part.labels, self.classes, self.members, target)
+
+    def tested(self, target: str) -> LabelledImages:
+        """The test images of one target."""
+        return self.test.take(rows_for(self.test.labels, self.classes, self.tested_on, target))
 
 
 def one_class(
@@ -53,7 +66,7 @@ def one_class(
     max_train_images: int | None = None,
     classes: Sequence[str] | None = None,
     seed: int = 0,
-) -> OneClassSplit:
+) -> Split:
     """The one-class split of a dataset, images and masks resized to `side` pixels; the channels stay as they are.
 
     classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in
@@ -64,30 +77,23 @@ def one_class(
     without test images of its own or of another class, and for numbers out of range. A folder of the user's with one
     class alone is taken all the same, with a warning: its detector can score images, and its AUROC is undefined.
     """
-    if not 0 < val_fraction < 1:
-        raise BadInputError(
-            f"val_fraction is {val_fraction}", where="val_fraction", fix="give more than 0, less than 1"
-        )
-    if max_train_images is not None and max_train_images < 2:
-        raise BadInputError(
-            f"max_train_images is {max_train_images}", where="max_train_images", fix="give 2 or more: train and val"
-        )
+    check_numbers(val_fraction, max_train_images)
     targets = _targets(dataset, classes)
     train_rows: list[NDArray[np.intp]] = []
     val_rows: list[NDArray[np.intp]] = []
     for target in targets:
         rows = _target_rows(dataset, target)
         rows = shuffled(rows, "one_class", seed, target)[:max_train_images]
-        held_out = _held_out(len(rows), val_fraction)
-        val_rows.append(rows[:held_out])
-        train_rows.append(rows[held_out:])
+        count = held_out(len(rows), val_fraction)
+        val_rows.append(rows[:count])
+        train_rows.append(rows[count:])
     tested = np.logical_or.reduce(
         [rows_for(dataset.test.labels, dataset.classes, dataset.tested_on, target) for target in targets]
     )
-    test = _resized(dataset.test if tested.all() else dataset.test.take(tested), side)
-    return OneClassSplit(
-        train=_resized(dataset.train.take(np.sort(np.concatenate(train_rows))), side),
-        val=_resized(dataset.train.take(np.sort(np.concatenate(val_rows))), side),
+    test = resized(dataset.test if tested.all() else dataset.test.take(tested), side)
+    return Split(
+        train=resized(dataset.train.take(np.sort(np.concatenate(train_rows))), side),
+        val=resized(dataset.train.take(np.sort(np.concatenate(val_rows))), side),
         test=test,
         classes=dataset.classes,
         targets=targets,
@@ -104,12 +110,25 @@ def rows_for(
     return np.isin(labels, [classes.index(name) for name in names])
 
 
-def digest(split: OneClassSplit) -> str:
-    """SHA-256 (64 hex digits) of everything in the split: pixels, labels, ids, names, targets, masks, out sets.
+def members_of(members: Mapping[str, Sequence[str]], target: str) -> tuple[str, ...]:
+    """The classes that are normal for `target`, in the order in which its own labels count them."""
+    return tuple(members.get(target, (target,)))
+
+
+def normal_for(
+    labels: NDArray[np.int64], classes: Sequence[str], members: Mapping[str, Sequence[str]], target: str
+) -> NDArray[np.bool_]:
+    """Which images are normal for `target`: (N,) booleans from labels (N,), which index `classes`."""
+    return np.isin(labels, [classes.index(name) for name in members_of(members, target)])
+
+
+def digest(split: Split) -> str:
+    """SHA-256 (64 hex digits) of everything in the split: pixels, labels, ids, names, targets, masks, other sets.
 
     The same on every machine; a changed pixel, label or name, or another order, changes it.
     """
-    parts = (split.train, split.val, split.test, *split.out.values())
+    general = (split.general.train, split.general.val) if split.general else ()
+    parts = (split.train, split.val, split.test, *split.out.values(), *general)
     names: dict[str, Any] = {
         "classes": split.classes,
         "targets": split.targets,
@@ -123,6 +142,10 @@ def digest(split: OneClassSplit) -> str:
         names["masks"] = split.masks.shape
     if split.out:
         names["out"] = list(split.out)
+    if split.members:
+        names["members"] = dict(split.members)
+    if split.general:
+        names["general"] = True
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
     for part in parts:
@@ -131,6 +154,18 @@ def digest(split: OneClassSplit) -> str:
     if split.masks is not None:
         hashed.update(np.ascontiguousarray(split.masks).data)
     return hashed.hexdigest()
+
+
+def check_numbers(val_fraction: float, max_train_images: int | None) -> None:
+    """Raises BadInputError for a fraction that is none, and for too few images to hold one out."""
+    if not 0 < val_fraction < 1:
+        raise BadInputError(
+            f"val_fraction is {val_fraction}", where="val_fraction", fix="give more than 0, less than 1"
+        )
+    if max_train_images is not None and max_train_images < 2:
+        raise BadInputError(
+            f"max_train_images is {max_train_images}", where="max_train_images", fix="give 2 or more: train and val"
+        )
 
 
 def _targets(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[str, ...]:
@@ -192,10 +227,12 @@ def _resized_masks(masks: NDArray[np.uint8] | None, rows: NDArray[np.bool_], sid
     return None if masks is None else np.stack([resize_mask(mask, side) for mask in masks[rows]])
 
 
-def _held_out(n: int, fraction: float) -> int:
+def held_out(n: int, fraction: float) -> int:
+    """How many of n images are held out: about the fraction, at least 2 of 4 or more, and 1 of fewer."""
     least = 2 if n >= 4 else 1
     return min(max(round(n * fraction), least), n - least)
 
 
-def _resized(part: LabelledImages, side: int) -> LabelledImages:
+def resized(part: LabelledImages, side: int) -> LabelledImages:
+    """The same part at `side` x `side` pixels."""
     return LabelledImages(resize(part.images, side), part.labels, part.ids)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from workloads.optimisers import descend, load_optimiser
 from workloads.parallel import Draws, Parallel
 from workloads.seeds import derive_seed
 from workloads.units import ImageShape
-from workloads.workload import State, Tensors
+from workloads.workload import Scores, State, Tensors
 
 HELD_OUT = 256
 """Fakes of every level that no detector trains on: the last of each bank, and fresh draws at levels 0 and 1."""
@@ -44,6 +43,7 @@ class DetectorLearner(LevelScorer):
         steps: int,
     ) -> None:
         self.config, self.level, self.seed, self.parallel = config, level, seed, parallel
+        parallel.require_equal_rows(config.batch_size)
         self.total_steps, self.batch_size = steps, config.batch_size
         self.train, self.val = images
         self.side = self.train.shape[-1]
@@ -126,7 +126,7 @@ class DetectorLearner(LevelScorer):
         masks = (draws.uniform(shape) < keep for _ in self.net.blocks)
         return [mask.transpose(0, 1).flatten(0, 1) / keep for mask in masks]
 
-    def contrast(self) -> Mapping[str, np.ndarray]:
+    def contrast(self) -> Mapping[str, Scores]:
         """Scores of proxy anomalies: held-out fakes of its own and the other levels, and displaced normals."""
         own = CONTRAST[self.level]
         draws = Draws(derive_seed(self.seed, "contrast"), self.device, Parallel())
@@ -135,11 +135,12 @@ class DetectorLearner(LevelScorer):
             0: level_0(draws, (count, self.channels, self.side, self.side)),
             1: level_1(draws, torch.cat([self.train, self.val]), count),
         }
-        scores = {f"{'own' if k == own else 'other'}/P_{k}": self.score(v) for k, v in (fakes | self.held_out).items()}
+        banks = fakes | self.held_out
+        scores = {f"{'own' if k == own else 'other'}/P_{k}": self.score(images) for k, images in banks.items()}
         with torch.inference_mode():
             maps = (self.maps(part, self.displaced(draws, len(part))) for part in self.val.split(64))
             parts = [pooled(part, self.pooling) for part in maps]
-        return scores | {"position/random": torch.cat(parts).cpu().numpy()}
+        return scores | {"position/random": {f"level_{self.level}": torch.cat(parts).cpu().numpy()}}
 
     def state(self) -> State:
         return {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}

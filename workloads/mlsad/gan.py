@@ -33,7 +33,7 @@ class GeneratorLearner:
         self.device = images.device
         self.channels = 3 if config.grey_as_rgb else images.shape[1]
         self.side = images.shape[-1]
-        if config.generator_batch_size // parallel.world % 4:
+        if config.generator_batch_size % (4 * parallel.world):
             raise ValueError(f"generator_batch_size {self.batch_size} must be 4 times a multiple of {parallel.world}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))

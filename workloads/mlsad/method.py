@@ -1,7 +1,6 @@
 """MLSAD as a workload: which units there are, what each needs, and how levels become one score."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,7 +17,7 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
     from workloads.parallel import Parallel
-    from workloads.workload import Finding, Trained, UnitInputs
+    from workloads.workload import Finding, Tensors, Trained, UnitInputs
 
 GENERATOR_KEYS = (
     "width",
@@ -56,6 +55,7 @@ class MLSAD:
         "maps": "Where the anomaly is: pixel maps over test images (Fig. 4), pixel AUROC where there are masks.",
         "fooling": "Robustness probe (section 4.3): images made to look normal to the detector.",
     }
+    selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = MLSADConfig
 
     def __init__(self, config: MLSADConfig) -> None:
@@ -67,8 +67,8 @@ class MLSAD:
 
     @staticmethod
     def shared_keys() -> tuple[str, ...]:
-        """Keys that shape the shared stages, their report or the set of units: one value a sweep, so never an axis."""
-        return (*GENERATOR_KEYS, "levels", "quality_steps")
+        """Keys of the set of units and of the generators' report: one value a sweep, so never an axis."""
+        return ("levels", "quality_steps")
 
     @staticmethod
     def schedule_keys() -> tuple[str, ...]:
@@ -118,8 +118,7 @@ class MLSAD:
         return self.stages([unit.target]) if unit.kind == "detector" else []
 
     def stage_config(self, unit: Unit) -> dict[str, Any]:
-        values = asdict(self.config)
-        return {key: values[key] for key in GENERATOR_KEYS} | {"level": part_level(unit)}
+        return {key: getattr(self.config, key) for key in GENERATOR_KEYS} | {"level": part_level(unit)}
 
     def steps(self, unit: Unit, shape: ImageShape) -> int:
         config = self.config
@@ -154,7 +153,16 @@ class MLSAD:
         images = (inputs.train, inputs.val)
         return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
 
-    def scorer(self, unit: Unit, shape: ImageShape, device: "torch.device") -> "LevelScorer":
+    def scored_with(self, unit: Unit) -> list[Unit]:  # noqa: ARG002 - fakes are for training alone
+        return []
+
+    def scorer(
+        self,
+        unit: Unit,
+        shape: ImageShape,
+        device: "torch.device",
+        artefacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
+    ) -> "LevelScorer":
         from workloads.mlsad.scorer import LevelScorer
 
         return LevelScorer(self.config, part_level(unit), shape, device)
@@ -163,6 +171,9 @@ class MLSAD:
         """Eq. 4: positions were averaged within each level, now the mean over levels."""
         mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
         return mean.astype(np.float32)
+
+    def judged_parts(self) -> tuple[str, ...]:
+        return tuple(f"level_{level}" for level in self.config.levels)
 
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""

@@ -14,7 +14,7 @@ from workloads.mlsad.layers import coordinates
 from workloads.mlsad.mrf import to_signed
 from workloads.mlsad.pooling import pooled
 from workloads.units import ImageShape, Unit
-from workloads.workload import State, Trained
+from workloads.workload import Scores, State, Trained
 
 BATCH = 64
 CELLS = 2**16
@@ -69,7 +69,11 @@ class LevelScorer:
             maps[part, rows, columns] = self.windows(x, place[part, :, rows, columns])
         return maps
 
-    def score(self, images: Tensor) -> np.ndarray:
+    def score(self, images: Tensor) -> Scores:
+        """This level's `image_scores` under its name."""
+        return {f"level_{self.level}": self.image_scores(images)}
+
+    def image_scores(self, images: Tensor) -> np.ndarray:
         """Mean (or otherwise pooled) window score of each image, (N,) float32 in [0, 1], from uint8 (N, C, S, S)."""
         parts = [pooled(self.maps(part), self.pooling) for part in images.to(self.device).split(BATCH)]
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)

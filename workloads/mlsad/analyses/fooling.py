@@ -38,12 +38,12 @@ from torch import Tensor
 
 from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.analyses.distances import diversity, nearest
-from workloads.mlsad.analyses.pictures import grid
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
 from workloads.parallel import Draws, Parallel
+from workloads.pictures import grid
 from workloads.seeds import derive_seed
 from workloads.workload import Finding, Trained
 
@@ -114,7 +114,7 @@ def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, Level
 
 def whole_score(config: MLSADConfig, parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
     """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
-    return MLSAD(config).combine({part: scorer.score(images) for part, scorer in parts.items()})
+    return MLSAD(config).combine({part: scorer.image_scores(images) for part, scorer in parts.items()})
 
 
 def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:

@@ -35,11 +35,11 @@ from workloads.channels import as_channels
 from workloads.metrics import mean
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest
 from workloads.mlsad.analyses.judge import Images, accuracy
-from workloads.mlsad.analyses.pictures import grid
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.contrast import split_bank
 from workloads.mlsad.mrf import level_0, level_1
 from workloads.parallel import Draws, Parallel
+from workloads.pictures import grid
 from workloads.seeds import derive_seed
 from workloads.units import Unit
 from workloads.workload import Finding, Trained

@@ -1,0 +1,51 @@
+"""In-versus-out protocol: learn a whole dataset, be tested against other datasets (Schirrmeister et al., 2006.10848).
+
+One target, named after the dataset, whose members are all classes that there are images to learn from. Its own test
+images are normal; the anomalies are the out sets. In a user's folder the classes that are in test/ alone are anomalies,
+too.
+"""
+
+import numpy as np
+
+from workloads.data.images import Dataset
+from workloads.data.protocols import Split, check_numbers, held_out, resized
+from workloads.data.splits import shuffled
+from workloads.errors import BadInputError
+
+
+def in_out(
+    dataset: Dataset, *, side: int, val_fraction: float = 0.1, max_train_images: int | None = None, seed: int = 0
+) -> Split:
+    """The split whose one target is the whole dataset, images resized to `side` pixels; the channels stay as they are.
+
+    val_fraction: of all train images, in (0, 1); at least 2 are held out of 4 or more, and 1 of fewer.
+    max_train_images: of the whole dataset, train and val together, chosen by `seed`, whatever their classes. Masks are
+    left out: there are none of out sets.
+
+    Raises BadInputError for fewer than 2 training images, for no normal test image, and for numbers out of range.
+    """
+    check_numbers(val_fraction, max_train_images)
+    rows = shuffled(np.arange(len(dataset.train)), "in_out", seed, dataset.name)[:max_train_images]
+    learnt = set(np.unique(dataset.train.labels).tolist())
+    members = tuple(name for label, name in enumerate(dataset.classes) if label in learnt)
+    if len(rows) < 2:
+        raise BadInputError(
+            f"{dataset.name} has {len(rows)} training image(s) here, and one is to be held out",
+            where=dataset.name,
+            fix="add training images; as it is it can only be an out set",
+        )
+    if not np.isin(dataset.test.labels, list(learnt)).any():
+        raise BadInputError(
+            f"{dataset.name} cannot be tested: none of its {len(dataset.test)} test images is normal",
+            where=dataset.name,
+            fix="add test images",
+        )
+    count = held_out(len(rows), val_fraction)
+    return Split(
+        train=resized(dataset.train.take(np.sort(rows[count:])), side),
+        val=resized(dataset.train.take(np.sort(rows[:count])), side),
+        test=resized(dataset.test, side),
+        classes=dataset.classes,
+        targets=(dataset.name,),
+        members={dataset.name: members},
+    )

@@ -1,0 +1,1 @@
+"""Normalising flows: image densities whose likelihood terms, latents and ratios score anomalies."""

@@ -1,0 +1,38 @@
+"""What a flow takes for an image of its class: samples."""
+
+import torch
+from torch import Tensor
+
+from workloads.flows.bits import BINS
+from workloads.flows.config import FlowConfig
+from workloads.flows.scorer import trained_scorer
+from workloads.pictures import grid
+from workloads.seeds import derive_seed
+from workloads.workload import Finding, Trained
+
+COLUMNS = 8
+TEMPERATURES = (1.0, 0.7)
+
+
+def samples(config: FlowConfig, trained: Trained, seed: int) -> Finding:
+    """Images drawn from the target's flow, and from the general flow where there is one.
+
+    Picture: `samples`: a row of training images; then of each flow a row at temperature 1 and one at 0.7, which scales
+    the latents. Numbers: `outside/flow` and `outside/general`, the fraction in [0, 1] of the values drawn at
+    temperature 1 that no image can have, beyond [-.5, .5] or not finite: affine couplings make some, drawn as black or
+    white.
+    """
+    scorer = trained_scorer(config, trained)
+    flows = {"flow": scorer.net} | ({"general": scorer.general} if scorer.general is not None else {})
+    groups, numbers = [[trained.train[:COLUMNS]]], dict[str, float | None]()
+    for name, flow in flows.items():
+        generator = torch.Generator(scorer.device).manual_seed(derive_seed(seed, name, trained.target))
+        drawn = [flow.sample(COLUMNS, generator, temperature) for temperature in TEMPERATURES]
+        numbers[f"outside/{name}"] = float((~(drawn[0].abs() <= 0.5)).float().mean())
+        groups.append([to_bytes(images) for images in drawn])
+    return Finding(numbers, {"samples": grid(groups)})
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """float (B, C, S, S) in [-.5, .5) -> uint8; what is beyond goes to the end of the range, NaN to 0."""
+    return ((x.nan_to_num(-0.5) + 0.5) * BINS).floor().clamp(0, BINS - 1).to(torch.uint8)

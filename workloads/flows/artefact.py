@@ -1,0 +1,42 @@
+"""A trained flow as data that says itself what network it belongs to."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import torch
+
+from workloads.errors import BadInputError
+from workloads.flows.architecture import Architecture
+from workloads.flows.build import build
+from workloads.flows.flow import Flow
+from workloads.workload import State
+
+NO_SHAPE = ("checkpointing", "autocast", "classes")
+"""Fields in which flows may differ and still share a body: how it is computed, and heads that come on top."""
+
+
+def packed(flow: Flow, architecture: Architecture) -> State:
+    """{"architecture": its fields, "net": its weights}."""
+    return {"architecture": asdict(architecture), "net": flow.state_dict()}
+
+
+def unpacked(artefact: Mapping[str, Any], device: torch.device) -> Flow:
+    """The flow of an artefact, frozen, in evaluation mode."""
+    flow = build(Architecture(**artefact["architecture"]))
+    flow.load_state_dict(artefact["net"])
+    return flow.to(device).eval().requires_grad_(False)
+
+
+def require_same_body(artefact: Mapping[str, Any], architecture: Architecture, what: str) -> None:
+    """Raises BadInputError, before any weight is read, where a flow's body is another one than `architecture`'s."""
+    found = artefact["architecture"]
+    names = [field.name for field in fields(Architecture) if field.name not in NO_SHAPE]
+    other = [name for name in names if found[name] != getattr(architecture, name)]
+    if other:
+        has, asked = (", ".join(f"{name} {values[name]}" for name in other) for values in (found, asdict(architecture)))
+        raise BadInputError(
+            f"{what} is another network: it has {has}, asked is {asked}",
+            where=", ".join(other),
+            fix="give both the same values of these keys, or train the general flow anew",
+        )

@@ -1,0 +1,89 @@
+"""What a flow sees in a step: augmented and noised images, their labels, and general images as outliers."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from workloads.batches import batch_rows, order_seed
+from workloads.errors import BadInputError
+from workloads.flows.augment import augmented
+from workloads.flows.bits import dequantise
+from workloads.flows.config import FlowConfig
+from workloads.parallel import Draws, Parallel
+from workloads.seeds import derive_seed
+from workloads.units import Unit
+from workloads.workload import UnitInputs
+
+
+class Batch(NamedTuple):
+    """This worker's rows of a step. Row i of each belongs together: a normal image and a general one, where there are.
+
+    images: float32 (b, C, S, S), noised. labels: int64 (b,) or None. outliers: as `images`, or None.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    outliers: Tensor | None
+
+    def rows(self, chosen: Tensor) -> "Batch":
+        labels, outliers = (None if part is None else part[chosen] for part in (self.labels, self.outliers))
+        return Batch(self.images[chosen], labels, outliers)
+
+
+def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
+    """Raises BadInputError where labels or general images are missing or do not fit what the config asks."""
+    if config.supervised and (inputs.labels is None or inputs.classes < 2):
+        raise BadInputError(
+            f"a class-conditional flow needs the labels of two classes or more, found {inputs.classes}",
+            where="supervised",
+            fix="train on all classes together, or set supervised to false",
+        )
+    if inputs.general is None:
+        if config.outlier_loss != "none":
+            raise BadInputError(
+                "the outlier loss needs general images, and the data names no general set",
+                where="outlier_loss",
+                fix="name a general set, or set outlier_loss to 'none'",
+            )
+        return
+    found, own = inputs.general[0].shape[1:], inputs.train.shape[1:]
+    if found != own:
+        raise BadInputError(f"the general set's images are {tuple(found)}, the normal ones {tuple(own)}", "general")
+
+
+class Feed:
+    """The batches of one unit, a function of its seed and the step, whatever the number of workers."""
+
+    def __init__(self, config: FlowConfig, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> None:
+        require_fitting(config, inputs)
+        self.config, self.inputs, self.parallel = config, inputs, parallel
+        self.seed, self.order = derive_seed(config.seed, unit), order_seed(config.seed, unit)
+        self.device, self.size = inputs.train.device, config.batch_size
+
+    def noised(self, images: Tensor, draws: Draws, batch: int, flip: bool) -> Tensor:
+        """This worker's rows of a batch, uint8, as the flow sees them in training: float32 in [-.5, .5)."""
+        moved = augmented(images, draws, batch, self.config.translate, flip)
+        return dequantise(moved, draws.uniform((batch, *images.shape[1:])))
+
+    def first(self) -> Tensor:
+        """All images of `init_batches` batches, for actnorms to start from; the same on every worker."""
+        count, train = self.config.init_batches * self.size, self.inputs.train
+        draws = Draws(derive_seed(self.seed, "first images"), self.device, Parallel())
+        rows = batch_rows(derive_seed(self.seed, "first order"), 0, count, len(train))
+        return self.noised(train[rows.to(self.device)], draws, count, self.config.flip)
+
+    def batch(self, step: int, images: Tensor) -> Batch:
+        """images: this worker's rows of the step's normal images, uint8."""
+        draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
+        normal, labels, outliers = self.noised(images, draws, self.size, self.config.flip), None, None
+        if self.config.supervised and self.inputs.labels is not None:
+            labels = self.rows(self.inputs.labels, self.order, step)
+        if self.config.outlier_loss != "none" and self.inputs.general is not None:
+            chosen = self.rows(self.inputs.general[0], derive_seed(self.seed, "outliers"), step)
+            outliers = self.noised(chosen, draws, self.size, self.config.general_flip)
+        return Batch(normal, labels, outliers)
+
+    def rows(self, pool: Tensor, seed: int, step: int) -> Tensor:
+        """This worker's rows of a step's batch from a pool that is seen in a seed's order."""
+        chosen = batch_rows(seed, step, self.size, len(pool))[self.parallel.rows(self.size)]
+        return pool[chosen.to(pool.device)].to(self.device)

@@ -1,0 +1,154 @@
+"""Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from workloads.flows.architecture import macs
+from workloads.flows.architecture import problems as architecture_problems
+from workloads.flows.config import PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
+from workloads.seeds import derive_seed
+from workloads.units import GENERAL, ImageShape, Unit
+
+if TYPE_CHECKING:  # planning needs no torch
+    import numpy as np
+    import torch
+
+    from workloads.flows.learner import FlowLearner
+    from workloads.flows.scorer import FlowScorer
+    from workloads.parallel import Parallel
+    from workloads.workload import Finding, Scores, Trained, UnitInputs
+
+NO_NUMBER = ("checkpointing", "accumulate", "skip_limit")
+"""Keys that change how a flow is computed and not what it learns, but for the order of additions."""
+
+
+class Flows:
+    """One flow a target is the work of a trial; the general flow, where there is one, is a stage of them all."""
+
+    name: ClassVar[str] = "flow"
+    analyses: ClassVar[Mapping[str, str]] = {
+        "correlation": "How alike a flow and the general flow rank images by likelihood.",
+        "samples": "Images drawn from the flow and from the general flow.",
+        "curves": "Bits/dim over the steps of training, and what was skipped.",
+    }
+    selections: ClassVar[tuple[str, ...]] = ("contrastive", "likelihood", "oracle")
+    config_type: ClassVar[type] = FlowConfig
+
+    def __init__(self, config: FlowConfig) -> None:
+        self.config = config
+
+    @staticmethod
+    def config_problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
+        return problems(config)
+
+    @staticmethod
+    def data_problems(config: FlowConfig, side: int) -> Iterator[tuple[str, str]]:
+        """What does not fit between the network and images of that side: (key, message)."""
+        for key, message in architecture_problems(architecture(config, 1, side)):
+            yield "data.side" if key == "side" else key, message
+
+    @staticmethod
+    def split_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
+        """What cannot be shared by `workers` that split every batch; shares need not be equal."""
+        keys = ("batch_size", "general_batch_size") if config.hierarchy == "general" else ("batch_size",)
+        for key in keys:
+            if getattr(config, key) < workers:
+                yield key, f"{getattr(config, key)} leaves some of {workers} workers without an image"
+
+    @staticmethod
+    def shared_keys() -> tuple[str, ...]:
+        return ()
+
+    @staticmethod
+    def schedule_keys() -> tuple[str, ...]:
+        """Keys that say how large and how long: what makes a number comparable with the published ones."""
+        size = ("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch")
+        schedule = ("epochs", "batch_size", "lr", "weight_decay", "warmup_steps", "translate", "flip", "init_batches")
+        return (*size, *schedule, "general_epochs", "general_batch_size", "general_lr", "general_flip", "autocast")
+
+    @staticmethod
+    def published_schedule(dataset: str) -> dict[str, Any]:
+        """Keys whose published value for a dataset is not the default."""
+        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
+
+    def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - one general flow whatever the targets
+        return [Unit("flow", GENERAL, "flow")] if self.config.hierarchy == "general" else []
+
+    def units(self, targets: Sequence[str]) -> list[Unit]:
+        return [Unit("detector", target, "flow") for target in targets]
+
+    def needs(self, unit: Unit) -> list[Unit]:
+        """A target's flow starts from the general flow and is scored against it."""
+        return self.stages([unit.target]) if unit.kind == "detector" else []
+
+    def config_of(self, unit: Unit) -> FlowConfig:
+        """The unit's own config: the general flow learns by maximum likelihood alone, at its own schedule."""
+        return of_general(self.config) if unit.target == GENERAL else self.config
+
+    def stage_config(self, unit: Unit) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self.config_of(unit)).items() if key not in NO_NUMBER}
+
+    def steps(self, unit: Unit, shape: ImageShape) -> int:
+        config, images = self.config_of(unit), shape.general if unit.target == GENERAL else shape.images
+        return max(1, round(config.epochs * images / config.batch_size))
+
+    def macs(self, unit: Unit, shape: ImageShape) -> float:
+        """A pass forward and back costs three forward; the frozen general flow goes forward alone."""
+        config = self.config_of(unit)
+        passes = 3 + 3 * (config.outlier_loss != "none") + (config.outlier_loss == "ratio") + config.supervised
+        image = macs(architecture(config, shape.channels, shape.side))
+        return passes * image * config.batch_size * self.steps(unit, shape)
+
+    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
+        from workloads.flows.learner import FlowLearner
+
+        return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape_of(inputs)))
+
+    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
+        from workloads.flows.learner import FlowLearner
+
+        general = next((inputs.artefacts[str(need)] for need in self.needs(unit)), None)
+        return FlowLearner(self.config, unit, inputs, parallel, self.steps(unit, shape_of(inputs)), general)
+
+    def scorer(self, unit: Unit, shape: ImageShape, device: "torch.device") -> "FlowScorer":  # noqa: ARG002 - the state says it
+        from workloads.flows.scorer import FlowScorer
+
+        return FlowScorer(self.config, device)
+
+    def combine(self, parts: "Scores") -> "np.ndarray":
+        """The one score that the config names. Raises KeyError where the flow does not give it."""
+        return parts[self.config.score]
+
+    def judged_parts(self) -> tuple[str, ...]:
+        return (self.config.score,)
+
+    def remarks(self) -> list[str]:
+        """What is not as published, or sees more than the normal class."""
+        config, said = self.config, []
+        if config.outlier_loss != "none":
+            said.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
+        if config.supervised:
+            said.append("the normal images' class labels train the detectors")
+        if config.hierarchy == "general" and not config.from_general:
+            said.append("trained from scratch and not from the general flow's weights, as published")
+        if config.score.startswith("complexity"):
+            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
+        if config.autocast:
+            said.append("coupling networks in bfloat16 while training; published: float32")
+        return said
+
+    def analyse(self, name: str, trained: "Trained") -> "Finding":
+        """One of `analyses` for one target. Raises KeyError for another name."""
+        from workloads.flows.analyses.correlation import correlation
+        from workloads.flows.analyses.curves import curves
+        from workloads.flows.analyses.samples import samples
+
+        chosen = {"correlation": correlation, "samples": samples, "curves": curves}[name]
+        return chosen(self.config, trained, derive_seed(self.config.seed, name))
+
+
+def shape_of(inputs: "UnitInputs") -> ImageShape:
+    """Of a unit's own images, which are the general ones where the unit learns from those."""
+    count, channels, side, _ = inputs.train.shape
+    return ImageShape(channels, side, count, count)

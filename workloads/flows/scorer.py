@@ -1,0 +1,105 @@
+"""Scoring images with a trained flow, and with the general flow that it is held against."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from workloads.channels import as_channels
+from workloads.errors import BadInputError
+from workloads.flows.architecture import Architecture
+from workloads.flows.artefact import unpacked
+from workloads.flows.bits import bin_centres
+from workloads.flows.config import FlowConfig
+from workloads.flows.flow import Flow
+from workloads.flows.scores.complexity import code_length
+from workloads.flows.scores.densities import Densities, density_scores, failures
+from workloads.units import Unit
+from workloads.workload import Scores, State, Trained
+
+BATCH = 128
+"""Images of one forward pass, 64 MiB a layer at the published width."""
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """float32 as it is meant to be: TF32 keeps 10 bits of a product and would move log p by nats."""
+    matmul = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+
+
+@torch.inference_mode()
+def densities(flow: Flow, images: Tensor) -> Densities:
+    """Of uint8 images (N, C, S, S) at the centres of their bins, so without noise; no image affects another."""
+    if not len(images):
+        return Densities(*torch.zeros(2, 0, len(flow.shapes), dtype=torch.float64))
+    training = flow.training
+    flow.eval()
+    with exact():
+        parts = [Densities.of(flow(bin_centres(part))) for part in images.split(BATCH)]
+    flow.train(training)
+    return Densities(*(torch.cat(p) for p in zip(*((d.contributions, d.latent) for d in parts), strict=True)))
+
+
+class FlowScorer:
+    """A flow and, where its config has one, the general flow. Their states say what networks they are."""
+
+    net: Flow
+    general: Flow | None
+
+    def __init__(self, config: FlowConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.failed = 0  # images without a finite likelihood so far
+
+    def load_state(self, state: State) -> None:
+        """Build both flows from a learner's state."""
+        self.architecture = Architecture(**state["architecture"])
+        self.net = unpacked(state, self.device)
+        self.general = unpacked(state["general"], self.device) if state["general"] else None
+
+    def score(self, images: Tensor) -> Scores:
+        """Every score of `workloads.flows.scores.densities`, (N,) float32 each, from uint8 (N, 1 or 3, S, S).
+
+        Grey and RGB are converted into each other, as everywhere. Images without a finite likelihood are the most
+        anomalous; a warning counts them. Raises BadInputError for images of another shape.
+        """
+        images = self.fitting(images)
+        own = densities(self.net, images)
+        general = densities(self.general, images) if self.general is not None else None
+        if failed := failures(own, general):
+            self.failed += failed
+            said = f"{failed} of {len(images)} images have no finite likelihood: taken as the most anomalous"
+            warnings.warn(said, stacklevel=2)
+        lengths = code_length(images, self.config.complexity_codec)
+        return density_scores(own, general, lengths, math.prod(self.shape))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.architecture.channels, self.architecture.side, self.architecture.side
+
+    def fitting(self, images: Tensor) -> Tensor:
+        """The images on the device, in the flow's channels."""
+        channels, *sides = self.shape
+        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
+            raise BadInputError(f"a flow scores uint8 (N, 1 or 3, S, S), found {images.dtype} {tuple(images.shape)}")
+        if list(images.shape[2:]) != sides:
+            raise BadInputError(
+                f"this flow's images are {sides[0]} x {sides[1]}, found {images.shape[2]} x {images.shape[3]}",
+                fix="resize them as the training images were",
+            )
+        return as_channels(images.to(self.device), channels)
+
+
+def trained_scorer(config: FlowConfig, trained: Trained) -> FlowScorer:
+    """The scorer of a target after training. Raises KeyError without its state."""
+    scorer = FlowScorer(config, trained.test.device)
+    scorer.load_state(trained.states[str(Unit("detector", trained.target, "flow"))])
+    return scorer

@@ -1,0 +1,1 @@
+"""Anomaly scores of flows, all higher = more anomalous."""

@@ -1,0 +1,81 @@
+"""From log-densities, scale by scale, to scores.
+
+log p(x) = c_1 + ... + c_S, c_i = F_i + A_i + N_i: log-determinants of scale i's steps and of its tail, and the prior
+of its latents. All in nats, float64; n is the number of pixel values of an image.
+
+===================  ==================================================================================================
+likelihood           bits/dim under the flow: 8 - log p / (n ln 2)
+general_likelihood   the same under the general flow
+ratio                log p_general - log p, nats: the published score of the hierarchy of distributions, its sign turned
+final_scale          -c_S, nats: that of the hierarchy of features
+final_scale_ratio    c_S of the general flow - c_S, nats (guess: not in the authors' evaluation)
+scale_1, ...         -c_i, nats, of the scales before the last
+latent_1, ...        -N_i, nats
+complexity           likelihood - L, bits/dim, L the length of the image's file (Serra et al., "S")
+complexity_only      L, bits/dim: published AUROCs take a longer file for the more anomalous image
+===================  ==================================================================================================
+
+A class-conditional flow's density is the mean over classes; its scales and latents are as `workloads.flows` has them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workloads.flows.bits import bits_per_dim
+from workloads.flows.terms import Terms
+from workloads.workload import Scores
+
+FAILED = 1e6
+"""The score of an image without a finite likelihood, and the largest there is."""
+
+
+@dataclass(frozen=True)
+class Densities:
+    """c_i and N_i of N images, (N, S) nats, float64 on the CPU; NaN where an image has no finite density."""
+
+    contributions: Tensor
+    latent: Tensor
+
+    @classmethod
+    def of(cls, terms: Terms) -> "Densities":
+        """Summed in float64: log p of an image is some 10^4 nats, of which float32 keeps a thousandth."""
+        contributions = terms.flow.double() + terms.tail.double() + terms.latent.double()
+        failed = ~contributions.isfinite().all(1, keepdim=True)
+        parts = (part.masked_fill(failed, torch.nan).cpu() for part in (contributions, terms.latent.double()))
+        return cls(*parts)
+
+    @property
+    def log_prob(self) -> Tensor:
+        return self.contributions.sum(1)
+
+
+def density_scores(own: Densities, general: Densities | None, lengths: Tensor, values: int) -> Scores:
+    """All scores above that there are, (N,) float32.
+
+    lengths: L, (N,) bits/dim. values: n. An image that either flow gives no finite density is as anomalous as can be by
+    every score of that flow, also by the ratio where only the general flow fails: a failure must not look normal.
+    """
+    scales = own.contributions.shape[1]
+    likelihood, last = bits_per_dim(own.log_prob, values), own.contributions[:, -1]
+    scores = {"likelihood": likelihood, "final_scale": -last}
+    scores |= {f"scale_{i + 1}": -own.contributions[:, i] for i in range(scales - 1)}
+    scores |= {f"latent_{i + 1}": -own.latent[:, i] for i in range(scales)}
+    scores |= {"complexity": likelihood - lengths, "complexity_only": lengths}
+    if general is not None:
+        scores["general_likelihood"] = bits_per_dim(general.log_prob, values)
+        scores["ratio"] = general.log_prob - own.log_prob
+        scores["final_scale_ratio"] = general.contributions[:, -1] - last
+    return {name: bounded(values).numpy() for name, values in scores.items()}
+
+
+def failures(own: Densities, general: Densities | None) -> int:
+    """Images to which one of the flows gives no finite density."""
+    failed = own.log_prob.isnan()
+    return int((failed if general is None else failed | general.log_prob.isnan()).sum())
+
+
+def bounded(scores: Tensor) -> Tensor:
+    """float32, at most `FAILED`, which is what is not finite becomes."""
+    return torch.where(scores.isfinite(), scores, FAILED).clamp(max=FAILED).float()
