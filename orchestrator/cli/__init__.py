@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, cluster, launch, report, resume, score, spaces, status
+from orchestrator.cli import analyse, cluster, launch, logs, report, resume, score, spaces, status
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -24,6 +24,8 @@ app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("score")(score.score)
 app.command("analyse")(analyse.analyse)
+app.command("logs")(logs.logs)
+app.command("stop")(logs.stop)
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(cluster.app, name="cluster")
 

@@ -119,7 +119,8 @@ def status(
 
         run_or_print(status_command(file), dry_run)
         return
-    from orchestrator.jobs import connect, describe
+    from orchestrator.jobs import describe
+    from orchestrator.joining import connect
 
     for line in describe(connect(str(address))):
         typer.echo(line)

@@ -17,6 +17,9 @@ Address = Annotated[
     ),
 ]
 Cpus = Annotated[int | None, typer.Option("--cpus", help="CPU cores to use; all by default.", min=1)]
+Slots = Annotated[
+    int | None, typer.Option("--slots", help="Trials at once on a cluster that grows with the work.", min=1)
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
 Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]
