@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ def content_hash(value: Any, length: int = 12) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def code_digest(workload: str) -> str:
-    """Digest of the sources a workload's numbers depend on: its own package, what all methods share, the worker's loop.
+def code_digest(packages: Iterable[str]) -> str:
+    """Digest of the sources a method's numbers depend on: its own packages, what all methods share, the worker's loop.
 
     Editing another method or an analysis does not change it: a picture's new colour throws away no generator.
     """
     root = Path(workloads.__file__).parent
-    files = [*root.glob("*.py"), *(root / "data").rglob("*.py"), *(root / workload).rglob("*.py")]
+    files = [file for name in ("data", *packages) for file in (root / name).rglob("*.py")]
+    files += root.glob("*.py")
     files = [f for f in files if f.name != "registry.py" and f.parent.name != "analyses"]
     files += [Path(__file__).with_name(name) for name in ("worker.py", "ingest.py", "evaluation.py")]
     parts = {str(f.relative_to(root.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}

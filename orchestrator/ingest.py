@@ -24,7 +24,7 @@ from workloads.data.in_out import in_out
 from workloads.data.out import out_sets
 from workloads.data.protocols import Split, digest, members_of, normal_for, one_class, rows_for
 from workloads.scores import out_name, out_split
-from workloads.units import GENERAL
+from workloads.units import GENERAL, ImageShape
 
 SHARD_ROWS = 4096
 MASKS = "masks.npy"
@@ -49,6 +49,11 @@ class Prepared:
     members: dict[str, list[str]] = field(default_factory=dict)  # target -> classes that are normal for it
     general_images: int = 0  # training images of the general set
     general_duplicates: int = 0  # general images left out because the dataset has them, too
+
+    @property
+    def shape(self) -> ImageShape:
+        """Of the largest target."""
+        return ImageShape(self.channels, self.side, self.train_images, self.general_images)
 
     @classmethod
     def read(cls, folder: UPath) -> "Prepared":

@@ -107,10 +107,10 @@ def schedule_of(request: Request) -> str:
 
 def refuse_blind_oracle(request: Request, images: Any) -> None:
     """Test labels cannot choose where no test image is anomalous."""
-    if request.space.select_by == "oracle" and len(set(images.test.labels.tolist())) < 2:
+    if request.space.select_by == "oracle" and len(set(images.test.labels.tolist())) < 2 and not images.out:
         raise LaunchError(
             "select_by: 'oracle' needs anomalous test images, and there are none",
-            fix="use --select-by contrastive, or add a folder of anomalies",
+            fix="use another --select-by, or add a folder of anomalies",
             code=Exit.BAD_USAGE,
         )
 
@@ -165,8 +165,9 @@ def launch(request: Request, out: Console) -> Exit:
         refuse_blind_oracle(request, images)
         prepared = prepare(images, places.root / "data")
     plan = plan_of(request, prepared)
-    code = code_digest(plan.space.workload)
-    stages, trials = identify(plan, prepared.digest, prepared.target_digests, code)
+    chosen = method(plan.space.workload)
+    code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
+    stages, trials = identify(plan, prepared.digest, prepared.target_digests, code, stage_code)
     with launcher_lock(places):
         ledger = Ledger(places)
         opened = opening(plan, prepared, code, trials, request)

@@ -11,8 +11,8 @@ from upath import UPath
 
 from orchestrator.identity import code_digest, content_hash, safe_name
 from orchestrator.provenance import gpu_count
-from tune_spaces.schema import Resources, Space
-from workloads.data.catalogue import CATALOGUE
+from tune_spaces.schema import General, Resources, Space
+from workloads.data.catalogue import CATALOGUE, SOURCES
 from workloads.registry import method
 from workloads.units import ImageShape, Unit
 
@@ -69,16 +69,29 @@ class Plan:
 def run_name(name: str, space: Space, preset: str) -> str:
     """A run's name when the user gives none: same question and code, same name, so launching again continues it."""
     question = space.model_dump(mode="json", exclude={"resources", "analyses"})
-    asked = {"space": question, "code": code_digest(space.workload)}
+    asked = {"space": question, "code": code_digest(method(space.workload).packages)}
     return f"{safe_name(name)}-{preset}-{content_hash(asked, 8)}"
 
 
+ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
+"""Of a class of a user's folder, and of a general source of a user's, before they have been counted."""
+
+
 def shape_of(space: Space) -> ImageShape:
-    """Channels, side and training images a class as the catalogue has them; an assumed 1,000 for a user's folder."""
-    entry = CATALOGUE[space.data.name]
-    images = entry.train_per_class or 1000
-    images = min(images, space.data.max_train_images or images)
-    return ImageShape(entry.channels, space.data.side, max(1, round(images * (1 - space.data.val_fraction))))
+    """Channels, side and training images of a target as the catalogue has them."""
+    data, entry = space.data, CATALOGUE[space.data.name]
+    known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
+    images = known or ASSUMED_IMAGES["folder"]
+    images = min(images, data.max_train_images or images)
+    general = sum(round(general_count(source) * (1 - source.val_fraction)) for source in data.general)
+    return ImageShape(entry.channels, data.side, max(1, round(images * (1 - data.val_fraction))), general)
+
+
+def general_count(source: General) -> int:
+    """Images that a general source gives, held-out ones among them."""
+    known = SOURCES[source.name].images if source.name in SOURCES else CATALOGUE[source.name].train_images
+    count = known or ASSUMED_IMAGES["general"]
+    return min(count, source.max_images or count)
 
 
 def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
@@ -149,8 +162,9 @@ def make_plan(
     name: str, doc: str, space: Space, preset: str, *, run: str | None, storage: UPath, cpus: int, known: Any = None
 ) -> Plan:
     """The plan of a resolved space. `known`: targets and shape once the images are read, else the catalogue's."""
-    targets = known.targets if known else space.data.classes or CATALOGUE[space.data.name].classes or ()
-    shape = ImageShape(known.channels, known.side, known.train_images) if known else shape_of(space)
+    whole = (space.data.name,) if space.data.protocol == "in_out" else None
+    targets = known.targets if known else whole or space.data.classes or CATALOGUE[space.data.name].classes or ()
+    shape = known.shape if known else shape_of(space)
     points = space.points()
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
@@ -193,15 +207,18 @@ class TrialPlan:
 
 
 def identify(
-    plan: Plan, data_digest: str, target_digests: Mapping[str, str], code: str
+    plan: Plan, data_digest: str, target_digests: Mapping[str, str], code: str, stage_code: str
 ) -> tuple[list[StagePlan], list[TrialPlan]]:
-    """All distinct stages, those that others need first, and the trials. Machine, workers and storage do not enter."""
+    """All distinct stages, those that others need first, and the trials. Machine, workers and storage do not enter.
+
+    code, stage_code: digests of the sources that trials and that stages depend on.
+    """
     data = {"data": data_digest, "code": code, "targets": plan.targets}
     stages: dict[str, StagePlan] = {}
     trials = []
     for point in plan.points:
         config = json.loads(json.dumps(asdict(plan.space.config(point))))  # tuples become lists, as files have them
-        own = stages_of(plan.method(point), plan.targets, config, target_digests, code)
+        own = stages_of(plan.method(point), plan.targets, config, target_digests, stage_code)
         for stage in own:
             stages.setdefault(stage.key, stage)
         keys = {str(stage.unit): stage.key for stage in own}

@@ -55,11 +55,10 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     how = rungs if len(plan.rungs) > 1 else "every trial to the end"
     table.add_row("run", plan.run)
     table.add_row("question", plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name)
-    classes = (
-        f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}" if plan.targets else "classes as found"
-    )
-    shape = f"{plan.shape.side}x{plan.shape.side}, about {plan.shape.images} training images a class"
-    table.add_row("data", f"{space.data.name}, {shape}\n{classes}")
+    table.add_row("data", data_lines(plan))
+    if space.data.general:
+        sources = ", ".join(source.name for source in space.data.general)
+        table.add_row("general set", f"{sources}; about {plan.shape.general:,} training images")
     if space.data.out:
         table.add_row("out sets", ", ".join(space.data.out))
     table.add_row("preset", plan.preset)
@@ -82,6 +81,17 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     table.add_row("MLflow", tracking)
     table.add_row("resume", resume)
     return table
+
+
+def data_lines(plan: Plan) -> str:
+    """Which images, and what is normal among them."""
+    data, side = plan.space.data, f"{plan.shape.side}x{plan.shape.side}"
+    if data.protocol == "in_out":
+        return f"{data.name}, {side}, about {plan.shape.images} training images, all normal; anomalies are the out sets"
+    problems = f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}"
+    return f"{data.name}, {side}, about {plan.shape.images} training images a class\n" + (
+        problems if plan.targets else "classes as found"
+    )
 
 
 def bar(notes: Notes, prefix: str) -> tuple[float, str]:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray.train
@@ -24,6 +24,7 @@ from orchestrator.locks import alone
 from orchestrator.places import TrialPlaces
 from workloads.batches import batch_rows
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
+from workloads.data.protocols import members_of
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
@@ -86,11 +87,13 @@ class Bench:
         self.mine = pieces if job.split == "data" else share(pieces, self.cost, world)[rank]
         self.loaded: dict[str, Tensors] = {}
         batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
-        self.images = collect(batches, self.prepared, sorted({p.unit.target for p in self.mine}), self.device)
+        targets = sorted({p.unit.target for p in self.mine})
+        general = self.prepared.general_images > 0
+        self.images = collect(batches, self.prepared, targets, self.device, general=general)
 
     def shape(self, unit: Unit) -> ImageShape:
-        count = len(self.images.train[unit.target]) if hasattr(self, "images") else self.prepared.train_images
-        return ImageShape(self.prepared.channels, self.prepared.side, count)
+        shape = self.prepared.shape
+        return replace(shape, images=len(self.images.train[unit.target])) if hasattr(self, "images") else shape
 
     def cost(self, piece: Piece) -> float:
         return piece.method.macs(piece.unit, self.shape(piece.unit))
@@ -102,7 +105,15 @@ class Bench:
         kept = {folder: self.loaded[folder] for folder in wanted.values() if folder in self.loaded}
         self.loaded = kept | {f: load_state(UPath(f), self.device) for f in wanted.values() if f not in kept}
         artefacts = {unit: self.loaded[folder] for unit, folder in wanted.items()}
-        return UnitInputs(self.images.train[piece.unit.target], self.images.val[piece.unit.target], artefacts)
+        target, images = piece.unit.target, self.images
+        return UnitInputs(
+            images.train[target],
+            images.val[target],
+            artefacts,
+            labels=images.labels.get(target),
+            classes=len(members_of(self.prepared.members, target)),
+            general=images.general,
+        )
 
 
 def as_tuple(value: Any) -> Any:

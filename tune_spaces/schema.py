@@ -25,6 +25,7 @@ from tune_spaces.problems import Problem, ProblemsError, nearest
 from workloads.data.catalogue import CATALOGUE, SOURCES, general_names, out_set_names
 from workloads.registry import WORKLOADS, method
 from workloads.selection import Select
+from workloads.units import DataFacts
 
 PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
@@ -318,7 +319,8 @@ class Space(Strict):
     def consistent(self) -> Self:
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
-        said = [said for p in points for said in method(self.workload).data_problems(self.config(p), self.data.side)]
+        facts = DataFacts(self.data.side, self.data.protocol == "in_out", bool(self.data.general))
+        said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
         if self.resources.split == "data":
             workers = self.resources.workers
             said += [s for p in points for s in method(self.workload).split_problems(self.config(p), workers)]

@@ -25,5 +25,15 @@ class ImageShape:
     general: int = 0  # training images of the general set
 
 
+@dataclass(frozen=True)
+class DataFacts:
+    """What a config must fit. side: of the images, in pixels. pooled: whether a target is a whole dataset with all its
+    classes. general: whether there is a general set."""
+
+    side: int
+    pooled: bool = False
+    general: bool = False
+
+
 GENERAL = "general"
 """The target of stages that learn from the general set. No class may be called so."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workloads.parallel import Parallel
-from workloads.units import ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, Unit
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -87,7 +87,8 @@ class Trained:
     test_anomalous: np.ndarray  # (N,) bool
     artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
     states: Mapping[str, State]  # by str(unit) of every detector of the target
-    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by stage
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by str(unit)
+    out: Mapping[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
     test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
 
 
@@ -107,6 +108,8 @@ class Workload(Protocol):
     """A method. Instances are made from a config alone: `Method(config)`."""
 
     name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]]  # of `workloads`, whose code its numbers depend on
+    stage_packages: ClassVar[tuple[str, ...]]  # those of them that its stages depend on
     config_type: ClassVar[type]
     analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
     selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.selection`)
@@ -117,8 +120,8 @@ class Workload(Protocol):
         ...
 
     @staticmethod
-    def data_problems(config: Any, side: int) -> Iterator[tuple[str, str]]:
-        """What does not fit between keys, or between config and images of that side."""
+    def data_problems(config: Any, data: DataFacts) -> Iterator[tuple[str, str]]:
+        """What does not fit between keys, or between config and data."""
         ...
 
     @staticmethod

@@ -63,12 +63,16 @@ def general_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """A source of general images that is no dataset. path: whether it needs one. Licence and origin as in `Entry`."""
+    """A source of general images that is no dataset. path: whether it needs one. Licence and origin as in `Entry`.
+
+    images: what it gives where no number is asked for; 0 where that depends on the user's files.
+    """
 
     title: str
     path: bool
     licence: str
     how_to_get: str
+    images: int = 0
 
 
 def _brats(modality: str) -> Entry:
@@ -96,6 +100,7 @@ SOURCES: dict[str, SourceEntry] = {
         path=False,
         licence="CC BY (the photographs' own; see scikit-learn)",
         how_to_get="nothing to do: they come with scikit-learn",
+        images=10_000,  # they overlap, so many more bring little
     ),
     "folder": SourceEntry(
         title="any folder of images, at any depth", path=True, licence="yours", how_to_get="give its path"
@@ -112,6 +117,7 @@ SOURCES: dict[str, SourceEntry] = {
         path=True,
         licence="none stated; withdrawn by its authors in 2020",
         how_to_get="it is no longer offered; 'arrays' with ImageNet 32x32 can stand in, with numbers of its own",
+        images=1_562_560,
     ),
 }
 

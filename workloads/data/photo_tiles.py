@@ -7,11 +7,12 @@ methods work where nothing can be fetched; numbers made with it compare with no 
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.catalogue import SOURCES
 from workloads.data.datasets import resize
 from workloads.errors import BadInputError
 from workloads.seeds import derive_seed
 
-TILES = 10_000  # where no number is given; they overlap, so many more bring little
+TILES = SOURCES["photo_tiles"].images  # where no number is given
 SCALES = (1, 2, 4)  # a tile is a square of scale x side pixels, shrunk to side
 AT_ONCE = 256  # tiles shrunk at a time
 

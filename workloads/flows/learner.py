@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from workloads.flows.artefact import packed, require_same_body, unpacked
+from workloads.flows.artefact import packed, require_same_body
 from workloads.flows.bits import bits_per_dim
 from workloads.flows.build import build
 from workloads.flows.config import FlowConfig, architecture
@@ -43,16 +43,14 @@ class FlowLearner(FlowScorer):
         steps: int,
         general: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(config, inputs.train.device)
+        if general is not None:
+            require_same_body(general, architecture(config, *inputs.train.shape[1:3]), "the general flow")
+        super().__init__(config, inputs.train.device, general)
         self.feed, self.inputs, self.parallel = Feed(config, unit, inputs, parallel), inputs, parallel
         self.total_steps, self.batch_size = steps, config.batch_size
         self.counts = {"skipped": 0, "skipped_in_a_row": 0, "dropped": 0}
         classes = inputs.classes if config.supervised else 0
         self.architecture = architecture(config, inputs.train.shape[1], inputs.train.shape[2], classes)
-        self.general_artefact, self.general = general, None
-        if general is not None:
-            require_same_body(general, self.architecture, "the general flow")
-            self.general = unpacked(general, self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.feed.seed, "init"))
             self.net = build(self.architecture).to(self.device)
@@ -152,9 +150,7 @@ class FlowLearner(FlowScorer):
         return packed(self.net, self.architecture)
 
     def state(self) -> State:
-        """With the general flow, for a detector must score without the run that it comes from."""
-        training = {"optimiser": self.optimiser.state_dict(), "counts": self.counts}
-        return self.artefact() | training | {"general": self.general_artefact}
+        return self.artefact() | {"optimiser": self.optimiser.state_dict(), "counts": self.counts}
 
     def load_state(self, state: State) -> None:
         self.net.load_state_dict(state["net"])

@@ -8,7 +8,7 @@ from workloads.flows.architecture import macs
 from workloads.flows.architecture import problems as architecture_problems
 from workloads.flows.config import PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
 from workloads.seeds import derive_seed
-from workloads.units import GENERAL, ImageShape, Unit
+from workloads.units import GENERAL, DataFacts, ImageShape, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.flows.learner import FlowLearner
     from workloads.flows.scorer import FlowScorer
     from workloads.parallel import Parallel
-    from workloads.workload import Finding, Scores, Trained, UnitInputs
+    from workloads.workload import Finding, Scores, Tensors, Trained, UnitInputs
 
 NO_NUMBER = ("checkpointing", "accumulate", "skip_limit")
 """Keys that change how a flow is computed and not what it learns, but for the order of additions."""
@@ -27,6 +27,8 @@ class Flows:
     """One flow a target is the work of a trial; the general flow, where there is one, is a stage of them all."""
 
     name: ClassVar[str] = "flow"
+    packages: ClassVar[tuple[str, ...]] = ("flows",)
+    stage_packages: ClassVar[tuple[str, ...]] = ("flows",)
     analyses: ClassVar[Mapping[str, str]] = {
         "correlation": "How alike a flow and the general flow rank images by likelihood.",
         "samples": "Images drawn from the flow and from the general flow.",
@@ -43,10 +45,14 @@ class Flows:
         return problems(config)
 
     @staticmethod
-    def data_problems(config: FlowConfig, side: int) -> Iterator[tuple[str, str]]:
-        """What does not fit between the network and images of that side: (key, message)."""
-        for key, message in architecture_problems(architecture(config, 1, side)):
+    def data_problems(config: FlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
+        """What does not fit between the network and the data: (key, message)."""
+        for key, message in architecture_problems(architecture(config, 1, data.side)):
             yield "data.side" if key == "side" else key, message
+        if config.hierarchy == "general" and not data.general:
+            yield "data.general", "hierarchy 'general' learns from general images; name a source, or set it to 'none'"
+        if config.supervised and not data.pooled:
+            yield "supervised", "needs several normal classes: set data.protocol to 'in_out'"
 
     @staticmethod
     def split_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
@@ -108,13 +114,27 @@ class Flows:
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
 
-        general = next((inputs.artefacts[str(need)] for need in self.needs(unit)), None)
-        return FlowLearner(self.config, unit, inputs, parallel, self.steps(unit, shape_of(inputs)), general)
+        steps, general = self.steps(unit, shape_of(inputs)), self.general_of(unit, inputs.artefacts)
+        return FlowLearner(self.config, unit, inputs, parallel, steps, general)
 
-    def scorer(self, unit: Unit, shape: ImageShape, device: "torch.device") -> "FlowScorer":  # noqa: ARG002 - the state says it
+    def scored_with(self, unit: Unit) -> list[Unit]:
+        """The ratio is taken to the general flow."""
+        return self.needs(unit)
+
+    def scorer(
+        self,
+        unit: Unit,
+        shape: ImageShape,  # noqa: ARG002 - the state says it
+        device: "torch.device",
+        artefacts: "Mapping[str, Tensors]",
+    ) -> "FlowScorer":
         from workloads.flows.scorer import FlowScorer
 
-        return FlowScorer(self.config, device)
+        return FlowScorer(self.config, device, self.general_of(unit, artefacts))
+
+    def general_of(self, unit: Unit, artefacts: "Mapping[str, Tensors]") -> "Tensors | None":
+        """The general flow among the artefacts of a unit's stages."""
+        return next((artefacts[str(need)] for need in self.needs(unit)), None)
 
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The one score that the config names. Raises KeyError where the flow does not give it."""

@@ -2,8 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from workloads.flows.config import FlowConfig
 from workloads.flows.flow import Flow
 from workloads.flows.scores.complexity import code_length
 from workloads.flows.scores.densities import Densities, density_scores, failures
-from workloads.units import Unit
+from workloads.units import GENERAL, Unit
 from workloads.workload import Scores, State, Trained
 
 BATCH = 128
@@ -50,20 +51,19 @@ def densities(flow: Flow, images: Tensor) -> Densities:
 
 
 class FlowScorer:
-    """A flow and, where its config has one, the general flow. Their states say what networks they are."""
+    """A flow and, where its config has one, the general flow. Their artefacts say what networks they are."""
 
     net: Flow
-    general: Flow | None
 
-    def __init__(self, config: FlowConfig, device: torch.device) -> None:
+    def __init__(self, config: FlowConfig, device: torch.device, general: Mapping[str, Any] | None = None) -> None:
         self.config, self.device = config, device
+        self.general = unpacked(general, device) if general is not None else None
         self.failed = 0  # images without a finite likelihood so far
 
     def load_state(self, state: State) -> None:
-        """Build both flows from a learner's state."""
+        """Build the flow from a learner's state."""
         self.architecture = Architecture(**state["architecture"])
         self.net = unpacked(state, self.device)
-        self.general = unpacked(state["general"], self.device) if state["general"] else None
 
     def score(self, images: Tensor) -> Scores:
         """Every score of `workloads.flows.scores.densities`, (N,) float32 each, from uint8 (N, 1 or 3, S, S).
@@ -100,6 +100,7 @@ class FlowScorer:
 
 def trained_scorer(config: FlowConfig, trained: Trained) -> FlowScorer:
     """The scorer of a target after training. Raises KeyError without its state."""
-    scorer = FlowScorer(config, trained.test.device)
+    general = trained.artefacts.get(str(Unit("flow", GENERAL, "flow")))
+    scorer = FlowScorer(config, trained.test.device, general)
     scorer.load_state(trained.states[str(Unit("detector", trained.target, "flow"))])
     return scorer

@@ -8,7 +8,7 @@ import numpy as np
 from workloads.mlsad.architecture import detector_step_macs, generator_step_macs
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
 from workloads.seeds import derive_seed
-from workloads.units import ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
     import torch
@@ -49,6 +49,8 @@ class MLSAD:
     """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
 
     name: ClassVar[str] = "mlsad"
+    packages: ClassVar[tuple[str, ...]] = ("mlsad",)
+    stage_packages: ClassVar[tuple[str, ...]] = ("mlsad",)
     analyses: ClassVar[Mapping[str, str]] = {
         "generators": "Quality of the generators, and samples of every level (Fig. 3 of the paper).",
         "position": "What the position pair teaches D_1: its maps of a white and of a noise image (appendix B).",
@@ -93,8 +95,9 @@ class MLSAD:
             )
 
     @staticmethod
-    def data_problems(config: MLSADConfig, side: int) -> Iterator[tuple[str, str]]:
+    def data_problems(config: MLSADConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between config and image side, or between keys of the config: (key, message)."""
+        side = data.side
         if side < 8 or side & (side - 1):
             yield "data.side", f"the generators need a power of two from 8 on, found {side}"
         if side < max(config.levels):
