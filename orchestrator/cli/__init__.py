@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, cluster, launch, logs, report, resume, score, spaces, status
+from orchestrator.cli import analyse, cluster, launch, logs, plan, report, resume, score, spaces, status
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 app.command("launch")(launch.launch)
 app.command("resume")(resume.resume)
+app.command("plan")(plan.plan)
+app.command("simulate")(plan.simulate_run)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("score")(score.score)

@@ -28,6 +28,7 @@ GPUS = {
     "A10G": Gpu(24, Machine("g5.2xlarge", 8, 32, 1), None),
     "L40S": Gpu(48, Machine("g6e.2xlarge", 8, 64, 1), None),
     "A100": Gpu(40, Machine("p4d.24xlarge", 96, 1152, 8), Machine("a2-highgpu-1g", 12, 85, 1)),
+    "A100-80G": Gpu(80, Machine("p4de.24xlarge", 96, 1152, 8), Machine("a2-ultragpu-1g", 12, 170, 1)),
     "H100": Gpu(80, Machine("p5.4xlarge", 16, 256, 1), Machine("a3-highgpu-1g", 26, 234, 1)),
     "H200": Gpu(141, Machine("p5en.48xlarge", 192, 2048, 8), Machine("a3-ultragpu-8g", 224, 2952, 8)),
 }
