@@ -82,7 +82,7 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
     prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
     stages = {str(unit): places.stage(state.trials[trial].stages[str(unit)]) for unit in chosen.stages([target])}
-    detectors = {str(unit): places.trial(trial).unit(unit, 1000) for unit in chosen.units([target])}
+    detectors = {str(unit): load_state(places.trial(trial).unit(unit, 1000)) for unit in chosen.units([target])}
     tested, masks = images.test_rows[target], read_masks(prepared)
     return Trained(
         target=target,
@@ -92,10 +92,12 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
         test_anomalous=~normal_for(images.test_labels[tested], prepared.classes, prepared.members, target),
         test_masks=None if masks is None else torch.from_numpy(masks[tested]).to(device),
         artefacts={unit: load_state(folder, device) for unit, folder in stages.items()},
-        states={unit: load_state(folder)["learner"] for unit, folder in detectors.items()},
+        states={unit: saved["learner"] for unit, saved in detectors.items()},
         histories={
-            unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()
+            **{unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()},
+            **{unit: saved["history"] for unit, saved in detectors.items()},
         },
+        out={name: out.to(device) for name, out in images.out.items()},
     )
 
 

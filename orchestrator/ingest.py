@@ -30,6 +30,8 @@ SHARD_ROWS = 4096
 MASKS = "masks.npy"
 NORMAL_SPLITS = ("train", "val")
 GENERAL_SPLITS = ("general_train", "general_val")
+SHARDS = "shards"
+GENERAL_SHARDS = "general_shards"  # apart from the others, which are read far more often
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,9 @@ def prepare(split: Split, root: UPath) -> Prepared:
     )
     with alone(folder):
         if not (folder / "manifest.json").exists():
-            write_shards(parts, folder / "shards")
+            general = {name: parts.pop(name) for name in GENERAL_SPLITS if name in parts}
+            write_shards(parts, folder / SHARDS)
+            write_shards(general, folder / GENERAL_SHARDS)
             if split.masks is not None:
                 write_masks(split.masks, folder / MASKS)
             (folder / "manifest.json").write_text(json.dumps(asdict(prepared), indent=1))
@@ -204,11 +208,15 @@ def pixel_digest(images: np.ndarray) -> Any:
     return hashed
 
 
-def stream(prepared: Prepared) -> Any:
-    """The shards as a Ray dataset, read by Ray's tasks and streamed to whoever iterates."""
+def stream(prepared: Prepared, general: bool = True) -> Any:
+    """The shards as a Ray dataset, read by Ray's tasks and streamed to whoever iterates.
+
+    general: with the general images, where there are any; leave them out where no worker needs them.
+    """
     import ray.data
 
-    return ray.data.read_parquet(f"{prepared.path}/shards")
+    folders = [SHARDS, GENERAL_SHARDS] if general and prepared.general_images else [SHARDS]
+    return ray.data.read_parquet([f"{prepared.path}/{folder}" for folder in folders])
 
 
 def collect(
@@ -225,11 +233,14 @@ def collect(
     wanted = [prepared.classes.index(name) for names in members.values() for name in names]
     columns: dict[str, list[Any]] = {name: [] for name in ("row", "id", "split", "label", "image")}
     shape = (prepared.channels, prepared.side, prepared.side)
-    gathered = {name: Gathered(prepared.counts[name], shape) for name in GENERAL_SPLITS if general or own != [*targets]}
+    asked = GENERAL_SPLITS if general or GENERAL in targets else ()
+    if asked and not prepared.general_images:
+        raise ValueError("general images are asked for, and the data has none")
+    gathered = {name: Gathered(prepared.counts[name], shape) for name in asked}
     for batch in batches:
         label, split = batch.column("label").to_numpy(), np.array(batch.column("split").to_pylist())
-        for name in GENERAL_SPLITS:
-            if name in gathered and (split == name).any():
+        for name in asked:
+            if (split == name).any():
                 gathered[name].add(batch.filter(pa.array(split == name)))
         normal = np.isin(split, NORMAL_SPLITS) & np.isin(label, wanted)
         keep = normal | ~np.isin(split, (*NORMAL_SPLITS, *GENERAL_SPLITS))
@@ -273,11 +284,13 @@ def collect(
         out={name: torch.from_numpy(images[found]) for name, found in out.items()},
         out_ids={name: list(ids[found]) for name, found in out.items()},
     )
-    return with_general(resident, [gathered[name] for name in GENERAL_SPLITS], device) if gathered else resident
+    return with_general(resident, [gathered[name] for name in asked], device) if asked else resident
 
 
 def with_general(resident: Resident, parts: Sequence["Gathered"], device: torch.device) -> Resident:
     """The general images as `Resident.general`, and as images of the target `GENERAL`, which has no test images."""
+    if missing := sum(int((~part.arrived).sum()) for part in parts):
+        raise ValueError(f"{missing} general images were not in the stream")
     train, val = (torch.from_numpy(part.images).to(device) for part in parts)
     return replace(
         resident,
@@ -296,11 +309,13 @@ class Gathered:
     def __init__(self, count: int, shape: tuple[int, int, int]) -> None:
         self.images = np.empty((count, *shape), np.uint8)
         self.ids = np.empty(count, dtype=object)
+        self.arrived = np.zeros(count, bool)
 
     def add(self, table: pa.Table) -> None:
         rows = table.column("row").to_numpy()
         self.images[rows] = pixels_of(table, self.images.shape[1:])
         self.ids[rows] = table.column("id").to_pylist()
+        self.arrived[rows] = True
 
 
 def pixels_of(table: pa.Table, shape: Sequence[int]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Options of a launch, checked together with its space: every problem at once."""
 
 import ast
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ class Options:
     seed: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
+    general: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
     set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
 
 
@@ -74,6 +76,13 @@ def apply_options(space: Space, options: Options) -> Space:
         values["search"]["kind"] = "random"
     if options.classes:
         values["data"]["classes"] = options.classes
+    if options.general:
+        most = {source["max_images"] for source in values["data"]["general"]} or {None}
+        pairs = [item.partition("=")[::2] for item in options.general]
+        values["data"]["general"] = [
+            {"name": name, "path": path or None, "max_images": min(most, key=lambda n: n or math.inf)}
+            for name, path in pairs
+        ]
     settings = dict(item.partition("=")[::2] for item in options.set)
     problems += [Problem("--set", f"{item!r} is not KEY=VALUE") for item in options.set if "=" not in item]
     if options.seed is not None:

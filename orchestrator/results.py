@@ -10,7 +10,7 @@ from orchestrator.baselines import LARGEST, measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
-from orchestrator.report.out import out_table
+from orchestrator.report.out import against_sets, out_table, sets_table
 from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import write_report
 from orchestrator.states import RunState, State, TrialState
@@ -18,7 +18,6 @@ from tune_spaces import published
 from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
-from workloads.scores import WHOLE
 from workloads.selection import CRITERIA
 
 KINDS = {
@@ -96,6 +95,19 @@ def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table |
     )
 
 
+def sets_table_of(state: RunState, best: TrialState, contests: pa.Table) -> Table:
+    """The winner's scores against the out sets, of a run whose dataset is normal as a whole."""
+    opened = state.opened
+    return sets_table(
+        per_level_auroc(contests),
+        opened["space"]["data"]["out"],
+        dataset=opened["dataset"],
+        kind=KINDS[opened["schedule"]],
+        note=note_of(state, best),
+        leak=opened["space"]["select_by"] == "oracle",
+    )
+
+
 def note_of(state: RunState, best: TrialState) -> str:
     return f"trial {best.id}, seed {best.point.get('seed', state.opened['space']['fixed'].get('seed', 0))}"
 
@@ -165,8 +177,8 @@ def conclude(places: Places, state: RunState) -> Results:
             "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
         )
     scores = read_table(places.trial(best.id).scores(1000))
-    by_part = per_level_auroc(scores)
-    levels = {part: v for part, v in by_part.items() if part != WHOLE} | {WHOLE: by_part[WHOLE]}
+    levels: dict[str, dict[str, float | None]] = {}
+    out = None
     chosen = method(state.opened["space"]["workload"])
     trials = [
         {
@@ -179,10 +191,17 @@ def conclude(places: Places, state: RunState) -> Results:
         }
         for t in state.trials.values()
     ]
-    identity = state.opened["identity"]
+    identity, warnings = state.opened["identity"], warnings_of(state, best)
     baselines = measured(places, identity["data"], identity["code"])
-    table, warnings = table_of(state, best, baselines), warnings_of(state, best)
-    out = out_table_of(state, best, scores)
+    if state.opened["space"]["data"]["protocol"] == "in_out":
+        scores = against_sets(scores)
+        table = sets_table_of(state, best, scores)
+    else:
+        table, out, levels = (
+            table_of(state, best, baselines),
+            out_table_of(state, best, scores),
+            per_level_auroc(scores),
+        )
     select_by = state.opened["space"]["select_by"]
     report = write_report(
         places.report,

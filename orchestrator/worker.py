@@ -22,13 +22,12 @@ from orchestrator.evaluation import finish_rung, write_part
 from orchestrator.ingest import Prepared, Resident, collect
 from orchestrator.locks import alone
 from orchestrator.places import TrialPlaces
-from workloads.batches import batch_rows
+from workloads.batches import batch_rows, order_seed
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 from workloads.data.protocols import members_of
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
-from workloads.seeds import derive_seed
 from workloads.units import ImageShape, Unit
 from workloads.workload import Detector, Learner, Scores, Stage, Tensors, UnitInputs, Workload
 
@@ -154,7 +153,7 @@ def train(
     pinned: Callable[[int], None],
 ) -> None:
     """Run a learner over `steps`, its logs into `history`. The order of images is a function of seed and step."""
-    images, seed = bench.images.train[piece.unit.target], derive_seed(piece.seed, piece.unit, "order")
+    images, seed = bench.images.train[piece.unit.target], order_seed(piece.seed, piece.unit)
     rows = bench.parallel.rows(learner.batch_size)
     saved, shown = time.monotonic(), 0.0
     every = max(1, learner.total_steps // 50)

@@ -26,6 +26,22 @@ SPACES = (
     "figures_mnist",
     "figures_digits",
     "calibrate_digits",
+    "flow_digits",
+    "flow_fashion_digits",
+    "flow_digits_fashion",
+    "flow_general",
+    "flow_cifar10",
+    "flow_cifar10_outlier",
+    "flow_cifar10_classes",
+    "flow_cifar10_one_class",
+    "flow_cifar100",
+    "flow_svhn",
+    "flow_mnist",
+    "flow_fashion_mnist",
+    "flow_brats",
+    "flow_patch",
+    "flow_dense",
+    "sweep_flow",
 )
 
 

@@ -41,12 +41,16 @@ class Part(Strict):
     """A part of a space. In a space file it is built before the space; if it is faulty, the space checks it again."""
 
     def __init__(self, **values: Any) -> None:
+        waits = LOADING.get()
+        token = LOADING.set(False)  # a faulty part inside this one makes this one faulty
         try:
             super().__init__(**as_written(values))
         except ValidationError:
-            if not LOADING.get():
+            if not waits:
                 raise
             object.__setattr__(self, "__dict__", {WRITTEN: values})
+        finally:
+            LOADING.reset(token)
 
 
 def as_written(value: Any) -> Any:
@@ -71,6 +75,8 @@ def known_workload(name: str) -> str:
 
 
 def known_source(name: str) -> str:
+    if name in CATALOGUE and CATALOGUE[name].out_only:
+        raise ValueError("has no training images here")
     if name not in general_names():
         raise ValueError(f"no such set of general images; {nearest(name, general_names())}")
     return name
@@ -80,17 +86,14 @@ class General(Part):
     """One source of general images: natural ones of any kind, for methods that compare with a general model."""
 
     name: Annotated[str, AfterValidator(known_source)]
-    path: str | None = Field(default=None, description="the file or folder of 'folder', 'arrays' and 'tiny_images'")
+    path: str | None = Field(default=None, description="of 'folder', 'arrays', 'tiny_images'; else in the data folder")
     max_images: int | None = Field(default=None, ge=4, description="validation included; all where absent")
     val_fraction: float = Field(default=0.2, gt=0, lt=1, description="held out; 0.2 is the paper's 80/20")
     seed: int = Field(default=0, description="of the choice and the split")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        needed = self.name in SOURCES and SOURCES[self.name].path
-        if needed and self.path is None:
-            raise ProblemsError([Problem("path", f"{self.name!r} needs the path of its images")])
-        if self.path is not None and not needed:
+        if self.path is not None and (self.name not in SOURCES or not SOURCES[self.name].place):
             raise ProblemsError([Problem("path", f"{self.name!r} takes no path")])
         return self
 

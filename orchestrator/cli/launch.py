@@ -38,6 +38,9 @@ def launch(
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
     only: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
+    general: Annotated[
+        list[str], typer.Option(help="NAME or NAME=PATH of a general set, instead of the space's; may be repeated.")
+    ] = [],  # noqa: B006
     settings: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     address: Address = None,
@@ -68,6 +71,7 @@ def launch(
         seed=seed,
         classes=only,
         images=images,
+        general=general,
         set=settings,
     )
     loaded, resolved, chosen = load_space(space, options)

@@ -44,15 +44,15 @@ class FlowConfig:
     # what is learnt
     hierarchy: Literal["general", "none"] = "general"  # a general flow to start from and to compare with, or none
     from_general: bool = True  # start from the general flow's weights; else from scratch
-    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio (A.7.3), or Hendrycks' margin
+    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio, as published, or Hendrycks' margin
     outlier_weight: float = 6000.0
     outlier_temperature: float = 1000.0  # nats
     supervised: bool = False  # one density a class, where the target has labels
     score: Score = "ratio"  # which of the scores is the detector's
-    complexity_codec: Codec = "png"  # of the input complexity, Serra et al.; their JPEG 2000 and FLIF are not published
+    complexity_codec: Codec = "png"  # of the input complexity (Serra et al.); png is what the authors replicated
 
     # size and schedule: what presets scale
-    epochs: float = 250.0
+    epochs: float = 250.0  # 0: the general flow as it is
     general_epochs: float = 250.0  # guess: the script's default for every set; the paper's is unknown
     batch_size: int = 64
     general_batch_size: int = 64
@@ -113,12 +113,12 @@ def problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
     for key, value in vars(config).items():
         if isinstance(value, float) and not math.isfinite(value):
             yield key, "must be a finite number"
-    positive = ["scales", "steps", "hidden", "patch", "epochs", "general_epochs", "batch_size", "general_batch_size"]
+    positive = ["scales", "steps", "hidden", "patch", "general_epochs", "batch_size", "general_batch_size"]
     positive += ["lr", "general_lr", "init_batches", "accumulate", "skip_limit", "outlier_temperature"]
     for key in positive:
         if getattr(config, key) <= 0:
             yield key, "must be above 0"
-    for key in ("weight_decay", "warmup_steps", "outlier_weight"):
+    for key in ("epochs", "weight_decay", "warmup_steps", "outlier_weight"):
         if getattr(config, key) < 0:
             yield key, "must be 0 or above"
     if config.init_batches * config.batch_size == 1:
@@ -127,6 +127,8 @@ def problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
         yield "translate", "must be in [0, 1)"
     if config.supervised and config.kind != "glow":
         yield "supervised", f"only a glow has a density for every class, not a {config.kind} flow"
+    if config.epochs == 0 and not config.from_general:
+        yield "epochs", "0 takes the general flow as it is, so from_general must be true"
     if config.hierarchy == "none":
         yield from needless(config)
 

@@ -97,7 +97,7 @@ class Flows:
 
     def steps(self, unit: Unit, shape: ImageShape) -> int:
         config, images = self.config_of(unit), shape.general if unit.target == GENERAL else shape.images
-        return max(1, round(config.epochs * images / config.batch_size))
+        return max(1, round(config.epochs * images / config.batch_size)) if config.epochs else 0
 
     def macs(self, unit: Unit, shape: ImageShape) -> float:
         """A pass forward and back costs three forward; the frozen general flow goes forward alone."""
