@@ -95,15 +95,16 @@ def follow(client: Any, job: str, write: Callable[[str], None]) -> Exit:
 
     Ray streams a job's output from its first character each time; after a lost connection what was written is skipped.
     """
+    import aiohttp
+
     written = 0
     while True:
         seen = 0
         try:
             for text in chunks(client, job):
-                fresh = text[max(0, written - seen) :] if seen < written else text
+                write(text[max(0, written - seen) :])
                 seen += len(text)
                 written = max(written, seen)
-                write(fresh)
         except (
             OSError,
             RuntimeError,
@@ -119,18 +120,15 @@ def follow(client: Any, job: str, write: Callable[[str], None]) -> Exit:
 
 
 def chunks(client: Any, job: str) -> Iterator[str]:
-    """What Ray's client gives as an asynchronous iterator, as a plain one: Ctrl-C then ends it like any loop."""
-    loop = asyncio.new_event_loop()
-    stream = client.tail_job_logs(job)
-    try:
-        while True:
-            try:
-                yield loop.run_until_complete(anext(stream))
-            except StopAsyncIteration:
-                return
-    finally:
-        loop.run_until_complete(stream.aclose())
-        loop.close()
+    """What Ray's client gives as an asynchronous iterator, as a plain one that Ctrl-C ends like any loop."""
+    with asyncio.Runner() as runner:
+        stream = client.tail_job_logs(job)
+
+        async def following() -> str | None:
+            return await anext(stream, None)
+
+        while (text := runner.run(following())) is not None:
+            yield text
 
 
 def ended(info: Any) -> Exit:

@@ -17,12 +17,14 @@ from tune_spaces.schema import Resources
 pytestmark = pytest.mark.ray
 
 FLOW = """
-from tune_spaces.schema import Data, Space
+from tune_spaces.schema import Data, Scheduler, Space
 SPACE = Space(
     workload="flow",
     data=Data(name="digits", side=8, classes=("3",), max_train_images=48),
     fixed={"hierarchy": "none", "score": "likelihood", "scales": 1, "steps": 2, "hidden": 16, "epochs": 1.0,
            "batch_size": 8, "init_batches": 1, "flip": False},
+    scheduler=Scheduler(kind="fifo"),
+    select_by="likelihood",
 )
 """
 

@@ -143,6 +143,15 @@ def test_a_sweep_survives_its_submitter_and_gives_the_scores_of_a_local_one(head
     )
     assert again == 4
     assert "already goes on there" in refused
+    follow = [*COMMAND, "logs", "handed", "--follow", *there]
+    watcher = subprocess.Popen(follow, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: any(e["event"] == "launched" for e in events(tmp_path / "there")), watcher)
+    time.sleep(5)
+    watcher.send_signal(signal.SIGINT)
+    said = watcher.communicate(timeout=30)[0]
+    assert watcher.returncode == 130, said
+    assert "detached; the job goes on" in said
+    assert "Traceback" not in said
     code, said = orchestrate("logs", "handed", "--follow", *there, RAY_AUTH_TOKEN_PATH=str(token))
     assert code == 0, said
     assert "best configuration" in said
