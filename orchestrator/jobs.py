@@ -105,10 +105,7 @@ def follow(client: Any, job: str, write: Callable[[str], None]) -> Exit:
                 write(text[max(0, written - seen) :])
                 seen += len(text)
                 written = max(written, seen)
-        except (
-            OSError,
-            RuntimeError,
-        ):  # aiohttp's errors are OSErrors; Ray raises RuntimeError for a socket that closed
+        except (OSError, RuntimeError, aiohttp.ClientError):  # RuntimeError: Ray's word for a socket that closed
             time.sleep(2)
         try:
             info = client.get_job_info(job)
