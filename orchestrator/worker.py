@@ -19,12 +19,14 @@ from upath import UPath
 
 from orchestrator.board import pin
 from orchestrator.evaluation import finish_rung, write_part
-from orchestrator.ingest import Prepared, Resident, collect
+from orchestrator.general.streamed import StreamedSet
+from orchestrator.ingest import Prepared, Resident, collect, with_general
 from orchestrator.locks import alone
 from orchestrator.places import TrialPlaces
 from workloads.batches import batch_rows, order_seed
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 from workloads.data.protocols import members_of, normal_for
+from workloads.memory import keep_freed_memory
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
@@ -84,6 +86,7 @@ class Bench:
 
     def __init__(self, job: Job) -> None:
         torch.set_flush_denormal(True)  # GAN activations that fade out slow a CPU down many times
+        keep_freed_memory()
         world = dist.get_world_size() if dist.is_initialized() else 1
         rank = dist.get_rank() if dist.is_initialized() else 0
         self.job, self.rank, self.world = job, rank, world
@@ -99,6 +102,13 @@ class Bench:
         targets = sorted({p.unit.target for p in self.mine})
         general = any(need.target == GENERAL for p in self.mine for need in p.method.needs(p.unit))
         self.images = collect(batches, self.prepared, targets, self.device, general=general)
+        self.stream: StreamedSet | None = None
+        if self.prepared.general_set:
+            shape = self.prepared.shape
+            self.stream = StreamedSet(
+                self.prepared.general_set, shape.general, shape.channels, self.parallel, self.device
+            )
+            self.images = with_general(self.images, *self.stream.sample())
 
     def shape(self, unit: Unit) -> ImageShape:
         shape = self.prepared.shape
@@ -122,7 +132,17 @@ class Bench:
             labels=images.labels.get(target),
             classes=len(members_of(self.prepared.members, target)),
             general=images.general,
+            stream=self.stream,
         )
+
+    def batch(self, piece: Piece, learner: Learner, step: int) -> torch.Tensor:
+        """This worker's rows of a step's images, uint8. Their order is a function of seed and step."""
+        seed = order_seed(piece.seed, piece.unit)
+        if piece.unit.target == GENERAL and self.stream is not None:
+            return self.stream.batch(seed, learner.batch_size, step)
+        images = self.images.train[piece.unit.target]
+        chosen = batch_rows(seed, step, learner.batch_size, len(images))[self.parallel.rows(learner.batch_size)]
+        return images[chosen.to(images.device)]
 
 
 def as_tuple(value: Any) -> Any:
@@ -162,14 +182,11 @@ def train(
     save: Callable[[int], None],
     pinned: Callable[[int], None],
 ) -> None:
-    """Run a learner over `steps`, its logs into `history`. The order of images is a function of seed and step."""
-    images, seed = bench.images.train[piece.unit.target], order_seed(piece.seed, piece.unit)
-    rows = bench.parallel.rows(learner.batch_size)
+    """Run a learner over `steps`, its logs into `history`."""
     saved, shown = time.monotonic(), 0.0
     every = max(1, learner.total_steps // 50)
     for step in steps:
-        chosen = batch_rows(seed, step, learner.batch_size, len(images))[rows].to(images.device)
-        logs = learner.step(step, images[chosen])
+        logs = learner.step(step, bench.batch(piece, learner, step))
         if step % every == 0 or step == steps[-1]:
             history.append({"step": step} | {name: float(value) for name, value in logs.items()})
             if not all(torch.isfinite(torch.tensor(list(history[-1].values())))):

@@ -16,6 +16,7 @@ SPACES = (
     "sweep_digits",
     "sweep_cifar10",
     "sweep_fashion_mnist",
+    "fashion_mnist_small",
     "sweep_mnist",
     "sweep_imagenet10",
     "sweep_textures",

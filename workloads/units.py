@@ -36,5 +36,10 @@ class DataFacts:
     channels: int = 3
 
 
+def training_bytes(parameters: float, kept: float) -> float:
+    """Bytes of float32 training: a weight, its gradient and Adam's two moments; what is kept for the backward pass."""
+    return 16 * parameters + 4 * kept
+
+
 GENERAL = "general"
 """The target of stages that learn from the general set. No class may be called so."""

@@ -20,9 +20,25 @@ Scores = Mapping[str, np.ndarray]
 """Part of a detector -> (N,) float32, higher = more anomalous. One network may give several kinds of score."""
 
 
+class ImageStream(Protocol):
+    """A general set that is too large to be held: batches of it for ever, epoch after epoch in a fresh order."""
+
+    def __len__(self) -> int:
+        """Images of an epoch."""
+        ...
+
+    def batch(self, seed: int, size: int, step: int) -> Tensor:
+        """This worker's rows of batch `step`, of `size` images over all workers, in the order that `seed` names: uint8
+        (b, C, H, W) on the device. Any step may be the first; the ones after it are ready when they are asked for."""
+        ...
+
+
 @dataclass(frozen=True)
 class UnitInputs:
-    """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint."""
+    """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint.
+
+    Where the general set is a `stream`, the images in `general`, and in the general unit's `train`, are a sample of it.
+    """
 
     train: Tensor
     val: Tensor
@@ -30,6 +46,7 @@ class UnitInputs:
     labels: Tensor | None = None  # int64 (N,) of `train`: which of the target's `classes` classes; None where unknown
     classes: int = 1
     general: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
+    stream: ImageStream | None = None
 
 
 class Learner(Protocol):
@@ -182,6 +199,10 @@ class Workload(Protocol):
 
     def macs(self, unit: Unit, shape: ImageShape) -> float:
         """Multiply-accumulates of training the unit to the end."""
+        ...
+
+    def memory(self, unit: Unit, shape: ImageShape) -> float:
+        """Bytes that training the unit holds on its device, images apart: an estimate from the layer tables."""
         ...
 
     def stage(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Stage: ...

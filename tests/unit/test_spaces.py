@@ -217,6 +217,23 @@ def test_every_space_file_is_listed() -> None:
 # --- errors
 
 
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"workers": 2, "min_workers": 3, "split": "data"}, "must be at most workers, 2"),
+        ({"workers": 4, "min_workers": 2}, "needs split 'data'"),
+    ],
+)
+def test_elastic_workers_are_fewer_and_share_batches(resources, said) -> None:
+    assert said in problems(data={"name": "digits", "side": 16}, resources=resources)["resources.min_workers"]
+
+
+def test_every_count_of_elastic_workers_must_be_able_to_share_a_batch() -> None:
+    elastic = {"workers": 4, "min_workers": 1, "split": "data"}
+    found = problems(data={"name": "digits", "side": 16}, fixed={"batch_size": 8}, resources=elastic)
+    assert "by 3 workers" in found["batch_size"]
+
+
 def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() -> None:
     found = problems(
         workload="mlsad",
