@@ -233,7 +233,7 @@ def digits() -> Tensor:
 def test_a_flow_learns_digits_and_its_held_out_likelihood_rises() -> None:
     images = digits()
     config = replace(TINY, steps=4, hidden=16, batch_size=32, general_batch_size=32, lr=2e-3, general_lr=2e-3)
-    config = replace(config, general_epochs=2.4, general_flip=False)
+    config = replace(config, general_epochs=4.0, general_flip=False)
     own = UnitInputs(images[:800], images[800:])
     learner = Flows(config).stage(GENERAL_FLOW, own, Parallel())
     logs = run(learner, GENERAL_FLOW, own.train, range(learner.total_steps))
