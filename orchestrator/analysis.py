@@ -12,9 +12,10 @@ import torch
 from upath import UPath
 
 from orchestrator.board import pin
-from orchestrator.cluster import slots
+from orchestrator.cluster import node_resources
 from orchestrator.ingest import Prepared, collect, read_masks
 from orchestrator.ledger import Ledger
+from orchestrator.packing import slots
 from orchestrator.places import Places
 from orchestrator.results import winner
 from orchestrator.runs import open_run
@@ -44,7 +45,7 @@ def run_analyses(places: Places, ledger: Ledger, names: Iterable[str], resources
     import ray
 
     todo = missing(ledger.state, names)
-    slots(resources.model_copy(update={"workers": 1}), ray.cluster_resources())
+    slots(resources.model_copy(update={"workers": 1}), node_resources())
     claim = {"num_cpus": resources.cpus_per_worker, "num_gpus": resources.gpus_per_worker}
     task = ray.remote(**claim)(analyse)
     threads = max(1, int(resources.cpus_per_worker))
@@ -81,7 +82,7 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
     prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
     stages = {str(unit): places.stage(state.trials[trial].stages[str(unit)]) for unit in chosen.stages([target])}
-    detectors = {str(unit): places.trial(trial).unit(unit, 1000) for unit in chosen.units([target])}
+    detectors = {str(unit): load_state(places.trial(trial).unit(unit, 1000)) for unit in chosen.units([target])}
     tested, masks = images.test_rows[target], read_masks(prepared)
     return Trained(
         target=target,
@@ -91,10 +92,12 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
         test_anomalous=~normal_for(images.test_labels[tested], prepared.classes, prepared.members, target),
         test_masks=None if masks is None else torch.from_numpy(masks[tested]).to(device),
         artefacts={unit: load_state(folder, device) for unit, folder in stages.items()},
-        states={unit: load_state(folder)["learner"] for unit, folder in detectors.items()},
+        states={unit: saved["learner"] for unit, saved in detectors.items()},
         histories={
-            unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()
+            **{unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()},
+            **{unit: saved["history"] for unit, saved in detectors.items()},
         },
+        out={name: out.to(device) for name, out in images.out.items()},
     )
 
 

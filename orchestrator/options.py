@@ -1,6 +1,7 @@
 """Options of a launch, checked together with its space: every problem at once."""
 
 import ast
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +23,14 @@ class Options:
     scheduler: str | None = None
     select_by: str | None = None
     workers: int | None = None
+    min_workers: int | None = None
     cpus_per_worker: float | None = None
     gpus_per_worker: float | None = None
     split: str | None = None
     seed: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
+    general: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
     set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
 
 
@@ -37,6 +40,7 @@ PLACES = {  # option -> key of the space
     "scheduler": ("scheduler", "kind"),
     "select_by": ("select_by",),
     "workers": ("resources", "workers"),
+    "min_workers": ("resources", "min_workers"),
     "cpus_per_worker": ("resources", "cpus_per_worker"),
     "gpus_per_worker": ("resources", "gpus_per_worker"),
     "split": ("resources", "split"),
@@ -74,6 +78,13 @@ def apply_options(space: Space, options: Options) -> Space:
         values["search"]["kind"] = "random"
     if options.classes:
         values["data"]["classes"] = options.classes
+    if options.general:
+        most = {source["max_images"] for source in values["data"]["general"]} or {None}
+        pairs = [item.partition("=")[::2] for item in options.general]
+        values["data"]["general"] = [
+            {"name": name, "path": path or None, "max_images": min(most, key=lambda n: n or math.inf)}
+            for name, path in pairs
+        ]
     settings = dict(item.partition("=")[::2] for item in options.set)
     problems += [Problem("--set", f"{item!r} is not KEY=VALUE") for item in options.set if "=" not in item]
     if options.seed is not None:

@@ -10,7 +10,7 @@ from orchestrator.baselines import LARGEST, measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
-from orchestrator.report.out import out_table
+from orchestrator.report.out import against_sets, out_table, sets_table
 from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import write_report
 from orchestrator.states import RunState, State, TrialState
@@ -18,7 +18,6 @@ from tune_spaces import published
 from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
-from workloads.scores import WHOLE
 from workloads.selection import CRITERIA
 
 KINDS = {
@@ -47,6 +46,17 @@ def winner(state: RunState) -> TrialState | None:
     ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
     known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
     return min(known, key=lambda item: item[0])[1] if known else None
+
+
+def sure_winner(state: RunState) -> TrialState:
+    """`winner`. Raises LaunchError where no trial reached the end, with what went wrong."""
+    best = winner(state)
+    if best is None:
+        errors = {t.error for t in state.trials.values() if t.error}
+        raise LaunchError(
+            "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
+        )
+    return best
 
 
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
@@ -93,6 +103,19 @@ def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table |
         kind=KINDS[opened["schedule"]],
         note=note_of(state, best),
         counts=opened["counts"],
+    )
+
+
+def sets_table_of(state: RunState, best: TrialState, contests: pa.Table) -> Table:
+    """The winner's scores against the out sets, of a run whose dataset is normal as a whole."""
+    opened = state.opened
+    return sets_table(
+        per_level_auroc(contests),
+        opened["space"]["data"]["out"],
+        dataset=opened["dataset"],
+        kind=KINDS[opened["schedule"]],
+        note=note_of(state, best),
+        leak=opened["space"]["select_by"] == "oracle",
     )
 
 
@@ -162,17 +185,25 @@ def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[s
     return found
 
 
+def is_pooled(state: RunState) -> bool:
+    """Whether a whole dataset is normal and the out sets are its anomalies."""
+    return bool(state.opened["space"]["data"]["protocol"] == "in_out")
+
+
+def main_table(places: Places, state: RunState, best: TrialState, scores: pa.Table) -> Table:
+    """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
+    if is_pooled(state):
+        return sets_table_of(state, best, against_sets(scores))
+    identity = state.opened["identity"]
+    return table_of(state, best, measured(places, identity["data"], identity["code"]))
+
+
 def conclude(places: Places, state: RunState) -> Results:
     """Pick the winner and write the report. Raises LaunchError where no trial reached the end."""
-    best = winner(state)
-    if best is None:
-        errors = {t.error for t in state.trials.values() if t.error}
-        raise LaunchError(
-            "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
-        )
+    best = sure_winner(state)
     scores = read_table(places.trial(best.id).scores(1000))
-    by_part = per_level_auroc(scores)
-    levels = {part: v for part, v in by_part.items() if part != WHOLE} | {WHOLE: by_part[WHOLE]}
+    levels: dict[str, dict[str, float | None]] = {}
+    out, table = None, main_table(places, state, best, scores)
     chosen = method(state.opened["space"]["workload"])
     trials = [
         {
@@ -186,10 +217,11 @@ def conclude(places: Places, state: RunState) -> Results:
         }
         for t in state.trials.values()
     ]
-    identity = state.opened["identity"]
-    baselines = measured(places, identity["data"], identity["code"])
-    table, warnings = table_of(state, best, baselines), warnings_of(state, best)
-    out = out_table_of(state, best, scores)
+    warnings = warnings_of(state, best)
+    if is_pooled(state):
+        scores = against_sets(scores)
+    else:
+        out, levels = out_table_of(state, best, scores), per_level_auroc(scores)
     select_by = state.opened["space"]["select_by"]
     report = write_report(
         places.report,

@@ -10,8 +10,8 @@ Data:      --data-dir with the four IDX files in MNIST/raw, or torchvision's dow
 Command:   python -m orchestrator launch ablation_position_mnist
 
 The report's table "AUROC per class of every trial" has both. The paper most likely sets lambda_structure to 1 where it
-sets lambda_position to 0. Axes are a product and cannot tie one key to another, so lambda_structure is 1 in both:
-only the position pair differs between them.
+sets lambda_position to 0. Axes are a product and cannot tie one key to another, so lambda_structure is 1 in both
+trials: only the position pair differs between them.
 """
 
 from tune_spaces.presets import SHORTER_PRESETS

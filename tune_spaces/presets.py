@@ -1,9 +1,48 @@
-"""Schedules and widths that the MLSAD spaces share. A preset never touches the method."""
+"""Schedules and widths that the spaces of a method share. A preset never touches the method."""
 
 from tune_spaces.schema import Preset, PresetName
 from workloads.mlsad.config import SHORTER
 
 MILESTONES = {"detector_milestones": SHORTER["detector_milestones"]}
+
+FLOW_PRESETS: dict[PresetName, Preset] = {
+    # the authors' training script: 32 steps a scale, width 512, 250 epochs
+    "paper": Preset(),
+    # two CPU cores: an eighth of the width, a quarter of the steps, a larger rate with a warm-up for a short schedule
+    "reduced": Preset(
+        config={
+            "steps": 8,
+            "hidden": 64,
+            "epochs": 6.0,
+            "general_epochs": 2.0,
+            "lr": 2e-3,
+            "general_lr": 2e-3,
+            "warmup_steps": 50,
+        },
+        max_train_images=5000,
+        max_general_images=10_000,
+        max_out_images=1000,
+        points=4,
+        first_rung=0.34,
+    ),
+    # seconds: does everything fit together? its numbers mean nothing
+    "smoke": Preset(
+        config={
+            "steps": 2,
+            "hidden": 8,
+            "epochs": 0.5,
+            "general_epochs": 0.5,
+            "batch_size": 16,
+            "general_batch_size": 16,
+            "init_batches": 2,
+        },
+        max_train_images=128,
+        max_general_images=128,
+        max_out_images=64,
+        points=2,
+        first_rung=0.5,
+    ),
+}
 
 MLSAD_PRESETS: dict[PresetName, Preset] = {
     # appendix C: 300 epochs for the generators, 250 for the detectors, full widths

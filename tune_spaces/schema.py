@@ -41,12 +41,16 @@ class Part(Strict):
     """A part of a space. In a space file it is built before the space; if it is faulty, the space checks it again."""
 
     def __init__(self, **values: Any) -> None:
+        waits = LOADING.get()
+        token = LOADING.set(False)  # a faulty part inside this one makes this one faulty
         try:
             super().__init__(**as_written(values))
         except ValidationError:
-            if not LOADING.get():
+            if not waits:
                 raise
             object.__setattr__(self, "__dict__", {WRITTEN: values})
+        finally:
+            LOADING.reset(token)
 
 
 def as_written(value: Any) -> Any:
@@ -71,6 +75,8 @@ def known_workload(name: str) -> str:
 
 
 def known_source(name: str) -> str:
+    if name in CATALOGUE and CATALOGUE[name].out_only:
+        raise ValueError("has no training images here")
     if name not in general_names():
         raise ValueError(f"no such set of general images; {nearest(name, general_names())}")
     return name
@@ -80,17 +86,14 @@ class General(Part):
     """One source of general images: natural ones of any kind, for methods that compare with a general model."""
 
     name: Annotated[str, AfterValidator(known_source)]
-    path: str | None = Field(default=None, description="the file or folder of 'folder', 'arrays' and 'tiny_images'")
+    path: str | None = Field(default=None, description="of 'folder', 'arrays', 'tiny_images'; else in the data folder")
     max_images: int | None = Field(default=None, ge=4, description="validation included; all where absent")
     val_fraction: float = Field(default=0.2, gt=0, lt=1, description="held out; 0.2 is the paper's 80/20")
     seed: int = Field(default=0, description="of the choice and the split")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        needed = self.name in SOURCES and SOURCES[self.name].path
-        if needed and self.path is None:
-            raise ProblemsError([Problem("path", f"{self.name!r} needs the path of its images")])
-        if self.path is not None and not needed:
+        if self.path is not None and (self.name not in SOURCES or not SOURCES[self.name].place):
             raise ProblemsError([Problem("path", f"{self.name!r} takes no path")])
         return self
 
@@ -192,9 +195,27 @@ class Resources(Part):
     """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
 
     workers: int = Field(default=1, ge=1)
+    min_workers: int | None = Field(
+        default=None, ge=1, description="elastic: while workers are lost, training goes on with as few; split 'data'"
+    )
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=0, ge=0, description="a fraction shares one GPU between workers")
     split: Literal["units", "data"] = "units"
+
+    @property
+    def least_workers(self) -> int:
+        """The fewest that a trial can run with."""
+        return self.min_workers or self.workers
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ProblemsError([Problem("min_workers", f"must be at most workers, {self.workers}")])
+        if self.min_workers is not None and self.split != "data":
+            raise ProblemsError(
+                [Problem("min_workers", "needs split 'data': only workers that share batches can be fewer")]
+            )
+        return self
 
 
 class Preset(Part):
@@ -319,11 +340,16 @@ class Space(Strict):
     def consistent(self) -> Self:
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
-        facts = DataFacts(self.data.side, self.data.protocol == "in_out", bool(self.data.general))
+        facts = DataFacts(
+            self.data.side,
+            self.data.protocol == "in_out",
+            bool(self.data.general),
+            CATALOGUE[self.data.name].channels,
+        )
         said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
         if self.resources.split == "data":
-            workers = self.resources.workers
-            said += [s for p in points for s in method(self.workload).split_problems(self.config(p), workers)]
+            counts = range(self.resources.least_workers, self.resources.workers + 1)
+            said += [s for p in points for n in counts for s in method(self.workload).split_problems(self.config(p), n)]
         found = [Problem(key, message) for key, message in dict.fromkeys(said)]
         if self.presets and self.preset not in self.presets:
             found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))

@@ -1,14 +1,20 @@
-"""The table of out-of-distribution AUROC: each level and the whole, against the other classes and every out set."""
+"""Tables of out-of-distribution AUROC: every part and the whole, against the out sets.
+
+There are two. Where the other classes are anomalies, too, they and the out sets stand side by side (`out_table`). Where
+a whole dataset is normal, the out sets alone are the anomalies, and take the place of classes (`sets_table`).
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestrator.report.tables import Row, Table, with_published
 from tune_spaces import published
 from workloads.data.catalogue import NOISE
 from workloads.metrics import mean, out_auroc, per_level_auroc
-from workloads.scores import WHOLE, out_split
+from workloads.scores import SCHEMA, WHOLE, out_name, out_split
 
 
 def out_table(
@@ -42,6 +48,44 @@ def out_table(
     table = Table(columns, tuple(rows), notes, averaged=False)
     numbers = published.load(f"{dataset}_ood")
     return with_published(table, numbers) if numbers and set(numbers.columns) & set(columns) else table
+
+
+def against_sets(scores: pa.Table) -> pa.Table:
+    """Scores of a dataset that is normal as a whole, as if every out set were a target with a test of its own.
+
+    Columns of `workloads.scores.SCHEMA`, in and out. The rows of a set ``out/NAME`` become test rows of the target
+    NAME, together with the dataset's own test rows; all others are left out.
+    """
+    splits = [split for split in scores["split"].unique().to_pylist() if out_name(split)]
+    own = scores.filter(pc.equal(scores["split"], "test"))
+    parts = []
+    for split in splits:
+        rows = pa.concat_tables([own, scores.filter(pc.equal(scores["split"], split))])
+        for column, value in (("target", out_name(split)), ("split", "test")):
+            field = SCHEMA.field(column)
+            rows = rows.set_column(
+                SCHEMA.get_field_index(column), field, pa.array([value] * len(rows)).cast(field.type)
+            )
+        parts.append(rows)
+    return pa.concat_tables(parts).unify_dictionaries() if parts else SCHEMA.empty_table()
+
+
+def sets_table(
+    areas: Mapping[str, Mapping[str, float | None]], sets: Sequence[str], *, dataset: str, kind: str, **row: Any
+) -> Table:
+    """Rows are the parts, the whole last; columns the out sets. areas: `per_level_auroc` of `against_sets`.
+
+    kind: of number, one of `tables.KINDS`. row: further fields of every measured `Row`. Published rows stand below.
+    """
+    rows = [
+        Row(part, kind, {heading(name): values.get(name) for name in sets}, mean(values.values()), **row)
+        for part, values in areas.items()
+    ]
+    notes = (f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(dataset)}.",)
+    table = Table(tuple(map(heading, sets)), tuple(rows), notes, unit="out sets")
+    groups = any("/" in row.name for row in rows)  # parts of groups of images stand beside groups, never single images
+    numbers = published.load(f"{dataset}_{'groups' if groups else 'in_out'}")
+    return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table
 
 
 def set_means(table: Table) -> dict[str, float | None]:

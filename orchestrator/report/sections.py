@@ -38,9 +38,10 @@ def headline(title: str, facts: Mapping[str, str], table: Table) -> str:
     """Title, one sentence a measured row, and the facts: dataset, preset, seeds, hardware and what else is given."""
     results = []
     for kind in (kind for kind in KINDS if kind.startswith("measured")):
-        for row in (row for row in table.rows if row.kind == kind and row.mean is not None):
+        whole = [row for row in table.rows if row.kind == kind and row.mean is not None]
+        for row in whole if table.unit == "classes" else whole[-1:]:
             defined = sum(row.values.get(name) is not None for name in table.classes)
-            over = f"over {defined} of {len(table.classes)} classes, {kind}"
+            over = f"over {defined} of {len(table.classes)} {table.unit}, {kind}"
             results.append(f"**{row.name}**: mean AUROC {number(row.mean)}{_mark(row.leak)} {over}.")
     listed = [f"- **{name}**: {value}" for name, value in facts.items()]
     return _joined(f"# {title}", "\n".join(results), "\n".join(listed))
@@ -52,8 +53,10 @@ def warning_list(warnings: Sequence[str]) -> str:
 
 
 def per_class(table: Table) -> str:
-    """The table of methods and classes."""
-    return _joined("## AUROC per class", to_markdown(table))
+    """The table of methods and classes, or of scores and out sets."""
+    return _joined(
+        "## AUROC per class" if table.unit == "classes" else f"## AUROC against {table.unit}", to_markdown(table)
+    )
 
 
 def selected(selection: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:

@@ -170,7 +170,7 @@ def _notes(table: Table) -> list[str]:
     for kind, rows in _sections(table):
         for row in rows:
             if row.mean is not None and _defined(table, row) < len(table.classes):
-                reason = f"mean over {_defined(table, row)} of {len(table.classes)} classes"
+                reason = f"mean over {_defined(table, row)} of {len(table.classes)} {table.unit}"
                 named.setdefault((kind, reason), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
@@ -202,7 +202,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows over the same classes, or other columns. notes: sentences shown below. averaged: the mean is a column, too.
+    """Rows over the same classes, or other columns, called `unit`. notes: sentences shown below. averaged: the mean is
+    a column, too.
 
     Raises ValueError for a row with an unknown class.
     """
@@ -211,6 +212,7 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     averaged: bool = True
+    unit: str = "classes"
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -54,7 +54,8 @@ def test_every_entry_has_its_facts() -> None:
 
 
 def test_checksums_are_those_that_torchvision_has() -> None:
-    for name, theirs in (("mnist", published.MNIST), ("fashion_mnist", published.FashionMNIST)):
+    idx = {"mnist": published.MNIST, "fashion_mnist": published.FashionMNIST, "kmnist": published.KMNIST}
+    for name, theirs in idx.items():
         assert entry(name).checksums == dict(theirs.resources)
     for name, theirs in (("cifar10", published.CIFAR10), ("cifar100", published.CIFAR100)):
         files = {theirs.filename: theirs.tgz_md5, theirs.meta["filename"]: theirs.meta["md5"]}
@@ -62,6 +63,9 @@ def test_checksums_are_those_that_torchvision_has() -> None:
         assert files.items() <= entry(name).checksums.items()
     svhn = published.SVHN.split_list
     assert entry("svhn").checksums == {file: md5 for _, file, md5 in (svhn["train"], svhn["test"])}
+    omniglot = {f"{folder}.zip": md5 for folder, md5 in published.Omniglot.zips_md5.items()}
+    assert entry("omniglot").checksums == omniglot
+    assert entry("celeba").checksums.items() <= {name: md5 for _, md5, name in published.CelebA.file_list}.items()
     archives = published.Imagenette._ARCHIVES.values()
     assert entry("imagenet10").checksums == {url.rpartition("/")[2]: md5 for url, md5 in archives}
     assert list(published.Imagenette._WNID_TO_CLASS) == list(IMAGENET10_WNIDS.values())

@@ -20,6 +20,8 @@ from workloads.flows.conv_net import NormedConv
 from workloads.flows.flow import Flow
 from workloads.flows.step import Steps
 
+pytestmark = pytest.mark.filterwarnings("ignore:torch.lu is deprecated")
+
 A = Architecture("glow", 3, 8, scales=2, steps=3, hidden=7)
 
 

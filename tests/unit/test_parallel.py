@@ -6,13 +6,11 @@ ought to be 0 into a move of a whole learning rate (1e-4 and more). So both grad
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from made_workers import one_and_two
 from torch import Tensor
 
 from workloads.mlsad.config import MLSADConfig
@@ -20,7 +18,7 @@ from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.gan import GeneratorLearner
 from workloads.parallel import Draws, Parallel
 
-WORLD, STEPS = 2, 3
+STEPS = 3
 GRADIENT, NOISE = 1e-3, 5e-8  # of a tensor's largest entry, and absolute; measured: at most 1.4e-4 where it is not 0
 WEIGHT = 1e-5  # absolute, after steps that move weights by 3e-4 to 1.2e-3; measured: at most 8e-7
 BASE = MLSADConfig(width=0.0625, batch_size=8, generator_batch_size=8, bank_size=16)
@@ -53,7 +51,6 @@ def learner(name: str, changes: dict[str, Any], parallel: Parallel) -> Generator
 
 def train(parallel: Parallel) -> dict[str, Any]:
     """Per case: weights at the end, gradients of the first step, and the logged scalars, averaged over workers."""
-    torch.set_num_threads(1)
     found: dict[str, Any] = {}
     for case, (name, changes) in CASES.items():
         it = learner(name, changes, parallel)
@@ -69,18 +66,10 @@ def train(parallel: Parallel) -> dict[str, Any]:
     return found
 
 
-def worker(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
-    torch.save(train(Parallel(rank, WORLD)), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What one process found, and what each of two found."""
-    folder: Path = tmp_path_factory.mktemp("gloo")
-    mp.spawn(worker, (str(folder),), nprocs=WORLD)
-    return train(Parallel()), [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
+    return one_and_two(train, tmp_path_factory.mktemp("gloo"))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -63,13 +63,14 @@ def general_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """A source of general images that is no dataset. path: whether it needs one. Licence and origin as in `Entry`.
+    """A source of general images that is no dataset. Licence and origin as in `Entry`.
 
+    place: file or folder in the data folder where no path is given; empty where there is nothing to read.
     images: what it gives where no number is asked for; 0 where that depends on the user's files.
     """
 
     title: str
-    path: bool
+    place: str
     licence: str
     how_to_get: str
     images: int = 0
@@ -97,24 +98,33 @@ MODALITIES = ("all", "t1", "t1ce", "t2", "flair")
 SOURCES: dict[str, SourceEntry] = {
     "photo_tiles": SourceEntry(
         title="overlapping tiles, at several scales, of scikit-learn's two sample photographs: small, but no download",
-        path=False,
+        place="",
         licence="CC BY (the photographs' own; see scikit-learn)",
         how_to_get="nothing to do: they come with scikit-learn",
         images=10_000,  # they overlap, so many more bring little
     ),
+    "prepared": SourceEntry(
+        title="a set made by `data prepare`, of any size: it is streamed and never held in memory",
+        place="general_set",
+        licence="that of its images",
+        how_to_get="make it with `python -m orchestrator data prepare`, and give its folder or URI",
+    ),
     "folder": SourceEntry(
-        title="any folder of images, at any depth", path=True, licence="yours", how_to_get="give its path"
+        title="any folder of images, at any depth",
+        place="general",
+        licence="yours",
+        how_to_get="put the images under general/ in the data folder, or give the path of their folder",
     ),
     "arrays": SourceEntry(
         title="uint8 arrays: downsampled ImageNet's .npz batches, or .npy such as 300K Random Images",
-        path=True,
+        place="imagenet32",
         licence="ImageNet's terms of access: non-commercial research and education",
-        how_to_get="fetch the npz version of ImageNet 32x32 from https://image-net.org/download-images and give the "
-        "path of its folder or of one file",
+        how_to_get="fetch the npz version of ImageNet 32x32 from https://image-net.org/download-images and put it in "
+        "imagenet32/ in the data folder, or give the path of its folder or of one file",
     ),
     "tiny_images": SourceEntry(
         title="80 Million Tiny Images, tiny_images.bin: the paper's 1,562,560 of them",
-        path=True,
+        place="tiny_images.bin",
         licence="none stated; withdrawn by its authors in 2020",
         how_to_get="it is no longer offered; 'arrays' with ImageNet 32x32 can stand in, with numbers of its own",
         images=1_562_560,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.catalogue import SOURCES
 from workloads.data.datasets import load
 from workloads.data.duplicates import exact_hashes
 from workloads.data.folder import Listed, decode_all, images_under
@@ -21,10 +22,11 @@ from workloads.data.out import alike, no_class
 from workloads.data.photo_tiles import TILES, photo_tiles
 from workloads.data.splits import shuffled
 from workloads.data.tiny_images import CHUNK, IMAGE_BYTES, PAPER_CHUNKS, chosen_chunks, decode
-from workloads.errors import BadInputError
+from workloads.errors import BadInputError, DataMissingError
 
 log = logging.getLogger(__name__)
 
+PARTS = ("train", "val")
 Pair = tuple[LabelledImages, LabelledImages]
 
 
@@ -32,9 +34,9 @@ Pair = tuple[LabelledImages, LabelledImages]
 class Source:
     """One source of general images.
 
-    name: of `catalogue.general_names()`. path: of a file or folder, where the source needs one. max_images: train and
-    val together; None is all (`photo_tiles.TILES` tiles; the paper's 1,562,560 of Tiny Images). val_fraction: held out,
-    in (0, 1); the paper's is 0.2. seed: of the choice, and of what is held out.
+    name: of `catalogue.general_names()`. path: of a file or folder; None is the place that the catalogue names.
+    max_images: train and val together; None is all (`photo_tiles.TILES` tiles; the paper's 1,562,560 of Tiny Images).
+    val_fraction: held out, in (0, 1); the paper's is 0.2. seed: of the choice, and of what is held out.
     """
 
     name: str
@@ -82,24 +84,23 @@ def _source(number: int, source: Source, data_dir: Path, channels: int, side: in
     if source.name == "photo_tiles":
         count = source.max_images or TILES
         tiles = photo_tiles(side, count, _held_out(count, source), source.seed)
-        return _pair(number, [_named(source.name, part) for part in tiles], channels, side)
+        return _pair(number, _named_parts(source.name, tiles), channels, side)
     if source.name == "tiny_images":
-        images = _named(source.name, _tiny_images(_path(source), source.max_images))
+        images = _tiny_images(_path(source, data_dir), source.max_images)
         first = len(images) - _held_out(len(images), source)  # by place, as the paper does: the choice was random
-        rows = np.arange(len(images))
-        return _pair(number, [images.take(rows[:first]), images.take(rows[first:])], channels, side)
+        return _pair(number, _named_parts(source.name, (images[:first], images[first:])), channels, side)  # no copy
     if source.name == "folder":
-        return _pair(number, _of_folder(source, side), channels, side)
+        return _pair(number, _of_folder(source, _path(source, data_dir), side), channels, side)
     if source.name == "arrays":
-        whole = _named(source.name, image_arrays(_path(source)))
+        whole = _named(source.name, image_arrays(_path(source, data_dir)))
     else:
         whole = load(source.name, data_dir, side=side, seed=source.seed, download=download).train
     return _pair(number, [whole.take(rows) for rows in _divided(len(whole), source)], channels, side)
 
 
-def _of_folder(source: Source, side: int) -> list[LabelledImages]:
+def _of_folder(source: Source, folder: Path, side: int) -> list[LabelledImages]:
     """Only the chosen files are opened."""
-    root = _path(source).resolve()
+    root = folder.resolve()
     files = images_under(root)
     parts = []
     for rows in _divided(len(files), source):
@@ -125,13 +126,12 @@ def _tiny_images(path: Path, max_images: int | None) -> NDArray[np.uint8]:
     return images[:max_images]
 
 
-def _path(source: Source) -> Path:
-    path = Path(source.path or "").expanduser()
-    if source.path and path.exists():
+def _path(source: Source, data_dir: Path) -> Path:
+    facts = SOURCES[source.name]
+    path = Path(source.path).expanduser() if source.path else data_dir / facts.place
+    if path.exists():
         return path
-    raise BadInputError(
-        f"the general images of {source.name!r} are not there", where=source.path or "path", fix="mend the path"
-    )
+    raise DataMissingError(source.name, (path,), facts.how_to_get)
 
 
 def _divided(count: int, source: Source) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -153,6 +153,10 @@ def _held_out(count: int, source: Source) -> int:
 
 def _named(name: str, images: NDArray[np.uint8]) -> LabelledImages:
     return LabelledImages(images, no_class(len(images)), tuple(f"{name}/{i:07d}" for i in range(len(images))))
+
+
+def _named_parts(name: str, parts: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> list[LabelledImages]:
+    return [_named(f"{name}/{part}", images) for part, images in zip(PARTS, parts, strict=True)]
 
 
 def _pair(number: int, parts: Sequence[LabelledImages], channels: int, side: int) -> Pair:

@@ -54,8 +54,8 @@ def _batch(file: Path) -> NDArray[np.uint8]:
         raise BadInputError(f"no plain array: {one_line(error)}", where=str(file), fix=FIX) from error
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadInputError(f"not a whole file: {one_line(error)}", where=str(file), fix=REFETCH) from error
-    if values.dtype != np.uint8 or not len(values):
-        raise BadInputError(f"{len(values)} values of {values.dtype}, expected uint8", where=str(file), fix=FIX)
+    if values.dtype != np.uint8 or not values.size:
+        raise BadInputError(f"{values.size} values of {values.dtype}, expected uint8", where=str(file), fix=FIX)
     return _planes(values, file)
 
 

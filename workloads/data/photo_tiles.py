@@ -23,15 +23,17 @@ def photo_tiles(side: int, count: int, val_count: int, seed: int) -> tuple[Image
     """Train and val tiles, uint8 (count - val_count, 3, side, side) and (val_count, 3, side, side).
 
     Photograph, place and scale of each tile are drawn at random from the seed; a scale is used where its squares fit.
-    Train tiles come from the left of both photographs and val tiles from the right, in the ratio of their numbers, so
-    they share no pixel. Raises BadInputError where not even a square of `side` pixels fits in either.
+    Val tiles come from the middle columns of both photographs and train tiles from those on either side, in the ratio
+    of their numbers, so they share no pixel. Raises BadInputError where no square of `side` pixels fits in a part.
     """
-    left, right = [], []
+    outer, middle = [], []
     for photograph in _photographs():
-        border = round(photograph.shape[2] * (1 - val_count / count))
-        left.append(photograph[:, :, :border])
-        right.append(photograph[:, :, border:])
-    return _tiles(left, side, count - val_count, seed, "train"), _tiles(right, side, val_count, seed, "val")
+        width = photograph.shape[2]
+        held_out = round(width * val_count / count)
+        left = (width - held_out) // 2
+        outer += [photograph[:, :, :left], photograph[:, :, left + held_out :]]
+        middle.append(photograph[:, :, left : left + held_out])
+    return _tiles(outer, side, count - val_count, seed, "train"), _tiles(middle, side, val_count, seed, "val")
 
 
 def _photographs() -> list[Images]:
@@ -48,7 +50,7 @@ def _tiles(regions: list[Images], side: int, count: int, seed: int, part: str) -
         raise BadInputError(
             f"no {side}x{side} tile fits in the {part} part of the photographs, {height}x{width} pixels",
             where="general",
-            fix="use a smaller side, or a val_fraction nearer to one half",
+            fix="use a smaller side or another val_fraction",
         )
     random = np.random.default_rng(derive_seed("photo_tiles", part, seed))
     chosen, drawn = random.integers(len(regions), size=count), random.choice(scales, size=count)

@@ -5,8 +5,13 @@ import math
 import torch
 from torch import Tensor, nn
 
-from workloads.flows.flow import Encoded, Flow, Transform
+from workloads.flows.flow import Encoded, Flow, Transform, standard_normal
 from workloads.flows.terms import Terms
+
+
+def gaussians(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """(B, classes) log N(z; mean_y, diag(std_y^2)) in nats of z (B, ...), for mean and log_std (classes, D)."""
+    return standard_normal((z.flatten(1)[:, None] - mean) * (-log_std).exp(), batch=2) - log_std.sum(1)
 
 
 class ConditionalFlow(Flow):
@@ -25,16 +30,8 @@ class ConditionalFlow(Flow):
 
     def heads(self, latents: tuple[Tensor, ...]) -> Tensor:
         """(B, S, classes): each scale's latents under each class's Gaussian, in nats."""
-        return torch.stack(
-            [
-                -0.5 * (((z.flatten(1)[:, None] - mean) * (-log_std).exp()).square() + math.log(2 * math.pi)).sum(2)
-                - log_std.sum(1)
-                for z, mean, log_std in zip(
-                    latents, self.mean.split(self.sizes, 1), self.log_std.split(self.sizes, 1), strict=True
-                )
-            ],
-            1,
-        )
+        means, log_stds = self.mean.split(self.sizes, 1), self.log_std.split(self.sizes, 1)
+        return torch.stack([gaussians(*one) for one in zip(latents, means, log_stds, strict=True)], 1)
 
     def class_log_prob(self, x: Tensor) -> Tensor:
         """(B, classes) log p(x | y) in nats."""

@@ -22,8 +22,10 @@ Score = Literal[
 OF_GENERAL = ("ratio", "final_scale_ratio", "general_likelihood")
 """Scores that need the general flow."""
 
+DENSE_STEPS = 8
+
 NO_FLIP: dict[str, Any] = {"flip": False}
-PUBLISHED_SCHEDULES: dict[str, dict[str, Any]] = dict.fromkeys(("svhn", "mnist", "fashion_mnist"), NO_FLIP)
+PUBLISHED_SCHEDULES: dict[str, dict[str, Any]] = dict.fromkeys(("svhn", "mnist", "fashion_mnist", "digits"), NO_FLIP)
 """Dataset -> where the published training differs from the defaults below: digits and clothes are not mirrored."""
 
 
@@ -35,7 +37,7 @@ class FlowConfig:
     # the flow
     kind: Kind = "glow"  # convolutional; of local patches; fully connected: the last two are for analysis
     scales: int = 3
-    steps: int = 32  # flow steps a scale; the published dense flow has 8
+    steps: int = 32  # flow steps a scale; the published dense flow has `DENSE_STEPS`
     hidden: int = 512  # width of the coupling networks
     permutation: Permutation = "lu"  # between couplings; a dense flow's is always a fixed rotation
     coupling: CouplingKind = "affine"
@@ -44,15 +46,15 @@ class FlowConfig:
     # what is learnt
     hierarchy: Literal["general", "none"] = "general"  # a general flow to start from and to compare with, or none
     from_general: bool = True  # start from the general flow's weights; else from scratch
-    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio (A.7.3), or Hendrycks' margin
+    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio, as published, or Hendrycks' margin
     outlier_weight: float = 6000.0
     outlier_temperature: float = 1000.0  # nats
     supervised: bool = False  # one density a class, where the target has labels
     score: Score = "ratio"  # which of the scores is the detector's
-    complexity_codec: Codec = "png"  # of the input complexity, Serra et al.; their JPEG 2000 and FLIF are not published
+    complexity_codec: Codec = "png"  # of the input complexity (Serra et al.); png is what the authors replicated
 
     # size and schedule: what presets scale
-    epochs: float = 250.0
+    epochs: float = 250.0  # 0: the general flow as it is
     general_epochs: float = 250.0  # guess: the script's default for every set; the paper's is unknown
     batch_size: int = 64
     general_batch_size: int = 64
@@ -113,12 +115,12 @@ def problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
     for key, value in vars(config).items():
         if isinstance(value, float) and not math.isfinite(value):
             yield key, "must be a finite number"
-    positive = ["scales", "steps", "hidden", "patch", "epochs", "general_epochs", "batch_size", "general_batch_size"]
+    positive = ["scales", "steps", "hidden", "patch", "general_epochs", "batch_size", "general_batch_size"]
     positive += ["lr", "general_lr", "init_batches", "accumulate", "skip_limit", "outlier_temperature"]
     for key in positive:
         if getattr(config, key) <= 0:
             yield key, "must be above 0"
-    for key in ("weight_decay", "warmup_steps", "outlier_weight"):
+    for key in ("epochs", "weight_decay", "warmup_steps", "outlier_weight"):
         if getattr(config, key) < 0:
             yield key, "must be 0 or above"
     if config.init_batches * config.batch_size == 1:
@@ -127,6 +129,8 @@ def problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
         yield "translate", "must be in [0, 1)"
     if config.supervised and config.kind != "glow":
         yield "supervised", f"only a glow has a density for every class, not a {config.kind} flow"
+    if config.epochs == 0 and not config.from_general:
+        yield "epochs", "0 takes the general flow as it is, so from_general must be true"
     if config.hierarchy == "none":
         yield from needless(config)
 

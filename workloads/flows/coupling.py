@@ -9,7 +9,7 @@ RAW_SHIFT = 2.0  # the scale starts at sigmoid(2) = 0.88
 
 
 class Coupling(nn.Module):
-    """lo stays, hi' = (hi + t(lo)) s(lo), s = sigmoid(r(lo) + 2); logdet = sum log s (A sigmoid bounds the gain).
+    """lo stays, hi' = (hi + t(lo)) s(lo), s = sigmoid(r(lo) + 2); logdet = sum log s. The sigmoid bounds the gain.
 
     The network's even output channels are t, the odd ones r; an additive coupling has t alone and s = 1.
     checkpointing: the network's activations are computed again in the backward pass. autocast: the network runs in

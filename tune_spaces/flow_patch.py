@@ -1,0 +1,22 @@
+"""A flow of local patches: does locality alone explain the likelihood?
+
+Question:  a model for analysis and no detector: is the likelihood made by local features alone?
+Expect:    no table of the paper could be read, only its words: the likelihood of 8 x 8 patches ranks images as the
+           whole Glow's does.
+Takes:     an hour or two on a GPU; `--dry-run` prints the estimate for your machine.
+Data:      the datasets in --data-dir or downloaded where their publishers allow it.
+Command:   python -m orchestrator launch flow_patch
+"""
+
+from tune_spaces.pairs import in_out
+from tune_spaces.presets import FLOW_PRESETS
+from tune_spaces.schema import Scheduler, Space
+
+SPACE = Space(
+    workload="flow",
+    data=in_out("cifar10", general=False),
+    fixed={"kind": "patch", "hierarchy": "none", "from_general": False, "score": "likelihood"},
+    scheduler=Scheduler(kind="fifo"),
+    analyses=("samples", "curves"),
+    presets=FLOW_PRESETS,
+)
