@@ -26,6 +26,7 @@ def code_digest(packages: Iterable[str]) -> str:
     files += root.glob("*.py")
     files = [f for f in files if f.name != "registry.py" and f.parent.name != "analyses"]
     files += [Path(__file__).with_name(name) for name in ("worker.py", "ingest.py", "evaluation.py")]
+    files += Path(__file__).with_name("general").glob("*.py")
     parts = {str(f.relative_to(root.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
     return content_hash(parts)
 

@@ -15,14 +15,17 @@ import torch
 from torch import Tensor
 from upath import UPath
 
+from orchestrator.general.reading import pixels
+from orchestrator.general.streamed import GeneralSet
 from orchestrator.locks import alone
-from tune_spaces.schema import Data
+from tune_spaces.schema import Data, General
 from workloads.data.datasets import load
 from workloads.data.general import Source, general_images
 from workloads.data.images import NO_CLASS, LabelledImages
 from workloads.data.in_out import in_out
 from workloads.data.out import out_sets
 from workloads.data.protocols import Split, digest, members_of, normal_for, one_class, rows_for
+from workloads.errors import BadInputError
 from workloads.scores import out_name, out_split
 from workloads.units import GENERAL, ImageShape
 
@@ -51,6 +54,7 @@ class Prepared:
     members: dict[str, list[str]] = field(default_factory=dict)  # target -> classes that are normal for it
     general_images: int = 0  # training images of the general set
     general_duplicates: int = 0  # general images left out because the dataset has them, too
+    general_set: str | None = None  # where it lies, if it is streamed
 
     @property
     def shape(self) -> ImageShape:
@@ -102,11 +106,23 @@ def read_images(data: Data, data_dir: Path, download: bool = True) -> Split:
         split = one_class(dataset, **amounts, classes=data.classes, seed=data.seed)
     form: dict[str, Any] = {"channels": split.test.images.shape[1], "side": data.side, "download": download}
     out = out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed)
-    if not data.general:
+    if not data.general or streamed_source(data):
         return replace(split, out=out)
     sources = [Source(**source.model_dump()) for source in data.general]
     known = [part.images for part in (split.train, split.val, split.test)]
     return replace(split, out=out, general=general_images(sources, data_dir, known=known, **form))
+
+
+def streamed_source(data: Data) -> General | None:
+    """The prepared general set that a space names. Raises BadInputError where it names others beside it."""
+    found = [source for source in data.general if source.name == "prepared"]
+    if found and len(data.general) > 1:
+        raise BadInputError(
+            "a prepared general set is streamed alone",
+            where="data.general",
+            fix="name it alone, or prepare all the images as one set",
+        )
+    return found[0] if found else None
 
 
 def splits_of(split: Split) -> dict[str, LabelledImages]:
@@ -123,25 +139,32 @@ def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
     for start in range(0, len(images), SHARD_ROWS):
         part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
         rows = len(part)
-        pixels = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
+        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
         yield pa.table(
             {
                 "row": pa.array(range(start, start + rows), pa.int64()),
                 "id": pa.array(images.ids[start : start + rows]),
                 "split": pa.array([split] * rows),
                 "label": pa.array(images.labels[start : start + rows]),
-                "image": pixels,
+                "image": column,
             }
         )
 
 
-def prepare(split: Split, root: UPath) -> Prepared:
-    """Write the shards once; a split of the same content is found again. The manifest is written last."""
+def prepare(split: Split, root: UPath, general_set: GeneralSet | None = None) -> Prepared:
+    """Write the shards once; a split of the same content is found again. The manifest is written last.
+
+    general_set: general images that stay where they are and are streamed.
+    """
     key, parts = digest(split), splits_of(split)
+    if general_set is not None:
+        key = hashlib.sha256(f"{key} {general_set.digest}".encode()).hexdigest()
     folder = root / key[:16]
     digests = {target: target_digest(split, target) for target in split.targets}
     if split.general is not None:
         digests[GENERAL] = pixel_digest(split.general.train.images).hexdigest()[:16]
+    if general_set is not None:
+        digests[GENERAL] = general_set.digest
     prepared = Prepared(
         path=str(folder),
         digest=key,
@@ -154,8 +177,9 @@ def prepare(split: Split, root: UPath) -> Prepared:
         counts={name: len(images) for name, images in parts.items()},
         tested_on=None if split.tested_on is None else {t: list(names) for t, names in split.tested_on.items()},
         members={target: list(members_of(split.members, target)) for target in split.targets},
-        general_images=len(split.general.train) if split.general else 0,
+        general_images=general_set.images if general_set else len(split.general.train) if split.general else 0,
         general_duplicates=split.general.duplicates if split.general else 0,
+        general_set=general_set.path if general_set else None,
     )
     with alone(folder):
         if not (folder / "manifest.json").exists():
@@ -215,7 +239,8 @@ def stream(prepared: Prepared, general: bool = True) -> Any:
     """
     import ray.data
 
-    folders = [SHARDS, GENERAL_SHARDS] if general and prepared.general_images else [SHARDS]
+    held = prepared.general_images and not prepared.general_set
+    folders = [SHARDS, GENERAL_SHARDS] if general and held else [SHARDS]
     return ray.data.read_parquet([f"{prepared.path}/{folder}" for folder in folders])
 
 
@@ -229,6 +254,8 @@ def collect(
     seeded permutation of them. Rows are sorted, so the order in which blocks arrive does not matter.
     """
     own = [target for target in targets if target != GENERAL]
+    if prepared.general_set:
+        general, targets = False, own  # they are not among the shards
     members = {target: members_of(prepared.members, target) for target in own}
     wanted = [prepared.classes.index(name) for names in members.values() for name in names]
     columns: dict[str, list[Any]] = {name: [] for name in ("row", "id", "split", "label", "image")}
@@ -284,22 +311,25 @@ def collect(
         out={name: torch.from_numpy(images[found]) for name, found in out.items()},
         out_ids={name: list(ids[found]) for name, found in out.items()},
     )
-    return with_general(resident, [gathered[name] for name in asked], device) if asked else resident
-
-
-def with_general(resident: Resident, parts: Sequence["Gathered"], device: torch.device) -> Resident:
-    """The general images as `Resident.general`, and as images of the target `GENERAL`, which has no test images."""
+    if not asked:
+        return resident
+    parts = [gathered[name] for name in asked]
     if missing := sum(int((~part.arrived).sum()) for part in parts):
         raise ValueError(f"{missing} general images were not in the stream")
     train, val = (torch.from_numpy(part.images).to(device) for part in parts)
+    return with_general(resident, train, val, list(parts[1].ids))
+
+
+def with_general(resident: Resident, train: Tensor, val: Tensor, val_ids: list[str]) -> Resident:
+    """The general images as `Resident.general`, and as images of the target `GENERAL`, which has no test images."""
     return replace(
         resident,
         general=(train, val),
         train=resident.train | {GENERAL: train},
         val=resident.val | {GENERAL: val},
-        val_ids=resident.val_ids | {GENERAL: list(parts[1].ids)},
+        val_ids=resident.val_ids | {GENERAL: val_ids},
         val_labels=resident.val_labels | {GENERAL: [GENERAL] * len(val)},
-        labels=resident.labels | {GENERAL: torch.full((len(train),), NO_CLASS, device=device)},
+        labels=resident.labels | {GENERAL: torch.full((len(train),), NO_CLASS, device=train.device)},
     )
 
 
@@ -320,6 +350,4 @@ class Gathered:
 
 def pixels_of(table: pa.Table, shape: Sequence[int]) -> np.ndarray:
     """uint8 (N, C, S, S): the images of a table, without a copy."""
-    pixels = table.column("image").combine_chunks()
-    flat = np.frombuffer(pixels.buffers()[1], np.uint8)[pixels.offset * pixels.type.byte_width :]
-    return flat[: len(table) * pixels.type.byte_width].reshape(-1, *shape)
+    return pixels(table.column("image").combine_chunks()).reshape(-1, *shape)

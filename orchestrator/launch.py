@@ -100,8 +100,8 @@ def schedule_of(request: Request) -> str:
     own, meant = request.space.config({}), asked.config({})
     if request.preset == "paper":
         chosen = method(request.space.workload)
-        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name))
-    same = all(getattr(own, key) == getattr(meant, key) for key in keys)
+        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name, own))
+    same = all(key not in request.space.axes and getattr(own, key) == getattr(meant, key) for key in keys)
     return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
 
 
@@ -158,12 +158,15 @@ def launch(request: Request, out: Console) -> Exit:
     begun = time.monotonic()
     places = show_plan(out, request, plan_of(request))
     tracker = tracker_of(request, places)
-    from orchestrator.ingest import prepare, read_images
+    from orchestrator.general.streamed import general_set
+    from orchestrator.ingest import prepare, read_images, streamed_source
 
     with out.status("reading images"):
         images = read_images(request.space.data, Path(request.data_dir))
         refuse_blind_oracle(request, images)
-        prepared = prepare(images, places.root / "data")
+        source = streamed_source(request.space.data)
+        streamed = general_set(source, request.space.data, Path(request.data_dir)) if source else None
+        prepared = prepare(images, places.root / "data", streamed)
     plan = plan_of(request, prepared)
     chosen = method(plan.space.workload)
     code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)

@@ -42,7 +42,7 @@ def slots(resources: Resources, nodes: Sequence[Node]) -> int:
     cpus = sum(node.get("CPU", 0) for node in nodes)
     while workers and cpus - workers * resources.cpus_per_worker < SPARE_CPUS - 1e-9:
         workers -= 1
-    fits = workers // resources.workers
+    fits = workers // resources.workers or int(workers >= resources.least_workers)
     if fits < 1:
         raise too_small(resources, nodes)
     return fits
@@ -53,7 +53,7 @@ def too_small(resources: Resources, nodes: Sequence[Node]) -> LaunchError:
     have = ", ".join(sorted({f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes})) or "nothing"
     return LaunchError(
         "not even one trial fits on this cluster",
-        details=f"a trial needs {resources.workers} workers of {each}, and {SPARE_CPUS} CPU is kept for reading; "
+        details=f"a trial needs {resources.least_workers} workers of {each}, and {SPARE_CPUS} CPU is kept for reading; "
         f"the {len(nodes)} nodes have {have}",
         fix="lower --workers, --cpus-per-worker or --gpus-per-worker; where the cluster grows, give --slots",
     )

@@ -89,6 +89,11 @@ def shape_of(space: Space) -> ImageShape:
 
 def general_count(source: General) -> int:
     """Images that a general source gives, held-out ones among them."""
+    if source.name == "prepared" and source.path:
+        from orchestrator.general.manifest import Manifest  # with pyarrow behind it
+
+        count = Manifest.read(source.path).count("rows")
+        return min(count, source.max_images or count)
     known = SOURCES[source.name].images if source.name in SOURCES else CATALOGUE[source.name].train_images
     count = known or ASSUMED_IMAGES["general"]
     return min(count, source.max_images or count)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,9 +20,25 @@ Scores = Mapping[str, np.ndarray]
 """Part of a detector -> (N,) float32, higher = more anomalous. One network may give several kinds of score."""
 
 
+class ImageStream(Protocol):
+    """A general set that is too large to be held: batches of it for ever, epoch after epoch in a fresh order."""
+
+    def __len__(self) -> int:
+        """Images of an epoch."""
+        ...
+
+    def batch(self, seed: int, size: int, step: int) -> Tensor:
+        """This worker's rows of batch `step`, of `size` images over all workers, in the order that `seed` names: uint8
+        (b, C, H, W) on the device. Any step may be the first; the ones after it are ready when they are asked for."""
+        ...
+
+
 @dataclass(frozen=True)
 class UnitInputs:
-    """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint."""
+    """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint.
+
+    Where the general set is a `stream`, the images in `general`, and in the general unit's `train`, are a sample of it.
+    """
 
     train: Tensor
     val: Tensor
@@ -30,6 +46,7 @@ class UnitInputs:
     labels: Tensor | None = None  # int64 (N,) of `train`: which of the target's `classes` classes; None where unknown
     classes: int = 1
     general: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
+    stream: ImageStream | None = None
 
 
 class Learner(Protocol):
@@ -73,6 +90,24 @@ class Detector(Learner, Scorer, Protocol):
 
         The group ``out`` is not for them: it is that of the out sets.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Scores of groups of images, a part a score and a group size, ``klods_prior/5``: (groups,) float32."""
+
+    held_out: Scores
+    normal: Scores
+    anomalous: Mapping[str, Scores]  # by split
+
+
+@runtime_checkable
+class GroupDetector(Protocol):
+    """A detector whose scores are of groups of images; a single image is one of them only where asked for."""
+
+    def score_groups(self, held_out: Tensor, normal: Tensor, anomalous: Mapping[str, Tensor]) -> GroupScores:
+        """From uint8 (N, C, H, W): held-out normal images, tested normal ones, and by split tested anomalies."""
         ...
 
 
@@ -140,8 +175,8 @@ class Workload(Protocol):
         ...
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
-        """Keys whose published value for a dataset is not the default."""
+    def published_schedule(dataset: str, config: Any) -> dict[str, Any]:
+        """Keys whose published value, for a dataset and a config's variant of the method, is not the default."""
         ...
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:

@@ -32,6 +32,7 @@ def launch(
     scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
     select_by: Annotated[str | None, typer.Option(help="contrastive, likelihood (flows), or oracle (a leak).")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
+    min_workers: Annotated[int | None, typer.Option(help="Elastic: go on with as few where workers are lost.")] = None,
     cpus_per_worker: Annotated[float | None, typer.Option()] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
     split: Annotated[str | None, typer.Option(help="units (whole networks) or data (rows of every batch).")] = None,
@@ -65,6 +66,7 @@ def launch(
         scheduler=scheduler,
         select_by=select_by,
         workers=workers,
+        min_workers=min_workers,
         cpus_per_worker=cpus_per_worker,
         gpus_per_worker=gpus_per_worker,
         split=split,
@@ -78,6 +80,11 @@ def launch(
     if resolved.data.path is not None:  # the run may be resumed from another folder
         own = resolved.data.model_copy(update={"path": str(Path(resolved.data.path).expanduser().absolute())})
         resolved = resolved.model_copy(update={"data": own})
+    sources = tuple(
+        source if source.path is None else source.model_copy(update={"path": absolute(source.path)})
+        for source in resolved.data.general
+    )
+    resolved = resolved.model_copy(update={"data": resolved.data.model_copy(update={"general": sources})})
     request = Request(
         loaded=loaded,
         space=resolved,

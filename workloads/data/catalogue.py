@@ -103,6 +103,12 @@ SOURCES: dict[str, SourceEntry] = {
         how_to_get="nothing to do: they come with scikit-learn",
         images=10_000,  # they overlap, so many more bring little
     ),
+    "prepared": SourceEntry(
+        title="a set made by `data prepare`, of any size: it is streamed and never held in memory",
+        place="general_set",
+        licence="that of its images",
+        how_to_get="make it with `python -m orchestrator data prepare`, and give its folder or URI",
+    ),
     "folder": SourceEntry(
         title="any folder of images, at any depth",
         place="general",

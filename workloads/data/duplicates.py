@@ -17,8 +17,8 @@ Images = NDArray[np.uint8]
 Hashes = NDArray[np.uint64]
 
 BITS = 64
-GREY = np.array([0.2989, 0.5870, 0.1140])
-"""Weights of red, green and blue (Rec. 601)."""
+GREY = np.array([0.299, 0.587, 0.114])
+"""Luminance (ITU-R 601), not rounded to whole grey values: that would change the bits of smooth images."""
 PAIRS_AT_ONCE = 4_000_000
 
 

@@ -79,9 +79,17 @@ class Feed:
         if self.config.supervised and self.inputs.labels is not None:
             labels = self.rows(self.inputs.labels, self.order, step)
         if self.config.outlier_loss != "none" and self.inputs.general is not None:
-            chosen = self.rows(self.inputs.general[0], derive_seed(self.seed, "outliers"), step)
-            outliers = self.noised(chosen, draws, self.size, self.config.general_flip)
+            outliers = self.noised(
+                self.outliers(self.inputs.general[0], step), draws, self.size, self.config.general_flip
+            )
         return Batch(normal, labels, outliers)
+
+    def outliers(self, held: Tensor, step: int) -> Tensor:
+        """This worker's rows of a step's general images, out of those held or out of the stream."""
+        seed = derive_seed(self.seed, "outliers")
+        if self.inputs.stream is not None:
+            return self.inputs.stream.batch(seed, self.size, step)
+        return self.rows(held, seed, step)
 
     def rows(self, pool: Tensor, seed: int, step: int) -> Tensor:
         """This worker's rows of a step's batch from a pool that is seen in a seed's order."""

@@ -1,12 +1,12 @@
 """Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
-from workloads.flows.config import PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
+from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
 from workloads.seeds import derive_seed
 from workloads.units import GENERAL, DataFacts, ImageShape, Unit, training_bytes
 
@@ -69,14 +69,14 @@ class Flows:
     @staticmethod
     def schedule_keys() -> tuple[str, ...]:
         """Keys that say how large and how long: what makes a number comparable with the published ones."""
-        size = ("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch")
+        size = ("scales", "steps", "hidden")
         schedule = ("epochs", "batch_size", "lr", "weight_decay", "warmup_steps", "translate", "flip", "init_batches")
         return (*size, *schedule, "general_epochs", "general_batch_size", "general_lr", "general_flip", "autocast")
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
-        """Keys whose published value for a dataset is not the default."""
-        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
+    def published_schedule(dataset: str, config: FlowConfig) -> dict[str, Any]:
+        """Keys whose published value, for a dataset and a kind of flow, is not the default."""
+        return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if config.kind == "dense" else {})
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - one general flow whatever the targets
         return [Unit("flow", GENERAL, "flow")] if self.config.hierarchy == "general" else []
@@ -116,7 +116,10 @@ class Flows:
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
 
-        return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape_of(inputs)))
+        shape = shape_of(inputs)
+        if inputs.stream is not None:
+            shape = replace(shape, general=len(inputs.stream))
+        return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape))
 
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner

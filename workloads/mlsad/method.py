@@ -86,7 +86,7 @@ class MLSAD:
         return ("width", "generator_epochs", "detector_epochs", "levels", *rates)
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
+    def published_schedule(dataset: str, config: MLSADConfig) -> dict[str, Any]:  # noqa: ARG004 - there are no variants
         """Keys whose published value for a dataset is not the default."""
         return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 

@@ -1,0 +1,205 @@
+"""`data prepare|ls|show|verify|stats`: general image sets in checked shards."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_DATA, Cpus, DataDir, Debug, Plain, all_cpus
+
+if TYPE_CHECKING:
+    from orchestrator.general.manifest import Manifest
+
+app = typer.Typer(help="Prepare, list, show and check general image sets.", no_args_is_help=True)
+Prepared = Annotated[str, typer.Argument(help="A prepared set: the --out of `data prepare`.")]
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """What the user gave cannot be used: a message and exit code 2; missing data: 3; Ctrl-C: 130."""
+    from orchestrator.failures import Exit, LaunchError
+    from workloads.errors import BadInputError, DataMissingError
+
+    try:
+        yield
+    except BadInputError as error:
+        raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
+    except DataMissingError as error:
+        raise LaunchError(str(error), code=Exit.ENVIRONMENT) from error
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; finished shards are kept, the same command goes on\n")
+        sys.exit(Exit.INTERRUPTED)
+
+
+@app.command("prepare")
+def prepare(
+    kind: Annotated[str, typer.Argument(help="tiny_images, folder, webdataset, parquet or npz.")],
+    source: Annotated[str, typer.Option("--source", help="The file or folder, or its URI.")],
+    out: Annotated[str, typer.Option("--out", help="Folder or URI of the prepared set.")],
+    choose: Annotated[str, typer.Option(help="tiny_images: paper, all, or a fraction.")] = "paper",
+    exclude: Annotated[list[Path], typer.Option(help="tiny_images: published list of duplicates; repeatable.")] = [],  # noqa: B006
+    without: Annotated[list[str], typer.Option(help="Leave out images of this dataset; repeatable.")] = [],  # noqa: B006
+    near: Annotated[int | None, typer.Option(help="--without: near copies, too, up to so many of 64 bits.")] = None,
+    side: Annotated[int, typer.Option(help="Pixels of an image's side.", min=8)] = 32,
+    column: Annotated[str, typer.Option(help="parquet: the column of the images.")] = "image",
+    hold_out: Annotated[
+        float, typer.Option(help="Share of the shards that only test; the paper's choice has its own.", min=0, max=0.9)
+    ] = 0.05,
+    shard_mb: Annotated[float, typer.Option(help="Size of a shard, about.", min=1.0)] = 100.0,
+    data_dir: DataDir = DEFAULT_DATA,
+    cpus: Cpus = None,
+    plain: Plain = False,
+    debug: Debug = False,  # noqa: ARG001 - read by main
+) -> None:
+    """Make shards of any source. The same command continues what was interrupted."""
+    from orchestrator.cluster import heed_signals, ray_session
+    from orchestrator.general.against import against_sets
+    from orchestrator.general.manifest import Layout
+    from orchestrator.general.prepare import begin, make
+    from orchestrator.general.sources import open_source
+    from orchestrator.places import absolute
+    from orchestrator.progress import shown_progress
+    from orchestrator.view import console, say
+
+    screen = console(plain)
+    with usage_errors():
+        opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
+        layout = Layout.of(side, round(shard_mb * 1e6))
+        against = against_sets(without, Path(data_dir), side, near) if without else None
+        task = begin(opened, absolute(out), layout, against, hold_out)
+        heed_signals()
+        with ray_session(cpus or all_cpus()), shown_progress(screen, "shards") as seen:
+            manifest = make(task, seen)
+    for line in summary(manifest):
+        say(screen, line)
+
+
+@app.command("ls")
+def ls(root: Annotated[str, typer.Argument(help="Where to look for prepared sets.")] = DEFAULT_DATA) -> None:
+    """Every prepared set below a folder."""
+    from upath import UPath
+
+    from orchestrator.general.manifest import PLAN, Manifest
+    from orchestrator.places import absolute
+    from orchestrator.view import console, say
+    from workloads.errors import BadInputError
+
+    found, screen = UPath(absolute(root)), console()
+    sets = sorted((file.parent for file in found.rglob(PLAN)), key=str) if found.exists() else []
+    for folder in sets:
+        try:
+            say(screen, f"{folder}  {headline(Manifest.read(str(folder)))}")
+        except BadInputError as error:
+            say(screen, f"{folder}  {error.what}")
+    if not sets:
+        say(screen, f"no prepared sets in {found}")
+
+
+@app.command("show")
+def show(
+    prepared: Prepared,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet: a .png file.")] = None,
+    count: Annotated[int, typer.Option(help="Images on the sheet.", min=1, max=2500)] = 100,
+    seed: Annotated[int, typer.Option(help="Chooses them.")] = 0,
+) -> None:
+    """What a set was made of, and a contact sheet of it."""
+    from orchestrator.view import console, say
+
+    screen = console()
+    with usage_errors():
+        manifest = opened(prepared)
+        for line in [*summary(manifest), *plan_lines(manifest.plan)]:
+            say(screen, line)
+        if sheet is not None:
+            from orchestrator.general.sheet import some_images, write_sheet
+
+            write_sheet(some_images(manifest, count, seed), sheet)
+            say(screen, f"sheet  {sheet}")
+
+
+@app.command("verify")
+def verify(prepared: Prepared, plain: Plain = False) -> None:
+    """Read every byte again; exit 1 and the name of each shard that differs from its record."""
+    from orchestrator.failures import Exit
+    from orchestrator.general.verify import verify as check
+    from orchestrator.progress import shown_progress
+    from orchestrator.view import console, say
+
+    screen = console(plain)
+    with usage_errors():
+        manifest = opened(prepared)
+        total, done = manifest.count("rows"), [0, 0]
+        with shown_progress(screen, "verified") as seen:
+
+            def counted(shard: object) -> None:
+                done[0] += 1
+                done[1] += shard.rows  # type: ignore[attr-defined]
+                seen(done[0], len(manifest.shards), done[1], total)
+
+            problems = check(manifest, counted)
+    for problem in problems:
+        say(screen, f"{problem.shard}: {problem.what}")
+    say(screen, f"{len(manifest.shards)} shards, {manifest.count('bytes') / 1e9:.2f} GB: {len(problems)} problems")
+    if problems:
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+@app.command("stats")
+def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Counts of a set, and the mean and deviation of its pixel values in each channel."""
+    import json
+
+    from orchestrator.general.manifest import COUNTS
+    from orchestrator.view import console, say
+
+    with usage_errors():
+        manifest = opened(prepared)
+    mean, deviation = manifest.moments()
+    found = {what: manifest.count(what) for what in COUNTS} | {
+        "splits": {s: sum(x.rows for x in manifest.shards if x.split == s) for s in manifest.splits},
+        "mean": [round(float(v), 3) for v in mean],
+        "std": [round(float(v), 3) for v in deviation],
+    }
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    screen = console()
+    for what, value in found.items():
+        say(screen, f"{what.replace('_', ' '):18} {value:,}" if isinstance(value, int) else f"{what:18} {value}")
+
+
+def opened(prepared: str) -> "Manifest":
+    from orchestrator.general.manifest import Manifest
+    from orchestrator.places import absolute
+
+    return Manifest.read(absolute(prepared))
+
+
+def headline(manifest: "Manifest") -> str:
+    splits = ", ".join(f"{sum(s.rows for s in manifest.of_split(name)):,} {name}" for name in manifest.splits)
+    layout = manifest.layout
+    size = f"{manifest.count('bytes') / 1e9:.2f} GB in {len(manifest.shards)} shards"
+    return f"{splits} images, {layout.channels}x{layout.side}x{layout.side}, {size}"
+
+
+def summary(manifest: "Manifest") -> list[str]:
+    left_out = {what: manifest.count(what) for what in ("bad", "exact_duplicates", "near_duplicates")}
+    lines = [f"set    {manifest.path}", f"       {headline(manifest)}"]
+    lines += [f"       {count:,} {what.replace('_', ' ')} left out" for what, count in left_out.items() if count]
+    if manifest.count("bad"):
+        lines.append(f"       the bad ones are named in {manifest.path}/quarantine")
+    return lines
+
+
+def plan_lines(plan: object, indent: str = "  ") -> list[str]:
+    """Plain data as indented lines."""
+    if not isinstance(plan, dict):
+        return [f"{indent}{plan}"]
+    lines = []
+    for key, value in plan.items():
+        nested = isinstance(value, dict)
+        lines += [f"{indent}{key}", *plan_lines(value, indent + "  ")] if nested else [f"{indent}{key:12} {value}"]
+    return lines

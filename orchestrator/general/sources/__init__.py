@@ -1,0 +1,44 @@
+"""Sources of general images by the name that the command line knows them under."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator.general.sources.base import Source
+from orchestrator.general.sources.flat import FlatSource
+from orchestrator.general.sources.folder import FolderSource
+from orchestrator.general.sources.npz import NpzSource
+from orchestrator.general.sources.parquet import ParquetSource
+from orchestrator.general.sources.tar import TarSource
+from workloads.data import tiny_images
+from workloads.errors import BadInputError, closest
+
+KINDS = {
+    "tiny_images": "the flat file of 80 Million Tiny Images, or any file of that format",
+    "folder": "image files in a folder, at any depth",
+    "webdataset": ".tar files with images in them",
+    "parquet": "Parquet with encoded images, as Hugging Face's datasets store them",
+    "npz": ".npz batches of pixels, as downsampled ImageNet is published",
+}
+
+
+def open_source(
+    kind: str, path: str, *, side: int, choose: str = "paper", duplicates: Sequence[Path] = (), column: str = "image"
+) -> Source:
+    """The source of that kind; `choose` and `duplicates` are for tiny_images, `column` for parquet.
+
+    Raises BadInputError for an unknown kind and for index lists that cannot be read.
+    """
+    if kind == "tiny_images":
+        if side != tiny_images.SIDE:
+            raise BadInputError(f"a side of {side}", where="--side", fix="leave it: these images are 32x32")
+        known = tiny_images.read_duplicates(duplicates) if duplicates else None
+        return FlatSource(path, choose, known)
+    if kind == "folder":
+        return FolderSource(path, side)
+    if kind == "webdataset":
+        return TarSource(path, side)
+    if kind == "parquet":
+        return ParquetSource(path, side, column)
+    if kind == "npz":
+        return NpzSource(path, side)
+    raise BadInputError(f"no kind of source {kind!r}", nearest=closest(kind, KINDS), fix=f"use {', '.join(KINDS)}")

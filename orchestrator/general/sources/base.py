@@ -1,0 +1,128 @@
+"""The one door through which general images come in: what a source must say and do. No Ray here."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from upath import UPath
+
+from workloads.data.decode import UnreadableError, decode
+from workloads.errors import BadInputError
+
+TRAIN, TEST = "train", "test"
+KEPT_BYTES = 1 << 20  # of a bad image's file that go into quarantine
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one shard: a unit of work that any machine can do alone.
+
+    name: of the shard, unique, safe in paths. split: train or test. what: plain data that its source understands.
+    images: how many are expected, 0 where only reading tells.
+    """
+
+    name: str
+    split: str
+    what: Any
+    images: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some images in a row: uint8 (N, 3, S, S), their ids, and where each begins in its source file (bytes or rows)."""
+
+    images: NDArray[np.uint8]
+    ids: list[str]
+    offsets: list[int]
+
+
+@dataclass(frozen=True)
+class Bad:
+    """An image that cannot be used: its id, why, and the beginning of its file."""
+
+    id: str
+    reason: str
+    raw: bytes
+
+
+class Source(Protocol):
+    """Images from somewhere. Frozen and picklable: it travels to the machines that read."""
+
+    @property
+    def side(self) -> int: ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What identifies the content, as plain data: a prepare that continues must find the same."""
+        ...
+
+    def parts(self, images: int) -> Sequence[Part]:
+        """All parts of about `images` images, always the same in the same order. Raises BadInputError where the
+        source cannot be used, before any work begins."""
+        ...
+
+    def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
+        """The part's images in order, at most `rows` at a time."""
+        ...
+
+
+def named_parts(split: str, whats: Iterable[tuple[Any, int]]) -> list[Part]:
+    """Parts from (what, images) in their order."""
+    return [Part(f"{split}-{number:06d}", split, what, images) for number, (what, images) in enumerate(whats)]
+
+
+def listing_facts(files: Sequence[UPath]) -> dict[str, Any]:
+    """Of many files: a digest over their names, sizes and times of change."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(repr((file.name, *file_facts(file).values())).encode())
+    return {"files": len(files), "digest": digest.hexdigest()}
+
+
+def file_facts(file: UPath) -> dict[str, Any]:
+    """Size in bytes, and what the file's system says of its version: an ETag, or the time of the last change."""
+    info = file.fs.info(file.path)
+    version = next((info[key] for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if info.get(key)), None)
+    return {"bytes": int(info["size"] or 0), "version": str(version)}
+
+
+def files_below(root: UPath, suffixes: Iterable[str]) -> list[UPath]:
+    """Every visible file below a folder with one of the endings, in order of their paths; or the file itself.
+
+    Raises BadInputError where there is none.
+    """
+    endings = tuple(suffixes)
+    if root.is_file():
+        return [root]
+    found = sorted((f for f in root.rglob("*") if f.name.lower().endswith(endings)), key=str) if root.exists() else []
+    shown = [f for f in found if not any(piece.startswith(".") for piece in f.relative_to(root).parts) and f.is_file()]
+    if not shown:
+        raise BadInputError(
+            "no files of this kind here" if root.exists() else "there is nothing here",
+            where=str(root),
+            fix=f"give a folder that holds files ending in {', '.join(sorted(endings))}",
+        )
+    return shown
+
+
+def decoded(items: Iterable[tuple[str, int, bytes]], side: int, rows: int) -> Iterator[Rows | Bad]:
+    """Encoded images (id, offset, bytes) as rows of (3, side, side): the centre square, resized. Bad ones are named."""
+    images: list[NDArray[np.uint8]] = []
+    ids: list[str] = []
+    offsets: list[int] = []
+    for name, offset, raw in items:
+        try:
+            images.append(decode(BytesIO(raw), side))
+        except UnreadableError as error:
+            yield Bad(name, str(error), raw[:KEPT_BYTES])
+            continue
+        ids.append(name)
+        offsets.append(offset)
+        if len(images) == rows:
+            yield Rows(np.stack(images), ids, offsets)
+            images, ids, offsets = [], [], []
+    if images:
+        yield Rows(np.stack(images), ids, offsets)

@@ -1,0 +1,58 @@
+"""A folder of image files, at any depth."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from orchestrator.general.sources.base import (
+    TRAIN,
+    Bad,
+    Part,
+    Rows,
+    decoded,
+    files_below,
+    listing_facts,
+    named_parts,
+)
+from workloads.data.decode import UnreadableError
+from workloads.data.folder import SUFFIXES, check_file
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Every image file below `path`; its id is its path from there. Links that lead out of it are bad images."""
+
+    path: str
+    side: int
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"kind": "folder", "side": self.side, **listing_facts(self._files())}
+
+    def parts(self, images: int) -> list[Part]:
+        root = UPath(self.path)
+        names = [file.relative_to(root).as_posix() for file in self._files()]
+        pieces = (names[first : first + images] for first in range(0, len(names), images))
+        return named_parts(TRAIN, ((piece, len(piece)) for piece in pieces))
+
+    def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
+        root = UPath(self.path)
+        bad: list[Bad] = []
+
+        def items() -> Iterator[tuple[str, int, bytes]]:
+            for name in part.what:
+                file = root / name
+                try:
+                    if isinstance(file, Path):
+                        check_file(file, root.resolve())
+                    yield name, 0, file.read_bytes()
+                except (UnreadableError, OSError) as error:
+                    bad.append(Bad(name, str(error), b""))
+
+        yield from decoded(items(), self.side, rows)
+        yield from bad
+
+    def _files(self) -> list[UPath]:
+        return files_below(UPath(self.path), SUFFIXES)

@@ -1,0 +1,63 @@
+"""A flow that learns from a prepared general set, streamed: whole launches on real Ray."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import request_for, run
+from PIL import Image
+
+from orchestrator.general.manifest import Layout
+from orchestrator.general.prepare import begin, make
+from orchestrator.general.sources import open_source
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+from workloads.checkpoint import load_state
+from workloads.data.photo_tiles import photo_tiles
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def general(cluster, tmp_path_factory):
+    """400 tiles of photographs, 16x16, prepared from image files."""
+    folder = tmp_path_factory.mktemp("general")
+    (folder / "in").mkdir()
+    for number, tile in enumerate(np.concatenate(photo_tiles(16, 400, 40, 0))):
+        Image.fromarray(tile.transpose(1, 2, 0)).save(folder / f"in/{number:04d}.png")
+    source = open_source("folder", str(folder / "in"), side=16)
+    make(begin(source, str(folder / "set"), Layout(3, 16, 16, 64), None, hold_out=0.2), lambda *_: None)
+    return str(folder / "set")
+
+
+def launched(storage, name, general, **options):
+    settings = ["batch_size=8", "general_batch_size=8", "outlier_loss=ratio", "general_epochs=0.2", "epochs=0.5"]
+    request = request_for(
+        storage, "flow_digits", name=name, general=[f"prepared={general}"], set=settings, classes=["3"], points=1,
+        scheduler="fifo", search="random", **options,
+    )  # fmt: skip
+    code, text = run(request)
+    assert code == 0, text
+    return Places(str(storage), name)
+
+
+def parameters(places):
+    """Network tensors of the general flow and of the detector."""
+    stages = [m.parent for m in sorted((places.root / "stages").rglob("manifest.json"), key=str)]
+    trial = next(iter(Ledger(places).state.trials))
+    units = [m.parent for m in sorted((places.trial(trial).folder / "units").rglob("manifest.json"), key=str)]
+    found = [load_state(folder) for folder in stages] + [load_state(folder)["learner"] for folder in units]
+    assert len(found) == 2
+    return [state["net"] for state in found]
+
+
+def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
+    one = launched(tmp_path / "one", "streamed", general)
+    opened = Ledger(one).state.opened
+    assert opened["space"]["data"]["general"][0]["path"] == general
+    shards = json.loads(next((one.root / "data").rglob("manifest.json")).read_text())
+    assert shards["general_set"] == general
+    again = launched(tmp_path / "two", "streamed", general, workers=2, split="data")
+    for first, second in zip(parameters(one), parameters(again), strict=True):
+        for name, value in first.items():
+            np.testing.assert_allclose(second[name].float().numpy(), value.float().numpy(), atol=1e-4, err_msg=name)

@@ -1,0 +1,163 @@
+"""The stream on real Ray Data: exact order, two workers, SIGKILL in the middle of an epoch and the continuation."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from orchestrator.general.batches import batches
+from orchestrator.general.datasource import PartsDatasource
+from orchestrator.general.manifest import Layout, Manifest
+from orchestrator.general.prepare import Against, begin, make
+from orchestrator.general.reading import pixels as column_pixels
+from orchestrator.general.sources import open_source
+from orchestrator.general.stream import GeneralStream, feed_of
+from orchestrator.general.windows import split_feed
+from tests.unit.made_files import pixels, write_image
+from workloads.data import tiny_images
+from workloads.data.duplicates import Known
+from workloads.errors import BadInputError
+from workloads.parallel import Parallel
+
+pytestmark = pytest.mark.ray
+POOL = 1 << 21
+BATCH = 16
+IMAGES = 5003
+
+
+@pytest.fixture(scope="module")
+def prepared(cluster, tmp_path_factory):
+    """(path, images): 5,003 images, of which row groups have 64."""
+    folder = tmp_path_factory.mktemp("general")
+    images = pixels(IMAGES, 3, 32, 32)
+    (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
+    source = open_source("tiny_images", str(folder / "tiny.bin"), side=32, choose="all")
+    make(begin(source, str(folder / "set"), Layout(3, 32, 64, 640), None), lambda *_: None)
+    return str(folder / "set"), images
+
+
+def test_the_datasource_streams_a_source_through_ray_data(cluster, tmp_path):
+    import ray
+
+    images = pixels(500, 3, 32, 32)
+    (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(images))
+    source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
+    parts = source.parts(128)
+    dataset = ray.data.read_datasource(PartsDatasource(source, parts, Layout(3, 32, 64, 128)))
+    found = {}
+    for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+        rows = column_pixels(table.column("image").combine_chunks()).reshape(-1, 3, 32, 32)
+        found |= dict(zip(table.column("id").to_pylist(), rows, strict=True))
+    assert sorted(found) == [f"tiny_images/{i:08d}" for i in range(500)]
+    np.testing.assert_array_equal(np.stack([found[name] for name in sorted(found)]), images)
+
+
+def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
+    path, images = prepared
+    feed = feed_of(path, "train", BATCH, 1, seed=5, pool_bytes=POOL)
+    steps = 2 * IMAGES // BATCH
+    stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=0, total=steps)
+    rows = []
+    for step in range(steps):
+        found = stream.images(step)
+        np.testing.assert_array_equal(found.numpy(), images[stream.rows])
+        rows.append(stream.rows)
+    for step in (0, 100, IMAGES // BATCH, steps - 1):
+        assert sorted(rows[step]) == sorted(feed.order.row(step * BATCH + i) for i in range(BATCH))
+    assert set(Counter(np.concatenate(rows)[: IMAGES // BATCH * BATCH].tolist()).values()) == {1}
+    with pytest.raises(ValueError, match="was due"):
+        stream.images(0)
+    stream.close()
+
+
+def test_two_consumers_of_streaming_split_have_the_batches_of_one(prepared):
+    path, _ = prepared
+    feed = feed_of(path, "train", BATCH, 2, seed=5, pool_bytes=POOL)
+    start, end = 100, 400
+    found: dict[int, list] = {0: [], 1: []}
+
+    def consume(rank, iterator):
+        tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow")
+        found[rank] = [b.rows for b in batches(feed, tables, rank, start) if b.step < end]
+
+    iterators = split_feed(feed, start * BATCH, end * BATCH)
+    threads = [threading.Thread(target=consume, args=pair) for pair in enumerate(iterators)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    order = feed.order
+    for step in range(start, end, 37):
+        side_by_side = np.concatenate([found[0][step - start], found[1][step - start]])
+        expected = [order.row(step * BATCH + i) for i in range(BATCH)]
+        assert side_by_side.tolist() == expected  # as many lanes as images of a batch: the order itself
+
+
+CONSUMER = """
+import sys, torch
+from orchestrator.cluster import ray_session
+from orchestrator.general.stream import GeneralStream, feed_of
+from workloads.parallel import Parallel
+
+path, start, total, pool = sys.argv[1], *map(int, sys.argv[2:])
+with ray_session(2):
+    feed = feed_of(path, "train", 16, 1, seed=5, pool_bytes=pool)
+    stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=start, total=total)
+    for step in range(start, total):
+        stream.images(step)
+        print(step, *stream.rows, flush=True)
+"""
+
+
+def test_an_epoch_killed_with_sigkill_continues_without_loss_or_repetition(prepared):
+    path, _ = prepared
+    steps = IMAGES // BATCH
+    rows: dict[int, list[int]] = {}
+
+    def consume(start, kill_at=None):
+        words = [sys.executable, "-c", CONSUMER, path, str(start), str(steps), str(POOL)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            step, *found = map(int, line.split())
+            rows[step] = found
+            if step == kill_at:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        process.stdout.close()
+        process.wait(timeout=60)
+        time.sleep(1)
+
+    consume(0, kill_at=101)
+    consume(max(rows) + 1)
+    assert sorted(rows) == list(range(steps))
+    seen = Counter(row for found in rows.values() for row in found)
+    assert set(seen.values()) == {1}
+    assert len(seen) == steps * BATCH  # the epoch's last 11 images open the next batch
+
+
+def test_a_set_with_too_many_bad_images_is_refused_with_where_they_are_named(cluster, tmp_path):
+    for i in range(4):
+        write_image(tmp_path / f"in/{i}.png")
+        (tmp_path / f"in/broken-{i}.png").write_bytes(b"no image")
+    source = open_source("folder", str(tmp_path / "in"), side=32)
+    with pytest.raises(BadInputError, match="4 of 8 images") as caught:
+        make(begin(source, str(tmp_path / "out"), Layout(3, 32, 4, 4), None), lambda *_: None)
+    assert "quarantine" in str(caught.value)
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_copies_of_an_in_set_are_left_out_by_the_tasks(prepared, tmp_path):
+    _, images = prepared
+    source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
+    (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(images[:300]))
+    against = Against({"some": "digest"}, Known.of(images[100:110], None))
+    manifest = make(begin(source, str(tmp_path / "out"), Layout(3, 32, 64, 128), against), lambda *_: None)
+    assert (manifest.count("rows"), manifest.count("exact_duplicates")) == (290, 10)
+    assert Manifest.read(str(tmp_path / "out")) == manifest

@@ -1,0 +1,317 @@
+"""Every source of general images, on small files of exactly its format; no Ray."""
+
+import io
+import json
+import os
+import tarfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from orchestrator.general.manifest import Layout, Manifest, finished
+from orchestrator.general.reading import pixels, row_group
+from orchestrator.general.shards import write_shard
+from orchestrator.general.sheet import some_images, write_sheet
+from orchestrator.general.sources import flat, open_source
+from orchestrator.general.sources.base import Bad
+from orchestrator.general.verify import verify
+from tests.unit.made_files import pixels as random_pixels
+from tests.unit.made_files import write_image
+from workloads.data import tiny_images
+from workloads.data.decode import decode
+from workloads.data.duplicates import Known
+from workloads.errors import BadInputError
+
+LAYOUT = Layout(channels=3, side=32, group_rows=10, shard_images=128)
+
+
+def flat_file(folder, count):
+    images = random_pixels(count, 3, 32, 32)
+    (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
+    return folder / "tiny.bin", images
+
+
+def everything(source, images=100, rows=7):
+    """(images, ids, offsets, bad ids) of all parts, in order."""
+    found = [item for part in source.parts(images) for item in source.read(part, rows)]
+    rows_ = [item for item in found if not isinstance(item, Bad)]
+    pixels_ = np.concatenate([r.images for r in rows_])
+    ids = [name for r in rows_ for name in r.ids]
+    return pixels_, ids, [o for r in rows_ for o in r.offsets], [b.id for b in found if isinstance(b, Bad)]
+
+
+def png(array):
+    data = io.BytesIO()
+    Image.fromarray(array.transpose(1, 2, 0)).save(data, "PNG")
+    return data.getvalue()
+
+
+def test_the_whole_flat_file_comes_in_its_order_with_offsets(tmp_path):
+    file, images = flat_file(tmp_path, 301)
+    found, ids, offsets, bad = everything(open_source("tiny_images", str(file), side=32, choose="all"))
+    np.testing.assert_array_equal(found, images)
+    assert ids[300] == "tiny_images/00000300"
+    assert offsets[300] == 300 * 3072
+    assert not bad
+
+
+def test_a_fraction_is_whole_chunks_in_the_published_order(tmp_path):
+    file, images = flat_file(tmp_path, 64 * 8 + 5)
+    found, ids, _, _ = everything(open_source("tiny_images", str(file), side=32, choose="0.5"))
+    indices = tiny_images.images_of(tiny_images.permuted_chunks(64 * 8 + 5)[:4])
+    assert ids == [f"tiny_images/{i:08d}" for i in indices]
+    np.testing.assert_array_equal(found, images[indices])
+
+
+def test_listed_duplicates_are_left_out_of_a_fraction(tmp_path):
+    file, _ = flat_file(tmp_path, 200)
+    (tmp_path / "list.txt").write_text("1\n0\n200\n")
+    source = open_source("tiny_images", str(file), side=32, choose="all", duplicates=[tmp_path / "list.txt"])
+    _, ids, _, _ = everything(source)
+    assert ids == [f"tiny_images/{i:08d}" for i in range(1, 199)]
+    assert source.facts()["duplicates"] == {"listed": 2, "lines": 3, "unknown": 1, "repeated": 0}
+
+
+def test_the_papers_subset_needs_the_whole_file(tmp_path):
+    file, _ = flat_file(tmp_path, 64)
+    with pytest.raises(BadInputError, match="79,302,017"):
+        open_source("tiny_images", str(file), side=32).parts(100)
+
+
+@pytest.mark.parametrize("exclude", [False, True])
+def test_parts_of_the_whole_file_are_the_papers_subset_and_split(monkeypatch, tmp_path, exclude):
+    """Without the 243 GB themselves: which ranges would be read is arithmetic."""
+    monkeypatch.setattr(flat, "check_whole", lambda file: tiny_images.IMAGES)
+    first = tiny_images.chosen_chunks()[0]
+    (tmp_path / "list.txt").write_text(f"{first * 64 + 6}\n0\n")  # 1-based: the sixth image of the first chunk
+    lists = [tmp_path / "list.txt"] if exclude else []
+    parts = open_source("tiny_images", "not opened", side=32, duplicates=lists).parts(32_768)
+    assert len({part.name for part in parts}) == len(parts)
+    counts = {split: sum(p.images for p in parts if p.split == split) for split in ("train", "test")}
+    assert counts == {"train": 1_250_048, "test": 312_512}
+    images = [n for part in parts for start, count in part.what for n in range(start, start + count)]
+    without = np.array([first * 64 + 5]) if exclude else None
+    np.testing.assert_array_equal(images, tiny_images.images_of(tiny_images.chosen_chunks(without=without)))
+
+
+def test_a_truncated_file_and_a_hole_are_named_before_any_work(tmp_path):
+    file, _ = flat_file(tmp_path, 64)
+    with file.open("r+b") as opened:
+        opened.truncate(64 * 3072 - 100)
+    with pytest.raises(BadInputError, match="truncated"):
+        open_source("tiny_images", str(file), side=32, choose="all").parts(100)
+    with file.open("r+b") as opened:
+        opened.truncate(3072 * 20_000)  # what was not written is a hole
+    try:
+        with file.open("rb") as opened:
+            hole = os.lseek(opened.fileno(), 0, os.SEEK_HOLE)
+    except OSError:
+        hole = 3072 * 20_000
+    if hole == 3072 * 20_000:
+        pytest.skip("this file system does not tell holes")
+    with pytest.raises(BadInputError, match="a hole at byte"):
+        open_source("tiny_images", str(file), side=32, choose="all").parts(100)
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_no_short_set(tmp_path):
+    file, _ = flat_file(tmp_path, 64)
+    source = open_source("tiny_images", str(file), side=32, choose="all")
+    part = source.parts(100)[0]
+    file.write_bytes(file.read_bytes()[:-3072])
+    with pytest.raises(BadInputError, match="became shorter"):
+        list(source.read(part, 100))
+
+
+def test_the_same_bytes_come_from_an_object_store(tmp_path):
+    file, images = flat_file(tmp_path, 100)
+    from upath import UPath
+
+    UPath("memory://bucket/tiny.bin").write_bytes(file.read_bytes())
+    found, _, _, _ = everything(open_source("tiny_images", "memory://bucket/tiny.bin", side=32, choose="all"))
+    np.testing.assert_array_equal(found, images)
+
+
+def test_a_folder_comes_decoded_and_its_bad_files_are_named(tmp_path):
+    for name in ("a/1.png", "a/b/2.jpg", "3.bmp"):
+        write_image(tmp_path / "in" / name, size=(40, 50))
+    (tmp_path / "in/a/broken.png").write_bytes(b"\x89PNG no")
+    write_image(tmp_path / "secret.png")
+    (tmp_path / "in/link.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "in/notes.txt").write_text("no image")
+    found, ids, _, bad = everything(open_source("folder", str(tmp_path / "in"), side=32))
+    assert ids == ["3.bmp", "a/1.png", "a/b/2.jpg"]
+    assert sorted(bad) == ["a/broken.png", "link.png"]
+    np.testing.assert_array_equal(found[1], decode(tmp_path / "in/a/1.png", 32))
+
+
+def test_webdataset_shards_come_in_and_a_cut_one_keeps_what_is_whole(tmp_path):
+    images = random_pixels(6, 3, 32, 32)
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"{shard:04d}.tar", "w") as tar:
+            for i in range(3):
+                for name, data in ((f"{i}.png", png(images[3 * shard + i])), (f"{i}.cls", b"7")):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    found, ids, offsets, bad = everything(open_source("webdataset", str(tmp_path), side=32))
+    np.testing.assert_array_equal(found, images)
+    assert ids[3] == "0001.tar/0.png"
+    raw = (tmp_path / "0001.tar").read_bytes()
+    assert raw[offsets[3] : offsets[3] + 4] == b"\x89PNG"
+    (tmp_path / "0001.tar").write_bytes(raw[: offsets[5] + 100])
+    found, ids, _, bad = everything(open_source("webdataset", str(tmp_path), side=32))
+    assert len(ids) == 5
+    assert len(bad) == 1
+
+
+@pytest.mark.parametrize("struct", [True, False])
+def test_parquet_with_encoded_images_comes_in(tmp_path, struct):
+    images = random_pixels(25, 3, 32, 32)
+    encoded = [png(image) for image in images]
+    column = [{"bytes": raw, "path": None} for raw in encoded] if struct else encoded
+    pq.write_table(pa.table({"image": column, "label": [0] * 25}), tmp_path / "train.parquet", row_group_size=4)
+    source = open_source("parquet", str(tmp_path), side=32)
+    assert len(source.parts(10)) == 3
+    found, ids, offsets, _ = everything(source, images=10)
+    np.testing.assert_array_equal(found, images)
+    assert ids[24] == "train.parquet/000000024"
+    assert offsets == list(range(25))
+    with pytest.raises(BadInputError, match="no column 'imag'"):
+        open_source("parquet", str(tmp_path), side=32, column="imag").parts(10)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_npz_batches_come_in_and_pickles_do_not(tmp_path, save):
+    images = random_pixels(25, 3, 32, 32)
+    save(tmp_path / "train_data_batch_1.npz", data=images.reshape(25, -1), labels=np.arange(25))
+    found, ids, _, _ = everything(open_source("npz", str(tmp_path), side=32), images=10)
+    np.testing.assert_array_equal(found, images)
+    assert ids[10] == "train_data_batch_1.npz/000000010"
+    with pytest.raises(BadInputError, match="expected uint8"):
+        open_source("npz", str(tmp_path), side=64).parts(10)
+    np.savez(tmp_path / "train_data_batch_1.npz", data=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BadInputError):
+        open_source("npz", str(tmp_path), side=32).parts(10)
+
+
+def test_an_unknown_kind_names_the_nearest():
+    with pytest.raises(BadInputError, match="webdataset"):
+        open_source("web-dataset", "x", side=32)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A set of three shards out of a flat file, made without Ray."""
+    file, images = flat_file(tmp_path, 300)
+    source = open_source("tiny_images", str(file), side=32, choose="all")
+    out = str(tmp_path / "out")
+    shards = [write_shard(out, LAYOUT, None, part, source.read(part, 7)) for part in source.parts(128)]
+    manifest = Manifest(out, {"layout": vars(LAYOUT)}, tuple(shards))
+    manifest.write()
+    return manifest, images, source
+
+
+def test_a_shard_holds_its_part_in_row_groups_of_the_layout(made):
+    manifest, images, _ = made
+    assert Manifest.read(manifest.path) == manifest
+    assert manifest.shards[0].groups == (10,) * 12 + (8,)
+    batch = row_group(str(manifest.file(manifest.shards[1])), 2, ("id", "offset", "image"))
+    np.testing.assert_array_equal(pixels(batch.column("image")).reshape(-1, 3, 32, 32), images[148:158])
+    assert batch.column("id")[0].as_py() == "tiny_images/00000148"
+    assert batch.column("offset")[0].as_py() == 148 * 3072
+
+
+def test_statistics_are_those_of_the_pixels(made):
+    manifest, images, _ = made
+    mean, deviation = manifest.moments()
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 2, 3)))
+    np.testing.assert_allclose(deviation, images.std(axis=(0, 2, 3)))
+
+
+def test_shards_do_not_depend_on_how_the_source_cuts_its_rows(made, tmp_path):
+    manifest, _, source = made
+    again = [
+        write_shard(str(tmp_path / "again"), LAYOUT, None, part, source.read(part, 64)) for part in source.parts(128)
+    ]
+    assert [s.sha256 for s in again] == [s.sha256 for s in manifest.shards]
+
+
+def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
+    manifest, _, _ = made
+    assert verify(manifest, lambda shard: None) == []
+    first, second, third = (manifest.file(shard) for shard in manifest.shards)
+    raw = bytearray(first.read_bytes())
+    raw[12345] ^= 1
+    first.write_bytes(raw)
+    second.write_bytes(second.read_bytes()[:-1])
+    third.unlink()
+    (first.parent / "other.parquet").write_bytes(b"")
+    found = {p.shard: p.what for p in verify(manifest, lambda shard: None)}
+    assert list(found) == [first.name, second.name, third.name, "other.parquet"]
+    assert "other bytes" in found[first.name]
+    assert "missing" in found[third.name]
+
+
+def test_a_set_in_an_object_store_is_written_verified_and_read(made):
+    """fsspec's store in memory stands for the others: whole objects, no renaming, no file descriptors."""
+    _, images, source = made
+    out = "memory://bucket/set"
+    parts = source.parts(128)
+    shards = [write_shard(out, LAYOUT, None, part, source.read(part, 7)) for part in parts]
+    Manifest(out, {"layout": vars(LAYOUT)}, tuple(shards)).write()
+    manifest = Manifest.read(out)
+    assert finished(out, parts) == {shard.name: shard for shard in shards}
+    assert verify(manifest, lambda shard: None) == []
+    found = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
+    np.testing.assert_array_equal(found, images[148:158])
+    manifest.file(shards[2]).write_bytes(b"other")
+    assert [p.shard for p in verify(manifest, lambda shard: None)] == ["train-000002.parquet"]
+    assert set(finished(out, parts)) == {"train-000000", "train-000001"}
+
+
+def test_copies_of_an_in_set_are_left_out_and_counted(tmp_path):
+    file, images = flat_file(tmp_path, 100)
+    source = open_source("tiny_images", str(file), side=32, choose="all")
+    (part,) = source.parts(128)
+    changed = images[50:60].copy()
+    changed[:, 0, 0, 0] ^= 3
+    known = Known.of(np.concatenate([images[20:25], changed]), threshold=2)
+    shard = write_shard(str(tmp_path / "out"), LAYOUT, known, part, source.read(part, 7))
+    assert (shard.rows, shard.exact_duplicates, shard.near_duplicates) == (85, 5, 10)
+
+
+def test_bad_images_are_in_quarantine_with_their_reason(tmp_path):
+    write_image(tmp_path / "in/1.png")
+    (tmp_path / "in/2.png").write_bytes(b"not an image")
+    source = open_source("folder", str(tmp_path / "in"), side=32)
+    (part,) = source.parts(128)
+    shard = write_shard(str(tmp_path / "out"), LAYOUT, None, part, source.read(part, 7))
+    assert (shard.rows, shard.bad) == (1, 1)
+    (row,) = pq.read_table(tmp_path / "out/quarantine/train-000000.parquet").to_pylist()
+    assert row["id"] == "2.png"
+    assert row["reason"]
+    assert row["raw"] == b"not an image"
+
+
+def test_a_contact_sheet_shows_images_of_the_set(made, tmp_path):
+    manifest, images, _ = made
+    shown = some_images(manifest, 9, seed=3)
+    assert all((images == image).all(axis=(1, 2, 3)).any() for image in shown)
+    assert not np.array_equal(shown, some_images(manifest, 9, seed=4))
+    write_sheet(shown, tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").size[0] > 3 * 64
+
+
+def test_a_damaged_or_unfinished_manifest_is_named(made, tmp_path):
+    manifest, _, _ = made
+    with pytest.raises(BadInputError, match="no prepared image set"):
+        Manifest.read(str(tmp_path / "nowhere"))
+    file = tmp_path / "out/manifest.json"
+    values = json.loads(file.read_text())
+    del values["shards"][0]["sha256"]
+    file.write_text(json.dumps(values))
+    with pytest.raises(BadInputError, match="damaged manifest"):
+        Manifest.read(manifest.path)
