@@ -67,7 +67,9 @@ def test_a_dry_run_prints_the_plan_of_the_published_grid(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("words", [("--help",), ("launch", "sweep_digits", "--dry-run"), ("spaces", "ls")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("data", "ls"), ("launch", "sweep_digits", "--dry-run"), ("spaces", "ls")]
+)
 def test_light_verbs_import_neither_torch_nor_ray(words):
     code = (
         "import sys; sys.argv = ['orchestrator', *sys.argv[1:]]\n"

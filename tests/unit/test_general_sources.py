@@ -72,7 +72,8 @@ def test_listed_duplicates_are_left_out_of_a_fraction(tmp_path):
     source = open_source("tiny_images", str(file), side=32, choose="all", duplicates=[tmp_path / "list.txt"])
     _, ids, _, _ = everything(source)
     assert ids == [f"tiny_images/{i:08d}" for i in range(1, 199)]
-    assert source.facts()["duplicates"] == {"listed": 2, "lines": 3, "unknown": 1, "repeated": 0}
+    counts = {"listed": 2, "lines": 3, "unknown": 1, "repeated": 0, "left_out": "2 image(s)"}
+    assert source.facts()["duplicates"] == counts
 
 
 def test_the_papers_subset_needs_the_whole_file(tmp_path):
@@ -93,6 +94,11 @@ def test_parts_of_the_whole_file_are_the_papers_subset_and_split(monkeypatch, tm
     counts = {split: sum(p.images for p in parts if p.split == split) for split in ("train", "test")}
     assert counts == {"train": 1_250_048, "test": 312_512}
     images = [n for part in parts for start, count in part.what for n in range(start, start + count)]
+    if exclude:
+        monkeypatch.setattr(flat, "file_facts", lambda file: {"bytes": tiny_images.IMAGES * 3072})
+        assert (
+            open_source("tiny_images", "x", side=32, duplicates=lists).facts()["duplicates"]["left_out"] == "1 chunk(s)"
+        )
     without = np.array([first * 64 + 5]) if exclude else None
     np.testing.assert_array_equal(images, tiny_images.images_of(tiny_images.chosen_chunks(without=without)))
 
