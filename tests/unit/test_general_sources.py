@@ -138,6 +138,16 @@ def test_the_same_bytes_come_from_an_object_store(tmp_path):
     UPath("memory://bucket/tiny.bin").write_bytes(file.read_bytes())
     found, _, _, _ = everything(open_source("tiny_images", "memory://bucket/tiny.bin", side=32, choose="all"))
     np.testing.assert_array_equal(found, images)
+    for name in ("b/2.png", "a/1.PNG", ".hidden/3.png"):
+        UPath(f"memory://bucket/photos/{name}").parent.mkdir(parents=True, exist_ok=True)
+        UPath(f"memory://bucket/photos/{name}").write_bytes(png(images[len(name)]))
+    source = open_source("folder", "memory://bucket/photos", side=32)
+    found, ids, _, _ = everything(source)
+    assert ids == ["a/1.PNG", "b/2.png"]
+    before = source.facts()
+    assert before["files"] == 2
+    UPath("memory://bucket/photos/b/2.png").write_bytes(png(images[9]) + b"more")
+    assert source.facts() != before
 
 
 def test_a_folder_comes_decoded_and_its_bad_files_are_named(tmp_path):
