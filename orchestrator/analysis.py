@@ -12,9 +12,10 @@ import torch
 from upath import UPath
 
 from orchestrator.board import pin
-from orchestrator.cluster import slots
+from orchestrator.cluster import node_resources
 from orchestrator.ingest import Prepared, collect, read_masks
 from orchestrator.ledger import Ledger
+from orchestrator.packing import slots
 from orchestrator.places import Places
 from orchestrator.results import winner
 from orchestrator.runs import open_run
@@ -44,7 +45,7 @@ def run_analyses(places: Places, ledger: Ledger, names: Iterable[str], resources
     import ray
 
     todo = missing(ledger.state, names)
-    slots(resources.model_copy(update={"workers": 1}), ray.cluster_resources())
+    slots(resources.model_copy(update={"workers": 1}), node_resources())
     claim = {"num_cpus": resources.cpus_per_worker, "num_gpus": resources.gpus_per_worker}
     task = ray.remote(**claim)(analyse)
     threads = max(1, int(resources.cpus_per_worker))

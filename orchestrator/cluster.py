@@ -1,19 +1,19 @@
-"""Starting or joining Ray, and what fits on it."""
+"""Starting or joining Ray."""
 
 import logging
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from orchestrator.failures import LaunchError
-from tune_spaces.schema import Resources
-
-SPARE_CPUS = 1
-"""Logical CPUs kept for Ray Data's readers: a cluster filled by training alone would never feed it."""
+from orchestrator.jobs import pack
+from orchestrator.joining import unreachable
+from orchestrator.packing import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
 
@@ -29,6 +29,9 @@ QUIET = {
 }
 
 
+PATIENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}  # a cluster's nodes may have to be started first
+
+
 def heed_signals() -> None:
     """Ctrl-C and a batch system's polite stop both end a launch cleanly, also where a shell's `&` has them ignored."""
     if threading.current_thread() is threading.main_thread():
@@ -37,22 +40,33 @@ def heed_signals() -> None:
 
 
 @contextmanager
-def ray_session(cpus: int | None = None) -> Iterator[Any]:
-    """Ray on this machine, dashboard on the loopback address; ended on the way out. Inside a session: that one.
-
-    The dashboard is not for show: without it Ray leaks the resources of trials that a scheduler stops.
-    """
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nothing here listens beyond the loopback address
+def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator[Any]:
+    """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nothing here listens beyond the loopback address
     import ray
 
     if ray.is_initialized():
         yield ray
         return
-    address = own_address()
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    start_local(ray, cpus) if address is None else join(ray, address)
+    heed_signals()  # again: Ray has put its own in their place
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def start_local(ray: Any, cpus: int | None) -> None:
+    """A Ray of our own, dashboard on the loopback address, which is not for show.
+
+    Without the dashboard Ray leaks the resources of trials that a scheduler stops.
+    """
+    address = own_address()
     ray.init(
         address="local",  # not another Ray that happens to run here
         num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
@@ -63,11 +77,33 @@ def ray_session(cpus: int | None = None) -> Iterator[Any]:
         logging_level=logging.ERROR,
         runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}},
     )
-    heed_signals()  # again: Ray has put its own in their place
+
+
+def join(ray: Any, address: str) -> None:
+    """The running cluster of this machine. Raises LaunchError where there is none, or it is not for us.
+
+    A job's workers have its code already, and its address; from outside a job both go along.
+    """
+    environment: dict[str, Any] = {"env_vars": QUIET | PATIENT}
+    folder = None
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+        folder = tempfile.TemporaryDirectory()
+        pack(Path(folder.name), None)
+        environment["working_dir"] = folder.name
     try:
-        yield ray
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+    except (RuntimeError, ConnectionError, ray.exceptions.RayError) as error:
+        raise unreachable(address, error) from None
     finally:
-        ray.shutdown()
+        if folder is not None:
+            folder.cleanup()  # it has been uploaded
+
+
+def node_resources() -> list[Node]:
+    """What every living node offers."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def own_address() -> str:
@@ -99,20 +135,3 @@ def off_main_thread(call: Callable[[], Any]) -> None:
         thread.join(0.2)
     if errors:
         raise errors[0]
-
-
-def slots(resources: Resources, total: dict[str, float]) -> int:
-    """How many trials fit at once. Raises LaunchError where not even one does."""
-    cpus = resources.workers * resources.cpus_per_worker
-    gpus = resources.workers * resources.gpus_per_worker
-    fits = int((total.get("CPU", 0) - SPARE_CPUS) / cpus)
-    if gpus:
-        fits = min(fits, int(total.get("GPU", 0) / gpus + 1e-9))
-    if fits < 1:
-        have = f"{total.get('CPU', 0) - SPARE_CPUS:g} CPUs and {total.get('GPU', 0):g} GPUs"
-        raise LaunchError(
-            "not even one trial fits on this cluster",
-            details=f"a trial needs {cpus:g} CPUs and {gpus:g} GPUs; the cluster has {have}",
-            fix="lower --workers or --gpus-per-worker",
-        )
-    return fits

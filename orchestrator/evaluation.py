@@ -1,7 +1,7 @@
 """From scores in workers' memory to Parquet files, and from those files alone to every number."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,10 @@ from workloads.metrics import (
     per_level_auroc,
 )
 from workloads.scores import LIKELIHOOD, SCHEMA, WHOLE, out_name
-from workloads.workload import Scores
+from workloads.workload import GroupScores, Scores
 
 SECONDS = b"seconds"
+OTHER = "other"  # the label of a group of the other classes' images
 
 
 def rows(
@@ -66,6 +67,26 @@ def block(target: str, part: str, split: str, scores: np.ndarray, images: Reside
     )
 
 
+def group_blocks(target: str, found: GroupScores) -> Iterator[pa.Table]:
+    """Rows of groups; in a split, the anomalous groups are numbered on from the normal ones."""
+    for part, scores in found.held_out.items():
+        yield group_block(target, part, "val", target, scores)
+    for part, scores in found.normal.items():
+        yield group_block(target, part, "test", target, scores)
+    for split, parts in found.anomalous.items():
+        for part, scores in parts.items():
+            first = len(found.normal.get(part, ())) if split == "test" else 0
+            yield group_block(target, part, split, out_name(split) or OTHER, scores, True, first)
+
+
+def group_block(
+    target: str, part: str, split: str, label: str, scores: np.ndarray, anomalous: bool = False, first: int = 0
+) -> pa.Table:
+    size = part.rpartition("/")[2]
+    ids = [f"group-{size}/{number:05d}" for number in range(first, first + len(scores))]
+    return rows(target, split, part, ids, [label] * len(scores), np.full(len(scores), anomalous), scores)
+
+
 def write_table(path: UPath, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
@@ -84,15 +105,17 @@ def write_part(
     seconds: Mapping[str, float],
     images: Resident,
     prepared: Prepared,
+    groups: Iterable[tuple[str, GroupScores]] = (),
 ) -> None:
-    """One worker's scores of a rung, (target, split -> part -> scores) each, and in the file's own notes what training
-    took: str(unit) -> seconds."""
+    """One worker's scores of a rung, (target, split -> part -> scores) each, those of groups, and in the file's own
+    notes what training took: str(unit) -> seconds."""
     blocks = [
         block(target, part, split, values, images, prepared)
         for target, splits in scores
         for split, parts in splits.items()
         for part, values in parts.items()
     ]
+    blocks += [one for target, found in groups for one in group_blocks(target, found)]
     table = pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
     write_table(path, table.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
 
@@ -104,14 +127,19 @@ def seconds_of(table: pa.Table) -> dict[str, float]:
 
 
 def combined(table: pa.Table, method: Any) -> pa.Table:
-    """The rows of the whole detectors: for test, val and out images, the parts' scores put together by the method."""
+    """The rows of the whole detectors: for test, val and out images, the parts' scores put together by the method.
+
+    The parts that a config is judged by are put together, all of the same images, or groups of one size.
+    """
     blocks = []
     out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
     for target in table.column("target").unique().to_pylist():
         of_target = table.filter(pc.equal(table.column("target"), target))
         for split in ("test", "val", *out):
             of_split = of_target.filter(pc.equal(of_target.column("split"), split))
-            names = sorted(of_split.column("part").unique().to_pylist())
+            names = sorted(set(method.judged_parts()) & set(of_split.column("part").unique().to_pylist()))
+            if not names:  # not one group of that size
+                continue
             parts = {n: of_split.filter(pc.equal(of_split.column("part"), n)) for n in names}
             first = parts[names[0]]
             if any(not p.column("image_id").equals(first.column("image_id")) for p in parts.values()):
@@ -119,7 +147,7 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
             whole = method.combine({n: p.column("score").to_numpy() for n, p in parts.items()})
             ids, labels = (first.column(n).to_pylist() for n in ("image_id", "label"))
             blocks.append(rows(target, split, WHOLE, ids, labels, first.column("anomalous").to_numpy(), whole))
-    return pa.concat_tables(blocks)
+    return pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
 
 
 def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Request:
     name: str | None
     cpus: int
     plain: bool = False
+    address: str | None = None  # of a running cluster that this machine belongs to
+    slots: int | None = None  # trials at once; counted from the nodes where absent
 
 
 def plan_of(request: Request, known: Any = None) -> Plan:
@@ -54,6 +56,7 @@ def plan_of(request: Request, known: Any = None) -> Plan:
 
 def resume_command(request: Request, run: str) -> str:
     extra = f" --storage {shlex.quote(request.storage)}" if request.storage != str(Path("runs").absolute()) else ""
+    extra += f" --address {request.address}" if request.address else ""
     return f"{this_python()} -m orchestrator resume {run}{extra}"
 
 
@@ -97,8 +100,8 @@ def schedule_of(request: Request) -> str:
     own, meant = request.space.config({}), asked.config({})
     if request.preset == "paper":
         chosen = method(request.space.workload)
-        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name))
-    same = all(getattr(own, key) == getattr(meant, key) for key in keys)
+        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name, own))
+    same = all(key not in request.space.axes and getattr(own, key) == getattr(meant, key) for key in keys)
     return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
 
 
@@ -219,7 +222,9 @@ def train(work: Work) -> None:
     """Everything that needs Ray: baselines, missing stages, unfinished trials, analyses."""
     from orchestrator import baselines, board
     from orchestrator.analysis import missing, run_analyses
-    from orchestrator.cluster import ray_session, slots
+    from orchestrator.cluster import node_resources, ray_session
+    from orchestrator.packing import slots
+    from orchestrator.scale import refuse_crowded_nodes
     from orchestrator.stages import run_stages
     from orchestrator.sweep import run_sweep
 
@@ -229,9 +234,11 @@ def train(work: Work) -> None:
         return
     made_of = (work.places, work.prepared.digest, ledger.state.opened["identity"]["code"])
     clock = time.monotonic()
-    with ray_session(work.request.cpus) as ray:
+    with ray_session(work.request.cpus, work.request.address) as ray:
         notes = board.start()
-        room = slots(plan.space.resources, ray.cluster_resources())
+        nodes = node_resources()
+        refuse_crowded_nodes(plan, nodes)
+        room = work.request.slots or slots(plan.space.resources, nodes)
         varying = [a for a in plan.space.axes if len({str(point[a]) for point in plan.points}) > 1]
         progress = Progress(work.out, varying, lambda: ledger.state, lambda: ray.get(notes.read.remote()))
         spent["start-up"] = time.monotonic() - clock

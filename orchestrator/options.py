@@ -23,6 +23,7 @@ class Options:
     scheduler: str | None = None
     select_by: str | None = None
     workers: int | None = None
+    min_workers: int | None = None
     cpus_per_worker: float | None = None
     gpus_per_worker: float | None = None
     split: str | None = None
@@ -39,6 +40,7 @@ PLACES = {  # option -> key of the space
     "scheduler": ("scheduler", "kind"),
     "select_by": ("select_by",),
     "workers": ("resources", "workers"),
+    "min_workers": ("resources", "min_workers"),
     "cpus_per_worker": ("resources", "cpus_per_worker"),
     "gpus_per_worker": ("resources", "gpus_per_worker"),
     "split": ("resources", "split"),

@@ -139,14 +139,19 @@ def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> f
     return sum(plan_method.macs(unit, shape) for unit in plan_method.units(targets))
 
 
-def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape,
-             workers: int, rates: dict[str, float] | None) -> Estimate:  # fmt: skip
-    """Wall time on `workers` that are kept busy; `methods`: one a point."""
-    on_gpu = space.resources.gpus_per_worker > 0
+def unit_costs(resources: Resources, rates: dict[str, float] | None) -> tuple[dict[str, float], str]:
+    """`rate` (MAC/s a worker), `start` and `trial_start` (seconds), and where they come from."""
+    on_gpu = resources.gpus_per_worker > 0
     default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
     if rates:
         source = "measured by an earlier run of this space and preset in this storage"
-    known = default | (rates or {})
+    return default | (rates or {}), source
+
+
+def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape,
+             workers: int, rates: dict[str, float] | None) -> Estimate:  # fmt: skip
+    """Wall time on `workers` that are kept busy; `methods`: one a point."""
+    known, source = unit_costs(space.resources, rates)
     trials = sum(trial_macs(m, targets, shape) for m in methods)
     all_trials = trials
     if space.scheduler.kind == "asha":

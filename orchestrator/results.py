@@ -48,6 +48,17 @@ def winner(state: RunState) -> TrialState | None:
     return min(known, key=lambda item: item[0])[1] if known else None
 
 
+def sure_winner(state: RunState) -> TrialState:
+    """`winner`. Raises LaunchError where no trial reached the end, with what went wrong."""
+    best = winner(state)
+    if best is None:
+        errors = {t.error for t in state.trials.values() if t.error}
+        raise LaunchError(
+            "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
+        )
+    return best
+
+
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
     """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
     space = Space.model_validate(state.opened["space"])
@@ -152,6 +163,12 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
     return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
 
 
+def per_class_of(trial: TrialState, targets: list[str]) -> dict[str, float | None]:
+    """Test AUROC by class of a trial at the end of its schedule; empty before."""
+    last = trial.rungs.get(1000)
+    return {target: last[f"auroc/{target}"] for target in targets} if last else {}
+
+
 def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
     return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
@@ -168,17 +185,25 @@ def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[s
     return found
 
 
+def is_pooled(state: RunState) -> bool:
+    """Whether a whole dataset is normal and the out sets are its anomalies."""
+    return bool(state.opened["space"]["data"]["protocol"] == "in_out")
+
+
+def main_table(places: Places, state: RunState, best: TrialState, scores: pa.Table) -> Table:
+    """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
+    if is_pooled(state):
+        return sets_table_of(state, best, against_sets(scores))
+    identity = state.opened["identity"]
+    return table_of(state, best, measured(places, identity["data"], identity["code"]))
+
+
 def conclude(places: Places, state: RunState) -> Results:
     """Pick the winner and write the report. Raises LaunchError where no trial reached the end."""
-    best = winner(state)
-    if best is None:
-        errors = {t.error for t in state.trials.values() if t.error}
-        raise LaunchError(
-            "no trial reached the end of its schedule", details="\n".join(sorted(errors)), code=Exit.SOME_FAILED
-        )
+    best = sure_winner(state)
     scores = read_table(places.trial(best.id).scores(1000))
     levels: dict[str, dict[str, float | None]] = {}
-    out = None
+    out, table = None, main_table(places, state, best, scores)
     chosen = method(state.opened["space"]["workload"])
     trials = [
         {
@@ -186,22 +211,17 @@ def conclude(places: Places, state: RunState) -> Results:
             "params": t.point,
             **label_free(t, chosen),
             "auroc": t.metric("oracle"),
+            "classes": per_class_of(t, state.opened["targets"]),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }
         for t in state.trials.values()
     ]
-    identity, warnings = state.opened["identity"], warnings_of(state, best)
-    baselines = measured(places, identity["data"], identity["code"])
-    if state.opened["space"]["data"]["protocol"] == "in_out":
+    warnings = warnings_of(state, best)
+    if is_pooled(state):
         scores = against_sets(scores)
-        table = sets_table_of(state, best, scores)
     else:
-        table, out, levels = (
-            table_of(state, best, baselines),
-            out_table_of(state, best, scores),
-            per_level_auroc(scores),
-        )
+        out, levels = out_table_of(state, best, scores), per_level_auroc(scores)
     select_by = state.opened["space"]["select_by"]
     report = write_report(
         places.report,

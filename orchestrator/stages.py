@@ -102,7 +102,9 @@ def scaling(plan: Plan, workers: int) -> Any:
     each = {"CPU": resources.cpus_per_worker}
     if resources.gpus_per_worker:
         each["GPU"] = resources.gpus_per_worker
-    return ScalingConfig(num_workers=workers, use_gpu=resources.gpus_per_worker > 0, resources_per_worker=each)
+    elastic = workers and resources.least_workers < workers
+    count = (resources.least_workers, workers) if elastic else workers
+    return ScalingConfig(num_workers=count, use_gpu=resources.gpus_per_worker > 0, resources_per_worker=each)
 
 
 def torch_config(resources: Resources) -> Any:

@@ -25,12 +25,23 @@ from orchestrator.locks import alone
 from orchestrator.places import TrialPlaces
 from workloads.batches import batch_rows, order_seed
 from workloads.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
-from workloads.data.protocols import members_of
+from workloads.data.protocols import members_of, normal_for
+from workloads.memory import keep_freed_memory
 from workloads.parallel import Parallel
 from workloads.registry import method
 from workloads.scores import out_split
 from workloads.units import GENERAL, ImageShape, Unit
-from workloads.workload import Detector, Learner, Scores, Stage, Tensors, UnitInputs, Workload
+from workloads.workload import (
+    Detector,
+    GroupDetector,
+    GroupScores,
+    Learner,
+    Scores,
+    Stage,
+    Tensors,
+    UnitInputs,
+    Workload,
+)
 
 SAVE_EVERY = 120.0  # seconds between saved states inside a long schedule; where they fall changes no number
 PIN_EVERY = 1.0
@@ -75,6 +86,7 @@ class Bench:
 
     def __init__(self, job: Job) -> None:
         torch.set_flush_denormal(True)  # GAN activations that fade out slow a CPU down many times
+        keep_freed_memory()
         world = dist.get_world_size() if dist.is_initialized() else 1
         rank = dist.get_rank() if dist.is_initialized() else 0
         self.job, self.rank, self.world = job, rank, world
@@ -88,7 +100,7 @@ class Bench:
         self.loaded: dict[str, Tensors] = {}
         batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
         targets = sorted({p.unit.target for p in self.mine})
-        general = self.prepared.general_images > 0
+        general = any(need.target == GENERAL for p in self.mine for need in p.method.needs(p.unit))
         self.images = collect(batches, self.prepared, targets, self.device, general=general)
         self.stream: StreamedSet | None = None
         if self.prepared.general_set:
@@ -263,17 +275,19 @@ def train_trial(job: dict[str, Any]) -> None:
     # what an earlier attempt has spent counts, so that the books add up after a resume
     begun = time.monotonic() - (json.loads(places.rung(start).read_text())["train_seconds"] if done else 0.0)
     for before, rung in rung_pairs(start, bench.job.rungs):
-        scores, seconds = [], {}
+        scores, groups, seconds = [], [], {}
         for number, unit in enumerate(piece.unit for piece in bench.mine):
             learner = advance(bench, places, running, number, (before, rung))
             seconds[str(unit)] = round(running[unit].seconds, 2)
             if bench.writes:
-                found = scored(learner, bench.images, unit.target, last=rung == bench.job.rungs[-1])
-                scores.append((unit.target, found))
+                last = rung == bench.job.rungs[-1]
+                scores.append((unit.target, scored(learner, bench.images, unit.target, last=last)))
+                if isinstance(learner, GroupDetector):
+                    groups.append((unit.target, grouped(learner, bench.images, bench.prepared, unit.target, last=last)))
             if rung == bench.job.rungs[-1]:
                 del running[unit]  # its state is saved; memory does not grow with the classes
         if bench.writes:
-            write_part(places.scores_part(rung, bench.rank), scores, seconds, bench.images, bench.prepared)
+            write_part(places.scores_part(rung, bench.rank), scores, seconds, bench.images, bench.prepared, groups)
         barrier()
         if bench.rank == 0:
             macs = sum(map(bench.cost, bench.mine)) * rung / 1000
@@ -340,11 +354,24 @@ def advance(
 
 def scored(learner: Detector, images: Resident, target: str, *, last: bool) -> dict[str, Scores]:
     """Scores of every split of a target: test, held-out normals, proxies; the large out sets at the last rung only."""
+    if isinstance(learner, GroupDetector):
+        return dict(learner.contrast())
     test = images.test[torch.from_numpy(images.test_rows[target])]
     scores = {"test": learner.score(test), "val": learner.score(images.val[target]), **learner.contrast()}
     if not last:
         return scores
     return scores | {out_split(name): learner.score(out) for name, out in images.out.items()}
+
+
+def grouped(learner: GroupDetector, images: Resident, prepared: Prepared, target: str, *, last: bool) -> GroupScores:
+    """Groups of the target's test images, apart by kind, of its held-out images, and, at last, of the out sets."""
+    tested = images.test_rows[target]
+    normal = normal_for(images.test_labels, prepared.classes, prepared.members, target)
+    own, others = (images.test[torch.from_numpy(tested & rows)] for rows in (normal, ~normal))
+    anomalous = {"test": others} if len(others) else {}
+    if last:
+        anomalous |= {out_split(name): out for name, out in images.out.items()}
+    return learner.score_groups(images.val[target], own, anomalous)
 
 
 def discard(folder: UPath) -> None:

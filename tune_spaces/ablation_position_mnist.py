@@ -9,8 +9,9 @@ Takes:     two trials of ten classes and their shared generators, both trained t
 Data:      --data-dir with the four IDX files in MNIST/raw, or torchvision's download (12 MB).
 Command:   python -m orchestrator launch ablation_position_mnist
 
-The paper most likely sets lambda_structure to 1 where it sets lambda_position to 0. Axes are a product and cannot tie
-one key to another, so lambda_structure is 1 in both trials: only the position pair differs between them.
+The report's table "AUROC per class of every trial" has both. The paper most likely sets lambda_structure to 1 where it
+sets lambda_position to 0. Axes are a product and cannot tie one key to another, so lambda_structure is 1 in both
+trials: only the position pair differs between them.
 """
 
 from tune_spaces.presets import SHORTER_PRESETS

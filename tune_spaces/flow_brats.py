@@ -18,7 +18,6 @@ SPACE = Space(
     data=Data(
         name="brats_t1", protocol="in_out", side=32, out=("brats_t2", "brats_flair", "cifar10"), general=(TINY_IMAGES,)
     ),
-    fixed={"flip": False},
     scheduler=Scheduler(kind="fifo"),
     analyses=("correlation", "samples", "curves"),
     presets=FLOW_PRESETS,

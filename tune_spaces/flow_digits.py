@@ -14,7 +14,7 @@ from tune_spaces.schema import Data, General, Resources, Scheduler, Space
 SPACE = Space(
     workload="flow",
     data=Data(name="digits", side=16, out=("noise",), general=(General(name="photo_tiles"),)),
-    fixed={"flip": False, "general_flip": False},
+    fixed={"flip": False},
     axes={"score": ("ratio", "final_scale", "likelihood")},
     scheduler=Scheduler(kind="fifo"),
     resources=Resources(workers=1),

@@ -16,6 +16,7 @@ SPACES = (
     "sweep_digits",
     "sweep_cifar10",
     "sweep_fashion_mnist",
+    "fashion_mnist_small",
     "sweep_mnist",
     "sweep_imagenet10",
     "sweep_textures",
@@ -42,6 +43,12 @@ SPACES = (
     "flow_patch",
     "flow_dense",
     "sweep_flow",
+    "klods_digits",
+    "klods_cifar10",
+    "klods_cifar100",
+    "klods_svhn",
+    "klods_celeba",
+    "klods_fashion_mnist",
 )
 
 

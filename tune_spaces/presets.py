@@ -14,7 +14,7 @@ FLOW_PRESETS: dict[PresetName, Preset] = {
             "steps": 8,
             "hidden": 64,
             "epochs": 6.0,
-            "general_epochs": 6.0,
+            "general_epochs": 2.0,
             "lr": 2e-3,
             "general_lr": 2e-3,
             "warmup_steps": 50,

@@ -195,9 +195,27 @@ class Resources(Part):
     """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
 
     workers: int = Field(default=1, ge=1)
+    min_workers: int | None = Field(
+        default=None, ge=1, description="elastic: while workers are lost, training goes on with as few; split 'data'"
+    )
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=0, ge=0, description="a fraction shares one GPU between workers")
     split: Literal["units", "data"] = "units"
+
+    @property
+    def least_workers(self) -> int:
+        """The fewest that a trial can run with."""
+        return self.min_workers or self.workers
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ProblemsError([Problem("min_workers", f"must be at most workers, {self.workers}")])
+        if self.min_workers is not None and self.split != "data":
+            raise ProblemsError(
+                [Problem("min_workers", "needs split 'data': only workers that share batches can be fewer")]
+            )
+        return self
 
 
 class Preset(Part):
@@ -322,11 +340,16 @@ class Space(Strict):
     def consistent(self) -> Self:
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
-        facts = DataFacts(self.data.side, self.data.protocol == "in_out", bool(self.data.general))
+        facts = DataFacts(
+            self.data.side,
+            self.data.protocol == "in_out",
+            bool(self.data.general),
+            CATALOGUE[self.data.name].channels,
+        )
         said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
         if self.resources.split == "data":
-            workers = self.resources.workers
-            said += [s for p in points for s in method(self.workload).split_problems(self.config(p), workers)]
+            counts = range(self.resources.least_workers, self.resources.workers + 1)
+            said += [s for p in points for n in counts for s in method(self.workload).split_problems(self.config(p), n)]
         found = [Problem(key, message) for key, message in dict.fromkeys(said)]
         if self.presets and self.preset not in self.presets:
             found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))

@@ -5,6 +5,7 @@ batch statistics are averaged or summed. So the only difference between one work
 additions.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,17 @@ class Draws:
     def integers(self, high: int, shape: Sequence[int], low: int = 0) -> Tensor:
         """Integers in [low, high), the global tensor whole (indices are needed by every worker)."""
         return torch.randint(low, high, tuple(shape), generator=self.generator, device=self.device)
+
+    def kept(self, share: float, shape: Sequence[int]) -> Tensor:
+        """Booleans, true with probability `share` (to 1 in 65,536); `shape` is global, this worker's rows are returned.
+
+        Sixteen random bits each: dropout draws more numbers than everything else, and whole floats are slow to make.
+        """
+        count = math.prod(shape)
+        words = torch.empty(-(-count // 4), dtype=torch.int64, device=self.device)
+        words.random_(-(2**63), None, generator=self.generator)
+        bits = words.view(torch.int16)[:count].view(tuple(shape))
+        return self.mine(bits) < round(share * 2**16) - 2**15
 
     def mine(self, whole: Tensor) -> Tensor:
         return whole[self.parallel.rows(len(whole))]

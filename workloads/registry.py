@@ -3,10 +3,12 @@
 from typing import Any
 
 from workloads.flows.method import Flows
+from workloads.klods.method import Klods
 from workloads.mlsad.method import MLSAD
 
-WORKLOADS: dict[str, type[Flows] | type[MLSAD]] = {
+WORKLOADS: dict[str, type[Flows] | type[Klods] | type[MLSAD]] = {
     "flow": Flows,
+    "klods": Klods,
     "mlsad": MLSAD,
 }
 

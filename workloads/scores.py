@@ -9,7 +9,8 @@ split      str      ``test``; ``val`` (held-out normal images); or a proxy ``gro
                     scored at the end of the schedule only: no proxy, so no selection may see them
 label      str      the image's own class name; ``fake`` for made images; an out set's name for its images
 anomalous  bool     whether it is an anomaly for this target (the positive class)
-part       str      ``level_4``, ``likelihood`` and so on; ``all`` for the score of the whole detector
+part       str      ``level_4``, ``likelihood`` and so on; ``all`` for the score of the whole detector; ``NAME/SIZE``
+                    for a score of groups of so many images. Such a row is a group, its id ``group-SIZE/NUMBER``
 score      float32  higher = more anomalous
 """
 

@@ -28,11 +28,17 @@ class ImageShape:
 @dataclass(frozen=True)
 class DataFacts:
     """What a config must fit. side: of the images, in pixels. pooled: whether a target is a whole dataset with all its
-    classes. general: whether there is a general set."""
+    classes. general: whether there is a general set. channels: 1 grey, 3 RGB."""
 
     side: int
     pooled: bool = False
     general: bool = False
+    channels: int = 3
+
+
+def training_bytes(parameters: float, kept: float) -> float:
+    """Bytes of float32 training: a weight, its gradient and Adam's two moments; what is kept for the backward pass."""
+    return 16 * parameters + 4 * kept
 
 
 GENERAL = "general"

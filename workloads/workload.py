@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -94,6 +94,24 @@ class Detector(Learner, Scorer, Protocol):
 
 
 @dataclass(frozen=True)
+class GroupScores:
+    """Scores of groups of images, a part a score and a group size, ``klods_prior/5``: (groups,) float32."""
+
+    held_out: Scores
+    normal: Scores
+    anomalous: Mapping[str, Scores]  # by split
+
+
+@runtime_checkable
+class GroupDetector(Protocol):
+    """A detector whose scores are of groups of images; a single image is one of them only where asked for."""
+
+    def score_groups(self, held_out: Tensor, normal: Tensor, anomalous: Mapping[str, Tensor]) -> GroupScores:
+        """From uint8 (N, C, H, W): held-out normal images, tested normal ones, and by split tested anomalies."""
+        ...
+
+
+@dataclass(frozen=True)
 class Trained:
     """A target after training, for an analysis to look at. Images are uint8 (N, C, S, S) on the device."""
 
@@ -157,8 +175,8 @@ class Workload(Protocol):
         ...
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
-        """Keys whose published value for a dataset is not the default."""
+    def published_schedule(dataset: str, config: Any) -> dict[str, Any]:
+        """Keys whose published value, for a dataset and a config's variant of the method, is not the default."""
         ...
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
@@ -181,6 +199,10 @@ class Workload(Protocol):
 
     def macs(self, unit: Unit, shape: ImageShape) -> float:
         """Multiply-accumulates of training the unit to the end."""
+        ...
+
+    def memory(self, unit: Unit, shape: ImageShape) -> float:
+        """Bytes that training the unit holds on its device, images apart: an estimate from the layer tables."""
         ...
 
     def stage(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Stage: ...

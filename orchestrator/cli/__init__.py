@@ -5,7 +5,21 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, data, launch, report, resume, score, spaces, status
+from orchestrator.cli import (
+    analyse,
+    cluster,
+    compare,
+    data,
+    latents,
+    launch,
+    logs,
+    plan,
+    report,
+    resume,
+    score,
+    spaces,
+    status,
+)
 
 if TYPE_CHECKING:
     from orchestrator.failures import LaunchError
@@ -20,12 +34,19 @@ app = typer.Typer(
 )
 app.command("launch")(launch.launch)
 app.command("resume")(resume.resume)
+app.command("plan")(plan.plan)
+app.command("simulate")(plan.simulate_run)
 app.command("status")(status.status)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.command("score")(score.score)
 app.command("analyse")(analyse.analyse)
+app.command("logs")(logs.logs)
+app.command("stop")(logs.stop)
 app.add_typer(spaces.app, name="spaces")
+app.add_typer(latents.app, name="latents")
 app.add_typer(data.app, name="data")
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:

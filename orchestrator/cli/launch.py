@@ -8,10 +8,12 @@ import typer
 from orchestrator.cli.options import (
     DEFAULT_DATA,
     DEFAULT_STORAGE,
+    Address,
     Cpus,
     DataDir,
     Debug,
     Plain,
+    Slots,
     Storage,
     TrackingUri,
     all_cpus,
@@ -30,6 +32,7 @@ def launch(
     scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
     select_by: Annotated[str | None, typer.Option(help="contrastive, likelihood (flows), or oracle (a leak).")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
+    min_workers: Annotated[int | None, typer.Option(help="Elastic: go on with as few where workers are lost.")] = None,
     cpus_per_worker: Annotated[float | None, typer.Option()] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
     split: Annotated[str | None, typer.Option(help="units (whole networks) or data (rows of every batch).")] = None,
@@ -41,16 +44,21 @@ def launch(
     ] = [],  # noqa: B006
     settings: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+    address: Address = None,
+    slots: Slots = None,
     cpus: Cpus = None,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main, for every verb
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
+    from orchestrator.cli.remote import hand_over, launch_words
     from orchestrator.cli.run import run
+    from orchestrator.joining import check_address, is_remote
     from orchestrator.launch import Request
     from orchestrator.options import Options, load_space
     from orchestrator.places import absolute
 
+    check_address(address)
     options = Options(
         preset=preset,
         search=search,
@@ -58,6 +66,7 @@ def launch(
         scheduler=scheduler,
         select_by=select_by,
         workers=workers,
+        min_workers=min_workers,
         cpus_per_worker=cpus_per_worker,
         gpus_per_worker=gpus_per_worker,
         split=split,
@@ -86,5 +95,9 @@ def launch(
         name=name,
         cpus=cpus or all_cpus(),
         plain=plain,
+        address=address,
+        slots=slots,
     )
+    if is_remote(address) and not dry_run:
+        hand_over(request, launch_words(request, options), data_dir)
     run(request, dry_run=dry_run)

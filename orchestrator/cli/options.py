@@ -10,7 +10,16 @@ DataDir = Annotated[str, typer.Option("--data-dir", help="Folder of the datasets
 TrackingUri = Annotated[
     str | None, typer.Option("--tracking-uri", help="MLflow database or server; SQLite in the storage by default.")
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="A running cluster: http://head:8265 or ray://head:10001 from outside, auto from inside."
+    ),
+]
 Cpus = Annotated[int | None, typer.Option("--cpus", help="CPU cores to use; all by default.", min=1)]
+Slots = Annotated[
+    int | None, typer.Option("--slots", help="Trials at once on a cluster that grows with the work.", min=1)
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
 Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]

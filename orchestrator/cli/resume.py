@@ -1,12 +1,25 @@
 """`resume RUN`: go on where a run was interrupted."""
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Plain, Run, Storage, TrackingUri, all_cpus
+from orchestrator.cli.options import (
+    DEFAULT_STORAGE,
+    Address,
+    Cpus,
+    Debug,
+    Plain,
+    Run,
+    Slots,
+    Storage,
+    TrackingUri,
+    all_cpus,
+)
 
 
 def resume(
     run: Run,
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
+    address: Address = None,
+    slots: Slots = None,
     cpus: Cpus = None,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
@@ -14,13 +27,18 @@ def resume(
     """Continue an interrupted run. Finished trials are not repeated, the MLflow runs go on."""
     from pathlib import Path
 
+    from orchestrator.cli.remote import common_words, hand_over_resume
     from orchestrator.cli.run import run as run_request
+    from orchestrator.joining import check_address, is_remote
     from orchestrator.launch import Request
     from orchestrator.places import absolute
     from orchestrator.runs import open_run, tracking_of
     from tune_spaces.load import Loaded
     from tune_spaces.schema import Space
 
+    check_address(address)
+    if is_remote(address):
+        hand_over_resume(run, str(address), common_words(absolute(storage), tracking_uri, slots))
     places, state = open_run(absolute(storage), run)
     opened = state.opened
     request = Request(
@@ -33,5 +51,7 @@ def resume(
         name=run,
         cpus=cpus or all_cpus(),
         plain=plain,
+        address=address,
+        slots=slots,
     )
     run_request(request, dry_run=False)

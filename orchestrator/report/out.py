@@ -83,7 +83,8 @@ def sets_table(
     ]
     notes = (f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(dataset)}.",)
     table = Table(tuple(map(heading, sets)), tuple(rows), notes, unit="out sets")
-    numbers = published.load(f"{dataset}_in_out")
+    groups = any("/" in row.name for row in rows)  # parts of groups of images stand beside groups, never single images
+    numbers = published.load(f"{dataset}_{'groups' if groups else 'in_out'}")
     return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table
 
 

@@ -43,6 +43,33 @@ def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -
     return stream.getvalue()
 
 
+def correlation_plot(
+    names: Sequence[str], scores: Sequence[Mapping[str, float]], correlations: NDArray[np.float64], title: str
+) -> bytes:
+    """A PNG of panels, one a pair of models: their scores of the images that both have, with Spearman's rho.
+
+    scores: of each model, by image. correlations: (M, M), nan where undefined.
+    """
+    size = max(len(names) - 1, 1)
+    figure = Figure(figsize=(2.9 * size + 0.6, 2.9 * size + 0.6))
+    FigureCanvasAgg(figure)
+    for i in range(len(names)):
+        for j in range(i):
+            axes = figure.add_subplot(size, size, (i - 1) * size + j + 1)
+            both = sorted(scores[i].keys() & scores[j].keys())
+            axes.plot([scores[j][k] for k in both], [scores[i][k] for k in both], ".", color=COLOURS[0], markersize=2)
+            rho = "undefined" if np.isnan(correlations[i, j]) else f"{correlations[i, j]:.3f}"
+            axes.set_title(f"rank correlation {rho}", fontsize=9)
+            axes.set_xlabel(_literal(names[j]), fontsize=9)
+            axes.set_ylabel(_literal(names[i]), fontsize=9)
+            _tidy(axes, size=8)
+    figure.suptitle(_literal(title), fontsize=11)
+    figure.tight_layout()
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return stream.getvalue()
+
+
 def roc_plot(table: pa.Table, path: Target, title: str = "") -> None:
     """One panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
 

@@ -43,7 +43,7 @@ def write_report(
     facts: what heads the report: dataset, preset, seeds, hardware.
     table: the methods per class; under oracle selection its measured rows are marked as a leak.
     trials: each with "trial" (its id), "params", "contrastive" and "auroc" (mean test AUROC), both in [0, 1] or None;
-        further keys become columns.
+        "classes", class -> test AUROC, of those that reached the end. Further keys become columns.
     levels: as `workloads.metrics.per_level_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
@@ -70,6 +70,7 @@ def write_report(
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         analyses(findings, about),
         sections.all_trials(trials, by),
+        sections.every_trial(trials, table.classes),
         sections.costs(costs),
         sections.FOOTER,
     ]

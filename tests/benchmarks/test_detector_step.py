@@ -1,5 +1,7 @@
-"""What the two shortcuts of the detectors' step are worth on this machine: ratios, measured in turn."""
+"""What the shortcuts of the detectors' step are worth on this machine: ratios, measured in turn."""
 
+import subprocess
+import sys
 import time
 from statistics import median
 
@@ -10,9 +12,12 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.detector import contrast_loss
 from workloads.mlsad.mrf import to_signed
-from workloads.parallel import Parallel
+from workloads.mlsad.stacked import StackedDetectors
+from workloads.parallel import Draws, Parallel
 
 pytestmark = pytest.mark.benchmark
+
+CPU = torch.device("cpu")
 
 
 def learner(level: int) -> DetectorLearner:
@@ -55,3 +60,63 @@ def test_print_what_sharing_the_trunk_and_channels_last_save(level, capsys):
         print(f"\nD_{level}: separate trunks / shared {trunk:.2f}, contiguous / channels_last {layout:.2f}")
     assert trunk > 0
     assert layout > 0
+
+
+def test_print_what_drawing_dropout_from_sixteen_bits_saves(capsys):
+    shape = (8, 3, 32, 32, 32)
+
+    def of_floats() -> None:
+        assert (Draws(0, CPU, Parallel()).uniform(shape) < 0.9).any()
+
+    def of_bits() -> None:
+        assert Draws(0, CPU, Parallel()).kept(0.9, shape).any()
+
+    with capsys.disabled():
+        print(f"\nkeep masks from floats / from 16 bits {ratio(of_floats, of_bits):.2f}")
+
+
+STEPS = """
+import sys, time
+import torch
+from tests.benchmarks.test_detector_step import learner
+from workloads.memory import keep_freed_memory
+torch.set_flush_denormal(True)
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+one = learner(int(sys.argv[2]))
+times = []
+for step in range(30):
+    begun = time.perf_counter()
+    one.step(step, one.train[:8])
+    times.append(time.perf_counter() - begun)
+print(sorted(times)[15])
+"""
+
+
+@pytest.mark.parametrize("level", [1, 8])
+def test_print_what_keeping_freed_memory_saves(level, capsys):
+    """A process keeps what it was told, so each way has its own, in turn."""
+
+    def seconds(how: str) -> float:
+        return float(subprocess.check_output([sys.executable, "-c", STEPS, how, str(level)], text=True))
+
+    pairs = [(seconds("returned"), seconds("kept")) for _ in range(3)]
+    with capsys.disabled():
+        print(f"\nD_{level}: a step with freed memory returned / kept {median(a / b for a, b in pairs):.2f}")
+    assert all(a > 0 and b > 0 for a, b in pairs)
+
+
+@pytest.mark.parametrize("level", [1, 8])
+@pytest.mark.parametrize("trials", [4, 16])
+def test_print_what_stacking_trials_saves(level, trials, capsys):
+    alone, together = ([learner(level) for _ in range(trials)] for _ in range(2))
+    stack, images = StackedDetectors(together), together[0].train[:8]
+
+    def one_by_one() -> None:
+        for one in alone:
+            one.step(0, images)
+
+    found = ratio(one_by_one, lambda: stack.step(0, images), runs=3)
+    with capsys.disabled():
+        print(f"\nD_{level}: {trials} trials one by one / stacked {found:.2f}")
+    assert found > 0

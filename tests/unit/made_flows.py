@@ -7,6 +7,9 @@ from workloads.flows.architecture import Architecture
 from workloads.flows.build import build
 from workloads.flows.flow import Flow
 
+KINDS = ("glow", "patch", "dense")
+TINY = Architecture("glow", 3, 8, scales=2, steps=2, hidden=6, patch=4)
+
 
 def images(count: int, channels: int, side: int, seed: int = 1) -> Tensor:
     """Smooth images with noise in [-.5, .5), unlike at every place."""

@@ -54,15 +54,15 @@ def test_a_rank_correlation_is_undefined_for_a_constant_and_turns_with_its_sign(
     assert ranked(x[:1], x[:1]) is None
 
 
-def test_the_scatter_shows_both_groups_above_and_below_the_diagonal() -> None:
+def test_the_scatter_shows_both_groups_where_they_are() -> None:
     x, y = np.linspace(0, 1, 50), np.r_[np.full(25, 1.0), np.full(25, 0.0)]
     marked = y == 0
-    picture = scatter(x, y, marked)
+    picture = scatter(x, y, marked, ("x", "y"))
     for colour, upper in ((NORMAL, True), (ANOMALOUS, False)):
         rows, _ = np.nonzero((picture == colour).all(2))
         assert len(rows)
         assert (rows.mean() < len(picture) / 2) == upper
-    assert scatter(x[:0], y[:0], marked[:0]).shape == picture.shape
+    assert scatter(x[:0], y[:0], marked[:0], ("x", "y")).shape == picture.shape
 
 
 def test_samples_of_both_flows_are_drawn_below_real_images() -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def test_lsun_wants_all_categories_and_whole_databases(lsun_dir: Path) -> None:
     shutil.rmtree(broken)
     with pytest.raises(DataMissingError, match="lacks tower"):
         load("lsun", lsun_dir / "base", side=16)
+
+
+def test_a_database_needs_its_package(lsun_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    with pytest.raises(DataMissingError, match=r"package lmdb is not installed[\s\S]*pip install lmdb"):
+        load("lsun", lsun_dir / "base", side=16)
+    assert len(load("lsun", lsun_dir / "exported", side=16).test) == 30
 
 
 def test_a_link_out_of_lsun_is_not_followed(lsun_dir: Path) -> None:

@@ -141,6 +141,21 @@ def test_batches_share_networks_and_nothing_else() -> None:
         torch.testing.assert_close(both.objectives[:, i], alone.objectives[:, 0])
 
 
+def test_large_images_are_descended_a_few_at_a_time_to_the_same_end(monkeypatch) -> None:
+    score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
+    whole, seen = descend_pixels(score, [pictures(5), pictures(2, seed=9)], steps=3, lr=0.05, weight=0.1), []
+    monkeypatch.setattr("workloads.mlsad.analyses.descent.AT_ONCE", 2)
+
+    def watched(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return score(x)
+
+    parts = descend_pixels(watched, [pictures(5), pictures(2, seed=9)], steps=3, lr=0.05, weight=0.1)
+    assert set(seen) == {1, 2}
+    torch.testing.assert_close(torch.cat(parts.found), torch.cat(whole.found), atol=1e-4, rtol=0)
+    torch.testing.assert_close(parts.objectives, whole.objectives)
+
+
 def test_pull_away_makes_found_images_differ_more() -> None:
     score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
     near = pictures(1).float() + 20 * torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))

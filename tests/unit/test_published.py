@@ -10,7 +10,8 @@ MISPRINTED = {("cifar10", "KDE")}
 
 
 def test_every_table_is_listed_and_loads():
-    assert published.names() == ("cifar10", "cifar10_ood", "imagenet10")
+    groups = tuple(f"{name}_groups" for name in ("celeba", "cifar10", "cifar100", "fashion_mnist", "svhn"))
+    assert published.names() == tuple(sorted(("cifar10", "cifar10_ood", "imagenet10", *groups)))
     assert all(published.load(name) is not None for name in published.names())
 
 
@@ -54,3 +55,15 @@ def test_a_row_of_the_wrong_length_is_refused():
     row = published.PublishedRow("x", "not limited", (0.5, 0.6), None)
     with pytest.raises(ValueError, match="2 values for 1 columns"):
         published.PublishedTable("t", "s", "n", ("a",), (row,))
+
+
+def test_group_tables_name_third_parties_and_leave_unread_values_undefined():
+    tables = [published.load(name) for name in published.names() if name.endswith("_groups")]
+    assert sum(len(table.columns) for table in tables) == 17
+    for table in tables:
+        assert {row.name for row in table.rows if "third-party" in row.group} == {"KLOD/5", "KLOD/10"}
+        assert "not its own authors'" in table.note
+    cifar10 = published.load("cifar10_groups")
+    rows = {row.name: dict(zip(cifar10.columns, row.values, strict=True)) for row in cifar10.rows}
+    assert rows["KLOD/5"] == {"SVHN": 0.29, "CELEBA": 0.93, "LSUN": 0.70}
+    assert rows["god_2ks/10, Glow"] == {"SVHN": 0.99, "CELEBA": 0.99, "LSUN": None}

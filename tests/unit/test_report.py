@@ -261,3 +261,21 @@ def test_a_networks_cost_stands_beside_the_plans(tmp_path):
     ).read_text()
     rows = [cells(line) for line in text.split("## Cost of a network")[1].splitlines() if line.startswith("|")]
     assert rows[2:4] == [["generator/level_2", "6", "12", "10", "1.20"], ["detector/level_1", "2", "3", "–", "–"]]
+
+
+def test_every_trial_that_ended_is_shown_class_by_class(tmp_path):
+    trials = [
+        {"trial": str(i), "params": {"lambda_position": value}, "contrastive": 0.9, "auroc": 0.8, "classes": classes}
+        for i, (value, classes) in enumerate([(0.4, {"airplane": 0.75}), (0.0, {"airplane": 0.5}), (1.0, {})])
+    ]
+    text = report(tmp_path, trials=trials).read_text()
+    shown = text.split("## AUROC per class of every trial")[1]
+    rows = [cells(line) for line in shown.splitlines() if line.startswith("|")]
+    column = rows[0].index("airplane")
+    assert [(row[0], row[column]) for row in rows[2:4]] == [
+        ("lambda_position=0.4", ".750"),
+        ("lambda_position=0.0", ".500"),
+    ]
+    assert "lambda_position=1.0" not in shown.split("## ")[0]  # stopped before the end
+    assert "LEAK" in shown
+    assert "of every trial" not in report(tmp_path, trials=trials[1:]).read_text()

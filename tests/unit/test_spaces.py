@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from orchestrator.launch import Request, schedule_of
+from orchestrator.options import Options, load_space
 from tune_spaces.grids import PUBLISHED_GRID
+from tune_spaces.klods_presets import KLODS_PRESETS
 from tune_spaces.load import SPACES, doc_of, load, source_of
-from tune_spaces.presets import MLSAD_PRESETS
+from tune_spaces.presets import FLOW_PRESETS, MLSAD_PRESETS
 from tune_spaces.problems import ProblemsError, from_validation
 from tune_spaces.schema import Data, Preset, Resources, Scheduler, Search, Space, resolve
+from workloads.klods.config import KlodsConfig
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.method import MLSAD
 
 ROOT = Path(__file__).parents[2]
 METHOD_KEYS = {
@@ -44,6 +47,16 @@ METHOD_KEYS = {
     "fooling_pull_away",
     "seed",
 }
+
+
+FLOW_KEYS = {
+    *("kind", "scales", "permutation", "coupling", "patch", "hierarchy", "from_general", "supervised", "score", "seed"),
+    *("outlier_loss", "outlier_weight", "outlier_temperature", "complexity_codec"),
+    *("weight_decay", "translate", "flip", "general_flip"),
+}
+
+
+GROUP_KEYS = {field.name for field in fields(KlodsConfig)} | {"group_score", "judged_size"}
 
 
 def space(**changes: Any) -> Space:
@@ -126,10 +139,26 @@ def test_every_key_is_either_the_methods_or_a_presets() -> None:
 @pytest.mark.parametrize("name", SPACES)
 def test_presets_scale_and_never_touch_the_method(name) -> None:
     chosen = load(name).space
-    assert MLSAD_PRESETS["paper"] == Preset()
-    assert chosen.presets["paper"] == Preset(config=MLSAD.published_schedule(chosen.data.name))
-    for preset in (*chosen.presets.values(), *MLSAD_PRESETS.values()):
-        assert not METHOD_KEYS & preset.config.keys()
+    of_workload = {"mlsad": (MLSAD_PRESETS, METHOD_KEYS), "flow": (FLOW_PRESETS, FLOW_KEYS)}
+    presets, keys = (of_workload | {"klods": (KLODS_PRESETS, FLOW_KEYS | GROUP_KEYS)})[chosen.workload]
+    assert presets["paper"] == Preset()
+    for preset in (*chosen.presets.values(), *presets.values()):
+        assert not keys & preset.config.keys()
+
+
+OTHER_SCHEDULES = {
+    "sweep_flow",  # the schedule is what it varies
+    "sweep_textures",  # a batch that fits their size
+    "figures_mnist",  # one level alone
+    "flow_general",  # its detectors are the general flow as it is
+}
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_paper_preset_is_the_published_schedule(name, tmp_path) -> None:
+    loaded, space, preset = load_space(name, Options(preset="paper"))
+    request = Request(loaded, space, preset, str(tmp_path), str(tmp_path), None, None, 2)
+    assert schedule_of(request) == ("own" if name in OTHER_SCHEDULES else "paper")
 
 
 def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
@@ -186,6 +215,23 @@ def test_every_space_file_is_listed() -> None:
 
 
 # --- errors
+
+
+@pytest.mark.parametrize(
+    ("resources", "said"),
+    [
+        ({"workers": 2, "min_workers": 3, "split": "data"}, "must be at most workers, 2"),
+        ({"workers": 4, "min_workers": 2}, "needs split 'data'"),
+    ],
+)
+def test_elastic_workers_are_fewer_and_share_batches(resources, said) -> None:
+    assert said in problems(data={"name": "digits", "side": 16}, resources=resources)["resources.min_workers"]
+
+
+def test_every_count_of_elastic_workers_must_be_able_to_share_a_batch() -> None:
+    elastic = {"workers": 4, "min_workers": 1, "split": "data"}
+    found = problems(data={"name": "digits", "side": 16}, fixed={"batch_size": 8}, resources=elastic)
+    assert "by 3 workers" in found["batch_size"]
 
 
 def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() -> None:

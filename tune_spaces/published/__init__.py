@@ -1,5 +1,6 @@
 """The papers' tables as data, so that a report can stand beside them. Read from text, never measured here."""
 
+import math
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,23 +19,30 @@ def load(name: str) -> "PublishedTable | None":
         return None
     raw: dict[str, Any] = tomllib.loads((files(__name__) / f"{name}.toml").read_text(encoding="utf-8"))
     rows = tuple(
-        PublishedRow(name=row["name"], group=row["group"], values=tuple(row["values"]), mean=row.get("mean"))
+        PublishedRow(row["name"], row["group"], tuple(map(_known, row["values"])), row.get("mean"))
         for row in raw["rows"]
     )
     likely = tuple(raw["likely_columns"]) if "likely_columns" in raw else None
     return PublishedTable(name, raw["source"], raw["note"], tuple(raw["columns"]), rows, likely)
 
 
+def _known(value: float) -> float | None:
+    """TOML has no null: nan stands for a value that we have not."""
+    return None if math.isnan(value) else value
+
+
 @dataclass(frozen=True)
 class PublishedRow:
     """One method: AUROC in [0, 1] per column, and the mean as printed, which need not be the mean of the values.
 
-    group: ``limited by image type`` (the method needs images with an upright position and the like) or ``not limited``.
+    A value that could not be read is None. group: what sets the row apart from others. ``limited by image type`` (the
+    method needs images with an upright position and the like) or ``not limited``; in tables ``DATASET_groups``, whose
+    rows are a score and a group size, the flow, and whether the number is a third party's.
     """
 
     name: str
     group: str
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
     mean: float | None
 
 
@@ -58,5 +66,5 @@ class PublishedTable:
         for row in self.rows:
             if len(row.values) != len(self.columns):
                 raise ValueError(f"{self.name}, {row.name}: {len(row.values)} values for {len(self.columns)} columns")
-            if not all(0 <= value <= 1 for value in row.values):
+            if not all(0 <= value <= 1 for value in row.values if value is not None):
                 raise ValueError(f"{self.name}, {row.name}: an AUROC lies in [0, 1]")

@@ -84,13 +84,11 @@ def _source(number: int, source: Source, data_dir: Path, channels: int, side: in
     if source.name == "photo_tiles":
         count = source.max_images or TILES
         tiles = photo_tiles(side, count, _held_out(count, source), source.seed)
-        parts = [_named(f"{source.name}/{part}", images) for part, images in zip(PARTS, tiles, strict=True)]
-        return _pair(number, parts, channels, side)
+        return _pair(number, _named_parts(source.name, tiles), channels, side)
     if source.name == "tiny_images":
-        images = _named(source.name, _tiny_images(_path(source, data_dir), source.max_images))
+        images = _tiny_images(_path(source, data_dir), source.max_images)
         first = len(images) - _held_out(len(images), source)  # by place, as the paper does: the choice was random
-        rows = np.arange(len(images))
-        return _pair(number, [images.take(rows[:first]), images.take(rows[first:])], channels, side)
+        return _pair(number, _named_parts(source.name, (images[:first], images[first:])), channels, side)  # no copy
     if source.name == "folder":
         return _pair(number, _of_folder(source, _path(source, data_dir), side), channels, side)
     if source.name == "arrays":
@@ -155,6 +153,10 @@ def _held_out(count: int, source: Source) -> int:
 
 def _named(name: str, images: NDArray[np.uint8]) -> LabelledImages:
     return LabelledImages(images, no_class(len(images)), tuple(f"{name}/{i:07d}" for i in range(len(images))))
+
+
+def _named_parts(name: str, parts: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> list[LabelledImages]:
+    return [_named(f"{name}/{part}", images) for part, images in zip(PARTS, parts, strict=True)]
 
 
 def _pair(number: int, parts: Sequence[LabelledImages], channels: int, side: int) -> Pair:

@@ -90,6 +90,20 @@ def macs(a: Architecture) -> float:
     return float(sum(patches * a.steps * _step_macs(a, shape) for shape in scale_shapes(a)))
 
 
+def kept(a: Architecture) -> float:
+    """Numbers that the backward pass needs of one image: every step's maps and both hidden layers of its network.
+
+    With checkpointing the networks run again, one at a time, and only the maps stay.
+    """
+    patches = (a.side // a.patch) ** 2 if a.kind == "patch" else 1
+    total = 0.0
+    for shape in scale_shapes(a):
+        places = 1 if a.kind == "dense" else shape[1] * shape[2]
+        hidden, maps = 2 * a.hidden * places, 8 * prod(shape)
+        total += a.steps * maps + (hidden if a.checkpointing else a.steps * hidden)
+    return patches * total
+
+
 def _step_macs(a: Architecture, shape: Shape) -> int:
     if a.kind == "dense":
         dims = prod(shape)

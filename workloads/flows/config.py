@@ -22,8 +22,10 @@ Score = Literal[
 OF_GENERAL = ("ratio", "final_scale_ratio", "general_likelihood")
 """Scores that need the general flow."""
 
+DENSE_STEPS = 8
+
 NO_FLIP: dict[str, Any] = {"flip": False}
-PUBLISHED_SCHEDULES: dict[str, dict[str, Any]] = dict.fromkeys(("svhn", "mnist", "fashion_mnist"), NO_FLIP)
+PUBLISHED_SCHEDULES: dict[str, dict[str, Any]] = dict.fromkeys(("svhn", "mnist", "fashion_mnist", "digits"), NO_FLIP)
 """Dataset -> where the published training differs from the defaults below: digits and clothes are not mirrored."""
 
 
@@ -35,7 +37,7 @@ class FlowConfig:
     # the flow
     kind: Kind = "glow"  # convolutional; of local patches; fully connected: the last two are for analysis
     scales: int = 3
-    steps: int = 32  # flow steps a scale; the published dense flow has 8
+    steps: int = 32  # flow steps a scale; the published dense flow has `DENSE_STEPS`
     hidden: int = 512  # width of the coupling networks
     permutation: Permutation = "lu"  # between couplings; a dense flow's is always a fixed rotation
     coupling: CouplingKind = "affine"

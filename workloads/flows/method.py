@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workloads.flows.architecture import macs
+from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
-from workloads.flows.config import PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
+from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
 from workloads.seeds import derive_seed
-from workloads.units import GENERAL, DataFacts, ImageShape, Unit
+from workloads.units import GENERAL, DataFacts, ImageShape, Unit, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
@@ -69,14 +69,14 @@ class Flows:
     @staticmethod
     def schedule_keys() -> tuple[str, ...]:
         """Keys that say how large and how long: what makes a number comparable with the published ones."""
-        size = ("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch")
+        size = ("scales", "steps", "hidden")
         schedule = ("epochs", "batch_size", "lr", "weight_decay", "warmup_steps", "translate", "flip", "init_batches")
         return (*size, *schedule, "general_epochs", "general_batch_size", "general_lr", "general_flip", "autocast")
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
-        """Keys whose published value for a dataset is not the default."""
-        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
+    def published_schedule(dataset: str, config: FlowConfig) -> dict[str, Any]:
+        """Keys whose published value, for a dataset and a kind of flow, is not the default."""
+        return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if config.kind == "dense" else {})
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - one general flow whatever the targets
         return [Unit("flow", GENERAL, "flow")] if self.config.hierarchy == "general" else []
@@ -105,6 +105,13 @@ class Flows:
         passes = 3 + 3 * (config.outlier_loss != "none") + (config.outlier_loss == "ratio") + config.supervised
         image = macs(architecture(config, shape.channels, shape.side))
         return passes * image * config.batch_size * self.steps(unit, shape)
+
+    def memory(self, unit: Unit, shape: ImageShape) -> float:
+        """The general flow, frozen, keeps nothing for a backward pass; normal and other images pass together."""
+        config = self.config_of(unit)
+        net = architecture(config, shape.channels, shape.side)
+        images = -(-config.batch_size // config.accumulate) * (1 + (config.outlier_loss != "none"))
+        return training_bytes(parameters(net), kept(net) * images) + 4 * parameters(net) * len(self.needs(unit))
 
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner

@@ -102,3 +102,49 @@ def detector_step_macs(level: int, side: int, width: float, blocks: int, channel
     """One step of D_k for one normal image: three logit maps with their gradients, the trunk shared by two of them."""
     trunk = trunk_macs(level, side, width, channels)
     return 3 * (3 * detector_macs(level, side, width, blocks, channels) - trunk)
+
+
+def trunk_kept(level: int, side: int, width: float, extra: int = 0) -> float:
+    """Numbers that a trunk's backward pass needs of one image: each layer's output before and after its activation."""
+    total = 0.0
+    for kernel, out in TRUNKS[level]:
+        side -= kernel - 1
+        total += 2 * side**2 * (scaled(out, width) + extra)
+    return total
+
+
+def detector_kept(level: int, side: int, width: float, blocks: int) -> float:
+    """Numbers kept of one normal image in a step of D_k: three logit maps, the trunk shared by two of them."""
+    head = scaled(HEADS[level], width)
+    cell = (2 + 4 * blocks) * head + 1
+    return 3 * map_side(side, level) ** 2 * cell + 2 * trunk_kept(level, side, width)
+
+
+def generator_kept(level: int, side: int, width: float, channels: int = RGB) -> float:
+    """Numbers kept of one image in an adversarial step: Dg_k on real and fake, G, T on joint and shuffled pairs."""
+    sizes = [scaled(c, width) for c in encoder_channels(side)]
+    maps = sum(2 * (side // 2 ** (i + 1)) ** 2 * 4 * c for i, c in enumerate(sizes))
+    head = scaled(HEADS[level], width)
+    judge = trunk_kept(level, side, width, extra=4) + map_side(side, level) ** 2 * 8 * head
+    return 2 * judge + maps + side**2 * (2 * sizes[0] + channels) + 2 * (2 * side**2 * scaled(64, width) + maps)
+
+
+def generator_parameters(level: int, side: int, width: float, channels: int = RGB) -> float:
+    """Trained numbers of G, T and Dg_k, roughly: their kernels."""
+    sizes = [scaled(c, width) for c in encoder_channels(side)]
+    inner, total = channels, 0.0
+    for out in sizes:
+        total += (2 * 16 + 9 * 2) * inner * out + 3 * out**2
+        inner = out
+    bottleneck = 3 * 16 * sizes[-1] * scaled(512, width)
+    return total + bottleneck + detector_parameters(level, width, blocks=4, channels=channels + 2)
+
+
+def detector_parameters(level: int, width: float, blocks: int, channels: int = RGB) -> float:
+    """Trained numbers of D_k: kernels of the trunk, of the head and of its residual blocks."""
+    inner, total = channels, 0.0
+    for kernel, out in TRUNKS[level]:
+        total += kernel**2 * inner * scaled(out, width)
+        inner = scaled(out, width)
+    head = scaled(HEADS[level], width)
+    return total + (inner + 2) * head + 2 * blocks * head**2

@@ -1,6 +1,7 @@
 """Training one detector D_k against the fakes of the level before, and scoring with it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,8 +9,8 @@ from torch import Tensor
 from workloads.channels import as_channels
 from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import CONTRAST, MLSADConfig
+from workloads.mlsad.crops import crop_corners, crops
 from workloads.mlsad.detector import contrast_loss
-from workloads.mlsad.layers import crops
 from workloads.mlsad.mrf import level_0, level_1, to_signed
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
@@ -27,6 +28,20 @@ def split_bank(bank: Tensor) -> tuple[Tensor, Tensor]:
     """Fakes (M, ...) to train on and those held out: the last 256, at most half. M is 2 or more."""
     held_out = min(HELD_OUT, len(bank) // 2)
     return bank[:-held_out], bank[-held_out:]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a detector sees in one step: (x, C), (x~, C) and, with x once more, (x, C~)."""
+
+    images: Tensor  # (2n, C, S, S) in [-1, 1]: n normal images, then n fakes
+    noise: Tensor  # N(0, 1) of that shape
+    place: Tensor  # (3n, 2, M, M)
+    masks: list[Tensor] | None  # of dropout, one a block
+
+    def noisy(self, deviation: float | Tensor) -> Tensor:
+        """The images with input noise of that standard deviation."""
+        return self.images + self.noise * deviation
 
 
 class DetectorLearner(LevelScorer):
@@ -76,7 +91,7 @@ class DetectorLearner(LevelScorer):
         for, and their true coordinates (2n, 2, M, M): those of that place on the whole image."""
         if self.crop == self.side:
             return images, self.place.expand(len(images), -1, -1, -1)
-        corners = draws.mine(draws.integers(self.side - self.crop + 1, (self.batch_size, 2, 2)))
+        corners = draws.mine(crop_corners(draws, (self.batch_size, 2), self.side, self.crop, self.level))
         corners = corners.transpose(0, 1).flatten(0, 1)
         place = crops(self.place, corners, map_side(self.crop, self.level))
         return crops(images, corners, self.crop), place
@@ -94,22 +109,25 @@ class DetectorLearner(LevelScorer):
         passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
         return self.config.detector_lr * self.config.detector_lr_decay**passed
 
-    def step(self, step: int, images: Tensor) -> Tensors:
-        """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""
-        config, batch = self.config, self.batch_size
+    def drawn(self, step: int, images: Tensor) -> Batch:
+        """Everything random of a step, from seed and step alone: trials that share both see the same of it.
+
+        `images`: this worker's rows of the batch, uint8.
+        """
+        batch = self.batch_size
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
         x = torch.stack([as_channels(part, self.channels) for part in (images, self.fakes(draws, images))])
         x, place = self.cropped(draws, x.flatten(0, 1))
-        x = to_signed(x)
-        if config.noise:
-            shape = (batch, 2, *x.shape[1:])
-            x = x + draws.normal(shape).transpose(0, 1).flatten(0, 1) * config.noise**0.5
-        n, side = len(images), place.shape[-1]
-        features = self.net.trunk(x)
-        # (x, C), (x~, C), (x, C~): coordinates enter after the trunk, so (x, C~) shares its features
-        features = torch.cat([features, features[:n]])
+        noise = draws.normal((batch, 2, *x.shape[1:])).transpose(0, 1).flatten(0, 1)
+        side = place.shape[-1]
         place = torch.cat([place, self.displaced(draws, batch, side)])
-        logits = self.net.head(features, place, self.dropout(draws, (batch, 3, self.net.hidden, side, side)))
+        return Batch(to_signed(x), noise, place, self.dropout(draws, (batch, 3, side, side, self.net.hidden)))
+
+    def step(self, step: int, images: Tensor) -> Tensors:
+        """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""
+        config = self.config
+        batch = self.drawn(step, images)
+        logits = self.net(batch.noisy(config.noise**0.5), batch.place, batch.masks)
         normal, fake, displaced = logits.chunk(3)
         loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
         gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
@@ -119,12 +137,15 @@ class DetectorLearner(LevelScorer):
         return {"loss": loss.detach()}
 
     def dropout(self, draws: Draws, shape: tuple[int, ...]) -> list[Tensor] | None:
-        """One keep mask a block for the three parts of the batch; None where dropout is off."""
+        """One keep mask a block for the three parts of the batch, channels last as the activations they meet.
+
+        `shape`: (batch, 3, M, M, channels). None where dropout is off.
+        """
         keep = 1 - self.config.dropout
         if keep == 1:
             return None
-        masks = (draws.uniform(shape) < keep for _ in self.net.blocks)
-        return [mask.transpose(0, 1).flatten(0, 1) / keep for mask in masks]
+        masks = (draws.kept(keep, shape) for _ in self.net.blocks)
+        return [mask.transpose(0, 1).flatten(0, 1).permute(0, 3, 1, 2) / keep for mask in masks]
 
     def contrast(self) -> Mapping[str, Scores]:
         """Scores of proxy anomalies: held-out fakes of its own and the other levels, and displaced normals."""

@@ -37,12 +37,23 @@ class PatchDetector(nn.Module):
         logits: Tensor = self.out(F.leaky_relu(x, SLOPE))
         return logits
 
-    def forward(self, x: Tensor, place: Tensor) -> Tensor:
-        return self.head(self.trunk(x), place)
+    def forward(self, x: Tensor, place: Tensor, masks: list[Tensor] | None = None) -> Tensor:
+        """Logits; where there are more coordinates than images, the first images are judged at the further ones, too.
+
+        Coordinates enter after the trunk, so its features of (x, C) are those of (x, C~): computed once.
+        """
+        features = self.trunk(x)
+        if (again := len(place) - len(features)) > 0:
+            features = torch.cat([features, features[:again]])
+        return self.head(features, place, masks)
 
 
 def contrast_loss(
-    normal: Tensor, fake: Tensor, displaced: Tensor, lambda_structure: float, lambda_position: float
+    normal: Tensor,
+    fake: Tensor,
+    displaced: Tensor,
+    lambda_structure: float | Tensor,
+    lambda_position: float | Tensor,
 ) -> Tensor:
     """Eq. 3 from the logits of (x, C), (x~, C) and (x, C~), each (N, 1, M, M): windows averaged, then images."""
     return (

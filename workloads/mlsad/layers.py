@@ -23,18 +23,6 @@ def at_once(count: int, side: int) -> int:
     return max(1, min(count, count * 32**2 // side**2))
 
 
-def crops(x: Tensor, corners: Tensor, side: int) -> Tensor:
-    """One square of `side` cells an image, each from its own place.
-
-    x: (N or 1, C, S, S); corners: integers (N, 2), row and column of the first cell, in [0, S - side].
-    Returns (N, C, side, side).
-    """
-    x, reach = x.expand(len(corners), -1, -1, -1), torch.arange(side, device=x.device)
-    each = torch.arange(len(corners), device=x.device)[:, None, None]
-    rows, columns = corners[:, 0, None] + reach, corners[:, 1, None] + reach
-    return x[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
 def minibatch_stddev(x: Tensor, mode: Literal["global", "local", "off"], features: int = 4, group: int = 4) -> Tensor:
     """Append `features` channels with the standard deviation over groups of consecutive images.
 

@@ -5,10 +5,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from workloads.mlsad.architecture import detector_step_macs, generator_step_macs
+from workloads.mlsad.architecture import (
+    detector_kept,
+    detector_parameters,
+    detector_step_macs,
+    generator_kept,
+    generator_parameters,
+    generator_step_macs,
+)
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
 from workloads.seeds import derive_seed
-from workloads.units import DataFacts, ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, Unit, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
     import torch
@@ -79,7 +86,7 @@ class MLSAD:
         return ("width", "generator_epochs", "detector_epochs", "levels", *rates)
 
     @staticmethod
-    def published_schedule(dataset: str) -> dict[str, Any]:
+    def published_schedule(dataset: str, config: MLSADConfig) -> dict[str, Any]:  # noqa: ARG004 - there are no variants
         """Keys whose published value for a dataset is not the default."""
         return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 
@@ -138,6 +145,15 @@ class MLSAD:
             side = config.crop or shape.side
             step = detector_step_macs(level, side, config.width, config.blocks, channels) * config.batch_size
         return step * self.steps(unit, shape)
+
+    def memory(self, unit: Unit, shape: ImageShape) -> float:
+        config, level = self.config, part_level(unit)
+        channels = 3 if config.grey_as_rgb else shape.channels
+        if unit.kind == "generator":
+            kept = generator_kept(level, shape.side, config.width, channels) * config.generator_batch_size
+            return training_bytes(generator_parameters(level, shape.side, config.width, channels), kept)
+        kept = detector_kept(level, config.crop or shape.side, config.width, config.blocks) * config.batch_size
+        return training_bytes(detector_parameters(level, config.width, config.blocks, channels), kept)
 
     def seed(self, unit: Unit) -> int:
         return derive_seed(self.config.seed, unit)

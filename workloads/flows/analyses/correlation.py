@@ -18,7 +18,7 @@ def correlation(config: FlowConfig, trained: Trained, seed: int) -> Finding:  # 
     there are any, and the out sets by name), and over `all` of these together; None where a group has fewer than two
     images, where a likelihood never varies, or without a general flow. Near 1, the likelihood says what any image is
     like and little of the target; what sets the two flows apart is the ratio. Picture: `likelihoods`, bits/dim under
-    the general flow to the right and under the target's upwards, on one scale; anomalies are orange.
+    the general flow to the right and under the target's upwards; anomalies are orange.
     Source: Schirrmeister et al., NeurIPS 2020, Figure 2.
     """
     groups = {"normal": trained.test[torch.from_numpy(~trained.test_anomalous)]}
@@ -32,7 +32,8 @@ def correlation(config: FlowConfig, trained: Trained, seed: int) -> Finding:  # 
     together = np.concatenate(list(pairs.values()), axis=1)
     numbers = {f"rank_correlation/{name}": ranked(*pair) for name, pair in ({"all": together} | pairs).items()}
     anomalous = np.arange(together.shape[1]) >= pairs["normal"].shape[1]
-    return Finding(numbers, {"likelihoods": scatter(together[0], together[1], anomalous)})
+    names = ("general flow, bits/dim", "own flow, bits/dim")
+    return Finding(numbers, {"likelihoods": scatter(together[0], together[1], anomalous, names)})
 
 
 def likelihoods(scorer: FlowScorer, images: Tensor) -> np.ndarray:

@@ -8,11 +8,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workloads.channels import as_channels
+from workloads.mlsad.layers import at_once
 from workloads.mlsad.mrf import to_signed
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
 from workloads.optimisers import descend
 
+AT_ONCE = 64  # images of 32 x 32
 BETAS = (0.9, 0.999)  # guess
 FLAT = 1e-3  # less contrast than one step of the 8-bit grid: such an image has no direction
 
@@ -42,26 +44,44 @@ def pull_away(x: Tensor) -> Tensor:
     return (squares.sum() - squares.diagonal().sum()) / (n * (n - 1))
 
 
+def rising(score: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (N,) of images (N, C, S, S) and each one's own gradient, (N, C, S, S).
+
+    A few images at a time, as many pixels as 64 images of 32 x 32 have: the graph of every window of a whole batch of
+    large images would fit into no memory.
+    """
+    values, slopes = [], []
+    for part in x.detach().split(at_once(AT_ONCE, x.shape[-1])):
+        leaf = part.clone().requires_grad_()
+        value = score(leaf)
+        slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
+        values.append(value.detach())
+    return torch.cat(values), torch.cat(slopes)
+
+
 def descend_pixels(
     score: Callable[[Tensor], Tensor], starts: Sequence[Tensor], steps: int, lr: float, weight: float
 ) -> "Descent":
     """Minimise mean A(X) + weight * PT(X) over each batch X of `starts`, uint8 (N, C, S, S), by Adam.
 
-    Pixels are clipped to [-1, 1] after every update. The batches go through the networks together and stay independent:
-    each has its own objective, and Adam treats every pixel alone.
+    `score` gives each image its own number, whatever it comes with. Pixels are clipped to [-1, 1] after every update.
+    The batches go through the networks together and stay independent: each has its own objective, and Adam treats every
+    pixel alone.
     """
     sizes = [len(start) for start in starts]
     x = to_signed(torch.cat(list(starts))).requires_grad_()
     optimiser = torch.optim.Adam([x], lr=lr, betas=BETAS)
     objectives, scores = [], []
     for step in range(steps + 1):
-        mean = torch.stack([part.mean() for part in score(x).split(sizes)])
-        objective = mean + weight * torch.stack([pull_away(part) for part in x.split(sizes)])
-        objectives.append(objective.detach())
-        scores.append(mean.detach())
+        values, slopes = rising(score, x)
+        mean = torch.stack([part.mean() for part in values.split(sizes)])
+        apart = weight * torch.stack([pull_away(part) for part in x.split(sizes)])
+        objectives.append(mean + apart.detach())
+        scores.append(mean)
         if step == steps:
             break
-        descend(optimiser, torch.autograd.grad(objective.sum(), [x]))
+        own = torch.cat([part / len(part) for part in slopes.split(sizes)])
+        descend(optimiser, [own + torch.autograd.grad(apart.sum(), x)[0]])
         with torch.no_grad():
             x.clamp_(-1, 1)
     return Descent(list(x.detach().split(sizes)), torch.stack(objectives), torch.stack(scores))

@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from workloads.batches import batch_rows
+from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.crops import crop_corners, crops
 from workloads.mlsad.detector import PatchDetector
-from workloads.mlsad.layers import at_once, coordinates, crops
+from workloads.mlsad.layers import at_once, coordinates
 from workloads.mlsad.mrf import to_signed
 from workloads.optimisers import descend
 from workloads.parallel import Draws, Parallel
@@ -70,9 +72,9 @@ def cropped(config: MLSADConfig, images: Tensor, place: Tensor, seed: int) -> tu
     side = images.shape[-1]
     if config.crop in (0, side):
         return images, place
-    corners = Draws(seed, images.device, Parallel()).integers(side - config.crop + 1, (len(images), 2))
-    lost = side - place.shape[-1]  # a map has k - 1 cells fewer than its image pixels
-    return crops(images, corners, config.crop), crops(place, corners, config.crop - lost)
+    level = side - place.shape[-1] + 1  # a map has k - 1 cells fewer than its image pixels
+    corners = crop_corners(Draws(seed, images.device, Parallel()), (len(images),), side, config.crop, level)
+    return crops(images, corners, config.crop), crops(place, corners, map_side(config.crop, level))
 
 
 @torch.inference_mode()

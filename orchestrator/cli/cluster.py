@@ -1,0 +1,134 @@
+"""`cluster render|validate|launch|status|stop`: files for `ray up` and KubeRay, from values to running and gone."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator.cli.options import Address
+
+app = typer.Typer(help="Make, check, start, watch and stop clusters.", no_args_is_help=True)
+File = Annotated[
+    Path, typer.Argument(help="A file for `ray up`, or of Kubernetes resources.", exists=True, dir_okay=False)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the command and stop.")]
+RayVersion = Annotated[
+    str | None, typer.Option("--ray-version", help="Ray of the cluster; the installed one if absent.")
+]
+
+
+@app.command("render")
+def render(
+    provider: Annotated[
+        str, typer.Argument(help="aws, gcp, onprem, local, kuberay-raycluster, kuberay-rayjob, mlflow")
+    ],
+    name: Annotated[str | None, typer.Option(help="Of the cluster and what belongs to it.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Such as L4, A100 or H100.")] = None,
+    min_workers: Annotated[int | None, typer.Option(help="GPU workers that are always there.")] = None,
+    max_workers: Annotated[int | None, typer.Option(help="GPU workers of each kind, spot and not.")] = None,
+    storage: Annotated[str | None, typer.Option(help="Where every node reads and writes the runs.")] = None,
+    image: Annotated[str | None, typer.Option(help="Its tag must name its Ray: ray2.60.0-cuda.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow's address, seen from the cluster.")] = None,
+    artifacts: Annotated[str | None, typer.Option(help="Bucket of the MLflow server.")] = None,
+    region: Annotated[str | None, typer.Option()] = None,
+    zone: Annotated[str | None, typer.Option()] = None,
+    project: Annotated[str | None, typer.Option(help="Of Google Cloud.")] = None,
+    head_ip: Annotated[str | None, typer.Option(help="Of machines of your own.")] = None,
+    worker_ips: Annotated[list[str], typer.Option("--worker-ip", help="May be repeated.")] = [],  # noqa: B006
+    ssh_user: Annotated[str | None, typer.Option()] = None,
+    space: Annotated[str | None, typer.Option(help="What a RayJob launches.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A new file; printed where absent.")] = None,
+) -> None:
+    """Print a cluster file made from a few values; what they leave open is worth editing by hand."""
+    from orchestrator.clusters.render import render as render_file
+    from orchestrator.clusters.render import values_of
+    from orchestrator.failures import Exit, LaunchError, bad_usage
+    from tune_spaces.problems import ProblemsError
+
+    given: dict[str, Any] = {
+        "name": name, "gpu": gpu, "min_workers": min_workers, "max_workers": max_workers, "storage": storage,
+        "image": image, "tracking_uri": tracking_uri, "artifacts": artifacts, "region": region, "zone": zone,
+        "project": project, "head_ip": head_ip, "worker_ips": tuple(worker_ips) or None, "ssh_user": ssh_user,
+        "space": space,
+    }  # fmt: skip
+    try:
+        text = render_file(values_of(provider, {k: v for k, v in given.items() if v is not None}))
+    except ProblemsError as error:
+        raise bad_usage(error.problems) from None
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    if out.exists():
+        raise LaunchError(f"{out} exists already", fix="choose another name", code=Exit.BAD_USAGE)
+    out.write_text(text)
+    typer.echo(f"python -m orchestrator cluster validate {out}")
+
+
+@app.command("validate")
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Cluster files.")],
+    ray_version: RayVersion = None,
+    crds: Annotated[Path | None, typer.Option(help="A folder of CRDs, such as KubeRay's, to check by, too.")] = None,
+) -> None:
+    """Check cluster files without a network: exit 0, or 2 with every error and where it is."""
+    for file in files:
+        check(file, ray_version, crds)
+        typer.echo(f"{file}: good")
+
+
+def check(file: Path, ray_version: str | None = None, crds: Path | None = None) -> None:
+    """Raises LaunchError (exit 2) with everything wrong with a cluster file."""
+    from orchestrator.clusters.validate import file_problems
+    from orchestrator.failures import bad_usage
+
+    if found := file_problems(file, ray_version, crds):
+        raise bad_usage(found, str(file))
+
+
+@app.command("launch")
+def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) -> None:
+    """Check a file, then bring the cluster up with `ray up` or `kubectl apply`."""
+    from orchestrator.clusters.lifecycle import up_command
+
+    check(file, ray_version)
+    run_or_print(up_command(file), dry_run)
+
+
+@app.command("stop")
+def stop(file: File, dry_run: DryRun = False) -> None:
+    """Take a cluster down with `ray down` or `kubectl delete`."""
+    from orchestrator.clusters.lifecycle import down_command
+
+    run_or_print(down_command(file), dry_run)
+
+
+@app.command("status")
+def status(
+    file: Annotated[Path | None, typer.Argument(help="A cluster file; or give --address.")] = None,
+    address: Address = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Nodes, free resources and jobs of a running cluster."""
+    from orchestrator.failures import Exit, LaunchError
+
+    if (file is None) == (address is None):
+        raise LaunchError("give either a cluster file or --address", code=Exit.BAD_USAGE)
+    if file is not None:
+        from orchestrator.clusters.lifecycle import status_command
+
+        run_or_print(status_command(file), dry_run)
+        return
+    from orchestrator.jobs import describe
+    from orchestrator.joining import connect
+
+    for line in describe(connect(str(address))):
+        typer.echo(line)
+
+
+def run_or_print(command: list[str], dry_run: bool) -> None:
+    from orchestrator.clusters.lifecycle import run_tool
+
+    typer.echo(shlex.join(command))
+    if not dry_run:
+        run_tool(command)

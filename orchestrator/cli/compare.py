@@ -1,0 +1,40 @@
+"""`compare RUN RUN ...`: winners side by side, and how alike they rank the same images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_STORAGE, Storage
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Finished runs of one storage.")],
+    part: Annotated[
+        str, typer.Option(help="Whose scores are correlated: `all`, or a part such as likelihood or level_8.")
+    ] = "all",
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for CSV files and a PNG.")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """AUROC of the runs' winners in one table, and the rank correlation of their scores of shared images."""
+    from rich.table import Table
+
+    from orchestrator.comparison import compare as compare_runs
+    from orchestrator.comparison import write
+    from orchestrator.places import absolute
+    from orchestrator.report.tables import to_rich
+    from orchestrator.view import console, say
+
+    found, screen = compare_runs(absolute(storage), runs, part), console()
+    screen.print(to_rich(found.table))
+    names = [model.name for model in found.models]
+    shown = Table(f"rank correlation of {part}", *names, box=None, header_style="bold")
+    for name, row, shared in zip(names, found.correlations, found.shared, strict=True):
+        cells = [
+            f"{rho:.3f} ({count})" if rho == rho else f"- ({count})" for rho, count in zip(row, shared, strict=True)
+        ]
+        shown.add_row(name, *cells)
+    screen.print(shown)
+    say(screen, "Spearman's rho over images that both have scored; in brackets how many")
+    for path in write(found, out, part) if out else []:
+        say(screen, str(path))

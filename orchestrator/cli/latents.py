@@ -1,0 +1,132 @@
+"""`latents score` and `latents select`: group scores of latents in array files, of any flow."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orchestrator.latents import Cell
+
+app = typer.Typer(help="Score groups of latents from array files, of any flow.", no_args_is_help=True)
+
+Train = Annotated[Path, typer.Option("--train", help="Training latents: .npy, .npz or a folder of .npy.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the groups and of the random directions.")]
+Weighting = Annotated[str, typer.Option("--weighting", help="Of levels in a sum: vectors or equal.")]
+Shrinkage = Annotated[float, typer.Option("--shrinkage", help="Weight of the identity, for regulariser shrinkage.")]
+
+
+@app.command("score")
+def score(
+    train: Train,
+    normal: Annotated[Path, typer.Option("--in", help="Test latents of normal images.")],
+    out: Annotated[list[Path], typer.Option("--out", help="Latents of anomalies; repeat for several sets.")],
+    group_size: Annotated[list[int], typer.Option("--group-size", help="Images a group; repeat.")] = [1, 5, 10, 25],  # noqa: B006
+    split: Annotated[str, typer.Option("--split", help="patches_P, channels, groups_G or squeeze.")] = "patches_2",
+    level: Annotated[str, typer.Option("--level", help="z1, z2, ... or sum.")] = "sum",
+    regulariser: Annotated[str, typer.Option("--regulariser", help="none, shrinkage or ledoit_wolf.")] = "none",
+    shrinkage: Shrinkage = 0.1,
+    weighting: Weighting = "vectors",
+    contamination: Annotated[float, typer.Option("--contamination", help="Anomalies' share of their groups.")] = 1.0,
+    directions: Annotated[int, typer.Option("--directions", help="Of GOD1KS and GOD2KS.")] = 50,
+    seed: Seed = 0,
+    out_file: Annotated[Path | None, typer.Option("--out-file", help="Parquet file of every group's scores.")] = None,
+) -> None:
+    """AUROC of groups, with a 95 % interval, by score and group size; higher = more anomalous."""
+    import pyarrow.parquet as pq
+
+    from orchestrator import latents
+    from orchestrator.view import console, say
+    from workloads.klods.files import read
+
+    values = {
+        "group_sizes": tuple(sorted(set(group_size))),
+        "split": split,
+        "level": level,
+        "regulariser": regulariser,
+        "shrinkage": shrinkage,
+        "weighting": weighting,
+        "contamination": contamination,
+        "directions": directions,
+        "group_seed": seed,
+    }
+    with latents.usage_errors():
+        config = latents.configured(values)
+        sources = [read(path) for path in (train, normal, *out)]
+        table, cells, said = latents.score(sources[0], sources[1], sources[2:], config)
+    screen = console()
+    for name in dict.fromkeys(cell.out for cell in cells):
+        screen.print(_shown(name, [cell for cell in cells if cell.out == name]))
+    for line in said:
+        say(screen, line)
+    if out_file:
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, out_file)
+        say(screen, f"{len(table)} scores in {out_file}")
+
+
+def _shown(name: str, cells: "list[Cell]") -> "Table":
+    from rich.table import Table
+
+    from orchestrator.report.tables import number
+
+    sizes = list(dict.fromkeys(cell.size for cell in cells))
+    shown = Table(f"against {name}", *(f"groups of {size}" for size in sizes), box=None, header_style="bold")
+    for part in dict.fromkeys(cell.part for cell in cells):
+        texts = []
+        for cell in (cell for cell in cells if cell.part == part):
+            low, high = cell.interval or (None, None)
+            texts.append(f"{number(cell.area)} [{number(low)}, {number(high)}]")
+        shown.add_row(part, *texts)
+    return shown
+
+
+@app.command("select")
+def select(
+    train: Train,
+    held_out: Annotated[Path, typer.Option("--held-out", help="Normal latents that the flow has not seen.")],
+    group_size: Annotated[int, typer.Option("--group-size", help="Images a group.")] = 5,
+    by: Annotated[str, typer.Option("--select-by", help="shift, calibration, or oracle (a leak).")] = "shift",
+    out: Annotated[Path | None, typer.Option("--out", help="Latents of real anomalies, for the oracle.")] = None,
+    shift: Annotated[float, typer.Option("--shift", help="Neighbour correlation of the made anomalies.")] = 0.2,
+    alpha: Annotated[float, typer.Option("--alpha", help="Nominal false-positive rate.")] = 0.05,
+    shrinkage: Shrinkage = 0.1,
+    weighting: Weighting = "vectors",
+    seed: Seed = 0,
+) -> None:
+    """Choose split, level, regulariser and reference without anomalies, on held-out latents."""
+    from rich.table import Table
+
+    from orchestrator import latents
+    from orchestrator.report.tables import number
+    from orchestrator.view import console, say
+    from workloads.klods.files import read
+
+    values = {
+        "group_sizes": (group_size,),
+        "shift": shift,
+        "alpha": alpha,
+        "shrinkage": shrinkage,
+        "weighting": weighting,
+        "group_seed": seed,
+    }
+    with latents.usage_errors():
+        config = latents.configured(values)
+        found, skipped, chosen = latents.select(read(train), read(held_out), read(out) if out else None, config, by)
+    screen = console()
+    shown = Table("", "split", "level", "regulariser", "score", "false positives", "shift")
+    shown.box, shown.header_style = None, "bold"
+    if out:
+        shown.add_column("oracle (LEAK)")
+    for one in found:
+        numbers = [one.false_positives, one.shift, *([one.oracle] if out else [])]
+        mark = "*" if one is chosen else ""
+        shown.add_row(mark, one.split, one.level, one.regulariser, one.to, *map(number, numbers))
+    screen.print(shown)
+    for line in skipped:
+        say(screen, f"not possible: {line}")
+    leak = ", which looks at anomalies: a LEAK" if by == "oracle" else ", no anomaly seen"
+    options = f"--split {chosen.split} --level {chosen.level} --regulariser {chosen.regulariser}"
+    say(screen, f"chosen by {by}{leak}: {options}, score {chosen.to}, groups of {group_size}")

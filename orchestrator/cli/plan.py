@@ -1,0 +1,120 @@
+"""`plan SPACE --nodes N`: what a sweep takes on clusters of several sizes; `simulate RUN`: what one would have."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from orchestrator.simulate import Load
+
+COLUMNS = ("", "trials at once", "waves", "stages", "trials", "in all", "speed-up", "idle")
+
+
+def plan(
+    space: Annotated[str, typer.Argument(help="A space by name or the path of your own .py file.")],
+    nodes: Annotated[list[int], typer.Option("--nodes", help="Number of nodes; may be repeated.", min=1)] = [1],  # noqa: B006
+    gpu: Annotated[str | None, typer.Option(help="Type of a node's GPUs; without it, CPUs train.")] = None,
+    gpus_per_node: Annotated[int, typer.Option(min=1)] = 1,
+    cpus_per_node: Annotated[int, typer.Option(min=1)] = 8,
+    rate: Annotated[float | None, typer.Option(help="Stated unit cost: GMAC/s of a worker.", min=0.001)] = None,
+    price: Annotated[float | None, typer.Option(help="Of a node an hour, to multiply with.", min=0)] = None,
+    storage: Storage = DEFAULT_STORAGE,
+    preset: Annotated[str | None, typer.Option(help="paper, reduced or smoke.")] = None,
+    search: Annotated[str | None, typer.Option(help="random or grid.")] = None,
+    points: Annotated[int | None, typer.Option(help="Random points to try.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
+    cpus_per_worker: Annotated[float | None, typer.Option()] = None,
+    gpus_per_worker: Annotated[float | None, typer.Option(help="1 where --gpu is given; may be a fraction.")] = None,
+    split: Annotated[str | None, typer.Option(help="units or data.")] = None,
+    plain: Plain = False,
+) -> None:
+    """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
+    from upath import UPath
+
+    from orchestrator.failures import Exit, LaunchError
+    from orchestrator.options import Options, load_space
+    from orchestrator.places import absolute
+    from orchestrator.plan import make_plan, rates_key, read_rates, unit_costs
+    from orchestrator.scale import Size, limits, load_of, refuse_crowded, slots_of
+    from orchestrator.simulate import critical_path, simulate
+    from orchestrator.view import console, duration, say
+
+    share = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
+    options = Options(
+        preset=preset, search=search, points=points, scheduler=scheduler, workers=workers,
+        cpus_per_worker=cpus_per_worker, gpus_per_worker=share, split=split,
+    )  # fmt: skip
+    loaded, resolved, chosen = load_space(space, options)
+    root = UPath(absolute(storage))
+    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, storage=root, cpus=cpus_per_node)
+    if gpu:
+        refuse_crowded(planned, gpu)
+    measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
+    costs, source = unit_costs(resolved.resources, measured)
+    load = load_of(planned, costs["rate"], costs["start"], costs["trial_start"])
+    sizes = [Size(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
+    slots = {f"{size.nodes} nodes": slots_of(size, resolved.resources) for size in sizes}
+    if not all(slots.values()):
+        raise LaunchError(
+            "not even one trial fits on such nodes", fix="lower --workers or more --nodes", code=Exit.BAD_USAGE
+        )
+    out = console(plain)
+    kinds = f"{len(load.trials)} trials, {sum(map(len, load.rounds))} shared stages in {len(load.rounds)} round(s)"
+    say(out, f"{loaded.name}, {chosen} preset: {kinds}; {gpus_per_node if gpu else 0} x {gpu or 'no GPU'} a node")
+    say(out, f"unit cost: {costs['rate'] / 1e9:g} GMAC/s a worker; {'stated' if rate else source}")
+    out.print(table(load, slots, "cluster"))
+    say(out, f"critical path {duration(critical_path(load))}: no number of nodes makes it shorter")
+    if price is not None:
+        hours = [(size.nodes, simulate(load, slots[f"{size.nodes} nodes"]).seconds / 3600) for size in sizes]
+        say(out, "price   " + ", ".join(f"{n} nodes {n * hour * price:,.0f}" for n, hour in hours))
+    for size in sizes[-1:]:
+        say(out, f"what limits {size.nodes} nodes, as a share of its time:")
+        for line in limits(load, simulate(load, slots[f"{size.nodes} nodes"])):
+            say(out, f"  {line}")
+
+
+def simulate_run(
+    run: Run,
+    at: Annotated[list[int], typer.Option("--slots", help="Trials at once; repeatable.", min=1)] = [1, 2, 8],  # noqa: B006
+    storage: Storage = DEFAULT_STORAGE,
+    plain: Plain = False,
+) -> None:
+    """Replay the recorded durations of a run's last launch on other numbers of slots, beside what it really took."""
+    from orchestrator.ledger import read_events
+    from orchestrator.places import absolute
+    from orchestrator.runs import open_run
+    from orchestrator.simulate import replay
+    from orchestrator.view import console, duration, say
+
+    places, state = open_run(absolute(storage), run)
+    recorded = replay(read_events(places.ledger), state.opened["space"]["resources"]["workers"])
+    out = console(plain)
+    took = duration(recorded.stages + recorded.trials)
+    say(out, f"recorded: {recorded.slots} trials at once, {took} (stages {duration(recorded.stages)}, "
+             f"trials {duration(recorded.trials)})")  # fmt: skip
+    out.print(table(recorded.load, {f"{n} slots": n for n in at}, "replayed"))
+
+
+def table(load: "Load", slots: "dict[str, int]", first: str) -> "Table":
+    """A row a size: how a load fares there."""
+    from rich.table import Table
+
+    from orchestrator.simulate import simulate
+    from orchestrator.view import duration
+
+    alone = simulate(load, 1).seconds
+    shown = Table(first, *COLUMNS[1:], box=None, header_style="bold", pad_edge=False)
+    for name, count in slots.items():
+        outcome = simulate(load, count)
+        words: Sequence[str] = (
+            name, str(count), str(outcome.waves), duration(outcome.start + outcome.stages), duration(outcome.trials),
+            duration(outcome.seconds), f"{alone / outcome.seconds:.1f}x", f"{outcome.idle:.0%}",
+        )  # fmt: skip
+        shown.add_row(*words)
+    return shown

@@ -1,0 +1,88 @@
+"""What `launch`, `resume`, `logs` and `stop` share when the work is on a cluster: submit, watch, let go, come back."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from orchestrator.cli.options import DEFAULT_DATA, DEFAULT_STORAGE
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.launch import Request, plan_of, show_plan
+from orchestrator.places import absolute
+from orchestrator.view import console, say
+
+
+def launch_words(request: Request, options: Any) -> list[str]:
+    """The command line of the same launch, run on a machine of the cluster."""
+    from orchestrator.jobs import OWN_SPACE, option_words
+
+    source = request.loaded.source
+    space = f"{OWN_SPACE}/{source.name}" if is_own(source) else request.loaded.name
+    words = ["launch", space, *option_words(options), "--name", plan_of(request).run]
+    return words + common_words(request.storage, request.tracking_uri, request.slots)
+
+
+def is_own(source: Path) -> bool:
+    """Whether a space is the user's file, which must travel, and none of ours."""
+    import tune_spaces
+
+    return not source.absolute().is_relative_to(Path(tune_spaces.__file__).parent)
+
+
+def common_words(storage: str, tracking_uri: str | None, slots: int | None) -> list[str]:
+    """Options of every launcher on a cluster. Raises LaunchError where the results would go with the job."""
+    if storage == absolute(DEFAULT_STORAGE):
+        raise LaunchError(
+            "where on the cluster do the results go?",
+            details="this machine's folder `runs` is not there, and a job's own folder goes with the job",
+            fix="give --storage a URI, or a path that all nodes share",
+            code=Exit.BAD_USAGE,
+        )
+    words = ["--address", "auto", "--plain", "--storage", storage]
+    words += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    return words + (["--slots", str(slots)] if slots else [])
+
+
+def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn:
+    """Submit a launch, then watch it; ends the process with its exit code."""
+    from orchestrator.jobs import submit
+    from orchestrator.joining import connect
+
+    address, plan = str(request.address), plan_of(request)
+    client = connect(address)
+    show_plan(console(request.plain), request, plan)
+    there = ["--data-dir", data_dir] if data_dir != DEFAULT_DATA else []
+    source = request.loaded.source
+    job = submit(client, [*words, *there], plan.run, source if is_own(source) else None)
+    watch(client, job, plan.run, address)
+
+
+def hand_over_resume(run: str, address: str, words: Sequence[str]) -> NoReturn:
+    """Submit a resume, then watch it; what the run is made of lies in its storage."""
+    from orchestrator.jobs import submit
+    from orchestrator.joining import connect
+
+    client = connect(address)
+    watch(client, submit(client, ["resume", run, *words], run), run, address)
+
+
+def watch(client: Any, job: str, run: str, address: str) -> NoReturn:
+    """Write a job's output until it ends; Ctrl-C lets it go on alone. Ends the process."""
+    from orchestrator.cluster import heed_signals
+    from orchestrator.jobs import follow, words_about
+
+    def write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    out = console(plain=True)
+    for line in words_about(job, run, address):
+        say(out, line)
+    heed_signals()
+    try:
+        sys.exit(follow(client, job, write))
+    except KeyboardInterrupt:
+        say(out, "\ndetached; the job goes on")
+        for line in words_about(job, run, address):
+            say(out, line)
+        sys.exit(Exit.INTERRUPTED)

@@ -1,0 +1,1 @@
+"""Cluster files for `ray up` and KubeRay: rendered from a few typed values, and validated without a network."""

@@ -1,0 +1,25 @@
+"""What a container image's name says about the Ray in it."""
+
+import re
+
+
+def tag_of(image: str) -> str | None:
+    """The tag of an image; None where it has none. A digest is no tag, and a registry's port is none either."""
+    return image.partition("@")[0].rsplit("/", 1)[-1].partition(":")[2] or None
+
+
+def ray_of(image: str) -> str | None:
+    """The Ray version in a tag such as ``ray2.60.0-cuda`` or ``2.60.0-py311-gpu``; None where it names none."""
+    found = re.match(r"(?:ray)?(\d+\.\d+\.\d+)(?![\d.])", tag_of(image) or "")
+    return found.group(1) if found else None
+
+
+def image_problem(image: str, ray_version: str) -> str | None:
+    """What is wrong with an image that is to run Ray `ray_version`; None where nothing is."""
+    if tag_of(image) in (None, "latest"):
+        return f"{image!r} has no fixed tag: nodes started later may run another version; give it one"
+    if (found := ray_of(image)) is None:
+        return f"the tag of {image!r} does not name its Ray; use one such as ray{ray_version}-cuda"
+    if found != ray_version:
+        return f"{image!r} has Ray {found}, and Ray {ray_version} is installed here; they must be equal"
+    return None

@@ -1,0 +1,166 @@
+"""A launch handed to a cluster: its launcher runs there as a Ray job, so it outlives whoever submitted it.
+
+What travels is the code alone: the three packages and, where there is one, the user's own space. Data and results are
+where `--storage` and `--data-dir` say, seen from the cluster.
+"""
+
+import asyncio
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.options import Options
+from orchestrator.provenance import this_python
+
+PACKAGES = ("orchestrator", "tune_spaces", "workloads")
+OWN_SPACE = "own_space"
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+FLAGS = {"classes": "--class"}  # option -> its name on the command line, where that is another
+
+
+def option_words(options: Options) -> list[str]:
+    """The command line that would give these options."""
+    words = []
+    for field in fields(options):
+        value, flag = getattr(options, field.name), FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
+        for item in value if isinstance(value, list) else [] if value is None else [value]:
+            words += [flag, str(item)]
+    return words
+
+
+def pack(folder: Path, own: Path | None) -> None:
+    """Copy the code into `folder`: sources only, no .git, no data, about a megabyte."""
+    root = Path(__file__).parents[1]
+    for name in PACKAGES:
+        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    if own is not None:
+        (folder / OWN_SPACE).mkdir()
+        shutil.copy(own, folder / OWN_SPACE / own.name)
+
+
+def submit(client: Any, words: Sequence[str], run: str, own: Path | None = None) -> str:
+    """Start `python -m orchestrator WORDS` on the cluster; the job's id.
+
+    Raises LaunchError (exit 4) where a job of that run is still going on.
+    """
+    if alive := [job for job in jobs_of(client, run) if job.status not in ENDED]:
+        raise LaunchError(
+            f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}",
+            fix=f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`",
+            code=Exit.REFUSED,
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        pack(Path(folder), own)
+        # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
+        environment = {"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60", "PYTHONUNBUFFERED": "1"}}
+        job: str = client.submit_job(
+            entrypoint=shlex.join(["python", "-m", "orchestrator", *words]),
+            submission_id=f"{run}-{uuid4().hex[:6]}",
+            runtime_env=environment,
+            metadata={"run": run},
+        )
+    return job
+
+
+def jobs_of(client: Any, run: str | None = None) -> list[Any]:
+    """Jobs that were submitted from here or elsewhere, the newest last; those of one run, by its name or a job's id."""
+    found = [job for job in client.list_jobs() if job.submission_id and "run" in (job.metadata or {})]
+    if run is not None:
+        found = [job for job in found if run in (job.metadata["run"], job.submission_id)]
+    return sorted(found, key=lambda job: job.start_time or 0)
+
+
+def job_of(client: Any, run: str) -> str:
+    """The newest job of a run. Raises LaunchError (exit 2) where the cluster knows none."""
+    from tune_spaces.problems import nearest
+
+    found = jobs_of(client, run)
+    if not found:
+        known = sorted({job.metadata["run"] for job in jobs_of(client)})
+        hint = nearest(run, known) if known else "it has none of any run"
+        raise LaunchError(f"the cluster has no job of {run!r}", details=hint, code=Exit.BAD_USAGE)
+    job: str = found[-1].submission_id
+    return job
+
+
+def follow(client: Any, job: str, write: Callable[[str], None]) -> Exit:
+    """Write a job's output from its beginning until it ends, over lost connections; the exit code of its launcher.
+
+    Ray streams a job's output from its first character each time; after a lost connection what was written is skipped.
+    """
+    import aiohttp
+
+    written = 0
+    while True:
+        seen = 0
+        try:
+            for text in chunks(client, job):
+                write(text[max(0, written - seen) :])
+                seen += len(text)
+                written = max(written, seen)
+        except (OSError, RuntimeError, aiohttp.ClientError):  # RuntimeError: Ray's word for a socket that closed
+            time.sleep(2)
+        try:
+            info = client.get_job_info(job)
+        except (OSError, RuntimeError):
+            continue  # the head may be coming back
+        if info.status in ENDED:
+            return ended(info)
+        time.sleep(1)
+
+
+def chunks(client: Any, job: str) -> Iterator[str]:
+    """What Ray's client gives as an asynchronous iterator, as a plain one that Ctrl-C ends like any loop."""
+    with asyncio.Runner() as runner:
+        stream = client.tail_job_logs(job)
+
+        async def following() -> str | None:
+            return await anext(stream, None)
+
+        while (text := runner.run(following())) is not None:
+            yield text
+
+
+def ended(info: Any) -> Exit:
+    """A job's end as our exit code. Raises LaunchError where its launcher never came to one of its own."""
+    if info.status == "SUCCEEDED":
+        return Exit.GOOD
+    if info.status == "STOPPED":
+        return Exit.INTERRUPTED
+    if info.driver_exit_code in list(Exit):
+        return Exit(info.driver_exit_code)
+    said = (info.message or "no reason given").strip().splitlines()
+    raise LaunchError("the job failed", details=said[-1][:500])
+
+
+def words_about(job: str, run: str, address: str) -> list[str]:
+    """How to come back to a job that goes on without us."""
+    command = f"{this_python()} -m orchestrator"
+    return [
+        f"job     {job}, on {address}; it goes on without this terminal",
+        f"watch   {command} logs {run} --follow --address {address}",
+        f"status  {command} cluster status --address {address}",
+        f"stop    {command} stop {run} --address {address}",
+    ]
+
+
+def describe(client: Any) -> list[str]:
+    """A cluster in lines: its nodes with what they have, then its jobs."""
+    from ray.util.state import list_nodes
+
+    lines = []
+    for node in list_nodes(address=client.get_address(), filters=[("state", "=", "ALIVE")]):
+        has = node.resources_total or {}
+        gpus = [name.removeprefix("accelerator_type:") for name in has if name.startswith("accelerator_type:")]
+        memory = has.get("memory", 0) / 2**30
+        what = f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs {' '.join(gpus)}".rstrip()
+        lines.append(f"node  {node.node_ip:15} {'head' if node.is_head_node else 'worker':7} {what}, {memory:.0f} GiB")
+    jobs = [f"job   {job.submission_id}  {job.status}  {job.message or ''}".rstrip() for job in jobs_of(client)]
+    return lines + jobs

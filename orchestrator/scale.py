@@ -1,0 +1,114 @@
+"""A plan on a cluster of a given size: waves, hours, idle share and critical path, from unit costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.clusters.machines import GPUS
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.packing import Node, a_gpu
+from orchestrator.plan import Plan, distinct_stages
+from orchestrator.simulate import Load, Outcome, asha_shares, longest_first
+from tune_spaces.problems import nearest
+from tune_spaces.schema import Resources
+
+GIB = 2**30
+CUDA_BYTES = 1.0 * GIB  # a CUDA context with cuDNN's workspaces; an assumption, not measured here
+
+
+@dataclass(frozen=True)
+class Size:
+    """Nodes that are all alike."""
+
+    nodes: int
+    gpus: int  # of a node; 0: training on CPUs
+    cpus: int  # of a node
+
+
+def slots_of(size: Size, resources: Resources) -> int:
+    """Trials at once: workers packed node by node, then grouped; 0 where not even one fits."""
+    by_cpu = int(size.cpus / resources.cpus_per_worker + 1e-9)
+    if resources.gpus_per_worker:
+        share = a_gpu(resources)
+        by_gpu = size.gpus * share if share else int(size.gpus / resources.gpus_per_worker + 1e-9)
+        by_cpu = min(by_cpu, by_gpu)
+    return by_cpu * size.nodes // resources.workers
+
+
+def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
+    """A plan's stages and trials in seconds, at `rate` multiply-accumulates a second and worker.
+
+    Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn.
+    """
+    methods = [plan.method(point) for point in plan.points]
+    targets, shape, resources = plan.targets or ("?",), plan.shape, plan.space.resources
+    levels: dict[int, list[float]] = {}
+    depth: dict[str, int] = {}
+    for chosen, unit in distinct_stages(methods, targets):
+        needs = [depth[str(need)] for need in chosen.needs(unit) if str(need) in depth]
+        depth[str(unit)] = 1 + max(needs, default=-1)
+        levels.setdefault(depth[str(unit)], []).append(chosen.macs(unit, shape) / rate)
+    trials = []
+    for chosen in methods:
+        units = [chosen.macs(unit, shape) / rate for unit in chosen.units(targets)]
+        if resources.split == "data":
+            trials.append(sum(units) / resources.workers)
+        else:
+            trials.append(max(longest_first(units, resources.workers)))
+    if len(plan.rungs) > 1:
+        shares = asha_shares(len(trials), plan.rungs, plan.space.scheduler.eta)
+        trials = [seconds * share for seconds, share in zip(trials, shares, strict=True)]
+    else:
+        trials.sort(reverse=True)
+    rounds = tuple(tuple(levels[level]) for level in sorted(levels))
+    return Load(rounds, tuple(trials), resources.workers, start=start, round_start=start, trial_start=trial_start)
+
+
+def limits(load: Load, outcome: Outcome) -> list[str]:
+    """What keeps a sweep of this size from being faster, the largest first, and what could be done about it."""
+    workers, trained = outcome.slots * load.workers, sum(map(sum, load.rounds))
+    widest = max(map(len, load.rounds), default=0)
+    waiting = outcome.stages - trained / workers
+    tail = outcome.trials - sum(seconds + load.trial_start for seconds in load.trials) / outcome.slots
+    found = [
+        (waiting, f"shared stages: at most {widest} at once, the other workers wait; a later sweep finds them trained"),
+        (tail, "the last wave: whole trials end at different times; more --workers a trial evens it out"),
+        (
+            outcome.waves * load.trial_start,
+            f"start-up: {load.trial_start:.0f} s a trial, {outcome.waves} times in a row",
+        ),
+        (load.start, "start of Ray and its first workers"),
+    ]
+    shown = [(seconds / outcome.seconds, text) for seconds, text in sorted(found, reverse=True)]
+    return [f"{share:4.0%}  {text}" for share, text in shown if share >= 0.01]
+
+
+def refuse_crowded(plan: Plan, gpu: str) -> None:
+    """Raises LaunchError (exit 2) where the workers that would share a GPU need more memory than it has."""
+    if gpu not in GPUS:
+        raise LaunchError(f"no such GPU {gpu!r}", details=nearest(gpu, GPUS), code=Exit.BAD_USAGE)
+    sharing, needed = max(1, a_gpu(plan.space.resources)), memory_of(plan) / GIB
+    if sharing * needed > GPUS[gpu].memory:
+        fits = int(GPUS[gpu].memory / needed)
+        raise LaunchError(
+            f"{sharing} worker(s) on one {gpu} do not fit: {sharing} x {needed:.1f} GiB, and it has {GPUS[gpu].memory}",
+            details="an estimate: weights, gradients, Adam's moments, what the backward pass keeps, and CUDA itself",
+            fix=f"--gpus-per-worker {1 / fits:.2g}" if fits else "a GPU with more memory, or smaller batches",
+            code=Exit.BAD_USAGE,
+        )
+
+
+def refuse_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> None:
+    """The same for the GPUs of a running cluster, as far as they are shared and their kind is known."""
+    if a_gpu(plan.space.resources) > 1:
+        kinds = {name.partition(":")[2] for node in nodes for name in node if name.startswith("accelerator_type:")}
+        for kind in sorted(kinds & GPUS.keys()):
+            refuse_crowded(plan, kind)
+
+
+def memory_of(plan: Plan) -> float:
+    """Bytes on the GPU of the plan's hungriest worker: its largest unit, the images it holds and CUDA's own share."""
+    methods = [plan.method(point) for point in plan.points]
+    targets = plan.targets[:1] or ("?",)
+    units = [(m, unit) for m in methods for unit in (*m.stages(targets), *m.units(targets))]
+    held = plan.shape.images * plan.shape.channels * plan.shape.side**2 * max(1, len(plan.targets))
+    return CUDA_BYTES + held + max(m.memory(unit, plan.shape) for m, unit in units)

@@ -1,0 +1,173 @@
+"""A sweep on N workers without running it: its durations, recorded or planned, placed as the launcher places them.
+
+Stages come first, in rounds, each shared out longest first; then trials, each to the first slot that is free. That is
+list scheduling (Graham 1969: at most twice the optimum, and with the longest first at most 4/3 of it).
+"""
+
+import heapq
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestrator.failures import Exit, LaunchError
+
+SAME_ROUND_S = 2.0
+"""Stages of a round are recorded together when it ends; rounds are longer apart than this, for workers must start."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a sweep consists of, in seconds on one worker (stages) and on one trial's workers (trials)."""
+
+    rounds: tuple[tuple[float, ...], ...]
+    trials: tuple[float, ...]  # in the order in which they are started
+    workers: int = 1  # of a trial
+    start: float = 0.0  # Ray itself, once
+    round_start: float = 0.0  # workers of a round
+    trial_start: float = 0.0  # a trial's processes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A simulated sweep. `busy`: seconds of slots that trained, the rest of slots x seconds is idle."""
+
+    slots: int
+    stages: float
+    trials: float
+    start: float
+    busy: float
+    waves: int  # trials that the busiest slot runs one after the other
+
+    @property
+    def seconds(self) -> float:
+        return self.start + self.stages + self.trials
+
+    @property
+    def idle(self) -> float:
+        """Share of all slots' time without training, start-up included."""
+        return max(0.0, 1 - self.busy / (self.slots * self.seconds)) if self.seconds else 0.0
+
+
+def longest_first(costs: Sequence[float], workers: int) -> list[float]:
+    """Loads of `workers` after giving each cost, the longest first, to the least loaded."""
+    loads = [0.0] * workers
+    for cost in sorted(costs, reverse=True):
+        heapq.heapreplace(loads, loads[0] + cost)
+    return loads
+
+
+def in_order(costs: Sequence[float], slots: int) -> tuple[float, int]:
+    """(makespan, most tasks of one slot) when each cost, in its order, goes to the slot that is free first."""
+    free = [(0.0, 0, slot) for slot in range(slots)]
+    for cost in costs:
+        end, count, slot = free[0]
+        heapq.heapreplace(free, (end + cost, count + 1, slot))
+    return max(end for end, _, _ in free), max(count for _, count, _ in free)
+
+
+def simulate(load: Load, slots: int) -> Outcome:
+    """Run a load on `slots` trials at once. Raises LaunchError for fewer than one."""
+    if slots < 1:
+        raise LaunchError(f"a sweep needs at least one slot, found {slots}", code=Exit.BAD_USAGE)
+    stages = 0.0
+    for costs in load.rounds:
+        stages += load.round_start + max(longest_first(costs, min(slots * load.workers, len(costs))))
+    trials, waves = in_order([seconds + load.trial_start for seconds in load.trials], slots)
+    # a stage holds one worker, a trial holds its slot's workers
+    busy = sum(map(sum, load.rounds)) / load.workers + sum(load.trials)
+    return Outcome(slots, stages, trials, load.start, busy, waves)
+
+
+def critical_path(load: Load) -> float:
+    """Seconds that no number of workers can undercut: one stage of every round, then one trial, the longest ones."""
+    stages = sum(load.round_start + max(costs) for costs in load.rounds)
+    return load.start + stages + load.trial_start + max(load.trials, default=0.0)
+
+
+def asha_shares(trials: int, rungs: Sequence[int], eta: int, seed: int = 0) -> list[float]:
+    """Which fraction of its schedule each trial gets when how good it is, is drawn by lot.
+
+    Asynchronous halving (Li et al., arXiv 1810.05934) as it is run here: a trial goes on from a rung if it is among the
+    best 1/eta of those that have reached it so far. Trials are taken one after the other.
+    """
+    lot, reached = random.Random(seed), dict[int, list[float]]()  # noqa: S311 - a simulation
+    shares = []
+    for _ in range(trials):
+        quality, share = lot.random(), rungs[-1]
+        for rung in rungs[:-1]:
+            seen = reached.setdefault(rung, [])
+            seen.append(quality)
+            if sum(other > quality for other in seen) >= max(1, len(seen) / eta):
+                share = rung
+                break
+        shares.append(share / 1000)
+    return shares
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A launch as its ledger tells it."""
+
+    load: Load
+    slots: int  # trials that ran at once, at most
+    stages: float  # seconds from the launch to the last stage, start-up included
+    trials: float  # seconds from the first trial's start to the last one's end
+
+
+def seconds_of(event: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(event["time"]).timestamp()
+
+
+def last_launch(events: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """The events from the last launch that ran a trial on."""
+    starts = [n for n, event in enumerate(events) if event["event"] == "launched"]
+    ran = [n for n, event in enumerate(events) if event["event"] == "trial" and event["state"] == "running"]
+    begun = [n for n in starts if ran and n < ran[-1]]
+    return events[begun[-1] :] if begun else []
+
+
+def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
+    """What the last launch of a run did, as a load. Raises LaunchError (exit 2) where it ended no trial.
+
+    A trial's seconds are from its start to its end, so starting its processes is in them.
+    """
+    launch = last_launch(events)
+    started: dict[str, float] = {}
+    spans: dict[str, tuple[float, float]] = {}
+    for event in launch:
+        if event["event"] == "trial" and event["state"] == "running":
+            started.setdefault(event["trial"], seconds_of(event))
+        elif event["event"] == "trial" and event["trial"] in started and event["state"] != "interrupted":
+            spans[event["trial"]] = (started[event["trial"]], seconds_of(event))
+    if not spans:
+        raise LaunchError("the run has ended no trial in its last launch: nothing to replay", code=Exit.BAD_USAGE)
+    ordered = sorted(spans.values())
+    slots = max(sum(a <= begin < b for a, b in ordered) for begin, _ in ordered)
+    rounds, ends = rounds_of(launch)
+    loads = [max(longest_first(costs, min(slots * workers, len(costs)))) for costs in rounds]
+    stages = ends[-1] - seconds_of(launch[0]) if ends else 0.0
+    starting = max(0.0, stages - sum(loads))
+    load = Load(
+        rounds=rounds,
+        trials=tuple(end - begin for begin, end in ordered),
+        workers=workers,
+        start=0.0 if rounds else max(0.0, ordered[0][0] - seconds_of(launch[0])),
+        round_start=starting / len(rounds) if rounds else 0.0,
+    )
+    return Recording(load, slots, stages, max(end for _, end in ordered) - ordered[0][0])
+
+
+def rounds_of(launch: Sequence[Mapping[str, Any]]) -> tuple[tuple[tuple[float, ...], ...], list[float]]:
+    """(seconds of the stages of each round, when each round ended)."""
+    rounds: list[list[float]] = []
+    ends: list[float] = []
+    for event in launch:
+        if event["event"] != "stage" or event["found"]:
+            continue
+        if not ends or seconds_of(event) - ends[-1] > SAME_ROUND_S:
+            rounds.append([])
+            ends.append(seconds_of(event))
+        rounds[-1].append(event["seconds"])
+    return tuple(map(tuple, rounds)), ends

@@ -1,0 +1,165 @@
+"""A sweep handed to a running Ray that asks for a token, by a submitter that is killed; and every wrong way to ask."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import request_for, run
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+
+pytestmark = pytest.mark.ray
+COMMAND = [sys.executable, "-m", "orchestrator"]
+PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
+PORTS += ("dashboard-agent-grpc-port", "node-manager-port", "object-manager-port", "runtime-env-agent-port")
+SWEEP = [
+    "sweep_digits",
+    "--preset",
+    "smoke",
+    "--class",
+    "3",
+    "--points",
+    "1",
+    "--scheduler",
+    "fifo",
+    "--name",
+    "handed",
+]
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory):
+    path = tmp_path_factory.mktemp("auth") / "token"
+    path.write_text(secrets.token_hex(32))
+    return path
+
+
+def environment(**own):
+    """This process's, without what would lead to another Ray or another way to authenticate."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return kept | {"PATH": path, "no_proxy": "*", "PYTHONPATH": ""} | own
+
+
+@pytest.fixture(scope="module")
+def head(token, tmp_path_factory):
+    """The job server's address of a real head with token authentication, beside any other Ray of this machine."""
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    words = [f"--{name}={port}" for name, port in ports.items()]
+    words += ["--head", "--block", "--num-cpus=3", "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
+    words += [f"--temp-dir={tmp_path_factory.mktemp('ray', numbered=True)}", "--include-dashboard=true"]
+    own = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
+    command = [str(Path(sys.executable).with_name("ray")), "start", *words]
+    process = subprocess.Popen(
+        command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    address = f"http://127.0.0.1:{ports['dashboard-port']}"
+    try:
+        wait_for(lambda: ask(address) == 0, process)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def ask(address):
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port)))
+
+
+def wait_for(ready, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def orchestrate(*words, **own):
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=environment(**own), timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+def events(storage):
+    path = storage / "handed" / "ledger.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def scores(places):
+    trial = next(iter(Ledger(places).state.trials.values()))
+    return pq.read_table(str(places.trial(trial.id).scores(1000)))
+
+
+def test_a_wrong_way_to_ask_says_how_to_ask(head, token, tmp_path):
+    launch = ["launch", *SWEEP, "--address", head, "--storage", str(tmp_path)]
+    home = {"HOME": str(tmp_path)}  # where no token lies
+    code, said = orchestrate(*launch, **home)
+    assert code == 3
+    assert "asks for a token, and there is none here" in said
+    code, said = orchestrate(*launch, **home, RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN_PATH=str(token))
+    assert code == 3
+    assert "export RAY_AUTH_MODE=token" in said
+    code, said = orchestrate(*launch, **home, RAY_AUTH_TOKEN="0" * 64)
+    assert code == 3
+    assert "refuses the token" in said
+    assert "Traceback" not in said
+    code, said = orchestrate("logs", "no-such-run", "--address", head, RAY_AUTH_TOKEN_PATH=str(token))
+    assert code == 2
+    assert not list(tmp_path.glob("handed*"))
+
+
+def test_a_sweep_survives_its_submitter_and_gives_the_scores_of_a_local_one(head, token, tmp_path):
+    own = environment(RAY_AUTH_TOKEN_PATH=str(token))
+    there = ["--address", head]
+    command = [*COMMAND, "launch", *SWEEP, *there, "--storage", str(tmp_path / "there")]
+    submitter = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: events(tmp_path / "there"), submitter)
+    submitter.send_signal(signal.SIGKILL)
+    said = submitter.communicate()[0]
+    assert "goes on without this terminal" in said
+
+    again, refused = orchestrate(
+        "launch", *SWEEP, *there, "--storage", str(tmp_path / "there"), RAY_AUTH_TOKEN_PATH=str(token)
+    )
+    assert again == 4
+    assert "already goes on there" in refused
+    follow = [*COMMAND, "logs", "handed", "--follow", *there]
+    watcher = subprocess.Popen(follow, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for(lambda: any(e["event"] == "launched" for e in events(tmp_path / "there")), watcher)
+    time.sleep(5)
+    watcher.send_signal(signal.SIGINT)
+    said = watcher.communicate(timeout=30)[0]
+    assert watcher.returncode == 130, said
+    assert "detached; the job goes on" in said
+    assert "Traceback" not in said
+    code, said = orchestrate("logs", "handed", "--follow", *there, RAY_AUTH_TOKEN_PATH=str(token))
+    assert code == 0, said
+    assert "best configuration" in said
+    _, said = orchestrate("cluster", "status", *there, RAY_AUTH_TOKEN_PATH=str(token))
+    assert "3 CPUs" in said
+    assert "SUCCEEDED" in said
+
+    local = request_for(tmp_path / "here", name="handed", classes=["3"], points=1, scheduler="fifo")
+    code, said = run(local)
+    assert code == 0, said
+    assert scores(Places(str(tmp_path / "there"), "handed")).equals(scores(Places(str(tmp_path / "here"), "handed")))

@@ -1,0 +1,39 @@
+"""Groups scored on a flow's latents, on real Ray: one flow for all trials, rows of groups, their AUROC everywhere."""
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import request_for, run
+from sklearn.metrics import roc_auc_score
+
+from orchestrator.ledger import Ledger
+from orchestrator.places import Places
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def launched(cluster, storage):
+    code, text = run(request_for(storage, space="klods_digits", name="groups", search="random", points=2))
+    return Places(str(storage), "groups"), code, text
+
+
+def test_trials_share_flows_and_their_numbers_are_of_groups(launched):
+    places, code, text = launched
+    assert code == 0, text
+    assert "derivation" in text
+    state = Ledger(places).state
+    assert sorted(event["unit"] for event in state.stages.values()) == ["flow/3/flow", "flow/8/flow"]
+    assert len(state.trials) == 2
+    for trial in state.trials.values():
+        metrics, score = trial.rungs[1000], trial.point["group_score"]
+        table = pq.read_table(str(places.trial(trial.id).scores(1000))).to_pandas()
+        for target in ("3", "8"):
+            own = table.query("target == @target and split == 'test'")
+            whole, part = (own[own.part == name].set_index("image_id") for name in ("all", f"{score}/5"))
+            assert whole.index.str.startswith("group-5/").all()
+            assert whole.index.is_unique
+            assert whole.score.equals(part.score)
+            expected = roc_auc_score(whole.anomalous, whole.score)
+            assert metrics[f"auroc/{target}"] == pytest.approx(expected, abs=1e-12)
+            assert len(own[own.part == f"{score}/1"]) == 896
+        assert {"auroc_level/god_1ks/5", "auroc_out/noise/mean", "contrastive"} <= set(metrics)

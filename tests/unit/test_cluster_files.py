@@ -1,0 +1,143 @@
+"""The files in cluster/: all good as they are, and every way of breaking one is named where it is."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.clusters.images import ray_of, tag_of
+from orchestrator.clusters.render import FILES, ClusterValues, render, values_of
+from orchestrator.clusters.validate import file_problems
+from tune_spaces.problems import ProblemsError
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = ROOT / "cluster"
+RAY = re.search(r"^ARG RAY_VERSION=(.+)$", (CLUSTER / "Dockerfile").read_text(), re.M).group(1)
+
+
+def broken(tmp_path, name, old, new):
+    """The problems of a file of cluster/ after one replacement, as text."""
+    text = (CLUSTER / name).read_text()
+    assert old in text
+    path = tmp_path / "broken.yaml"
+    path.write_text(text.replace(old, new, 1))
+    return [str(problem) for problem in file_problems(path, RAY)]
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_every_file_of_cluster_is_good(name):
+    assert file_problems(CLUSTER / name, RAY) == []
+
+
+@pytest.mark.parametrize("provider", FILES)
+def test_every_file_of_cluster_is_what_render_gives(provider):
+    assert (CLUSTER / FILES[provider]).read_text() == render(values_of(provider, {}))
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_every_file_says_what_it_makes_costs_and_how_to_live_with_it(name):
+    head = [line for line in (CLUSTER / name).read_text().splitlines() if line.startswith("#")]
+    text = "\n".join(head[: head.index(next(line for line in head if "Tear down" in line)) + 1])
+    for word in ("Cost an hour:", "Before:", "Up", "aunch:", "Watch:", "Tear down:"):
+        assert word in text
+
+
+BROKEN = yaml.safe_load(Path(__file__).with_name("broken_cluster_files.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=[f"{case['file']}: {case['said'][:40]}" for case in BROKEN])
+def test_a_broken_file_is_refused_for_the_right_reason(tmp_path, case):
+    old, new, said = (case[key].replace("$RAY", RAY) for key in ("replace", "by", "said"))
+    problems = broken(tmp_path, case["file"], old, new)
+    assert [p for p in problems if said in p], problems
+    assert len(problems) <= 6, "one mistake must not bury itself"
+
+
+def test_all_errors_are_named_at_once_by_the_command(tmp_path):
+    text = (CLUSTER / "aws.yaml").read_text().replace("head_node_type: head", "head_node_type: heed")
+    path = tmp_path / "two.yaml"
+    path.write_text(text.replace("RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled"))
+    command = [sys.executable, "-m", "orchestrator", "cluster", "validate", str(path), "--ray-version", RAY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "2 problems" in done.stderr
+    assert "head_node_type" in done.stderr
+    assert "docker.run_options" in done.stderr
+    good = [*command[:5], str(CLUSTER / "aws.yaml"), "--ray-version", RAY]
+    assert subprocess.run(good, capture_output=True, timeout=60).returncode == 0
+
+
+def test_the_image_has_the_ray_of_the_files_and_no_other_version_than_pyprojects():
+    text = (CLUSTER / "Dockerfile").read_text()
+    assert ClusterValues(provider="aws").image.endswith(f":ray{RAY}-cuda")
+    pins = re.findall(r"[\w\]-]+(?:==|>=|~=)[^\"\s]+", text)
+    assert pins == ["tune]==${RAY_VERSION}"], "pyproject.toml alone has the other bounds"
+    assert "USER 1000" in text
+    assert text.index("USER 1000") < text.index("CMD")
+
+
+@pytest.mark.parametrize(
+    ("provider", "values", "said"),
+    [
+        ("aws", {"gpu": "H10"}, "gpu: no such GPU 'H10'; did you mean"),
+        ("gcp", {"gpu": "A10G"}, "gpu: gcp has no A10G"),
+        ("aws", {"min_workers": 9}, "min_workers: 9 is above max_workers, 8"),
+        ("aws", {"image": "me/mine:latest"}, "image: its tag must name its Ray"),
+        ("aws", {"storage": "s3://b/x\nrun: evil"}, "storage: string should match pattern"),
+        ("aws", {"name": "a; rm -rf /"}, "name: string should match pattern"),
+        ("azure", {}, "provider: found 'azure', expected"),
+    ],
+)
+def test_values_that_cannot_be_rendered_are_named(provider, values, said):
+    with pytest.raises(ProblemsError) as refused:
+        values_of(provider, values)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("gpu", ["L4", "A100", "H100", "H200"])
+@pytest.mark.parametrize("provider", ["aws", "gcp", "kuberay-raycluster", "kuberay-rayjob"])
+def test_what_is_rendered_from_other_values_is_good_too(tmp_path, provider, gpu):
+    storage = {"aws": "s3://other/x", "gcp": "gs://other/x"}.get(provider, "/data/runs")
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        render(
+            values_of(provider, {"gpu": gpu, "min_workers": 2, "max_workers": 64, "storage": storage, "name": "mine"})
+        )
+    )
+    assert file_problems(path, RAY) == []
+
+
+def test_a_crd_folder_is_checked_by_and_keys_it_does_not_know_are_errors(tmp_path):
+    spec = {"type": "object", "properties": {"rayVersion": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "properties": {"apiVersion": {}, "kind": {}, "metadata": {"type": "object"}, "spec": spec},
+    }
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "spec": {"names": {"kind": "RayCluster"}, "versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]},
+    }
+    (tmp_path / "crds").mkdir()
+    (tmp_path / "crds" / "ray.yaml").write_text(yaml.safe_dump(crd))
+    found = [str(p) for p in file_problems(CLUSTER / "kuberay/raycluster.yaml", RAY, tmp_path / "crds")]
+    assert any("spec.headGroupSpec: no such key in the CRD" in p for p in found)
+    assert not any("spec.rayVersion" in p.partition("; ")[0] for p in found)
+
+
+@pytest.mark.parametrize(
+    ("image", "tag", "ray"),
+    [
+        ("localhost:5000/mine", None, None),
+        ("localhost:5000/mine:ray2.60.0-cuda", "ray2.60.0-cuda", "2.60.0"),
+        ("rayproject/ray:2.60.0-py311-gpu", "2.60.0-py311-gpu", "2.60.0"),
+        ("mine@sha256:0123", None, None),
+        ("mine:ray2.6", "ray2.6", None),
+        ("mine:nightly-2.60.0", "nightly-2.60.0", None),
+    ],
+)
+def test_what_an_image_name_says(image, tag, ray):
+    assert (tag_of(image), ray_of(image)) == (tag, ray)

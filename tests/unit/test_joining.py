@@ -1,0 +1,139 @@
+"""What a launch for a cluster is made of, and what an address, a token or a version that is wrong is answered with."""
+
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from orchestrator.cli.remote import common_words
+from orchestrator.failures import Exit, LaunchError
+from orchestrator.jobs import PACKAGES, option_words, pack
+from orchestrator.joining import check_address, is_remote, own_token, settle_authentication, unreachable
+from orchestrator.options import Options, load_space
+from orchestrator.places import absolute
+
+
+@pytest.fixture
+def server():
+    """A job server's door: what it answers to whoever comes without a token."""
+    answers = []
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, text = answers[0]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *args):
+            pass
+
+    found = HTTPServer(("127.0.0.1", 0), Door)
+    Thread(target=found.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{found.server_port}", answers
+    found.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path):
+    """No mode, no token, and no proxy in between."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "*")
+
+
+def test_options_become_a_command_line_that_gives_the_same_space():
+    given = Options(preset="smoke", points=3, classes=["3", "8"], seed=5, set=["noise=0.0"], gpus_per_worker=0.5)
+    words = option_words(given)
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    again = Options(
+        preset=dict(pairs)["--preset"],
+        points=int(dict(pairs)["--points"]),
+        classes=[value for name, value in pairs if name == "--class"],
+        seed=int(dict(pairs)["--seed"]),
+        set=[value for name, value in pairs if name == "--set"],
+        gpus_per_worker=float(dict(pairs)["--gpus-per-worker"]),
+    )
+    assert load_space("sweep_digits", again)[1] == load_space("sweep_digits", given)[1]
+
+
+def test_what_travels_is_code_alone_and_small(tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text("SPACE = 1\n")
+    pack(tmp_path / "packed", own)
+    files = [path for path in (tmp_path / "packed").rglob("*") if path.is_file()]
+    assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, "own_space"}
+    assert {path.suffix for path in files} <= {".py", ".toml", ".yaml"}
+    assert sum(path.stat().st_size for path in files) < 5e6
+
+
+def test_results_must_not_go_with_the_job():
+    with pytest.raises(LaunchError, match="where on the cluster") as refused:
+        common_words(absolute("runs"), None, None)
+    assert refused.value.code == Exit.BAD_USAGE
+    words = common_words("s3://bucket/runs", "http://mlflow:5000", 8)
+    assert words[words.index("--storage") + 1] == "s3://bucket/runs"
+    assert words[words.index("--slots") + 1] == "8"
+
+
+@pytest.mark.parametrize(
+    ("address", "remote"), [(None, False), ("auto", False), ("http://h:8265", True), ("ray://h:1", True)]
+)
+def test_kinds_of_addresses(address, remote):
+    check_address(address)
+    assert is_remote(address) is remote
+
+
+def test_no_kind_of_address_is_named_with_the_kinds_there_are():
+    with pytest.raises(LaunchError) as refused:
+        check_address("head:8265")
+    assert "ray://" in refused.value.fix
+    assert refused.value.code == Exit.BAD_USAGE
+
+
+def test_nothing_at_the_address_says_to_forward_the_port():
+    with pytest.raises(LaunchError, match="no cluster answers") as refused:
+        settle_authentication("http://127.0.0.1:9")
+    assert "8265" in refused.value.fix
+
+
+def test_the_mode_is_the_clusters(server, monkeypatch, tmp_path):
+    import os
+
+    address, answers = server
+    answers[:] = [(200, '{"ray_version": "2.60.0"}')]
+    settle_authentication(address)
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    answers[:] = [(401, "Unauthorized")]
+    with pytest.raises(LaunchError, match="asks for a token, and there is none"):
+        settle_authentication(address)
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("secret")
+    assert own_token()
+    settle_authentication(address)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+def test_a_mode_that_cannot_work_is_refused(server, monkeypatch):
+    address, answers = server
+    answers[:] = [(403, "Forbidden")]
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with pytest.raises(LaunchError, match="RAY_AUTH_MODE=disabled"):
+        settle_authentication(address)
+
+
+def test_another_server_at_the_address_is_none(server):
+    address, answers = server
+    answers[:] = [(200, "<html>hello</html>")]
+    with pytest.raises(LaunchError, match="no Ray job server"):
+        settle_authentication(address)
+
+
+def test_a_mismatch_of_versions_is_named_as_one():
+    said = "Version mismatch: The cluster was started with:\n    Ray: 2.9.3\n    Python: 3.9.1\nThis process ..."
+    error = unreachable("auto", RuntimeError(said))
+    assert "other versions" in error.headline
+    assert "2.9.3" in error.details

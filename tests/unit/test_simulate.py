@@ -1,0 +1,172 @@
+"""The simulator against schedules worked out by hand, bounds that hold for any, and plans of clusters."""
+
+import random
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.failures import LaunchError
+from orchestrator.options import Options, load_space
+from orchestrator.plan import expected_share, make_plan
+from orchestrator.scale import Size, load_of, slots_of
+from orchestrator.simulate import Load, asha_shares, critical_path, in_order, longest_first, replay, simulate
+from tune_spaces.schema import Resources
+
+SECONDS = st.lists(st.floats(0.1, 100), min_size=1, max_size=30)
+
+
+def test_a_schedule_worked_out_by_hand():
+    load = Load(rounds=((4.0, 2.0, 2.0),), trials=(5.0, 3.0, 3.0, 1.0), start=1.0, round_start=1.0, trial_start=1.0)
+    two = simulate(load, 2)
+    assert two.stages == 1 + 4  # 4 | 2 + 2
+    assert two.trials == 6 + 2  # 6, 2 | 4, 4
+    assert two.seconds == 14
+    assert two.idle == pytest.approx(1 - (8 + 12) / 28)
+    assert simulate(load, 1).seconds == 1 + (1 + 8) + 16
+    assert critical_path(load) == 1 + (1 + 4) + 6
+
+
+@given(SECONDS, SECONDS, st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_no_number_of_slots_beats_the_critical_path_or_wastes_more_than_grahams_bound(stages, trials, slots):
+    load = Load(rounds=(tuple(stages),), trials=tuple(trials), start=2, round_start=3, trial_start=1)
+    outcome = simulate(load, slots)
+    assert outcome.seconds >= critical_path(load) - 1e-6
+    assert outcome.seconds <= simulate(load, 1).seconds + 1e-6
+    ideal = max(sum(t + 1 for t in trials) / slots, max(trials) + 1)
+    assert outcome.trials <= 2 * ideal + 1e-6
+    assert 0 <= outcome.idle < 1
+
+
+@given(SECONDS, st.integers(1, 10))
+@settings(max_examples=60, deadline=None)
+def test_longest_first_shares_everything_out_within_four_thirds(costs, workers):
+    loads = longest_first(costs, workers)
+    assert sum(loads) == pytest.approx(sum(costs))
+    ordered = sorted(costs, reverse=True)
+    # two of the largest workers + 1 costs share a worker in any schedule
+    pair = ordered[workers - 1] + ordered[workers] if len(ordered) > workers else 0
+    best = max(sum(costs) / workers, ordered[0], pair)
+    assert max(loads) <= best * (4 / 3 + 1e-9) + pair / 3
+
+
+def test_equal_trials_go_in_waves():
+    makespan, waves = in_order([10.0] * 864, 512)
+    assert (makespan, waves) == (20.0, 2)
+    with pytest.raises(LaunchError):
+        simulate(Load((), (1.0,)), 0)
+
+
+def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung():
+    rungs, eta = [40, 120, 360, 1000], 3
+    shares = asha_shares(864, rungs, eta)
+    assert set(shares) <= {r / 1000 for r in rungs}
+    mean = sum(shares) / len(shares)
+    # asynchronous halving promotes early ones that a synchronous one would not
+    assert expected_share(864, rungs, eta) * 0.9 < mean < expected_share(864, rungs, eta) * 1.6
+    assert asha_shares(10, rungs, eta) == asha_shares(20, rungs, eta)[:10]
+
+
+def event(second, name, **values):
+    return {"time": f"2026-11-01T00:{second // 60:02}:{second % 60:02}+00:00", "event": name, **values}
+
+
+def recorded(slots, seconds, stages=(6.0, 4.0), start=10):
+    """A ledger of equal starts: `slots` trials at once."""
+    events = [event(0, "launched")]
+    ended = start + int(max(longest_first(stages, min(slots, len(stages)))))
+    events += [event(ended, "stage", found=False, seconds=s) for s in stages]
+    free = [ended] * slots
+    for n, s in enumerate(seconds):
+        slot = free.index(min(free))
+        events.append(event(free[slot], "trial", trial=str(n), state="running"))
+        free[slot] += s
+        events.append(event(free[slot], "trial", trial=str(n), state="finished"))
+    return sorted(events, key=lambda e: (e["time"], e.get("state") == "running"))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_a_replay_at_the_recorded_size_gives_the_recorded_time(slots):
+    drawn = random.Random(slots)
+    recording = replay(recorded(slots, [drawn.randint(5, 40) for _ in range(9)]))
+    assert recording.slots == slots
+    outcome = simulate(recording.load, slots)
+    assert outcome.start + outcome.stages == pytest.approx(recording.stages)
+    assert outcome.trials == pytest.approx(recording.trials)
+
+
+def test_a_replay_predicts_another_size_exactly_where_nothing_contends():
+    seconds = [20, 20, 15, 15, 10, 10]
+    one, three = replay(recorded(1, seconds)), replay(recorded(3, seconds))
+    outcome = simulate(one.load, 3)
+    assert outcome.trials == pytest.approx(three.trials)
+    assert outcome.start + outcome.stages == pytest.approx(three.stages)
+
+
+def test_a_launch_that_ended_no_trial_cannot_be_replayed():
+    events = [event(0, "launched"), event(5, "trial", trial="a", state="running")]
+    with pytest.raises(LaunchError, match="ended no trial"):
+        replay(events)
+
+
+def plan_for(tmp_path, **options):
+    loaded, space, preset = load_space("sweep_cifar10", Options(gpus_per_worker=1, **options))
+    return make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=tmp_path, cpus=8)
+
+
+def test_the_published_grid_scales_until_its_waves_end(tmp_path):
+    load = load_of(plan_for(tmp_path, search="grid", scheduler="fifo"), 1e13, 40, 20)
+    assert len(load.trials) == 864
+    assert [len(r) for r in load.rounds] == [30]
+    assert list(load.trials) == sorted(load.trials, reverse=True)
+    times = [simulate(load, n).seconds for n in (1, 8, 64, 512)]
+    assert times == sorted(times, reverse=True)
+    assert times[0] / times[1] > 7.5
+    assert times[0] / times[3] < 512
+
+
+def test_more_workers_a_trial_shorten_the_critical_path(tmp_path):
+    one, ten = (load_of(plan_for(tmp_path, search="grid", scheduler="fifo", workers=w), 1e13, 40, 20) for w in (1, 10))
+    assert max(ten.trials) < max(one.trials) / 4
+    assert critical_path(ten) < critical_path(one)
+
+
+@pytest.mark.parametrize(
+    ("size", "resources", "slots"),
+    [
+        (Size(4, 0, 8), {}, 32),
+        (Size(4, 8, 96), {"gpus_per_worker": 1}, 32),
+        (Size(4, 1, 8), {"gpus_per_worker": 0.5}, 8),
+        (Size(3, 1, 8), {"gpus_per_worker": 1, "workers": 2}, 1),
+        (Size(1, 1, 2), {"gpus_per_worker": 0.25}, 2),
+    ],
+)
+def test_slots_of_a_cluster(size, resources, slots):
+    assert slots_of(size, Resources(**resources)) == slots
+
+
+def test_the_plan_verb_prints_every_size_and_starts_nothing(tmp_path):
+    words = [
+        "plan",
+        "sweep_cifar10",
+        "--search",
+        "grid",
+        "--gpu",
+        "L4",
+        "--nodes",
+        "1",
+        "--nodes",
+        "512",
+        "--price",
+        "2",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", *words], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for expected in ("864 trials", "30 shared stages", "512 nodes", "critical path", "what limits", "assumed"):
+        assert expected in done.stdout
+    assert not list(tmp_path.iterdir())

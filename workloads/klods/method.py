@@ -1,0 +1,149 @@
+"""KLODS as a workload: the trained flow is a shared stage; a trial trains nothing, it fits moments to its latents."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from workloads.errors import BadInputError
+from workloads.flows.architecture import latent_shapes, macs
+from workloads.flows.config import architecture
+from workloads.flows.method import Flows, shape_of
+from workloads.klods.config import levels
+from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
+from workloads.klods.splits import check_enough, counted
+from workloads.units import DataFacts, ImageShape, Unit
+
+if TYPE_CHECKING:  # planning needs no torch
+    import numpy as np
+    import torch
+
+    from workloads.flows.learner import FlowLearner
+    from workloads.klods.detector import GroupScorer, MomentsLearner
+    from workloads.parallel import Parallel
+    from workloads.workload import Finding, Scores, Tensors, Trained, UnitInputs
+
+
+class Klods:
+    """A flow a target is a stage that all trials share whose flow keys agree; a trial is a way to score groups."""
+
+    name: ClassVar[str] = "klods"
+    packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
+    stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
+    analyses: ClassVar[Mapping[str, str]] = {}
+    selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
+    config_type: ClassVar[type] = KlodsFlowConfig
+
+    def __init__(self, config: KlodsFlowConfig) -> None:
+        self.config, self.flows = config, Flows(flow_config(config))
+
+    @staticmethod
+    def config_problems(config: KlodsFlowConfig) -> Iterator[tuple[str, str]]:
+        return problems(config)
+
+    @staticmethod
+    def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
+        """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
+        found = list(Flows.data_problems(flow_config(config), data))
+        yield from found
+        if not found and (said := unscorable(config, data.channels, data.side)):
+            yield "split", said
+
+    @staticmethod
+    def split_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
+        return Flows.split_problems(config, workers)
+
+    @staticmethod
+    def shared_keys() -> tuple[str, ...]:
+        """What groups are and what they are held against: AUROCs over other groups do not compare."""
+        return ("group_sizes", "judged_size", "contamination", "group_seed", "shift")
+
+    @staticmethod
+    def schedule_keys() -> tuple[str, ...]:
+        return tuple(key for key in Flows.schedule_keys() if not key.startswith("general_"))
+
+    @staticmethod
+    def published_schedule(dataset: str, config: KlodsFlowConfig) -> dict[str, Any]:
+        return Flows.published_schedule(dataset, flow_config(config))
+
+    def stages(self, targets: Sequence[str]) -> list[Unit]:
+        return [Unit("flow", target, "flow") for target in targets]
+
+    def units(self, targets: Sequence[str]) -> list[Unit]:
+        return [Unit("detector", target, "groups") for target in targets]
+
+    def needs(self, unit: Unit) -> list[Unit]:
+        """A detector reads its target's flow."""
+        return self.stages([unit.target]) if unit.kind == "detector" else []
+
+    def stage_config(self, unit: Unit) -> dict[str, Any]:
+        return self.flows.stage_config(unit)
+
+    def steps(self, unit: Unit, shape: ImageShape) -> int:
+        """Moments are fitted in one."""
+        return 1 if unit.kind == "detector" else self.flows.steps(unit, shape)
+
+    def macs(self, unit: Unit, shape: ImageShape) -> float:
+        """A detector passes every training image through the flow once."""
+        if unit.kind != "detector":
+            return self.flows.macs(unit, shape)
+        return macs(architecture(self.flows.config, shape.channels, shape.side)) * shape.images
+
+    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
+        """The flow. Raises BadInputError, before it is trained, where no group of a size could be scored with it."""
+        shape = shape_of(inputs)
+        if said := unscorable(self.config, shape.channels, shape.side):
+            raise BadInputError(said, where="split")
+        return self.flows.stage(unit, inputs, parallel)
+
+    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "MomentsLearner":  # noqa: ARG002 - each worker fits all
+        from workloads.klods.detector import MomentsLearner
+
+        return MomentsLearner(self.config, inputs, inputs.artefacts[str(self.needs(unit)[0])])
+
+    def scored_with(self, unit: Unit) -> list[Unit]:
+        return self.needs(unit)
+
+    def scorer(
+        self,
+        unit: Unit,
+        shape: ImageShape,  # noqa: ARG002 - the flow says it
+        device: "torch.device",
+        artefacts: "Mapping[str, Tensors]",
+    ) -> "GroupScorer":
+        from workloads.klods.detector import GroupScorer
+
+        return GroupScorer(self.config, device, artefacts[str(self.needs(unit)[0])])
+
+    def combine(self, parts: "Scores") -> "np.ndarray":
+        """The score that the config names, of groups of `judged_size`; of single images where there are no groups."""
+        judged = self.judged_parts()[0]
+        return parts[judged if judged in parts else f"{self.config.group_score}/1"]
+
+    def judged_parts(self) -> tuple[str, ...]:
+        return (f"{self.config.group_score}/{self.config.judged_size}",)
+
+    def remarks(self) -> list[str]:
+        """That this is a derivation, and which groups the numbers are of."""
+        config = self.config
+        said = [
+            "KLODS' exact estimator could not be read: its scores here are a documented derivation, not the paper's",
+            f"AUROC is over groups of {config.judged_size} images, formed with seed {config.group_seed}",
+        ]
+        if config.contamination < 1:
+            said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
+        return said
+
+    def analyse(self, name: str, trained: "Trained") -> "Finding":  # noqa: ARG002 - there are none
+        raise KeyError(name)
+
+
+def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:
+    """Why groups of images of that shape cannot be scored, in a line; empty where they can."""
+    shapes = latent_shapes(architecture(flow_config(config), channels, side))
+    try:
+        for index in levels(config, len(shapes)):
+            for size in config.group_sizes:
+                found = counted(shapes[index], config.split, size)
+                check_enough(found.n, found.m, config.regulariser)
+    except BadInputError as error:
+        return f"{error.what}; {error.fix}"
+    return ""
