@@ -27,14 +27,15 @@ def feed_of(
     """The stream of a prepared set for `workers` workers that share batches of `batch` images.
 
     The order depends on the set (or its first row groups that hold `most` images), the seed, the batch and the pool.
-    Raises BadInputError for a set that is not there or not finished, and for workers that cannot share lanes equally.
+    Raises BadInputError for a set that is not there or not finished, and for workers that cannot share the lanes as
+    they share a batch: where each lane gives a batch one image, any number up to the batch can.
     """
     feed = Feed(path, split, batch, workers, seed, pool_bytes, most)
     order = feed.order
-    if order.lanes % workers:
-        fits = [w for w in range(1, order.lanes + 1) if order.lanes % w == 0]
+    fits = [w for w in range(1, order.lanes + 1) if order.lanes % w == 0 or order.lanes == batch]
+    if workers not in fits:
         raise BadInputError(
-            f"{workers} workers cannot share batches of {batch} general images equally",
+            f"{workers} workers cannot share batches of {batch} general images",
             where="workers",
             nearest=str(min(fits, key=lambda w: abs(w - workers))),
             fix=f"use {', '.join(map(str, fits))} workers, or another batch_size",
