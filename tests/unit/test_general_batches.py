@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_files import pixels
 
 from orchestrator.general.batches import batches
 from orchestrator.general.manifest import Layout, Manifest
@@ -9,7 +10,6 @@ from orchestrator.general.shards import write_shard
 from orchestrator.general.sources import open_source
 from orchestrator.general.stream import feed_of
 from orchestrator.general.windows import BLOCK_BYTES, read_block
-from tests.unit.made_files import pixels
 from workloads.data import tiny_images
 from workloads.errors import BadInputError
 
