@@ -18,6 +18,7 @@ from workloads.errors import BadInputError
 from workloads.parallel import Parallel
 
 AHEAD = 4  # batches ready on the device
+STALLED = 900.0  # seconds
 PREFETCHED = 2  # blocks on their way to a worker
 
 
@@ -51,7 +52,7 @@ class GeneralStream:
     """
 
     def __init__(self, feed: Feed, parallel: Parallel, device: torch.device, *, start: int, total: int) -> None:
-        """start: the first step that is asked for. total: steps of the whole schedule."""
+        """start: the first step that is asked for. total: the step before which the stream ends."""
         self.feed, self.parallel, self.device = feed, parallel, device
         self.next, self.total = start, total
         layout = manifest_at(feed.path).layout
@@ -67,11 +68,17 @@ class GeneralStream:
     def images(self, step: int) -> Tensor:
         """uint8 (batch / workers, C, S, S) on the device. Steps must be asked for one after the other.
 
-        Raises ValueError for another step than the next one; whatever reading the set raised.
+        Raises ValueError for another step than the next one; TimeoutError where no images come; whatever reading the
+        set raised.
         """
         if step != self.next or step >= self.total:
             raise ValueError(f"step {step} of {self.total} asked for where {self.next} was due")
-        item = self._ready.get()
+        try:
+            item = self._ready.get(timeout=STALLED)
+        except queue.Empty:
+            raise TimeoutError(
+                f"no general images for {STALLED:.0f} s: Ray Data's readers need a CPU that training leaves free"
+            ) from None
         if isinstance(item, BaseException):
             raise item
         images, self.rows, copied = item
