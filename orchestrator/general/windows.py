@@ -15,8 +15,9 @@ from ray.data.block import BlockMetadata
 from orchestrator.general.order import POOL_BYTES, Order, order_of
 from orchestrator.general.reading import manifest_at, pixels, row_group
 
-BLOCK_BYTES = 16 << 20
-"""Of pixels, at most, in a block (or one window, where that is larger)."""
+BLOCK_BYTES = 24 << 20
+"""Of pixels, at most, in a block (or one window, where that is larger). Ray takes tens of milliseconds for a task
+whatever its size; memory of more than 32 MiB is given back and mapped again by the C library for every block."""
 ROUNDS_AHEAD = 2
 """Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set."""
 

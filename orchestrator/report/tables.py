@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from rich import box
 from rich import table as rich_table
+from rich.console import Group
 from rich.text import Text
 
 from tune_spaces.published import PublishedTable
@@ -79,12 +80,9 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def to_rich(table: Table) -> rich_table.Table:
-    """For the terminal: the same sections, divided by rules."""
-    caption = "\n".join(_notes(table))
+def to_rich(table: Table) -> Group:
+    """For the terminal: the same sections, divided by rules, and below them the notes over the full width."""
     shown = rich_table.Table(
-        caption=Text(caption) if caption else None,
-        caption_justify="left",
         box=box.HORIZONTALS,  # without vertical lines ten classes fit into 80 columns
         padding=0,
         pad_edge=False,
@@ -103,7 +101,7 @@ def to_rich(table: Table) -> rich_table.Table:
                 for value, bold in zip(_cells(table, row), _bold(table, row, best), strict=True)
             ]
             shown.add_row(label, *cells)
-    return shown
+    return Group(shown, *(Text(line, style="table.caption") for line in _notes(table)))
 
 
 def number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Writes a report to a folder, local or remote: report.md, report.json, a CSV a table, and the plots."""
+"""Writes a report to a folder, local or remote: report.html, report.md, report.json, a CSV a table, and the plots."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 
 from orchestrator.report import sections
 from orchestrator.report.findings import Findings, analyses
+from orchestrator.report.page import page
 from orchestrator.report.tables import LEAK, Table, to_csv
 from workloads.scores import WHOLE
 
+PAGE = "report.html"
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -38,6 +40,8 @@ def write_report(
     out: Table | None = None,
 ) -> FolderT:
     """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
+
+    report.html says the same, on one page that holds its pictures and needs no other file.
 
     directory: a `pathlib.Path` or a `upath.UPath`; made if missing, older reports in it are replaced.
     facts: what heads the report: dataset, preset, seeds, hardware.
@@ -95,8 +99,11 @@ def write_report(
         (directory / "out_of_distribution.csv").write_text(to_csv(out), encoding="utf-8")
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+    markdown = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+    pictures = {name: png for name, (_, png) in images.items()} | _pictures(directory.parent / "analyses", findings)
+    (directory / PAGE).write_text(page(title, markdown, pictures), encoding="utf-8")
     report = directory / "report.md"
-    report.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n", encoding="utf-8")
+    report.write_text(markdown, encoding="utf-8")
     return report
 
 
@@ -125,6 +132,17 @@ def _images(scores: pa.Table | None, title: str) -> dict[str, tuple[str, bytes]]
     return drawn
 
 
+def _pictures(folder: Folder, findings: Findings) -> dict[str, bytes]:
+    """Address in report.md -> PNG of the analyses. One that was deleted is left out: a report needs no picture."""
+    found = {}
+    for name, targets in findings.items():
+        for file in (file for finding in targets.values() for file in finding["pictures"].values()):
+            path = folder / name / file
+            if path.exists():
+                found[f"../analyses/{name}/{file}"] = path.read_bytes()
+    return found
+
+
 def _plain(value: Any) -> Any:
     """The same in JSON's own types. It has no nan or inf: those become text, so a diverged loss stays readable."""
     if hasattr(value, "item"):  # numpy's scalars
@@ -143,7 +161,11 @@ def _plain(value: Any) -> Any:
 class Folder(Protocol):
     """What `pathlib.Path` and `upath.UPath` share, as far as a report needs it."""
 
+    @property
+    def parent(self) -> Self: ...
     def __truediv__(self, name: str, /) -> Self: ...
+    def exists(self) -> bool: ...
+    def read_bytes(self) -> bytes: ...
     def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...
     def write_text(self, data: str, encoding: str) -> Any: ...
     def write_bytes(self, data: bytes) -> Any: ...

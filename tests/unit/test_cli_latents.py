@@ -89,7 +89,7 @@ def test_a_folder_of_arrays_is_an_archive(tmp_path):
             ["did you mean 'patches_2'?", "regulariser: must be"],
         ),
         ({"split": "patches_4", "level": "z2"}, ["n = 12 vectors of length m = 16"]),
-        ({"split": "channels", "level": "z1", "group_size": [61]}, ["60 images of 'odd' fill no group of 61"]),
+        ({"split": "channels", "level": "z1", "group_size": [61]}, ["60 images of 'normal' fill no group of 61"]),
         ({"level": "z3"}, ["one of z1, z2 or sum"]),
     ],
 )

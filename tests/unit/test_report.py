@@ -146,7 +146,7 @@ def test_wrong_rows_are_refused():
 def test_report_has_its_files_and_facts(tmp_path):
     path = report(tmp_path / "new" / "report")
     assert path == tmp_path / "new" / "report" / "report.md"
-    assert {file.name for file in path.parent.iterdir()} == {"report.md", "table.csv", "report.json"}
+    assert {file.name for file in path.parent.iterdir()} == {"report.md", "report.html", "table.csv", "report.json"}
     text = path.read_text(encoding="utf-8")
     for fact in (
         "# MLSAD on made images",
