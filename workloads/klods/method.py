@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.errors import BadInputError
-from workloads.flows.architecture import latent_shapes, macs
+from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
 from workloads.flows.method import Flows, shape_of
 from workloads.klods.config import levels
@@ -86,6 +86,13 @@ class Klods:
         if unit.kind != "detector":
             return self.flows.macs(unit, shape)
         return macs(architecture(self.flows.config, shape.channels, shape.side)) * shape.images
+
+    def memory(self, unit: Unit, shape: ImageShape) -> float:
+        """A detector holds the flow, for its passes forward, and the latents of all training images."""
+        if unit.kind != "detector":
+            return self.flows.memory(unit, shape)
+        net = architecture(self.flows.config, shape.channels, shape.side)
+        return 4 * (parameters(net) + shape.images * shape.channels * shape.side**2)
 
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         """The flow. Raises BadInputError, before it is trained, where no group of a size could be scored with it."""
