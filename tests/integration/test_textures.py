@@ -24,7 +24,7 @@ from tune_spaces.schema import Data, Resources, Scheduler, Space
 SPACE = Space(
     data=Data(name="folder", path="{path}", side=32, classes=("good",)),
     fixed=MLSAD_PRESETS["reduced"].config
-    | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "batch_size": 8, "map_levels": (2, 4, 8)}},
+    | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "levels": (4, 8), "position": "grid"}},
     scheduler=Scheduler(kind="fifo"),
     resources=Resources(workers=2),
     analyses=("maps",),
