@@ -163,7 +163,7 @@ def _bold(table: Table, row: Row, best: list[float | None]) -> list[bool]:
 
 
 def _notes(table: Table) -> list[str]:
-    """Notes of rows, those with the same words together, then the table's own."""
+    """Notes of rows, those with the same words together or under their kind, then the table's own."""
     named: dict[tuple[str, str], list[str]] = {}
     for kind, rows in _sections(table):
         for row in rows:
@@ -172,7 +172,12 @@ def _notes(table: Table) -> list[str]:
                 named.setdefault((kind, reason), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
-    return [f"{', '.join(names)} ({kind}): {note}" for (kind, note), names in named.items()] + list(table.notes)
+    sizes = {kind: len(rows) for kind, rows in _sections(table)}
+    notes = []
+    for (kind, note), names in named.items():
+        whose = kind if len(names) == sizes[kind] else f"{', '.join(names)} ({kind})"
+        notes.append(f"{whose}: {note}")
+    return notes + list(table.notes)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar
@@ -62,7 +63,8 @@ def write_report(
     leak = by == sections.ORACLE
     if leak:
         table, out = _mark_measured(table), out and _mark_measured(out)
-    images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "")
+    unit = sections.UNITS[table.unit]
+    images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "", unit)
     parts = [
         sections.headline(title, facts, table),
         sections.warning_list(warnings),
@@ -70,7 +72,7 @@ def write_report(
         sections.selected(selection, trials),
         sections.per_level(levels, table.classes, leak),
         sections.out_of_distribution(out),
-        sections.intervals(scores, leak),
+        sections.intervals(scores, leak, unit),
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         analyses(findings, about),
         sections.all_trials(trials, by),
@@ -112,7 +114,7 @@ def _mark_measured(table: Table) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def _images(scores: pa.Table | None, title: str) -> dict[str, tuple[str, bytes]]:
+def _images(scores: pa.Table | None, title: str, unit: str) -> dict[str, tuple[str, bytes]]:
     """File name -> caption and PNG; empty without test rows of the whole detector."""
     if (
         scores is None
@@ -123,7 +125,7 @@ def _images(scores: pa.Table | None, title: str) -> dict[str, tuple[str, bytes]]
 
     drawn = {}
     for name, caption, draw in (
-        ("roc.png", "ROC curves of the whole detector", roc_plot),
+        ("roc.png", "ROC curves of the whole detector", partial(roc_plot, unit=unit)),
         ("scores.png", "Scores of normal and anomalous test images", histogram_plot),
     ):
         stream = BytesIO()

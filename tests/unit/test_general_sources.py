@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_files import pixels as random_pixels
+from made_files import write_image
 from PIL import Image
 
 from orchestrator.general.manifest import Layout, Manifest, finished
@@ -18,8 +20,6 @@ from orchestrator.general.sheet import some_images, write_sheet
 from orchestrator.general.sources import flat, open_source
 from orchestrator.general.sources.base import Bad
 from orchestrator.general.verify import verify
-from tests.unit.made_files import pixels as random_pixels
-from tests.unit.made_files import write_image
 from workloads.data import tiny_images
 from workloads.data.decode import decode
 from workloads.data.duplicates import Known

@@ -23,7 +23,7 @@ class FlatSource:
 
     choose: "paper" (the published subset and split, whole chunks without any duplicate where `duplicates` are given),
     "all", or a fraction such as "0.05" (of the chunks, in the published order). The last two leave out single
-    duplicates, and nothing of them tests.
+    duplicates, and have no split of their own.
     """
 
     path: str
