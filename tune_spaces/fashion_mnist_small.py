@@ -25,13 +25,13 @@ SPACE = Space(
         "weight_decay": 5e-5,
         "noise": 0.0,
         "lambda_structure": 0.6,
-        "lambda_position": 0.4,
+        "lambda_position": 1.0,
     },
     scheduler=Scheduler(kind="fifo"),
     presets={
         **MLSAD_PRESETS,
         "reduced": Preset(
-            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 3.0, "detector_epochs": 3.0},
+            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 3.0, "detector_epochs": 14.0},
             max_train_images=2000,
         ),
     },

@@ -150,6 +150,7 @@ OTHER_SCHEDULES = {
     "sweep_flow",  # the schedule is what it varies
     "flow_digits",  # and here its rate
     "sweep_textures",  # a batch that fits their size
+    "fashion_mnist_small",  # without D_16, which would see whole images
     "figures_mnist",  # one level alone
     "flow_general",  # its detectors are the general flow as it is
 }
