@@ -19,6 +19,7 @@ from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
 from workloads.selection import CRITERIA
+from workloads.units import GENERAL
 
 KINDS = {
     "paper": "measured (paper schedule)",
@@ -44,6 +45,8 @@ def winner(state: RunState) -> TrialState | None:
     """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
     criterion = CRITERIA[state.opened["space"]["select_by"]]
     ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
+    if ended and len(state.trials) == 1:
+        return ended[0][0]  # given, not chosen: the criterion may be undefined
     known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
     return min(known, key=lambda item: item[0])[1] if known else None
 
@@ -62,13 +65,29 @@ def sure_winner(state: RunState) -> TrialState:
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
     """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
     space = Space.model_validate(state.opened["space"])
-    remarks = method(space.workload)(space.config(best.point)).remarks()
+    chosen = method(space.workload)(space.config(best.point))
+    remarks = [*chosen.remarks(), *general_remarks(space, chosen)]
     remarks += [f"the analysis {key} failed: {e['error']}" for key, e in state.analyses.items() if "error" in e]
-    listed: list[Any] = best.rungs[max(best.rungs)]["not_learned"]
+    last = best.rungs[max(best.rungs)]
+    listed: list[Any] = last["not_learned"]
+    remarks += [
+        f"{count} images of {target} could not be scored: taken as the most anomalous"
+        for target, count in last.get("failed", {}).items()  # runs of earlier versions did not count them
+    ]
     return remarks + [
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in listed
     ]
+
+
+def general_remarks(space: Space, chosen: Any) -> list[str]:
+    """What a general set other than the published one means for the numbers."""
+    sources = [source.name for source in space.data.general]
+    if sources == ["tiny_images"] or not any(unit.target == GENERAL for unit in chosen.stages(())):
+        return []
+    unless = ", unless it is the paper's choice of them" if sources == ["prepared"] else ""
+    said = f"general images are of {', '.join(sources)}, and not the published 80 Million Tiny Images{unless}"
+    return [f"{said}: no number here compares with the paper's"]
 
 
 def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, float | None]]) -> Table:

@@ -59,6 +59,12 @@ FLOW_KEYS = {
 GROUP_KEYS = {field.name for field in fields(KlodsConfig)} | {"group_score", "judged_size"}
 
 
+FLOW: dict[str, Any] = {
+    "workload": "flow",
+    "data": {"name": "cifar10", "protocol": "in_out", "out": ["svhn"], "general": [{"name": "photo_tiles"}]},
+}
+
+
 def space(**changes: Any) -> Space:
     values: dict[str, Any] = {"data": {"name": "cifar10"}, "axes": PUBLISHED_GRID, "search": {"kind": "grid"}}
     return Space.model_validate(values | changes)
@@ -212,6 +218,12 @@ def test_every_built_in_space_resolves_for_each_preset(name, preset) -> None:
     assert Space.model_validate_json(found.model_dump_json()).model_dump(mode="json") == found.model_dump(mode="json")
 
 
+@pytest.mark.parametrize("preset", ["paper", "reduced", "smoke"])
+def test_flow_general_trains_no_flow_of_the_dataset_whatever_the_preset(preset) -> None:
+    found = resolve(load("flow_general").space.model_copy(update={"preset": preset}))
+    assert [found.config(p).epochs for p in found.points()] == [0.0]
+
+
 def test_every_space_file_is_listed() -> None:
     assert set(SPACES) == {p.stem for p in (ROOT / "tune_spaces").glob("*.py") if "\nSPACE = " in p.read_text()}
 
@@ -295,6 +307,9 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
         ({"presets": {"tiny": {}}}, "presets.tiny", "found 'tiny'"),
         ({"fixed": {"levels": (2, 1)}}, "fixed.levels", "distinct levels"),
         ({"resources": {"workers": 0}}, "resources.workers", "found 0"),
+        (FLOW | {"fixed": {"hierarchy": "none", "from_general": False, "score": "likelihood"}}, "select_by", "general"),
+        (FLOW | {"data": FLOW["data"] | {"name": "brats"}, "fixed": {"supervised": True}}, "supervised", "have one"),
+        (FLOW | {"select_by": "oracle"}, "scheduler.kind", "use 'fifo'"),
     ],
 )
 def test_what_does_not_fit_names_its_key(values, key, message) -> None:

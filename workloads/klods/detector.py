@@ -16,12 +16,13 @@ from workloads.flows.architecture import Architecture
 from workloads.flows.artefact import unpacked
 from workloads.flows.bits import bin_centres
 from workloads.flows.scorer import BATCH, exact
-from workloads.flows.scores.densities import FAILED, Densities, bounded
+from workloads.flows.scores.densities import Densities, bounded
 from workloads.klods.calibration import correlate
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.gaussian import Whitening
 from workloads.klods.groups import Members, form, normal_groups
 from workloads.klods.scoring import Fitted, Prepared, fit
+from workloads.scores import FAILED
 from workloads.workload import GroupScores, Scores, State, Tensors, UnitInputs
 
 

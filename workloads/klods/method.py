@@ -1,6 +1,7 @@
 """KLODS as a workload: the trained flow is a shared stage; a trial trains nothing, it fits moments to its latents."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.errors import BadInputError
@@ -42,7 +43,8 @@ class Klods:
     @staticmethod
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
-        found = list(Flows.data_problems(flow_config(config), data))
+        flow = replace(data, select_by="")  # proxies are made of latents here, not of general images
+        found = list(Flows.data_problems(flow_config(config), flow))
         yield from found
         if not found and (said := unscorable(config, data.channels, data.side)):
             yield "split", said
