@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.errors import BadInputError
-from workloads.flows.architecture import latent_shapes, macs
+from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
 from workloads.flows.method import Flows, shape_of
 from workloads.klods.config import levels
@@ -87,6 +87,13 @@ class Klods:
             return self.flows.macs(unit, shape)
         return macs(architecture(self.flows.config, shape.channels, shape.side)) * shape.images
 
+    def memory(self, unit: Unit, shape: ImageShape) -> float:
+        """A detector holds the flow's weights and the latents of all training images, and no gradients."""
+        if unit.kind != "detector":
+            return self.flows.memory(unit, shape)
+        net = architecture(self.flows.config, shape.channels, shape.side)
+        return 4.0 * (parameters(net) + shape.channels * shape.side**2 * shape.images)
+
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         """The flow. Raises BadInputError, before it is trained, where no group of a size could be scored with it."""
         shape = shape_of(inputs)
@@ -128,6 +135,8 @@ class Klods:
             "KLODS' exact estimator could not be read: its scores here are a documented derivation, not the paper's",
             f"AUROC is over groups of {config.judged_size} images, formed with seed {config.group_seed}",
         ]
+        if config.group_score.startswith("complexity"):
+            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
         if config.contamination < 1:
             said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
         return said
