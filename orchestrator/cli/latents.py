@@ -70,16 +70,12 @@ def score(
 def _shown(name: str, cells: "list[Cell]") -> "Table":
     from rich.table import Table
 
-    from orchestrator.report.tables import number
+    from orchestrator.report.tables import ranged
 
     sizes = list(dict.fromkeys(cell.size for cell in cells))
     shown = Table(f"against {name}", *(f"groups of {size}" for size in sizes), box=None, header_style="bold")
     for part in dict.fromkeys(cell.part for cell in cells):
-        texts = []
-        for cell in (cell for cell in cells if cell.part == part):
-            low, high = cell.interval or (None, None)
-            texts.append(f"{number(cell.area)} [{number(low)}, {number(high)}]")
-        shown.add_row(part, *texts)
+        shown.add_row(part, *(ranged(cell.area, cell.interval) for cell in cells if cell.part == part))
     return shown
 
 
