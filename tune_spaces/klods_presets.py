@@ -4,6 +4,8 @@ Winners are chosen by anomalies made of held-out latents, whose neighbours are c
 patches over channels, and KLODS over likelihood, typicality and input complexity, which cannot see the change.
 """
 
+from collections.abc import Mapping
+
 from tune_spaces.presets import FLOW_PRESETS
 from tune_spaces.schema import Data, Preset, PresetName, Scheduler, Search, Space
 from workloads.flows.config import PUBLISHED_SCHEDULES
@@ -26,7 +28,7 @@ def pair(
     name: str,
     *out: str,
     splits: tuple[str, ...] = ("patches_2", "patches_4"),
-    levels: dict[str, tuple[str, ...]] = LEVELS,
+    levels: Mapping[str, tuple[str, ...]] = LEVELS,
     reduced: Preset = KLODS_PRESETS["reduced"],
     val_fraction: float = 0.1,
 ) -> Space:
@@ -38,5 +40,6 @@ def pair(
         axes={"split": splits, "group_score": ("klods_prior", "klods_train"), **levels},
         search=Search(kind="grid"),
         scheduler=Scheduler(kind="fifo"),
+        analyses=("selection", "latents"),
         presets=KLODS_PRESETS | {"reduced": reduced},
     )

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_klods import DETECTOR, FLOW, SMALL, noise, smooth, trained_flow
 
 from workloads.checkpoint import load_state, save_state
 from workloads.errors import BadInputError
 from workloads.flows.method import Flows
 from workloads.flows.scorer import FlowScorer
-from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
+from workloads.klods.flow_config import flow_config, problems
 from workloads.klods.groups import normal_groups
 from workloads.klods.method import Klods
 from workloads.metrics import auroc
@@ -18,30 +19,10 @@ from workloads.parallel import Parallel
 from workloads.units import DataFacts, ImageShape, Unit
 from workloads.workload import GroupDetector, UnitInputs
 
-SMALL = KlodsFlowConfig(
-    scales=2, steps=2, hidden=8, epochs=2, batch_size=8, init_batches=2, group_sizes=(1, 5), directions=5
-)
-FLOW, DETECTOR = Unit("flow", "3", "flow"), Unit("detector", "3", "groups")
-
-
-def smooth(count, seed):
-    """Grey images, uint8 (N, 1, 8, 8), whose neighbours are alike."""
-    coarse = torch.rand(count, 1, 3, 3, generator=torch.Generator().manual_seed(seed))
-    fine = torch.nn.functional.interpolate(coarse, size=(8, 8), mode="bilinear", align_corners=True)
-    return (fine * 255).to(torch.uint8)
-
-
-def noise(count, seed):
-    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-
 
 @pytest.fixture(scope="module")
 def flow():
-    inputs = UnitInputs(smooth(64, 0), smooth(10, 1))
-    learner = Klods(SMALL).stage(FLOW, inputs, Parallel())
-    for step in range(learner.total_steps):
-        learner.step(step, inputs.train[:8])
-    return learner.artefact()
+    return trained_flow()
 
 
 def detector(flow, config=SMALL):

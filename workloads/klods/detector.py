@@ -51,6 +51,10 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.failed)
 
+    def good(self) -> list[Tensor]:
+        """The latents of the images that did not fail."""
+        return [level[~self.failed] for level in self.levels]
+
     def joined(self, other: "Encoded") -> "Encoded":
         return Encoded(
             [torch.cat(pair) for pair in zip(self.levels, other.levels, strict=True)],
@@ -182,8 +186,7 @@ class MomentsLearner(GroupScorer):
     def fitted(self) -> Fitted:  # type: ignore[override]
         """Images that fail are left out. Raises BadInputError where too few are left, or they do not vary."""
         encoded = self.encode(self.inputs.train)
-        good = ~encoded.failed
-        return fit([level[good] for level in encoded.levels], self.config, encoded.log_prob[good])
+        return fit(encoded.good(), self.config, encoded.log_prob[~encoded.failed])
 
     def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
         """Logs the training images' mean NLL in nats."""

@@ -28,7 +28,10 @@ class Klods:
     name: ClassVar[str] = "klods"
     packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
     stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
-    analyses: ClassVar[Mapping[str, str]] = {}
+    analyses: ClassVar[Mapping[str, str]] = {
+        "selection": "Every split, level, regulariser and reference, judged without an anomaly.",
+        "latents": "Where the latents of a set differ from the prior: variance, mean, neighbours, channels.",
+    }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = KlodsFlowConfig
 
@@ -141,8 +144,12 @@ class Klods:
             said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
         return said
 
-    def analyse(self, name: str, trained: "Trained") -> "Finding":  # noqa: ARG002 - there are none
-        raise KeyError(name)
+    def analyse(self, name: str, trained: "Trained") -> "Finding":
+        """One of `analyses` for one target. Raises KeyError for another name."""
+        from workloads.klods.analyses.latents import latents
+        from workloads.klods.analyses.selection import selection
+
+        return {"selection": selection, "latents": latents}[name](self.config, trained)
 
 
 def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:
