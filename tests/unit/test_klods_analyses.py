@@ -51,7 +51,7 @@ def test_too_few_held_out_images_for_a_group_leave_a_selection_empty():
 def test_noise_differs_from_the_prior_more_than_test_normals_do():
     numbers = Klods(SMALL).analyse("latents", trained()).numbers
     for name in ("anomalous", "noise"):
-    XX
+        assert numbers[f"variance/z1/{name}"] > 1.3
     assert numbers["variance/z1/normal"] == pytest.approx(1, abs=0.2)
     empty = Klods(SMALL).analyse("latents", trained(test_anomalous=np.zeros(30, bool))).numbers
     assert empty["neighbours/z1/anomalous"] is None
