@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 
 from tune_spaces.problems import Problem
-from workloads.errors import BadInputError
+from workloads.errors import BadInputError, DataMissingError
 
 
 class Exit(IntEnum):
@@ -29,11 +29,13 @@ class LaunchError(Exception):
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Bad input ends the verb with exit code 2 and its own words."""
+    """Bad input ends the verb with exit code 2 and its own words, missing data with 3."""
     try:
         yield
     except BadInputError as error:
         raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
+    except DataMissingError as error:
+        raise LaunchError(str(error), code=Exit.ENVIRONMENT) from error
 
 
 def unexpected(error: Exception) -> LaunchError:
