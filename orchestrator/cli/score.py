@@ -19,6 +19,7 @@ def score(
     import pyarrow.parquet as pq
     from rich.table import Table
 
+    from orchestrator.failures import usage_errors
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
     from orchestrator.scoring import score_folder
@@ -26,7 +27,8 @@ def score(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     places, state = open_run(absolute(storage), run)
-    scores, skipped = score_folder(places, state, target, images)
+    with usage_errors():
+        scores, skipped = score_folder(places, state, target, images)
     pq.write_table(scores, out)
     screen = console()
     shown = Table("most anomalous first", *scores.column_names[1:], box=None, header_style="bold")

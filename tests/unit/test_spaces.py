@@ -20,7 +20,9 @@ from tune_spaces.presets import FLOW_PRESETS, MLSAD_PRESETS
 from tune_spaces.problems import ProblemsError, from_validation
 from tune_spaces.schema import Data, Preset, Resources, Scheduler, Search, Space, resolve
 from workloads.klods.config import KlodsConfig
+from workloads.klods.method import Klods
 from workloads.mlsad.config import MLSADConfig
+from workloads.units import Unit
 
 ROOT = Path(__file__).parents[2]
 METHOD_KEYS = {
@@ -193,6 +195,15 @@ def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
     assert (found.config({}).bank_size, found.config({}).seed) == (64, 3)
     assert resolve(found) == found
     assert resolve(space()).model_copy(update={"presets": {}}) == space()
+
+
+def test_runs_of_groups_share_the_flow_of_the_same_training_images() -> None:
+    names = "klods_fashion_mnist", "klods_fashion_digits"
+    spaces = [load_space(name, Options(preset="reduced"))[1] for name in names]
+    flow = Unit("flow", "fashion_mnist", "flow")
+    configs = [Klods(space.config(point)).stage_config(flow) for space in spaces for point in space.points()]
+    assert len(configs) == 16 + 4
+    assert all(config == configs[0] for config in configs)
 
 
 # --- built-in spaces
