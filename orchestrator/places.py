@@ -11,7 +11,8 @@
     trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
     ray/                           Ray Train and Tune's own files
     analyses/<name>/               <class>.json and its pictures
-    report/                        report.md, table.csv, report.json, roc.png, scores.png, out_of_distribution.csv
+    report/                        report.html, and what it was made of: report.md, the tables (CSV), report.json,
+                                   roc.png, scores.png
 """
 
 import re

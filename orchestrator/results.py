@@ -12,7 +12,7 @@ from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
 from orchestrator.report.out import against_sets, out_table, sets_table
 from orchestrator.report.tables import Row, Table, with_published
-from orchestrator.report.write import write_report
+from orchestrator.report.write import PAGE, write_report
 from orchestrator.states import RunState, State, TrialState
 from tune_spaces import published
 from tune_spaces.schema import Space
@@ -36,7 +36,7 @@ class Results:
     best: TrialState
     table: Table
     warnings: list[str]
-    report: Any  # path of report.md
+    report: Any  # path of report.html
     out: Table | None  # against the out sets, where the space names some
 
 
@@ -244,4 +244,4 @@ def conclude(places: Places, state: RunState) -> Results:
         about=chosen.analyses,
         out=out,
     )
-    return Results(best, table, warnings, report, out)
+    return Results(best, table, warnings, report.with_name(PAGE), out)

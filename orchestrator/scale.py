@@ -1,7 +1,7 @@
 """A plan on a cluster of a given size: waves, hours, idle share and critical path, from unit costs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.clusters.machines import GPUS
 from orchestrator.failures import Exit, LaunchError
@@ -47,20 +47,27 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
         needs = [depth[str(need)] for need in chosen.needs(unit) if str(need) in depth]
         depth[str(unit)] = 1 + max(needs, default=-1)
         levels.setdefault(depth[str(unit)], []).append(chosen.macs(unit, shape) / rate)
-    trials = []
+    trials, trained = [], []
     for chosen in methods:
         units = [chosen.macs(unit, shape) / rate for unit in chosen.units(targets)]
+        trained.append(sum(units))
         if resources.split == "data":
             trials.append(sum(units) / resources.workers)
         else:
             trials.append(max(longest_first(units, resources.workers)))
     if len(plan.rungs) > 1:
         shares = asha_shares(len(trials), plan.rungs, plan.space.scheduler.eta)
-        trials = [seconds * share for seconds, share in zip(trials, shares, strict=True)]
+        trials, trained = ([s * share for s, share in zip(each, shares, strict=True)] for each in (trials, trained))
     else:
         trials.sort(reverse=True)
     rounds = tuple(tuple(levels[level]) for level in sorted(levels))
-    return Load(rounds, tuple(trials), resources.workers, start=start, round_start=start, trial_start=trial_start)
+    return Load(rounds, tuple(trials), sum(trained), resources.workers, start, start, trial_start)
+
+
+def by_one_worker(plan: Plan) -> Plan:
+    """The same work with one worker a trial: what speed-ups are counted from."""
+    resources = plan.space.resources.model_copy(update={"workers": 1})
+    return replace(plan, space=plan.space.model_copy(update={"resources": resources}))
 
 
 def limits(load: Load, outcome: Outcome) -> list[str]:
@@ -68,14 +75,14 @@ def limits(load: Load, outcome: Outcome) -> list[str]:
     workers, trained = outcome.slots * load.workers, sum(map(sum, load.rounds))
     widest = max(map(len, load.rounds), default=0)
     waiting = outcome.stages - trained / workers
+    starting = outcome.waves * load.trial_start
+    uneven = sum(load.trials) / outcome.slots - load.training / workers
     tail = outcome.trials - sum(seconds + load.trial_start for seconds in load.trials) / outcome.slots
     found = [
         (waiting, f"shared stages: at most {widest} at once, the other workers wait; a later sweep finds them trained"),
         (tail, "the last wave: whole trials end at different times; more --workers a trial evens it out"),
-        (
-            outcome.waves * load.trial_start,
-            f"start-up: {load.trial_start:.0f} s a trial, {outcome.waves} times in a row",
-        ),
+        (uneven, "uneven shares: a trial's workers wait for the one with the most; fewer --workers a trial"),
+        (starting, f"start-up: {load.trial_start:.0f} s a trial, {outcome.waves} times in a row"),
         (load.start, "start of Ray and its first workers"),
     ]
     shown = [(seconds / outcome.seconds, text) for seconds, text in sorted(found, reverse=True)]

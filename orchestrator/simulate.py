@@ -23,6 +23,9 @@ class Load:
 
     rounds: tuple[tuple[float, ...], ...]
     trials: tuple[float, ...]  # in the order in which they are started
+    training: (
+        float  # seconds that workers train in all of them; the rest of a trial some of its workers wait for others
+    )
     workers: int = 1  # of a trial
     start: float = 0.0  # Ray itself, once
     round_start: float = 0.0  # workers of a round
@@ -31,9 +34,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A simulated sweep. `busy`: seconds of slots that trained, the rest of slots x seconds is idle."""
+    """A simulated sweep. `busy`: seconds in which workers trained, of all that `workers` had."""
 
     slots: int
+    workers: int
     stages: float
     trials: float
     start: float
@@ -46,8 +50,8 @@ class Outcome:
 
     @property
     def idle(self) -> float:
-        """Share of all slots' time without training, start-up included."""
-        return max(0.0, 1 - self.busy / (self.slots * self.seconds)) if self.seconds else 0.0
+        """Share of all workers' time without training, start-up included."""
+        return max(0.0, 1 - self.busy / (self.workers * self.seconds)) if self.seconds else 0.0
 
 
 def longest_first(costs: Sequence[float], workers: int) -> list[float]:
@@ -75,9 +79,8 @@ def simulate(load: Load, slots: int) -> Outcome:
     for costs in load.rounds:
         stages += load.round_start + max(longest_first(costs, min(slots * load.workers, len(costs))))
     trials, waves = in_order([seconds + load.trial_start for seconds in load.trials], slots)
-    # a stage holds one worker, a trial holds its slot's workers
-    busy = sum(map(sum, load.rounds)) / load.workers + sum(load.trials)
-    return Outcome(slots, stages, trials, load.start, busy, waves)
+    busy = sum(map(sum, load.rounds)) + load.training
+    return Outcome(slots, slots * load.workers, stages, trials, load.start, busy, waves)
 
 
 def critical_path(load: Load) -> float:
@@ -152,11 +155,18 @@ def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
     load = Load(
         rounds=rounds,
         trials=tuple(end - begin for begin, end in ordered),
+        training=workers * sum(trained(launch, trial) for trial in spans),
         workers=workers,
         start=0.0 if rounds else max(0.0, ordered[0][0] - seconds_of(launch[0])),
         round_start=starting / len(rounds) if rounds else 0.0,
     )
     return Recording(load, slots, stages, max(end for _, end in ordered) - ordered[0][0])
+
+
+def trained(launch: Sequence[Mapping[str, Any]], trial: str) -> float:
+    """Seconds that a trial says it trained and scored, from its start on or since the launch before."""
+    told = [e["metrics"]["train_seconds"] for e in launch if e["event"] == "rung" and e["trial"] == trial]
+    return max(told, default=0.0)
 
 
 def rounds_of(launch: Sequence[Mapping[str, Any]]) -> tuple[tuple[tuple[float, ...], ...], list[float]]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +67,8 @@ def prepare(
         against = against_sets(without, Path(data_dir), side, near) if without else None
         task = begin(opened, absolute(out), layout, against, hold_out)
         heed_signals()
-        with ray_session(cpus or all_cpus()), shown_progress(screen, "shards") as seen:
+        session = nullcontext() if task.done() else ray_session(cpus or all_cpus())
+        with session, shown_progress(screen, "shards") as seen:
             manifest = make(task, seen)
     for line in summary(manifest):
         say(screen, line)
@@ -184,6 +185,8 @@ def headline(manifest: "Manifest") -> str:
 def summary(manifest: "Manifest") -> list[str]:
     left_out = {what: manifest.count(what) for what in ("bad", "exact_duplicates", "near_duplicates")}
     lines = [f"set    {manifest.path}", f"       {headline(manifest)}"]
+    if lists := manifest.plan["source"].get("duplicates"):
+        lines.append(f"       {lists['left_out']} left out by {lists['listed']:,} listed duplicates")
     lines += [f"       {count:,} {what.replace('_', ' ')} left out" for what, count in left_out.items() if count]
     if manifest.count("bad"):
         lines.append(f"       the bad ones are named in {manifest.path}/quarantine")

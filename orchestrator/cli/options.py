@@ -8,7 +8,12 @@ import typer
 Storage = Annotated[str, typer.Option("--storage", help="Folder or URI that holds everything of the runs.")]
 DataDir = Annotated[str, typer.Option("--data-dir", help="Folder of the datasets.")]
 TrackingUri = Annotated[
-    str | None, typer.Option("--tracking-uri", help="MLflow database or server; SQLite in the storage by default.")
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        help="MLflow database or server; SQLite in the storage by default.",
+    ),
 ]
 Address = Annotated[
     str | None,

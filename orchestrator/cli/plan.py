@@ -1,6 +1,5 @@
 """`plan SPACE --nodes N`: what a sweep takes on clusters of several sizes; `simulate RUN`: what one would have."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
     from orchestrator.simulate import Load
 
-COLUMNS = ("", "trials at once", "waves", "stages", "trials", "in all", "speed-up", "idle")
+COLUMNS = ("trials at once", "waves", "stages", "trials", "in all", "speed-up", "idle")
 
 
 def plan(
@@ -41,7 +40,7 @@ def plan(
     from orchestrator.options import Options, load_space
     from orchestrator.places import absolute
     from orchestrator.plan import make_plan, rates_key, read_rates, unit_costs
-    from orchestrator.scale import Size, limits, load_of, refuse_crowded, slots_of
+    from orchestrator.scale import Size, by_one_worker, limits, load_of, refuse_crowded, slots_of
     from orchestrator.simulate import critical_path, simulate
     from orchestrator.view import console, duration, say
 
@@ -57,26 +56,29 @@ def plan(
         refuse_crowded(planned, gpu)
     measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
     costs, source = unit_costs(resolved.resources, measured)
-    load = load_of(planned, costs["rate"], costs["start"], costs["trial_start"])
+    rates = costs["rate"], costs["start"], costs["trial_start"]
+    load, alone = load_of(planned, *rates), simulate(load_of(by_one_worker(planned), *rates), 1).seconds
     sizes = [Size(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
-    slots = {f"{size.nodes} nodes": slots_of(size, resolved.resources) for size in sizes}
-    if not all(slots.values()):
+    slots = {size.nodes: slots_of(size, resolved.resources) for size in sizes}
+    if not any(slots.values()):
         raise LaunchError(
-            "not even one trial fits on such nodes", fix="lower --workers or more --nodes", code=Exit.BAD_USAGE
+            "not even one trial fits on such nodes", fix="lower --workers, or more --nodes", code=Exit.BAD_USAGE
         )
     out = console(plain)
     kinds = f"{len(load.trials)} trials, {sum(map(len, load.rounds))} shared stages in {len(load.rounds)} round(s)"
-    say(out, f"{loaded.name}, {chosen} preset: {kinds}; {gpus_per_node if gpu else 0} x {gpu or 'no GPU'} a node")
-    say(out, f"unit cost: {costs['rate'] / 1e9:g} GMAC/s a worker; {'stated' if rate else source}")
-    out.print(table(load, slots, "cluster"))
+    say(out, f"{loaded.name}, {chosen} preset: {kinds}")
+    say(out, f"a node    {f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs")
+    say(out, f"a trial   {resolved.resources.workers} worker(s), split by {resolved.resources.split}")
+    say(out, f"a worker  {costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}")
+    out.print(table(load, {f"{n} nodes": count for n, count in slots.items()}, alone, "cluster"))
     say(out, f"critical path {duration(critical_path(load))}: no number of nodes makes it shorter")
+    fitting = {n: simulate(load, count) for n, count in slots.items() if count}
     if price is not None:
-        hours = [(size.nodes, simulate(load, slots[f"{size.nodes} nodes"]).seconds / 3600) for size in sizes]
-        say(out, "price   " + ", ".join(f"{n} nodes {n * hour * price:,.0f}" for n, hour in hours))
-    for size in sizes[-1:]:
-        say(out, f"what limits {size.nodes} nodes, as a share of its time:")
-        for line in limits(load, simulate(load, slots[f"{size.nodes} nodes"])):
-            say(out, f"  {line}")
+        say(out, "price   " + ", ".join(f"{n} nodes {n * o.seconds / 3600 * price:,.0f}" for n, o in fitting.items()))
+    largest = max(fitting)
+    say(out, f"what limits {largest} nodes, as a share of its time:")
+    for line in limits(load, fitting[largest]):
+        say(out, f"  {line}")
 
 
 def simulate_run(
@@ -89,7 +91,7 @@ def simulate_run(
     from orchestrator.ledger import read_events
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
-    from orchestrator.simulate import replay
+    from orchestrator.simulate import replay, simulate
     from orchestrator.view import console, duration, say
 
     places, state = open_run(absolute(storage), run)
@@ -98,23 +100,24 @@ def simulate_run(
     took = duration(recorded.stages + recorded.trials)
     say(out, f"recorded: {recorded.slots} trials at once, {took} (stages {duration(recorded.stages)}, "
              f"trials {duration(recorded.trials)})")  # fmt: skip
-    out.print(table(recorded.load, {f"{n} slots": n for n in at}, "replayed"))
+    out.print(table(recorded.load, {f"{n} slots": n for n in at}, simulate(recorded.load, 1).seconds, "replayed"))
 
 
-def table(load: "Load", slots: "dict[str, int]", first: str) -> "Table":
-    """A row a size: how a load fares there."""
+def table(load: "Load", slots: "dict[str, int]", alone: float, first: str) -> "Table":
+    """A row a size: how a load fares there, against the seconds that one worker alone would take."""
     from rich.table import Table
 
     from orchestrator.simulate import simulate
     from orchestrator.view import duration
 
-    alone = simulate(load, 1).seconds
-    shown = Table(first, *COLUMNS[1:], box=None, header_style="bold", pad_edge=False)
+    shown = Table(first, *COLUMNS, box=None, header_style="bold", pad_edge=False)
     for name, count in slots.items():
+        if not count:
+            shown.add_row(name, "0: no trial fits")
+            continue
         outcome = simulate(load, count)
-        words: Sequence[str] = (
+        shown.add_row(
             name, str(count), str(outcome.waves), duration(outcome.start + outcome.stages), duration(outcome.trials),
             duration(outcome.seconds), f"{alone / outcome.seconds:.1f}x", f"{outcome.idle:.0%}",
         )  # fmt: skip
-        shown.add_row(*words)
     return shown

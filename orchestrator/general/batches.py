@@ -30,7 +30,7 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
     batch that one worker alone would get.
     """
     order = feed.order
-    own = range(rank * order.lanes // feed.workers, (rank + 1) * order.lanes // feed.workers)
+    own = feed.lanes_of(rank)
     each = feed.batch // order.lanes
     entries = {lane: order.entry(start * feed.batch, lane) for lane in own}
     waiting = dict.fromkeys(own, NONE)  # lane -> (number of the block, row in it) of what it streams next

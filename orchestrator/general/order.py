@@ -8,8 +8,8 @@ reading large pieces, for memory that does not grow with the set, and for any nu
 * Windows are dealt to L lanes, which run side by side: the image at position s of the stream is the next one of lane
   s mod L. So images that stand close in the stream come from L windows that lie anywhere in the set, and a pool of L
   windows is all that must be in memory, on all workers together.
-* Worker r of W has the lanes r*L/W up to (r+1)*L/W. W divides L, so each worker reads its own windows only, and the
-  order itself knows nothing of workers: a position is all the state there is.
+* Each worker has some consecutive lanes, and reads their windows only. The order itself knows nothing of workers: a
+  position is all the state there is.
 
 Where an epoch's size is no multiple of L the next one begins on another lane, and nothing is dropped or repeated. The
 windows of an epoch's last round are shorter.

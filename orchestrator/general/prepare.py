@@ -61,6 +61,10 @@ class Task:
     parts: Sequence[Part]
     plan: Mapping[str, Any]
 
+    def done(self) -> bool:
+        """Whether every shard is there, so that `make` needs no Ray."""
+        return len(finished(self.out, self.parts)) == len(self.parts)
+
 
 def begin(source: Source, out: str, layout: Layout, against: Against | None, hold_out: float = 0.0) -> Task:
     """Look at the source, and claim `out` for it. No Ray, no pixels.

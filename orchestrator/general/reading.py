@@ -1,6 +1,7 @@
 """Pixels out of prepared shards, by row group. Footers are kept, so a shard's is read once by a process."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def footer(file: str) -> pq.FileMetaData:
 def row_group(file: str, group: int, columns: Sequence[str] = ("image",)) -> pa.RecordBatch:
     """Columns of one row group. From an object store exactly their bytes are asked for, nothing is read ahead."""
     path = UPath(file)
-    ahead = {} if isinstance(path, Path) else {"cache_type": "none"}
-    with path.open("rb", **ahead) as opened:
+    # Arrow opens a local path itself: through Python's file every byte would be copied once more
+    with nullcontext(file) if isinstance(path, Path) else path.open("rb", cache_type="none") as opened:
         parquet = pq.ParquetFile(opened, metadata=footer(file))
         return parquet.read_row_group(group, columns=list(columns), use_threads=False).combine_chunks().to_batches()[0]
 

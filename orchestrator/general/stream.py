@@ -18,6 +18,7 @@ from workloads.errors import BadInputError
 from workloads.parallel import Parallel
 
 AHEAD = 4  # batches ready on the device
+STALLED = 900.0  # seconds
 PREFETCHED = 2  # blocks on their way to a worker
 
 
@@ -27,14 +28,15 @@ def feed_of(
     """The stream of a prepared set for `workers` workers that share batches of `batch` images.
 
     The order depends on the set (or its first row groups that hold `most` images), the seed, the batch and the pool.
-    Raises BadInputError for a set that is not there or not finished, and for workers that cannot share lanes equally.
+    Raises BadInputError for a set that is not there or not finished, and for workers that cannot share the lanes as
+    they share a batch: where each lane gives a batch one image, any number up to the batch can.
     """
     feed = Feed(path, split, batch, workers, seed, pool_bytes, most)
     order = feed.order
-    if order.lanes % workers:
-        fits = [w for w in range(1, order.lanes + 1) if order.lanes % w == 0]
+    fits = [w for w in range(1, order.lanes + 1) if order.lanes % w == 0 or order.lanes == batch]
+    if workers not in fits:
         raise BadInputError(
-            f"{workers} workers cannot share batches of {batch} general images equally",
+            f"{workers} workers cannot share batches of {batch} general images",
             where="workers",
             nearest=str(min(fits, key=lambda w: abs(w - workers))),
             fix=f"use {', '.join(map(str, fits))} workers, or another batch_size",
@@ -50,7 +52,7 @@ class GeneralStream:
     """
 
     def __init__(self, feed: Feed, parallel: Parallel, device: torch.device, *, start: int, total: int) -> None:
-        """start: the first step that is asked for. total: steps of the whole schedule."""
+        """start: the first step that is asked for. total: the step before which the stream ends."""
         self.feed, self.parallel, self.device = feed, parallel, device
         self.next, self.total = start, total
         layout = manifest_at(feed.path).layout
@@ -66,11 +68,17 @@ class GeneralStream:
     def images(self, step: int) -> Tensor:
         """uint8 (batch / workers, C, S, S) on the device. Steps must be asked for one after the other.
 
-        Raises ValueError for another step than the next one; whatever reading the set raised.
+        Raises ValueError for another step than the next one; TimeoutError where no images come; whatever reading the
+        set raised.
         """
         if step != self.next or step >= self.total:
             raise ValueError(f"step {step} of {self.total} asked for where {self.next} was due")
-        item = self._ready.get()
+        try:
+            item = self._ready.get(timeout=STALLED)
+        except queue.Empty:
+            raise TimeoutError(
+                f"no general images for {STALLED:.0f} s: Ray Data's readers need a CPU that training leaves free"
+            ) from None
         if isinstance(item, BaseException):
             raise item
         images, self.rows, copied = item

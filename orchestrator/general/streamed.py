@@ -30,8 +30,8 @@ SAMPLE = 8192
 """Training images that a worker holds: for actnorms to start from, and shapes."""
 HELD_OUT = 4096
 """Held-out images that a worker holds: for curves, and for the scores that select a winner."""
-SEGMENT = 2048
-"""Blocks (at most 16 MiB each) of one Ray dataset; a stream is one after the other, without an end."""
+SEGMENT = 1024
+"""Blocks (at most 24 MiB each) of one Ray dataset; a stream is one after the other, without an end."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from ray.data.block import BlockMetadata
 from orchestrator.general.order import POOL_BYTES, Order, order_of
 from orchestrator.general.reading import manifest_at, pixels, row_group
 
-BLOCK_BYTES = 16 << 20
-"""Of pixels, at most, in a block (or one window, where that is larger)."""
+BLOCK_BYTES = 24 << 20
+"""Of pixels, at most, in a block (or one window, where that is larger). Ray takes tens of milliseconds for a task
+whatever its size; memory of more than 32 MiB is given back and mapped again by the C library for every block."""
 ROUNDS_AHEAD = 2
 """Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set."""
 
@@ -42,20 +43,29 @@ class Feed:
         return manifest_at(self.path).layout.image_bytes
 
     @property
+    def most_lanes(self) -> int:
+        """Of one worker: shares differ by one where the lanes have no equal ones."""
+        return math.ceil(self.order.lanes / self.workers)
+
+    @property
     def lanes_a_block(self) -> int:
-        own = self.order.lanes // self.workers
         fits = max(1, BLOCK_BYTES // (self.order.window * self.image_bytes))
-        return max(d for d in range(1, min(own, fits) + 1) if own % d == 0)
+        return max(d for d in range(1, min(self.most_lanes, fits) + 1) if self.most_lanes % d == 0)
 
     @property
     def blocks_a_round(self) -> int:
-        return self.order.lanes // self.lanes_a_block
+        return self.most_lanes // self.lanes_a_block * self.workers
+
+    def lanes_of(self, worker: int) -> range:
+        """A worker's lanes: as `workloads.parallel.Parallel.rows`, without the torch that would fill every reader."""
+        lanes = self.order.lanes
+        return range(lanes * worker // self.workers, lanes * (worker + 1) // self.workers)
 
     def lanes(self, block: int) -> range:
-        """The lanes of a block, counted over the stream. Blocks go to the workers in turn."""
+        """The lanes of a block, counted over the stream: a worker's last may hold fewer. Blocks go to the workers in
+        turn."""
         turn, worker = divmod(block % self.blocks_a_round, self.workers)
-        first = worker * (self.order.lanes // self.workers) + turn * self.lanes_a_block
-        return range(first, first + self.lanes_a_block)
+        return self.lanes_of(worker)[turn * self.lanes_a_block : (turn + 1) * self.lanes_a_block]
 
     def first_round(self, position: int) -> int:
         """The earliest round that any lane still needs when the stream stands at `position`."""
@@ -87,11 +97,11 @@ def order_at(path: str, split: str, batch: int, seed: int, pool_bytes: int, most
 
 def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
     """One table: image (fixed-size binary), row (int64, the image's number in the manifest's order of the split, -1
-    where a lane's window is shorter than the round's longest), block (int64). Blocks of a round are equally long."""
+    where there is none), block (int64). Blocks of a round are equally long: what a lane lacks is filled."""
     manifest, order, groups = manifest_at(feed.path), feed.order, groups_at(feed.path, feed.split)
     round_, lanes = block // feed.blocks_a_round, feed.lanes(block)
     each = order.padded(round_)
-    images = np.empty((each * len(lanes), manifest.layout.image_bytes), np.uint8)
+    images = np.empty((each * feed.lanes_a_block, manifest.layout.image_bytes), np.uint8)
     rows = np.full(len(images), -1, np.int64)
     for number, lane in enumerate(lanes):
         at = number * each
@@ -103,6 +113,7 @@ def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
             rows[at : at + count] = order.starts[stretch.group] + np.arange(stretch.first, stretch.last)
             at += count
         images[at : (number + 1) * each] = 0
+    images[len(lanes) * each :] = 0
     kind = pa.binary(manifest.layout.image_bytes)
     column = pa.FixedSizeBinaryArray.from_buffers(kind, len(images), [None, pa.py_buffer(images)])
     yield pa.table({"image": column, "row": rows, "block": np.full(len(rows), block, np.int64)})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from orchestrator.report.tables import markdown_row, number
 
@@ -22,7 +23,8 @@ def analyses(findings: Findings, titles: Mapping[str, str]) -> str:
             lines.append(markdown_row([key, *map(shown, cells)]))
         for target, found in targets.items():
             for stem, file in found["pictures"].items():
-                lines += ["", f"![{name}: {target}, {stem}](../analyses/{name}/{file})", "", f"*{target}: {stem}*"]
+                address = f"../analyses/{name}/{quote(file)}"
+                lines += ["", f"![{name}: {target}, {stem}]({address})", "", f"*{target}: {stem}*"]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 

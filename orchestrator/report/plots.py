@@ -37,6 +37,7 @@ def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -
     axes.set_title(_literal(title), fontsize=11)
     axes.set_xlabel("step", fontsize=11)
     _tidy(axes, size=10)
+    axes.locator_params(axis="x", integer=True)  # there is no half step
     axes.legend(fontsize=10, frameon=False, handlelength=2.8)
     stream = BytesIO()
     figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
@@ -70,12 +71,12 @@ def correlation_plot(
     return stream.getvalue()
 
 
-def roc_plot(table: pa.Table, path: Target, title: str = "") -> None:
+def roc_plot(table: pa.Table, path: Target, title: str = "", unit: str = "normal class") -> None:
     """One panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
 
     table: columns of `workloads.scores.SCHEMA`; only its test rows of the whole detector are shown.
     path: a file name or an open binary file. title: a line above, such as a warning that must stay with the picture.
-    Raises ValueError if there is no such row.
+    unit: what the targets are. Raises ValueError if there is no such row.
     """
     by_class = _test_scores(table)
     figure = Figure(figsize=(6.2, 6.2))
@@ -97,7 +98,7 @@ def roc_plot(table: pa.Table, path: Target, title: str = "") -> None:
     axes.legend(
         loc="center left",
         bbox_to_anchor=(1.0, 0.5),
-        title="AUROC, normal class",
+        title=f"AUROC, {unit}",
         alignment="left",
         ncols=ceil(len(by_class) / 20),
         fontsize=10,

@@ -20,11 +20,15 @@ SAID = {
     ORACLE: f"its test AUROC, a **{LEAK}**: the numbers below it are too good and estimate nothing",
     "given": "nothing: one configuration was given, none was searched",
 }
+UNITS = {"classes": "normal class", "out sets": "out set"}
+"""A table's unit -> one of them."""
 FOOTER = f"""\
 ## How to read this
 
 - AUROC is the chance that an anomalous image scores higher than a normal one: .5 is guessing, 1.000 is perfect, below
-  .5 is upside down. A column is the class taken as normal; all others are anomalies. A dash means undefined or not run.
+  .5 is upside down. A dash means undefined or not run.
+- A column is the class taken as normal, and all others are anomalies; of a dataset that is normal as a whole, it is the
+  out set taken as anomalies.
 - "Measured (paper schedule)", "measured (reduced preset)", "measured (smoke preset)", "baseline" and "published" are
   different kinds of number: compare within one. A smoke preset shows that the pieces run, and nothing about the method.
 - Bold is the best of several measured rows of one kind.
@@ -96,14 +100,14 @@ def out_of_distribution(table: Table | None) -> str:
     return _joined("## Out of distribution", said, overall, to_markdown(table))
 
 
-def intervals(scores: pa.Table | None, leak: bool) -> str:
-    """Sizes and 95 % DeLong intervals of the whole detector's AUROC per class, from the per-image scores."""
+def intervals(scores: pa.Table | None, leak: bool, unit: str) -> str:
+    """Sizes and 95 % DeLong intervals of the whole detector's AUROC per unit, from the per-image scores."""
     if scores is None:
         return ""
     chosen = scores.filter(pc.and_(pc.equal(scores["split"], "test"), pc.equal(scores["part"], WHOLE)))
     if not chosen.num_rows:
         return ""
-    rows = [markdown_row(["class", "normal", "anomalous", "AUROC", "95 % interval"]), "|---|---:|---:|---:|---:|"]
+    rows = [markdown_row([unit, "normal", "anomalous", "AUROC", "95 % interval"]), "|---|---:|---:|---:|---:|"]
     for name in per_class_auroc(chosen):
         part = chosen.filter(pc.equal(chosen["target"], name))
         values, anomalous = part["score"].to_numpy(), part["anomalous"].to_numpy()

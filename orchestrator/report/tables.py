@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from rich import box
 from rich import table as rich_table
+from rich.console import Group
 from rich.text import Text
 
 from tune_spaces.published import PublishedTable
@@ -79,12 +80,9 @@ def to_csv(table: Table) -> str:
     return out.getvalue()
 
 
-def to_rich(table: Table) -> rich_table.Table:
-    """For the terminal: the same sections, divided by rules."""
-    caption = "\n".join(_notes(table))
+def to_rich(table: Table) -> Group:
+    """For the terminal: the same sections, divided by rules, and below them the notes over the full width."""
     shown = rich_table.Table(
-        caption=Text(caption) if caption else None,
-        caption_justify="left",
         box=box.HORIZONTALS,  # without vertical lines ten classes fit into 80 columns
         padding=0,
         pad_edge=False,
@@ -103,7 +101,7 @@ def to_rich(table: Table) -> rich_table.Table:
                 for value, bold in zip(_cells(table, row), _bold(table, row, best), strict=True)
             ]
             shown.add_row(label, *cells)
-    return shown
+    return Group(shown, *(Text(line, style="table.caption") for line in _notes(table)))
 
 
 def number(value: float | None) -> str:
@@ -171,7 +169,7 @@ def _bold(table: Table, row: Row, best: list[float | None]) -> list[bool]:
 
 
 def _notes(table: Table) -> list[str]:
-    """Notes of rows, those with the same words together, then the table's own."""
+    """Notes of rows, those with the same words together or under their kind, then the table's own."""
     named: dict[tuple[str, str], list[str]] = {}
     for kind, rows in _sections(table):
         for row in rows:
@@ -180,7 +178,12 @@ def _notes(table: Table) -> list[str]:
                 named.setdefault((kind, reason), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
-    return [f"{', '.join(names)} ({kind}): {note}" for (kind, note), names in named.items()] + list(table.notes)
+    sizes = {kind: len(rows) for kind, rows in _sections(table)}
+    notes = []
+    for (kind, note), names in named.items():
+        whose = kind if len(names) == sizes[kind] else f"{', '.join(names)} ({kind})"
+        notes.append(f"{whose}: {note}")
+    return notes + list(table.notes)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes a report to a folder, local or remote: report.md, report.json, a CSV a table, and the plots."""
+"""Writes a report to a folder, local or remote: report.html, report.md, report.json, a CSV a table, and the plots."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Protocol, Self, TypeVar
@@ -16,9 +17,11 @@ import pyarrow.compute as pc
 from orchestrator.report import sections
 from orchestrator.report.findings import Findings, analyses
 from orchestrator.report.groups import group_intervals
+from orchestrator.report.page import page
 from orchestrator.report.tables import LEAK, Table, to_csv
 from workloads.scores import WHOLE
 
+PAGE = "report.html"
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -40,6 +43,8 @@ def write_report(
 ) -> FolderT:
     """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
 
+    report.html says the same, on one page that holds its pictures and needs no other file.
+
     directory: a `pathlib.Path` or a `upath.UPath`; made if missing, older reports in it are replaced.
     facts: what heads the report: dataset, preset, seeds, hardware.
     table: the methods per class; under oracle selection its measured rows are marked as a leak.
@@ -59,7 +64,8 @@ def write_report(
     leak = by == sections.ORACLE
     if leak:
         table, out = _mark_measured(table), out and _mark_measured(out)
-    images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "")
+    unit = sections.UNITS[table.unit]
+    images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "", unit)
     parts = [
         sections.headline(title, facts, table),
         sections.warning_list(warnings),
@@ -67,7 +73,7 @@ def write_report(
         sections.selected(selection, trials),
         sections.per_level(levels, table.classes, leak),
         sections.out_of_distribution(out),
-        sections.intervals(scores, leak),
+        sections.intervals(scores, leak, unit),
         group_intervals(scores, leak),
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         analyses(findings, about),
@@ -97,8 +103,11 @@ def write_report(
         (directory / "out_of_distribution.csv").write_text(to_csv(out), encoding="utf-8")
     text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
     (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+    markdown = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+    pictures = {name: png for name, (_, png) in images.items()} | _pictures(directory.parent / "analyses", findings)
+    (directory / PAGE).write_text(page(title, markdown, pictures), encoding="utf-8")
     report = directory / "report.md"
-    report.write_text("\n\n".join(part.strip("\n") for part in parts if part) + "\n", encoding="utf-8")
+    report.write_text(markdown, encoding="utf-8")
     return report
 
 
@@ -107,7 +116,7 @@ def _mark_measured(table: Table) -> Table:
     return replace(table, rows=tuple(rows))
 
 
-def _images(scores: pa.Table | None, title: str) -> dict[str, tuple[str, bytes]]:
+def _images(scores: pa.Table | None, title: str, unit: str) -> dict[str, tuple[str, bytes]]:
     """File name -> caption and PNG; empty without test rows of the whole detector."""
     if (
         scores is None
@@ -118,13 +127,24 @@ def _images(scores: pa.Table | None, title: str) -> dict[str, tuple[str, bytes]]
 
     drawn = {}
     for name, caption, draw in (
-        ("roc.png", "ROC curves of the whole detector", roc_plot),
+        ("roc.png", "ROC curves of the whole detector", partial(roc_plot, unit=unit)),
         ("scores.png", "Scores of normal and anomalous test images", histogram_plot),
     ):
         stream = BytesIO()
         draw(scores, stream, title)
         drawn[name] = caption, stream.getvalue()
     return drawn
+
+
+def _pictures(folder: Folder, findings: Findings) -> dict[str, bytes]:
+    """Address in report.md -> PNG of the analyses. One that was deleted is left out: a report needs no picture."""
+    found = {}
+    for name, targets in findings.items():
+        for file in (file for finding in targets.values() for file in finding["pictures"].values()):
+            path = folder / name / file
+            if path.exists():
+                found[f"../analyses/{name}/{file}"] = path.read_bytes()
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -145,7 +165,11 @@ def _plain(value: Any) -> Any:
 class Folder(Protocol):
     """What `pathlib.Path` and `upath.UPath` share, as far as a report needs it."""
 
+    @property
+    def parent(self) -> Self: ...
     def __truediv__(self, name: str, /) -> Self: ...
+    def exists(self) -> bool: ...
+    def read_bytes(self) -> bytes: ...
     def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...
     def write_text(self, data: str, encoding: str) -> Any: ...
     def write_bytes(self, data: bytes) -> Any: ...

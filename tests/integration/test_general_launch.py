@@ -30,15 +30,27 @@ def general(cluster, tmp_path_factory):
     return str(folder / "set")
 
 
-def launched(storage, name, general, **options):
-    settings = ["batch_size=8", "general_batch_size=8", "outlier_loss=ratio", "general_epochs=0.2", "epochs=0.5"]
-    request = request_for(
-        storage, "flow_digits", name=name, general=[f"prepared={general}"], set=settings, classes=["3"], points=1,
-        scheduler="fifo", search="random", **options,
-    )  # fmt: skip
-    code, text = run(request)
+SPACE = """
+'''A flow of one digit, held against streamed images.'''
+from tune_spaces.presets import FLOW_PRESETS
+from tune_spaces.schema import Data, General, Scheduler, Space
+
+SPACE = Space(
+    workload="flow",
+    data=Data(name="digits", side=16, classes=("3",), general=(General(name="prepared", path={path!r}),)),
+    fixed={{"outlier_loss": "ratio", "batch_size": 9, "general_batch_size": 9, "epochs": 0.3, "general_epochs": 0.2}},
+    scheduler=Scheduler(kind="fifo"),
+    presets=FLOW_PRESETS,
+)
+"""
+
+
+def launched(storage, general, **options):
+    storage.mkdir()
+    (storage / "space.py").write_text(SPACE.format(path=general))
+    code, text = run(request_for(storage, storage / "space.py", name="streamed", **options))
     assert code == 0, text
-    return Places(str(storage), name)
+    return Places(str(storage), "streamed")
 
 
 def parameters(places):
@@ -52,12 +64,12 @@ def parameters(places):
 
 
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
-    one = launched(tmp_path / "one", "streamed", general)
+    one = launched(tmp_path / "one", general)
     opened = Ledger(one).state.opened
     assert opened["space"]["data"]["general"][0]["path"] == general
     shards = json.loads(next((one.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general
-    again = launched(tmp_path / "two", "streamed", general, workers=2, split="data")
+    again = launched(tmp_path / "two", general, workers=2, split="data")
     for first, second in zip(parameters(one), parameters(again), strict=True):
         for name, value in first.items():
             np.testing.assert_allclose(second[name].float().numpy(), value.float().numpy(), atol=1e-4, err_msg=name)

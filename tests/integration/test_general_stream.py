@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from orchestrator.general import streamed
 from orchestrator.general.batches import batches
 from orchestrator.general.datasource import PartsDatasource
 from orchestrator.general.manifest import Layout, Manifest
@@ -98,6 +99,28 @@ def test_two_consumers_of_streaming_split_have_the_batches_of_one(prepared):
         side_by_side = np.concatenate([found[0][step - start], found[1][step - start]])
         expected = [order.row(step * BATCH + i) for i in range(BATCH)]
         assert side_by_side.tolist() == expected  # as many lanes as images of a batch: the order itself
+
+
+def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypatch):
+    """Other seeds open other streams; an earlier step may be asked for again, as after a resume."""
+    path, images = prepared
+    monkeypatch.setattr(streamed, "SEGMENT", 1)
+    stream = streamed.StreamedSet(path, IMAGES, 3, Parallel(), torch.device("cpu"))
+    order = feed_of(path, "train", BATCH, 1, 5, most=IMAGES).order
+
+    def expected(step):
+        return images[[order.row(step * BATCH + i) for i in range(BATCH)]]
+
+    opened = set()
+    for step in range(330):
+        found = stream.batch(5, BATCH, step)
+        opened.add(id(stream.open))
+        if step % 55 == 0 or 310 < step < 315:
+            np.testing.assert_array_equal(found.numpy(), expected(step))
+    assert len(opened) > 1
+    assert not np.array_equal(stream.batch(6, BATCH, 0).numpy(), expected(0))
+    np.testing.assert_array_equal(stream.batch(5, BATCH, 40).numpy(), expected(40))
+    stream.open.close()
 
 
 CONSUMER = """

@@ -128,38 +128,50 @@ def test_a_wrong_way_to_ask_says_how_to_ask(head, token, tmp_path):
     assert not list(tmp_path.glob("handed*"))
 
 
-def test_a_sweep_survives_its_submitter_and_gives_the_scores_of_a_local_one(head, token, tmp_path):
-    own = environment(RAY_AUTH_TOKEN_PATH=str(token))
-    there = ["--address", head]
-    command = [*COMMAND, "launch", *SWEEP, *there, "--storage", str(tmp_path / "there")]
+def start_and_lose(words, storage, own, launches):
+    """Submit, and kill the submitter once the launcher is at work on the cluster; what it had said."""
+    command = [*COMMAND, *words, "--storage", str(storage)]
     submitter = subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_for(lambda: events(tmp_path / "there"), submitter)
+    wait_for(lambda: sum(e["event"] == "launched" for e in events(storage)) == launches, submitter)
     submitter.send_signal(signal.SIGKILL)
-    said = submitter.communicate()[0]
+    return submitter.communicate()[0]
+
+
+def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(head, token, tmp_path):
+    secret, to, storage = {"RAY_AUTH_TOKEN_PATH": str(token)}, ["--address", head], tmp_path / "there"
+    own = environment(**secret)
+    said = start_and_lose(["launch", *SWEEP, *to], storage, own, launches=1)
     assert "goes on without this terminal" in said
 
-    again, refused = orchestrate(
-        "launch", *SWEEP, *there, "--storage", str(tmp_path / "there"), RAY_AUTH_TOKEN_PATH=str(token)
-    )
-    assert again == 4
-    assert "already goes on there" in refused
-    follow = [*COMMAND, "logs", "handed", "--follow", *there]
+    code, said = orchestrate("launch", *SWEEP, *to, "--storage", str(storage), **secret)
+    assert code == 4
+    assert "already goes on there" in said
+
+    follow = [*COMMAND, "logs", "handed", "--follow", *to]
     watcher = subprocess.Popen(follow, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_for(lambda: any(e["event"] == "launched" for e in events(tmp_path / "there")), watcher)
-    time.sleep(5)
+    time.sleep(12)
     watcher.send_signal(signal.SIGINT)
     said = watcher.communicate(timeout=30)[0]
     assert watcher.returncode == 130, said
     assert "detached; the job goes on" in said
     assert "Traceback" not in said
-    code, said = orchestrate("logs", "handed", "--follow", *there, RAY_AUTH_TOKEN_PATH=str(token))
+
+    assert "told to stop" in orchestrate("stop", "handed", *to, **secret)[1]
+    deadline = time.monotonic() + 90
+    while events(storage)[-1]["event"] != "closed":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert events(storage)[-1]["outcome"] == "interrupted"
+
+    start_and_lose(["resume", "handed", *to], storage, own, launches=2)
+    code, said = orchestrate("logs", "handed", "--follow", *to, **secret)
     assert code == 0, said
     assert "best configuration" in said
-    _, said = orchestrate("cluster", "status", *there, RAY_AUTH_TOKEN_PATH=str(token))
+    _, said = orchestrate("cluster", "status", *to, **secret)
     assert "3 CPUs" in said
+    assert "STOPPED" in said
     assert "SUCCEEDED" in said
 
-    local = request_for(tmp_path / "here", name="handed", classes=["3"], points=1, scheduler="fifo")
-    code, said = run(local)
+    code, said = run(request_for(tmp_path / "here", name="handed", classes=["3"], points=1, scheduler="fifo"))
     assert code == 0, said
-    assert scores(Places(str(tmp_path / "there"), "handed")).equals(scores(Places(str(tmp_path / "here"), "handed")))
+    assert scores(Places(str(storage), "handed")).equals(scores(Places(str(tmp_path / "here"), "handed")))

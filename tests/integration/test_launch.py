@@ -28,7 +28,7 @@ def ledger_of(places):
 def test_a_launch_ends_well_and_prints_table_report_and_mlflow(launched):
     places, code, text = launched
     assert code == 0, text
-    for expected in ("MLSAD", "5-NN", "mean", "best configuration", "mlflow ui", str(places.report / "report.md")):
+    for expected in ("MLSAD", "5-NN", "mean", "best configuration", "mlflow ui", str(places.report / "report.html")):
         assert expected in text
 
 

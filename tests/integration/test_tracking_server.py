@@ -79,7 +79,7 @@ def tracking(database, tmp_path_factory):
 
 
 def test_two_sweeps_at_once_lose_nothing_on_one_server(tracking, tmp_path):
-    words = ["launch", "sweep_digits", "--preset", "smoke", "--scheduler", "fifo", "--points", "3", "--plain"]
+    words = ["launch", "sweep_digits", "--preset", "smoke", "--scheduler", "fifo", "--points", "2", "--plain"]
     words += ["--cpus", "1", "--tracking-uri", tracking]
     launches = {}
     for name in ("3", "8"):
@@ -95,7 +95,7 @@ def test_two_sweeps_at_once_lose_nothing_on_one_server(tracking, tmp_path):
     client = mlflow.MlflowClient(tracking)
     experiment = client.get_experiment_by_name("sweep_digits")
     runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == 2 * (1 + 3)
+    assert len(runs) == 2 * (1 + 2)
     assert {run.info.status for run in runs} == {"FINISHED"}
     logged = {run.data.tags["identity.trial"]: run for run in runs if "identity.trial" in run.data.tags}
     for name in launches:

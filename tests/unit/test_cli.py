@@ -68,7 +68,16 @@ def test_a_dry_run_prints_the_plan_of_the_published_grid(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("latents", "score", "-h"), ("launch", "sweep_digits", "--dry-run"), ("spaces", "ls")]
+    "words",
+    [
+        ("--help",),
+        ("launch", "sweep_digits", "--dry-run"),
+        ("spaces", "ls"),
+        ("plan", "sweep_digits", "--nodes", "4"),
+        ("cluster", "render", "aws"),
+        ("latents", "score", "-h"),
+        ("data", "ls"),
+    ],
 )
 def test_light_verbs_import_neither_torch_nor_ray(words):
     code = (

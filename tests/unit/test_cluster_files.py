@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.cli.cluster import check
 from orchestrator.clusters.images import ray_of, tag_of
+from orchestrator.clusters.lifecycle import run_tool
 from orchestrator.clusters.render import FILES, ClusterValues, render, values_of
 from orchestrator.clusters.validate import file_problems
+from orchestrator.failures import LaunchError
 from tune_spaces.problems import ProblemsError
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +144,31 @@ def test_a_crd_folder_is_checked_by_and_keys_it_does_not_know_are_errors(tmp_pat
 )
 def test_what_an_image_name_says(image, tag, ray):
     assert (tag_of(image), ray_of(image)) == (tag, ray)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["launch", "aws.yaml", "--ray-version", RAY], "ray up -y"),
+        (["stop", "aws.yaml"], "ray down -y"),
+        (["launch", "kuberay/rayjob.yaml", "--ray-version", RAY], "kubectl apply -f"),
+        (["stop", "mlflow.yaml"], "kubectl delete -f"),
+        (["status", "kuberay/raycluster.yaml"], "kubectl get -f"),
+    ],
+)
+def test_a_file_goes_up_and_down_with_the_tool_it_is_for(words, said):
+    verb, name, *more = words
+    command = [sys.executable, "-m", "orchestrator", "cluster", verb, str(CLUSTER / name), *more, "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(said)
+
+
+def test_a_broken_file_is_not_brought_up_and_a_missing_tool_is_named(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text((CLUSTER / "mlflow.yaml").read_text().replace("replicas: 1", "replicas: one", 1))
+    with pytest.raises(LaunchError) as refused:
+        check(path, RAY)
+    assert refused.value.code == 2
+    with pytest.raises(LaunchError, match="no-such-tool is not installed"):
+        run_tool(["no-such-tool", "up"])

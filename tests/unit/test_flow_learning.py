@@ -239,9 +239,9 @@ def test_a_flow_learns_digits_and_its_held_out_likelihood_rises() -> None:
     logs = run(learner, GENERAL_FLOW, own.train, range(learner.total_steps))
     held_out = [row["val_bits_per_dim"] for row in logs if "val_bits_per_dim" in row]
     assert len(held_out) >= 10
-    assert held_out[-1] < held_out[0] - 0.5
-    assert held_out[-1] < 8  # of a uniform density
-    assert np.mean([row["bits_per_dim"] for row in logs[-10:]]) < logs[0]["bits_per_dim"] - 0.5
+    assert held_out[-1] < held_out[0] - 0.4  # over four seeds: 0.58 to 0.71
+    assert held_out[-1] < 7.5  # a uniform density has 8
+    assert np.mean([row["bits_per_dim"] for row in logs[-10:]]) < logs[0]["bits_per_dim"] - 0.4
 
 
 def test_the_ratio_finds_what_a_likelihood_takes_for_normal() -> None:

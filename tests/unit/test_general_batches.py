@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_files import pixels
 
 from orchestrator.general.batches import batches
 from orchestrator.general.manifest import Layout, Manifest
@@ -9,7 +10,6 @@ from orchestrator.general.shards import write_shard
 from orchestrator.general.sources import open_source
 from orchestrator.general.stream import feed_of
 from orchestrator.general.windows import BLOCK_BYTES, read_block
-from tests.unit.made_files import pixels
 from workloads.data import tiny_images
 from workloads.errors import BadInputError
 
@@ -52,7 +52,7 @@ def test_one_worker_gets_the_order_and_the_pixels_of_its_images(prepared):
         np.testing.assert_array_equal(b.images.reshape(-1, 3, 32, 32), images[b.rows])
 
 
-@pytest.mark.parametrize("workers", [2, 3, 4, 6, 12, 24])
+@pytest.mark.parametrize("workers", [2, 3, 5, 12, 24])
 def test_workers_side_by_side_have_the_batch_of_one(prepared, workers):
     path, _ = prepared
     (one,) = streamed(path, 1, 0, 50)
@@ -63,7 +63,7 @@ def test_workers_side_by_side_have_the_batch_of_one(prepared, workers):
 
 
 @pytest.mark.parametrize("step", [1, 5, 22, 23, 31, 45])
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [1, 5])
 def test_a_stream_continues_exactly_with_any_number_of_workers(prepared, step, workers):
     path, _ = prepared
     (whole,) = streamed(path, 1, 0, 50)
@@ -83,7 +83,7 @@ def test_every_image_comes_once_an_epoch_over_a_resume(prepared):
 
 def test_blocks_of_a_round_are_equally_long_and_not_large(prepared):
     path, _ = prepared
-    feed = feed_of(path, "train", 24, 2, 0, POOL)
+    feed = feed_of(path, "train", 24, 5, 0, POOL)
     sizes = [len(table) for number in feed.blocks(0, 45 * 24) for table in read_block(feed, number)]
     rounds = np.array(sizes).reshape(-1, feed.blocks_a_round)
     assert (rounds == rounds[:, :1]).all()
@@ -92,8 +92,10 @@ def test_blocks_of_a_round_are_equally_long_and_not_large(prepared):
 
 def test_workers_that_cannot_share_are_refused_with_the_nearest(prepared):
     path, _ = prepared
-    with pytest.raises(BadInputError, match="did you mean: 4"):
-        feed_of(path, "train", 24, 5, 0)
+    with pytest.raises(BadInputError, match="did you mean: 2"):
+        feed_of(path, "train", 128, 3, 0)
+    with pytest.raises(BadInputError, match="did you mean: 24"):
+        feed_of(path, "train", 24, 25, 0)
     with pytest.raises(BadInputError, match="no images of split 'test'"):
         feed_of(path, "test", 24, 1, 0)
 

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_files import pixels as random_pixels
+from made_files import write_image
 from PIL import Image
 
 from orchestrator.general.manifest import Layout, Manifest, finished
@@ -18,8 +20,6 @@ from orchestrator.general.sheet import some_images, write_sheet
 from orchestrator.general.sources import flat, open_source
 from orchestrator.general.sources.base import Bad
 from orchestrator.general.verify import verify
-from tests.unit.made_files import pixels as random_pixels
-from tests.unit.made_files import write_image
 from workloads.data import tiny_images
 from workloads.data.decode import decode
 from workloads.data.duplicates import Known
@@ -72,7 +72,8 @@ def test_listed_duplicates_are_left_out_of_a_fraction(tmp_path):
     source = open_source("tiny_images", str(file), side=32, choose="all", duplicates=[tmp_path / "list.txt"])
     _, ids, _, _ = everything(source)
     assert ids == [f"tiny_images/{i:08d}" for i in range(1, 199)]
-    assert source.facts()["duplicates"] == {"listed": 2, "lines": 3, "unknown": 1, "repeated": 0}
+    counts = {"listed": 2, "lines": 3, "unknown": 1, "repeated": 0, "left_out": "2 image(s)"}
+    assert source.facts()["duplicates"] == counts
 
 
 def test_the_papers_subset_needs_the_whole_file(tmp_path):
@@ -93,6 +94,11 @@ def test_parts_of_the_whole_file_are_the_papers_subset_and_split(monkeypatch, tm
     counts = {split: sum(p.images for p in parts if p.split == split) for split in ("train", "test")}
     assert counts == {"train": 1_250_048, "test": 312_512}
     images = [n for part in parts for start, count in part.what for n in range(start, start + count)]
+    if exclude:
+        monkeypatch.setattr(flat, "file_facts", lambda file: {"bytes": tiny_images.IMAGES * 3072})
+        assert (
+            open_source("tiny_images", "x", side=32, duplicates=lists).facts()["duplicates"]["left_out"] == "1 chunk(s)"
+        )
     without = np.array([first * 64 + 5]) if exclude else None
     np.testing.assert_array_equal(images, tiny_images.images_of(tiny_images.chosen_chunks(without=without)))
 
@@ -132,6 +138,16 @@ def test_the_same_bytes_come_from_an_object_store(tmp_path):
     UPath("memory://bucket/tiny.bin").write_bytes(file.read_bytes())
     found, _, _, _ = everything(open_source("tiny_images", "memory://bucket/tiny.bin", side=32, choose="all"))
     np.testing.assert_array_equal(found, images)
+    for name in ("b/2.png", "a/1.PNG", ".hidden/3.png"):
+        UPath(f"memory://bucket/photos/{name}").parent.mkdir(parents=True, exist_ok=True)
+        UPath(f"memory://bucket/photos/{name}").write_bytes(png(images[len(name)]))
+    source = open_source("folder", "memory://bucket/photos", side=32)
+    found, ids, _, _ = everything(source)
+    assert ids == ["a/1.PNG", "b/2.png"]
+    before = source.facts()
+    assert before["files"] == 2
+    UPath("memory://bucket/photos/b/2.png").write_bytes(png(images[9]) + b"more")
+    assert source.facts() != before
 
 
 def test_a_folder_comes_decoded_and_its_bad_files_are_named(tmp_path):

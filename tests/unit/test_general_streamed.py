@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from made_files import pixels
 
 from orchestrator.general.manifest import Layout, Manifest
 from orchestrator.general.prepare import with_held_out
@@ -14,7 +15,6 @@ from orchestrator.general.sources.base import TEST
 from orchestrator.general.streamed import StreamedSet, general_set
 from orchestrator.general.windows import Feed
 from orchestrator.ingest import prepare, read_images, streamed_source
-from tests.unit.made_files import pixels
 from tune_spaces.schema import Data, General
 from workloads.data import tiny_images
 from workloads.errors import BadInputError

@@ -94,6 +94,19 @@ def test_markdown_keeps_kinds_apart_and_marks_the_best_measured():
     assert f"- part ({REDUCED}): mean over 2 of 3 classes" in to_markdown(TABLE)
 
 
+def test_a_note_that_all_rows_of_a_kind_share_is_the_kinds():
+    assert f"- full ({REDUCED}): seed 0" in to_markdown(TABLE)
+    shared = Table(CLASSES, (BASE, FULL, replace(PART, note=FULL.note)))
+    assert f"- {REDUCED}: seed 0" in to_markdown(shared)
+
+
+def test_out_sets_are_not_called_classes(tmp_path):
+    pooled = Table(("svhn",), (Row("all", REDUCED, {"svhn": 0.9}, 0.9),), unit="out sets")
+    text = report(tmp_path, table=pooled, levels={}, scores=scores(("svhn",), images=40)).read_text(encoding="utf-8")
+    assert "| out set | normal | anomalous |" in text
+    assert "## AUROC against out sets" in text
+
+
 def test_a_leak_is_labelled_and_never_the_best():
     other = replace(FULL, name="honest", mean=0.7, values=dict.fromkeys(CLASSES, 0.7))
     table = Table(CLASSES, (replace(FULL, leak=True), other, replace(other, name="worse", mean=0.6)))
@@ -119,6 +132,13 @@ def test_rich_shows_every_mean_in_a_usual_terminal(width):
     Console(file=stream, width=width).print(to_rich(with_published(Table(table.columns, (measured,)), table)))
     assert ".123" in stream.getvalue()
     assert all(f"{row.mean:.3f}"[1:] in stream.getvalue() for row in table.rows)
+
+
+def test_notes_take_the_terminals_width_and_not_the_tables():
+    note = "made of two photographs, which are no distribution of images in general"
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(to_rich(Table(("svhn",), (), (note,), unit="out sets")))
+    assert note in stream.getvalue().splitlines()
 
 
 def test_published_rows_stand_beside_the_measured():
@@ -148,7 +168,7 @@ def test_wrong_rows_are_refused():
 def test_report_has_its_files_and_facts(tmp_path):
     path = report(tmp_path / "new" / "report")
     assert path == tmp_path / "new" / "report" / "report.md"
-    assert {file.name for file in path.parent.iterdir()} == {"report.md", "table.csv", "report.json"}
+    assert {file.name for file in path.parent.iterdir()} == {"report.md", "report.html", "table.csv", "report.json"}
     text = path.read_text(encoding="utf-8")
     for fact in (
         "# MLSAD on made images",

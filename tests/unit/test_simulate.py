@@ -19,7 +19,7 @@ SECONDS = st.lists(st.floats(0.1, 100), min_size=1, max_size=30)
 
 
 def test_a_schedule_worked_out_by_hand():
-    load = Load(rounds=((4.0, 2.0, 2.0),), trials=(5.0, 3.0, 3.0, 1.0), start=1.0, round_start=1.0, trial_start=1.0)
+    load = Load(((4.0, 2.0, 2.0),), (5.0, 3.0, 3.0, 1.0), 12.0, start=1.0, round_start=1.0, trial_start=1.0)
     two = simulate(load, 2)
     assert two.stages == 1 + 4  # 4 | 2 + 2
     assert two.trials == 6 + 2  # 6, 2 | 4, 4
@@ -32,7 +32,7 @@ def test_a_schedule_worked_out_by_hand():
 @given(SECONDS, SECONDS, st.integers(1, 40))
 @settings(max_examples=60, deadline=None)
 def test_no_number_of_slots_beats_the_critical_path_or_wastes_more_than_grahams_bound(stages, trials, slots):
-    load = Load(rounds=(tuple(stages),), trials=tuple(trials), start=2, round_start=3, trial_start=1)
+    load = Load((tuple(stages),), tuple(trials), sum(trials), start=2, round_start=3, trial_start=1)
     outcome = simulate(load, slots)
     assert outcome.seconds >= critical_path(load) - 1e-6
     assert outcome.seconds <= simulate(load, 1).seconds + 1e-6
@@ -57,7 +57,7 @@ def test_equal_trials_go_in_waves():
     makespan, waves = in_order([10.0] * 864, 512)
     assert (makespan, waves) == (20.0, 2)
     with pytest.raises(LaunchError):
-        simulate(Load((), (1.0,)), 0)
+        simulate(Load((), (1.0,), 1.0), 0)
 
 
 def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung():

@@ -150,6 +150,7 @@ def test_presets_scale_and_never_touch_the_method(name) -> None:
 
 OTHER_SCHEDULES = {
     "sweep_flow",  # the schedule is what it varies
+    "flow_digits",  # and here its rate
     "sweep_textures",  # a batch that fits their size
     "figures_mnist",  # one level alone
     "flow_general",  # its detectors are the general flow as it is

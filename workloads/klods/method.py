@@ -91,11 +91,11 @@ class Klods:
         return macs(architecture(self.flows.config, shape.channels, shape.side)) * shape.images
 
     def memory(self, unit: Unit, shape: ImageShape) -> float:
-        """A detector holds the flow's weights and the latents of all training images, and no gradients."""
+        """A detector holds the flow, for its passes forward, and the latents of all training images."""
         if unit.kind != "detector":
             return self.flows.memory(unit, shape)
         net = architecture(self.flows.config, shape.channels, shape.side)
-        return 4.0 * (parameters(net) + shape.channels * shape.side**2 * shape.images)
+        return 4 * (parameters(net) + shape.images * shape.channels * shape.side**2)
 
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         """The flow. Raises BadInputError, before it is trained, where no group of a size could be scored with it."""

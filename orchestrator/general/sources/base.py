@@ -74,38 +74,54 @@ def named_parts(split: str, whats: Iterable[tuple[Any, int]]) -> list[Part]:
     return [Part(f"{split}-{number:06d}", split, what, images) for number, (what, images) in enumerate(whats)]
 
 
-def listing_facts(files: Sequence[UPath]) -> dict[str, Any]:
-    """Of many files: a digest over their names, sizes and times of change."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(repr((file.name, *file_facts(file).values())).encode())
-    return {"files": len(files), "digest": digest.hexdigest()}
-
-
-def file_facts(file: UPath) -> dict[str, Any]:
+def version_of(info: Mapping[str, Any]) -> dict[str, Any]:
     """Size in bytes, and what the file's system says of its version: an ETag, or the time of the last change."""
-    info = file.fs.info(file.path)
     version = next((info[key] for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified") if info.get(key)), None)
     return {"bytes": int(info["size"] or 0), "version": str(version)}
 
 
-def files_below(root: UPath, suffixes: Iterable[str]) -> list[UPath]:
+def file_facts(file: UPath) -> dict[str, Any]:
+    return version_of(file.fs.info(file.path))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a source: their paths in order, and a digest over these, their sizes and versions."""
+
+    files: list[UPath]
+    digest: str
+
+    def facts(self) -> dict[str, Any]:
+        return {"files": len(self.files), "digest": self.digest}
+
+
+def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
     """Every visible file below a folder with one of the endings, in order of their paths; or the file itself.
 
-    Raises BadInputError where there is none.
+    One listing tells names and versions: object stores answer a thousand at a time. Raises BadInputError where there is
+    none.
     """
-    endings = tuple(suffixes)
+    endings, base = tuple(suffixes), root.path.rstrip("/")
     if root.is_file():
-        return [root]
-    found = sorted((f for f in root.rglob("*") if f.name.lower().endswith(endings)), key=str) if root.exists() else []
-    shown = [f for f in found if not any(piece.startswith(".") for piece in f.relative_to(root).parts) and f.is_file()]
+        return Listing([root], content_digest([(root.name, file_facts(root))]))
+    found = root.fs.find(base, detail=True) if root.exists() else {}
+    names = {name.removeprefix(base).lstrip("/"): version_of(info) for name, info in sorted(found.items())}
+    shown = {
+        name: version
+        for name, version in names.items()
+        if name.lower().endswith(endings) and not any(piece.startswith(".") for piece in name.split("/"))
+    }
     if not shown:
         raise BadInputError(
             "no files of this kind here" if root.exists() else "there is nothing here",
             where=str(root),
             fix=f"give a folder that holds files ending in {', '.join(sorted(endings))}",
         )
-    return shown
+    return Listing([root / name for name in shown], content_digest(list(shown.items())))
+
+
+def content_digest(items: Sequence[object]) -> str:
+    return hashlib.sha256(repr(items).encode()).hexdigest()
 
 
 def decoded(items: Iterable[tuple[str, int, bytes]], side: int, rows: int) -> Iterator[Rows | Bad]:

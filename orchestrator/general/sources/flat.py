@@ -23,7 +23,7 @@ class FlatSource:
 
     choose: "paper" (the published subset and split, whole chunks without any duplicate where `duplicates` are given),
     "all", or a fraction such as "0.05" (of the chunks, in the published order). The last two leave out single
-    duplicates, and nothing of them tests.
+    duplicates, and have no split of their own.
     """
 
     path: str
@@ -40,13 +40,25 @@ class FlatSource:
         facts |= {"choose": self.choose}
         if self.duplicates is not None:
             known = self.duplicates
-            facts["duplicates"] = {
-                "listed": len(known.indices),
-                "lines": known.lines,
-                "unknown": known.unknown,
-                "repeated": known.repeated,
-            }
+            counts = {"lines": known.lines, "unknown": known.unknown, "repeated": known.repeated}
+            facts["duplicates"] = {"listed": len(known.indices), **counts, "left_out": self.left_out(known.indices)}
         return facts
+
+    def left_out(self, known: tiny.Indices) -> str:
+        """What the choice would hold without the lists: chunks or images."""
+        total = file_facts(self.file)["bytes"] // tiny.IMAGE_BYTES
+        if self.choose == ALL:
+            return f"{int((known < total).sum()):,} image(s)"
+        order = tiny.permuted_chunks(total)
+        if self.choose == PAPER:
+            hit = np.isin(order, known // tiny.CHUNK)
+            last = np.flatnonzero(~hit)[: tiny.PAPER_CHUNKS][-1]
+            return f"{int(hit[:last].sum()):,} chunk(s)"
+        return f"{int(np.isin(tiny.images_of(order[: self.count(order)]), known).sum()):,} image(s)"
+
+    def count(self, order: tiny.Indices) -> int:
+        """Chunks that a fraction takes."""
+        return max(1, round(fraction_of(self.choose) * len(order)))
 
     def parts(self, images: int) -> list[Part]:
         total = check_whole(self.file)
@@ -66,8 +78,7 @@ class FlatSource:
             edge = tiny.train_count(len(chosen))
             return [*cut(TRAIN, chosen[:edge], whole, excluded), *cut(TEST, chosen[edge:], whole, excluded)]
         order = tiny.permuted_chunks(total)
-        count = max(1, round(fraction_of(self.choose) * len(order)))
-        return cut(TRAIN, tiny.images_of(order[:count]), whole, excluded)
+        return cut(TRAIN, tiny.images_of(order[: self.count(order)]), whole, excluded)
 
     def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
         with Ranges(self.file) as file:

@@ -10,11 +10,11 @@ from upath import UPath
 from orchestrator.general.sources.base import (
     TRAIN,
     Bad,
+    Listing,
     Part,
     Rows,
     decoded,
     files_below,
-    listing_facts,
     named_parts,
 )
 from workloads.data.decode import UnreadableError
@@ -29,11 +29,11 @@ class FolderSource:
     side: int
 
     def facts(self) -> Mapping[str, Any]:
-        return {"kind": "folder", "side": self.side, **listing_facts(self._files())}
+        return {"kind": "folder", "side": self.side, **self._listing().facts()}
 
     def parts(self, images: int) -> list[Part]:
         root = UPath(self.path)
-        names = [file.relative_to(root).as_posix() for file in self._files()]
+        names = [file.relative_to(root).as_posix() for file in self._listing().files]
         pieces = (names[first : first + images] for first in range(0, len(names), images))
         return named_parts(TRAIN, ((piece, len(piece)) for piece in pieces))
 
@@ -54,5 +54,5 @@ class FolderSource:
         yield from decoded(items(), self.side, rows)
         yield from bad
 
-    def _files(self) -> list[UPath]:
+    def _listing(self) -> Listing:
         return files_below(UPath(self.path), SUFFIXES)

@@ -16,10 +16,10 @@ from upath import UPath
 from orchestrator.general.sources.base import (
     TRAIN,
     Bad,
+    Listing,
     Part,
     Rows,
     files_below,
-    listing_facts,
     named_parts,
 )
 from workloads.errors import BadInputError
@@ -35,11 +35,11 @@ class NpzSource:
     side: int
 
     def facts(self) -> Mapping[str, Any]:
-        return {"kind": "npz", "side": self.side, **listing_facts(self._files())}
+        return {"kind": "npz", "side": self.side, **self._listing().facts()}
 
     def parts(self, images: int) -> list[Part]:
         found: list[tuple[Any, int]] = []
-        for file in self._files():
+        for file in self._listing().files:
             with opened(file, self.side) as (_, total):
                 found += [((str(file), first), min(images, total - first)) for first in range(0, total, images)]
         return named_parts(TRAIN, found)
@@ -58,7 +58,7 @@ class NpzSource:
                 images = np.frombuffer(raw, np.uint8).reshape(count, 3, self.side, self.side)
                 yield Rows(images, [f"{file.name}/{n:09d}" for n in numbers], list(numbers))
 
-    def _files(self) -> list[UPath]:
+    def _listing(self) -> Listing:
         return files_below(UPath(self.path), (".npz",))
 
 

@@ -11,11 +11,11 @@ from upath import UPath
 from orchestrator.general.sources.base import (
     TRAIN,
     Bad,
+    Listing,
     Part,
     Rows,
     decoded,
     files_below,
-    listing_facts,
     named_parts,
 )
 from workloads.errors import BadInputError, closest
@@ -32,11 +32,11 @@ class ParquetSource:
     column: str = "image"
 
     def facts(self) -> Mapping[str, Any]:
-        return {"kind": "parquet", "side": self.side, "column": self.column, **listing_facts(self._files())}
+        return {"kind": "parquet", "side": self.side, "column": self.column, **self._listing().facts()}
 
     def parts(self, images: int) -> list[Part]:
         found: list[tuple[Any, int]] = []
-        for file in self._files():
+        for file in self._listing().files:
             with file.open("rb") as opened:
                 parquet = opened_parquet(pq.ParquetFile, opened, file)
                 self._check(parquet.schema_arrow, file)
@@ -84,7 +84,7 @@ class ParquetSource:
                 fix="encoded images are binary, or {bytes, path}",
             )
 
-    def _files(self) -> list[UPath]:
+    def _listing(self) -> Listing:
         return files_below(UPath(self.path), (".parquet",))
 
 

@@ -11,11 +11,11 @@ from upath import UPath
 from orchestrator.general.sources.base import (
     TRAIN,
     Bad,
+    Listing,
     Part,
     Rows,
     decoded,
     files_below,
-    listing_facts,
     named_parts,
 )
 from workloads.data.folder import SUFFIXES
@@ -31,10 +31,10 @@ class TarSource:
     side: int
 
     def facts(self) -> Mapping[str, Any]:
-        return {"kind": "webdataset", "side": self.side, **listing_facts(self._files())}
+        return {"kind": "webdataset", "side": self.side, **self._listing().facts()}
 
     def parts(self, images: int) -> list[Part]:  # noqa: ARG002 - a tar file can be read from its beginning only
-        return named_parts(TRAIN, ((str(file), 0) for file in self._files()))
+        return named_parts(TRAIN, ((str(file), 0) for file in self._listing().files))
 
     def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
         file = UPath(part.what)
@@ -58,5 +58,5 @@ class TarSource:
         yield from decoded(items(), self.side, rows)
         yield from broken
 
-    def _files(self) -> list[UPath]:
+    def _listing(self) -> Listing:
         return files_below(UPath(self.path), (".tar",))
