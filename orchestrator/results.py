@@ -10,7 +10,8 @@ from orchestrator.baselines import LARGEST, measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
-from orchestrator.report.out import against_sets, out_table, sets_table
+from orchestrator.report.groups import group_size
+from orchestrator.report.out import against_sets, heading, out_table, sets_table
 from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import PAGE, write_report
 from orchestrator.states import RunState, State, TrialState
@@ -91,11 +92,11 @@ def general_remarks(space: Space, chosen: Any) -> list[str]:
 
 
 def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, float | None]]) -> Table:
-    """Measured, baseline and published rows; kinds never mix."""
+    """Measured, baseline and published rows; kinds never mix. Published rows of images do not stand beside groups."""
     opened, last = state.opened, best.rungs[max(best.rungs)]
-    targets = tuple(opened["targets"])
+    targets, size = tuple(opened["targets"]), judged_size(state, best)
     ours = Row(
-        name=opened["space"]["workload"].upper(),
+        name=opened["space"]["workload"].upper() + (f", groups of {size}" if size else ""),
         kind=KINDS[opened["schedule"]],
         values={t: last[f"auroc/{t}"] for t in targets},
         mean=last["auroc/mean"],
@@ -105,10 +106,17 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     rows = [ours]
     for name, values in baselines.items():
         known = [v for v in values.values() if v is not None]
-        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, BASELINE_NOTE))
+        note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if size else BASELINE_NOTE
+        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, note))
     table = Table(targets, tuple(rows))
-    numbers = published.load(opened["dataset"])
+    numbers = None if size else published.load(opened["dataset"])
     return with_published(table, numbers) if numbers else table
+
+
+def judged_size(state: RunState, best: TrialState) -> int:
+    """Images of the groups that the winner's AUROC is over; 0 where it is over images."""
+    space = Space.model_validate(state.opened["space"])
+    return group_size(method(space.workload)(space.config(best.point)).judged_parts()[0])
 
 
 def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table | None:
@@ -182,10 +190,14 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
     return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
 
 
-def per_class_of(trial: TrialState, targets: list[str]) -> dict[str, float | None]:
-    """Test AUROC by class of a trial at the end of its schedule; empty before."""
+def per_class_of(trial: TrialState, state: RunState) -> dict[str, float | None]:
+    """Test AUROC by column of the report, class or out set, of a trial at the end of its schedule; empty before."""
     last = trial.rungs.get(1000)
-    return {target: last[f"auroc/{target}"] for target in targets} if last else {}
+    if not last:
+        return {}
+    if is_pooled(state):
+        return {heading(name): last.get(f"auroc_out/{name}/mean") for name in state.opened["space"]["data"]["out"]}
+    return {target: last[f"auroc/{target}"] for target in state.opened["targets"]}
 
 
 def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
@@ -230,7 +242,7 @@ def conclude(places: Places, state: RunState) -> Results:
             "params": t.point,
             **label_free(t, chosen),
             "auroc": t.metric("oracle"),
-            "classes": per_class_of(t, state.opened["targets"]),
+            "classes": per_class_of(t, state),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }
