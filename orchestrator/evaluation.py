@@ -17,6 +17,7 @@ from workloads.data.protocols import normal_for
 from workloads.metrics import (
     contrastive,
     contrastive_by_unit,
+    failed,
     mean,
     mean_validation,
     not_learned,
@@ -171,6 +172,8 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         "levels": levels,
         "own": own,
         "not_learned": [list(item) for item in not_learned(table)],
+        "failed": failed(table),
+        "failed_scores": sum(failed(table).values()),
     }
 
 

@@ -1,8 +1,11 @@
 """Failures in the user's words: a headline, where, what was found, the fix; and what each exit code means."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 from tune_spaces.problems import Problem
+from workloads.errors import BadInputError, DataMissingError
 
 
 class Exit(IntEnum):
@@ -22,6 +25,17 @@ class LaunchError(Exception):
     def __init__(self, headline: str, *, details: str = "", fix: str = "", code: Exit = Exit.ENVIRONMENT) -> None:
         super().__init__(headline)
         self.headline, self.details, self.fix, self.code = headline, details, fix, code
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Bad input ends the verb with exit code 2 and its own words, missing data with 3."""
+    try:
+        yield
+    except BadInputError as error:
+        raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
+    except DataMissingError as error:
+        raise LaunchError(str(error), code=Exit.ENVIRONMENT) from error
 
 
 def unexpected(error: Exception) -> LaunchError:

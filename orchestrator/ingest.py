@@ -109,7 +109,7 @@ def read_images(data: Data, data_dir: Path, download: bool = True) -> Split:
     if not data.general or streamed_source(data):
         return replace(split, out=out)
     sources = [Source(**source.model_dump()) for source in data.general]
-    known = [part.images for part in (split.train, split.val, split.test)]
+    known = [part.images for part in (split.train, split.val, split.test, *out.values())]
     return replace(split, out=out, general=general_images(sources, data_dir, known=known, **form))
 
 

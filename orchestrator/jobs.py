@@ -21,6 +21,7 @@ from orchestrator.provenance import this_python
 
 PACKAGES = ("orchestrator", "tune_spaces", "workloads")
 OWN_SPACE = "own_space"
+STOP_WAIT_S = 60  # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 FLAGS = {"classes": "--class"}  # option -> its name on the command line, where that is another
 
@@ -58,8 +59,10 @@ def submit(client: Any, words: Sequence[str], run: str, own: Path | None = None)
         )
     with tempfile.TemporaryDirectory() as folder:
         pack(Path(folder), own)
-        # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
-        environment = {"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60", "PYTHONUNBUFFERED": "1"}}
+        environment = {
+            "working_dir": folder,
+            "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"},
+        }
         job: str = client.submit_job(
             entrypoint=shlex.join(["python", "-m", "orchestrator", *words]),
             submission_id=f"{run}-{uuid4().hex[:6]}",
@@ -113,6 +116,18 @@ def follow(client: Any, job: str, write: Callable[[str], None]) -> Exit:
             continue  # the head may be coming back
         if info.status in ENDED:
             return ended(info)
+        time.sleep(1)
+
+
+def halt(client: Any, job: str) -> None:
+    """Tell a job to stop and wait until it has. Raises LaunchError where it has not within two minutes."""
+    client.stop_job(job)
+    deadline = time.monotonic() + 2 * STOP_WAIT_S
+    while client.get_job_status(job) not in ENDED:
+        if time.monotonic() > deadline:
+            raise LaunchError(
+                f"the job {job} does not end", fix="look at `cluster status`; the same command tries again"
+            )
         time.sleep(1)
 
 

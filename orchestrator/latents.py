@@ -1,7 +1,6 @@
 """Group scores of anyone's latents, read from array files: the KLODS part of the project without its flows."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import torch
 
 from orchestrator.evaluation import rows
-from orchestrator.failures import Exit, LaunchError, bad_usage
+from orchestrator.failures import bad_usage
 from tune_spaces.problems import Problem, nearest
 from workloads.errors import BadInputError
 from workloads.klods import calibration
@@ -35,15 +34,6 @@ class Cell:
     area: float | None
     interval: tuple[float, float] | None
     counts: tuple[int, int]  # normal and anomalous groups
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Bad input ends the verb with exit code 2 and its own words."""
-    try:
-        yield
-    except BadInputError as error:
-        raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
 
 
 def configured(values: Mapping[str, Any]) -> KlodsConfig:

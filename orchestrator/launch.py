@@ -10,7 +10,7 @@ from uuid import uuid4
 from rich.console import Console
 from upath import UPath
 
-from orchestrator.failures import Exit, LaunchError
+from orchestrator.failures import Exit, LaunchError, bad_usage
 from orchestrator.identity import code_digest
 from orchestrator.ledger import Ledger
 from orchestrator.locks import launcher_lock
@@ -20,8 +20,10 @@ from orchestrator.provenance import capture, from_here, this_python, without_sec
 from orchestrator.states import DONE, RunState, State
 from orchestrator.view import Progress, duration, plan_table, say
 from tune_spaces.load import Loaded
+from tune_spaces.problems import Problem
 from tune_spaces.schema import Space, resolve
 from workloads.registry import method
+from workloads.units import DataFacts
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,24 @@ def refuse_blind_oracle(request: Request, images: Any) -> None:
         )
 
 
+def refuse_unfit(request: Request, images: Any) -> None:
+    """What only the images tell, such as how many classes a user's folder has; refused before anything is trained."""
+    from workloads.data.protocols import members_of  # with torch behind it
+
+    space, chosen = request.space, method(request.space.workload)
+    facts = DataFacts(
+        side=space.data.side,
+        pooled=space.data.protocol == "in_out",
+        general=bool(space.data.general),
+        channels=images.test.images.shape[1],
+        classes=max(len(members_of(images.members, target)) for target in images.targets),
+        select_by=space.select_by,
+    )
+    said = [said for point in space.points() for said in chosen.data_problems(space.config(point), facts)]
+    if said:
+        raise bad_usage([Problem(*one) for one in dict.fromkeys(said)], request.loaded.name)
+
+
 def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
     """A run on disk can only be continued with the space, data and code it began with."""
     before = ledger.state.opened
@@ -164,6 +184,7 @@ def launch(request: Request, out: Console) -> Exit:
     with out.status("reading images"):
         images = read_images(request.space.data, Path(request.data_dir))
         refuse_blind_oracle(request, images)
+        refuse_unfit(request, images)
         source = streamed_source(request.space.data)
         streamed = general_set(source, request.space.data, Path(request.data_dir)) if source else None
         prepared = prepare(images, places.root / "data", streamed)
@@ -324,7 +345,7 @@ def keep_rates(work: Work) -> None:
     ended = [t for t in work.ledger.state.trials.values() if t.rungs]
     seconds = sum(t.metric("train_seconds") or 0.0 for t in ended)
     macs = sum(t.metric("macs") or 0.0 for t in ended)
-    if seconds > 1:
+    if seconds > 1 and macs:  # a general flow that is scored as it is trains nothing
         request = work.request
         resources = request.space.resources
         sharing = resources.workers if resources.split == "data" else 1  # all of them train every network

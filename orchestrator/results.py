@@ -10,7 +10,8 @@ from orchestrator.baselines import LARGEST, measured
 from orchestrator.evaluation import read_table
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.places import Places
-from orchestrator.report.out import against_sets, out_table, sets_table
+from orchestrator.report.groups import group_size
+from orchestrator.report.out import against_sets, heading, out_table, sets_table
 from orchestrator.report.tables import Row, Table, with_published
 from orchestrator.report.write import PAGE, write_report
 from orchestrator.states import RunState, State, TrialState
@@ -19,6 +20,7 @@ from tune_spaces.schema import Space
 from workloads.metrics import per_level_auroc
 from workloads.registry import method
 from workloads.selection import CRITERIA
+from workloads.units import GENERAL
 
 KINDS = {
     "paper": "measured (paper schedule)",
@@ -44,6 +46,8 @@ def winner(state: RunState) -> TrialState | None:
     """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
     criterion = CRITERIA[state.opened["space"]["select_by"]]
     ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
+    if ended and len(state.trials) == 1:
+        return ended[0][0]  # given, not chosen: the criterion may be undefined
     known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
     return min(known, key=lambda item: item[0])[1] if known else None
 
@@ -62,21 +66,37 @@ def sure_winner(state: RunState) -> TrialState:
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
     """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
     space = Space.model_validate(state.opened["space"])
-    remarks = method(space.workload)(space.config(best.point)).remarks()
+    chosen = method(space.workload)(space.config(best.point))
+    remarks = [*chosen.remarks(), *general_remarks(space, chosen)]
     remarks += [f"the analysis {key} failed: {e['error']}" for key, e in state.analyses.items() if "error" in e]
-    listed: list[Any] = best.rungs[max(best.rungs)]["not_learned"]
+    last = best.rungs[max(best.rungs)]
+    listed: list[Any] = last["not_learned"]
+    remarks += [
+        f"{count} images of {target} could not be scored: taken as the most anomalous"
+        for target, count in last.get("failed", {}).items()  # runs of earlier versions did not count them
+    ]
     return remarks + [
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in listed
     ]
 
 
+def general_remarks(space: Space, chosen: Any) -> list[str]:
+    """What a general set other than the published one means for the numbers."""
+    sources = [source.name for source in space.data.general]
+    if sources == ["tiny_images"] or not any(unit.target == GENERAL for unit in chosen.stages(())):
+        return []
+    unless = ", unless it is the paper's choice of them" if sources == ["prepared"] else ""
+    said = f"general images are of {', '.join(sources)}, and not the published 80 Million Tiny Images{unless}"
+    return [f"{said}: no number here compares with the paper's"]
+
+
 def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, float | None]]) -> Table:
-    """Measured, baseline and published rows; kinds never mix."""
+    """Measured, baseline and published rows; kinds never mix. Published rows of images do not stand beside groups."""
     opened, last = state.opened, best.rungs[max(best.rungs)]
-    targets = tuple(opened["targets"])
+    targets, size = tuple(opened["targets"]), judged_size(state, best)
     ours = Row(
-        name=opened["space"]["workload"].upper(),
+        name=opened["space"]["workload"].upper() + (f", groups of {size}" if size else ""),
         kind=KINDS[opened["schedule"]],
         values={t: last[f"auroc/{t}"] for t in targets},
         mean=last["auroc/mean"],
@@ -86,10 +106,17 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     rows = [ours]
     for name, values in baselines.items():
         known = [v for v in values.values() if v is not None]
-        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, BASELINE_NOTE))
+        note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if size else BASELINE_NOTE
+        rows.append(Row(name, "baseline", values, sum(known) / len(known) if known else None, note))
     table = Table(targets, tuple(rows))
-    numbers = published.load(opened["dataset"])
+    numbers = None if size else published.load(opened["dataset"])
     return with_published(table, numbers) if numbers else table
+
+
+def judged_size(state: RunState, best: TrialState) -> int:
+    """Images of the groups that the winner's AUROC is over; 0 where it is over images."""
+    space = Space.model_validate(state.opened["space"])
+    return group_size(method(space.workload)(space.config(best.point)).judged_parts()[0])
 
 
 def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table | None:
@@ -163,10 +190,14 @@ def costs_of(state: RunState, best: TrialState) -> dict[str, tuple[int, float, f
     return {name: (len(kinds[name]), sum(kinds[name]) / len(kinds[name]), planned.get(name)) for name in order}
 
 
-def per_class_of(trial: TrialState, targets: list[str]) -> dict[str, float | None]:
-    """Test AUROC by class of a trial at the end of its schedule; empty before."""
+def per_class_of(trial: TrialState, state: RunState) -> dict[str, float | None]:
+    """Test AUROC by column of the report, class or out set, of a trial at the end of its schedule; empty before."""
     last = trial.rungs.get(1000)
-    return {target: last[f"auroc/{target}"] for target in targets} if last else {}
+    if not last:
+        return {}
+    if is_pooled(state):
+        return {heading(name): last.get(f"auroc_out/{name}/mean") for name in state.opened["space"]["data"]["out"]}
+    return {target: last[f"auroc/{target}"] for target in state.opened["targets"]}
 
 
 def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
@@ -211,7 +242,7 @@ def conclude(places: Places, state: RunState) -> Results:
             "params": t.point,
             **label_free(t, chosen),
             "auroc": t.metric("oracle"),
-            "classes": per_class_of(t, state.opened["targets"]),
+            "classes": per_class_of(t, state),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }

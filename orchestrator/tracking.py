@@ -45,6 +45,20 @@ def ui_command(uri: str) -> str:
     return f"{this_python()} -m mlflow ui --backend-store-uri sqlite:///{file}"
 
 
+def experiment_of(client: Any, name: str, location: str | None) -> str:
+    """An experiment's id, found or created; of several launchers that create it at once, one is the first."""
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name, location))
+    except MlflowException:
+        if found := client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        raise
+
+
 class Tracker:
     """Mirrors one run's ledger into MLflow."""
 
@@ -63,10 +77,9 @@ class Tracker:
             logging.getLogger(name).setLevel(logging.WARNING)
         self.places.root.mkdir(parents=True, exist_ok=True)
         client = mlflow.MlflowClient(self.uri)
-        found = client.get_experiment_by_name(self.name)
         # a server knows where its artifacts belong; with a bare database they belong to the storage
         location = None if self.uri.startswith("http") else str(self.places.root / "mlartifacts")
-        self.experiment = found.experiment_id if found else client.create_experiment(self.name, location)
+        self.experiment = experiment_of(client, self.name, location)
         self.client = client
 
     def run_of(self, uid: str, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:

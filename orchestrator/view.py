@@ -16,6 +16,7 @@ from rich.text import Text
 from orchestrator.plan import Plan
 from orchestrator.provenance import gpu_count
 from orchestrator.states import RunState, State
+from workloads.selection import CRITERIA
 
 Notes = dict[str, tuple[float, float, str]]
 
@@ -38,6 +39,11 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size or (unit == "min" and seconds >= 60):
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def counted(count: int, what: str) -> str:
+    """1 network, 3 networks."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def values(items: Any) -> str:
@@ -65,9 +71,9 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     for key, axis in space.axes.items():
         table.add_row(f"  {key}", values(axis))
     table.add_row("trials", f"{len(plan.points)} ({search}; {how})")
-    each = f"{len(plan.units)} networks" if plan.targets else "as many networks as classes and levels"
+    each = counted(len(plan.units), "network") if plan.targets else "as many networks as classes and levels"
     table.add_row("a trial", f"{each} on {space.resources.workers} worker(s), split by {space.resources.split}")
-    table.add_row("shared", f"{plan.stages} stages trained once for all trials, found again by content")
+    table.add_row("shared", f"{counted(plan.stages, 'stage')} trained once for all trials, found again by content")
     leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
     table.add_row("winner by", space.select_by + leak)
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
@@ -88,7 +94,7 @@ def data_lines(plan: Plan) -> str:
     data, side = plan.space.data, f"{plan.shape.side}x{plan.shape.side}"
     if data.protocol == "in_out":
         return f"{data.name}, {side}, about {plan.shape.images} training images, all normal; anomalies are the out sets"
-    problems = f"{len(plan.targets)} one-class problems: {', '.join(plan.targets)}"
+    problems = f"{counted(len(plan.targets), 'one-class problem')}: {', '.join(plan.targets)}"
     return f"{data.name}, {side}, about {plan.shape.images} training images a class\n" + (
         problems if plan.targets else "classes as found"
     )
@@ -105,10 +111,16 @@ def short(value: Any) -> str:
     return "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def shown_criterion(state: RunState) -> str:
+    """The metric that the winner is chosen by; the contrastive score where that is the AUROC, which is shown anyway."""
+    criterion = CRITERIA[state.opened["space"]["select_by"]]
+    return CRITERIA["contrastive"].metric if criterion.leak else criterion.metric
+
+
 def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> Table:
     """One line a trial: its varying keys, how far it is, its criterion and its AUROC."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in ["trial", *axes, "state", "progress", "contrastive", "AUROC"]:
+    table, criterion = Table(box=None, padding=(0, 1), header_style="bold"), shown_criterion(state)
+    for name in ["trial", *axes, "state", "progress", criterion, "AUROC"]:
         table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
     trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
     for trial in trials[:width]:
@@ -119,7 +131,7 @@ def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> 
             *cells,
             str(trial.state),
             f"{fraction:.0%}",
-            short(trial.metric("contrastive")),
+            short(trial.metric(criterion)),
             short(trial.metric("oracle")),
         )
     if len(trials) > width:
@@ -172,7 +184,8 @@ class Progress:
             if trial.state != State.PENDING and self.said.get(trial.id) != line:
                 self.said[trial.id] = line
                 point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)
-                numbers = f"contrastive {short(trial.metric('contrastive'))}  AUROC {short(trial.metric('oracle'))}"
+                criterion = shown_criterion(self.state())
+                numbers = f"{criterion} {short(trial.metric(criterion))}  AUROC {short(trial.metric('oracle'))}"
                 say(self.out, f"trial {trial.id} {line}  {point}  {numbers if trial.rungs else ''}".rstrip())
 
     @contextmanager

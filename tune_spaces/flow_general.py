@@ -12,12 +12,14 @@ Command:   python -m orchestrator launch flow_general
 
 from tune_spaces.pairs import in_out
 from tune_spaces.presets import FLOW_PRESETS
-from tune_spaces.schema import Scheduler, Space
+from tune_spaces.schema import Scheduler, Search, Space
 
 SPACE = Space(
     workload="flow",
     data=in_out("cifar10"),
-    fixed={"epochs": 0.0, "score": "general_likelihood"},
+    fixed={"score": "general_likelihood"},
+    axes={"epochs": (0.0,)},  # an axis, for a preset would overrule what is fixed
+    search=Search(kind="grid"),
     scheduler=Scheduler(kind="fifo"),
     analyses=("samples", "curves"),
     presets=FLOW_PRESETS,

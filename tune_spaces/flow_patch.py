@@ -17,6 +17,7 @@ SPACE = Space(
     data=in_out("cifar10", general=False),
     fixed={"kind": "patch", "hierarchy": "none", "from_general": False, "score": "likelihood"},
     scheduler=Scheduler(kind="fifo"),
+    select_by="likelihood",  # without general images nothing stands in for anomalies
     analyses=("samples", "curves"),
     presets=FLOW_PRESETS,
 )

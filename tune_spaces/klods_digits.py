@@ -4,6 +4,7 @@ Question:  does the whole thread work here, from one shared flow to groups, and 
 Expect:    groups of 5 other digits told apart better than single ones, by the training Gaussian more than by the prior:
            so small a flow on so few images is far from perfect. KLODS' exact estimator could not be read; this is a
            derivation. Held-out groups are few, so the choice among trials is uncertain.
+           Winners are chosen by made anomalies with correlated neighbours: that favours patches by construction.
 Takes:     see the plan; the flows are shared by all trials.
 Command:   python -m orchestrator launch klods_digits
 """

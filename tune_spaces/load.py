@@ -44,6 +44,8 @@ SPACES = (
     "flow_dense",
     "sweep_flow",
     "klods_digits",
+    "klods_digits_fashion",
+    "klods_fashion_digits",
     "klods_cifar10",
     "klods_cifar100",
     "klods_svhn",

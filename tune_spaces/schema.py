@@ -340,17 +340,24 @@ class Space(Strict):
     def consistent(self) -> Self:
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
+        pooled, known = self.data.protocol == "in_out", CATALOGUE[self.data.name]
         facts = DataFacts(
-            self.data.side,
-            self.data.protocol == "in_out",
-            bool(self.data.general),
-            CATALOGUE[self.data.name].channels,
+            side=self.data.side,
+            pooled=pooled,
+            general=bool(self.data.general),
+            channels=known.channels,
+            classes=len(known.classes or ()) if pooled else 1,
+            select_by=self.select_by,
         )
         said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
         if self.resources.split == "data":
             counts = range(self.resources.least_workers, self.resources.workers + 1)
             said += [s for p in points for n in counts for s in method(self.workload).split_problems(self.config(p), n)]
         found = [Problem(key, message) for key, message in dict.fromkeys(said)]
+        halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
+        if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":
+            late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
+            found.append(Problem("scheduler.kind", late))
         if self.presets and self.preset not in self.presets:
             found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
         if found:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from workloads.scores import SCHEMA, WHOLE, out_name
+from workloads.scores import FAILED, SCHEMA, WHOLE, out_name
 
 TEST, VALIDATION, OWN = "test", "val", "own"
 
@@ -176,6 +177,15 @@ def not_learned(table: pa.Table, threshold: float = 0.55) -> list[tuple[str, str
     """
     own = ((target, part, groups.get(OWN)) for (target, part), groups in contrastive_by_unit(table).items())
     return [(target, part, value) for target, part, value in own if value is not None and value < threshold]
+
+
+def failed(table: pa.Table) -> dict[str, int]:
+    """How many images (or groups) of a target could not be scored by some part; targets without one left out."""
+    rows = table.filter(pc.greater_equal(table["score"], FAILED)).select(["target", "split", "image_id"])
+    counts: dict[str, int] = {}
+    for target in rows.group_by(rows.column_names).aggregate([])["target"].to_pylist():
+        counts[target] = counts.get(target, 0) + 1
+    return counts
 
 
 def _by_class(scores: ArrayLike, anomalous: ArrayLike) -> tuple[Floats, Floats]:

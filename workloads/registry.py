@@ -1,12 +1,15 @@
 """Which methods there are. A new one is a line here; nothing else of the orchestrator changes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workloads.flows.method import Flows
 from workloads.klods.method import Klods
 from workloads.mlsad.method import MLSAD
 
-WORKLOADS: dict[str, type[Flows] | type[Klods] | type[MLSAD]] = {
+if TYPE_CHECKING:  # the interface needs torch; checking that every method offers all of it does not
+    from workloads.workload import Workload
+
+WORKLOADS: "dict[str, type[Workload]]" = {
     "flow": Flows,
     "klods": Klods,
     "mlsad": MLSAD,

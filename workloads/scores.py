@@ -30,6 +30,8 @@ SCHEMA = pa.schema(
 WHOLE = "all"
 LIKELIHOOD = "likelihood"
 """The part that holds an image's negative log-likelihood in bits/dim, of methods that have one."""
+FAILED = 1e6
+"""The score of an image that a detector could not score: as anomalous as can be, for a failure must not look normal."""
 OUT = "out"
 
 

@@ -20,18 +20,14 @@ Prepared = Annotated[str, typer.Argument(help="A prepared set: the --out of `dat
 @contextmanager
 def usage_errors() -> Iterator[None]:
     """What the user gave cannot be used: a message and exit code 2; missing data: 3; Ctrl-C: 130."""
-    from orchestrator.failures import Exit, LaunchError
-    from workloads.errors import BadInputError, DataMissingError
+    from orchestrator import failures
 
     try:
-        yield
-    except BadInputError as error:
-        raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
-    except DataMissingError as error:
-        raise LaunchError(str(error), code=Exit.ENVIRONMENT) from error
+        with failures.usage_errors():
+            yield
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; finished shards are kept, the same command goes on\n")
-        sys.exit(Exit.INTERRUPTED)
+        sys.exit(failures.Exit.INTERRUPTED)
 
 
 @app.command("prepare")

@@ -38,6 +38,7 @@ def score(
     import pyarrow.parquet as pq
 
     from orchestrator import latents
+    from orchestrator.failures import usage_errors
     from orchestrator.view import console, say
     from workloads.klods.files import read
 
@@ -52,7 +53,7 @@ def score(
         "directions": directions,
         "group_seed": seed,
     }
-    with latents.usage_errors():
+    with usage_errors():
         config = latents.configured(values)
         sources = [read(path) for path in (train, normal, *out)]
         table, cells, said = latents.score(sources[0], sources[1], sources[2:], config)
@@ -70,16 +71,12 @@ def score(
 def _shown(name: str, cells: "list[Cell]") -> "Table":
     from rich.table import Table
 
-    from orchestrator.report.tables import number
+    from orchestrator.report.tables import ranged
 
     sizes = list(dict.fromkeys(cell.size for cell in cells))
     shown = Table(f"against {name}", *(f"groups of {size}" for size in sizes), box=None, header_style="bold")
     for part in dict.fromkeys(cell.part for cell in cells):
-        texts = []
-        for cell in (cell for cell in cells if cell.part == part):
-            low, high = cell.interval or (None, None)
-            texts.append(f"{number(cell.area)} [{number(low)}, {number(high)}]")
-        shown.add_row(part, *texts)
+        shown.add_row(part, *(ranged(cell.area, cell.interval) for cell in cells if cell.part == part))
     return shown
 
 
@@ -100,6 +97,7 @@ def select(
     from rich.table import Table
 
     from orchestrator import latents
+    from orchestrator.failures import usage_errors
     from orchestrator.report.tables import number
     from orchestrator.view import console, say
     from workloads.klods.files import read
@@ -112,7 +110,7 @@ def select(
         "weighting": weighting,
         "group_seed": seed,
     }
-    with latents.usage_errors():
+    with usage_errors():
         config = latents.configured(values)
         found, skipped, chosen = latents.select(read(train), read(held_out), read(out) if out else None, config, by)
     screen = console()

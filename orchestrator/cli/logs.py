@@ -29,7 +29,7 @@ def logs(
 
 def stop(run: RunOrJob, address: OnCluster) -> None:
     """End a run on a cluster politely: its launcher closes its books, and `resume` or `launch` goes on later."""
-    from orchestrator.jobs import ENDED, job_of
+    from orchestrator.jobs import ENDED, halt, job_of
     from orchestrator.joining import connect
 
     client = connect(address)
@@ -37,5 +37,6 @@ def stop(run: RunOrJob, address: OnCluster) -> None:
     if client.get_job_status(job) in ENDED:
         typer.echo(f"{job} has ended already")
         return
-    client.stop_job(job)
-    typer.echo(f"{job} is told to stop; launching the run again goes on where it was")
+    typer.echo(f"{job} is told to stop, and closes its books")
+    halt(client, job)
+    typer.echo("stopped; launching or resuming the run goes on where it was")

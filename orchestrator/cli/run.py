@@ -5,7 +5,7 @@ import sys
 import typer
 
 from orchestrator.cluster import heed_signals
-from orchestrator.failures import Exit, LaunchError
+from orchestrator.failures import Exit, usage_errors
 from orchestrator.launch import Request, launch, plan_of, show_plan
 from orchestrator.view import console
 
@@ -16,15 +16,10 @@ def run(request: Request, *, dry_run: bool) -> None:
     if dry_run:
         show_plan(out, request, plan_of(request))
         return
-    from workloads.errors import BadInputError, DataMissingError
-
     heed_signals()
     try:
-        code = launch(request, out)
-    except DataMissingError as error:
-        raise LaunchError(str(error), code=Exit.ENVIRONMENT) from error
-    except BadInputError as error:
-        raise LaunchError(str(error), code=Exit.BAD_USAGE) from error
+        with usage_errors():
+            code = launch(request, out)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     raise typer.Exit(code)

@@ -7,11 +7,16 @@ import typer
 
 from orchestrator.cli.options import DEFAULT_STORAGE, Run, Storage
 
+MOST_COLUMNS = 7
+"""Scores that stand beside an image's name on a usual terminal; flows have more."""
+
 
 def score(
     run: Run,
     images: Annotated[Path, typer.Option("--images", help="A folder; every image below it is scored.")],
-    target: Annotated[str, typer.Option("--class", help="The class that counts as normal.")],
+    target: Annotated[
+        str, typer.Option("--class", help="The class that counts as normal; the dataset where it is normal as a whole.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")] = Path("scores.parquet"),
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
@@ -19,6 +24,7 @@ def score(
     import pyarrow.parquet as pq
     from rich.table import Table
 
+    from orchestrator.failures import usage_errors
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
     from orchestrator.scoring import score_folder
@@ -26,13 +32,17 @@ def score(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     places, state = open_run(absolute(storage), run)
-    scores, skipped = score_folder(places, state, target, images)
+    with usage_errors():
+        scores, skipped = score_folder(places, state, target, images)
     pq.write_table(scores, out)
-    screen = console()
-    shown = Table("most anomalous first", *scores.column_names[1:], box=None, header_style="bold")
+    screen, names = console(), scores.column_names[1:]
+    fitting = names if len(names) <= MOST_COLUMNS else names[:1]
+    shown = Table("most anomalous first", *fitting, box=None, header_style="bold")
     for row in scores.slice(0, 10).to_pylist():
-        shown.add_row(row.pop("image"), *[f"{value:.4f}" for value in row.values()])
+        shown.add_row(row["image"], *[f"{row[name]:.4f}" for name in fitting])
     screen.print(shown)
+    if fitting != names:
+        say(screen, f"the file has more columns: {', '.join(names[1:])}")
     for line in skipped:
         say(screen, f"skipped {line}")
     say(screen, f"{len(scores)} images scored, {len(skipped)} skipped; all in {out}")

@@ -17,7 +17,7 @@ from orchestrator.general.windows import groups_at
 from orchestrator.places import absolute
 from tune_spaces.schema import Data, General
 from workloads.channels import as_channels
-from workloads.data.catalogue import SOURCES
+from workloads.data.catalogue import NOISE, SOURCES
 from workloads.errors import BadInputError
 from workloads.parallel import Parallel
 
@@ -56,8 +56,10 @@ def general_set(source: General, data: Data, data_dir: Path) -> GeneralSet:
         )
     manifest.of_split(TEST)
     without = manifest.plan["without"]
-    if data.name not in (without["sets"] if without else {}):
-        log.warning("%s was prepared without --without %s: it may hold images of the dataset", path, data.name)
+    tested = {data.name, *data.out} - {NOISE} - set(without["sets"] if without else ())
+    if tested:
+        said = "%s was prepared without --without %s: it may hold images that are tested"
+        log.warning(said, path, ", ".join(sorted(tested)))
     content = repr([(shard.name, shard.sha256) for shard in manifest.shards])
     images = sum(shard.rows for shard in manifest.of_split(TRAIN))
     if source.max_images is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orchestrator.report.groups import group_size
 from orchestrator.report.tables import Row, Table, with_published
 from tune_spaces import published
 from workloads.data.catalogue import NOISE
@@ -83,7 +84,7 @@ def sets_table(
     ]
     notes = (f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(dataset)}.",)
     table = Table(tuple(map(heading, sets)), tuple(rows), notes, unit="out sets")
-    groups = any("/" in row.name for row in rows)  # parts of groups of images stand beside groups, never single images
+    groups = any(group_size(row.name) for row in rows)  # groups stand beside groups, never beside single images
     numbers = published.load(f"{dataset}_{'groups' if groups else 'in_out'}")
     return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table
 

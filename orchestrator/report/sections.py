@@ -32,9 +32,10 @@ FOOTER = f"""\
 - "Measured (paper schedule)", "measured (reduced preset)", "measured (smoke preset)", "baseline" and "published" are
   different kinds of number: compare within one. A smoke preset shows that the pieces run, and nothing about the method.
 - Bold is the best of several measured rows of one kind.
-- The contrastive score picks a configuration without test labels. Its size says how well made anomalies are found, not
-  real ones. Any number picked by test AUROC is marked **{LEAK}**.
-- Levels are the detectors of one structure size each; `all` is their average and the detector's answer.
+- The contrastive score and bits/dim pick a configuration without test labels. The former says how well stand-ins for
+  anomalies are found, made ones or general images, not real ones. Any number picked by test AUROC is marked **{LEAK}**.
+- `all` is the detector's answer: the average of its levels, which are detectors of one structure size each, or that of
+  its scores which the configuration names.
 """
 
 
@@ -79,14 +80,15 @@ def selected(selection: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) 
 
 
 def per_level(levels: Mapping[str, Mapping[str, float | None]], classes: Sequence[str], leak: bool) -> str:
-    """AUROC of every level's detector: rows are levels, columns the classes, mean last."""
+    """AUROC of every level, or score, of the detector: rows are those, columns the classes, mean last."""
     if not levels:
         return ""
-    rows = [markdown_row(["level", *classes, "mean"]), "|---|" + "---:|" * (len(classes) + 1)]
+    what = "level" if any(name.startswith("level_") for name in levels) else "score"
+    rows = [markdown_row([what, *classes, "mean"]), "|---|" + "---:|" * (len(classes) + 1)]
     for level, values in levels.items():
         cells = [values.get(name) for name in classes]
         rows.append(markdown_row([level, *map(number, cells), number(mean(cells))]))
-    return _joined("## AUROC per level", f"**{LEAK}**: see the best configuration." if leak else "", "\n".join(rows))
+    return _joined(f"## AUROC per {what}", f"**{LEAK}**: see the best configuration." if leak else "", "\n".join(rows))
 
 
 def out_of_distribution(table: Table | None) -> str:

@@ -112,6 +112,12 @@ def number(value: float | None) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
+def ranged(value: float | None, interval: tuple[float, float] | None) -> str:
+    """An AUROC and its interval: .912 [.880, .944]."""
+    low, high = interval or (None, None)
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
 def markdown_row(cells: Iterable[str], escape: bool = True) -> str:
     """One line of a Markdown table."""
     return "| " + " | ".join(_escape(cell) if escape else cell for cell in cells) + " |"

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from orchestrator.report import sections
 from orchestrator.report.findings import Findings, analyses
+from orchestrator.report.groups import group_intervals
 from orchestrator.report.page import page
 from orchestrator.report.tables import LEAK, Table, to_csv
 from workloads.scores import WHOLE
@@ -73,6 +74,7 @@ def write_report(
         sections.per_level(levels, table.classes, leak),
         sections.out_of_distribution(out),
         sections.intervals(scores, leak, unit),
+        group_intervals(scores, leak),
         sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
         analyses(findings, about),
         sections.all_trials(trials, by),

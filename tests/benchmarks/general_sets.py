@@ -1,6 +1,7 @@
 """What the benchmarks of general sets share: made files, cold caches, measures of shuffling, memory of processes."""
 
 import os
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import ray
 
 from orchestrator.general.manifest import Layout, Manifest
 from orchestrator.general.prepare import begin, make
@@ -90,9 +92,7 @@ def peak_memory():
 
 def store_bytes() -> int:
     """Bytes in use in the object store of this machine's Ray."""
-    import re
-
     from ray._private.internal_api import memory_summary
 
-    text = memory_summary(stats_only=True)
+    text = memory_summary(ray.get_runtime_context().gcs_address, stats_only=True)  # others may run here, too
     return round(float(re.search(r"Plasma memory usage (\d+)", text).group(1)) * 1e6)

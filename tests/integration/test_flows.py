@@ -1,4 +1,7 @@
-"""Flows over real Ray: the general flow trained once, every score in the table, and two workers that share a batch."""
+"""Flows over real Ray: the general flow trained once, every score in the table, and two workers that share a batch.
+
+Also what is done with a run afterwards: scoring a folder, and holding it beside another run.
+"""
 
 import math
 
@@ -7,9 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from conftest import request_for, run
+from PIL import Image
 
+from orchestrator.comparison import compare
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
+from orchestrator.scoring import score_folder
 from workloads.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
@@ -17,20 +23,31 @@ pytestmark = pytest.mark.ray
 # Float additions in another order, passed through Adamax, which divides by the gradient's own size; the weights move by
 # 5e-4 a step.
 TOLERANCE = 2e-5
-POINT = ["score=final_scale", "outlier_loss=ratio", "batch_size=15", "epochs=1.0"]  # 15: unequal rows
+POINT = ["score=final_scale", "outlier_loss=ratio", "batch_size=15", "epochs=1.0", "lr=5e-4"]  # 15: unequal rows
+
+
+def launched(folders, name, **options):
+    """The one point in a storage of its own, so that everything is trained."""
+    own = folders.mktemp(name)
+    options |= {"points": 1, "classes": ["3", "8"], "set": POINT}
+    code, text = run(request_for(own, "flow_digits", name=f"flows-{name}", **options))
+    assert code == 0, text
+    return Places(str(own), f"flows-{name}")
 
 
 @pytest.fixture(scope="module")
 def runs(cluster, tmp_path_factory):
-    """The same point on one worker and on two that share every batch; a storage each, so each trains all."""
-    done = {}
-    for name, options in (("one", {"workers": 1}), ("two", {"workers": 2, "split": "data"})):
-        own = tmp_path_factory.mktemp(name)
-        options |= {"points": 1, "classes": ["3", "8"], "set": POINT}
-        code, text = run(request_for(own, "flow_digits", name=f"flows-{name}", **options))
-        assert code == 0, text
-        done[name] = Places(str(own), f"flows-{name}")
-    return done
+    """The same point on one worker and on two that share every batch."""
+    return {
+        "one": launched(tmp_path_factory, "one", workers=1),
+        "two": launched(tmp_path_factory, "two", workers=2, split="data"),
+    }
+
+
+@pytest.fixture(scope="module")
+def fewer(runs, tmp_path_factory):
+    """Two workers with two CPUs each are asked for, and there is room for one."""
+    return launched(tmp_path_factory, "fewer", workers=2, min_workers=1, cpus_per_worker=2.0, split="data")
 
 
 def trial_of(places):
@@ -57,14 +74,44 @@ def test_one_general_flow_serves_both_classes(runs):
     assert len(flows_of(runs["one"])) == 3
 
 
-def test_two_workers_with_unequal_rows_reach_the_flows_of_one(runs):
-    one, two = flows_of(runs["one"]), flows_of(runs["two"])
-    assert one.keys() == two.keys()
+def assert_same_flows(one, other):
+    one, other = flows_of(one), flows_of(other)
+    assert one.keys() == other.keys()
     for unit, weights in one.items():
         for name, value in weights.items():
             torch.testing.assert_close(
-                two[unit][name].float(), value.float(), atol=TOLERANCE, rtol=0, msg=f"{unit} {name}"
+                other[unit][name].float(), value.float(), atol=TOLERANCE, rtol=0, msg=f"{unit} {name}"
             )
+
+
+def test_two_workers_with_unequal_rows_reach_the_flows_of_one(runs):
+    assert_same_flows(runs["one"], runs["two"])
+
+
+def test_a_run_with_fewer_workers_than_asked_reaches_the_flows_of_one(runs, fewer):
+    assert_same_flows(runs["one"], fewer)
+    assert trial_of(fewer).id == trial_of(runs["one"]).id
+
+
+def test_a_folder_is_scored_by_every_score_with_the_general_flow_read_back(runs, tmp_path):
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(256, size=(16, 16), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    places = runs["one"]
+    scores, skipped = score_folder(places, Ledger(places).state, "3", tmp_path)
+    assert (scores.num_rows, skipped) == (2, [])
+    assert set(scores.column_names) == {"image", "score", *table_of(places)["part"].unique()} - {"all"}
+    assert scores["score"].equals(scores["final_scale"])
+    nats = (np.array(scores["likelihood"]) - np.array(scores["general_likelihood"])) * 256 * math.log(2)
+    np.testing.assert_allclose(scores["ratio"], nats, rtol=1e-4, atol=1e-2)
+
+
+def test_models_of_two_classes_are_correlated_by_any_score(runs):
+    places = runs["one"]
+    found = compare(str(places.root), ["flows-one"], "likelihood")
+    assert [model.name for model in found.models] == ["flows-one/3", "flows-one/8"]
+    assert -1 <= found.correlations[0, 1] < 1
+    assert found.shared[0, 1] == len(found.models[0].scores)
 
 
 def test_the_ratio_is_the_difference_of_both_likelihoods_and_the_whole_is_the_named_score(runs):

@@ -65,7 +65,7 @@ def database(tmp_path_factory):
         subprocess.run(
             as_server(BINARIES[-1] / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "mlflow", "mlflow"), **quiet
         )
-        yield f"postgresql://mlflow@127.0.0.1:{port}/mlflow"
+        yield f"postgresql+psycopg://mlflow@127.0.0.1:{port}/mlflow"
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,15 @@ def test_the_oracle_is_called_a_leak(files):
     assert "chosen by oracle, which looks at anomalies: a LEAK" in done.stdout
 
 
+def test_contaminated_groups_are_counted_and_said(files, tmp_path, capsys):
+    given = files / "train.npz", files / "test.npz", [files / "odd.npz"]
+    score(*given, group_size=[5], contamination=0.4, out_file=tmp_path / "groups.parquet")
+    assert "groups of 5: 6 normal, 10 anomalous (2 anomalies in each)" in capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "groups.parquet").to_pandas()
+    counts = rows[rows.part == "klods_train/5"].anomalous.value_counts()
+    assert (counts[False], counts[True]) == (6, 10)
+
+
 @pytest.mark.parametrize("bad", ["missing", "pickled", "text", "integers", "nan"])
 def test_a_file_without_latents_is_refused_by_name(tmp_path, bad):
     odd = tmp_path / "odd.npy"

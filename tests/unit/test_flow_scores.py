@@ -16,8 +16,9 @@ from workloads.errors import BadInputError
 from workloads.flows.bits import bin_centres
 from workloads.flows.config import Codec
 from workloads.flows.scores.complexity import code_length
-from workloads.flows.scores.densities import FAILED, Densities, density_scores, failures
+from workloads.flows.scores.densities import Densities, density_scores, failures
 from workloads.flows.terms import Terms
+from workloads.scores import FAILED
 
 
 def densities(contributions: list[list[float]]) -> Densities:

@@ -76,6 +76,8 @@ def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path,
     data = asked(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
     general_set(data.general[0], data, tmp_path)
     assert not caplog.text
+    general_set(data.general[0], data.model_copy(update={"out": ("svhn", "noise")}), tmp_path)
+    assert "without --without svhn:" in caplog.text
 
 
 def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):

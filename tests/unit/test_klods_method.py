@@ -5,41 +5,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_klods import DETECTOR, FLOW, SMALL, noise, smooth, trained_flow
 
 from workloads.checkpoint import load_state, save_state
 from workloads.errors import BadInputError
 from workloads.flows.method import Flows
-from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
+from workloads.flows.scorer import FlowScorer
+from workloads.klods.flow_config import flow_config, problems
+from workloads.klods.groups import normal_groups
 from workloads.klods.method import Klods
 from workloads.metrics import auroc
 from workloads.parallel import Parallel
 from workloads.units import DataFacts, ImageShape, Unit
 from workloads.workload import GroupDetector, UnitInputs
 
-SMALL = KlodsFlowConfig(
-    scales=2, steps=2, hidden=8, epochs=2, batch_size=8, init_batches=2, group_sizes=(1, 5), directions=5
-)
-FLOW, DETECTOR = Unit("flow", "3", "flow"), Unit("detector", "3", "groups")
-
-
-def smooth(count, seed):
-    """Grey images, uint8 (N, 1, 8, 8), whose neighbours are alike."""
-    coarse = torch.rand(count, 1, 3, 3, generator=torch.Generator().manual_seed(seed))
-    fine = torch.nn.functional.interpolate(coarse, size=(8, 8), mode="bilinear", align_corners=True)
-    return (fine * 255).to(torch.uint8)
-
-
-def noise(count, seed):
-    return torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-
 
 @pytest.fixture(scope="module")
 def flow():
-    inputs = UnitInputs(smooth(64, 0), smooth(10, 1))
-    learner = Klods(SMALL).stage(FLOW, inputs, Parallel())
-    for step in range(learner.total_steps):
-        learner.step(step, inputs.train[:8])
-    return learner.artefact()
+    return trained_flow()
 
 
 def detector(flow, config=SMALL):
@@ -76,6 +59,34 @@ def test_a_single_image_is_a_group_of_one(flow):
     assert np.array_equal(Klods(SMALL).combine(alone), alone["klods_prior/1"])
 
 
+@pytest.mark.parametrize("part", ["complexity", "complexity_only"])
+def test_input_complexity_of_a_group_is_the_mean_of_what_a_flow_gives_its_images(flow, part):
+    own = FlowScorer(flow_config(SMALL), torch.device("cpu"))
+    own.load_state(flow)
+    images, rows = own.score(smooth(50, 2))[part], normal_groups(50, 5, SMALL.group_seed)
+    found = detector(flow, replace(SMALL, group_score=part)).score_groups(smooth(25, 1), smooth(50, 2), {}).normal
+    np.testing.assert_allclose(found[f"{part}/5"], images[rows].mean(1), rtol=1e-5)
+    np.testing.assert_allclose(np.sort(found[f"{part}/1"]), np.sort(images), rtol=1e-5)
+    assert np.array_equal(Klods(replace(SMALL, group_score=part)).combine(found), found[f"{part}/5"])
+
+
+def test_anomalous_groups_may_hold_normal_images(flow):
+    mixed = replace(SMALL, contamination=0.4)
+    found = detector(flow, mixed).score_groups(smooth(25, 1), smooth(50, 2), {"test": noise(40, 3)})
+    normal, odd = found.normal["klods_train/5"], found.anomalous["test"]["klods_train/5"]
+    assert (len(normal), len(odd)) == (5, 8)  # half of the normal images are kept to be mixed in, three a group
+    assert (len(found.normal["god_2ks/1"]), len(found.anomalous["test"]["god_2ks/1"])) == (50, 40)  # one is pure
+    assert auroc(np.concatenate([normal, odd]), np.repeat([0, 1], [5, 8])) > 0.9
+    assert "anomalous groups hold 40% anomalies" in Klods(mixed).remarks()
+
+
+def test_a_detector_needs_less_memory_than_training_its_flow():
+    shape = ImageShape(1, 8, 64)
+    method = Klods(SMALL)
+    assert 4 * 64 * 64 < method.memory(DETECTOR, shape) < method.memory(FLOW, shape)
+    assert method.memory(FLOW, shape) == Flows(flow_config(SMALL)).memory(Unit("detector", "3", "flow"), shape)
+
+
 def test_a_saved_detector_scores_as_the_learner_did(flow, tmp_path):
     learner = detector(flow)
     save_state(tmp_path / "unit", {"learner": learner.state()})
@@ -110,8 +121,10 @@ def test_a_group_with_an_image_that_the_flow_fails_on_is_the_most_anomalous(flow
 
     learner.net.forward = failing
     with pytest.warns(UserWarning, match="1 of 20 images have no finite latents"):
-        scores = learner.score_groups(smooth(0, 0), smooth(20, 2), {}).normal["klods_prior/5"]
-    assert sorted(scores == 1e6) == [False, False, False, True]
+        scores = learner.score_groups(smooth(0, 0), smooth(20, 2), {}).normal
+    for part in ("klods_prior/5", "complexity/5"):
+        assert sorted(scores[part] == 1e6) == [False, False, False, True]
+    assert (scores["complexity_only/5"] < 1e6).all()  # no flow is asked
 
 
 def test_what_cannot_be_scored_is_said_before_a_flow_is_trained():

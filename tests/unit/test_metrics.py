@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from workloads import metrics
-from workloads.scores import SCHEMA
+from workloads.scores import FAILED, SCHEMA
 
 # Few distinct values, so that most draws hold ties.
 SAMPLES = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=60).filter(
@@ -141,6 +141,14 @@ def test_mean_leaves_out_the_undefined():
     assert metrics.mean([0.25, None, 0.75]) == 0.5
     assert metrics.mean([None]) is None
     assert metrics.mean([]) is None
+
+
+def test_images_that_could_not_be_scored_are_counted_once_whatever_the_part():
+    scores = [("a", "p", 0.1), ("a", "p", FAILED), ("a", "q", FAILED), ("a", "q", FAILED), ("b", "p", 1.0)]
+    made = table([(target, "test", False, part, score) for target, part, score in scores])
+    ids = pa.array(["first", "second", "first", "second", "first"])
+    made = made.set_column(made.schema.get_field_index("image_id"), "image_id", ids)
+    assert metrics.failed(made) == {"a": 2}
 
 
 def test_per_class_and_per_level_against_a_naive_loop():

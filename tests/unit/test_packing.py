@@ -26,6 +26,14 @@ def test_trials_that_fit_at_once(resources, nodes, fits):
     assert slots(Resources(**resources), nodes) == fits
 
 
+def test_an_elastic_trial_needs_room_for_its_fewest_workers():
+    elastic = {"workers": 4, "cpus_per_worker": 2, "split": "data"}
+    assert slots(Resources(**elastic, min_workers=1), [{"CPU": 3}]) == 1
+    assert slots(Resources(**elastic, min_workers=1), [{"CPU": 17}]) == 2
+    with pytest.raises(LaunchError, match="not even one trial"):
+        slots(Resources(**elastic, min_workers=2), [{"CPU": 3}])
+
+
 def test_nothing_that_is_counted_exceeds_a_node():
     for share in (0.1, 0.25, 0.3, 0.5, 0.7, 1):
         for gpus in (1, 2, 8):

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from rich.console import Console
 from upath import UPath
 
+from orchestrator.evaluation import rows
 from orchestrator.report import plots
-from orchestrator.report.tables import LEAK, Row, Table, to_csv, to_markdown, to_rich, with_published
+from orchestrator.report.tables import LEAK, Row, Table, number, to_csv, to_markdown, to_rich, with_published
 from orchestrator.report.write import write_report
 from tune_spaces import published
-from workloads.metrics import mean, per_class_auroc, per_level_auroc
+from workloads.metrics import auroc_interval, mean, per_class_auroc, per_level_auroc
 from workloads.scores import SCHEMA
 
 CLASSES = ("airplane", "auto|mobile", "$bird_1$")
@@ -299,3 +301,23 @@ def test_every_trial_that_ended_is_shown_class_by_class(tmp_path):
     assert "lambda_position=1.0" not in shown.split("## ")[0]  # stopped before the end
     assert "LEAK" in shown
     assert "of every trial" not in report(tmp_path, trials=trials[1:]).read_text()
+
+
+def test_groups_are_counted_and_their_auroc_has_an_interval(tmp_path):
+    rng = np.random.default_rng(0)
+    blocks = []
+    for size, groups in ((1, 200), (5, 40)):
+        values, anomalous = rng.normal(size=groups), np.arange(groups) % 4 == 0
+        for part in ("klods_prior", "god_2ks"):
+            ids = [f"group-{size}/{number:05d}" for number in range(groups)]
+            labels = np.where(anomalous, "svhn", "cifar10").tolist()
+            blocks.append(rows("cifar10", "test", f"{part}/{size}", ids, labels, anomalous, values + anomalous))
+    table = pa.concat_tables(blocks).unify_dictionaries()
+    text = report(tmp_path / "own", scores=table).read_text()
+    alone = table.filter(pc.equal(table["part"], "god_2ks/5"))
+    low, high = auroc_interval(alone["score"].to_numpy(), alone["anomalous"].to_numpy())
+    assert f"[{number(low)}, {number(high)}]" in next(line for line in text.splitlines() if "god_2ks/5" in line)
+    assert "groups of 5, normal and anomalous: cifar10 30 and 10" in text
+    leaky = report(tmp_path / "oracle", scores=table, selection=ORACLE).read_text()
+    assert f"## Groups and intervals\n\n**{LEAK}**" in leaky
+    assert "Groups and intervals" not in report(tmp_path / "images", scores=scores()).read_text()

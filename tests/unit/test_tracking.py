@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
-from orchestrator.tracking import Tracker
+from orchestrator.tracking import Tracker, experiment_of
 
 
 def ledger_of(storage, uid):
@@ -64,3 +64,22 @@ def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server
     assert len(client.get_metric_history(child.info.run_id, "auroc/3")) == 1
     assert child.info.status == "FINISHED"
     assert child.data.params["noise"] == "0.1"
+
+
+def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path):
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    first = experiment_of(client, "sweep", str(tmp_path / "artifacts"))
+
+    class Late:
+        """A client that looked just before another one created the experiment."""
+
+        looks = 0
+
+        def get_experiment_by_name(self, name):
+            self.looks += 1
+            return None if self.looks == 1 else client.get_experiment_by_name(name)
+
+        def create_experiment(self, name, location):
+            return client.create_experiment(name, location)
+
+    assert experiment_of(Late(), "sweep", str(tmp_path / "artifacts")) == first

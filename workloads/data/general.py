@@ -57,9 +57,10 @@ def general_images(
 ) -> GeneralImages:
     """The images of all sources as one set: uint8 (N, channels, side, side), labels `NO_CLASS`.
 
-    known: images, uint8 (N, channels, side, side), of the dataset that they stand beside; exact copies of any of them
-    are left out, counted and named in a warning. Raises as `workloads.data.datasets.load`, and BadInputError for files
-    that cannot be used and for a source with fewer than 2 images.
+    known: images, uint8 (N, channels, side, side), of the dataset and the out sets that they stand beside, for nothing
+    may learn from what is tested as anomalous; exact copies of any of them are left out, counted and named in a
+    warning. Raises as `workloads.data.datasets.load`, and BadInputError for files that cannot be used and for a source
+    with fewer than 2 images.
     """
     pairs = [_source(number, source, data_dir, channels, side, download) for number, source in enumerate(sources)]
     hashes = np.concatenate([exact_hashes(images) for images in known]) if known else np.empty(0, np.uint64)
@@ -72,10 +73,12 @@ def general_images(
         parts.append(part.take(~copies) if copies.any() else part)
         if not len(parts[-1]):
             raise BadInputError(
-                "every general image is an image of the dataset itself", where="general", fix="use another source"
+                "every general image is an image of the dataset itself or of an out set",
+                where="general",
+                fix="use another source",
             )
     if duplicates:
-        log.warning("%d general images are images of the dataset, too: left out", duplicates)
+        log.warning("%d general images are images of the dataset or of an out set, too: left out", duplicates)
     return GeneralImages(parts[0], parts[1], duplicates)
 
 

@@ -53,6 +53,10 @@ class Flows:
             yield "data.general", "hierarchy 'general' learns from general images; name a source, or set it to 'none'"
         if config.supervised and not data.pooled:
             yield "supervised", "needs several normal classes: set data.protocol to 'in_out'"
+        elif config.supervised and data.classes == 1:
+            yield "supervised", "needs two normal classes or more, and these images have one; set it to false"
+        if data.select_by == "contrastive" and config.hierarchy == "none":
+            yield "select_by", "'contrastive' needs a general set and flow, and hierarchy is 'none'; use 'likelihood'"
 
     @staticmethod
     def split_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
@@ -156,6 +160,8 @@ class Flows:
     def remarks(self) -> list[str]:
         """What is not as published, or sees more than the normal class."""
         config, said = self.config, []
+        if config.epochs == 0:
+            said.append("the detectors are the general flow as it is: no normal image trained them")
         if config.outlier_loss != "none":
             said.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
         if config.supervised:

@@ -1,5 +1,6 @@
 """Groups of images scored with a trained flow: latents, what is fitted to them, and made anomalies to select by."""
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,15 @@ from workloads.flows.architecture import Architecture
 from workloads.flows.artefact import unpacked
 from workloads.flows.bits import bin_centres
 from workloads.flows.scorer import BATCH, exact
-from workloads.flows.scores.densities import FAILED, Densities, bounded
+from workloads.flows.scores.complexity import code_length
+from workloads.flows.scores.densities import Densities, bounded
 from workloads.klods.calibration import correlate
+from workloads.klods.complexity import complexity, complexity_only
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.gaussian import Whitening
 from workloads.klods.groups import Members, form, normal_groups
 from workloads.klods.scoring import Fitted, Prepared, fit
+from workloads.scores import FAILED
 from workloads.workload import GroupScores, Scores, State, Tensors, UnitInputs
 
 
@@ -29,6 +33,7 @@ from workloads.workload import GroupScores, Scores, State, Tensors, UnitInputs
 class Encoded:
     """Latents (N, C_i, H_i, W_i) float32 a level, log p (N,) float64 in nats, and which images failed (N,).
 
+    lengths: of the images' files, (N,) float64 in bits/dim; NaN where nobody asked, for it takes time to write them.
     A flow that gives an image no finite density has no latents of it either: they are 0, and whatever group the image
     is in gets the largest score there is.
     """
@@ -36,24 +41,31 @@ class Encoded:
     levels: Sequence[Tensor]
     log_prob: Tensor
     failed: Tensor
+    lengths: Tensor
 
     @classmethod
     def of(cls, levels: Sequence[Tensor], log_prob: Tensor) -> "Encoded":
         finite = torch.stack([level.flatten(1).isfinite().all(1) for level in levels]).all(0) & log_prob.isfinite()
-        return cls([level.where(finite.view(-1, 1, 1, 1), 0) for level in levels], log_prob.where(finite, 0), ~finite)
+        kept = [level.where(finite.view(-1, 1, 1, 1), 0) for level in levels]
+        return cls(kept, log_prob.where(finite, 0), ~finite, torch.full_like(log_prob, torch.nan))
 
     def __len__(self) -> int:
         return len(self.failed)
+
+    def good(self) -> list[Tensor]:
+        """The latents of the images that did not fail."""
+        return [level[~self.failed] for level in self.levels]
 
     def joined(self, other: "Encoded") -> "Encoded":
         return Encoded(
             [torch.cat(pair) for pair in zip(self.levels, other.levels, strict=True)],
             torch.cat([self.log_prob, other.log_prob]),
             torch.cat([self.failed, other.failed]),
+            torch.cat([self.lengths, other.lengths]),
         )
 
     def correlated(self, rho: float) -> "Encoded":
-        """The made anomalies of these images; their log p stays, for the change keeps the density under the prior."""
+        """The made anomalies of these images; log p stays, for the change keeps the density under the prior."""
         return replace(self, levels=[correlate(level, rho).to(level.dtype) for level in self.levels])
 
 
@@ -101,21 +113,27 @@ class GroupScorer:
             warnings.warn(said, stacklevel=2)
         return found
 
+    def measured(self, images: Tensor) -> Encoded:
+        """`encode`, and the lengths of the images' files. Raises BadInputError also for a codec that is not there."""
+        encoded = self.encode(images)
+        lengths = code_length(as_channels(images, self.architecture.channels), self.config.complexity_codec)
+        return replace(encoded, lengths=lengths.to(self.device))
+
     def score(self, images: Tensor) -> Scores:
         """Every image a group of its own: parts ``NAME/1``, (N,) float32. Raises BadInputError as `Fitted.check`."""
         if not len(images):
             return {}
         self.fitted.check([1])
-        return self.by_size(self.encode(images), [np.arange(len(images))[:, None]])
+        return self.by_size(self.measured(images), [np.arange(len(images))[:, None]])
 
     def score_groups(self, held_out: Tensor, normal: Tensor, anomalous: Mapping[str, Tensor]) -> GroupScores:
         """Parts ``NAME/SIZE`` of every group size; a size that a set of images cannot fill is left out."""
-        own = self.encode(normal)
+        own = self.measured(normal)
         found = {}
         for split, images in anomalous.items():
-            both = own.joined(self.encode(images))
+            both = own.joined(self.measured(images))
             found[split] = self.by_size(both, [self.anomalous(len(own), len(images), s, split) for s in self.sizes])
-        return GroupScores(self.of_normals(self.encode(held_out)), self.of_normals(own), found)
+        return GroupScores(self.of_normals(self.measured(held_out)), self.of_normals(own), found)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -143,9 +161,14 @@ class GroupScorer:
         }
 
     def parts(self, images: Encoded, prepared: Prepared, members: Members) -> Scores:
-        failed = images.failed[torch.from_numpy(members).to(images.failed.device)].any(1).cpu().numpy()
-        found = {part: np.where(failed, FAILED, values) for part, values in prepared.scores(members)}
-        return {part: bounded(torch.from_numpy(values)).numpy() for part, values in found.items()}
+        rows = torch.from_numpy(members).to(self.device)
+        failed = images.failed[rows].any(1).cpu()
+        values = math.prod((self.architecture.channels, self.architecture.side, self.architecture.side))
+        found = {part: torch.from_numpy(scores) for part, scores in prepared.scores(members)}
+        found["complexity"] = complexity(images.log_prob, images.lengths, rows, values).cpu()
+        found = {part: scores.masked_fill(failed, FAILED) for part, scores in found.items()}
+        found["complexity_only"] = complexity_only(images.lengths, rows).cpu()  # no flow that could fail
+        return {part: bounded(scores).numpy() for part, scores in found.items()}
 
 
 class MomentsLearner(GroupScorer):
@@ -164,8 +187,7 @@ class MomentsLearner(GroupScorer):
     def fitted(self) -> Fitted:  # type: ignore[override]
         """Images that fail are left out. Raises BadInputError where too few are left, or they do not vary."""
         encoded = self.encode(self.inputs.train)
-        good = ~encoded.failed
-        return fit([level[good] for level in encoded.levels], self.config, encoded.log_prob[good])
+        return fit(encoded.good(), self.config, encoded.log_prob[~encoded.failed])
 
     def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
         """Logs the training images' mean NLL in nats."""
@@ -173,7 +195,7 @@ class MomentsLearner(GroupScorer):
 
     def contrast(self) -> Mapping[str, Scores]:
         """Held-out images with correlated neighbours in their latents: what selection takes for anomalies."""
-        made = self.encode(self.inputs.val).correlated(self.config.shift)
+        made = self.measured(self.inputs.val).correlated(self.config.shift)
         return {f"shift/{self.config.shift:g}": self.of_normals(made)}
 
     def state(self) -> State:

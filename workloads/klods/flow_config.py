@@ -9,7 +9,16 @@ from workloads.flows.config import problems as flow_problems
 from workloads.klods.config import KlodsConfig
 from workloads.klods.config import problems as group_problems
 
-GroupScore = Literal["klods_prior", "klods_train", "god_1ks", "god_2ks", "typicality", "likelihood"]
+GroupScore = Literal[
+    "klods_prior",
+    "klods_train",
+    "god_1ks",
+    "god_2ks",
+    "typicality",
+    "likelihood",
+    "complexity",
+    "complexity_only",
+]
 FIXED = ("hierarchy", "from_general", "outlier_loss", "supervised", "score")
 """Keys of flows with one value here: a density trained by maximum likelihood alone, from scratch."""
 OF_OTHERS = ("outlier_weight", "outlier_temperature", "complexity_codec")
@@ -24,7 +33,7 @@ class KlodsFlowConfig(KlodsConfig, FlowConfig):
     from_general: bool = False
     score: Score = "likelihood"
 
-    group_score: GroupScore = "klods_prior"  # the detector's, see `workloads.klods.scoring`
+    group_score: GroupScore = "klods_prior"  # the detector's, see `workloads.klods.scoring` and `.complexity`
     judged_size: int = 5  # of the groups whose AUROC is the detector's; published
 
 

@@ -1,6 +1,7 @@
 """KLODS as a workload: the trained flow is a shared stage; a trial trains nothing, it fits moments to its latents."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.errors import BadInputError
@@ -28,7 +29,10 @@ class Klods:
     name: ClassVar[str] = "klods"
     packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
     stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
-    analyses: ClassVar[Mapping[str, str]] = {}
+    analyses: ClassVar[Mapping[str, str]] = {
+        "selection": "Every split, level, regulariser and reference, judged without an anomaly.",
+        "latents": "Where the latents of a set differ from the prior: variance, mean, neighbours, channels.",
+    }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = KlodsFlowConfig
 
@@ -42,7 +46,8 @@ class Klods:
     @staticmethod
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
-        found = list(Flows.data_problems(flow_config(config), data))
+        flow = replace(data, select_by="")  # proxies are made of latents here, not of general images
+        found = list(Flows.data_problems(flow_config(config), flow))
         yield from found
         if not found and (said := unscorable(config, data.channels, data.side)):
             yield "split", said
@@ -135,12 +140,18 @@ class Klods:
             "KLODS' exact estimator could not be read: its scores here are a documented derivation, not the paper's",
             f"AUROC is over groups of {config.judged_size} images, formed with seed {config.group_seed}",
         ]
+        if config.group_score.startswith("complexity"):
+            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
         if config.contamination < 1:
             said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
         return said
 
-    def analyse(self, name: str, trained: "Trained") -> "Finding":  # noqa: ARG002 - there are none
-        raise KeyError(name)
+    def analyse(self, name: str, trained: "Trained") -> "Finding":
+        """One of `analyses` for one target. Raises KeyError for another name."""
+        from workloads.klods.analyses.latents import latents
+        from workloads.klods.analyses.selection import selection
+
+        return {"selection": selection, "latents": latents}[name](self.config, trained)
 
 
 def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:

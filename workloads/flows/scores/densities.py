@@ -25,10 +25,8 @@ from torch import Tensor
 
 from workloads.flows.bits import bits_per_dim
 from workloads.flows.terms import Terms
+from workloads.scores import FAILED
 from workloads.workload import Scores
-
-FAILED = 1e6
-"""The score of an image without a finite likelihood, and the largest there is."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""Which split, level, regulariser and reference to take, judged on the flow's held-out latents without an anomaly."""
+
+from workloads.klods.calibration import Candidate, sets, survey
+from workloads.klods.detector import GroupScorer
+from workloads.klods.flow_config import KlodsFlowConfig
+from workloads.units import Unit
+from workloads.workload import Finding, Trained
+
+
+def selection(config: KlodsFlowConfig, trained: Trained) -> Finding:
+    """Every candidate of `calibration.survey` at the group size `judged_size`, so also those that no trial had.
+
+    Numbers in [0, 1], by ``SPLIT/LEVEL/REGULARISER/REFERENCE``: `false_positives`, the share of held-out groups below
+    p = alpha, which a calibrated null has near alpha (without a regulariser only); `shift`, AUROC of held-out groups
+    against themselves with correlated neighbours. Empty where the held-out images fill no group.
+    """
+    flow = trained.artefacts[str(Unit("flow", trained.target, "flow"))]
+    scorer = GroupScorer(config, trained.train.device, flow)
+    train, held_out = (scorer.encode(images).good() for images in (trained.train, trained.val))
+    if len(held_out[0]) < config.judged_size:
+        return Finding({})
+    found, _ = survey(config, config.judged_size, sets(config, train, held_out))
+    return Finding({name: value for one in found for name, value in numbers(one)})
+
+
+def numbers(one: Candidate) -> list[tuple[str, float | None]]:
+    name = f"{one.split}/{one.level}/{one.regulariser}/{one.to}"
+    rate = [] if one.false_positives is None else [(f"false_positives/{name}", one.false_positives)]
+    return [*rate, (f"shift/{name}", one.shift)]
