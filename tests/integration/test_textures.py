@@ -1,4 +1,7 @@
-"""Maps of made defects in a real photograph's texture: the leaves of scikit-learn's picture of a pagoda."""
+"""Maps of made defects in a real photograph's texture: the leaves of scikit-learn's picture of a pagoda.
+
+One level keeps it to minutes. With coordinates drawn from all of [-1, 1] the map is bright along the borders.
+"""
 
 import json
 
@@ -24,7 +27,7 @@ from tune_spaces.schema import Data, Resources, Scheduler, Space
 SPACE = Space(
     data=Data(name="folder", path="{path}", side=32, classes=("good",)),
     fixed=MLSAD_PRESETS["reduced"].config
-    | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "batch_size": 8, "map_levels": (2, 4, 8)}},
+    | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "levels": (8,), "position": "grid"}},
     scheduler=Scheduler(kind="fifo"),
     resources=Resources(workers=2),
     analyses=("maps",),
@@ -73,4 +76,4 @@ def test_maps_point_at_the_defects(cluster, storage, photographs, tmp_path):
     assert code == 0, text
     found = json.loads(Places(str(storage), "leaves").analysis("maps", "good").read_text())
     print(found["numbers"], text[-1500:])
-    assert found["numbers"]["pixel_auroc"] > 0.75
+    assert found["numbers"]["pixel_auroc"] > 0.85

@@ -44,7 +44,7 @@ class MLSADConfig:
     detector_milestones: tuple[float, ...] = (0.4, 0.8)  # fractions of the schedule; 100 and 200 of 250 epochs
     detector_lr_decay: float = 0.3  # guess for CIFAR10, published for MNIST
     dropout: float = 0.1  # guess
-    position: Literal["uniform", "grid"] = "uniform"  # where random coordinates come from
+    position: Literal["uniform", "grid"] = "uniform"  # where random coordinates come from; grid for maps
     shuffle_pool: Literal["dataset", "batch"] = "dataset"  # level 1: pixels shuffled over the train images or the batch
 
     # generators

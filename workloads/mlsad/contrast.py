@@ -98,7 +98,12 @@ class DetectorLearner(LevelScorer):
 
     def displaced(self, draws: Draws, batch: int, side: int | None = None) -> Tensor:
         """Random coordinates C~ for a global batch, (batch, 2, side, side), where `side` is the whole map's if None:
-        uniform in [-1, 1], or drawn from the whole grid's own values."""
+        uniform in [-1, 1], or drawn from the whole grid's own values.
+
+        Uniform ones reach beyond the outermost true centres, (S-k)/(S-1), where only random ones are: windows near the
+        borders then look displaced, the more the larger k is. It costs an image's score a constant, and a map its
+        borders.
+        """
         own = self.place[0, 0, :, 0]
         shape = (batch, 2, *(side or len(own),) * 2)
         if self.config.position == "uniform":

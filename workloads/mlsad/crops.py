@@ -27,7 +27,7 @@ def crop_corners(draws: Draws, shape: Sequence[int], side: int, crop: int, level
     A square of the crop's windows slides over the image's windows from the first that it touches to the last, each
     place as likely, and is pushed back inside where it hangs over. So every k x k window, k = `level`, is in at least
     the share of crops that the squares touching it are of all, whether it lies at a border or not. With uniform corners
-    the outermost windows would be seen `crop` times less often than others, and maps of high levels light up there.
+    the outermost windows would be seen up to `crop` times less often than others.
     """
     own = map_side(crop, level)
     places = map_side(side, level) + own - 1
