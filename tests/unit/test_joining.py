@@ -65,7 +65,7 @@ def test_what_travels_is_code_alone_and_small(tmp_path):
     pack(tmp_path / "packed", own)
     files = [path for path in (tmp_path / "packed").rglob("*") if path.is_file()]
     assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, "own_space"}
-    assert {path.suffix for path in files} <= {".py", ".toml", ".yaml"}
+    assert {path.suffix for path in files} <= {".py", ".toml", ".yaml", ".css", ".js"}
     assert sum(path.stat().st_size for path in files) < 5e6
 
 
