@@ -1,5 +1,7 @@
 """One real Ray cluster for each module, and launches into a storage of the module's own."""
 
+import socket
+
 import pytest
 from rich.console import Console
 
@@ -40,3 +42,14 @@ def run(request):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
     return launch(request, out), out.export_text()
+
+
+def free_ports(count):
+    """Ports that nobody on this machine has: another Ray may hold the usual ones."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports

@@ -1,12 +1,11 @@
 """A cluster of four nodes on this machine: sweeps and data-parallel training over it, and what the simulator says."""
 
 import os
-import socket
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import request_for, run
+from conftest import free_ports, request_for, run
 
 from orchestrator.cluster import QUIET, node_resources, ray_session
 from orchestrator.ledger import Ledger, read_events
@@ -37,9 +36,7 @@ def four_nodes():
     os.environ.update(QUIET)
     from ray.cluster_utils import Cluster
 
-    with socket.socket() as free:  # another Ray of this machine may have the usual port
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     head = {"num_cpus": 1, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
