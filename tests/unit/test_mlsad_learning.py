@@ -390,12 +390,3 @@ def test_tuning_neither_makes_other_fakes_nor_writes_into_a_bank() -> None:
         train(detectors, pictures(20))
         detectors.contrast()
     assert torch.equal(banks[0], kept)
-
-
-def test_a_class_needs_three_generators_and_five_detectors() -> None:
-    method = MLSAD(MLSADConfig())
-    assert [str(u) for u in method.stages(["a"])] == [f"generator/a/level_{k}" for k in (2, 4, 8)]
-    assert [str(u) for u in method.units(["a"])] == [f"detector/a/level_{k}" for k in (1, 2, 4, 8, 16)]
-    assert len(method.units(["a", "b"])) == 10
-    assert method.needs(Unit("detector", "b", "level_1")) == method.stages(["b"])
-    assert MLSAD(replace(method.config, levels=(1, 2))).stages(["a"]) == []

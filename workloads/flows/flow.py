@@ -1,6 +1,7 @@
 """A flow as a density: a transform to latents, and the standard normal that they should follow."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,17 +21,18 @@ class Encoded(NamedTuple):
     latents: tuple[Tensor, ...]
 
 
-class Transform(nn.Module):
+class Transform(nn.Module, ABC):
     """A bijection between images and latents, scale by scale. `shapes`: the latents' (C, H, W)."""
 
     shapes: tuple[Shape, ...]
 
+    @abstractmethod
     def encode(self, x: Tensor, measure: bool = False) -> Encoded:
         """x (B, C, H, W); `measure` takes every actnorm from what reaches it, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
-        raise NotImplementedError
+        """Images (B, C, H, W) of the latents of every scale."""
 
 
 def standard_normal(z: Tensor, batch: int = 1) -> Tensor:

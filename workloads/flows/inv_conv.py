@@ -4,6 +4,8 @@ The K matrices of a scale's K steps have one size, so they are kept, assembled a
 few kernels a scale instead of a few a step.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,11 +32,12 @@ def mix(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
 
 
-class Mixing(nn.Module):
+class Mixing(nn.Module, ABC):
     """Matrices (K, C, C) and their log |det| (K,)."""
 
+    @abstractmethod
     def forward(self) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+        """The matrices and their log |det|."""
 
     def inverses(self) -> Tensor:
         """(K, C, C), inverted in float64."""

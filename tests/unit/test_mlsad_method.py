@@ -1,0 +1,16 @@
+"""MLSAD as a workload: which networks a class needs."""
+
+from dataclasses import replace
+
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
+from workloads.units import Unit
+
+
+def test_a_class_needs_three_generators_and_five_detectors() -> None:
+    method = MLSAD(MLSADConfig())
+    assert [str(u) for u in method.stages(["a"])] == [f"generator/a/level_{k}" for k in (2, 4, 8)]
+    assert [str(u) for u in method.units(["a"])] == [f"detector/a/level_{k}" for k in (1, 2, 4, 8, 16)]
+    assert len(method.units(["a", "b"])) == 10
+    assert method.needs(Unit("detector", "b", "level_1")) == method.stages(["b"])
+    assert MLSAD(replace(method.config, levels=(1, 2))).stages(["a"]) == []
