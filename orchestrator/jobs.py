@@ -40,7 +40,7 @@ def pack(folder: Path, own: Path | None) -> None:
     """Copy the code into `folder`: sources only, no .git, no data, about a megabyte."""
     root = Path(__file__).parents[1]
     for name in PACKAGES:
-        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.md"))
     if own is not None:
         (folder / OWN_SPACE).mkdir()
         shutil.copy(own, folder / OWN_SPACE / own.name)
