@@ -28,6 +28,7 @@ KINDS = {
     "smoke": "measured (smoke preset)",
     "own": "measured (own schedule)",
 }
+LEVEL = "auroc_level/"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 
 
@@ -200,6 +201,13 @@ def per_class_of(trial: TrialState, state: RunState) -> dict[str, float | None]:
     return {target: last[f"auroc/{target}"] for target in state.opened["targets"]}
 
 
+def levels_of(trial: TrialState) -> dict[str, float | None]:
+    """Mean test AUROC of each part alone, of a trial at the end of its schedule; empty before."""
+    last = trial.rungs.get(1000, {})
+    found = {key.removeprefix(LEVEL): value for key, value in last.items() if key.startswith(LEVEL)}
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
     return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
@@ -243,6 +251,7 @@ def conclude(places: Places, state: RunState) -> Results:
             **label_free(t, chosen),
             "auroc": t.metric("oracle"),
             "classes": per_class_of(t, state),
+            "levels": levels_of(t),
             "state": str(t.state),
             "schedule": f"{max(t.rungs, default=0) / 10:g} %",
         }

@@ -21,6 +21,7 @@ SPACES = (
     "sweep_imagenet10",
     "sweep_textures",
     "ablation_position_mnist",
+    "ablation_digits",
     "ood_cifar10",
     "ood_digits",
     "figures_cifar10",

@@ -126,7 +126,7 @@ def all_trials(trials: Sequence[Mapping[str, Any]], select_by: str) -> str:
     if not trials:
         return ""
     params = list(dict.fromkeys(name for trial in trials for name in trial.get("params", {})))
-    known = {"trial", "params", "auroc", "classes", *LABEL_FREE}
+    known = {"trial", "params", "auroc", "classes", "levels", *LABEL_FREE}
     tail = list(dict.fromkeys(name for trial in trials for name in trial if name not in known))
     leak = f"test AUROC (**{LEAK}**)" if select_by == ORACLE else f"test AUROC (choosing by it: **{LEAK}**)"
     criteria = [name for name in LABEL_FREE if any(name in trial for trial in trials)]
@@ -151,11 +151,27 @@ def every_trial(trials: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> 
         return ""
     rows = [markdown_row(["trial", *classes, "mean"]), "|---|" + "---:|" * (len(classes) + 1)]
     for trial in ended:
-        name = ", ".join(f"{key}={value}" for key, value in trial.get("params", {}).items()) or str(trial["trial"])
         values = [trial["classes"].get(target) for target in classes]
-        rows.append(markdown_row([name, *map(number, values), number(trial.get("auroc"))]))
+        rows.append(markdown_row([_point(trial), *map(number, values), number(trial.get("auroc"))]))
     said = f"Test AUROC of every trial that reached the end, to compare points; to choose one by it is a **{LEAK}**."
-    return _joined("## AUROC per class of every trial", said, "\n".join(rows))
+    return _joined("## AUROC per class of every trial", said, "\n".join(rows), _levels_of(ended))
+
+
+def _levels_of(trials: Sequence[Mapping[str, Any]]) -> str:
+    """Each trial's parts alone, mean over the classes; nothing where the trials have none."""
+    levels = list(dict.fromkeys(level for trial in trials for level in trial.get("levels", {})))
+    if not levels:
+        return ""
+    rows = [markdown_row(["trial, mean AUROC of a part alone", *levels]), "|---|" + "---:|" * len(levels)]
+    rows += [
+        markdown_row([_point(trial), *(number(trial.get("levels", {}).get(level)) for level in levels)])
+        for trial in trials
+    ]
+    return "\n".join(rows)
+
+
+def _point(trial: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in trial.get("params", {}).items()) or str(trial["trial"])
 
 
 def costs(networks: Mapping[str, tuple[int, float, float | None]]) -> str:

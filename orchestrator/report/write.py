@@ -49,7 +49,8 @@ def write_report(
     facts: what heads the report: dataset, preset, seeds, hardware.
     table: the methods per class; under oracle selection its measured rows are marked as a leak.
     trials: each with "trial" (its id), "params", "contrastive" and "auroc" (mean test AUROC), both in [0, 1] or None;
-        "classes", class -> test AUROC, of those that reached the end. Further keys become columns.
+        "classes", class -> test AUROC, of those that reached the end; "levels", part -> mean test AUROC of it alone.
+        Further keys become columns.
     levels: as `workloads.metrics.per_level_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scores.SCHEMA`); None leaves the plots out.
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.

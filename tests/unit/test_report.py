@@ -303,6 +303,18 @@ def test_every_trial_that_ended_is_shown_class_by_class(tmp_path):
     assert "of every trial" not in report(tmp_path, trials=trials[1:]).read_text()
 
 
+def test_every_trial_that_ended_shows_its_levels_alone(tmp_path):
+    trials = [
+        {"trial": str(i), "params": {"noise": i}, "contrastive": 0.9, "auroc": 0.8, "classes": {"airplane": 0.8}}
+        | ({"levels": {"1": 0.5 + i / 10, "8": 0.75}} if i < 2 else {})
+        for i in range(3)
+    ]
+    shown = report(tmp_path, trials=trials).read_text().split("## AUROC per class of every trial")[1].split("## ")[0]
+    rows = [cells(line) for line in shown.splitlines() if line.startswith("|")]
+    at = next(i for i, row in enumerate(rows) if row[1:] == ["1", "8"])
+    assert rows[at + 2 : at + 5] == [["noise=0", ".500", ".750"], ["noise=1", ".600", ".750"], ["noise=2", "–", "–"]]
+
+
 def test_groups_are_counted_and_their_auroc_has_an_interval(tmp_path):
     rng = np.random.default_rng(0)
     blocks = []
