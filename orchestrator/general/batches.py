@@ -1,6 +1,5 @@
 """A worker's blocks -> its rows of every batch, in the stream's order. No Ray, no threads."""
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,7 +30,6 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
     """
     order = feed.order
     own = feed.lanes_of(rank)
-    each = feed.batch // order.lanes
     entries = {lane: order.entry(start * feed.batch, lane) for lane in own}
     waiting = dict.fromkeys(own, NONE)  # lane -> (number of the block, row in it) of what it streams next
     held: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
@@ -45,15 +43,15 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
         held[number] = pixels(table.column("image").combine_chunks()), table.column("row").to_numpy()
         for lane, ahead in upcoming(feed, number, entries).items():
             waiting[lane] = np.concatenate([waiting[lane], ahead])
-        ready = min(len(rows) for rows in waiting.values()) // each
+        ready = min(len(rows) for rows in waiting.values()) // feed.each
         if not ready:
             continue
-        chosen = np.stack([waiting[lane][: ready * each].reshape(ready, each, 2) for lane in own], axis=1)
+        chosen = np.stack([waiting[lane][: ready * feed.each].reshape(ready, feed.each, 2) for lane in own], axis=1)
         for addresses in chosen.reshape(ready, -1, 2):
             images, rows = gather(addresses, held)
             yield Batch(step, images, rows)
             step += 1
-        waiting = {lane: rows[ready * each :] for lane, rows in waiting.items()}
+        waiting = {lane: rows[ready * feed.each :] for lane, rows in waiting.items()}
         needed = {int(n) for rows in waiting.values() for n in np.unique(rows[:, 0])}
         held = {n: block for n, block in held.items() if n in needed}
 
@@ -61,27 +59,27 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
 def upcoming(feed: Feed, number: int, entries: dict[int, tuple[int, int]]) -> dict[int, NDArray[np.int64]]:
     """What a block adds to its lanes: (block, row in it), without what was streamed before the start."""
     round_, lanes = number // feed.blocks_a_round, feed.lanes(number)
-    padded = feed.order.padded(round_)
     found = {}
     for place, lane in enumerate(lanes):
         begun, done = entries[lane]
         if round_ < begun:
             continue
-        rows = feed.order.within(feed.order.at(round_, lane))[done if round_ == begun else 0 :] + place * padded
-        found[lane] = np.stack([np.full_like(rows, number), rows], axis=1)
+        nth = np.arange(done if round_ == begun else 0, feed.order.at(round_, lane).rows)
+        found[lane] = np.stack([np.full_like(nth, number), feed.place(nth, place)], axis=1)
     return found
 
 
 def gather(
     addresses: NDArray[np.int64], held: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels and row numbers at (block, row), in that order. Neighbours out of one block are copied at once."""
-    numbers, rows = addresses[:, 0], np.ascontiguousarray(addresses[:, 1])
-    width = next(iter(held.values()))[0].shape[1]
-    images, found = np.empty((len(rows), width), np.uint8), np.empty(len(rows), np.int64)
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(rows)]])
-    for first, last in itertools.pairwise(edges):
-        block, known = held[int(numbers[first])]
-        np.take(block, rows[first:last], axis=0, out=images[first:last], mode="clip")
-        np.take(known, rows[first:last], out=found[first:last], mode="clip")
-    return images, found
+    """Pixels and row numbers at (block, row), in that order: views where they lie so in one block already."""
+    steps = np.diff(addresses, axis=0)
+    edges = np.flatnonzero((steps[:, 0] != 0) | (steps[:, 1] != 1)) + 1
+    found = []
+    for stretch in np.split(addresses, edges):
+        block, rows = held[int(stretch[0, 0])]
+        consecutive = slice(int(stretch[0, 1]), int(stretch[-1, 1]) + 1)
+        found.append((block[consecutive], rows[consecutive]))
+    if len(found) == 1:
+        return found[0]
+    return np.concatenate([images for images, _ in found]), np.concatenate([rows for _, rows in found])

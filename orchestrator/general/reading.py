@@ -1,5 +1,6 @@
 """Pixels out of prepared shards, by row group. Footers are kept, so a shard's is read once by a process."""
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import lru_cache
@@ -33,6 +34,40 @@ def row_group(file: str, group: int, columns: Sequence[str] = ("image",)) -> pa.
     with nullcontext(file) if isinstance(path, Path) else path.open("rb", cache_type="none") as opened:
         parquet = pq.ParquetFile(opened, metadata=footer(file))
         return parquet.read_row_group(group, columns=list(columns), use_threads=False).combine_chunks().to_batches()[0]
+
+
+HEADER_BYTES = 38
+"""What the header of a page of fixed-size values without statistics takes, at most; those of two pages take more."""
+
+
+@lru_cache(maxsize=4096)
+def plain_page(file: str, group: int) -> int | None:
+    """Where in the file the pixels of a row group begin, if they lie there one after the other: a local file, one page,
+    no compression. None where only Arrow knows how to read them."""
+    if not isinstance(UPath(file), Path):
+        return None
+    facts = footer(file).row_group(group)
+    column = next(c for c in (facts.column(i) for i in range(facts.num_columns)) if c.path_in_schema == "image")
+    pixel_bytes = facts.num_rows * footer(file).schema.to_arrow_schema().field("image").type.byte_width
+    plain = column.compression == "UNCOMPRESSED" and set(column.encodings) <= {"PLAIN", "RLE"}
+    if not plain or not 0 < column.total_compressed_size - pixel_bytes <= HEADER_BYTES:
+        return None
+    return int(column.data_page_offset) + int(column.total_compressed_size) - pixel_bytes
+
+
+def read_pixels(file: str, group: int, first: int, out: NDArray[np.uint8]) -> None:
+    """Fill `out`, uint8 (n, C * S * S), with the pixels of rows [first, first + n) of a row group."""
+    start = plain_page(file, group)
+    if start is None:
+        out[:] = pixels(row_group(file, group).column("image"))[first : first + len(out)]
+        return
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        found = os.preadv(descriptor, [out.data], start + first * out.shape[1])
+    finally:
+        os.close(descriptor)
+    if found != out.nbytes:
+        raise OSError(f"{file} ends within row group {group}")
 
 
 def pixels(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:

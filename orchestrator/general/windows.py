@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray.data
+from numpy.typing import NDArray
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from orchestrator.general.order import POOL_BYTES, Order, order_of
-from orchestrator.general.reading import manifest_at, pixels, row_group
+from orchestrator.general.order import POOL_BYTES, Order, Rows, order_of
+from orchestrator.general.reading import manifest_at, read_pixels
 
-BLOCK_BYTES = 24 << 20
+BLOCK_BYTES = 64 << 20
 """Of pixels, at most, in a block (or one window, where that is larger). Ray takes tens of milliseconds for a task
-whatever its size; memory of more than 32 MiB is given back and mapped again by the C library for every block."""
+whatever its size."""
 ROUNDS_AHEAD = 2
 """Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set."""
 
@@ -43,6 +44,11 @@ class Feed:
         return manifest_at(self.path).layout.image_bytes
 
     @property
+    def each(self) -> int:
+        """Images that a lane gives every batch."""
+        return self.batch // self.order.lanes
+
+    @property
     def most_lanes(self) -> int:
         """Of one worker: shares differ by one where the lanes have no equal ones."""
         return math.ceil(self.order.lanes / self.workers)
@@ -66,6 +72,16 @@ class Feed:
         turn."""
         turn, worker = divmod(block % self.blocks_a_round, self.workers)
         return self.lanes_of(worker)[turn * self.lanes_a_block : (turn + 1) * self.lanes_a_block]
+
+    def block_rows(self, round_: int) -> int:
+        """Of every block of a round: its lanes' images, and fillers."""
+        return math.ceil(self.order.padded(round_) / self.each) * self.each * self.lanes_a_block
+
+    def place(self, nth: Rows, lane: int) -> Rows:
+        """Where in its block the nth image of a lane lies, lane: counted in the block. A batch has a lane's images side
+        by side, and so has the block: what a worker needs for a batch is one piece of it."""
+        turn, within = np.divmod(nth, self.each)
+        return (turn * self.lanes_a_block + lane) * self.each + within
 
     def first_round(self, position: int) -> int:
         """The earliest round that any lane still needs when the stream stands at `position`."""
@@ -97,26 +113,39 @@ def order_at(path: str, split: str, batch: int, seed: int, pool_bytes: int, most
 
 def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
     """One table: image (fixed-size binary), row (int64, the image's number in the manifest's order of the split, -1
-    where there is none), block (int64). Blocks of a round are equally long: what a lane lacks is filled."""
-    manifest, order, groups = manifest_at(feed.path), feed.order, groups_at(feed.path, feed.split)
+    where there is none), block (int64). In the order of the stream, as far as a block's lanes go (see `Feed.place`).
+    Blocks of a round are equally long: what a lane lacks is filled."""
+    order, groups = feed.order, groups_at(feed.path, feed.split)
     round_, lanes = block // feed.blocks_a_round, feed.lanes(block)
-    each = order.padded(round_)
-    images = np.empty((each * feed.lanes_a_block, manifest.layout.image_bytes), np.uint8)
-    rows = np.full(len(images), -1, np.int64)
+    count = feed.block_rows(round_)
+    images = scratch("block", count * feed.image_bytes).reshape(count, feed.image_bytes)
+    rows = np.full(count, -1, np.int64)
     for number, lane in enumerate(lanes):
-        at = number * each
-        for stretch in order.stretches(order.at(round_, lane)):
+        window = order.at(round_, lane)
+        streamed = np.empty(window.rows, np.int64)  # row of the window -> place in the block
+        streamed[order.within(window)] = feed.place(np.arange(window.rows), number)
+        for stretch in order.stretches(window):
             file, group, _ = groups[stretch.group]
-            count = stretch.last - stretch.first
-            read = pixels(row_group(file, group).column("image"))
-            images[at : at + count] = read[stretch.first : stretch.last]
-            rows[at : at + count] = order.starts[stretch.group] + np.arange(stretch.first, stretch.last)
-            at += count
-        images[at : (number + 1) * each] = 0
-    images[len(lanes) * each :] = 0
-    kind = pa.binary(manifest.layout.image_bytes)
-    column = pa.FixedSizeBinaryArray.from_buffers(kind, len(images), [None, pa.py_buffer(images)])
-    yield pa.table({"image": column, "row": rows, "block": np.full(len(rows), block, np.int64)})
+            places, streamed = np.split(streamed, [stretch.last - stretch.first])
+            read = scratch("stretch", len(places) * feed.image_bytes).reshape(-1, feed.image_bytes)
+            read_pixels(file, group, stretch.first, read)
+            images[places] = read
+            rows[places] = np.arange(stretch.first, stretch.last) + order.starts[stretch.group]
+    images[rows < 0] = 0
+    kind = pa.binary(feed.image_bytes)
+    column = pa.FixedSizeBinaryArray.from_buffers(kind, count, [None, pa.py_buffer(images)])
+    yield pa.table({"image": column, "row": rows, "block": np.full(count, block, np.int64)})
+
+
+_scratch: dict[str, NDArray[np.uint8]] = {}
+
+
+def scratch(name: str, size: int) -> NDArray[np.uint8]:
+    """Memory of this process, uint8 (size,), that the next call of the name has again: fresh pages for every block
+    cost more than filling them. Ray has copied a block into its store before it reads the next."""
+    if len(_scratch.get(name, ())) < size:
+        _scratch[name] = np.empty(size, np.uint8)
+    return _scratch[name][:size]
 
 
 class WindowsDatasource(Datasource):
