@@ -40,7 +40,8 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
         if number != expected:
             raise RuntimeError(f"Ray Data handed worker {rank} block {number} where block {expected} was due")
         expected += feed.workers
-        held[number] = pixels(table.column("image").combine_chunks()), table.column("row").to_numpy()
+        (images,) = table.column("image").chunks  # `combine_chunks` would copy even a single one
+        held[number] = pixels(images), table.column("row").to_numpy()
         for lane, ahead in upcoming(feed, number, entries).items():
             waiting[lane] = np.concatenate([waiting[lane], ahead])
         ready = min(len(rows) for rows in waiting.values()) // feed.each

@@ -1,5 +1,6 @@
 """The windows of a stream as Ray Data reads them: a block of whole lanes a read task, each block for one worker."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,18 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray.data
-from numpy.typing import NDArray
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from orchestrator.general.order import POOL_BYTES, Order, Rows, order_of
-from orchestrator.general.reading import manifest_at, read_pixels
+from orchestrator.general.reading import announce, manifest_at, read_pixels
 
 BLOCK_BYTES = 64 << 20
 """Of pixels, at most, in a block (or one window, where that is larger). Ray takes tens of milliseconds for a task
 whatever its size."""
-ROUNDS_AHEAD = 2
-"""Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set."""
+ROUNDS_AHEAD = 8
+"""Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set. Ray
+Data keeps half of it in reserve; with two rounds it lets one reader run at a time, a third as fast."""
 
 
 @dataclass(frozen=True)
@@ -118,34 +119,26 @@ def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
     order, groups = feed.order, groups_at(feed.path, feed.split)
     round_, lanes = block // feed.blocks_a_round, feed.lanes(block)
     count = feed.block_rows(round_)
-    images = scratch("block", count * feed.image_bytes).reshape(count, feed.image_bytes)
+    images = np.empty((count, feed.image_bytes), np.uint8)
+    spare = np.empty((order.window, feed.image_bytes), np.uint8)  # one for all stretches: it stays in the CPU's cache
     rows = np.full(count, -1, np.int64)
-    for number, lane in enumerate(lanes):
-        window = order.at(round_, lane)
+    windows = [order.at(round_, lane) for lane in lanes]
+    for stretch in itertools.chain.from_iterable(map(order.stretches, windows)):
+        file, group, _ = groups[stretch.group]
+        announce(file, group, stretch.first, stretch.last - stretch.first, feed.image_bytes)
+    for number, window in enumerate(windows):
         streamed = np.empty(window.rows, np.int64)  # row of the window -> place in the block
         streamed[order.within(window)] = feed.place(np.arange(window.rows), number)
         for stretch in order.stretches(window):
             file, group, _ = groups[stretch.group]
             places, streamed = np.split(streamed, [stretch.last - stretch.first])
-            read = scratch("stretch", len(places) * feed.image_bytes).reshape(-1, feed.image_bytes)
-            read_pixels(file, group, stretch.first, read)
-            images[places] = read
+            read_pixels(file, group, stretch.first, spare[: len(places)])
+            images[places] = spare[: len(places)]
             rows[places] = np.arange(stretch.first, stretch.last) + order.starts[stretch.group]
     images[rows < 0] = 0
     kind = pa.binary(feed.image_bytes)
     column = pa.FixedSizeBinaryArray.from_buffers(kind, count, [None, pa.py_buffer(images)])
     yield pa.table({"image": column, "row": rows, "block": np.full(count, block, np.int64)})
-
-
-_scratch: dict[str, NDArray[np.uint8]] = {}
-
-
-def scratch(name: str, size: int) -> NDArray[np.uint8]:
-    """Memory of this process, uint8 (size,), that the next call of the name has again: fresh pages for every block
-    cost more than filling them. Ray has copied a block into its store before it reads the next."""
-    if len(_scratch.get(name, ())) < size:
-        _scratch[name] = np.empty(size, np.uint8)
-    return _scratch[name][:size]
 
 
 class WindowsDatasource(Datasource):

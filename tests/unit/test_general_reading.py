@@ -1,0 +1,55 @@
+"""Pixels read straight out of a Parquet file equal what Arrow reads; files of other layouts fall back to Arrow."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_files import pixels as random_pixels
+
+from orchestrator.general.manifest import Layout
+from orchestrator.general.reading import plain_page, read_pixels
+from orchestrator.general.shards import OPTIONS, as_table
+from orchestrator.general.sources.base import Rows
+
+LAYOUT = Layout(channels=3, side=32, group_rows=500, shard_images=4000)
+SEVERAL = OPTIONS | {"data_page_size": 1024, "write_batch_size": 16}
+
+
+def written(path, options, group=500):
+    images = random_pixels(1100, 3, 32, 32)
+    numbers = range(len(images))
+    table = as_table(Rows(images, [str(i) for i in numbers], list(numbers)), LAYOUT)
+    pq.write_table(table, path, row_group_size=group, **options)
+    return images.reshape(len(images), -1)
+
+
+@pytest.mark.parametrize(
+    ("options", "plain"),
+    [(OPTIONS, True), (SEVERAL, False), (OPTIONS | {"compression": "zstd"}, False)],
+    ids=["as shards are written", "several pages", "compressed"],
+)
+def test_any_rows_of_any_group_are_those_that_were_written(tmp_path, options, plain):
+    file = str(tmp_path / "shard.parquet")
+    images = written(file, options)
+    for group, first, count in ((0, 0, 500), (1, 7, 90), (2, 99, 1)):
+        assert (plain_page(file, group) is not None) == plain
+        out = np.empty((count, 3072), np.uint8)
+        read_pixels(file, group, first, out)
+        np.testing.assert_array_equal(out, images[500 * group + first :][:count])
+
+
+def test_even_two_pages_are_told_from_one(tmp_path):
+    file = str(tmp_path / "shard.parquet")
+    images = written(file, OPTIONS | {"data_page_size": 64 * 3072, "write_batch_size": 64}, group=100)
+    assert plain_page(file, 0) is None
+    out = np.empty((100, 3072), np.uint8)
+    read_pixels(file, 0, 0, out)
+    np.testing.assert_array_equal(out, images[:100])
+
+
+def test_a_file_that_was_cut_after_its_footer_was_read_is_an_error(tmp_path):
+    file = tmp_path / "shard.parquet"
+    written(str(file), OPTIONS)
+    assert plain_page(str(file), 2)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(OSError, match="ends within row group 2"):
+        read_pixels(str(file), 2, 0, np.empty((100, 3072), np.uint8))
