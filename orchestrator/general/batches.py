@@ -15,7 +15,8 @@ NONE = np.empty((0, 2), np.int64)
 
 @dataclass(frozen=True)
 class Batch:
-    """One worker's rows of one batch. images: uint8 (B / W, C * S * S). rows: int64, their numbers in the split."""
+    """One worker's rows of one batch. images: uint8 (B / W, C * S * S), often a read-only view of a block. rows: int64,
+    their numbers in the split."""
 
     step: int
     images: NDArray[np.uint8]
