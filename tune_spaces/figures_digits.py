@@ -3,7 +3,7 @@
 Question:  what do the generators make, what does D_1 know of places, where are the maps high, what fools the detector?
 Expect:    at this preset the generators are half trained: a fresh classifier tells G_2's patches in two of three cases
            and G_8's nearly always, so the high levels see poor fakes. Pictures and numbers are in the report.
-Takes:     about 4 minutes on two CPU cores, generators included.
+Takes:     about 3 minutes on two CPU cores.
 Command:   python -m orchestrator launch figures_digits
 """
 
