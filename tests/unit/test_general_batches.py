@@ -42,7 +42,7 @@ def streamed(path, workers, start, end, batch=24, seed=0):
     return found
 
 
-def test_one_worker_gets_the_order_and_the_pixels_of_its_images(prepared):
+def test_one_worker_gets_the_order_and_the_foundof_its_images(prepared):
     path, images = prepared
     feed = feed_of(path, "train", 24, 1, 0, POOL)
     (own,) = streamed(path, 1, 0, 60)
@@ -70,6 +70,19 @@ def test_a_stream_continues_exactly_with_any_number_of_workers(prepared, step, w
     rest = streamed(path, workers, step, 50)
     for i in range(50 - step):
         np.testing.assert_array_equal(np.concatenate([own[i].rows for own in rest]), whole[step + i].rows)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_batches_of_several_images_a_lane_are_shared_and_continued_exactly(prepared, workers):
+    path, images = prepared
+    assert feed_of(path, "train", 128, 1, 0, POOL).each == 2
+    (whole,) = streamed(path, 1, 0, 14, batch=128)  # three epochs
+    rest = streamed(path, workers, 5, 14, batch=128)
+    for step in range(5, 14):
+        side_by_side = [own[step - 5] for own in rest]
+        np.testing.assert_array_equal(np.concatenate([b.rows for b in side_by_side]), whole[step].rows)
+        found = np.concatenate([b.images for b in side_by_side]).reshape(-1, 3, 32, 32)
+        np.testing.assert_array_equal(found, images[whole[step].rows])
 
 
 def test_every_image_comes_once_an_epoch_over_a_resume(prepared):
