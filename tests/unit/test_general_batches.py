@@ -42,7 +42,7 @@ def streamed(path, workers, start, end, batch=24, seed=0):
     return found
 
 
-def test_one_worker_gets_the_order_and_the_foundof_its_images(prepared):
+def test_one_worker_gets_the_order_and_the_pixels_of_its_images(prepared):
     path, images = prepared
     feed = feed_of(path, "train", 24, 1, 0, POOL)
     (own,) = streamed(path, 1, 0, 60)
