@@ -42,7 +42,7 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
             raise RuntimeError(f"Ray Data handed worker {rank} block {number} where block {expected} was due")
         expected += feed.workers
         (images,) = table.column("image").chunks  # `combine_chunks` would copy even a single one
-        held[number] = pixels(images), table.column("row").to_numpy()
+        held[number] = pixels(images), table.column("row").to_numpy().copy()
         for lane, ahead in upcoming(feed, number, entries).items():
             waiting[lane] = np.concatenate([waiting[lane], ahead])
         ready = min(len(rows) for rows in waiting.values()) // feed.each
