@@ -49,10 +49,10 @@ PLACES = {  # option -> key of the space
 
 
 def literal(text: str) -> Any:
-    """`8` -> 8, `1e-3` -> 0.001, `(1, 2)` -> a tuple, anything else stays text."""
+    """`8` -> 8, `1e-3` -> 0.001, `(1, 2)` -> a tuple, anything else stays text: nothing is ever run."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that it raises for odd text
         return text
 
 

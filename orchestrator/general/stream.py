@@ -107,17 +107,15 @@ class GeneralStream:
 
     def _on_device(self, found: Iterator[Batch]) -> Iterator[tuple[Tensor, np.ndarray, Any]]:
         """uint8 all the way; on a GPU through pinned memory and a stream of its own, beside the training."""
-        on_gpu = self.device.type == "cuda"
-        side_stream = torch.cuda.Stream(self.device) if on_gpu else None
+        if self.device.type != "cuda":
+            for batch in found:
+                yield torch.from_numpy(batch.images).view(-1, *self.shape).to(self.device), batch.rows, None
+            return
+        side_stream = torch.cuda.Stream(self.device)
         for batch in found:
-            # a copy: a batch is a view of Ray's read-only store, and would keep the whole block there
-            host = torch.empty((len(batch.rows), *self.shape), dtype=torch.uint8, pin_memory=on_gpu)
-            np.copyto(host.view(len(host), -1).numpy(), batch.images)
-            if side_stream is None:
-                yield host.to(self.device), batch.rows, None
-                continue
+            pinned = torch.from_numpy(batch.images).view(-1, *self.shape).pin_memory()
             with torch.cuda.stream(side_stream):
-                images = host.to(self.device, non_blocking=True)
+                images = pinned.to(self.device, non_blocking=True)
                 copied = torch.cuda.Event()
                 copied.record(side_stream)
             yield images, batch.rows, copied

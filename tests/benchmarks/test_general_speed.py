@@ -66,7 +66,6 @@ class Consumer:
         rows, marks = [], []
         for batch in batches(feed, tables, rank, 0):
             marks = [marks[0] if marks else time.time(), time.time()]
-            torch.from_numpy(batch.images.copy())  # as `GeneralStream` and a DataLoader hand batches over
             rows.append(batch.rows)
         return np.stack(rows)[:steps], marks
 

@@ -91,6 +91,18 @@ def test_light_verbs_import_neither_torch_nor_ray(words):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["{[]:1}", "-" * 20_000 + "1", "1+" * 20_000 + "1", "__import__('os')"],
+    ids=["key", "minus", "sum", "call"],
+)
+def test_an_odd_value_of_a_key_is_text_and_refused_without_a_traceback(value):
+    done = orchestrate("launch", "sweep_digits", "--set", f"lambda_entropy={value}", "--dry-run")
+    assert done.returncode == 2
+    assert "lambda_entropy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_status_of_an_unknown_run_names_the_nearest(tmp_path):
     run = tmp_path / "my-run"
     run.mkdir()
