@@ -17,7 +17,7 @@ from orchestrator.report.write import PAGE, write_report
 from orchestrator.states import RunState, State, TrialState
 from tune_spaces import published
 from tune_spaces.schema import Space
-from workloads.metrics import per_level_auroc
+from workloads.metrics import mean, per_level_auroc
 from workloads.registry import method
 from workloads.selection import CRITERIA
 from workloads.units import GENERAL
@@ -28,7 +28,6 @@ KINDS = {
     "smoke": "measured (smoke preset)",
     "own": "measured (own schedule)",
 }
-LEVEL = "auroc_level/"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 
 
@@ -203,9 +202,9 @@ def per_class_of(trial: TrialState, state: RunState) -> dict[str, float | None]:
 
 def levels_of(trial: TrialState) -> dict[str, float | None]:
     """Mean test AUROC of each part alone, of a trial at the end of its schedule; empty before."""
-    last = trial.rungs.get(1000, {})
-    found = {key.removeprefix(LEVEL): value for key, value in last.items() if key.startswith(LEVEL)}
-    return {key: value for key, value in found.items() if value is not None}
+    alone = trial.rungs.get(1000, {}).get("levels", {})  # none against sets, where a dataset is normal as a whole
+    means = {part: mean(values.values()) for part, values in alone.items()}
+    return {part: value for part, value in means.items() if value is not None}
 
 
 def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:

@@ -15,8 +15,8 @@ NONE = np.empty((0, 2), np.int64)
 
 @dataclass(frozen=True)
 class Batch:
-    """One worker's rows of one batch. images: uint8 (B / W, C * S * S), often a read-only view of a block. rows: int64,
-    their numbers in the split."""
+    """One worker's rows of one batch, copied out of the blocks. images: uint8 (B / W, C * S * S). rows: int64, their
+    numbers in the split."""
 
     step: int
     images: NDArray[np.uint8]
@@ -42,7 +42,7 @@ def batches(feed: Feed, blocks: Iterator[pa.Table], rank: int, start: int) -> It
             raise RuntimeError(f"Ray Data handed worker {rank} block {number} where block {expected} was due")
         expected += feed.workers
         (images,) = table.column("image").chunks  # `combine_chunks` would copy even a single one
-        held[number] = pixels(images), table.column("row").to_numpy().copy()
+        held[number] = pixels(images), table.column("row").to_numpy()
         for lane, ahead in upcoming(feed, number, entries).items():
             waiting[lane] = np.concatenate([waiting[lane], ahead])
         ready = min(len(rows) for rows in waiting.values()) // feed.each
@@ -74,14 +74,10 @@ def upcoming(feed: Feed, number: int, entries: dict[int, tuple[int, int]]) -> di
 def gather(
     addresses: NDArray[np.int64], held: dict[int, tuple[NDArray[np.uint8], NDArray[np.int64]]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels and row numbers at (block, row), in that order: views where they lie so in one block already."""
+    """Pixels and row numbers at (block, row), in that order. Neighbours in a block are copied at once; copied they must
+    be, for a view would keep its whole block in Ray's store, where nothing can be written to."""
     steps = np.diff(addresses, axis=0)
-    edges = np.flatnonzero((steps[:, 0] != 0) | (steps[:, 1] != 1)) + 1
-    found = []
-    for stretch in np.split(addresses, edges):
-        block, rows = held[int(stretch[0, 0])]
-        consecutive = slice(int(stretch[0, 1]), int(stretch[-1, 1]) + 1)
-        found.append((block[consecutive], rows[consecutive]))
-    if len(found) == 1:
-        return found[0]
-    return np.concatenate([images for images, _ in found]), np.concatenate([rows for _, rows in found])
+    pieces = np.split(addresses, np.flatnonzero((steps[:, 0] != 0) | (steps[:, 1] != 1)) + 1)
+    places = [(held[int(piece[0, 0])], slice(int(piece[0, 1]), int(piece[-1, 1]) + 1)) for piece in pieces]
+    images = np.concatenate([block[place] for (block, _), place in places])
+    return images, np.concatenate([rows[place] for (_, rows), place in places])

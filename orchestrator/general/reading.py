@@ -61,11 +61,8 @@ def announce(file: str, group: int, first: int, count: int, width: int) -> None:
     start = plain_page(file, group)
     if start is None or not hasattr(os, "posix_fadvise"):
         return
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.posix_fadvise(descriptor, start + first * width, count * width, os.POSIX_FADV_WILLNEED)
-    finally:
-        os.close(descriptor)
+    with open(file, "rb", buffering=0) as opened:
+        os.posix_fadvise(opened.fileno(), start + first * width, count * width, os.POSIX_FADV_WILLNEED)
 
 
 def read_pixels(file: str, group: int, first: int, out: NDArray[np.uint8]) -> None:
@@ -74,13 +71,14 @@ def read_pixels(file: str, group: int, first: int, out: NDArray[np.uint8]) -> No
     if start is None:
         out[:] = pixels(row_group(file, group).column("image"))[first : first + len(out)]
         return
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        found = os.preadv(descriptor, [out.data], start + first * out.shape[1])
-    finally:
-        os.close(descriptor)
-    if found != out.nbytes:
-        raise OSError(f"{file} ends within row group {group}")
+    wanted = out.data.cast("B")
+    with open(file, "rb", buffering=0) as opened:
+        opened.seek(start + first * out.shape[1])
+        while wanted:  # a read may give less than it was asked for
+            found = opened.readinto(wanted)
+            if not found:
+                raise OSError(f"{file} ends within row group {group}")
+            wanted = wanted[found:]
 
 
 def pixels(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:

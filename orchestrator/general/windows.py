@@ -123,13 +123,14 @@ def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
     spare = np.empty((order.window, feed.image_bytes), np.uint8)  # one for all stretches: it stays in the CPU's cache
     rows = np.full(count, -1, np.int64)
     windows = [order.at(round_, lane) for lane in lanes]
-    for stretch in itertools.chain.from_iterable(map(order.stretches, windows)):
+    stretches = [order.stretches(window) for window in windows]
+    for stretch in itertools.chain.from_iterable(stretches):
         file, group, _ = groups[stretch.group]
         announce(file, group, stretch.first, stretch.last - stretch.first, feed.image_bytes)
     for number, window in enumerate(windows):
         streamed = np.empty(window.rows, np.int64)  # row of the window -> place in the block
         streamed[order.within(window)] = feed.place(np.arange(window.rows), number)
-        for stretch in order.stretches(window):
+        for stretch in stretches[number]:
             file, group, _ = groups[stretch.group]
             places, streamed = np.split(streamed, [stretch.last - stretch.first])
             read_pixels(file, group, stretch.first, spare[: len(places)])

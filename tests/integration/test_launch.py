@@ -56,6 +56,21 @@ def test_the_whole_score_is_the_mean_over_levels(launched):
     assert (wide[levels].mean(axis=1) - wide["all"]).abs().max() < 1e-6
 
 
+def test_the_report_has_the_levels_alone_of_every_trial_that_ended(launched):
+    places, _, _ = launched
+    shown = {t["trial"]: t["levels"] for t in json.loads((places.report / "report.json").read_text())["trials"]}
+    for trial in ledger_of(places).trials.values():
+        if 1000 not in trial.rungs:
+            assert shown[trial.id] == {}
+            continue
+        table = pq.read_table(str(places.trial(trial.id).scores(1000))).to_pandas().query("split == 'test'")
+        assert len(shown[trial.id]) == 5
+        for level, mean in shown[trial.id].items():
+            alone = [rows for _, rows in table[table["part"] == level].groupby("target", observed=True)]
+            expected = [roc_auc_score(rows["anomalous"], rows["score"]) for rows in alone]
+            assert mean == pytest.approx(sum(expected) / 2, abs=1e-12)
+
+
 def test_mlflow_has_one_parent_and_one_child_a_trial_with_per_class_auroc(launched):
     places, _, _ = launched
     client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")

@@ -50,6 +50,8 @@ def test_one_worker_gets_the_order_and_the_pixels_of_its_images(prepared):
         expected = [feed.order.row(b.step * 24 + i) for i in range(24)]
         assert sorted(b.rows) == sorted(expected)
         np.testing.assert_array_equal(b.images.reshape(-1, 3, 32, 32), images[b.rows])
+        assert b.images.base is None  # no view that would keep a block in Ray's store
+        assert b.rows.base is None
 
 
 @pytest.mark.parametrize("workers", [2, 3, 5, 12, 24])

@@ -1,12 +1,14 @@
 """Pixels read straight out of a Parquet file equal what Arrow reads; files of other layouts fall back to Arrow."""
 
+import os
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_files import pixels as random_pixels
 
 from orchestrator.general.manifest import Layout
-from orchestrator.general.reading import plain_page, read_pixels
+from orchestrator.general.reading import announce, plain_page, read_pixels
 from orchestrator.general.shards import OPTIONS, as_table
 from orchestrator.general.sources.base import Rows
 
@@ -53,3 +55,14 @@ def test_a_file_that_was_cut_after_its_footer_was_read_is_an_error(tmp_path):
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(OSError, match="ends within row group 2"):
         read_pixels(str(file), 2, 0, np.empty((100, 3072), np.uint8))
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="there is nothing to announce reads to on this system")
+def test_what_is_announced_is_what_is_read(tmp_path, monkeypatch):
+    file, asked = tmp_path / "shard.parquet", []
+    images = written(str(file), OPTIONS)
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *where: asked.append(where))
+    announce(str(file), 1, 7, 90, 3072)
+    ((start, size, advice),) = asked
+    assert advice == os.POSIX_FADV_WILLNEED
+    assert file.read_bytes()[start : start + size] == images[507:597].tobytes()

@@ -103,12 +103,16 @@ def test_parts_of_the_whole_file_are_the_papers_subset_and_split(monkeypatch, tm
     np.testing.assert_array_equal(images, tiny_images.images_of(tiny_images.chosen_chunks(without=without)))
 
 
-def test_a_truncated_file_and_a_hole_are_named_before_any_work(tmp_path):
+def test_a_truncated_file_is_named_before_any_work(tmp_path):
     file, _ = flat_file(tmp_path, 64)
     with file.open("r+b") as opened:
         opened.truncate(64 * 3072 - 100)
     with pytest.raises(BadInputError, match="truncated"):
         open_source("tiny_images", str(file), side=32, choose="all").parts(100)
+
+
+def test_a_hole_is_named_before_work_starts(tmp_path):
+    file, _ = flat_file(tmp_path, 64)
     with file.open("r+b") as opened:
         opened.truncate(3072 * 20_000)  # what was not written is a hole
     try:
