@@ -117,7 +117,10 @@ def intervals(scores: pa.Table | None, leak: bool, unit: str) -> str:
         shown = "–" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
         counts = str(int((~anomalous).sum())), str(int(anomalous.sum()))
         rows.append(markdown_row([name, *counts, number(auroc(values, anomalous)), shown]))
-    said = "DeLong intervals: the doubt from the number of test images, not from the training's seed."
+    said = (
+        "DeLong intervals: the doubt from the number of test images (or groups of them, where those are judged), "
+        "not from the training's seed."
+    )
     return _joined("## Test images and intervals", f"**{LEAK}**. {said}" if leak else said, "\n".join(rows))
 
 

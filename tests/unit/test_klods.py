@@ -133,6 +133,13 @@ def test_too_few_vectors_name_n_m_and_the_ways_out():
     ).all()
 
 
+def test_as_many_vectors_as_their_length_are_too_few_by_one():
+    level = white(6, (16, 4, 4), 0)  # 16 channel vectors of length 16 an image
+    with pytest.raises(BadInputError, match=r"n = 16 vectors of length m = 16"):
+        group_kl(level, torch.arange(6).view(6, 1), replace(CONFIG, split="channels"))
+    assert torch.isfinite(group_kl(level, torch.arange(6).view(3, 2), replace(CONFIG, split="channels"))).all()
+
+
 def test_a_group_of_equal_images_without_variation_is_infinitely_far():
     level = torch.zeros(4, 1, 8, 8, dtype=torch.float64)
     assert group_kl(level, torch.arange(4).view(2, 2), CONFIG).tolist() == [float("inf")] * 2
@@ -253,11 +260,20 @@ def test_an_imperfect_flow_is_called_anomalous_by_the_prior_and_not_by_the_train
     assert not skipped
 
 
+@pytest.mark.parametrize(("own", "names"), [("groups_2", ["groups_2", "groups_4"]), ("squeeze", ["squeeze"])])
+def test_the_configs_own_split_is_a_candidate_and_none_is_judged_twice(own, names):
+    levels = [white(60, (12, 4, 4), 0)]
+    config = replace(CONFIG, split=own)
+    found, _ = calibration.survey(config, 1, calibration.sets(config, levels, levels))
+    judged = dict.fromkeys(one.split for one in found)
+    assert [name for name in judged if name not in ("patches_2", "patches_4", "channels")] == names
+
+
 def test_what_cannot_run_is_told_and_left_out():
     levels = [white(40, (6, 4, 4), 0), white(40, (12, 2, 2), 1)]
     found, skipped = calibration.survey(CONFIG, 1, calibration.sets(CONFIG, levels, levels))
-    assert {one.level for one in found if one.split == "squeeze"} == {"z2"}
-    assert any(line.startswith("squeeze, z1, none: groups of 4 channels do not divide 6") for line in skipped)
+    assert {one.level for one in found if one.split == "groups_4"} == {"z2"}
+    assert any(line.startswith("groups_4, z1, none: groups of 4 channels do not divide 6") for line in skipped)
     assert any(line.startswith("channels, z2, none: n = 4 vectors of length m = 12") for line in skipped)
 
 

@@ -39,7 +39,9 @@ def test_a_selection_names_every_candidate_and_agrees_with_what_a_sweep_selects_
         both = np.concatenate([held_out[f"{to}/1"], learner.contrast()["shift/0.2"][f"{to}/1"]])
         area = auroc(both, np.repeat([0, 1], 25))
         assert numbers[f"shift/patches_2/sum/none/{to}"] == pytest.approx(area, abs=0.01)
-    assert {"shift/squeeze/z2/ledoit_wolf/klods_train", "false_positives/patches_2/z1/none/klods_prior"} <= set(numbers)
+    assert {"shift/groups_4/z2/ledoit_wolf/klods_train", "false_positives/patches_2/z1/none/klods_prior"} <= set(
+        numbers
+    )
     assert not any(name.startswith("false_positives") and "/none/" not in name for name in numbers)
     assert all(0 <= value <= 1 for value in numbers.values())
 

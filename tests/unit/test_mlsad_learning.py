@@ -320,6 +320,40 @@ def test_without_entropy_the_generator_does_not_care_for_the_estimator() -> None
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
+def test_the_generator_that_makes_the_bank_is_the_moving_average_of_the_trained_one() -> None:
+    learner = generator(replace(TINY, generator_ema=0.9), steps=4)
+    expected = {name: value.clone() for name, value in learner.average.named_parameters()}
+    for step in range(4):
+        train(learner, pictures(20), step, step + 1)
+        decay = min(0.9, (1 + step) / (10 + step))  # a short run is not held at its random start
+        for name, latest in learner.generator.named_parameters():
+            expected[name] = decay * expected[name] + (1 - decay) * latest.detach()
+    for name, mean in learner.average.named_parameters():
+        torch.testing.assert_close(mean, expected[name])
+
+
+def test_without_a_moving_average_the_latest_generator_makes_the_bank() -> None:
+    learner = generator(replace(TINY, generator_ema=0.0), steps=3)
+    train(learner, pictures(20))
+    for mean, latest in zip(learner.average.parameters(), learner.generator.parameters(), strict=True):
+        torch.testing.assert_close(mean, latest)
+
+
+def test_input_noise_is_a_variance() -> None:
+    learner = detector(replace(TINY, noise=0.25))
+    seen: list[Tensor] = []
+    learner.net.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    rows = pictures(8)
+    learner.step(0, rows)
+    added = seen[0] - learner.drawn(0, rows).images
+    assert added.std().item() == pytest.approx(0.5, rel=0.05)
+
+
+def test_levels_that_take_no_part_are_said() -> None:
+    assert MLSAD(replace(TINY, levels=(1, 2))).remarks() == ["not all levels: without D_4, D_8, D_16"]
+    assert MLSAD(TINY).remarks() == []
+
+
 def test_a_bank_has_the_asked_number_of_byte_images() -> None:
     fakes = generator(replace(TINY, bank_size=300)).artefact()["fakes"]
     assert (fakes.shape, fakes.dtype) == ((300, 3, 16, 16), torch.uint8)

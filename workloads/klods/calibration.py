@@ -23,7 +23,7 @@ from workloads.klods.groups import partition
 from workloads.klods.latents import Latents, check_alike, checked
 from workloads.klods.null_law import p_values
 from workloads.klods.scoring import PRIOR, TRAIN, blocks, combined, group_kl
-from workloads.klods.splits import NAMES, REGULARISERS, Vectors, check_enough
+from workloads.klods.splits import NAMES, REGULARISERS, Split, Vectors, check_enough, parse
 from workloads.klods.splitting import group_vectors
 from workloads.metrics import auroc
 
@@ -93,11 +93,15 @@ def survey(
 ) -> tuple[list[Candidate], list[str]]:
     """Every candidate that can run, and a line for every one that cannot (a split that does not fit, n <= m).
 
+    config's own split comes first, then `splits`; of two names for one split (groups_4, squeeze) only the first.
     Each level stands alone and, if there are several, in their sum. config gives alpha, shrinkage and seed.
     """
     found: list[Candidate] = []
     skipped: list[str] = []
-    for split in splits:
+    distinct: dict[Split, str] = {}
+    for name in (config.split, *splits):
+        distinct.setdefault(parse(name), name)
+    for split in distinct.values():
         for regulariser in REGULARISERS:
             setting = replace(config, split=split, regulariser=regulariser)
             areas: list[Level] = []
