@@ -8,6 +8,9 @@ import io
 import os
 import tarfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -18,6 +21,7 @@ import torch
 
 from orchestrator.cluster import ray_session
 from orchestrator.general.batches import batches
+from orchestrator.general.manifest import Manifest
 from orchestrator.general.order import POOL_BYTES
 from orchestrator.general.reading import pixels, row_group
 from orchestrator.general.stream import GeneralStream, feed_of
@@ -61,28 +65,31 @@ class Consumer:
     def warm(self):
         return True
 
-    def consume(self, feed, iterator, rank, steps):
+    def consume(self, feed, iterator, rank, start, steps):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)
         rows, marks = [], []
-        for batch in batches(feed, tables, rank, 0):
+        for batch in islice(batches(feed, tables, rank, start), steps):
             marks = [marks[0] if marks else time.time(), time.time()]
             rows.append(batch.rows)
-        return np.stack(rows)[:steps], marks
+        return np.stack(rows), marks
 
 
-def streamed(manifest, pool=POOL_BYTES):
+def streamed(manifest, epoch):
     """(images/s into two consumers over an epoch, from asking for the first to having the last; the same from having
-    the first; the order)."""
-    feed, steps = feed_of(manifest.path, "train", BATCH, 2, 0, pool), manifest.count("rows") // BATCH
+    the first; the order). Cold, as if the run had been killed and went on there."""
+    count = manifest.count("rows")
+    feed = feed_of(manifest.path, "train", BATCH, 2, 0)
+    start, end = -(-epoch * count // BATCH), (epoch + 1) * count // BATCH
     consumers = [Consumer.remote() for _ in range(2)]
     ray.get([c.warm.remote() for c in consumers])
     cool(files(manifest))
     begun = time.time()
-    iterators = split_feed(feed, 0, steps * BATCH)
-    asked = [c.consume.remote(feed, iterators[rank], rank, steps) for rank, c in enumerate(consumers)]
+    iterators = split_feed(feed, start * BATCH, end * BATCH)
+    asked = [c.consume.remote(feed, iterators[rank], rank, start, end - start) for rank, c in enumerate(consumers)]
     found, marks = zip(*ray.get(asked), strict=True)
     first, last = max(m[0] for m in marks), max(m[1] for m in marks)
     order = np.concatenate(found, axis=1).reshape(-1)
+    assert len(np.unique(order)) == len(order)
     return len(order) / (last - begun), len(order) / (last - first), order
 
 
@@ -151,15 +158,18 @@ def web_dataset(manifest, folder):
 
 
 def test_print_images_a_second_beside_the_disk_and_other_loaders(prepared, tmp_path, capsys):
-    runs = [(sequential(prepared), *streamed(prepared)) for _ in range(3)]  # in turn: the disk is not always as fast
-    disk, stream, running = (median(values) for values in list(zip(*runs, strict=True))[:3])
-    order = runs[-1][-1]
-    assert len(np.unique(order)) == len(order)
+    runs = [(sequential(prepared), streamed(prepared, 0), streamed(prepared, 1)) for _ in range(3)]  # the disk varies
+    disk, *epochs = zip(*runs, strict=True)
     with capsys.disabled():
-        print(f"\n{prepared.count('rows'):,} images, {os.cpu_count()} cores, cold page cache")
-        print(f"sequential read      {disk:10,.0f} images/s")
-        print(f"stream, 2 consumers  {stream:10,.0f} images/s, {stream / disk:.2f} of it, {shuffling(order, BATCH)}")
-        print(f"  from the first on  {running:10,.0f} images/s, {running / disk:.2f} of it")
+        print(f"\n{prepared.count('rows'):,} images, {os.cpu_count()} cores, cold page cache, medians of {len(runs)}")
+        print(f"sequential read      {median(disk):10,.0f} images/s ({', '.join(f'{d:,.0f}' for d in disk)})")
+        for number, epoch in enumerate(epochs):
+            stream, running = (median(values) for values in list(zip(*epoch, strict=True))[:2])
+            order = epoch[-1][-1]
+            told = f"{stream / median(disk):.2f} of it, {shuffling(order, BATCH)}"
+            print(f"stream, epoch {number}      {stream:10,.0f} images/s, {told}")
+            print(f"  from the first on  {running:10,.0f} images/s, {running / median(disk):.2f} of it")
+        stream = median(rate for rate, _, _ in epochs[0])
         for name, other in (("DataLoader, memmap", data_loader), ("webdataset", web_dataset)):
             rate, order = other(prepared, tmp_path)
             told = f"stream {stream / rate:.2f} times, {shuffling(order, BATCH)}"
@@ -199,20 +209,35 @@ def test_print_a_training_step_fed_by_the_stream_beside_one_in_memory(prepared, 
         )
 
 
-@pytest.mark.parametrize("times", [1, 2, 4])
-def test_print_peak_memory_as_the_set_grows(cluster, tmp_path, times, capsys):
-    with peak_memory() as preparing:
-        manifest = prepared_set(tmp_path, times * GB)
-    with peak_memory() as streaming:
+def preparing(folder, gigabytes):
+    """What preparing such a set takes (see `peak_memory`), in a Ray and a process of its own: those of an earlier set
+    would count, too."""
+    with ray_session(), peak_memory() as found:
+        prepared_set(folder, gigabytes)
+    return found
+
+
+def streaming(folder, epochs):
+    """What streaming a set takes, every image of it `epochs` times, likewise."""
+    manifest = Manifest.read(str(folder / "set"))
+    with ray_session(), peak_memory() as found:
         feed = feed_of(manifest.path, "train", BATCH, 1, 0)
-        total = 300_000 // BATCH
+        total = epochs * manifest.count("rows") // BATCH
         stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=0, total=total)
         for step in range(total):
             stream.images(step)
         stream.close()
-    for file in files(manifest):
-        os.unlink(file)
-    measured = (preparing, streaming)
+    return found
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_print_peak_memory_as_the_set_grows(tmp_path, times, capsys):
+    fresh = ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    with fresh:
+        measured = [
+            fresh.submit(preparing, tmp_path, times * GB).result(),
+            fresh.submit(streaming, tmp_path, 2).result(),
+        ]
     told = [f"{m['rss'] / 1e9:.2f} GB in all processes, object store {m['store'] / 1e6:.0f} MB" for m in measured]
     with capsys.disabled():
-        print(f"\n{times * GB:g} GB: prepare {told[0]}; stream {told[1]}")
+        print(f"\n{times * GB:g} GB: prepare {told[0]}; stream, two epochs, {told[1]}")
