@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_DATA, Cpus, DataDir, Debug, Plain, all_cpus
+from orchestrator.cli.options import DEFAULT_DATA, Address, Cpus, DataDir, Debug, Plain, all_cpus
 
 if TYPE_CHECKING:
     from orchestrator.general.manifest import Manifest
@@ -32,46 +32,91 @@ def usage_errors() -> Iterator[None]:
 
 @app.command("prepare")
 def prepare(
+    context: typer.Context,
     kind: Annotated[str, typer.Argument(help="tiny_images, folder, webdataset, parquet or npz.")],
     source: Annotated[str, typer.Option("--source", help="The file or folder, or its URI.")],
     out: Annotated[str, typer.Option("--out", help="Folder or URI of the prepared set.")],
-    choose: Annotated[str, typer.Option(help="tiny_images: paper, all, or a fraction.")] = "paper",
+    choose: Annotated[
+        str | None, typer.Option(help="tiny_images: paper, all, or a fraction; paper where absent.")
+    ] = None,
     exclude: Annotated[list[Path], typer.Option(help="tiny_images: published list of duplicates; repeatable.")] = [],  # noqa: B006
-    without: Annotated[list[str], typer.Option(help="Leave out images of this dataset; repeatable.")] = [],  # noqa: B006
-    near: Annotated[int | None, typer.Option(help="--without: near copies, too, up to so many of 64 bits.")] = None,
+    without: Annotated[
+        list[str], typer.Option(help="Leave out images of this dataset, or of class folders: folder=PATH; repeatable.")
+    ] = [],  # noqa: B006
+    near: Annotated[
+        int | None, typer.Option(help="--without: near copies, too, up to so many of 64 bits.", min=0, max=32)
+    ] = None,
     side: Annotated[int, typer.Option(help="Pixels of an image's side.", min=8)] = 32,
-    column: Annotated[str, typer.Option(help="parquet: the column of the images.")] = "image",
+    column: Annotated[str | None, typer.Option(help="parquet: the column of the images; image where absent.")] = None,
     hold_out: Annotated[
         float, typer.Option(help="Share of the shards that only test; the paper's choice has its own.", min=0, max=0.9)
     ] = 0.05,
     shard_mb: Annotated[float, typer.Option(help="Size of a shard, about.", min=1.0)] = 100.0,
     data_dir: DataDir = DEFAULT_DATA,
+    address: Address = None,
     cpus: Cpus = None,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Make shards of any source. The same command continues what was interrupted."""
+    from orchestrator.cli.remote import hand_over_words
     from orchestrator.cluster import heed_signals, ray_session
     from orchestrator.general.against import against_sets
     from orchestrator.general.manifest import Layout
     from orchestrator.general.prepare import begin, make
     from orchestrator.general.sources import open_source
+    from orchestrator.joining import check_address, is_remote
     from orchestrator.places import absolute
     from orchestrator.progress import shown_progress
     from orchestrator.view import console, say
+    from workloads.errors import BadInputError
 
+    check_address(address)
+    if is_remote(address):
+        hand_over_words(job_name(absolute(out)), str(address), prepare_words(context))
     screen = console(plain)
     with usage_errors():
+        if near is not None and not without:
+            raise BadInputError("near copies of what?", where="--near", fix="give --without, too")
         opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
         layout = Layout.of(side, round(shard_mb * 1e6))
         against = against_sets(without, Path(data_dir), side, near) if without else None
         task = begin(opened, absolute(out), layout, against, hold_out)
         heed_signals()
-        session = nullcontext() if task.done() else ray_session(cpus or all_cpus())
+        session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
         with session, shown_progress(screen, "shards") as seen:
             manifest = make(task, seen)
     for line in summary(manifest):
         say(screen, line)
+
+
+def job_name(out: str) -> str:
+    """What a prepare into `out` is called on a cluster."""
+    from orchestrator.identity import content_hash
+
+    return f"prepare-{content_hash(out, 8)}"
+
+
+def prepare_words(context: typer.Context) -> list[str]:
+    """This command line again, for a machine of the cluster: paths as they are here, so they must be there, too."""
+    from orchestrator.general.manifest import in_set
+    from orchestrator.places import absolute
+
+    given = context.params | {"address": "auto", "plain": True}
+    given |= {name: absolute(given[name]) for name in ("source", "out")}
+    given["data_dir"] = None if given["data_dir"] == DEFAULT_DATA else absolute(given["data_dir"])
+    given["exclude"] = [absolute(str(path)) for path in given["exclude"]]
+    given["without"] = [in_set(*name.partition("=")[::2]) for name in given["without"]]
+    words = ["data", "prepare", given.pop("kind")]
+    for option in context.command.params:
+        value = given.get(option.name or "")
+        if value is True:
+            words.append(option.opts[0])
+        elif value is not None and value is not False:
+            words += [
+                w for item in (value if isinstance(value, list) else [value]) for w in (option.opts[0], str(item))
+            ]
+    return words
 
 
 @app.command("ls")
@@ -183,11 +228,18 @@ def headline(manifest: "Manifest") -> str:
 
 
 def summary(manifest: "Manifest") -> list[str]:
+    from orchestrator.general.sources.base import TEST
+
     left_out = {what: manifest.count(what) for what in ("bad", "exact_duplicates", "near_duplicates")}
+    blank = manifest.count("blank")
     lines = [f"set    {manifest.path}", f"       {headline(manifest)}"]
     if lists := manifest.plan["source"].get("duplicates"):
         lines.append(f"       {lists['left_out']} left out by {lists['listed']:,} listed duplicates")
     lines += [f"       {count:,} {what.replace('_', ' ')} left out" for what, count in left_out.items() if count]
+    if blank:
+        lines.append(f"       {blank:,} are black all over, and kept: many say that the source was not copied whole")
+    if TEST not in manifest.splits:
+        lines.append("       none are held out: `launch` needs some, see --hold-out")
     if manifest.count("bad"):
         lines.append(f"       the bad ones are named in {manifest.path}/quarantine")
     return lines

@@ -57,13 +57,13 @@ def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn
     watch(client, job, plan.run, address)
 
 
-def hand_over_resume(run: str, address: str, words: Sequence[str]) -> NoReturn:
-    """Submit a resume, then watch it; what the run is made of lies in its storage."""
+def hand_over_words(run: str, address: str, words: Sequence[str]) -> NoReturn:
+    """Submit a command that needs nothing of this machine, then watch it as `run`; ends the process."""
     from orchestrator.jobs import submit
     from orchestrator.joining import connect
 
     client = connect(address)
-    watch(client, submit(client, ["resume", run, *words], run), run, address)
+    watch(client, submit(client, words, run), run, address)
 
 
 def watch(client: Any, job: str, run: str, address: str) -> NoReturn:

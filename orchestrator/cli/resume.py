@@ -27,7 +27,7 @@ def resume(
     """Continue an interrupted run. Finished trials are not repeated, the MLflow runs go on."""
     from pathlib import Path
 
-    from orchestrator.cli.remote import common_words, hand_over_resume
+    from orchestrator.cli.remote import common_words, hand_over_words
     from orchestrator.cli.run import run as run_request
     from orchestrator.joining import check_address, is_remote
     from orchestrator.launch import Request
@@ -38,7 +38,8 @@ def resume(
 
     check_address(address)
     if is_remote(address):
-        hand_over_resume(run, str(address), common_words(absolute(storage), tracking_uri, slots))
+        words = common_words(absolute(storage), tracking_uri, slots)
+        hand_over_words(run, str(address), ["resume", run, *words])
     places, state = open_run(absolute(storage), run)
     opened = state.opened
     request = Request(

@@ -122,8 +122,11 @@ class Manifest:
         """Raises BadInputError where there are no images of that split."""
         found = [shard for shard in self.shards if shard.split == split and shard.rows]
         if not found:
-            known = ", ".join(self.splits)
-            raise BadInputError(f"no images of split {split!r}", where=self.path, fix=f"there are {known}")
+            raise BadInputError(
+                f"no images of split {split!r}, only of {', '.join(self.splits)}",
+                where=self.path,
+                fix="prepare it again into another --out with --hold-out 0.05",
+            )
         return found
 
     def count(self, what: str) -> int:
@@ -161,6 +164,11 @@ def write_text(file: UPath, text: str) -> None:
     part = file.with_name(f".{file.name}.tmp")
     part.write_text(text)
     part.replace(file)
+
+
+def in_set(name: str, path: str | None) -> str:
+    """A dataset whose images are kept out, as a plan names it: one of the catalogue, or the class folder at `path`."""
+    return f"{name}={Path(path).resolve()}" if path else name
 
 
 def finished(path: str, parts: Sequence[Part]) -> dict[str, Shard]:

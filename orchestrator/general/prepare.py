@@ -1,6 +1,7 @@
 """Any source of images into checked shards, by Ray's tasks; what was finished is never made again."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -69,10 +70,11 @@ class Task:
 def begin(source: Source, out: str, layout: Layout, against: Against | None, hold_out: float = 0.0) -> Task:
     """Look at the source, and claim `out` for it. No Ray, no pixels.
 
-    hold_out: share of the shards that test and never train, where the source does not say which. Raises BadInputError
-    where the source cannot be used; LaunchError (exit 4) where `out` holds a set of another source or other options.
+    hold_out: share of the shards that test and never train, where the source does not say which; a small set has as
+    many shards as that takes. Raises BadInputError where the source cannot be used; LaunchError (exit 4) where `out`
+    holds a set of another source or other options.
     """
-    parts = with_held_out(source.parts(layout.shard_images), hold_out)
+    parts = with_held_out(source.parts(layout.shard_images, math.ceil(1 / hold_out) if hold_out else 1), hold_out)
     if not parts:
         raise BadInputError("no images chosen", where=str(source.facts()))
     plan = plan_of(source, layout, against, parts)

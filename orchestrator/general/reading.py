@@ -1,7 +1,8 @@
 """Pixels out of prepared shards, by row group. Footers are kept, so a shard's is read once by a process."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,10 @@ def row_group(file: str, group: int, columns: Sequence[str] = ("image",)) -> pa.
         return parquet.read_row_group(group, columns=list(columns), use_threads=False).combine_chunks().to_batches()[0]
 
 
+REQUESTS = 8
+"""To object storage at once, by a read task: each takes longer to answer than to send its 1.5 MB."""
+Fetched = dict[tuple[str, int], "Future[pa.RecordBatch]"]
+"""Row groups on their way, by file and number."""
 HEADER_BYTES = 38
 """What the header of a page of fixed-size values without statistics takes, at most; those of two pages take more."""
 
@@ -55,21 +60,29 @@ def plain_page(file: str, group: int) -> int | None:
     return int(column.data_page_offset) + int(column.total_compressed_size) - pixel_bytes
 
 
-def announce(file: str, group: int, first: int, count: int, width: int) -> None:
-    """Have the kernel read rows of `width` bytes ahead of `read_pixels`: stretches from all over a disk come in faster
-    when it knows of many of them."""
-    start = plain_page(file, group)
-    if start is None or not hasattr(os, "posix_fadvise"):
-        return
-    with open(file, "rb", buffering=0) as opened:
-        os.posix_fadvise(opened.fileno(), start + first * width, count * width, os.POSIX_FADV_WILLNEED)
+def announce(pool: Executor, wanted: Iterable[tuple[str, int, int, int]], width: int) -> Fetched:
+    """Have rows [first, last) of `width` bytes of row groups, (file, group, first, last), read ahead of `read_pixels`.
+
+    The kernel brings stretches from all over a disk in faster when it knows of many of them. Row groups that have to be
+    asked for whole are, once each, by the pool's threads.
+    """
+    fetched: Fetched = {}
+    for file, group, first, last in wanted:
+        start = plain_page(file, group)
+        if start is None and (file, group) not in fetched:
+            fetched[file, group] = pool.submit(row_group, file, group)
+        elif start is not None and hasattr(os, "posix_fadvise"):
+            with open(file, "rb", buffering=0) as opened:
+                place = start + first * width, (last - first) * width
+                os.posix_fadvise(opened.fileno(), *place, os.POSIX_FADV_WILLNEED)
+    return fetched
 
 
-def read_pixels(file: str, group: int, first: int, out: NDArray[np.uint8]) -> None:
-    """Fill `out`, uint8 (n, C * S * S), with the pixels of rows [first, first + n) of a row group."""
+def read_pixels(file: str, group: int, first: int, out: NDArray[np.uint8], fetched: Fetched) -> None:
+    """Fill `out`, uint8 (n, C * S * S), with rows [first, first + n) of a row group that was announced."""
     start = plain_page(file, group)
     if start is None:
-        out[:] = pixels(row_group(file, group).column("image"))[first : first + len(out)]
+        out[:] = pixels(fetched[file, group].result().column("image"))[first : first + len(out)]
         return
     wanted = out.data.cast("B")
     with open(file, "rb", buffering=0) as opened:

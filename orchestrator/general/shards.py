@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,8 @@ from orchestrator.general.manifest import Layout, Shard, quarantine_file, record
 from orchestrator.general.sources.base import Bad, Part, Rows
 from workloads.data.duplicates import Known
 
+QUARANTINE_BYTES = 64 << 20
+"""Of bad images' files that a shard keeps; of any more only the name and the reason, for they wait in memory."""
 QUARANTINE = pa.schema([("id", pa.string()), ("reason", pa.string()), ("raw", pa.binary())])
 
 
@@ -93,7 +95,8 @@ class Counts:
         """The rows without bad images and without those in `known`, counted on their way."""
         for item in stream:
             if isinstance(item, Bad):
-                self.bad.append(item)
+                kept = sum(len(bad.raw) for bad in self.bad) + len(item.raw) <= QUARANTINE_BYTES
+                self.bad.append(item if kept else replace(item, raw=b""))
                 continue
             rows = item
             if known is not None:

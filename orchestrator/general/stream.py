@@ -27,9 +27,9 @@ def feed_of(
 ) -> Feed:
     """The stream of a prepared set for `workers` workers that share batches of `batch` images.
 
-    The order depends on the set (or its first row groups that hold `most` images), the seed, the batch and the pool.
-    Raises BadInputError for a set that is not there or not finished, and for workers that cannot share the lanes as
-    they share a batch: where each lane gives a batch one image, any number up to the batch can.
+    The order depends on the set (or the row groups drawn from it that hold `most` images), the seed, the batch and the
+    pool. Raises BadInputError for a set that is not there or not finished, and for workers that cannot share the lanes
+    as they share a batch: where each lane gives a batch one image, any number up to the batch can.
     """
     feed = Feed(path, split, batch, workers, seed, pool_bytes, most)
     order = feed.order

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from orchestrator.general.manifest import Manifest
+from orchestrator.general.manifest import Manifest, in_set
 from orchestrator.general.reading import manifest_at, pixels, row_group
 from orchestrator.general.sources.base import TEST, TRAIN
 from orchestrator.general.windows import groups_at
@@ -31,7 +31,7 @@ SAMPLE = 8192
 HELD_OUT = 4096
 """Held-out images that a worker holds: for curves, and for the scores that select a winner."""
 SEGMENT = 1024
-"""Blocks (at most 24 MiB each) of one Ray dataset; a stream is one after the other, without an end."""
+"""Blocks (see `windows.BLOCK_BYTES`) of one Ray dataset; a stream is one after the other, without an end."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ def general_set(source: General, data: Data, data_dir: Path) -> GeneralSet:
         )
     manifest.of_split(TEST)
     without = manifest.plan["without"]
-    tested = {data.name, *data.out} - {NOISE} - set(without["sets"] if without else ())
+    tested = {in_set(data.name, data.path), *data.out} - {NOISE} - set(without["sets"] if without else ())
     if tested:
         said = "%s was prepared without --without %s: it may hold images that are tested"
-        log.warning(said, path, ", ".join(sorted(tested)))
+        log.warning(said, path, " --without ".join(sorted(tested)))
     content = repr([(shard.name, shard.sha256) for shard in manifest.shards])
     images = sum(shard.rows for shard in manifest.of_split(TRAIN))
     if source.max_images is not None:
@@ -70,7 +70,7 @@ def general_set(source: General, data: Data, data_dir: Path) -> GeneralSet:
 class StreamedSet:
     """A prepared set as a worker sees it (see `workloads.workload.ImageStream`). One stream is open at a time.
 
-    images: of an epoch; where the set has more, its first row groups are used. channels: 1 or 3, as the dataset's.
+    images: of an epoch; where the set has more, row groups drawn from all over it. channels: 1 or 3, as the dataset's.
     """
 
     def __init__(self, path: str, images: int, channels: int, parallel: Parallel, device: torch.device) -> None:
@@ -97,15 +97,16 @@ class StreamedSet:
 
     def sample(self) -> tuple[Tensor, Tensor, list[str]]:
         """Training images and held-out ones, uint8 (N, C, S, S) on the device, and the ids of the latter."""
-        train, _ = some_rows(self.path, TRAIN, SAMPLE)
+        train, _ = some_rows(self.path, TRAIN, SAMPLE, self.images)
         held_out, ids = some_rows(self.path, TEST, HELD_OUT)
         images = (as_channels(torch.from_numpy(found), self.channels).to(self.device) for found in (train, held_out))
         return next(images), next(images), ids
 
 
-def some_rows(path: str, split: str, count: int) -> tuple[np.ndarray, list[str]]:
-    """Up to `count` images, uint8 (N, C, S, S), of row groups that lie evenly over a split, and their ids."""
-    manifest, groups = manifest_at(path), groups_at(path, split)
+def some_rows(path: str, split: str, count: int, most: int | None = None) -> tuple[np.ndarray, list[str]]:
+    """Up to `count` images, uint8 (N, C, S, S), of row groups that lie evenly over a split (or over what `groups_at`
+    draws from it), and their ids."""
+    manifest, groups = manifest_at(path), groups_at(path, split, most)
     layout = manifest.layout
     wanted = min(len(groups), -(-count // layout.group_rows))
     found, ids = [], []

@@ -33,7 +33,8 @@ def verify(manifest: Manifest, seen: Callable[[Shard], None], threads: int = 8) 
         problems = [p for p in pool.map(check, manifest.shards) if p]
     folder = manifest.file(manifest.shards[0]).parent
     named = {manifest.file(shard).name for shard in manifest.shards}
-    strays = sorted(f.name for f in folder.iterdir() if f.name not in named and not f.name.startswith("."))
+    there = folder.iterdir() if folder.exists() else ()
+    strays = sorted(f.name for f in there if f.name not in named and not f.name.startswith("."))
     return problems + [Problem(name, "no record names this file") for name in strays]
 
 

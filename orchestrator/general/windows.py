@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -13,8 +14,8 @@ import ray.data
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from orchestrator.general.order import POOL_BYTES, Order, Rows, order_of
-from orchestrator.general.reading import announce, manifest_at, read_pixels
+from orchestrator.general.order import POOL_BYTES, Order, Rows, order_of, permutation
+from orchestrator.general.reading import REQUESTS, announce, manifest_at, read_pixels
 
 BLOCK_BYTES = 64 << 20
 """Of pixels, at most, in a block (or one window, where that is larger). Ray takes tens of milliseconds for a task
@@ -34,7 +35,7 @@ class Feed:
     workers: int
     seed: int
     pool_bytes: int = POOL_BYTES
-    most: int | None = None  # images: the first row groups that hold so many; None is all
+    most: int | None = None  # images: row groups that hold so many; None is all
 
     @property
     def order(self) -> Order:
@@ -96,19 +97,23 @@ class Feed:
 
 
 @lru_cache(maxsize=8)
-def groups_at(path: str, split: str) -> list[tuple[str, int, int]]:
-    """(file, number in it, rows) of every row group of a split, in the manifest's order."""
+def groups_at(path: str, split: str, most: int | None = None) -> list[tuple[str, int, int]]:
+    """(file, number in it, rows) of every row group of a split, in the manifest's order. most: of so few, drawn from
+    all over the set, that hold at least so many images; a set may be sorted by what its images show."""
     manifest = manifest_at(path)
     shards = manifest.of_split(split)
-    return [(str(manifest.file(shard)), group, rows) for shard in shards for group, rows in enumerate(shard.groups)]
+    groups = [(str(manifest.file(shard)), group, rows) for shard in shards for group, rows in enumerate(shard.groups)]
+    if most is None:
+        return groups
+    drawn = permutation(len(groups), "subset", len(groups))
+    needed = int(np.searchsorted(np.cumsum([groups[place][2] for place in drawn]), most)) + 1
+    return [groups[place] for place in np.sort(drawn[:needed])]
 
 
 @lru_cache(maxsize=8)
 def order_at(path: str, split: str, batch: int, seed: int, pool_bytes: int, most: int | None) -> Order:
     """A feed's order, made once in a process: it does not depend on the workers."""
-    groups = [rows for _, _, rows in groups_at(path, split)]
-    if most is not None:
-        groups = groups[: int(np.searchsorted(np.cumsum(groups), most)) + 1]
+    groups = [rows for _, _, rows in groups_at(path, split, most)]
     return order_of(groups, manifest_at(path).layout.image_bytes, seed, batch, pool_bytes)
 
 
@@ -116,7 +121,7 @@ def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
     """One table: image (fixed-size binary), row (int64, the image's number in the manifest's order of the split, -1
     where there is none), block (int64). In the order of the stream, as far as a block's lanes go (see `Feed.place`).
     Blocks of a round are equally long: what a lane lacks is filled."""
-    order, groups = feed.order, groups_at(feed.path, feed.split)
+    order, groups = feed.order, groups_at(feed.path, feed.split, feed.most)
     round_, lanes = block // feed.blocks_a_round, feed.lanes(block)
     count = feed.block_rows(round_)
     images = np.empty((count, feed.image_bytes), np.uint8)
@@ -124,18 +129,18 @@ def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
     rows = np.full(count, -1, np.int64)
     windows = [order.at(round_, lane) for lane in lanes]
     stretches = [order.stretches(window) for window in windows]
-    for stretch in itertools.chain.from_iterable(stretches):
-        file, group, _ = groups[stretch.group]
-        announce(file, group, stretch.first, stretch.last - stretch.first, feed.image_bytes)
-    for number, window in enumerate(windows):
-        streamed = np.empty(window.rows, np.int64)  # row of the window -> place in the block
-        streamed[order.within(window)] = feed.place(np.arange(window.rows), number)
-        for stretch in stretches[number]:
-            file, group, _ = groups[stretch.group]
-            places, streamed = np.split(streamed, [stretch.last - stretch.first])
-            read_pixels(file, group, stretch.first, spare[: len(places)])
-            images[places] = spare[: len(places)]
-            rows[places] = np.arange(stretch.first, stretch.last) + order.starts[stretch.group]
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        wanted = [(*groups[s.group][:2], s.first, s.last) for s in itertools.chain.from_iterable(stretches)]
+        fetched = announce(pool, wanted, feed.image_bytes)
+        for number, window in enumerate(windows):
+            streamed = np.empty(window.rows, np.int64)  # row of the window -> place in the block
+            streamed[order.within(window)] = feed.place(np.arange(window.rows), number)
+            for stretch in stretches[number]:
+                file, group, _ = groups[stretch.group]
+                places, streamed = np.split(streamed, [stretch.last - stretch.first])
+                read_pixels(file, group, stretch.first, spare[: len(places)], fetched)
+                images[places] = spare[: len(places)]
+                rows[places] = np.arange(stretch.first, stretch.last) + order.starts[stretch.group]
     images[rows < 0] = 0
     kind = pa.binary(feed.image_bytes)
     column = pa.FixedSizeBinaryArray.from_buffers(kind, count, [None, pa.py_buffer(images)])

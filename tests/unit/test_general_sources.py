@@ -3,16 +3,20 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from made_files import pixels as random_pixels
-from made_files import write_image
+from made_files import write_classes, write_image
 from PIL import Image
 
+from orchestrator.general import shards
+from orchestrator.general.against import against_sets
 from orchestrator.general.manifest import Layout, Manifest, finished
 from orchestrator.general.reading import pixels, row_group
 from orchestrator.general.shards import write_shard
@@ -20,7 +24,9 @@ from orchestrator.general.sheet import some_images, write_sheet
 from orchestrator.general.sources import flat, open_source
 from orchestrator.general.sources.base import Bad
 from orchestrator.general.verify import verify
+from workloads.channels import as_channels
 from workloads.data import tiny_images
+from workloads.data.datasets import load, resize
 from workloads.data.decode import decode
 from workloads.data.duplicates import Known
 from workloads.errors import BadInputError
@@ -187,6 +193,99 @@ def test_webdataset_shards_come_in_and_a_cut_one_keeps_what_is_whole(tmp_path):
     assert len(bad) == 1
 
 
+def tar_of(path, images):
+    """Returns where each image's header begins."""
+    with tarfile.open(path, "w") as tar:
+        for i, image in enumerate(images):
+            data = png(image)
+            info = tarfile.TarInfo(f"{i}.png")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    with tarfile.open(path) as tar:
+        return [member.offset for member in tar]
+
+
+@pytest.mark.parametrize("damage", ["header", "cut"])
+def test_a_tar_that_its_reader_would_take_for_shorter_is_named(tmp_path, damage):
+    file = tmp_path / "0.tar"
+    begin = tar_of(file, random_pixels(10, 3, 32, 32))[5]
+    raw = bytearray(file.read_bytes())
+    if damage == "cut":
+        raw = raw[:begin]
+    else:
+        raw[begin + 150] ^= 1  # of its checksum
+    file.write_bytes(raw)
+    _, ids, _, bad = everything(open_source("webdataset", str(file), side=32))
+    assert ids == [f"0.tar/{i}.png" for i in range(5)]
+    assert bad == ["0.tar"]
+
+
+def test_a_single_tar_is_shared_by_parts(tmp_path):
+    images = random_pixels(10, 3, 32, 32)
+    tar_of(tmp_path / "0.tar", images)
+    source = open_source("webdataset", str(tmp_path / "0.tar"), side=32)
+    found = [rows for part in source.parts(100, least=4) for rows in source.read(part, 2)]
+    assert sum(len(rows.ids) for rows in found) == 10
+    order = np.argsort([name for rows in found for name in rows.ids])
+    np.testing.assert_array_equal(np.concatenate([rows.images for rows in found])[order], images)
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet", "npz"])
+def test_ids_differ_where_only_the_folders_of_two_files_do_and_a_set_may_move(tmp_path, kind):
+    images = random_pixels(4, 3, 32, 32)
+    for split in ("train", "test"):
+        folder = tmp_path / "in" / split
+        folder.mkdir(parents=True)
+        if kind == "webdataset":
+            tar_of(folder / "0.tar", images)
+        elif kind == "parquet":
+            pq.write_table(pa.table({"image": [png(image) for image in images]}), folder / "0.parquet")
+        else:
+            np.savez(folder / "0.npz", data=images.reshape(4, -1))
+    source = open_source(kind, str(tmp_path / "in"), side=32)
+    _, ids, _, _ = everything(source)
+    assert len(set(ids)) == 8
+    parts = source.parts(100)
+    (tmp_path / "in").rename(tmp_path / "there")
+    moved = open_source(kind, str(tmp_path / "there"), side=32)
+    assert moved.parts(100) == parts
+    assert everything(moved)[1] == ids
+
+
+def test_a_name_that_is_no_utf8_is_escaped(tmp_path):
+    write_image(tmp_path / "in/1.png")
+    os.rename(tmp_path / "in/1.png", os.fsencode(tmp_path / "in") + b"/caf\xe9.png")
+    source = open_source("folder", str(tmp_path / "in"), side=32)
+    (part,) = source.parts(10)
+    shard = write_shard(str(tmp_path / "out"), LAYOUT, None, part, source.read(part, 7))
+    assert row_group(str(tmp_path / "out/shards" / f"{shard.name}.parquet"), 0, ("id",))["id"].to_pylist() == [
+        "caf\\xe9.png"
+    ]
+
+
+def test_a_damaged_page_costs_its_row_group_only(tmp_path):
+    images = random_pixels(12, 3, 32, 32)
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"image": [png(image) for image in images]}), file, row_group_size=4, compression="none")
+    column = pq.ParquetFile(file).metadata.row_group(1).column(0)
+    raw = bytearray(file.read_bytes())
+    first = column.dictionary_page_offset or column.data_page_offset
+    raw[first : first + 16] = b"\xff" * 16
+    file.write_bytes(raw)
+    found, _, _, bad = everything(open_source("parquet", str(file), side=32))
+    np.testing.assert_array_equal(found, images[[0, 1, 2, 3, 8, 9, 10, 11]])
+    assert bad == [f"train.parquet/{n:09d}" for n in range(4, 8)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("folder", {"choose": "0.1"}), ("npz", {"duplicates": ["list.txt"]}), ("tiny_images", {"column": "image"})],
+)
+def test_what_is_for_another_kind_is_refused(kind, options):
+    with pytest.raises(BadInputError, match=f"not for {kind}"):
+        open_source(kind, "x", side=32, **options)
+
+
 @pytest.mark.parametrize("struct", [True, False])
 def test_parquet_with_encoded_images_comes_in(tmp_path, struct):
     images = random_pixels(25, 3, 32, 32)
@@ -273,6 +372,8 @@ def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
     assert list(found) == [first.name, second.name, third.name, "other.parquet"]
     assert "other bytes" in found[first.name]
     assert "missing" in found[third.name]
+    shutil.rmtree(first.parent)
+    assert [p.what for p in verify(manifest, lambda shard: None)] == ["missing"] * 3
 
 
 def test_a_set_in_an_object_store_is_written_verified_and_read(made):
@@ -301,6 +402,30 @@ def test_copies_of_an_in_set_are_left_out_and_counted(tmp_path):
     known = Known.of(np.concatenate([images[20:25], changed]), threshold=2)
     shard = write_shard(str(tmp_path / "out"), LAYOUT, known, part, source.read(part, 7))
     assert (shard.rows, shard.exact_duplicates, shard.near_duplicates) == (85, 5, 10)
+
+
+def test_in_sets_of_any_size_are_kept_out_at_the_size_of_the_set(tmp_path):
+    write_classes(tmp_path / "own")
+    against = against_sets(["digits", f"folder={tmp_path / 'own'}"], tmp_path, 32, None)
+    assert list(against.digests) == ["digits", f"folder={tmp_path / 'own'}"]
+    digits = load("digits", tmp_path).test.images
+    as_seen = as_channels(torch.from_numpy(resize(digits, 32)), 3).numpy()
+    assert against.known.find(as_seen)[0].all()
+    own = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
+    assert against.known.find(own)[0].all()
+    assert not against.known.find(random_pixels(50, 3, 32, 32))[0].any()
+
+
+def test_many_bad_images_do_not_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "QUARANTINE_BYTES", 150)
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"x" * 100)
+    write_image(tmp_path / "good.png")
+    source = open_source("folder", str(tmp_path), side=32)
+    (part,) = source.parts(128)
+    write_shard(str(tmp_path / "out"), LAYOUT, None, part, source.read(part, 7))
+    rows = pq.read_table(tmp_path / "out/quarantine/train-000000.parquet").to_pylist()
+    assert [(row["id"], len(row["raw"])) for row in rows] == [("0.png", 100), ("1.png", 0), ("2.png", 0)]
 
 
 def test_bad_images_are_in_quarantine_with_their_reason(tmp_path):

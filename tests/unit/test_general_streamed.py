@@ -8,12 +8,13 @@ import torch
 from made_files import pixels
 
 from orchestrator.general.manifest import Layout, Manifest
-from orchestrator.general.prepare import with_held_out
+from orchestrator.general.prepare import begin, with_held_out
+from orchestrator.general.reading import pixels as column_pixels
 from orchestrator.general.shards import write_shard
 from orchestrator.general.sources import open_source
 from orchestrator.general.sources.base import TEST
-from orchestrator.general.streamed import StreamedSet, general_set
-from orchestrator.general.windows import Feed
+from orchestrator.general.streamed import StreamedSet, general_set, some_rows
+from orchestrator.general.windows import Feed, groups_at, read_block
 from orchestrator.ingest import prepare, read_images, streamed_source
 from tune_spaces.schema import Data, General
 from workloads.data import tiny_images
@@ -49,6 +50,14 @@ def test_whole_shards_are_held_out_by_a_seed(tmp_path):
     assert [p.split for p in with_held_out(source.parts(1000), 0.3)] == ["train"], "one part trains"
 
 
+def test_a_set_of_few_images_has_shards_enough_to_hold_some_out(tmp_path):
+    (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(pixels(2000, 3, 32, 32)))
+    source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
+    task = begin(source, str(tmp_path / "set"), Layout.of(32), None, hold_out=0.05)
+    assert sum(part.images for part in task.parts) == 2000
+    assert [part.images for part in task.parts if part.split == TEST] in ([64, 64], [64, 16])
+
+
 def test_a_set_of_another_size_or_without_held_out_images_is_refused(tmp_path):
     path, _ = made(tmp_path, hold_out=0)
     data = asked(path)
@@ -70,12 +79,16 @@ def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path,
         data = asked(made(tmp_path / name, without=without)[0])
         with caplog.at_level(logging.WARNING):
             general_set(data.general[0], data, tmp_path)
-        assert "--without digits" in caplog.text
+        assert "without --without digits:" in caplog.text
         caplog.clear()
     (tmp_path / "without").mkdir()
     data = asked(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
+    caplog.clear()
     general_set(data.general[0], data, tmp_path)
     assert not caplog.text
+    own = data.model_copy(update={"name": "folder", "path": str(tmp_path / "own")})
+    general_set(data.general[0], own, tmp_path)
+    assert f"without --without folder={tmp_path / 'own'}:" in caplog.text
     general_set(data.general[0], data.model_copy(update={"out": ("svhn", "noise")}), tmp_path)
     assert "without --without svhn:" in caplog.text
 
@@ -108,8 +121,15 @@ def test_a_worker_holds_a_sample_in_the_datasets_channels(tmp_path):
     np.testing.assert_array_equal(coloured, images[numbers])
 
 
-def test_an_epoch_of_few_images_is_the_first_row_groups(tmp_path):
+def test_an_epoch_of_few_images_is_made_of_row_groups_from_all_over_the_set(tmp_path):
     path, _ = made(tmp_path)
     few = Feed(path, "train", 8, 1, 0, most=100)
-    assert few.order.images == 64 + 40
+    assert 100 <= few.order.images < 110
     assert Feed(path, "train", 8, 1, 0).order.images == 448
+    drawn, all_of_it = groups_at(path, "train", 100), groups_at(path, "train")
+    assert [group for group in all_of_it if group in drawn] == drawn, "in the set's order"
+    assert len({file for file, _, _ in drawn}) > 3
+    held, _ = some_rows(path, "train", 1000, most=100)
+    blocks = [next(iter(read_block(few, block))) for block in range(few.order.rounds * few.blocks_a_round)]
+    streamed = np.concatenate([column_pixels(b["image"].combine_chunks())[b["row"].to_numpy() >= 0] for b in blocks])
+    assert sorted(map(bytes, streamed)) == sorted(bytes(image) for image in held.reshape(len(held), -1))

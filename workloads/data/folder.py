@@ -124,8 +124,13 @@ def check_file(file: Path, root: Path) -> None:
 
 
 def file_id(file: Path, root: Path) -> str:
-    """The path relative to `root`, with what is no UTF-8 escaped: file names may be any bytes, score tables not."""
-    return os.fsencode(file.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    """The path relative to `root`, escaped."""
+    return escaped(file.relative_to(root).as_posix())
+
+
+def escaped(name: str) -> str:
+    """A file's name with what is no UTF-8 escaped: file names may be any bytes, tables not."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def few_of(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.general.sources.base import Source
-from orchestrator.general.sources.flat import FlatSource
+from orchestrator.general.sources.flat import PAPER, FlatSource
 from orchestrator.general.sources.folder import FolderSource
 from orchestrator.general.sources.npz import NpzSource
 from orchestrator.general.sources.parquet import ParquetSource
@@ -22,23 +22,37 @@ KINDS = {
 
 
 def open_source(
-    kind: str, path: str, *, side: int, choose: str = "paper", duplicates: Sequence[Path] = (), column: str = "image"
+    kind: str,
+    path: str,
+    *,
+    side: int,
+    choose: str | None = None,
+    duplicates: Sequence[Path] = (),
+    column: str | None = None,
 ) -> Source:
     """The source of that kind; `choose` and `duplicates` are for tiny_images, `column` for parquet.
 
-    Raises BadInputError for an unknown kind and for index lists that cannot be read.
+    Raises BadInputError for an unknown kind, what is for another kind, and index lists that cannot be read.
     """
+    if kind not in KINDS:
+        raise BadInputError(f"no kind of source {kind!r}", nearest=closest(kind, KINDS), fix=f"use {', '.join(KINDS)}")
+    only = (
+        ("--choose", choose, "tiny_images"),
+        ("--exclude", duplicates, "tiny_images"),
+        ("--column", column, "parquet"),
+    )
+    for option, given, of in only:
+        if given and kind != of:
+            raise BadInputError(f"this is for {of}, not for {kind}", where=option, fix="leave it out")
     if kind == "tiny_images":
         if side != tiny_images.SIDE:
             raise BadInputError(f"a side of {side}", where="--side", fix="leave it: these images are 32x32")
         known = tiny_images.read_duplicates(duplicates) if duplicates else None
-        return FlatSource(path, choose, known)
+        return FlatSource(path, choose or PAPER, known)
     if kind == "folder":
         return FolderSource(path, side)
     if kind == "webdataset":
         return TarSource(path, side)
     if kind == "parquet":
-        return ParquetSource(path, side, column)
-    if kind == "npz":
-        return NpzSource(path, side)
-    raise BadInputError(f"no kind of source {kind!r}", nearest=closest(kind, KINDS), fix=f"use {', '.join(KINDS)}")
+        return ParquetSource(path, side, column or "image")
+    return NpzSource(path, side)

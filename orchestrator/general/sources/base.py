@@ -1,6 +1,7 @@
 """The one door through which general images come in: what a source must say and do. No Ray here."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from workloads.data.decode import UnreadableError, decode
+from workloads.data.folder import escaped
 from workloads.errors import BadInputError
 
 TRAIN, TEST = "train", "test"
@@ -59,9 +61,9 @@ class Source(Protocol):
         """What identifies the content, as plain data: a prepare that continues must find the same."""
         ...
 
-    def parts(self, images: int) -> Sequence[Part]:
-        """All parts of about `images` images, always the same in the same order. Raises BadInputError where the
-        source cannot be used, before any work begins."""
+    def parts(self, images: int, least: int = 1) -> Sequence[Part]:
+        """All parts of about `images` images, always the same in the same order; of fewer where there would not be
+        `least` parts. Raises BadInputError where the source cannot be used, before any work begins."""
         ...
 
     def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
@@ -72,6 +74,18 @@ class Source(Protocol):
 def named_parts(split: str, whats: Iterable[tuple[Any, int]]) -> list[Part]:
     """Parts from (what, images) in their order."""
     return [Part(f"{split}-{number:06d}", split, what, images) for number, (what, images) in enumerate(whats)]
+
+
+def part_size(total: int, images: int, least: int) -> int:
+    """Images of a part: `images`, or fewer so that `total` images make `least` parts."""
+    return images if math.ceil(total / images) >= least else max(1, math.ceil(total / least))
+
+
+def row_ranges(totals: Mapping[str, int], images: int) -> Iterator[tuple[tuple[str, int], int]]:
+    """((file's name, first row), rows) of parts that hold `images` rows of one file, its last one fewer."""
+    for name, total in totals.items():
+        for first in range(0, total, images):
+            yield (name, first), min(images, total - first)
 
 
 def version_of(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,13 +100,23 @@ def file_facts(file: UPath) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a source: their paths in order, and a digest over these, their sizes and versions."""
+    """The files of a source: their paths below its root in order (a single file's own name), and a digest over these,
+    their sizes and versions. A source may lie elsewhere when a prepare continues, so nothing else names its files."""
 
-    files: list[UPath]
+    root: UPath
+    names: list[str]
     digest: str
 
     def facts(self) -> dict[str, Any]:
-        return {"files": len(self.files), "digest": self.digest}
+        return {"files": len(self.names), "digest": self.digest}
+
+    def files(self) -> Iterator[tuple[str, UPath]]:
+        return ((name, file_at(self.root, name)) for name in self.names)
+
+
+def file_at(root: UPath, name: str) -> UPath:
+    """The file that a listing of `root` names so."""
+    return root if root.name == name and root.is_file() else root / name
 
 
 def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
@@ -103,7 +127,7 @@ def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
     """
     endings, base = tuple(suffixes), root.path.rstrip("/")
     if root.is_file():
-        return Listing([root], content_digest([(root.name, file_facts(root))]))
+        return Listing(root, [root.name], content_digest([(root.name, file_facts(root))]))
     found = root.fs.find(base, detail=True) if root.exists() else {}
     names = {name.removeprefix(base).lstrip("/"): version_of(info) for name, info in sorted(found.items())}
     shown = {
@@ -117,7 +141,7 @@ def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
             where=str(root),
             fix=f"give a folder that holds files ending in {', '.join(sorted(endings))}",
         )
-    return Listing([root / name for name in shown], content_digest(list(shown.items())))
+    return Listing(root, list(shown), content_digest(list(shown.items())))
 
 
 def content_digest(items: Sequence[object]) -> str:
@@ -125,7 +149,8 @@ def content_digest(items: Sequence[object]) -> str:
 
 
 def decoded(items: Iterable[tuple[str, int, bytes]], side: int, rows: int) -> Iterator[Rows | Bad]:
-    """Encoded images (id, offset, bytes) as rows of (3, side, side): the centre square, resized. Bad ones are named."""
+    """Encoded images (name, offset, bytes) as rows of (3, side, side): the centre square, resized. Bad ones are named.
+    An id is the name, escaped."""
     images: list[NDArray[np.uint8]] = []
     ids: list[str] = []
     offsets: list[int] = []
@@ -133,9 +158,9 @@ def decoded(items: Iterable[tuple[str, int, bytes]], side: int, rows: int) -> It
         try:
             images.append(decode(BytesIO(raw), side))
         except UnreadableError as error:
-            yield Bad(name, str(error), raw[:KEPT_BYTES])
+            yield Bad(escaped(name), str(error), raw[:KEPT_BYTES])
             continue
-        ids.append(name)
+        ids.append(escaped(name))
         offsets.append(offset)
         if len(images) == rows:
             yield Rows(np.stack(images), ids, offsets)

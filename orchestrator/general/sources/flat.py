@@ -1,5 +1,6 @@
 """The flat file of 80 Million Tiny Images, read in ranges: never mapped, never whole in memory."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from orchestrator.general.sources.base import TEST, TRAIN, Bad, Part, Rows, file_facts, named_parts
+from orchestrator.general.sources.base import TEST, TRAIN, Bad, Part, Rows, file_facts, named_parts, part_size
 from workloads.data import tiny_images as tiny
 from workloads.errors import BadInputError
+
+log = logging.getLogger(__name__)
 
 PAPER, ALL = "paper", "all"
 REFETCH = "the copy is not whole: fetch it again"
@@ -60,11 +63,13 @@ class FlatSource:
         """Chunks that a fraction takes."""
         return max(1, round(fraction_of(self.choose) * len(order)))
 
-    def parts(self, images: int) -> list[Part]:
+    def parts(self, images: int, least: int = 1) -> list[Part]:
         total = check_whole(self.file)
-        whole = max(1, images // tiny.CHUNK) * tiny.CHUNK
+        if total != tiny.IMAGES and self.choose != PAPER:
+            log.warning("%s has %s images, %s as published", self.file, f"{total:,}", f"{tiny.IMAGES:,}")
         excluded = np.empty(0, np.int64) if self.duplicates is None else self.duplicates.indices
         if self.choose == ALL:
+            whole = whole_chunks(total, images, least)
             pieces = (np.arange(first, min(first + whole, total)) for first in range(0, total, whole))
             return named_parts(TRAIN, (ranged(np.setdiff1d(piece, excluded, True)) for piece in pieces))
         if self.choose == PAPER:
@@ -75,10 +80,11 @@ class FlatSource:
                     fix="choose a fraction or all of this file: --choose 0.1, --choose all",
                 )
             chosen = tiny.images_of(tiny.chosen_chunks(total, without=None if self.duplicates is None else excluded))
-            edge = tiny.train_count(len(chosen))
+            edge, whole = tiny.train_count(len(chosen)), whole_chunks(len(chosen), images, 1)
             return [*cut(TRAIN, chosen[:edge], whole, excluded), *cut(TEST, chosen[edge:], whole, excluded)]
         order = tiny.permuted_chunks(total)
-        return cut(TRAIN, tiny.images_of(order[: self.count(order)]), whole, excluded)
+        chosen = tiny.images_of(order[: self.count(order)])
+        return cut(TRAIN, chosen, whole_chunks(len(chosen), images, least), excluded)
 
     def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
         with Ranges(self.file) as file:
@@ -100,6 +106,11 @@ def fraction_of(choose: str) -> float:
     if not 0 < value <= 1:
         raise BadInputError(f"found {choose!r}", where="--choose", fix="give paper, all, or a fraction such as 0.05")
     return value
+
+
+def whole_chunks(total: int, images: int, least: int) -> int:
+    """Images of a part in whole chunks."""
+    return max(1, part_size(total, images, least) // tiny.CHUNK) * tiny.CHUNK
 
 
 def cut(split: str, chosen: tiny.Indices, images: int, excluded: tiny.Indices) -> list[Part]:

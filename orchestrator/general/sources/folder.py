@@ -14,11 +14,13 @@ from orchestrator.general.sources.base import (
     Part,
     Rows,
     decoded,
+    file_at,
     files_below,
     named_parts,
+    part_size,
 )
 from workloads.data.decode import UnreadableError
-from workloads.data.folder import SUFFIXES, check_file
+from workloads.data.folder import SUFFIXES, check_file, escaped
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class FolderSource:
     def facts(self) -> Mapping[str, Any]:
         return {"kind": "folder", "side": self.side, **self._listing().facts()}
 
-    def parts(self, images: int) -> list[Part]:
-        root = UPath(self.path)
-        names = [file.relative_to(root).as_posix() for file in self._listing().files]
+    def parts(self, images: int, least: int = 1) -> list[Part]:
+        names = self._listing().names
+        images = part_size(len(names), images, least)
         pieces = (names[first : first + images] for first in range(0, len(names), images))
         return named_parts(TRAIN, ((piece, len(piece)) for piece in pieces))
 
@@ -43,13 +45,13 @@ class FolderSource:
 
         def items() -> Iterator[tuple[str, int, bytes]]:
             for name in part.what:
-                file = root / name
+                file = file_at(root, name)
                 try:
                     if isinstance(file, Path):
                         check_file(file, root.resolve())
                     yield name, 0, file.read_bytes()
                 except (UnreadableError, OSError) as error:
-                    bad.append(Bad(name, str(error), b""))
+                    bad.append(Bad(escaped(name), str(error), b""))
 
         yield from decoded(items(), self.side, rows)
         yield from bad

@@ -5,6 +5,7 @@ They are read as streams, so a batch of a gigabyte takes no more memory than a s
 
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ from orchestrator.general.sources.base import (
     Listing,
     Part,
     Rows,
+    file_at,
     files_below,
     named_parts,
+    part_size,
+    row_ranges,
 )
+from workloads.data.folder import escaped
 from workloads.errors import BadInputError
 
 MEMBER = "data.npy"
@@ -37,26 +42,26 @@ class NpzSource:
     def facts(self) -> Mapping[str, Any]:
         return {"kind": "npz", "side": self.side, **self._listing().facts()}
 
-    def parts(self, images: int) -> list[Part]:
-        found: list[tuple[Any, int]] = []
-        for file in self._listing().files:
-            with opened(file, self.side) as (_, total):
-                found += [((str(file), first), min(images, total - first)) for first in range(0, total, images)]
-        return named_parts(TRAIN, found)
+    def parts(self, images: int, least: int = 1) -> list[Part]:
+        totals = {}
+        for name, file in self._listing().files():
+            with opened(file, self.side) as (_, totals[name]):
+                pass
+        return named_parts(TRAIN, row_ranges(totals, part_size(sum(totals.values()), images, least)))
 
     def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
-        path, first = part.what
-        file, size = UPath(path), 3 * self.side**2
+        name, first = part.what
+        file, size = file_at(UPath(self.path), name), 3 * self.side**2
         with opened(file, self.side) as (data, _):
             data.seek(first * size, 1)
             for begin in range(first, first + part.images, rows):
                 count = min(rows, first + part.images - begin)
                 raw = bytearray(data.read(count * size))
                 if len(raw) != count * size:
-                    raise BadInputError(f"the array ends before image {begin + count:,}", where=path)
+                    raise BadInputError(f"the array ends before image {begin + count:,}", where=str(file))
                 numbers = range(begin, begin + count)
                 images = np.frombuffer(raw, np.uint8).reshape(count, 3, self.side, self.side)
-                yield Rows(images, [f"{file.name}/{n:09d}" for n in numbers], list(numbers))
+                yield Rows(images, [f"{escaped(name)}/{n:09d}" for n in numbers], list(numbers))
 
     def _listing(self) -> Listing:
         return files_below(UPath(self.path), (".npz",))
@@ -77,7 +82,7 @@ def opened(file: UPath, side: int) -> Iterator[tuple[IO[bytes], int]]:
                     fix="give the --side of these images",
                 )
             yield data, shape[0]
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError) as error:
         if isinstance(error, BadInputError):
             raise
         raise BadInputError(f"no .npz file with an array `data`: {error}", where=str(file)) from error

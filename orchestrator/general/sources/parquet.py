@@ -15,9 +15,13 @@ from orchestrator.general.sources.base import (
     Part,
     Rows,
     decoded,
+    file_at,
     files_below,
     named_parts,
+    part_size,
+    row_ranges,
 )
+from workloads.data.folder import escaped
 from workloads.errors import BadInputError, closest
 
 AT_ONCE = 256  # encoded images held in memory
@@ -34,38 +38,39 @@ class ParquetSource:
     def facts(self) -> Mapping[str, Any]:
         return {"kind": "parquet", "side": self.side, "column": self.column, **self._listing().facts()}
 
-    def parts(self, images: int) -> list[Part]:
-        found: list[tuple[Any, int]] = []
-        for file in self._listing().files:
+    def parts(self, images: int, least: int = 1) -> list[Part]:
+        totals = {}
+        for name, file in self._listing().files():
             with file.open("rb") as opened:
-                parquet = opened_parquet(pq.ParquetFile, opened, file)
+                parquet = opened_parquet(opened, file)
                 self._check(parquet.schema_arrow, file)
-                counts = [parquet.metadata.row_group(g).num_rows for g in range(parquet.num_row_groups)]
-            groups: list[int] = []
-            first = held = 0
-            for group, count in enumerate(counts):
-                groups.append(group)
-                held += count
-                if held >= images or group == len(counts) - 1:
-                    found.append(((str(file), groups, first), held))
-                    groups, first, held = [], first + held, 0
-        return named_parts(TRAIN, found)
+                totals[name] = parquet.metadata.num_rows
+        return named_parts(TRAIN, row_ranges(totals, part_size(sum(totals.values()), images, least)))
 
     def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
-        path, groups, first = part.what
-        file = UPath(path)
+        name, first = part.what
+        file, last = file_at(UPath(self.path), name), first + part.images
+        bad: list[Bad] = []
 
         def items() -> Iterator[tuple[str, int, bytes]]:
-            row = first
             with file.open("rb") as opened:
-                for batch in pq.ParquetFile(opened).iter_batches(AT_ONCE, row_groups=groups, columns=[self.column]):
-                    column = batch.column(0)
-                    values = column.field("bytes") if pa.types.is_struct(column.type) else column
-                    for value in values:
-                        yield f"{file.name}/{row:09d}", row, value.as_py() or b""
-                        row += 1
+                parquet, end = opened_parquet(opened, file), 0
+                for group in range(parquet.num_row_groups):
+                    begin, end = end, end + parquet.metadata.row_group(group).num_rows
+                    at = max(first, begin)
+                    try:
+                        for row, raw in encoded(parquet, group, self.column, range(at - begin, min(last, end) - begin)):
+                            at = begin + row
+                            yield f"{name}/{at:09d}", at, raw
+                            at += 1
+                    except (pa.ArrowInvalid, OSError) as error:
+                        if getattr(error, "errno", None) is not None:
+                            raise  # the disk or the network, not what lies there
+                        reason = f"row group {group} is damaged: {error}"
+                        bad.extend(Bad(f"{escaped(name)}/{n:09d}", reason, b"") for n in range(at, min(last, end)))
 
         yield from decoded(items(), self.side, rows)
+        yield from bad
 
     def _check(self, schema: pa.Schema, file: UPath) -> None:
         if self.column not in schema.names:
@@ -88,8 +93,19 @@ class ParquetSource:
         return files_below(UPath(self.path), (".parquet",))
 
 
-def opened_parquet(opener: Any, opened: Any, file: UPath) -> Any:
+def encoded(parquet: pq.ParquetFile, group: int, column: str, wanted: range) -> Iterator[tuple[int, bytes]]:
+    """(row, bytes) of some rows of a row group; nothing is read where none are wanted."""
+    row = 0
+    for batch in parquet.iter_batches(AT_ONCE, row_groups=[group], columns=[column]) if wanted else ():
+        found = batch.column(0)
+        for value in found.field("bytes") if pa.types.is_struct(found.type) else found:
+            if row in wanted:
+                yield row, value.as_py() or b""
+            row += 1
+
+
+def opened_parquet(opened: Any, file: UPath) -> pq.ParquetFile:
     try:
-        return opener(opened)
+        return pq.ParquetFile(opened)
     except pa.ArrowInvalid as error:
         raise BadInputError(f"no Parquet file: {error}", where=str(file)) from error

@@ -1,0 +1,132 @@
+"""General sets on two nodes and in an object store (a real S3 server on this machine): prepared by a job, streamed by
+workers on both nodes, gone on with by another number of them, verified."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from conftest import free_ports
+from moto.server import ThreadedMotoServer
+
+from orchestrator.cluster import QUIET, ray_session
+from orchestrator.general.batches import batches
+from orchestrator.general.manifest import Manifest
+from orchestrator.general.stream import feed_of
+from orchestrator.general.windows import split_feed
+from tests.unit.made_files import pixels
+from workloads.data import tiny_images
+
+pytestmark = pytest.mark.ray
+IMAGES, BATCH, POOL = 20_000, 16, 1 << 22
+OUT = "s3://images/tiny"
+
+
+@pytest.fixture(scope="module")
+def store():
+    """A bucket; this process's environment, and that of every process of the cluster, leads to it."""
+    (port,) = free_ports(1)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    own = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "*"}
+    own |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="images")
+        yield boto3.client("s3")
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def two_nodes(store):
+    """The job server's address of two nodes of two CPUs; this process has joined them."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        for name, value in QUIET.items():
+            patch.setenv(name, value)
+        port, agent = free_ports(2)
+        head = {"num_cpus": 2, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+        head["dashboard_agent_listen_port"] = agent  # it takes jobs; another Ray may hold the usual port
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            cluster.add_node(num_cpus=2)
+            cluster.wait_for_nodes()
+            with ray_session(address=cluster.address):
+                yield f"http://127.0.0.1:{port}"
+        finally:
+            cluster.shutdown()
+
+
+def data(*words):
+    command = [sys.executable, "-m", "orchestrator", "data", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def prepared(two_nodes, tmp_path_factory):
+    """(what the command said, the images in the set's order)."""
+    folder = tmp_path_factory.mktemp("source")
+    images = pixels(IMAGES, 3, 32, 32)
+    (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
+    words = ["--source", folder / "tiny.bin", "--out", OUT, "--choose", "all", "--shard-mb", "6", "--hold-out", "0"]
+    code, said = data("prepare", "tiny_images", *words, "--address", two_nodes)
+    assert code == 0, said
+    return said, images
+
+
+def test_a_job_prepares_into_the_store_with_tasks_on_both_nodes(prepared):
+    from ray.util.state import list_tasks
+
+    said, _ = prepared
+    assert "20,000 train images" in said
+    assert Manifest.read(OUT).count("rows") == IMAGES
+    tasks = list_tasks(filters=[("state", "=", "FINISHED")], detail=True, limit=1000)
+    assert len({task.node_id for task in tasks if "ReadGeneralImages" in task.name}) == 2
+
+
+def consumed(workers, start, end):
+    """{step: rows of the batch} out of an epoch, by consumers on both nodes."""
+    import ray
+
+    @ray.remote(num_cpus=0.1, scheduling_strategy="SPREAD")
+    def consume(feed, iterator, rank):
+        tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow")
+        found = [(b.rows, b.images) for b in islice(batches(feed, tables, rank, start), end - start)]
+        return ray.get_runtime_context().get_node_id(), found
+
+    feed = feed_of(OUT, "train", BATCH, workers, seed=5, pool_bytes=POOL)
+    iterators = split_feed(feed, start * BATCH, end * BATCH)
+    asked = [consume.remote(feed, iterator, rank) for rank, iterator in enumerate(iterators)]
+    nodes, found = zip(*ray.get(asked, timeout=120), strict=True)
+    assert len(set(nodes)) == 2
+    return [tuple(np.concatenate(parts) for parts in zip(*step, strict=True)) for step in zip(*found, strict=True)]
+
+
+def test_three_workers_stream_from_the_store_and_two_go_on_without_loss_or_repetition(prepared):
+    _, images = prepared
+    steps, kill = IMAGES // BATCH, 417
+    rows = []
+    for rows_of_batch, found in consumed(3, 0, kill) + consumed(2, kill, steps):
+        np.testing.assert_array_equal(found.reshape(-1, 3, 32, 32), images[rows_of_batch])
+        rows.append(rows_of_batch)
+    assert Counter(np.concatenate(rows).tolist()) == Counter(range(IMAGES))
+
+
+def test_verify_names_the_object_with_the_flipped_byte(prepared, store):
+    key = "tiny/shards/train-000003.parquet"
+    raw = bytearray(store.get_object(Bucket="images", Key=key)["Body"].read())
+    raw[100_000] ^= 1
+    store.put_object(Bucket="images", Key=key, Body=bytes(raw))
+    code, said = data("verify", OUT, "--plain")
+    assert code == 1
+    assert "train-000003.parquet: other bytes" in said
