@@ -1,6 +1,11 @@
 """A flow that learns from a prepared general set, streamed: whole launches on real Ray."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +15,7 @@ from PIL import Image
 from orchestrator.general.manifest import Layout
 from orchestrator.general.prepare import begin, make
 from orchestrator.general.sources import open_source
-from orchestrator.ledger import Ledger
+from orchestrator.ledger import Ledger, read_events
 from orchestrator.places import Places
 from workloads.checkpoint import load_state
 from workloads.data.photo_tiles import photo_tiles
@@ -45,6 +50,10 @@ SPACE = Space(
 """
 
 
+def command(*words):
+    return [sys.executable, "-m", "orchestrator", *map(str, words), "--cpus", "2", "--plain"]
+
+
 def launched(storage, general, **options):
     storage.mkdir()
     (storage / "space.py").write_text(SPACE.format(path=general))
@@ -73,3 +82,33 @@ def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_
     for first, second in zip(parameters(one), parameters(again), strict=True):
         for name, value in first.items():
             np.testing.assert_allclose(second[name].float().numpy(), value.float().numpy(), atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state_was_saved(general, tmp_path):
+    """Its state is saved at a rung, here a ninth of the way; the parameters in the end are those of an undisturbed
+    launch."""
+    text = SPACE.format(path=general).replace('kind="fifo"', 'kind="asha", eta=9, first_rung=0.11')
+    own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
+    places = [Places(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
+    for place in places:
+        place.root.mkdir(parents=True)
+        (place.root / "space.py").write_text(text)
+        words = ["launch", place.root / "space.py", "--preset", "smoke", "--name", "streamed", "--points", "1"]
+        words += ["--set", "epochs=40", "--storage", place.storage]
+        process = subprocess.Popen(command(*words), env=own)
+        if place is places[0]:
+            deadline = time.monotonic() + 240
+            while not any(event["event"] == "rung" for event in read_events(place.ledger)):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            assert not any(e.get("state") == "finished" for e in read_events(place.ledger))
+            time.sleep(2)  # Ray's processes end with their driver
+            process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=own)
+        assert process.wait(timeout=300) == 0
+    for first, second in zip(*map(parameters, places), strict=True):
+        for name, value in first.items():
+            np.testing.assert_array_equal(second[name].float().numpy(), value.float().numpy(), err_msg=name)
