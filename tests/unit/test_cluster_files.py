@@ -82,6 +82,15 @@ def test_the_image_has_the_ray_of_the_files_and_no_other_version_than_pyprojects
     assert text.index("USER 1000") < text.index("CMD")
 
 
+def test_a_login_shell_of_the_image_finds_what_the_image_installs():
+    text = (CLUSTER / "Dockerfile").read_text()
+    venv = re.search(r"VIRTUAL_ENV=(\S+)", text).group(1)
+    line = re.search(r"echo '([^']+)' > /etc/profile\.d/\S+\.sh$", text, re.M).group(1)
+    debian = "PATH=/usr/local/bin:/usr/bin:/bin; export PATH"  # what /etc/profile has done when it reads profile.d
+    done = subprocess.run(["sh", "-c", f'{debian}; {line}; echo "$PATH"'], capture_output=True, text=True, timeout=60)
+    assert done.stdout == f"{venv}/bin:/usr/local/bin:/usr/bin:/bin\n"
+
+
 @pytest.mark.parametrize(
     ("provider", "values", "said"),
     [
