@@ -163,6 +163,7 @@ def test_what_an_image_name_says(image, tag, ray):
         (["launch", "kuberay/rayjob.yaml", "--ray-version", RAY], "kubectl apply -f"),
         (["stop", "mlflow.yaml"], "kubectl delete -f"),
         (["status", "kuberay/raycluster.yaml"], "kubectl get -f"),
+        (["status", "local.yaml"], f"ray exec {CLUSTER / 'local.yaml'} 'RAY_AUTH_MODE=token ray status'"),
     ],
 )
 def test_a_file_goes_up_and_down_with_the_tool_it_is_for(words, said):
