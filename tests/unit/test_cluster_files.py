@@ -73,6 +73,17 @@ def test_all_errors_are_named_at_once_by_the_command(tmp_path):
     assert subprocess.run(good, capture_output=True, timeout=60).returncode == 0
 
 
+def test_a_bad_file_does_not_hide_the_next(tmp_path):
+    for name, old in (("aws.yaml", "head_node_type: head"), ("onprem.yaml", "head_ip: 192.168.1.10")):
+        (tmp_path / name).write_text((CLUSTER / name).read_text().replace(old, ""))
+    with pytest.raises(LaunchError, match="2 problems in 2 files") as refused:
+        check([tmp_path / "aws.yaml", CLUSTER / "gcp.yaml", tmp_path / "onprem.yaml"], RAY)
+    first, second = refused.value.details.splitlines()
+    assert "aws.yaml: head_node_type" in first
+    assert "onprem.yaml: provider.head_ip" in second
+    assert refused.value.code == 2
+
+
 def test_the_image_has_the_ray_of_the_files_and_no_other_version_than_pyprojects():
     text = (CLUSTER / "Dockerfile").read_text()
     assert ClusterValues(provider="aws").image.endswith(f":ray{RAY}-cuda")
@@ -178,7 +189,7 @@ def test_a_broken_file_is_not_brought_up_and_a_missing_tool_is_named(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text((CLUSTER / "mlflow.yaml").read_text().replace("replicas: 1", "replicas: one", 1))
     with pytest.raises(LaunchError) as refused:
-        check(path, RAY)
+        check([path], RAY)
     assert refused.value.code == 2
     with pytest.raises(LaunchError, match="no-such-tool is not installed"):
         run_tool(["no-such-tool", "up"])
