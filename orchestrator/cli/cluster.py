@@ -27,7 +27,7 @@ def render(
     name: Annotated[str | None, typer.Option(help="Of the cluster and what belongs to it.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Such as L4, A100 or H100.")] = None,
     min_workers: Annotated[int | None, typer.Option(help="GPU workers that are always there.")] = None,
-    max_workers: Annotated[int | None, typer.Option(help="GPU workers of each kind, spot and not.")] = None,
+    max_workers: Annotated[int | None, typer.Option(help="GPU workers when all are there.")] = None,
     storage: Annotated[str | None, typer.Option(help="Where every node reads and writes the runs.")] = None,
     image: Annotated[str | None, typer.Option(help="Its tag must name its Ray: ray2.60.0-cuda.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow's address, seen from the cluster.")] = None,

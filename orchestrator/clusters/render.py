@@ -32,6 +32,20 @@ STORAGES: dict[str, str] = {
     "gcp": "gs://YOUR-BUCKET/runs",
     "onprem": "/mnt/anomaly/runs",
 }
+TRACKING = dict.fromkeys(("aws", "gcp", "onprem"), "http://YOUR-MLFLOW:5000")
+"""Where mlflow.yaml's own name, http://mlflow:5000, leads nowhere: that is known to its Kubernetes alone."""
+COMMON = frozenset({"provider", "name", "storage"})
+CLOUD = COMMON | {"gpu", "min_workers", "max_workers", "image", "tracking_uri"}
+USED: dict[Provider, frozenset[str]] = {
+    "local": COMMON | {"ssh_user"},
+    "onprem": COMMON | {"image", "tracking_uri", "head_ip", "worker_ips", "ssh_user"},
+    "aws": CLOUD | {"region", "zone"},
+    "gcp": CLOUD | {"region", "zone", "project"},
+    "kuberay-raycluster": CLOUD,
+    "kuberay-rayjob": CLOUD | {"space"},
+    "mlflow": frozenset({"provider", "name", "image", "artifacts"}),
+}
+"""What each file is made of. A value that a file has no place for is refused: it would be ignored in silence."""
 ZONES = {"aws": ("us-west-2", "us-west-2a,us-west-2b"), "gcp": ("us-central1", "us-central1-a")}
 
 
@@ -44,14 +58,12 @@ class ClusterValues(BaseModel):
     name: Name = "anomaly"
     gpu: str = Field(default="L4", description="by the name that Ray gives its accelerator type")
     min_workers: int = Field(default=0, ge=0, le=4096, description="GPU workers that are always there")
-    max_workers: int = Field(default=8, ge=1, le=4096, description="GPU workers of each kind, spot and not")
+    max_workers: int = Field(default=8, ge=1, le=4096, description="GPU workers when all are there")
     storage: Place | None = Field(default=None, description="where every node reads and writes the runs")
     image: Annotated[str, Field(pattern=r"^[a-z0-9][A-Za-z0-9_./:@-]*$")] = (
         "registry.example.com/anomaly-orchestrator:ray2.60.0-cuda"
     )
-    tracking_uri: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9_./-]*)?$")] = (
-        "http://mlflow:5000"
-    )
+    tracking_uri: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:\d+)?(/[A-Za-z0-9_./-]*)?$")] | None = None
     artifacts: Place = Field(default="s3://YOUR-BUCKET/mlflow", description="the tracking server's, for mlflow")
     project: Word = Field(default="YOUR-PROJECT", description="of Google Cloud")
     region: Word | None = None
@@ -66,6 +78,10 @@ class ClusterValues(BaseModel):
     @model_validator(mode="after")
     def consistent(self) -> Self:
         found = []
+        used = USED[self.provider]
+        for name in sorted(self.model_fields_set - used):
+            takes = ", ".join(sorted(used - {"provider"}))
+            found.append(Problem(name, f"{self.provider} does not use it; it takes {takes}"))
         if self.min_workers > self.max_workers:
             found.append(Problem("min_workers", f"{self.min_workers} is above max_workers, {self.max_workers}"))
         if self.gpu not in GPUS:
@@ -88,6 +104,7 @@ class ClusterValues(BaseModel):
         machine, region = self.machine(), ZONES.get(self.provider, ("", ""))
         return self.model_dump() | {
             "storage": self.storage or STORAGES.get(self.provider, STORAGES["onprem"]),
+            "tracking_uri": self.tracking_uri or TRACKING.get(self.provider, "http://mlflow:5000"),
             "ray_version": ray_of(self.image),
             "head_machine": HEADS[self.provider].name if self.provider in HEADS else "",
             "gpu_machine": machine.name,

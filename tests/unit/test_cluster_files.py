@@ -11,7 +11,7 @@ import yaml
 from orchestrator.cli.cluster import check
 from orchestrator.clusters.images import ray_of, tag_of
 from orchestrator.clusters.lifecycle import run_tool
-from orchestrator.clusters.render import FILES, ClusterValues, render, values_of
+from orchestrator.clusters.render import FILES, USED, ClusterValues, render, values_of
 from orchestrator.clusters.validate import file_problems
 from orchestrator.failures import LaunchError
 from tune_spaces.problems import ProblemsError
@@ -111,6 +111,9 @@ def test_a_login_shell_of_the_image_finds_what_the_image_installs():
         ("aws", {"image": "me/mine:latest"}, "image: its tag must name its Ray"),
         ("aws", {"storage": "s3://b/x\nrun: evil"}, "storage: string should match pattern"),
         ("aws", {"name": "a; rm -rf /"}, "name: string should match pattern"),
+        ("onprem", {"gpu": "H100"}, "gpu: onprem does not use it; it takes head_ip, image"),
+        ("onprem", {"max_workers": 16}, "max_workers: onprem does not use it"),
+        ("mlflow", {"storage": "/mnt/runs"}, "storage: mlflow does not use it"),
         ("azure", {}, "provider: found 'azure', expected"),
     ],
 )
@@ -120,16 +123,34 @@ def test_values_that_cannot_be_rendered_are_named(provider, values, said):
     assert said in str(refused.value)
 
 
+OTHER = {
+    "name": "mine", "gpu": "H100", "min_workers": 2, "max_workers": 64, "storage": "/data/runs",
+    "image": f"example.org/mine:ray{RAY}-cpu", "tracking_uri": "http://tracking.example.org",
+    "artifacts": "s3://other/mlflow", "project": "mine-1", "region": "eu-north1", "zone": "eu-north1-a",
+    "head_ip": "10.0.0.1", "worker_ips": ("10.0.0.2",), "ssh_user": "me", "space": "sweep_digits",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", FILES)
+def test_a_file_has_a_place_for_every_value_that_it_takes_and_takes_no_other(provider):
+    assert USED[provider] <= {"provider", *OTHER}
+    default = render(values_of(provider, {}))
+    for name, value in OTHER.items():
+        if name in USED[provider]:
+            assert render(values_of(provider, {name: value})) != default
+        else:
+            with pytest.raises(ProblemsError, match=f"{name}: {provider} does not use it"):
+                values_of(provider, {name: value})
+
+
 @pytest.mark.parametrize("gpu", ["L4", "A100", "H100", "H200"])
-@pytest.mark.parametrize("provider", ["aws", "gcp", "kuberay-raycluster", "kuberay-rayjob"])
+@pytest.mark.parametrize("provider", FILES)
 def test_what_is_rendered_from_other_values_is_good_too(tmp_path, provider, gpu):
     storage = {"aws": "s3://other/x", "gcp": "gs://other/x"}.get(provider, "/data/runs")
+    values = {name: value for name, value in OTHER.items() if name in USED[provider]}
+    values |= {name: value for name, value in {"gpu": gpu, "storage": storage}.items() if name in USED[provider]}
     path = tmp_path / "own.yaml"
-    path.write_text(
-        render(
-            values_of(provider, {"gpu": gpu, "min_workers": 2, "max_workers": 64, "storage": storage, "name": "mine"})
-        )
-    )
+    path.write_text(render(values_of(provider, values)))
     assert file_problems(path, RAY) == []
 
 
