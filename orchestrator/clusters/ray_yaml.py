@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.clusters.documents import at, items, key
-from orchestrator.clusters.images import image_problem
+from orchestrator.clusters.images import image_problem, login_of
 from orchestrator.clusters.machines import known_machines
 from tune_spaces.problems import Problem, nearest
 
@@ -53,7 +53,8 @@ def problems(document: dict[str, Any], ray_version: str) -> list[Problem]:
     """All that is wrong with a `ray up` file."""
     found = list(schema_problems(document, ray_schema()))
     kind = at(document, "provider", "type")
-    for check in (provider_problems, type_problems, worker_problems, gpu_problems, storage_problems, auth_problems):
+    checks = (provider_problems, type_problems, worker_problems, gpu_problems, storage_problems, auth_problems)
+    for check in (*checks, login_problems):
         found += check(document, str(kind))
     for where in ("image", "head_image", "worker_image"):
         image = at(document, "docker", where)
@@ -195,6 +196,14 @@ def auth_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
         yield from mode_problems(where, text)
     if not alone(document, kind) and not any("auth_token" in where for where, _ in items(document, "file_mounts")):
         yield Problem("file_mounts", "does not bring the token (~/.ray/auth_token) to the nodes")
+
+
+def login_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
+    """A cloud's own registry lets nobody pull without a login, and its machines come without one."""
+    image = str(at(document, "docker", "image"))
+    said = " ".join(str(command) for _, command in items(document, "initialization_commands"))
+    if (login := login_of(image, kind)) and image.partition("/")[0] not in said:
+        yield Problem("initialization_commands", f"no login to where docker.image is; add: {login}")
 
 
 def mode_problems(where: str, text: str) -> Iterator[Problem]:

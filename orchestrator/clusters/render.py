@@ -1,12 +1,13 @@
 """A cluster file from a few typed values. The files in cluster/ are what this gives with its defaults."""
 
+import json
 from importlib.resources import files
 from string import Template
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from orchestrator.clusters.images import ray_of
+from orchestrator.clusters.images import login_of, ray_of
 from orchestrator.clusters.machines import GPUS, HEADS, Machine
 from tune_spaces.problems import Problem, ProblemsError, from_validation, nearest
 
@@ -115,6 +116,7 @@ class ClusterValues(BaseModel):
             "pod_memory": f"{max(1, machine.memory - 4)}Gi",
             "region": self.region or region[0],
             "zone": self.zone or region[1],
+            "logins": json.dumps([login] if (login := login_of(self.image, self.provider)) else []),
             "worker_ips": f"[{', '.join(self.worker_ips)}]",
             "max_workers": len(self.worker_ips) if self.provider == "onprem" else self.max_workers,
         }

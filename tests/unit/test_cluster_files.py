@@ -154,6 +154,38 @@ def test_what_is_rendered_from_other_values_is_good_too(tmp_path, provider, gpu)
     assert file_problems(path, RAY) == []
 
 
+@pytest.mark.parametrize(
+    ("provider", "host", "login"),
+    [
+        (
+            "aws",
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            "aws ecr get-login-password --region eu-west-1 | docker",
+        ),
+        ("gcp", "europe-docker.pkg.dev", "gcloud auth configure-docker europe-docker.pkg.dev"),
+        ("gcp", "eu.gcr.io", "gcloud auth configure-docker eu.gcr.io"),
+    ],
+)
+def test_nodes_log_in_to_their_clouds_own_registry(tmp_path, provider, host, login):
+    path = tmp_path / "own.yaml"
+    path.write_text(render(values_of(provider, {"image": f"{host}/mine/a:ray{RAY}-cuda"})))
+    [command] = yaml.safe_load(path.read_text())["initialization_commands"]
+    assert command.startswith(login)
+    assert file_problems(path, RAY) == []
+
+
+def test_the_autoscaler_has_an_identity_of_its_own_and_workers_run_without_it():
+    aws, gcp = (
+        yaml.safe_load((CLUSTER / name).read_text())["available_node_types"] for name in ("aws.yaml", "gcp.yaml")
+    )
+    profiles = {name: node["node_config"]["IamInstanceProfile"]["Name"] for name, node in aws.items()}
+    accounts = {name: node["node_config"]["serviceAccounts"][0]["email"] for name, node in gcp.items()}
+    for identities in (profiles, accounts):
+        head = identities.pop("head")
+        assert head not in identities.values()
+        assert len(set(identities.values())) == 1
+
+
 def test_a_crd_folder_is_checked_by_and_keys_it_does_not_know_are_errors(tmp_path):
     spec = {"type": "object", "properties": {"rayVersion": {"type": "string"}}}
     schema = {
