@@ -33,6 +33,8 @@ STORAGES: dict[str, str] = {
     "gcp": "gs://YOUR-BUCKET/runs",
     "onprem": "/mnt/anomaly/runs",
 }
+DATA = "/mnt/anomaly/data"
+"""Where data lies that all nodes read when the runs' storage is a URI: a data folder is a path."""
 TRACKING = dict.fromkeys(("aws", "gcp", "onprem"), "http://YOUR-MLFLOW:5000")
 """Where mlflow.yaml's own name, http://mlflow:5000, leads nowhere: that is known to its Kubernetes alone."""
 COMMON = frozenset({"provider", "name", "storage"})
@@ -103,8 +105,11 @@ class ClusterValues(BaseModel):
 
     def substitutes(self) -> dict[str, Any]:
         machine, region = self.machine(), ZONES.get(self.provider, ("", ""))
+        storage = self.storage or STORAGES.get(self.provider, STORAGES["onprem"])
         return self.model_dump() | {
-            "storage": self.storage or STORAGES.get(self.provider, STORAGES["onprem"]),
+            "storage": storage,
+            "mount": DATA if "://" in storage else storage,
+            "data_dir": DATA if "://" in storage else f"{storage}/data-dir",
             "tracking_uri": self.tracking_uri or TRACKING.get(self.provider, "http://mlflow:5000"),
             "ray_version": ray_of(self.image),
             "head_machine": HEADS[self.provider].name if self.provider in HEADS else "",

@@ -154,6 +154,30 @@ def test_what_is_rendered_from_other_values_is_good_too(tmp_path, provider, gpu)
     assert file_problems(path, RAY) == []
 
 
+@pytest.mark.parametrize("storage", ["/data/runs", "s3://bucket/runs"])
+@pytest.mark.parametrize("provider", ["kuberay-raycluster", "kuberay-rayjob"])
+def test_pods_mount_a_path_and_read_their_data_below_it_wherever_the_runs_go(tmp_path, provider, storage):
+    path = tmp_path / "own.yaml"
+    path.write_text(render(values_of(provider, {"storage": storage})))
+    assert file_problems(path, RAY) == []
+    document = next(yaml.safe_load_all(path.read_text()))
+    cluster = document["spec"].get("rayClusterSpec", document["spec"])
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    mounts = {m["mountPath"] for g in groups for m in g["template"]["spec"]["containers"][0]["volumeMounts"]}
+    assert len(mounts) == 1, "one place, the same in all pods"
+    [mount] = mounts
+    data = re.search(r"--data-dir (\S+)", path.read_text()).group(1)
+    assert f"{data}/".startswith(f"{mount}/")
+    assert f"--storage {storage} " in path.read_text()
+    assert (mount == storage) == storage.startswith("/")
+
+
+def test_own_machines_mount_a_path_when_the_runs_go_elsewhere():
+    text = render(values_of("onprem", {"storage": "s3://bucket/runs"}))
+    assert "--volume /mnt/anomaly/data:/mnt/anomaly/data " in text
+    assert "--data-dir /mnt/anomaly/data " in text
+
+
 @pytest.mark.parametrize(
     ("provider", "host", "login"),
     [
