@@ -92,6 +92,10 @@ class ClusterValues(BaseModel):
         elif self.provider in HEADS and getattr(GPUS[self.gpu], self.provider) is None:
             here = [name for name, gpu in GPUS.items() if getattr(gpu, self.provider)]
             found.append(Problem("gpu", f"{self.provider} has no {self.gpu}; it has {', '.join(here)}"))
+        if self.provider == "gcp" and len(account := f"{self.name}-worker") > 30:
+            found.append(
+                Problem("name", f"{account} has {len(account)} characters, and a service account's name at most 30")
+            )
         if ray_of(self.image) is None:
             found.append(Problem("image", f"its tag must name its Ray, such as ray2.60.0-cuda, found {self.image!r}"))
         if found:
@@ -99,7 +103,7 @@ class ClusterValues(BaseModel):
         return self
 
     def machine(self) -> Machine:
-        """What carries the GPU; on one's own machines and Kubernetes, 8 CPUs and 32 GiB a GPU are assumed."""
+        """What carries the GPU; on Kubernetes, 8 CPUs and 32 GiB a GPU are assumed."""
         own = getattr(GPUS[self.gpu], self.provider, None)
         return own or Machine(self.gpu, 8, 32, 1)
 

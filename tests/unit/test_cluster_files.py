@@ -111,6 +111,7 @@ def test_a_login_shell_of_the_image_finds_what_the_image_installs():
         ("aws", {"image": "me/mine:latest"}, "image: its tag must name its Ray"),
         ("aws", {"storage": "s3://b/x\nrun: evil"}, "storage: string should match pattern"),
         ("aws", {"name": "a; rm -rf /"}, "name: string should match pattern"),
+        ("gcp", {"name": "a" * 24}, "name: " + "a" * 24 + "-worker has 31 characters"),
         ("onprem", {"gpu": "H100"}, "gpu: onprem does not use it; it takes head_ip, image"),
         ("onprem", {"max_workers": 16}, "max_workers: onprem does not use it"),
         ("mlflow", {"storage": "/mnt/runs"}, "storage: mlflow does not use it"),
