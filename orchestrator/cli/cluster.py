@@ -1,6 +1,7 @@
 """`cluster render|validate|launch|status|stop`: files for `ray up` and KubeRay, from values to running and gone."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ def render(
     name: Annotated[str | None, typer.Option(help="Of the cluster and what belongs to it.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Such as L4, A100 or H100.")] = None,
     min_workers: Annotated[int | None, typer.Option(help="GPU workers that are always there.")] = None,
-    max_workers: Annotated[int | None, typer.Option(help="GPU workers of each kind, spot and not.")] = None,
+    max_workers: Annotated[int | None, typer.Option(help="GPU workers when all are there.")] = None,
     storage: Annotated[str | None, typer.Option(help="Where every node reads and writes the runs.")] = None,
     image: Annotated[str | None, typer.Option(help="Its tag must name its Ray: ray2.60.0-cuda.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow's address, seen from the cluster.")] = None,
@@ -71,19 +72,25 @@ def validate(
     ray_version: RayVersion = None,
     crds: Annotated[Path | None, typer.Option(help="A folder of CRDs, such as KubeRay's, to check by, too.")] = None,
 ) -> None:
-    """Check cluster files without a network: exit 0, or 2 with every error and where it is."""
+    """Check cluster files without a network: exit 0, or 2 with every error of every file and where it is."""
+    check(files, ray_version, crds)
     for file in files:
-        check(file, ray_version, crds)
         typer.echo(f"{file}: good")
 
 
-def check(file: Path, ray_version: str | None = None, crds: Path | None = None) -> None:
-    """Raises LaunchError (exit 2) with everything wrong with a cluster file."""
+def check(files: Sequence[Path], ray_version: str | None = None, crds: Path | None = None) -> None:
+    """Raises LaunchError (exit 2) with everything wrong with cluster files."""
     from orchestrator.clusters.validate import file_problems
     from orchestrator.failures import bad_usage
+    from tune_spaces.problems import Problem
 
-    if found := file_problems(file, ray_version, crds):
-        raise bad_usage(found, str(file))
+    bad = {file: found for file in files if (found := file_problems(file, ray_version, crds))}
+    if len(bad) == 1:
+        [(file, problems)] = bad.items()
+        raise bad_usage(problems, str(file))
+    if bad:
+        problems = [Problem(f"{file}: {p.key}", p.message) for file, found in bad.items() for p in found]
+        raise bad_usage(problems, f"{len(bad)} files")
 
 
 @app.command("launch")
@@ -91,7 +98,7 @@ def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) 
     """Check a file, then bring the cluster up with `ray up` or `kubectl apply`."""
     from orchestrator.clusters.lifecycle import up_command
 
-    check(file, ray_version)
+    check([file], ray_version)
     run_or_print(up_command(file), dry_run)
 
 

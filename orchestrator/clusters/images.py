@@ -1,6 +1,9 @@
-"""What a container image's name says about the Ray in it."""
+"""What a container image's name says: which Ray is in it, and whether its registry asks for a login."""
 
 import re
+
+ECR = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+ARTIFACT_REGISTRY = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev|([a-z]+\.)?gcr\.io")
 
 
 def tag_of(image: str) -> str | None:
@@ -22,4 +25,15 @@ def image_problem(image: str, ray_version: str) -> str | None:
         return f"the tag of {image!r} does not name its Ray; use one such as ray{ray_version}-cuda"
     if found != ray_version:
         return f"{image!r} has Ray {found}, and Ray {ray_version} is installed here; they must be equal"
+    return None
+
+
+def login_of(image: str, cloud: str) -> str | None:
+    """What a machine of `cloud` must run before it can pull an image of that cloud's own registry; None elsewhere."""
+    host = image.partition("/")[0]
+    if cloud == "aws" and (found := ECR.fullmatch(host)):
+        password = f"aws ecr get-login-password --region {found.group(1)}"
+        return f"{password} | docker login --username AWS --password-stdin {host}"
+    if cloud == "gcp" and ARTIFACT_REGISTRY.fullmatch(host):
+        return f"gcloud auth configure-docker {host} --quiet"
     return None

@@ -2,7 +2,8 @@
 
 KubeRay's full schemas come with its operator and in no package; `cluster validate --crds FOLDER` checks against them,
 too. Pod templates stay plain data here and go through Kubernetes' own schema. Field names and values as in KubeRay's
-ray.io/v1 API (RayCluster and RayJob), operator 1.5 and newer.
+ray.io/v1 API (RayCluster and RayJob), operator 1.5.1 and newer; an older operator drops what it does not know and says
+nothing, so fields that came later say when.
 """
 
 from typing import Annotated, Any, Literal
@@ -42,7 +43,7 @@ class AutoscalerOptions(Resource):
 
 class AuthOptions(Resource):
     mode: Literal["token", "disabled"] = "token"
-    secretName: DnsLabel | None = None
+    secretName: DnsLabel | None = None  # 1.6
 
 
 class KeyRef(Resource):
@@ -69,12 +70,12 @@ class EmbeddedStorage(Resource):
 
 
 class GcsFaultTolerance(Resource):
-    backend: Literal["redis", "rocksdb"] = "redis"
+    backend: Literal["redis", "rocksdb"] = "redis"  # 1.7
     redisAddress: str | None = None
     redisUsername: Credential | None = None
     redisPassword: Credential | None = None
     externalStorageNamespace: str | None = None
-    storage: EmbeddedStorage | None = None
+    storage: EmbeddedStorage | None = None  # 1.7
 
 
 class HeadGroup(Resource):
@@ -93,7 +94,7 @@ class WorkerGroup(Resource):
     maxReplicas: Count
     numOfHosts: Annotated[int, Field(ge=1, strict=True)] = 1
     idleTimeoutSeconds: Count | None = None
-    priority: int | None = None
+    priority: int | None = None  # 1.7
     rayStartParams: dict[str, str]
     resources: dict[str, str] = {}
     labels: dict[str, str] = {}

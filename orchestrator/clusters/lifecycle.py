@@ -24,7 +24,7 @@ def down_command(path: Path) -> list[str]:
 
 def status_command(path: Path) -> list[str]:
     return (
-        ["ray", "exec", str(path), "ray status"]
+        ["ray", "exec", str(path), "RAY_AUTH_MODE=token ray status"]  # its login shell need not know the mode
         if is_ray_up(path)
         else ["kubectl", "get", "-f", str(path), "-o", "wide"]
     )

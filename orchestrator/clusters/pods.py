@@ -27,6 +27,8 @@ def pod_problems(template: Any, where: str) -> Iterator[Problem]:
         for mount, value in items(container, "volumeMounts"):
             if at(value, "name") not in volumes and at(value, "name") is not None:
                 yield Problem(key(inside, f"{mount}.name"), f"{at(value, 'name')!r} is no volume of this pod")
+            if isinstance(path := at(value, "mountPath"), str) and not path.startswith("/"):
+                yield Problem(key(inside, f"{mount}.mountPath"), f"found {path!r}, expected an absolute path")
 
 
 def resource_problems(container: Any, where: str) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.clusters.documents import at, items, key
-from orchestrator.clusters.images import image_problem
+from orchestrator.clusters.images import image_problem, login_of
 from orchestrator.clusters.machines import known_machines
 from tune_spaces.problems import Problem, nearest
 
@@ -53,7 +53,8 @@ def problems(document: dict[str, Any], ray_version: str) -> list[Problem]:
     """All that is wrong with a `ray up` file."""
     found = list(schema_problems(document, ray_schema()))
     kind = at(document, "provider", "type")
-    for check in (provider_problems, type_problems, worker_problems, gpu_problems, storage_problems, auth_problems):
+    checks = (provider_problems, type_problems, worker_problems, gpu_problems, storage_problems, auth_problems)
+    for check in (*checks, login_problems):
         found += check(document, str(kind))
     for where in ("image", "head_image", "worker_image"):
         image = at(document, "docker", where)
@@ -181,18 +182,34 @@ def mounted(document: dict[str, Any], path: str) -> bool:
 
 
 def auth_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
-    """Whoever reaches an open Ray runs code on it: the token mode, and the token on every node."""
-    paths: list[tuple[str, ...]] = [
-        ("head_start_ray_commands",),
-        ("worker_start_ray_commands",),
-        ("docker", "run_options"),
-    ]
-    texts = [str(text) for path in paths for _, text in items(document, *path)]
-    modes = {mode.strip("'\"").lower() for text in texts for mode in re.findall(r"RAY_AUTH_MODE=(\S+)", text)}
-    where = "docker.run_options" if at(document, "docker", "image") else "head_start_ray_commands"
+    """Whoever reaches an open Ray runs code on it: the token mode wherever Ray is started, the token on every node."""
+    commands = ("head_start_ray_commands", "worker_start_ray_commands")
+    starts = [(where, str(c)) for part in commands for where, c in items(document, part) if "ray start" in str(c)]
+    starts += [(part, "") for part in commands if at(document, part) is None]  # Ray's own, which say nothing of it
+    if at(document, "docker", "image"):
+        shared = " ".join(str(option) for _, option in items(document, "docker", "run_options"))
+        yield from mode_problems("docker.run_options", shared)
+        for part in ("head_run_options", "worker_run_options"):
+            starts += [(where, str(option)) for where, option in items(document, "docker", part)]
+        starts = [(where, text) for where, text in starts if "RAY_AUTH_MODE" in text]  # these may say otherwise
+    for where, text in starts:
+        yield from mode_problems(where, text)
+    if not alone(document, kind) and not any("auth_token" in where for where, _ in items(document, "file_mounts")):
+        yield Problem("file_mounts", "does not bring the token (~/.ray/auth_token) to the nodes")
+
+
+def login_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
+    """A cloud's own registry lets nobody pull without a login, and its machines come without one."""
+    image = str(at(document, "docker", "image"))
+    said = " ".join(str(command) for _, command in items(document, "initialization_commands"))
+    if (login := login_of(image, kind)) and image.partition("/")[0] not in said:
+        yield Problem("initialization_commands", f"no login to where docker.image is; add: {login}")
+
+
+def mode_problems(where: str, text: str) -> Iterator[Problem]:
+    """What a command or the options of a container say of RAY_AUTH_MODE; it must be token."""
+    modes = {mode.lower() for mode in re.findall(r"RAY_AUTH_MODE=[\"']?(\w+)", text)}
     if other := ", ".join(sorted(modes - {"token"})):
         yield Problem(where, f"RAY_AUTH_MODE is {other}: whoever reaches the cluster runs code on it")
     elif not modes:
         yield Problem(where, "RAY_AUTH_MODE=token is missing: whoever reaches the cluster runs code on it")
-    elif not alone(document, kind) and not any("auth_token" in where for where, _ in items(document, "file_mounts")):
-        yield Problem("file_mounts", "does not bring the token (~/.ray/auth_token) to the nodes")
