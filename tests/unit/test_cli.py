@@ -152,3 +152,20 @@ def test_an_unknown_storage_protocol_is_no_traceback(tmp_path):
     done = orchestrate("launch", "sweep_digits", "--dry-run", "--storage", "foo://bucket/runs")
     assert done.returncode in (0, 1, 2, 3)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        ("folder", ["--choose", "0.1"], "this is for tiny_images, not for folder"),
+        ("folder", ["--near", "4"], "near copies of what?"),
+        ("folder", ["--without", "cifar1"], "did you mean: cifar10"),
+        ("folders", [], "did you mean: folder"),
+        ("folder", ["--address", "10.0.0.1"], "is no cluster's"),
+    ],
+)
+def test_prepare_names_what_it_cannot_use_before_it_writes_anything(tmp_path, kind, words, said):
+    done = orchestrate("data", "prepare", kind, "--source", tmp_path, "--out", tmp_path / "out", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())
