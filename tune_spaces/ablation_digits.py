@@ -2,7 +2,8 @@
 
 Question:  how much AUROC do the generators' entropy term and the detectors' position pair add, and does the mean of
            all levels beat the best single one?
-Expect:    both terms help, the position pair more (README has three seeds); D_8 alone is as good as the mean of all.
+Expect:    both terms help, the position pair more; D_8 alone is as good as the mean of all (workloads/mlsad/README.md has
+           three seeds).
 Takes:     about 6 minutes on two CPU cores: four trials, two sets of shared generators.
 Command:   python -m orchestrator launch ablation_digits --seed 0
 
