@@ -51,7 +51,7 @@ def prepare(
     hold_out: Annotated[
         float, typer.Option(help="Share of the shards that only test; the paper's choice has its own.", min=0, max=0.9)
     ] = 0.05,
-    shard_mb: Annotated[float, typer.Option(help="Size of a shard, about.", min=1.0)] = 100.0,
+    shard_mb: Annotated[float, typer.Option(help="Size of a shard, about; webdataset: a tar file.", min=1.0)] = 100.0,
     data_dir: DataDir = DEFAULT_DATA,
     address: Address = None,
     cpus: Cpus = None,
@@ -102,7 +102,7 @@ def prepare_words(context: typer.Context) -> list[str]:
     from orchestrator.general.manifest import in_set
     from orchestrator.places import absolute
 
-    given = context.params | {"address": "auto", "plain": True}
+    given = context.params | {"address": "auto", "plain": True, "cpus": None}
     given |= {name: absolute(given[name]) for name in ("source", "out")}
     given["data_dir"] = None if given["data_dir"] == DEFAULT_DATA else absolute(given["data_dir"])
     given["exclude"] = [absolute(str(path)) for path in given["exclude"]]
@@ -238,6 +238,8 @@ def summary(manifest: "Manifest") -> list[str]:
     lines += [f"       {count:,} {what.replace('_', ' ')} left out" for what, count in left_out.items() if count]
     if blank:
         lines.append(f"       {blank:,} are black all over, and kept: many say that the source was not copied whole")
+    if broken := manifest.count("broken"):
+        lines.append(f"       {broken:,} source file(s) break off: what lay behind is lost")
     if TEST not in manifest.splits:
         lines.append("       none are held out: `launch` needs some, see --hold-out")
     if manifest.count("bad"):

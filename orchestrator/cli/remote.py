@@ -58,7 +58,7 @@ def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn
 
 
 def hand_over_words(run: str, address: str, words: Sequence[str]) -> NoReturn:
-    """Submit a command that needs nothing of this machine, then watch it as `run`; ends the process."""
+    """Submit a command that takes nothing along but the code, then watch it as `run`; ends the process."""
     from orchestrator.jobs import submit
     from orchestrator.joining import connect
 

@@ -10,7 +10,7 @@ import torch
 from orchestrator.general.manifest import in_set
 from orchestrator.general.prepare import Against
 from workloads.channels import as_channels
-from workloads.data.datasets import load, resize
+from workloads.data.datasets import load, load_out, resize
 from workloads.data.duplicates import Known
 
 
@@ -23,8 +23,11 @@ def against_sets(names: Sequence[str], data_dir: Path, side: int, near: int | No
     digests, images = {}, []
     for given in names:
         name, _, path = given.partition("=")
-        dataset = load(name, data_dir, path=Path(path).resolve() if path else None, side=side)
-        resized = (torch.from_numpy(resize(part.images, side)) for part in (dataset.train, dataset.test))
-        images += [as_channels(part, 3).numpy() for part in resized]
-        digests[in_set(name, path)] = hashlib.sha256(b"".join(i.tobytes() for i in images[-2:])).hexdigest()
+        dataset = load(name, data_dir, path=Path(path).expanduser().resolve() if path else None, side=side)
+        parts = [dataset.train, dataset.test]
+        if name == "tiny_imagenet":  # as an out set it is its unlabelled images
+            parts.append(load_out(name, data_dir, side=side, seed=0, download=True))
+        found = [as_channels(torch.from_numpy(resize(part.images, side)), 3).numpy() for part in parts]
+        digests[in_set(name, path)] = hashlib.sha256(b"".join(i.tobytes() for i in found)).hexdigest()
+        images += found
     return Against(digests, Known.of(np.concatenate(images), near))

@@ -16,7 +16,7 @@ NONE = np.empty((0, 2), np.int64)
 @dataclass(frozen=True)
 class Batch:
     """One worker's rows of one batch, copied out of the blocks. images: uint8 (B / W, C * S * S). rows: int64, their
-    numbers in the split."""
+    numbers among those that are streamed (see `windows.groups_at`)."""
 
     step: int
     images: NDArray[np.uint8]

@@ -21,7 +21,7 @@ from orchestrator.general.sources.base import Part
 from workloads.errors import BadInputError
 
 VERSION = 1
-COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank")
+COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank", "broken")
 PLAN, MANIFEST = "plan.json", "manifest.json"
 GROUP_BYTES = 3 << 19  # 1.5 MiB of pixels: one request to object storage
 SHARD_BYTES = 96 << 20
@@ -64,6 +64,7 @@ class Shard:
     blank: int
     sums: tuple[int, ...]
     squares: tuple[int, ...]
+    broken: int = 0  # source files that break off, each counted as one bad image
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> "Shard":
@@ -168,7 +169,7 @@ def write_text(file: UPath, text: str) -> None:
 
 def in_set(name: str, path: str | None) -> str:
     """A dataset whose images are kept out, as a plan names it: one of the catalogue, or the class folder at `path`."""
-    return f"{name}={Path(path).resolve()}" if path else name
+    return f"{name}={Path(path).expanduser().resolve()}" if path else name
 
 
 def finished(path: str, parts: Sequence[Part]) -> dict[str, Shard]:

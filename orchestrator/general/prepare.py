@@ -102,6 +102,7 @@ def make(task: Task, seen: Seen) -> Manifest:
             shards[shard.name] = shard
             told()
         check_bad(task.out, list(shards.values()))
+        check_seen(task)
         manifest = Manifest(task.out, task.plan, tuple(shards[part.name] for part in task.parts))
         manifest.write()
         return manifest
@@ -174,6 +175,17 @@ def innermost(error: BaseException) -> BaseException:
             return BadInputError(found.what, found.where, found.nearest, found.fix)
         found = getattr(found, "cause", None) or found.__cause__
     return error
+
+
+def check_seen(task: Task) -> None:
+    """Raises BadInputError where this machine lacks shards that others have made."""
+    lacking = len(task.parts) - len(finished(task.out, task.parts))
+    if lacking:
+        raise BadInputError(
+            f"{lacking} of {len(task.parts)} finished shards are not here",
+            where=task.out,
+            fix="give an --out that all nodes share: a folder at the same path on each, or a URI",
+        )
 
 
 def check_bad(out: str, shards: Sequence[Shard]) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from orchestrator.general.manifest import Layout, Shard, quarantine_file, record_file, shard_file, write_text
-from orchestrator.general.sources.base import Bad, Part, Rows
+from orchestrator.general.sources.base import Bad, Broken, Part, Rows
 from workloads.data.duplicates import Known
 
 QUARANTINE_BYTES = 64 << 20
@@ -50,6 +50,7 @@ def write_shard(path: str, layout: Layout, known: Known | None, part: Part, stre
         exact_duplicates=counts.exact,
         near_duplicates=counts.near,
         blank=counts.blank,
+        broken=counts.broken,
         sums=tuple(int(v) for v in counts.sums),
         squares=tuple(int(v) for v in counts.squares),
     )
@@ -86,6 +87,8 @@ class Counts:
     exact: int = 0
     near: int = 0
     blank: int = 0
+    broken: int = 0
+    quarantined: int = 0  # bytes
 
     def __post_init__(self) -> None:
         self.sums = np.zeros(self.layout.channels, np.int64)
@@ -95,8 +98,9 @@ class Counts:
         """The rows without bad images and without those in `known`, counted on their way."""
         for item in stream:
             if isinstance(item, Bad):
-                kept = sum(len(bad.raw) for bad in self.bad) + len(item.raw) <= QUARANTINE_BYTES
-                self.bad.append(item if kept else replace(item, raw=b""))
+                self.quarantined += len(item.raw)
+                self.bad.append(item if self.quarantined <= QUARANTINE_BYTES else replace(item, raw=b""))
+                self.broken += isinstance(item, Broken)
                 continue
             rows = item
             if known is not None:

@@ -58,7 +58,7 @@ class GeneralStream:
         layout = manifest_at(feed.path).layout
         self.shape = (layout.channels, layout.side, layout.side)
         self.rows = np.empty(0, np.int64)
-        """Numbers, in the split, of the images last handed out."""
+        """Numbers, among those that are streamed, of the images last handed out."""
         self._ready: queue.Queue[Any] = queue.Queue(AHEAD)
         self._closed = threading.Event()
         iterator = shared_iterators(feed, start * feed.batch, total * feed.batch, parallel)[parallel.rank]

@@ -118,8 +118,8 @@ def order_at(path: str, split: str, batch: int, seed: int, pool_bytes: int, most
 
 
 def read_block(feed: Feed, block: int) -> Iterator[pa.Table]:
-    """One table: image (fixed-size binary), row (int64, the image's number in the manifest's order of the split, -1
-    where there is none), block (int64). In the order of the stream, as far as a block's lanes go (see `Feed.place`).
+    """One table: image (fixed-size binary), row (int64, the image's number among those of `groups_at` in their order,
+    -1 where there is none), block (int64). In the order of the stream, as far as a block's lanes go (see `Feed.place`).
     Blocks of a round are equally long: what a lane lacks is filled."""
     order, groups = feed.order, groups_at(feed.path, feed.split, feed.most)
     round_, lanes = block // feed.blocks_a_round, feed.lanes(block)

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from made_files import pixels as random_pixels
 from made_files import write_classes, write_image
 from PIL import Image
@@ -24,9 +23,9 @@ from orchestrator.general.sheet import some_images, write_sheet
 from orchestrator.general.sources import flat, open_source
 from orchestrator.general.sources.base import Bad
 from orchestrator.general.verify import verify
-from workloads.channels import as_channels
+from orchestrator.ingest import read_images
+from tune_spaces.schema import Data
 from workloads.data import tiny_images
-from workloads.data.datasets import load, resize
 from workloads.data.decode import decode
 from workloads.data.duplicates import Known
 from workloads.errors import BadInputError
@@ -205,29 +204,36 @@ def tar_of(path, images):
         return [member.offset for member in tar]
 
 
-@pytest.mark.parametrize("damage", ["header", "cut"])
-def test_a_tar_that_its_reader_would_take_for_shorter_is_named(tmp_path, damage):
+@pytest.mark.parametrize("least", [1, 3])
+@pytest.mark.parametrize("damage", ["header", "cut", "zeros", "joined"])
+def test_a_tar_that_its_reader_would_take_for_shorter_is_counted_once(tmp_path, damage, least):
     file = tmp_path / "0.tar"
     begin = tar_of(file, random_pixels(10, 3, 32, 32))[5]
     raw = bytearray(file.read_bytes())
-    if damage == "cut":
-        raw = raw[:begin]
-    else:
+    if damage == "header":
         raw[begin + 150] ^= 1  # of its checksum
+    elif damage == "zeros":
+        raw[begin : begin + 512] = bytes(512)
+    else:
+        raw = raw[:begin] if damage == "cut" else raw + raw
     file.write_bytes(raw)
-    _, ids, _, bad = everything(open_source("webdataset", str(file), side=32))
-    assert ids == [f"0.tar/{i}.png" for i in range(5)]
-    assert bad == ["0.tar"]
+    source = open_source("webdataset", str(file), side=32)
+    made = [write_shard(str(tmp_path / "out"), LAYOUT, None, p, source.read(p, 7)) for p in source.parts(100, least)]
+    assert sum(shard.rows for shard in made) == (10 if damage == "joined" else 5)
+    assert [shard.broken for shard in made] == [shard.bad for shard in made] == [0] * (least - 1) + [1]
 
 
-def test_a_single_tar_is_shared_by_parts(tmp_path):
+def test_a_single_tar_is_cut_into_parts_of_its_images_in_their_order(tmp_path):
     images = random_pixels(10, 3, 32, 32)
     tar_of(tmp_path / "0.tar", images)
     source = open_source("webdataset", str(tmp_path / "0.tar"), side=32)
-    found = [rows for part in source.parts(100, least=4) for rows in source.read(part, 2)]
-    assert sum(len(rows.ids) for rows in found) == 10
-    order = np.argsort([name for rows in found for name in rows.ids])
-    np.testing.assert_array_equal(np.concatenate([rows.images for rows in found])[order], images)
+    found, ids, offsets, bad = everything(source)
+    shared = [rows for part in source.parts(100, least=4) for rows in source.read(part, 7)]
+    assert [len(rows.ids) for rows in shared] == [3, 3, 2, 2]
+    assert [name for rows in shared for name in rows.ids] == ids
+    assert [offset for rows in shared for offset in rows.offsets] == offsets
+    np.testing.assert_array_equal(np.concatenate([rows.images for rows in shared]), found)
+    assert not bad
 
 
 @pytest.mark.parametrize("kind", ["webdataset", "parquet", "npz"])
@@ -275,6 +281,20 @@ def test_a_damaged_page_costs_its_row_group_only(tmp_path):
     found, _, _, bad = everything(open_source("parquet", str(file), side=32))
     np.testing.assert_array_equal(found, images[[0, 1, 2, 3, 8, 9, 10, 11]])
     assert bad == [f"train.parquet/{n:09d}" for n in range(4, 8)]
+
+
+def test_a_network_that_fails_is_no_damage(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"image": [png(image) for image in random_pixels(4, 3, 32, 32)]}), tmp_path / "a.parquet")
+    source = open_source("parquet", str(tmp_path / "a.parquet"), side=32)
+    (part,) = source.parts(10)
+
+    def silent(*_, **__):
+        raise TimeoutError
+        yield
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", silent)
+    with pytest.raises(TimeoutError):
+        list(source.read(part, 7))
 
 
 @pytest.mark.parametrize(
@@ -408,9 +428,8 @@ def test_in_sets_of_any_size_are_kept_out_at_the_size_of_the_set(tmp_path):
     write_classes(tmp_path / "own")
     against = against_sets(["digits", f"folder={tmp_path / 'own'}"], tmp_path, 32, None)
     assert list(against.digests) == ["digits", f"folder={tmp_path / 'own'}"]
-    digits = load("digits", tmp_path).test.images
-    as_seen = as_channels(torch.from_numpy(resize(digits, 32)), 3).numpy()
-    assert against.known.find(as_seen)[0].all()
+    as_seen = read_images(Data(name="digits", side=32), tmp_path).test.images
+    assert against.known.find(np.repeat(as_seen, 3, axis=1))[0].all()
     own = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
     assert against.known.find(own)[0].all()
     assert not against.known.find(random_pixels(50, 3, 32, 32))[0].any()

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from upath import UPath
 
@@ -51,6 +52,10 @@ class Bad:
     raw: bytes
 
 
+class Broken(Bad):
+    """A source file that breaks off: how many images lay behind that, nobody can tell."""
+
+
 class Source(Protocol):
     """Images from somewhere. Frozen and picklable: it travels to the machines that read."""
 
@@ -78,7 +83,7 @@ def named_parts(split: str, whats: Iterable[tuple[Any, int]]) -> list[Part]:
 
 def part_size(total: int, images: int, least: int) -> int:
     """Images of a part: `images`, or fewer so that `total` images make `least` parts."""
-    return images if math.ceil(total / images) >= least else max(1, math.ceil(total / least))
+    return images if math.ceil(total / images) >= least else max(1, total // least)
 
 
 def row_ranges(totals: Mapping[str, int], images: int) -> Iterator[tuple[tuple[str, int], int]]:
@@ -86,6 +91,12 @@ def row_ranges(totals: Mapping[str, int], images: int) -> Iterator[tuple[tuple[s
     for name, total in totals.items():
         for first in range(0, total, images):
             yield (name, first), min(images, total - first)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error of Arrow's is about what lies in a file, and not about a disk or a network that fails."""
+    failing = isinstance(error, TimeoutError) or getattr(error, "errno", None) is not None
+    return isinstance(error, (pa.ArrowInvalid, OSError)) and not failing
 
 
 def version_of(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class FolderSource:
                     if isinstance(file, Path):
                         check_file(file, root.resolve())
                     yield name, 0, file.read_bytes()
-                except (UnreadableError, OSError) as error:
+                except (UnreadableError, FileNotFoundError, PermissionError) as error:
                     bad.append(Bad(escaped(name), str(error), b""))
 
         yield from decoded(items(), self.side, rows)

@@ -17,6 +17,7 @@ from orchestrator.general.sources.base import (
     decoded,
     file_at,
     files_below,
+    is_damage,
     named_parts,
     part_size,
     row_ranges,
@@ -63,9 +64,9 @@ class ParquetSource:
                             at = begin + row
                             yield f"{name}/{at:09d}", at, raw
                             at += 1
-                    except (pa.ArrowInvalid, OSError) as error:
-                        if getattr(error, "errno", None) is not None:
-                            raise  # the disk or the network, not what lies there
+                    except Exception as error:
+                        if not is_damage(error):
+                            raise
                         reason = f"row group {group} is damaged: {error}"
                         bad.extend(Bad(f"{escaped(name)}/{n:09d}", reason, b"") for n in range(at, min(last, end)))
 
@@ -102,10 +103,14 @@ def encoded(parquet: pq.ParquetFile, group: int, column: str, wanted: range) -> 
             if row in wanted:
                 yield row, value.as_py() or b""
             row += 1
+        if row >= wanted.stop:
+            return
 
 
 def opened_parquet(opened: Any, file: UPath) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(opened)
-    except pa.ArrowInvalid as error:
+    except Exception as error:
+        if not is_damage(error):
+            raise
         raise BadInputError(f"no Parquet file: {error}", where=str(file)) from error
