@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.clusters.machines import GPUS
 from orchestrator.failures import Exit, LaunchError
-from orchestrator.packing import Node, a_gpu
+from orchestrator.packing import Node, a_gpu, room
 from orchestrator.plan import Plan, distinct_stages
 from orchestrator.simulate import Load, Outcome, asha_shares, longest_first
 from tune_spaces.problems import nearest
@@ -25,13 +25,8 @@ class Size:
 
 
 def slots_of(size: Size, resources: Resources) -> int:
-    """Trials at once: workers packed node by node, then grouped; 0 where not even one fits."""
-    by_cpu = int(size.cpus / resources.cpus_per_worker + 1e-9)
-    if resources.gpus_per_worker:
-        share = a_gpu(resources)
-        by_gpu = size.gpus * share if share else int(size.gpus / resources.gpus_per_worker + 1e-9)
-        by_cpu = min(by_cpu, by_gpu)
-    return by_cpu * size.nodes // resources.workers
+    """Trials at once, counted as a launch counts them; 0 where not even one fits. Raises LaunchError as `room` does."""
+    return room(resources, [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes)
 
 
 def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator import packing
 from orchestrator.failures import LaunchError
 from orchestrator.options import Options, load_space
 from orchestrator.plan import expected_share, make_plan
@@ -137,15 +138,20 @@ def test_more_workers_a_trial_shorten_the_critical_path(tmp_path):
 @pytest.mark.parametrize(
     ("size", "resources", "slots"),
     [
-        (Size(4, 0, 8), {}, 32),
+        (Size(4, 0, 8), {}, 31),  # one CPU is left for reading
         (Size(4, 8, 96), {"gpus_per_worker": 1}, 32),
         (Size(4, 1, 8), {"gpus_per_worker": 0.5}, 8),
         (Size(3, 1, 8), {"gpus_per_worker": 1, "workers": 2}, 1),
-        (Size(1, 1, 2), {"gpus_per_worker": 0.25}, 2),
+        (Size(1, 1, 2), {"gpus_per_worker": 0.25}, 1),
+        (Size(2, 1, 4), {"gpus_per_worker": 0.25, "cpus_per_worker": 3}, 2),
+        (Size(2, 0, 8), {"workers": 40}, 0),
     ],
 )
-def test_slots_of_a_cluster(size, resources, slots):
+def test_a_plan_counts_the_slots_of_a_cluster_as_a_launch_does(size, resources, slots):
     assert slots_of(size, Resources(**resources)) == slots
+    if slots:
+        nodes = [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes
+        assert packing.slots(Resources(**resources), nodes) == slots
 
 
 def test_the_plan_verb_prints_every_size_and_starts_nothing(tmp_path):
