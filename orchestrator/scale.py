@@ -59,10 +59,11 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
     return Load(rounds, tuple(trials), sum(trained), resources.workers, start, start, trial_start)
 
 
-def by_one_worker(plan: Plan) -> Plan:
-    """The same work with one worker a trial: what speed-ups are counted from."""
+def by_one_worker(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
+    """The same work by one worker a trial that has its GPU to itself: what speed-ups are counted from."""
     resources = plan.space.resources.model_copy(update={"workers": 1})
-    return replace(plan, space=plan.space.model_copy(update={"resources": resources}))
+    alone = replace(plan, space=plan.space.model_copy(update={"resources": resources}))
+    return load_of(alone, rate * max(1, a_gpu(resources)), start, trial_start)
 
 
 def limits(load: Load, outcome: Outcome) -> list[str]:
@@ -99,12 +100,31 @@ def refuse_crowded(plan: Plan, gpu: str) -> None:
         )
 
 
-def refuse_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> None:
-    """The same for the GPUs of a running cluster, as far as they are shared and their kind is known."""
-    if a_gpu(plan.space.resources) > 1:
-        kinds = {name.partition(":")[2] for node in nodes for name in node if name.startswith("accelerator_type:")}
-        for kind in sorted(kinds & GPUS.keys()):
-            refuse_crowded(plan, kind)
+def check_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> str:
+    """The same for the GPUs of a running cluster; a warning where they are shared and one's kind cannot be told."""
+    sharing = a_gpu(plan.space.resources)
+    if sharing < 2:
+        return ""
+    kinds = gpu_kinds(nodes)
+    for kind in sorted(kinds & GPUS.keys()):
+        refuse_crowded(plan, kind)
+    if kinds and kinds <= GPUS.keys():
+        return ""
+    why = "not every node tells its GPU's kind" + ("" if kinds else " yet")
+    if unknown := ", ".join(sorted(kinds - GPUS.keys() - {""})):
+        why = f"how much memory {unknown} has is not known here"
+    return (
+        f"{sharing} workers share a GPU and {why}, so nothing has checked that {sharing} x "
+        f"{memory_of(plan) / GIB:.1f} GiB fit; `plan {plan.name} --gpu KIND "
+        f"--gpus-per-worker {plan.space.resources.gpus_per_worker:g}` checks it for a kind"
+    )
+
+
+def gpu_kinds(nodes: Sequence[Node]) -> set[str]:
+    """Kinds of the nodes' GPUs by Ray's names, an empty one for nodes that do not tell; none where no node has any."""
+    with_gpus = [node for node in nodes if node.get("GPU")]
+    told = [{name.partition(":")[2] for name in node if name.startswith("accelerator_type:")} for node in with_gpus]
+    return set().union(*(kinds or {""} for kinds in told))
 
 
 def memory_of(plan: Plan) -> float:

@@ -57,7 +57,7 @@ def plan(
     measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
     costs, source = unit_costs(resolved.resources, measured)
     rates = costs["rate"], costs["start"], costs["trial_start"]
-    load, alone = load_of(planned, *rates), simulate(load_of(by_one_worker(planned), *rates), 1).seconds
+    load, alone = load_of(planned, *rates), simulate(by_one_worker(planned, *rates), 1).seconds
     sizes = [Size(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
     slots = {size.nodes: slots_of(size, resolved.resources) for size in sizes}
     if not any(slots.values()):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from orchestrator import packing
 from orchestrator.failures import LaunchError
 from orchestrator.options import Options, load_space
-from orchestrator.plan import expected_share, make_plan
-from orchestrator.scale import Size, load_of, slots_of
+from orchestrator.plan import expected_share, make_plan, unit_costs
+from orchestrator.scale import Size, by_one_worker, load_of, slots_of
 from orchestrator.simulate import Load, asha_shares, critical_path, in_order, longest_first, replay, simulate
 from tune_spaces.schema import Resources
 
@@ -114,7 +114,7 @@ def test_a_launch_that_ended_no_trial_cannot_be_replayed():
 
 
 def plan_for(tmp_path, **options):
-    loaded, space, preset = load_space("sweep_cifar10", Options(gpus_per_worker=1, **options))
+    loaded, space, preset = load_space("sweep_cifar10", Options(**({"gpus_per_worker": 1} | options)))
     return make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=tmp_path, cpus=8)
 
 
@@ -133,6 +133,15 @@ def test_more_workers_a_trial_shorten_the_critical_path(tmp_path):
     one, ten = (load_of(plan_for(tmp_path, search="grid", scheduler="fifo", workers=w), 1e13, 40, 20) for w in (1, 10))
     assert max(ten.trials) < max(one.trials) / 4
     assert critical_path(ten) < critical_path(one)
+
+
+@pytest.mark.parametrize("share", [1, 0.25])
+def test_eight_gpus_are_at_most_eight_times_as_fast_however_they_are_shared(tmp_path, share):
+    plan = plan_for(tmp_path, search="grid", scheduler="fifo", gpus_per_worker=share)
+    costs = unit_costs(plan.space.resources, None)[0]
+    rates = costs["rate"], costs["start"], costs["trial_start"]
+    eight = simulate(load_of(plan, *rates), slots_of(Size(8, 1, 8), plan.space.resources)).seconds
+    assert 7.5 < simulate(by_one_worker(plan, *rates), 1).seconds / eight <= 8
 
 
 @pytest.mark.parametrize(
