@@ -1,25 +1,37 @@
 """What a launch for a cluster is made of, and what an address, a token or a version that is wrong is answered with."""
 
+import json
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import pytest
+import ray
 
 from orchestrator.cli.remote import common_words
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.jobs import PACKAGES, option_words, pack
-from orchestrator.joining import check_address, is_remote, own_token, settle_authentication, unreachable
+from orchestrator.joining import (
+    ADDRESSES,
+    check_address,
+    connect,
+    is_remote,
+    own_token,
+    settle_authentication,
+    unreachable,
+)
 from orchestrator.options import Options, load_space
 from orchestrator.places import absolute
 
 
-@pytest.fixture
-def server():
-    """A job server's door: what it answers to whoever comes without a token."""
-    answers = []
+@contextmanager
+def door():
+    """A job server's door: its address, what it answers to whoever comes, and the paths that were asked for."""
+    answers, asked = [], []
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self):
+            asked.append(self.path)
             status, text = answers[0]
             self.send_response(status)
             self.end_headers()
@@ -30,14 +42,21 @@ def server():
 
     found = HTTPServer(("127.0.0.1", 0), Door)
     Thread(target=found.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{found.server_port}", answers
+    yield f"http://127.0.0.1:{found.server_port}", answers, asked
     found.shutdown()
+    found.server_close()
+
+
+@pytest.fixture
+def server():
+    with door() as (address, answers, _):
+        yield address, answers
 
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch, tmp_path):
     """No mode, no token, and no proxy in between."""
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", *ADDRESSES):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -137,3 +156,21 @@ def test_a_mismatch_of_versions_is_named_as_one():
     error = unreachable("auto", RuntimeError(said))
     assert "other versions" in error.headline
     assert "2.9.3" in error.details
+
+
+def test_another_ray_at_the_job_server_is_named_with_what_to_install(server):
+    address, answers = server
+    answers[:] = [(200, '{"ray_version": "2.9.3"}')]
+    with pytest.raises(LaunchError, match=r"the cluster runs Ray 2\.9\.3") as refused:
+        connect(address)
+    assert "==2.9.3" in refused.value.fix
+
+
+@pytest.mark.parametrize("variable", ADDRESSES)
+def test_the_address_that_is_given_is_the_one_that_is_asked(server, monkeypatch, variable):
+    address, answers = server
+    answers[:] = [(200, json.dumps({"ray_version": ray.__version__}))]
+    with door() as (other, _, asked):
+        monkeypatch.setenv(variable, other)
+        assert connect(address).get_address() == address
+        assert not asked
