@@ -4,11 +4,15 @@ import json
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import ray
+from typer.testing import CliRunner
 
-from orchestrator.cli.remote import common_words
+from orchestrator import jobs
+from orchestrator.cli import app
+from orchestrator.cli.remote import common_words, refuse_own_folders
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.jobs import PACKAGES, option_words, pack
 from orchestrator.joining import (
@@ -22,6 +26,7 @@ from orchestrator.joining import (
 )
 from orchestrator.options import Options, load_space
 from orchestrator.places import absolute
+from tune_spaces.schema import Data, General
 
 
 @contextmanager
@@ -164,6 +169,71 @@ def test_another_ray_at_the_job_server_is_named_with_what_to_install(server):
     with pytest.raises(LaunchError, match=r"the cluster runs Ray 2\.9\.3") as refused:
         connect(address)
     assert "==2.9.3" in refused.value.fix
+
+
+def test_a_cluster_that_is_gone_ends_the_watching_with_how_to_go_on(monkeypatch):
+    monkeypatch.setattr(jobs, "GONE_S", 1)
+    with door() as (address, answers, _):
+        answers[:] = [(200, json.dumps({"ray_version": ray.__version__}))]
+        client = connect(address)
+    with pytest.raises(LaunchError, match="has not answered about the job run-1") as ended:
+        jobs.follow(client, "run-1", print)
+    assert ended.value.code == Exit.ENVIRONMENT
+    assert "--storage" in ended.value.fix
+
+
+class Flaky:
+    """A client whose connection is lost twice, the second time with the whole head."""
+
+    lines, tries = ("begun\n", "trained\n", "ended\n"), 0
+
+    async def tail_job_logs(self, job):
+        self.tries += 1
+        for line in self.lines[: self.tries]:
+            yield line
+        if self.tries < len(self.lines):
+            raise RuntimeError("closed")
+
+    def get_job_info(self, job):
+        if self.tries == 2:
+            raise ConnectionError("the head is not back yet")
+        return SimpleNamespace(status="RUNNING" if self.tries < len(self.lines) else "SUCCEEDED")
+
+
+def test_a_lost_connection_is_taken_up_where_it_was(monkeypatch):
+    monkeypatch.setattr(jobs.time, "sleep", lambda seconds: None)
+    said = []
+    assert jobs.follow(Flaky(), "run-1", said.append) == Exit.GOOD
+    assert "".join(said) == "begun\ntrained\nended\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "data_dir", "named"),
+    [
+        (Data(name="digits"), "images", "--data-dir: 'images'"),
+        (Data(name="folder", path="photos"), "data", "--images: 'photos'"),
+        (Data(name="digits", general=(General(name="folder", path="../all"),)), "/data", "--general folder: '../all'"),
+    ],
+)
+def test_images_in_a_folder_of_the_jobs_own_are_refused(data, data_dir, named):
+    with pytest.raises(LaunchError, match="where on the cluster") as refused:
+        refuse_own_folders(data, data_dir)
+    assert named in refused.value.details
+    assert refused.value.code == Exit.BAD_USAGE
+
+
+@pytest.mark.parametrize("data_dir", ["data", "/mnt/data", "~/data"])
+def test_images_that_the_cluster_finds_are_not_refused(data_dir):
+    refuse_own_folders(Data(name="digits"), data_dir)
+    refuse_own_folders(Data(name="folder", path="/mnt/photos"), data_dir)
+    refuse_own_folders(Data(name="digits", general=(General(name="prepared", path="s3://b/set"),)), data_dir)
+
+
+def test_a_relative_folder_is_refused_before_the_cluster_is_asked():
+    words = ["launch", "sweep_digits", "--address", "http://127.0.0.1:9", "--data-dir", "images"]
+    found = CliRunner().invoke(app, words)
+    assert isinstance(found.exception, LaunchError)
+    assert "--data-dir: 'images'" in found.exception.details
 
 
 @pytest.mark.parametrize("variable", ADDRESSES)
