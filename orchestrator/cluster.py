@@ -21,14 +21,13 @@ QUIET = {
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_worker_maximum_startup_concurrency": "8",  # its default, one a core, makes raylet warn at every launch
 }
 
-
+PROMPT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300"}
 PATIENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}  # a cluster's nodes may have to be started first
 
 
@@ -42,7 +41,8 @@ def heed_signals() -> None:
 @contextmanager
 def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator[Any]:
     """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one."""
-    for key, value in QUIET.items():
+    # here, too: what Train finds in the launcher's own environment it gives to its controllers and workers
+    for key, value in (QUIET | (PROMPT if address is None else PATIENT)).items():
         os.environ.setdefault(key, value)
     if address is None:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nothing here listens beyond the loopback address
@@ -75,7 +75,9 @@ def start_local(ray: Any, cpus: int | None) -> None:
         _node_ip_address=LOOPBACK,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": QUIET | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}},
+        runtime_env={
+            "env_vars": QUIET | PROMPT | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}
+        },
     )
 
 

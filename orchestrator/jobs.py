@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from orchestrator.provenance import this_python
 PACKAGES = ("orchestrator", "tune_spaces", "workloads")
 OWN_SPACE = "own_space"
 STOP_WAIT_S = 60  # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
+GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 FLAGS = {"classes": "--class"}  # option -> its name on the command line, where that is another
 
@@ -97,26 +99,41 @@ def follow(client: Any, job: str, write: Callable[[str], None]) -> Exit:
     """Write a job's output from its beginning until it ends, over lost connections; the exit code of its launcher.
 
     Ray streams a job's output from its first character each time; after a lost connection what was written is skipped.
+    Raises LaunchError where the cluster gives no answer for minutes.
     """
     import aiohttp
 
-    written = 0
+    written, silent = 0, 0.0  # since when
     while True:
         seen = 0
-        try:
+        # RuntimeError: Ray's word for a socket that closed; whether the cluster is still there is asked below
+        with suppress(OSError, RuntimeError, aiohttp.ClientError):
             for text in chunks(client, job):
                 write(text[max(0, written - seen) :])
                 seen += len(text)
-                written = max(written, seen)
-        except (OSError, RuntimeError, aiohttp.ClientError):  # RuntimeError: Ray's word for a socket that closed
-            time.sleep(2)
+                written, silent = max(written, seen), 0.0
         try:
             info = client.get_job_info(job)
-        except (OSError, RuntimeError):
-            continue  # the head may be coming back
-        if info.status in ENDED:
-            return ended(info)
-        time.sleep(1)
+        except (OSError, RuntimeError) as error:  # the head may be coming back
+            silent = silent or time.monotonic()
+            if time.monotonic() - silent > GONE_S:
+                raise gone(job, error) from None
+        else:
+            if info.status in ENDED:
+                return ended(info)
+            silent = 0.0
+        time.sleep(2)
+
+
+def gone(job: str, error: Exception) -> LaunchError:
+    """What to say of a job whose cluster is silent."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return LaunchError(
+        f"the cluster has not answered about the job {job} for {GONE_S / 60:.0f} minutes",
+        details=said[0][:300],
+        fix="if it still runs, the job goes on: mend the way there (`ray dashboard FILE`, `kubectl port-forward`) and "
+        "give the same `logs --follow`; if it is gone, launch the run again on another with the same --storage",
+    )
 
 
 def halt(client: Any, job: str) -> None:
@@ -132,12 +149,16 @@ def halt(client: Any, job: str) -> None:
 
 
 def chunks(client: Any, job: str) -> Iterator[str]:
-    """What Ray's client gives as an asynchronous iterator, as a plain one that Ctrl-C ends like any loop."""
+    """What Ray's client gives as an asynchronous iterator, as a plain one that Ctrl-C ends like any loop.
+
+    Raises TimeoutError where nothing comes for long: the job may be quiet, or its machine gone without a word.
+    """
     with asyncio.Runner() as runner:
         stream = client.tail_job_logs(job)
 
         async def following() -> str | None:
-            return await anext(stream, None)
+            async with asyncio.timeout(GONE_S):
+                return await anext(stream, None)
 
         while (text := runner.run(following())) is not None:
             yield text

@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.failures import Exit, LaunchError
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 TIMEOUT_S = 10.0
 
 
@@ -78,6 +79,8 @@ def connect(address: str) -> Any:
     """A client of the cluster's job server. Raises LaunchError for a wrong address, token or version."""
     check_address(address)
     address = address.rstrip("/")
+    for name in ADDRESSES:  # Ray's client would obey them, not the address it is given
+        os.environ.pop(name, None)
     settle_authentication(address)
     import ray
     from ray.exceptions import AuthenticationError

@@ -245,7 +245,7 @@ def train(work: Work) -> None:
     from orchestrator.analysis import missing, run_analyses
     from orchestrator.cluster import node_resources, ray_session
     from orchestrator.packing import slots
-    from orchestrator.scale import refuse_crowded_nodes
+    from orchestrator.scale import check_crowded_nodes
     from orchestrator.stages import run_stages
     from orchestrator.sweep import run_sweep
 
@@ -258,7 +258,8 @@ def train(work: Work) -> None:
     with ray_session(work.request.cpus, work.request.address) as ray:
         notes = board.start()
         nodes = node_resources()
-        refuse_crowded_nodes(plan, nodes)
+        if warning := check_crowded_nodes(plan, nodes):
+            say(work.out, f"warning: {warning}")
         room = work.request.slots or slots(plan.space.resources, nodes)
         varying = [a for a in plan.space.axes if len({str(point[a]) for point in plan.points}) > 1]
         progress = Progress(work.out, varying, lambda: ledger.state, lambda: ray.get(notes.read.remote()))

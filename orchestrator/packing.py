@@ -31,6 +31,14 @@ def workers_on(node: Node, resources: Resources) -> int:
 
 def slots(resources: Resources, nodes: Sequence[Node]) -> int:
     """How many trials fit at once, with a CPU left over for reading. Raises LaunchError where not even one does."""
+    fits = room(resources, nodes)
+    if fits < 1:
+        raise too_small(resources, nodes)
+    return fits
+
+
+def room(resources: Resources, nodes: Sequence[Node]) -> int:
+    """The same, and 0 where none fits. Raises LaunchError (exit 2) for GPUs that no node could give to a worker."""
     if resources.gpus_per_worker > 1 and resources.gpus_per_worker % 1:
         raise LaunchError(
             f"a worker cannot have {resources.gpus_per_worker:g} GPUs",
@@ -42,10 +50,7 @@ def slots(resources: Resources, nodes: Sequence[Node]) -> int:
     cpus = sum(node.get("CPU", 0) for node in nodes)
     while workers and cpus - workers * resources.cpus_per_worker < SPARE_CPUS - 1e-9:
         workers -= 1
-    fits = workers // resources.workers or int(workers >= resources.least_workers)
-    if fits < 1:
-        raise too_small(resources, nodes)
-    return fits
+    return workers // resources.workers or int(workers >= resources.least_workers)
 
 
 def too_small(resources: Resources, nodes: Sequence[Node]) -> LaunchError:

@@ -10,6 +10,7 @@ from typing import Any
 from upath import UPath
 
 from orchestrator.identity import code_digest, content_hash, safe_name
+from orchestrator.packing import a_gpu
 from orchestrator.provenance import gpu_count
 from tune_spaces.schema import General, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES
@@ -140,12 +141,18 @@ def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> f
 
 
 def unit_costs(resources: Resources, rates: dict[str, float] | None) -> tuple[dict[str, float], str]:
-    """`rate` (MAC/s a worker), `start` and `trial_start` (seconds), and where they come from."""
-    on_gpu = resources.gpus_per_worker > 0
+    """`rate` (MAC/s a worker), `start` and `trial_start` (seconds), and where they come from.
+
+    A GPU is no faster for being shared: its assumed rate is divided by the workers on it. A measured one, whose key
+    holds the share, was a sharing worker's own.
+    """
+    on_gpu, sharing = resources.gpus_per_worker > 0, max(1, a_gpu(resources))
     default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
     if rates:
         source = "measured by an earlier run of this space and preset in this storage"
-    return default | (rates or {}), source
+    elif sharing > 1:
+        source += f"; {sharing} workers share one"
+    return default | {"rate": default["rate"] / sharing} | (rates or {}), source
 
 
 def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape,
@@ -192,8 +199,9 @@ def make_plan(
 
 
 def rates_key(name: str, preset: str, resources: Resources) -> str:
-    """What a speed was measured for: it holds for the same space, preset, kind of device and way of splitting."""
-    return f"{name}/{preset}/{'gpu' if resources.gpus_per_worker else 'cpu'}/{resources.split}"
+    """What a speed was measured for: it holds for the same space, preset, device, share of it and way of splitting."""
+    device = f"gpu-{resources.gpus_per_worker:g}" if resources.gpus_per_worker else "cpu"
+    return f"{name}/{preset}/{device}/{resources.split}"
 
 
 @dataclass(frozen=True)

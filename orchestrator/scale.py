@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from orchestrator.clusters.machines import GPUS
 from orchestrator.failures import Exit, LaunchError
-from orchestrator.packing import Node, a_gpu
+from orchestrator.packing import Node, a_gpu, room
 from orchestrator.plan import Plan, distinct_stages
 from orchestrator.simulate import Load, Outcome, asha_shares, longest_first
 from tune_spaces.problems import nearest
@@ -25,13 +25,8 @@ class Size:
 
 
 def slots_of(size: Size, resources: Resources) -> int:
-    """Trials at once: workers packed node by node, then grouped; 0 where not even one fits."""
-    by_cpu = int(size.cpus / resources.cpus_per_worker + 1e-9)
-    if resources.gpus_per_worker:
-        share = a_gpu(resources)
-        by_gpu = size.gpus * share if share else int(size.gpus / resources.gpus_per_worker + 1e-9)
-        by_cpu = min(by_cpu, by_gpu)
-    return by_cpu * size.nodes // resources.workers
+    """Trials at once, counted as a launch counts them; 0 where not even one fits. Raises LaunchError as `room` does."""
+    return room(resources, [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes)
 
 
 def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
@@ -64,10 +59,11 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
     return Load(rounds, tuple(trials), sum(trained), resources.workers, start, start, trial_start)
 
 
-def by_one_worker(plan: Plan) -> Plan:
-    """The same work with one worker a trial: what speed-ups are counted from."""
+def by_one_worker(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
+    """The same work by one worker a trial that has its GPU to itself: what speed-ups are counted from."""
     resources = plan.space.resources.model_copy(update={"workers": 1})
-    return replace(plan, space=plan.space.model_copy(update={"resources": resources}))
+    alone = replace(plan, space=plan.space.model_copy(update={"resources": resources}))
+    return load_of(alone, rate * max(1, a_gpu(resources)), start, trial_start)
 
 
 def limits(load: Load, outcome: Outcome) -> list[str]:
@@ -104,12 +100,31 @@ def refuse_crowded(plan: Plan, gpu: str) -> None:
         )
 
 
-def refuse_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> None:
-    """The same for the GPUs of a running cluster, as far as they are shared and their kind is known."""
-    if a_gpu(plan.space.resources) > 1:
-        kinds = {name.partition(":")[2] for node in nodes for name in node if name.startswith("accelerator_type:")}
-        for kind in sorted(kinds & GPUS.keys()):
-            refuse_crowded(plan, kind)
+def check_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> str:
+    """The same for the GPUs of a running cluster; a warning where they are shared and one's kind cannot be told."""
+    sharing = a_gpu(plan.space.resources)
+    if sharing < 2:
+        return ""
+    kinds = gpu_kinds(nodes)
+    for kind in sorted(kinds & GPUS.keys()):
+        refuse_crowded(plan, kind)
+    if kinds and kinds <= GPUS.keys():
+        return ""
+    why = "not every node tells its GPU's kind" + ("" if kinds else " yet")
+    if unknown := ", ".join(sorted(kinds - GPUS.keys() - {""})):
+        why = f"how much memory {unknown} has is not known here"
+    return (
+        f"{sharing} workers share a GPU and {why}, so nothing has checked that {sharing} x "
+        f"{memory_of(plan) / GIB:.1f} GiB fit; `plan {plan.name} --gpu KIND "
+        f"--gpus-per-worker {plan.space.resources.gpus_per_worker:g}` checks it for a kind"
+    )
+
+
+def gpu_kinds(nodes: Sequence[Node]) -> set[str]:
+    """Kinds of the nodes' GPUs by Ray's names, an empty one for nodes that do not tell; none where no node has any."""
+    with_gpus = [node for node in nodes if node.get("GPU")]
+    told = [{name.partition(":")[2] for name in node if name.startswith("accelerator_type:")} for node in with_gpus]
+    return set().union(*(kinds or {""} for kinds in told))
 
 
 def memory_of(plan: Plan) -> float:

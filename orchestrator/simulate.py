@@ -27,9 +27,9 @@ class Load:
         float  # seconds that workers train in all of them; the rest of a trial some of its workers wait for others
     )
     workers: int = 1  # of a trial
-    start: float = 0.0  # Ray itself, once
+    start: float = 0.0  # once: Ray itself, or what a recording shows between the last stage and the first trial
     round_start: float = 0.0  # workers of a round
-    trial_start: float = 0.0  # a trial's processes
+    trial_start: float = 0.0  # a trial's processes, or what a recording shows between two trials of a slot
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,10 @@ def asha_shares(trials: int, rungs: Sequence[int], eta: int, seed: int = 0) -> l
 
 @dataclass(frozen=True)
 class Recording:
-    """A launch as its ledger tells it."""
+    """A launch as its ledger tells it: what it consisted of, and what it really took."""
 
     load: Load
-    slots: int  # trials that ran at once, at most
-    stages: float  # seconds from the launch to the last stage, start-up included
-    trials: float  # seconds from the first trial's start to the last one's end
+    measured: Outcome  # `stages` with every start-up in them, up to the first trial; `waves` is not recorded
 
 
 def seconds_of(event: Mapping[str, Any]) -> float:
@@ -134,9 +132,36 @@ def last_launch(events: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, An
 def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
     """What the last launch of a run did, as a load. Raises LaunchError (exit 2) where it ended no trial.
 
-    A trial's seconds are from its start to its end, so starting its processes is in them.
+    A trial's seconds are from its start to its end, so starting its processes is in them; `trial_start` is how long
+    the launcher then leaves a slot empty.
     """
     launch = last_launch(events)
+    spans = spans_of(launch)
+    if not spans:
+        raise LaunchError("the run has ended no trial in its last launch: nothing to replay", code=Exit.BAD_USAGE)
+    ordered = sorted(spans.values())
+    launched, first = seconds_of(launch[0]), ordered[0][0]
+    slots = max(sum(a <= begin < b for a, b in ordered) for begin, _ in ordered)
+    rounds, ends = rounds_of(launch)
+    loads = [max(longest_first(costs, min(slots * workers, len(costs)))) for costs in rounds]
+    between = turnaround(ordered, slots)
+    starting = max(0.0, ends[-1] - launched - sum(loads)) if ends else 0.0
+    load = Load(
+        rounds=rounds,
+        trials=tuple(end - begin for begin, end in ordered),
+        training=workers * sum(trained(launch, trial) for trial in spans),
+        workers=workers,
+        start=max(0.0, first - (ends[-1] if ends else launched) - between),  # the first trial waits like any other
+        round_start=starting / len(rounds) if rounds else 0.0,
+        trial_start=between,
+    )
+    busy, last = sum(map(sum, rounds)) + load.training, max(end for _, end in ordered)
+    stages, ran = first - launched - between, last - first + between  # told apart where `simulate` tells them apart
+    return Recording(load, Outcome(slots, slots * workers, stages, ran, 0.0, busy, 0))
+
+
+def spans_of(launch: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """When each trial that ended began and ended."""
     started: dict[str, float] = {}
     spans: dict[str, tuple[float, float]] = {}
     for event in launch:
@@ -144,23 +169,14 @@ def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
             started.setdefault(event["trial"], seconds_of(event))
         elif event["event"] == "trial" and event["trial"] in started and event["state"] != "interrupted":
             spans[event["trial"]] = (started[event["trial"]], seconds_of(event))
-    if not spans:
-        raise LaunchError("the run has ended no trial in its last launch: nothing to replay", code=Exit.BAD_USAGE)
-    ordered = sorted(spans.values())
-    slots = max(sum(a <= begin < b for a, b in ordered) for begin, _ in ordered)
-    rounds, ends = rounds_of(launch)
-    loads = [max(longest_first(costs, min(slots * workers, len(costs)))) for costs in rounds]
-    stages = ends[-1] - seconds_of(launch[0]) if ends else 0.0
-    starting = max(0.0, stages - sum(loads))
-    load = Load(
-        rounds=rounds,
-        trials=tuple(end - begin for begin, end in ordered),
-        training=workers * sum(trained(launch, trial) for trial in spans),
-        workers=workers,
-        start=0.0 if rounds else max(0.0, ordered[0][0] - seconds_of(launch[0])),
-        round_start=starting / len(rounds) if rounds else 0.0,
-    )
-    return Recording(load, slots, stages, max(end for _, end in ordered) - ordered[0][0])
+    return spans
+
+
+def turnaround(spans: Sequence[tuple[float, float]], slots: int) -> float:
+    """Mean seconds from a trial's end to the start of the one that takes its slot. `spans` by their beginning."""
+    ends = sorted(end for _, end in spans)
+    gaps = [max(0.0, begin - end) for (begin, _), end in zip(spans[slots:], ends, strict=False)]
+    return sum(gaps) / len(gaps) if gaps else 0.0
 
 
 def trained(launch: Sequence[Mapping[str, Any]], trial: str) -> float:

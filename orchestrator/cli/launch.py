@@ -51,7 +51,7 @@ def launch(
     debug: Debug = False,  # noqa: ARG001 - read by main, for every verb
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
-    from orchestrator.cli.remote import hand_over, launch_words
+    from orchestrator.cli.remote import hand_over, launch_words, refuse_own_folders
     from orchestrator.cli.run import run
     from orchestrator.joining import check_address, is_remote
     from orchestrator.launch import Request
@@ -77,6 +77,8 @@ def launch(
         set=settings,
     )
     loaded, resolved, chosen = load_space(space, options)
+    if is_remote(address):
+        refuse_own_folders(resolved.data, data_dir)
     if resolved.data.path is not None:  # the run may be resumed from another folder
         own = resolved.data.model_copy(update={"path": str(Path(resolved.data.path).expanduser().absolute())})
         resolved = resolved.model_copy(update={"data": own})

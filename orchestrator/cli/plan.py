@@ -9,7 +9,7 @@ from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.simulate import Load
+    from orchestrator.simulate import Outcome
 
 COLUMNS = ("trials at once", "waves", "stages", "trials", "in all", "speed-up", "idle")
 
@@ -57,7 +57,7 @@ def plan(
     measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
     costs, source = unit_costs(resolved.resources, measured)
     rates = costs["rate"], costs["start"], costs["trial_start"]
-    load, alone = load_of(planned, *rates), simulate(load_of(by_one_worker(planned), *rates), 1).seconds
+    load, alone = load_of(planned, *rates), simulate(by_one_worker(planned, *rates), 1).seconds
     sizes = [Size(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
     slots = {size.nodes: slots_of(size, resolved.resources) for size in sizes}
     if not any(slots.values()):
@@ -70,9 +70,15 @@ def plan(
     say(out, f"a node    {f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs")
     say(out, f"a trial   {resolved.resources.workers} worker(s), split by {resolved.resources.split}")
     say(out, f"a worker  {costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}")
-    out.print(table(load, {f"{n} nodes": count for n, count in slots.items()}, alone, "cluster"))
-    say(out, f"critical path {duration(critical_path(load))}: no number of nodes makes it shorter")
     fitting = {n: simulate(load, count) for n, count in slots.items() if count}
+    shown = sizes_table("cluster")
+    for n in slots:
+        if n in fitting:
+            add_row(shown, f"{n} nodes", fitting[n], alone)
+        else:
+            shown.add_row(f"{n} nodes", "0: no trial fits")
+    out.print(shown)
+    say(out, f"critical path {duration(critical_path(load))}: no number of nodes makes it shorter")
     if price is not None:
         say(out, "price   " + ", ".join(f"{n} nodes {n * o.seconds / 3600 * price:,.0f}" for n, o in fitting.items()))
     largest = max(fitting)
@@ -92,32 +98,31 @@ def simulate_run(
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
     from orchestrator.simulate import replay, simulate
-    from orchestrator.view import console, duration, say
+    from orchestrator.view import console
 
     places, state = open_run(absolute(storage), run)
     recorded = replay(read_events(places.ledger), state.opened["space"]["resources"]["workers"])
-    out = console(plain)
-    took = duration(recorded.stages + recorded.trials)
-    say(out, f"recorded: {recorded.slots} trials at once, {took} (stages {duration(recorded.stages)}, "
-             f"trials {duration(recorded.trials)})")  # fmt: skip
-    out.print(table(recorded.load, {f"{n} slots": n for n in at}, simulate(recorded.load, 1).seconds, "replayed"))
+    measured, alone = recorded.measured, simulate(recorded.load, 1).seconds
+    shown = sizes_table("replayed")
+    for slots in sorted({*at, measured.slots}):
+        add_row(shown, f"{slots} slots", simulate(recorded.load, slots), alone)
+        if slots == measured.slots:
+            add_row(shown, "  measured", measured, alone)
+    console(plain).print(shown)
 
 
-def table(load: "Load", slots: "dict[str, int]", alone: float, first: str) -> "Table":
-    """A row a size: how a load fares there, against the seconds that one worker alone would take."""
+def sizes_table(first: str) -> "Table":
+    """What a sweep takes at several sizes; `first` heads the column of their names."""
     from rich.table import Table
 
-    from orchestrator.simulate import simulate
+    return Table(first, *COLUMNS, box=None, header_style="bold", pad_edge=False)
+
+
+def add_row(shown: "Table", name: str, outcome: "Outcome", alone: float) -> None:
+    """How a sweep fares at one size, against the seconds that one worker alone would take."""
     from orchestrator.view import duration
 
-    shown = Table(first, *COLUMNS, box=None, header_style="bold", pad_edge=False)
-    for name, count in slots.items():
-        if not count:
-            shown.add_row(name, "0: no trial fits")
-            continue
-        outcome = simulate(load, count)
-        shown.add_row(
-            name, str(count), str(outcome.waves), duration(outcome.start + outcome.stages), duration(outcome.trials),
-            duration(outcome.seconds), f"{alone / outcome.seconds:.1f}x", f"{outcome.idle:.0%}",
-        )  # fmt: skip
-    return shown
+    shown.add_row(
+        name, str(outcome.slots), str(outcome.waves or ""), duration(outcome.start + outcome.stages),
+        duration(outcome.trials), duration(outcome.seconds), f"{alone / outcome.seconds:.1f}x", f"{outcome.idle:.0%}",
+    )  # fmt: skip

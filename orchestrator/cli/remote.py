@@ -10,6 +10,7 @@ from orchestrator.failures import Exit, LaunchError
 from orchestrator.launch import Request, plan_of, show_plan
 from orchestrator.places import absolute
 from orchestrator.view import console, say
+from tune_spaces.schema import Data
 
 
 def launch_words(request: Request, options: Any) -> list[str]:
@@ -41,6 +42,25 @@ def common_words(storage: str, tracking_uri: str | None, slots: int | None) -> l
     words = ["--address", "auto", "--plain", "--storage", storage]
     words += ["--tracking-uri", tracking_uri] if tracking_uri else []
     return words + (["--slots", str(slots)] if slots else [])
+
+
+def refuse_own_folders(data: Data, data_dir: str) -> None:
+    """Raises LaunchError (exit 2) for images in a relative folder: on the cluster that is one of the job's own.
+
+    The default folder is let through: a dataset that comes with a package needs none, and a downloaded one lies as
+    shards in the storage before the job's folder goes.
+    """
+    given = {} if data_dir == DEFAULT_DATA else {"--data-dir": data_dir}
+    given |= {"--images": data.path} if data.path else {}
+    given |= {f"--general {source.name}": source.path for source in data.general if source.path}
+    wrong = {name: path for name, path in given.items() if not path.startswith(("/", "~")) and "://" not in path}
+    if wrong:
+        raise LaunchError(
+            "where on the cluster are the images?",
+            details="\n".join(f"  {name}: {path!r} would be in the job's own folder" for name, path in wrong.items()),
+            fix="give the whole path (/...), as all nodes see it",
+            code=Exit.BAD_USAGE,
+        )
 
 
 def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn:

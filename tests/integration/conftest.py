@@ -1,11 +1,13 @@
 """One real Ray cluster for each module, and launches into a storage of the module's own."""
 
+import os
 import socket
+from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
 
-from orchestrator.cluster import ray_session
+from orchestrator.cluster import QUIET, ray_session
 from orchestrator.launch import Request, launch
 from orchestrator.options import Options, load_space
 
@@ -42,6 +44,25 @@ def run(request):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
     return launch(request, out), out.export_text()
+
+
+@contextmanager
+def nodes_of_one_cpu(count):
+    """A cluster of several nodes on this machine, so that two workers are on two nodes."""
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    os.environ.update(QUIET)
+    from ray.cluster_utils import Cluster
+
+    (port,) = free_ports(1)
+    head = {"num_cpus": 1, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(count - 1):
+            cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
 
 
 def free_ports(count):

@@ -1,17 +1,21 @@
-"""A cluster of four nodes on this machine: sweeps and data-parallel training over it, and what the simulator says."""
+"""A cluster of four nodes on this machine: a sweep and data-parallel training over it."""
 
-import os
+import time
+from collections import Counter
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import free_ports, request_for, run
+import ray
+from conftest import nodes_of_one_cpu, request_for, run
+from ray.util.state import list_actors
 
-from orchestrator.cluster import QUIET, node_resources, ray_session
+from orchestrator.cluster import node_resources, ray_session
 from orchestrator.ledger import Ledger, read_events
 from orchestrator.packing import slots
 from orchestrator.places import Places
-from orchestrator.simulate import replay, simulate
+from orchestrator.simulate import replay
+from orchestrator.states import State
 from tune_spaces.schema import Resources
 
 pytestmark = pytest.mark.ray
@@ -31,22 +35,9 @@ SPACE = Space(
 
 @pytest.fixture(scope="module")
 def four_nodes():
-    """One CPU a node, so that two workers are on two nodes; one of the four is left for reading."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.update(QUIET)
-    from ray.cluster_utils import Cluster
-
-    (port,) = free_ports(1)
-    head = {"num_cpus": 1, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(3):
-            cluster.add_node(num_cpus=1)
-        cluster.wait_for_nodes()
-        with ray_session(address=cluster.address):
-            yield cluster
-    finally:
-        cluster.shutdown()
+    """One of their CPUs is left for reading."""
+    with nodes_of_one_cpu(4) as cluster, ray_session(address=cluster.address):
+        yield cluster
 
 
 def scores(places):
@@ -56,28 +47,47 @@ def scores(places):
     return table.sort_values(["target", "split", "part", "image_id"])["score"].to_numpy()
 
 
-def test_a_sweep_over_four_nodes_ends_and_the_simulator_agrees_with_it(four_nodes, tmp_path):
+def train_workers():
+    """The nodes of Ray Train's workers by actor, also of those that have ended."""
+    found = list_actors(filters=[("class_name", "=", "RayTrainWorker")], limit=10_000)
+    return {actor.actor_id: actor.node_id for actor in found}
+
+
+def test_the_smoke_sweep_over_four_nodes_ends_under_its_own_scheduler(four_nodes, tmp_path):
     assert slots(Resources(), node_resources()) == 3
-    request = request_for(tmp_path, name="wide", classes=["3"], points=4, scheduler="fifo")
+    request = request_for(tmp_path, name="wide", points=4)
+    assert request.space.scheduler.kind == "asha"
     code, said = run(request)
     assert code == 0, said
-    places = Places(str(tmp_path), "wide")
-    recording = replay(read_events(places.ledger))
-    assert recording.slots == 3
-    assert len(recording.load.trials) == 4
-    outcome = simulate(recording.load, 3)
-    assert outcome.seconds == pytest.approx(recording.stages + recording.trials, rel=0.15)
+    state = Ledger(Places(str(tmp_path), "wide")).state
+    ended = Counter(trial.state for trial in state.trials.values())
+    assert ended[State.FINISHED] >= 1
+    assert ended.total() == ended[State.FINISHED] + ended[State.STOPPED] == 4
+    assert all(500 in trial.rungs for trial in state.trials.values())
+    assert replay(read_events(Places(str(tmp_path), "wide").ledger)).measured.slots == 3
+    wait_until_free(4)
+
+
+def wait_until_free(cpus):
+    """What the trials that were stopped held is given back."""
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU", 0) < cpus:
+        assert time.monotonic() < deadline, ray.available_resources()
+        time.sleep(0.5)
 
 
 def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_scores_of_one(four_nodes, tmp_path):
     space = tmp_path / "small_flow.py"
     space.write_text(FLOW)
-    found = {}
+    found, on = {}, {}
     for workers in (1, 2):
+        before = train_workers()
         storage = tmp_path / str(workers)
         storage.mkdir()
         loaded = request_for(storage, space, name="flow", preset=None, workers=workers, split="data")
         code, said = run(loaded)
         assert code == 0, said
         found[workers] = scores(Places(str(storage), "flow"))
+        on[workers] = [node for actor, node in train_workers().items() if actor not in before]
+    assert len(on[2]) == len(set(on[2])) == 2
     np.testing.assert_allclose(found[2], found[1], rtol=1e-3, atol=1e-3)

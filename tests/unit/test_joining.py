@@ -1,25 +1,42 @@
 """What a launch for a cluster is made of, and what an address, a token or a version that is wrong is answered with."""
 
+import json
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
+import ray
+from typer.testing import CliRunner
 
-from orchestrator.cli.remote import common_words
+from orchestrator import jobs
+from orchestrator.cli import app
+from orchestrator.cli.remote import common_words, refuse_own_folders
 from orchestrator.failures import Exit, LaunchError
 from orchestrator.jobs import PACKAGES, option_words, pack
-from orchestrator.joining import check_address, is_remote, own_token, settle_authentication, unreachable
+from orchestrator.joining import (
+    ADDRESSES,
+    check_address,
+    connect,
+    is_remote,
+    own_token,
+    settle_authentication,
+    unreachable,
+)
 from orchestrator.options import Options, load_space
 from orchestrator.places import absolute
+from tune_spaces.schema import Data, General
 
 
-@pytest.fixture
-def server():
-    """A job server's door: what it answers to whoever comes without a token."""
-    answers = []
+@contextmanager
+def door():
+    """A job server's door: its address, what it answers to whoever comes, and the paths that were asked for."""
+    answers, asked = [], []
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self):
+            asked.append(self.path)
             status, text = answers[0]
             self.send_response(status)
             self.end_headers()
@@ -30,14 +47,21 @@ def server():
 
     found = HTTPServer(("127.0.0.1", 0), Door)
     Thread(target=found.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{found.server_port}", answers
+    yield f"http://127.0.0.1:{found.server_port}", answers, asked
     found.shutdown()
+    found.server_close()
+
+
+@pytest.fixture
+def server():
+    with door() as (address, answers, _):
+        yield address, answers
 
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch, tmp_path):
     """No mode, no token, and no proxy in between."""
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", *ADDRESSES):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -137,3 +161,86 @@ def test_a_mismatch_of_versions_is_named_as_one():
     error = unreachable("auto", RuntimeError(said))
     assert "other versions" in error.headline
     assert "2.9.3" in error.details
+
+
+def test_another_ray_at_the_job_server_is_named_with_what_to_install(server):
+    address, answers = server
+    answers[:] = [(200, '{"ray_version": "2.9.3"}')]
+    with pytest.raises(LaunchError, match=r"the cluster runs Ray 2\.9\.3") as refused:
+        connect(address)
+    assert "==2.9.3" in refused.value.fix
+
+
+def test_a_cluster_that_is_gone_ends_the_watching_with_how_to_go_on(monkeypatch):
+    monkeypatch.setattr(jobs, "GONE_S", 1)
+    with door() as (address, answers, _):
+        answers[:] = [(200, json.dumps({"ray_version": ray.__version__}))]
+        client = connect(address)
+    with pytest.raises(LaunchError, match="has not answered about the job run-1") as ended:
+        jobs.follow(client, "run-1", print)
+    assert ended.value.code == Exit.ENVIRONMENT
+    assert "--storage" in ended.value.fix
+
+
+class Flaky:
+    """A client whose connection is lost twice, the second time with the whole head."""
+
+    lines, tries = ("begun\n", "trained\n", "ended\n"), 0
+
+    async def tail_job_logs(self, job):
+        self.tries += 1
+        for line in self.lines[: self.tries]:
+            yield line
+        if self.tries < len(self.lines):
+            raise RuntimeError("closed")
+
+    def get_job_info(self, job):
+        if self.tries == 2:
+            raise ConnectionError("the head is not back yet")
+        return SimpleNamespace(status="RUNNING" if self.tries < len(self.lines) else "SUCCEEDED")
+
+
+def test_a_lost_connection_is_taken_up_where_it_was(monkeypatch):
+    monkeypatch.setattr(jobs.time, "sleep", lambda seconds: None)
+    said = []
+    assert jobs.follow(Flaky(), "run-1", said.append) == Exit.GOOD
+    assert "".join(said) == "begun\ntrained\nended\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "data_dir", "named"),
+    [
+        (Data(name="digits"), "images", "--data-dir: 'images'"),
+        (Data(name="folder", path="photos"), "data", "--images: 'photos'"),
+        (Data(name="digits", general=(General(name="folder", path="../all"),)), "/data", "--general folder: '../all'"),
+    ],
+)
+def test_images_in_a_folder_of_the_jobs_own_are_refused(data, data_dir, named):
+    with pytest.raises(LaunchError, match="where on the cluster") as refused:
+        refuse_own_folders(data, data_dir)
+    assert named in refused.value.details
+    assert refused.value.code == Exit.BAD_USAGE
+
+
+@pytest.mark.parametrize("data_dir", ["data", "/mnt/data", "~/data"])
+def test_images_that_the_cluster_finds_are_not_refused(data_dir):
+    refuse_own_folders(Data(name="digits"), data_dir)
+    refuse_own_folders(Data(name="folder", path="/mnt/photos"), data_dir)
+    refuse_own_folders(Data(name="digits", general=(General(name="prepared", path="s3://b/set"),)), data_dir)
+
+
+def test_a_relative_folder_is_refused_before_the_cluster_is_asked():
+    words = ["launch", "sweep_digits", "--address", "http://127.0.0.1:9", "--data-dir", "images"]
+    found = CliRunner().invoke(app, words)
+    assert isinstance(found.exception, LaunchError)
+    assert "--data-dir: 'images'" in found.exception.details
+
+
+@pytest.mark.parametrize("variable", ADDRESSES)
+def test_the_address_that_is_given_is_the_one_that_is_asked(server, monkeypatch, variable):
+    address, answers = server
+    answers[:] = [(200, json.dumps({"ray_version": ray.__version__}))]
+    with door() as (other, _, asked):
+        monkeypatch.setenv(variable, other)
+        assert connect(address).get_address() == address
+        assert not asked

@@ -7,7 +7,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from orchestrator.failures import LaunchError
 from orchestrator.options import Options, load_space
 from orchestrator.plan import make_plan
-from orchestrator.scale import CUDA_BYTES, memory_of, refuse_crowded
+from orchestrator.scale import CUDA_BYTES, check_crowded_nodes, memory_of, refuse_crowded
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
 from workloads.flows.method import Flows
@@ -80,6 +80,20 @@ def test_workers_that_would_not_fit_on_a_shared_gpu_are_refused_with_a_share_tha
         refuse_crowded(plan, "T4")
     share = float(refused.value.fix.removeprefix("--gpus-per-worker "))
     refuse_crowded(plan_for(tmp_path, gpus_per_worker=share, search="grid"), "T4")
+
+
+def test_a_clusters_gpus_are_checked_as_far_as_their_kind_is_told(tmp_path):
+    crowded, fitting = (plan_for(tmp_path, gpus_per_worker=share, search="grid") for share in (0.05, 0.5))
+    t4, bare, head = {"GPU": 1, "accelerator_type:T4": 1}, {"GPU": 1}, {"CPU": 0}
+    with pytest.raises(LaunchError, match="on one T4 do not fit"):
+        check_crowded_nodes(crowded, [head, bare, t4])
+    assert check_crowded_nodes(fitting, [head, t4]) == ""
+    for nodes in ([], [head], [bare, t4]):  # GPUs that start from zero, or of a kind that Ray does not know
+        assert "not every node tells" in check_crowded_nodes(fitting, nodes)
+    warning = check_crowded_nodes(crowded, [{"GPU": 4, "accelerator_type:B900": 1}])
+    assert "B900" in warning
+    assert "--gpu KIND --gpus-per-worker 0.05" in warning
+    assert check_crowded_nodes(plan_for(tmp_path, gpus_per_worker=1), [head]) == ""
 
 
 def test_a_larger_batch_needs_more_memory_and_cuda_has_its_own(tmp_path):

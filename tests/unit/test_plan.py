@@ -7,7 +7,7 @@ from orchestrator.failures import Exit, LaunchError
 from orchestrator.identity import content_hash, safe_name
 from orchestrator.options import Options, load_space
 from orchestrator.places import Places
-from orchestrator.plan import expected_share, identify, make_plan, rates_key, write_rates
+from orchestrator.plan import expected_share, identify, make_plan, rates_key, read_rates, unit_costs, write_rates
 from orchestrator.provenance import without_secrets
 from orchestrator.worker import Piece, share
 from tune_spaces.schema import Resources
@@ -79,6 +79,16 @@ def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
     assert "default" in default.source
     assert "measured by an earlier run" in measured.source
     assert measured.trials < default.trials
+
+
+def test_workers_that_share_a_gpu_share_its_speed_and_each_share_has_a_measured_one_of_its_own(tmp_path):
+    whole, quarter, two_fit = (Resources(gpus_per_worker=share) for share in (1, 0.25, 0.4))
+    assert unit_costs(quarter, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 4
+    assert unit_costs(two_fit, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 2
+    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", quarter), {"rate": 3e12})
+    for resources, found in ((quarter, {"rate": 3e12}), (whole, None), (two_fit, None)):
+        assert read_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", resources)) == found
+    assert unit_costs(quarter, {"rate": 3e12})[0]["rate"] == 3e12
 
 
 def test_units_go_longest_first_to_the_least_loaded_worker():

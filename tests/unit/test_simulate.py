@@ -1,5 +1,6 @@
 """The simulator against schedules worked out by hand, bounds that hold for any, and plans of clusters."""
 
+import json
 import random
 import subprocess
 import sys
@@ -7,11 +8,14 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from orchestrator import packing
+from orchestrator.cli import app
 from orchestrator.failures import LaunchError
 from orchestrator.options import Options, load_space
-from orchestrator.plan import expected_share, make_plan
-from orchestrator.scale import Size, load_of, slots_of
+from orchestrator.plan import expected_share, make_plan, unit_costs
+from orchestrator.scale import Size, by_one_worker, load_of, slots_of
 from orchestrator.simulate import Load, asha_shares, critical_path, in_order, longest_first, replay, simulate
 from tune_spaces.schema import Resources
 
@@ -74,17 +78,17 @@ def event(second, name, **values):
     return {"time": f"2026-11-01T00:{second // 60:02}:{second % 60:02}+00:00", "event": name, **values}
 
 
-def recorded(slots, seconds, stages=(6.0, 4.0), start=10):
-    """A ledger of equal starts: `slots` trials at once."""
+def recorded(slots, seconds, stages=(6.0, 4.0), start=10, lead=5, gap=2):
+    """A ledger of equal starts: `slots` trials at once, `gap` seconds between two of a slot."""
     events = [event(0, "launched")]
     ended = start + int(max(longest_first(stages, min(slots, len(stages)))))
     events += [event(ended, "stage", found=False, seconds=s) for s in stages]
-    free = [ended] * slots
+    free = [ended + lead] * slots
     for n, s in enumerate(seconds):
         slot = free.index(min(free))
         events.append(event(free[slot], "trial", trial=str(n), state="running"))
-        free[slot] += s
-        events.append(event(free[slot], "trial", trial=str(n), state="finished"))
+        events.append(event(free[slot] + s, "trial", trial=str(n), state="finished"))
+        free[slot] += s + gap
     return sorted(events, key=lambda e: (e["time"], e.get("state") == "running"))
 
 
@@ -92,18 +96,34 @@ def recorded(slots, seconds, stages=(6.0, 4.0), start=10):
 def test_a_replay_at_the_recorded_size_gives_the_recorded_time(slots):
     drawn = random.Random(slots)
     recording = replay(recorded(slots, [drawn.randint(5, 40) for _ in range(9)]))
-    assert recording.slots == slots
-    outcome = simulate(recording.load, slots)
-    assert outcome.start + outcome.stages == pytest.approx(recording.stages)
-    assert outcome.trials == pytest.approx(recording.trials)
+    assert recording.measured.slots == slots
+    assert simulate(recording.load, slots).seconds == pytest.approx(recording.measured.seconds)
 
 
 def test_a_replay_predicts_another_size_exactly_where_nothing_contends():
     seconds = [20, 20, 15, 15, 10, 10]
     one, three = replay(recorded(1, seconds)), replay(recorded(3, seconds))
-    outcome = simulate(one.load, 3)
-    assert outcome.trials == pytest.approx(three.trials)
-    assert outcome.start + outcome.stages == pytest.approx(three.stages)
+    assert simulate(one.load, 3).seconds == pytest.approx(three.measured.seconds)
+    assert simulate(three.load, 1).seconds == pytest.approx(one.measured.seconds)
+
+
+def test_what_lies_between_trials_is_not_lost():
+    tight, loose = (replay(recorded(1, [20, 20, 20], gap=gap)) for gap in (0, 4))
+    assert loose.measured.seconds - tight.measured.seconds == 8
+    assert simulate(loose.load, 3).seconds - simulate(tight.load, 3).seconds == pytest.approx(0)
+
+
+def test_the_simulate_verb_shows_what_was_measured_beside_what_is_simulated(tmp_path):
+    trials = [{"id": str(n), "point": {}, "stages": {}} for n in range(3)]
+    opened = event(0, "opened", trials=trials, space={"resources": {"workers": 1}})
+    events = [e | {"key": str(n)} for n, e in enumerate([opened, *recorded(2, [30, 20, 30])])]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "ledger.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    words = ["simulate", "run", "--storage", str(tmp_path), "--slots", "1", "--plain"]
+    found = CliRunner().invoke(app, words, catch_exceptions=False)
+    lines = [line.split() for line in found.stdout.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [["1", "slots"], ["2", "slots"], ["measured", "2"]]
+    assert lines[1][3 + 1 : -2] == lines[2][2:-2]  # all but the waves, which a ledger does not tell
 
 
 def test_a_launch_that_ended_no_trial_cannot_be_replayed():
@@ -113,7 +133,7 @@ def test_a_launch_that_ended_no_trial_cannot_be_replayed():
 
 
 def plan_for(tmp_path, **options):
-    loaded, space, preset = load_space("sweep_cifar10", Options(gpus_per_worker=1, **options))
+    loaded, space, preset = load_space("sweep_cifar10", Options(**({"gpus_per_worker": 1} | options)))
     return make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=tmp_path, cpus=8)
 
 
@@ -134,18 +154,32 @@ def test_more_workers_a_trial_shorten_the_critical_path(tmp_path):
     assert critical_path(ten) < critical_path(one)
 
 
+@pytest.mark.parametrize("share", [1, 0.25])
+def test_eight_gpus_are_at_most_eight_times_as_fast_however_they_are_shared(tmp_path, share):
+    plan = plan_for(tmp_path, search="grid", scheduler="fifo", gpus_per_worker=share)
+    costs = unit_costs(plan.space.resources, None)[0]
+    rates = costs["rate"], costs["start"], costs["trial_start"]
+    eight = simulate(load_of(plan, *rates), slots_of(Size(8, 1, 8), plan.space.resources)).seconds
+    assert 7.5 < simulate(by_one_worker(plan, *rates), 1).seconds / eight <= 8
+
+
 @pytest.mark.parametrize(
     ("size", "resources", "slots"),
     [
-        (Size(4, 0, 8), {}, 32),
+        (Size(4, 0, 8), {}, 31),  # one CPU is left for reading
         (Size(4, 8, 96), {"gpus_per_worker": 1}, 32),
         (Size(4, 1, 8), {"gpus_per_worker": 0.5}, 8),
         (Size(3, 1, 8), {"gpus_per_worker": 1, "workers": 2}, 1),
-        (Size(1, 1, 2), {"gpus_per_worker": 0.25}, 2),
+        (Size(1, 1, 2), {"gpus_per_worker": 0.25}, 1),
+        (Size(2, 1, 4), {"gpus_per_worker": 0.25, "cpus_per_worker": 3}, 2),
+        (Size(2, 0, 8), {"workers": 40}, 0),
     ],
 )
-def test_slots_of_a_cluster(size, resources, slots):
+def test_a_plan_counts_the_slots_of_a_cluster_as_a_launch_does(size, resources, slots):
     assert slots_of(size, Resources(**resources)) == slots
+    if slots:
+        nodes = [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes
+        assert packing.slots(Resources(**resources), nodes) == slots
 
 
 def test_the_plan_verb_prints_every_size_and_starts_nothing(tmp_path):

@@ -1,0 +1,90 @@
+"""Joining a running cluster from a shell outside any job, whose code goes along; and a node that is lost."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from conftest import nodes_of_one_cpu, request_for, run
+
+from orchestrator.cluster import PATIENT, ray_session
+from orchestrator.ledger import Ledger, read_events
+from orchestrator.places import Places
+from orchestrator.states import State
+
+pytestmark = pytest.mark.ray
+
+LOOK_AROUND = """
+import json, os, ray
+from orchestrator.cluster import PATIENT, ray_session
+from ray.train.v2._internal.constants import get_env_vars_to_propagate
+(name,) = PATIENT
+
+@ray.remote
+def there():
+    import orchestrator
+    return os.environ[name], orchestrator.__file__
+
+with ray_session(address="auto"):
+    print(json.dumps([get_env_vars_to_propagate()[name], *ray.get(there.remote())]))
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    with nodes_of_one_cpu(4) as cluster:
+        yield cluster
+
+
+def from_outside(cluster, *words):
+    """What a command prints that is given in a shell of a machine of the cluster."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    own = {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": cluster.address}  # another Ray may run here: "auto" is this one
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=kept | own, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_auto_joins_from_outside_with_its_code_and_with_patience(nodes, tmp_path):
+    (patience,) = PATIENT.values()
+    in_train, in_a_task, code = json.loads(from_outside(nodes, "-c", LOOK_AROUND))
+    assert in_train == in_a_task == patience
+    assert "working_dir_files" in code
+    words = ["launch", "sweep_digits", "--preset", "smoke", "--class", "3", "--points", "2", "--scheduler", "fifo"]
+    words += ["--address", "auto", "--plain", "--storage", str(tmp_path), "--name", "outside"]
+    assert "best configuration" in from_outside(nodes, "-m", "orchestrator", *words)
+    trials = Ledger(Places(str(tmp_path), "outside")).state.trials.values()
+    assert [trial.state for trial in trials] == [State.FINISHED] * 2
+
+
+def lose_a_training_node(cluster, ledger, lost):
+    """Once trials run: end a node that has one without a word, as a spot machine goes."""
+    from ray.util.state import list_actors
+
+    while not any(event.get("state") == "running" for event in read_events(ledger)):
+        time.sleep(0.2)
+    while not lost:
+        alive = list_actors(filters=[("state", "=", "ALIVE"), ("class_name", "=", "ImplicitFunc")])
+        busy = {actor.node_id for actor in alive}
+        lost += [node for node in cluster.worker_nodes if node.node_id in busy][:1]
+        time.sleep(0.2)
+    cluster.remove_node(lost[0], allow_graceful=False)
+
+
+def test_a_sweep_that_loses_a_node_ends_with_all_its_results(nodes, tmp_path):
+    places, lost = Places(str(tmp_path), "lossy"), []
+    asked = request_for(tmp_path, name="lossy", points=3, scheduler="fifo", set=["detector_epochs=4.0"])
+    with ray_session(address=nodes.address) as ray:
+        threading.Thread(target=lose_a_training_node, args=(nodes, places.ledger, lost), daemon=True).start()
+        code, said = run(replace(asked, slots=2))
+        assert sum(node["Alive"] for node in ray.nodes()) == 3
+    assert code == 0, said
+    assert sum(event.get("state") == "running" for event in read_events(places.ledger)) == 4  # one began twice
+    state = Ledger(places).state
+    assert [trial.state for trial in state.trials.values()] == [State.FINISHED] * 3
+    assert all(places.trial(key).scores(1000).exists() for key in state.trials)
+    assert state.closed["outcome"] == "complete"
