@@ -23,6 +23,7 @@ from orchestrator.provenance import this_python
 PACKAGES = ("orchestrator", "tune_spaces", "workloads")
 OWN_SPACE = "own_space"
 STOP_WAIT_S = 60  # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
+STARTING_S = 60
 GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 FLAGS = {"classes": "--class"}  # option -> its name on the command line, where that is another
@@ -65,13 +66,21 @@ def submit(client: Any, words: Sequence[str], run: str, own: Path | None = None)
             "working_dir": folder,
             "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"},
         }
-        job: str = client.submit_job(
-            entrypoint=shlex.join(["python", "-m", "orchestrator", *words]),
-            submission_id=f"{run}-{uuid4().hex[:6]}",
-            runtime_env=environment,
-            metadata={"run": run},
-        )
-    return job
+        asked = {"entrypoint": shlex.join(["python", "-m", "orchestrator", *words]), "runtime_env": environment}
+        asked |= {"submission_id": f"{run}-{uuid4().hex[:6]}", "metadata": {"run": run}}
+        return once_up(lambda: client.submit_job(**asked))
+
+
+def once_up(submit_job: Callable[[], str]) -> str:
+    """Submit a job, patiently: a cluster that has just started answers before any of its nodes takes jobs."""
+    deadline = time.monotonic() + STARTING_S
+    while True:
+        try:
+            return submit_job()
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 def jobs_of(client: Any, run: str | None = None) -> list[Any]:

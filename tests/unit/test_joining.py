@@ -244,3 +244,19 @@ def test_the_address_that_is_given_is_the_one_that_is_asked(server, monkeypatch,
         monkeypatch.setenv(variable, other)
         assert connect(address).get_address() == address
         assert not asked
+
+
+def test_a_cluster_that_has_just_started_is_given_time_to_take_the_job(monkeypatch):
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: None)
+    answers = [RuntimeError("No available agent to submit job, please try again later."), "run-1"]
+
+    def submit_job():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert jobs.once_up(submit_job) == "run-1"
+    answers += [RuntimeError("Runtime environment failed"), "run-2"]
+    with pytest.raises(RuntimeError, match="Runtime environment"):
+        jobs.once_up(submit_job)
