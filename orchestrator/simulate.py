@@ -29,7 +29,7 @@ class Load:
     workers: int = 1  # of a trial
     start: float = 0.0  # once: Ray itself, or what a recording shows between the last stage and the first trial
     round_start: float = 0.0  # workers of a round
-    trial_start: float = 0.0  # a trial's processes, or what a recording shows between two trials of a slot
+    trial_start: float = 0.0  # a trial's processes, and the gap that the launcher leaves before them
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def last_launch(events: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, An
 def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
     """What the last launch of a run did, as a load. Raises LaunchError (exit 2) where it ended no trial.
 
-    A trial's seconds are from its start to its end, so starting its processes is in them; `trial_start` is how long
-    the launcher then leaves a slot empty.
+    Training is told apart from starting, which depends on the machine and on what else starts on it: a trial's seconds
+    are those it trained and scored, `trial_start` is the mean rest of its time and of the gap before it.
     """
     launch = last_launch(events)
     spans = spans_of(launch)
@@ -145,15 +145,18 @@ def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
     rounds, ends = rounds_of(launch)
     loads = [max(longest_first(costs, min(slots * workers, len(costs)))) for costs in rounds]
     between = turnaround(ordered, slots)
+    lasted = [end - begin for begin, end in ordered]
+    told = [trained(launch, trial) for trial in sorted(spans, key=lambda trial: spans[trial])]
+    trials = [min(seconds, each) if each else seconds for seconds, each in zip(lasted, told, strict=True)]
     starting = max(0.0, ends[-1] - launched - sum(loads)) if ends else 0.0
     load = Load(
         rounds=rounds,
-        trials=tuple(end - begin for begin, end in ordered),
-        training=workers * sum(trained(launch, trial) for trial in spans),
+        trials=tuple(trials),
+        training=workers * sum(told),
         workers=workers,
         start=max(0.0, first - (ends[-1] if ends else launched) - between),  # the first trial waits like any other
         round_start=starting / len(rounds) if rounds else 0.0,
-        trial_start=between,
+        trial_start=between + (sum(lasted) - sum(trials)) / len(trials),
     )
     busy, last = sum(map(sum, rounds)) + load.training, max(end for _, end in ordered)
     stages, ran = first - launched - between, last - first + between  # told apart where `simulate` tells them apart

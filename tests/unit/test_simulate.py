@@ -78,8 +78,8 @@ def event(second, name, **values):
     return {"time": f"2026-11-01T00:{second // 60:02}:{second % 60:02}+00:00", "event": name, **values}
 
 
-def recorded(slots, seconds, stages=(6.0, 4.0), start=10, lead=5, gap=2):
-    """A ledger of equal starts: `slots` trials at once, `gap` seconds between two of a slot."""
+def recorded(slots, seconds, stages=(6.0, 4.0), start=10, lead=5, gap=2, starting=3):
+    """A ledger of equal starts: `slots` trials at once, `gap` seconds between two of a slot, `starting` in each."""
     events = [event(0, "launched")]
     ended = start + int(max(longest_first(stages, min(slots, len(stages)))))
     events += [event(ended, "stage", found=False, seconds=s) for s in stages]
@@ -87,9 +87,11 @@ def recorded(slots, seconds, stages=(6.0, 4.0), start=10, lead=5, gap=2):
     for n, s in enumerate(seconds):
         slot = free.index(min(free))
         events.append(event(free[slot], "trial", trial=str(n), state="running"))
-        events.append(event(free[slot] + s, "trial", trial=str(n), state="finished"))
-        free[slot] += s + gap
-    return sorted(events, key=lambda e: (e["time"], e.get("state") == "running"))
+        ended = free[slot] + s + starting
+        events.append(event(ended, "rung", trial=str(n), metrics={"train_seconds": s}, budget=1000))
+        events.append(event(ended, "trial", trial=str(n), state="finished"))
+        free[slot] = ended + gap
+    return sorted(events, key=lambda e: (e["time"], {"running": 2, "finished": 1}.get(e.get("state"), 0)))
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
@@ -105,6 +107,12 @@ def test_a_replay_predicts_another_size_exactly_where_nothing_contends():
     one, three = replay(recorded(1, seconds)), replay(recorded(3, seconds))
     assert simulate(one.load, 3).seconds == pytest.approx(three.measured.seconds)
     assert simulate(three.load, 1).seconds == pytest.approx(one.measured.seconds)
+
+
+def test_starting_a_trial_is_told_apart_from_training_it():
+    load = replay(recorded(2, [20, 10, 30], gap=2, starting=7)).load
+    assert sorted(load.trials) == [10, 20, 30]
+    assert load.trial_start == 2 + 7
 
 
 def test_what_lies_between_trials_is_not_lost():
