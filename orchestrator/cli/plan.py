@@ -93,7 +93,10 @@ def simulate_run(
     storage: Storage = DEFAULT_STORAGE,
     plain: Plain = False,
 ) -> None:
-    """Replay the recorded durations of a run's last launch on other numbers of slots, beside what it really took."""
+    """Replay the recorded durations of a run's last launch on other numbers of slots, beside what it really took.
+
+    Slots are taken to have cores of their own; processes that share a machine's start more slowly.
+    """
     from orchestrator.ledger import read_events
     from orchestrator.places import absolute
     from orchestrator.runs import open_run
