@@ -3,6 +3,7 @@
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 NAME = "orchestrator-board"
 
@@ -21,8 +22,18 @@ class Board:
 
 
 def start() -> Any:
-    """The board of this cluster's launcher."""
-    return ray.remote(num_cpus=0)(Board).options(name=NAME, get_if_exists=True).remote()
+    """The board of this cluster's launcher, on its node: any other may go."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(Board).options(name=NAME, get_if_exists=True).remote()
+
+
+def read(board: Any) -> dict[str, tuple[float, float, str]]:
+    """All notes; none where the board has gone with another launcher that had made it."""
+    try:
+        notes: dict[str, tuple[float, float, str]] = ray.get(board.read.remote())
+    except ray.exceptions.RayActorError:
+        return {}
+    return notes
 
 
 def pin(key: str, done: float, total: float, text: str) -> None:

@@ -262,7 +262,7 @@ def train(work: Work) -> None:
             say(work.out, f"warning: {warning}")
         room = work.request.slots or slots(plan.space.resources, nodes)
         varying = [a for a in plan.space.axes if len({str(point[a]) for point in plan.points}) > 1]
-        progress = Progress(work.out, varying, lambda: ledger.state, lambda: ray.get(notes.read.remote()))
+        progress = Progress(work.out, varying, lambda: ledger.state, lambda: board.read(notes))
         spent["start-up"] = time.monotonic() - clock
         with progress.running():
             progress.phase = "baselines and shared stages"
@@ -365,9 +365,9 @@ def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus
     with launcher_lock(places):
         ledger = Ledger(places)
         space = Space.model_validate(ledger.state.opened["space"])
-        with ray_session(cpus) as ray:
+        with ray_session(cpus):
             notes = board.start()
-            progress = Progress(out, list(space.axes), lambda: ledger.state, lambda: ray.get(notes.read.remote()))
+            progress = Progress(out, list(space.axes), lambda: ledger.state, lambda: board.read(notes))
             with progress.running():
                 progress.phase = "analyses"
                 run_analyses(places, ledger, names, space.resources)

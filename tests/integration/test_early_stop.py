@@ -8,7 +8,7 @@ from conftest import request_for, run
 from orchestrator.ledger import Ledger
 from orchestrator.places import Places
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 # The first trial learns, the second cannot: compared after the first at half the schedule, it is stopped there.
 # Levels 1 and 2 need no generators.

@@ -16,7 +16,7 @@ from orchestrator.ledger import Ledger, read_events
 from orchestrator.places import Places
 from orchestrator.states import State
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 LOOK_AROUND = """
 import json, os, ray
@@ -68,7 +68,10 @@ def lose_a_training_node(cluster, ledger, lost):
     while not any(event.get("state") == "running" for event in read_events(ledger)):
         time.sleep(0.2)
     while not lost:
-        alive = list_actors(filters=[("state", "=", "ALIVE"), ("class_name", "=", "ImplicitFunc")])
+        alive = list_actors(
+            address=f"http://{cluster.webui_url}",
+            filters=[("state", "=", "ALIVE"), ("class_name", "=", "ImplicitFunc")],
+        )
         busy = {actor.node_id for actor in alive}
         lost += [node for node in cluster.worker_nodes if node.node_id in busy][:1]
         time.sleep(0.2)
@@ -83,7 +86,8 @@ def test_a_sweep_that_loses_a_node_ends_with_all_its_results(nodes, tmp_path):
         code, said = run(replace(asked, slots=2))
         assert sum(node["Alive"] for node in ray.nodes()) == 3
     assert code == 0, said
-    assert sum(event.get("state") == "running" for event in read_events(places.ledger)) == 4  # one began twice
+    began = sum(event.get("state") == "running" for event in read_events(places.ledger))
+    assert began > 3, "the trial of that node begins again, and so does one that read through it"
     state = Ledger(places).state
     assert [trial.state for trial in state.trials.values()] == [State.FINISHED] * 3
     assert all(places.trial(key).scores(1000).exists() for key in state.trials)
