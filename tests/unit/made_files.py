@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from workloads.data import mnist
+from workloads.data import mnist, tiny_images
 
 RNG = np.random.default_rng(0)
 
@@ -45,3 +45,10 @@ def cut_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setattr(mnist, "SYSTEM_FOLDERS", {})
+
+
+def flat_file(folder: Path, count: int) -> tuple[Path, NDArray[np.uint8]]:
+    """A flat file of random images in the published format, and these."""
+    images = pixels(count, 3, 32, 32)
+    (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
+    return folder / "tiny.bin", images
