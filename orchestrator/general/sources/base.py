@@ -8,7 +8,6 @@ from io import BytesIO
 from typing import Any, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from upath import UPath
 
@@ -91,12 +90,6 @@ def row_ranges(totals: Mapping[str, int], images: int) -> Iterator[tuple[tuple[s
     for name, total in totals.items():
         for first in range(0, total, images):
             yield (name, first), min(images, total - first)
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether an error of Arrow's is about what lies in a file, and not about a disk or a network that fails."""
-    failing = isinstance(error, TimeoutError) or getattr(error, "errno", None) is not None
-    return isinstance(error, (pa.ArrowInvalid, OSError)) and not failing
 
 
 def version_of(info: Mapping[str, Any]) -> dict[str, Any]:

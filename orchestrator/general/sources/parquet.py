@@ -17,7 +17,6 @@ from orchestrator.general.sources.base import (
     decoded,
     file_at,
     files_below,
-    is_damage,
     named_parts,
     part_size,
     row_ranges,
@@ -114,3 +113,9 @@ def opened_parquet(opened: Any, file: UPath) -> pq.ParquetFile:
         if not is_damage(error):
             raise
         raise BadInputError(f"no Parquet file: {error}", where=str(file)) from error
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error of Arrow's is about what lies in a file, and not about a disk or a network that fails."""
+    failing = isinstance(error, TimeoutError) or getattr(error, "errno", None) is not None
+    return isinstance(error, (pa.ArrowInvalid, OSError)) and not failing
