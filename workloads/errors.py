@@ -1,63 +1,96 @@
-"""Errors that a user can mend: a headline, where, what was found, the nearest valid name, the fix.
-
-Every argument is kept in `args`, so these errors survive pickling on their way from a worker to the launcher.
-"""
+"""Errors that a user can mend: a headline, where, what was found, the nearest valid name, the fix."""
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from os import PathLike
+
+
+class Kind(StrEnum):
+    """What sort of thing stands in the way."""
+
+    USAGE = "usage"  # a space, an option or a file of the user's cannot be used
+    ENVIRONMENT = "environment"  # data, memory, network or a cluster is missing
+    REFUSED = "refused"  # it would disturb what is there: a live launcher, or a run of another question
+    FAILED = "failed"  # the work itself failed
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One of several things to mend: `key` is the path in the space or the option's name."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}"
+
+
+class UserError(ValueError):
+    """Something that the user can mend stands in the way.
+
+    headline: what it is, with the value that was found. where: file, key or folder. nearest: the nearest valid name.
+    fix: what to do about it. details: further lines. problems: where several things are wrong at once, each of them.
+
+    Every argument is kept in `args`, so the error survives pickling on its way from a worker to the launcher. It is a
+    ValueError, because pydantic collects those of a validator.
+    """
+
+    def __init__(
+        self,
+        headline: str,
+        where: str = "",
+        nearest: str = "",
+        fix: str = "",
+        details: str = "",
+        kind: Kind = Kind.USAGE,
+        problems: Sequence[Problem] = (),
+    ) -> None:
+        super().__init__(headline, where, nearest, fix, details, kind, tuple(problems))
+        self.headline, self.where, self.nearest, self.fix = headline, where, nearest, fix
+        self.details, self.kind, self.problems = details, kind, tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [self.headline, *(f"  {problem}" for problem in self.problems)]
+        labelled = {"where": self.where, "did you mean": self.nearest, "fix": self.fix}
+        lines += [self.details] if self.details else []
+        return "\n".join(lines + [f"  {label}: {text}" for label, text in labelled.items() if text])
+
+
+def several(problems: Iterable[Problem], where: str = "") -> UserError:
+    """One error of everything that is wrong, so that it is mended at once."""
+    listed = list(problems)
+    count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
+    return UserError(f"{count} in {where}" if where else count, problems=listed)
+
+
+def data_missing(
+    dataset: str, looked_in: Iterable[str | PathLike[str]], how_to_get: str, reasons: Iterable[str] = ()
+) -> UserError:
+    """A dataset's files are in none of the places where they are looked for, and could not be downloaded.
+
+    dataset: its name in the catalogue. looked_in: the places, in order. how_to_get: what to fetch and where to put it.
+    reasons: what was found instead, and why the download failed.
+    """
+    lines = ["  looked in:", *(f"    {place}" for place in looked_in), *(f"  found: {reason}" for reason in reasons)]
+    fix = f"{how_to_get}\n  or: run 'sweep_digits', which needs no download"
+    return UserError(f"the data of {dataset!r} is not here", fix=fix, details="\n".join(lines), kind=Kind.ENVIRONMENT)
 
 
 def closest(name: str, options: Iterable[str]) -> str:
     """The option most like `name` (case and ``-``/``_`` do not count), or ``""`` where none is near."""
     plain = {_plain(option): option for option in options}
-    found = difflib.get_close_matches(_plain(name), list(plain), n=1, cutoff=0.5)
-    return plain[found[0]] if found else ""
+    matches = difflib.get_close_matches(_plain(name), list(plain), n=1, cutoff=0.5)
+    return plain[matches[0]] if matches else ""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """A hint: "did you mean 'X'?", or the valid names where none is near."""
+    names = [str(option) for option in valid]
+    match = closest(str(name), names)
+    return f"did you mean {match!r}?" if match else f"valid: {', '.join(names)}"
 
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")
-
-
-class BadInputError(ValueError):
-    """Something the user gave cannot be used.
-
-    what: the headline, with what was found. where: file, key or folder. nearest: the nearest valid name.
-    fix: what to do about it.
-    """
-
-    def __init__(self, what: str, where: str = "", nearest: str = "", fix: str = "") -> None:
-        super().__init__(what, where, nearest, fix)
-        self.what, self.where, self.nearest, self.fix = what, where, nearest, fix
-
-    def __str__(self) -> str:
-        lines = [self.what]
-        if self.where:
-            lines.append(f"  where: {self.where}")
-        if self.nearest:
-            lines.append(f"  did you mean: {self.nearest}")
-        if self.fix:
-            lines.append(f"  fix: {self.fix}")
-        return "\n".join(lines)
-
-
-class DataMissingError(Exception):
-    """A dataset's files are in none of the places where they are looked for, and could not be downloaded.
-
-    dataset: its name in the catalogue. looked_in: the places, in order. how_to_get: what to fetch and where to put it.
-    reasons: what was found instead, and why the download failed, one each.
-    """
-
-    def __init__(
-        self, dataset: str, looked_in: Sequence[str | PathLike[str]], how_to_get: str, reasons: Sequence[str] = ()
-    ) -> None:
-        paths = tuple(str(place) for place in looked_in)
-        super().__init__(dataset, paths, how_to_get, tuple(reasons))
-        self.dataset, self.looked_in, self.how_to_get, self.reasons = dataset, paths, how_to_get, tuple(reasons)
-
-    def __str__(self) -> str:
-        lines = [f"the data of {self.dataset!r} is not here", "  looked in:"]
-        lines += [f"    {place}" for place in self.looked_in]
-        lines += [f"  found: {reason}" for reason in self.reasons]
-        lines += [f"  fix: {self.how_to_get}", "  or: run 'sweep_digits', which needs no download"]
-        return "\n".join(lines)

@@ -7,7 +7,7 @@ from workloads.klods.method import Klods
 from workloads.mlsad.method import MLSAD
 
 if TYPE_CHECKING:  # the interface needs torch; checking that every method offers all of it does not
-    from workloads.workload import Workload
+    from workloads.method import Workload
 
 WORKLOADS: "dict[str, type[Workload]]" = {
     "flow": Flows,
@@ -17,5 +17,5 @@ WORKLOADS: "dict[str, type[Workload]]" = {
 
 
 def method(name: str) -> Any:
-    """The class of a workload (see `workloads.workload.Workload`). Raises KeyError."""
+    """The class of a workload (see `workloads.method.Workload`). Raises KeyError."""
     return WORKLOADS[name]

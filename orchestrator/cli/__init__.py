@@ -22,7 +22,7 @@ from orchestrator.cli import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.failures import LaunchError
+    from workloads.errors import UserError
 
 app = typer.Typer(
     name="orchestrator",
@@ -51,11 +51,11 @@ app.add_typer(cluster.app, name="cluster")
 
 def main() -> None:
     """Run a verb. Errors that a user can mend end in a message and an exit code, not in a traceback."""
-    from orchestrator.failures import LaunchError, unexpected
+    from workloads.errors import UserError
 
     try:
         app()
-    except LaunchError as error:
+    except UserError as error:
         fail(error)
     except Exception as error:
         if "--debug" in sys.argv:
@@ -63,11 +63,21 @@ def main() -> None:
         fail(unexpected(error))
 
 
-def fail(error: "LaunchError") -> NoReturn:
-    """Print an error as far as it is known, without secrets, and end with its code."""
-    from orchestrator.provenance import without_secrets
+def unexpected(error: Exception) -> "UserError":
+    """An error that nobody planned for: its innermost cause, in a line."""
+    from workloads.errors import Kind, UserError
 
-    for text in (f"error: {error.headline}", error.details, f"fix: {error.fix}" if error.fix else ""):
-        if text:
-            print(without_secrets(text), file=sys.stderr)  # noqa: T201
-    sys.exit(error.code)
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
+    headline = f"{type(error).__name__}: {lines[-1]}"
+    return UserError(headline, fix="--debug of launch and resume shows where", kind=Kind.FAILED)
+
+
+def fail(error: "UserError") -> NoReturn:
+    """Print an error without secrets, and end with its exit code."""
+    from orchestrator.cli.exit_codes import OF_ERRORS
+    from orchestrator.record.provenance import without_secrets
+
+    print(without_secrets(f"error: {error}"), file=sys.stderr)  # noqa: T201
+    sys.exit(OF_ERRORS[error.kind])

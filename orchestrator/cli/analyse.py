@@ -18,11 +18,11 @@ def analyse(
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Analyse the winner of a run; numbers and pictures join its report."""
-    from orchestrator.failures import Exit, LaunchError
-    from orchestrator.places import absolute
-    from orchestrator.runs import open_run, tracking_of
-    from orchestrator.view import console, say
-    from tune_spaces.problems import nearest
+    from orchestrator.cli.exit_codes import Exit
+    from orchestrator.console.view import console, say
+    from orchestrator.record.paths import absolute
+    from orchestrator.record.runs import open_run, tracking_of
+    from workloads.errors import UserError, nearest
     from workloads.registry import method
 
     places, state = open_run(absolute(storage), run)
@@ -34,9 +34,9 @@ def analyse(
         return
     unknown = [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]
     if unknown:
-        raise LaunchError("unknown analysis", details="\n".join(unknown), code=Exit.BAD_USAGE)
-    from orchestrator.cluster import heed_signals
-    from orchestrator.launch import analyse_run
+        raise UserError("unknown analysis", details="\n".join(unknown))
+    from orchestrator.clusters.session import heed_signals
+    from orchestrator.execution.launch import analyse_run
 
     heed_signals()
     try:

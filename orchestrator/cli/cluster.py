@@ -42,10 +42,9 @@ def render(
     out: Annotated[Path | None, typer.Option("--out", help="A new file; printed where absent.")] = None,
 ) -> None:
     """Print a cluster file made from a few values; what they leave open is worth editing by hand."""
-    from orchestrator.clusters.render import render as render_file
-    from orchestrator.clusters.render import values_of
-    from orchestrator.failures import Exit, LaunchError, bad_usage
-    from tune_spaces.problems import ProblemsError
+    from orchestrator.clusters.files.render import render as render_file
+    from orchestrator.clusters.files.render import values_of
+    from workloads.errors import UserError
 
     given: dict[str, Any] = {
         "name": name, "gpu": gpu, "min_workers": min_workers, "max_workers": max_workers, "storage": storage,
@@ -53,15 +52,12 @@ def render(
         "project": project, "head_ip": head_ip, "worker_ips": tuple(worker_ips) or None, "ssh_user": ssh_user,
         "space": space,
     }  # fmt: skip
-    try:
-        text = render_file(values_of(provider, {k: v for k, v in given.items() if v is not None}))
-    except ProblemsError as error:
-        raise bad_usage(error.problems) from None
+    text = render_file(values_of(provider, {k: v for k, v in given.items() if v is not None}))
     if out is None:
         typer.echo(text, nl=False)
         return
     if out.exists():
-        raise LaunchError(f"{out} exists already", fix="choose another name", code=Exit.BAD_USAGE)
+        raise UserError(f"{out} exists already", fix="choose another name")
     out.write_text(text)
     typer.echo(f"python -m orchestrator cluster validate {out}")
 
@@ -79,24 +75,23 @@ def validate(
 
 
 def check(files: Sequence[Path], ray_version: str | None = None, crds: Path | None = None) -> None:
-    """Raises LaunchError (exit 2) with everything wrong with cluster files."""
-    from orchestrator.clusters.validate import file_problems
-    from orchestrator.failures import bad_usage
-    from tune_spaces.problems import Problem
+    """Raises UserError (exit 2) with everything wrong with cluster files."""
+    from orchestrator.clusters.files.validate import file_problems
+    from workloads.errors import Problem, several
 
     bad = {file: found for file in files if (found := file_problems(file, ray_version, crds))}
     if len(bad) == 1:
         [(file, problems)] = bad.items()
-        raise bad_usage(problems, str(file))
+        raise several(problems, str(file))
     if bad:
         problems = [Problem(f"{file}: {p.key}", p.message) for file, found in bad.items() for p in found]
-        raise bad_usage(problems, f"{len(bad)} files")
+        raise several(problems, f"{len(bad)} files")
 
 
 @app.command("launch")
 def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) -> None:
     """Check a file, then bring the cluster up with `ray up` or `kubectl apply`."""
-    from orchestrator.clusters.lifecycle import up_command
+    from orchestrator.clusters.files.lifecycle import up_command
 
     check([file], ray_version)
     run_or_print(up_command(file), dry_run)
@@ -105,7 +100,7 @@ def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) 
 @app.command("stop")
 def stop(file: File, dry_run: DryRun = False) -> None:
     """Take a cluster down with `ray down` or `kubectl delete`."""
-    from orchestrator.clusters.lifecycle import down_command
+    from orchestrator.clusters.files.lifecycle import down_command
 
     run_or_print(down_command(file), dry_run)
 
@@ -117,24 +112,24 @@ def status(
     dry_run: DryRun = False,
 ) -> None:
     """Nodes, free resources and jobs of a running cluster."""
-    from orchestrator.failures import Exit, LaunchError
+    from workloads.errors import UserError
 
     if (file is None) == (address is None):
-        raise LaunchError("give either a cluster file or --address", code=Exit.BAD_USAGE)
+        raise UserError("give either a cluster file or --address")
     if file is not None:
-        from orchestrator.clusters.lifecycle import status_command
+        from orchestrator.clusters.files.lifecycle import status_command
 
         run_or_print(status_command(file), dry_run)
         return
-    from orchestrator.jobs import describe
-    from orchestrator.joining import connect
+    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.jobs import describe
 
     for line in describe(connect(str(address))):
         typer.echo(line)
 
 
 def run_or_print(command: list[str], dry_run: bool) -> None:
-    from orchestrator.clusters.lifecycle import run_tool
+    from orchestrator.clusters.files.lifecycle import run_tool
 
     typer.echo(shlex.join(command))
     if not dry_run:

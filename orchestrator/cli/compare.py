@@ -19,11 +19,11 @@ def compare(
     """AUROC of the runs' winners in one table, and the rank correlation of their scores of shared images."""
     from rich.table import Table
 
-    from orchestrator.comparison import compare as compare_runs
-    from orchestrator.comparison import write
-    from orchestrator.places import absolute
-    from orchestrator.report.tables import to_rich
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
+    from orchestrator.record.paths import absolute
+    from orchestrator.results.comparison import compare as compare_runs
+    from orchestrator.results.comparison import write
+    from orchestrator.results.report.tables import to_rich
 
     found, screen = compare_runs(absolute(storage), runs, part), console()
     screen.print(to_rich(found.table))

@@ -11,23 +11,22 @@ import typer
 from orchestrator.cli.options import DEFAULT_DATA, Address, Cpus, DataDir, Debug, Plain, all_cpus
 
 if TYPE_CHECKING:
-    from orchestrator.general.manifest import Manifest
+    from orchestrator.data.auxiliary.manifest import Manifest
 
 app = typer.Typer(help="Prepare, list, show and check general image sets.", no_args_is_help=True)
 Prepared = Annotated[str, typer.Argument(help="A prepared set: the --out of `data prepare`.")]
 
 
 @contextmanager
-def usage_errors() -> Iterator[None]:
-    """What the user gave cannot be used: a message and exit code 2; missing data: 3; Ctrl-C: 130."""
-    from orchestrator import failures
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends the verb with exit code 130 and what to do next."""
+    from orchestrator.cli.exit_codes import Exit
 
     try:
-        with failures.usage_errors():
-            yield
+        yield
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; finished shards are kept, the same command goes on\n")
-        sys.exit(failures.Exit.INTERRUPTED)
+        sys.exit(Exit.INTERRUPTED)
 
 
 @app.command("prepare")
@@ -60,24 +59,24 @@ def prepare(
 ) -> None:
     """Make shards of any source. The same command continues what was interrupted."""
     from orchestrator.cli.remote import hand_over_words
-    from orchestrator.cluster import heed_signals, ray_session
-    from orchestrator.general.against import against_sets
-    from orchestrator.general.manifest import Layout
-    from orchestrator.general.prepare import begin, make
-    from orchestrator.general.sources import open_source
-    from orchestrator.joining import check_address, is_remote
-    from orchestrator.places import absolute
-    from orchestrator.progress import shown_progress
-    from orchestrator.view import console, say
-    from workloads.errors import BadInputError
+    from orchestrator.clusters.connection import check_address, is_remote
+    from orchestrator.clusters.session import heed_signals, ray_session
+    from orchestrator.console.progress_bar import shown_progress
+    from orchestrator.console.view import console, say
+    from orchestrator.data.auxiliary.deduplication import against_sets
+    from orchestrator.data.auxiliary.manifest import Layout
+    from orchestrator.data.auxiliary.prepare import begin, make
+    from orchestrator.data.auxiliary.sources import open_source
+    from orchestrator.record.paths import absolute
+    from workloads.errors import UserError
 
     check_address(address)
     if is_remote(address):
         hand_over_words(job_name(absolute(out)), str(address), prepare_words(context))
     screen = console(plain)
-    with usage_errors():
+    with interruptible():
         if near is not None and not without:
-            raise BadInputError("near copies of what?", where="--near", fix="give --without, too")
+            raise UserError("near copies of what?", where="--near", fix="give --without, too")
         opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
         layout = Layout.of(side, round(shard_mb * 1e6))
         against = against_sets(without, Path(data_dir), side, near) if without else None
@@ -92,15 +91,15 @@ def prepare(
 
 def job_name(out: str) -> str:
     """What a prepare into `out` is called on a cluster."""
-    from orchestrator.identity import content_hash
+    from orchestrator.planning.identity import content_hash
 
     return f"prepare-{content_hash(out, 8)}"
 
 
 def prepare_words(context: typer.Context) -> list[str]:
     """This command line again, for a machine of the cluster: paths as they are here, so they must be there, too."""
-    from orchestrator.general.manifest import in_set
-    from orchestrator.places import absolute
+    from orchestrator.data.auxiliary.manifest import in_set
+    from orchestrator.record.paths import absolute
 
     given = context.params | {"address": "auto", "plain": True, "cpus": None}
     given |= {name: absolute(given[name]) for name in ("source", "out")}
@@ -124,18 +123,18 @@ def ls(root: Annotated[str, typer.Argument(help="Where to look for prepared sets
     """Every prepared set below a folder."""
     from upath import UPath
 
-    from orchestrator.general.manifest import PLAN, Manifest
-    from orchestrator.places import absolute
-    from orchestrator.view import console, say
-    from workloads.errors import BadInputError
+    from orchestrator.console.view import console, say
+    from orchestrator.data.auxiliary.manifest import PLAN, Manifest
+    from orchestrator.record.paths import absolute
+    from workloads.errors import UserError
 
     found, screen = UPath(absolute(root)), console()
     sets = sorted((file.parent for file in found.rglob(PLAN)), key=str) if found.exists() else []
     for folder in sets:
         try:
             say(screen, f"{folder}  {headline(Manifest.read(str(folder)))}")
-        except BadInputError as error:
-            say(screen, f"{folder}  {error.what}")
+        except UserError as error:
+            say(screen, f"{folder}  {error.headline}")
     if not sets:
         say(screen, f"no prepared sets in {found}")
 
@@ -148,15 +147,15 @@ def show(
     seed: Annotated[int, typer.Option(help="Chooses them.")] = 0,
 ) -> None:
     """What a set was made of, and a contact sheet of it."""
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
 
     screen = console()
-    with usage_errors():
+    with interruptible():
         manifest = opened(prepared)
         for line in [*summary(manifest), *plan_lines(manifest.plan)]:
             say(screen, line)
         if sheet is not None:
-            from orchestrator.general.sheet import some_images, write_sheet
+            from orchestrator.data.auxiliary.contact_sheet import some_images, write_sheet
 
             write_sheet(some_images(manifest, count, seed), sheet)
             say(screen, f"sheet  {sheet}")
@@ -165,13 +164,13 @@ def show(
 @app.command("verify")
 def verify(prepared: Prepared, plain: Plain = False) -> None:
     """Read every byte again; exit 1 and the name of each shard that differs from its record."""
-    from orchestrator.failures import Exit
-    from orchestrator.general.verify import verify as check
-    from orchestrator.progress import shown_progress
-    from orchestrator.view import console, say
+    from orchestrator.cli.exit_codes import Exit
+    from orchestrator.console.progress_bar import shown_progress
+    from orchestrator.console.view import console, say
+    from orchestrator.data.auxiliary.verification import verify as check
 
     screen = console(plain)
-    with usage_errors():
+    with interruptible():
         manifest = opened(prepared)
         total, done = manifest.count("rows"), [0, 0]
         with shown_progress(screen, "verified") as seen:
@@ -194,10 +193,10 @@ def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", he
     """Counts of a set, and the mean and deviation of its pixel values in each channel."""
     import json
 
-    from orchestrator.general.manifest import COUNTS
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
+    from orchestrator.data.auxiliary.manifest import COUNTS
 
-    with usage_errors():
+    with interruptible():
         manifest = opened(prepared)
     mean, deviation = manifest.moments()
     found = {what: manifest.count(what) for what in COUNTS} | {
@@ -214,8 +213,8 @@ def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", he
 
 
 def opened(prepared: str) -> "Manifest":
-    from orchestrator.general.manifest import Manifest
-    from orchestrator.places import absolute
+    from orchestrator.data.auxiliary.manifest import Manifest
+    from orchestrator.record.paths import absolute
 
     return Manifest.read(absolute(prepared))
 
@@ -228,7 +227,7 @@ def headline(manifest: "Manifest") -> str:
 
 
 def summary(manifest: "Manifest") -> list[str]:
-    from orchestrator.general.sources.base import TEST
+    from orchestrator.data.auxiliary.sources.base import TEST
 
     left_out = {what: manifest.count(what) for what in ("bad", "exact_duplicates", "near_duplicates")}
     blank = manifest.count("blank")

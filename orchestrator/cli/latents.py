@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.latents import Cell
+    from workloads.klods.latent_files import Cell
 
 app = typer.Typer(help="Score groups of latents from array files, of any flow.", no_args_is_help=True)
 
@@ -37,9 +37,8 @@ def score(
     """AUROC of groups, with a 95 % interval, by score and group size; higher = more anomalous."""
     import pyarrow.parquet as pq
 
-    from orchestrator import latents
-    from orchestrator.failures import usage_errors
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
+    from workloads.klods import latent_files as latents
     from workloads.klods.files import read
 
     values = {
@@ -53,10 +52,9 @@ def score(
         "directions": directions,
         "group_seed": seed,
     }
-    with usage_errors():
-        config = latents.configured(values)
-        sources = [read(path) for path in (train, normal, *out)]
-        table, cells, said = latents.score(sources[0], sources[1], sources[2:], config)
+    config = latents.configured(values)
+    sources = [read(path) for path in (train, normal, *out)]
+    table, cells, said = latents.score(sources[0], sources[1], sources[2:], config)
     screen = console()
     for name in dict.fromkeys(cell.out for cell in cells):
         screen.print(_shown(name, [cell for cell in cells if cell.out == name]))
@@ -71,7 +69,7 @@ def score(
 def _shown(name: str, cells: "list[Cell]") -> "Table":
     from rich.table import Table
 
-    from orchestrator.report.tables import ranged
+    from orchestrator.results.report.tables import ranged
 
     sizes = list(dict.fromkeys(cell.size for cell in cells))
     shown = Table(f"against {name}", *(f"groups of {size}" for size in sizes), box=None, header_style="bold")
@@ -96,10 +94,9 @@ def select(
     """Choose split, level, regulariser and reference without anomalies, on held-out latents."""
     from rich.table import Table
 
-    from orchestrator import latents
-    from orchestrator.failures import usage_errors
-    from orchestrator.report.tables import number
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
+    from orchestrator.results.report.tables import number
+    from workloads.klods import latent_files as latents
     from workloads.klods.files import read
 
     values = {
@@ -110,9 +107,8 @@ def select(
         "weighting": weighting,
         "group_seed": seed,
     }
-    with usage_errors():
-        config = latents.configured(values)
-        found, skipped, chosen = latents.select(read(train), read(held_out), read(out) if out else None, config, by)
+    config = latents.configured(values)
+    found, skipped, chosen = latents.select(read(train), read(held_out), read(out) if out else None, config, by)
     screen = console()
     shown = Table("", "split", "level", "regulariser", "score", "false positives", "shift")
     shown.box, shown.header_style = None, "bold"

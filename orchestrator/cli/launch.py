@@ -53,10 +53,10 @@ def launch(
     """Run a space: plan, shared stages, trials, per-class table, report."""
     from orchestrator.cli.remote import hand_over, launch_words, refuse_own_folders
     from orchestrator.cli.run import run
-    from orchestrator.joining import check_address, is_remote
-    from orchestrator.launch import Request
-    from orchestrator.options import Options, load_space
-    from orchestrator.places import absolute
+    from orchestrator.clusters.connection import check_address, is_remote
+    from orchestrator.execution.launch import Request
+    from orchestrator.planning.options import Options, load_space
+    from orchestrator.record.paths import absolute
 
     check_address(address)
     options = Options(

@@ -15,8 +15,8 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the run ends; Ctrl-C lets it go on.")] = False,
 ) -> None:
     """What a run on a cluster has printed so far; with --follow, exit as the run does."""
-    from orchestrator.jobs import job_of
-    from orchestrator.joining import connect
+    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.jobs import job_of
 
     client = connect(address)
     job = job_of(client, run)
@@ -29,8 +29,8 @@ def logs(
 
 def stop(run: RunOrJob, address: OnCluster) -> None:
     """End a run on a cluster politely: its launcher closes its books, and `resume` or `launch` goes on later."""
-    from orchestrator.jobs import ENDED, halt, job_of
-    from orchestrator.joining import connect
+    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.jobs import ENDED, halt, job_of
 
     client = connect(address)
     job = job_of(client, run)

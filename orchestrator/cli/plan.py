@@ -9,7 +9,7 @@ from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from orchestrator.simulate import Outcome
+    from orchestrator.planning.simulation import Outcome
 
 COLUMNS = ("trials at once", "waves", "stages", "trials", "in all", "speed-up", "idle")
 
@@ -36,13 +36,14 @@ def plan(
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
     from upath import UPath
 
-    from orchestrator.failures import Exit, LaunchError
-    from orchestrator.options import Options, load_space
-    from orchestrator.places import absolute
-    from orchestrator.plan import make_plan, rates_key, read_rates, unit_costs
-    from orchestrator.scale import Size, by_one_worker, limits, load_of, refuse_crowded, slots_of
-    from orchestrator.simulate import critical_path, simulate
-    from orchestrator.view import console, duration, say
+    from orchestrator.console.view import console, duration, say
+    from orchestrator.data.auxiliary.manifest import prepared_images
+    from orchestrator.planning.cluster_size import Size, by_one_worker, limits, load_of, refuse_crowded, slots_of
+    from orchestrator.planning.options import Options, load_space
+    from orchestrator.planning.plan import make_plan, rates_key, read_rates, unit_costs
+    from orchestrator.planning.simulation import critical_path, simulate
+    from orchestrator.record.paths import absolute
+    from workloads.errors import UserError
 
     share = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
     options = Options(
@@ -51,7 +52,8 @@ def plan(
     )  # fmt: skip
     loaded, resolved, chosen = load_space(space, options)
     root = UPath(absolute(storage))
-    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, storage=root, cpus=cpus_per_node)
+    known = {"storage": root, "cpus": cpus_per_node, "prepared_images": prepared_images(resolved.data.general)}
+    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, **known)
     if gpu:
         refuse_crowded(planned, gpu)
     measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
@@ -61,9 +63,7 @@ def plan(
     sizes = [Size(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
     slots = {size.nodes: slots_of(size, resolved.resources) for size in sizes}
     if not any(slots.values()):
-        raise LaunchError(
-            "not even one trial fits on such nodes", fix="lower --workers, or more --nodes", code=Exit.BAD_USAGE
-        )
+        raise UserError("not even one trial fits on such nodes", fix="lower --workers, or more --nodes")
     out = console(plain)
     kinds = f"{len(load.trials)} trials, {sum(map(len, load.rounds))} shared stages in {len(load.rounds)} round(s)"
     say(out, f"{loaded.name}, {chosen} preset: {kinds}")
@@ -97,11 +97,11 @@ def simulate_run(
 
     Slots are taken to have cores of their own; processes that share a machine's start more slowly.
     """
-    from orchestrator.ledger import read_events
-    from orchestrator.places import absolute
-    from orchestrator.runs import open_run
-    from orchestrator.simulate import replay, simulate
-    from orchestrator.view import console
+    from orchestrator.console.view import console
+    from orchestrator.planning.simulation import replay, simulate
+    from orchestrator.record.ledger import read_events
+    from orchestrator.record.paths import absolute
+    from orchestrator.record.runs import open_run
 
     places, state = open_run(absolute(storage), run)
     recorded = replay(read_events(places.ledger), state.opened["space"]["resources"]["workers"])
@@ -123,7 +123,7 @@ def sizes_table(first: str) -> "Table":
 
 def add_row(shown: "Table", name: str, outcome: "Outcome", alone: float) -> None:
     """How a sweep fares at one size, against the seconds that one worker alone would take."""
-    from orchestrator.view import duration
+    from orchestrator.console.view import duration
 
     shown.add_row(
         name, str(outcome.slots), str(outcome.waves or ""), duration(outcome.start + outcome.stages),

@@ -5,17 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from orchestrator.cli.exit_codes import Exit
 from orchestrator.cli.options import DEFAULT_DATA, DEFAULT_STORAGE
-from orchestrator.failures import Exit, LaunchError
-from orchestrator.launch import Request, plan_of, show_plan
-from orchestrator.places import absolute
-from orchestrator.view import console, say
+from orchestrator.console.view import console, say
+from orchestrator.execution.launch import Request, plan_of, show_plan
+from orchestrator.record.paths import absolute
 from tune_spaces.schema import Data
+from workloads.errors import UserError
 
 
 def launch_words(request: Request, options: Any) -> list[str]:
     """The command line of the same launch, run on a machine of the cluster."""
-    from orchestrator.jobs import OWN_SPACE, option_words
+    from orchestrator.clusters.jobs import OWN_SPACE, option_words
 
     source = request.loaded.source
     space = f"{OWN_SPACE}/{source.name}" if is_own(source) else request.loaded.name
@@ -31,13 +32,12 @@ def is_own(source: Path) -> bool:
 
 
 def common_words(storage: str, tracking_uri: str | None, slots: int | None) -> list[str]:
-    """Options of every launcher on a cluster. Raises LaunchError where the results would go with the job."""
+    """Options of every launcher on a cluster. Raises UserError where the results would go with the job."""
     if storage == absolute(DEFAULT_STORAGE):
-        raise LaunchError(
+        raise UserError(
             "where on the cluster do the results go?",
             details="this machine's folder `runs` is not there, and a job's own folder goes with the job",
             fix="give --storage a URI, or a path that all nodes share",
-            code=Exit.BAD_USAGE,
         )
     words = ["--address", "auto", "--plain", "--storage", storage]
     words += ["--tracking-uri", tracking_uri] if tracking_uri else []
@@ -45,7 +45,7 @@ def common_words(storage: str, tracking_uri: str | None, slots: int | None) -> l
 
 
 def refuse_own_folders(data: Data, data_dir: str) -> None:
-    """Raises LaunchError (exit 2) for images in a relative folder: on the cluster that is one of the job's own.
+    """Raises UserError (exit 2) for images in a relative folder: on the cluster that is one of the job's own.
 
     The default folder is let through: a dataset that comes with a package needs none, and a downloaded one lies as
     shards in the storage before the job's folder goes.
@@ -55,18 +55,17 @@ def refuse_own_folders(data: Data, data_dir: str) -> None:
     given |= {f"--general {source.name}": source.path for source in data.general if source.path}
     wrong = {name: path for name, path in given.items() if not path.startswith(("/", "~")) and "://" not in path}
     if wrong:
-        raise LaunchError(
+        raise UserError(
             "where on the cluster are the images?",
             details="\n".join(f"  {name}: {path!r} would be in the job's own folder" for name, path in wrong.items()),
             fix="give the whole path (/...), as all nodes see it",
-            code=Exit.BAD_USAGE,
         )
 
 
 def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn:
     """Submit a launch, then watch it; ends the process with its exit code."""
-    from orchestrator.jobs import submit
-    from orchestrator.joining import connect
+    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.jobs import submit
 
     address, plan = str(request.address), plan_of(request)
     client = connect(address)
@@ -79,8 +78,8 @@ def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn
 
 def hand_over_words(run: str, address: str, words: Sequence[str]) -> NoReturn:
     """Submit a command that takes nothing along but the code, then watch it as `run`; ends the process."""
-    from orchestrator.jobs import submit
-    from orchestrator.joining import connect
+    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.jobs import submit
 
     client = connect(address)
     watch(client, submit(client, words, run), run, address)
@@ -88,8 +87,8 @@ def hand_over_words(run: str, address: str, words: Sequence[str]) -> NoReturn:
 
 def watch(client: Any, job: str, run: str, address: str) -> NoReturn:
     """Write a job's output until it ends; Ctrl-C lets it go on alone. Ends the process."""
-    from orchestrator.cluster import heed_signals
-    from orchestrator.jobs import follow, words_about
+    from orchestrator.clusters.jobs import follow, words_about
+    from orchestrator.clusters.session import heed_signals
 
     def write(text: str) -> None:
         sys.stdout.write(text)

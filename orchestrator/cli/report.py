@@ -5,11 +5,11 @@ from orchestrator.cli.options import DEFAULT_STORAGE, Run, Storage
 
 def report(run: Run, storage: Storage = DEFAULT_STORAGE) -> None:
     """Write the report of a run again and print its table."""
-    from orchestrator.places import absolute
-    from orchestrator.report.tables import to_rich
-    from orchestrator.results import conclude
-    from orchestrator.runs import open_run
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
+    from orchestrator.record.paths import absolute
+    from orchestrator.record.runs import open_run
+    from orchestrator.results.report.tables import to_rich
+    from orchestrator.results.run import conclude
 
     places, state = open_run(absolute(storage), run)
     results = conclude(places, state)

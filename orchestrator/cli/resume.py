@@ -29,12 +29,12 @@ def resume(
 
     from orchestrator.cli.remote import common_words, hand_over_words
     from orchestrator.cli.run import run as run_request
-    from orchestrator.joining import check_address, is_remote
-    from orchestrator.launch import Request
-    from orchestrator.places import absolute
-    from orchestrator.runs import open_run, tracking_of
-    from tune_spaces.load import Loaded
+    from orchestrator.clusters.connection import check_address, is_remote
+    from orchestrator.execution.launch import Request
+    from orchestrator.record.paths import absolute
+    from orchestrator.record.runs import open_run, tracking_of
     from tune_spaces.schema import Space
+    from tune_spaces.schema.load import Loaded
 
     check_address(address)
     if is_remote(address):

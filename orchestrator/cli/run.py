@@ -1,13 +1,13 @@
-"""What `launch` and `resume` share: plan or run a request, and turn errors into messages and exit codes."""
+"""What `launch` and `resume` share: plan or run a request, and end with its exit code."""
 
 import sys
 
 import typer
 
-from orchestrator.cluster import heed_signals
-from orchestrator.failures import Exit, usage_errors
-from orchestrator.launch import Request, launch, plan_of, show_plan
-from orchestrator.view import console
+from orchestrator.cli.exit_codes import OF_OUTCOMES, Exit
+from orchestrator.clusters.session import heed_signals
+from orchestrator.console.view import console
+from orchestrator.execution.launch import Request, launch, plan_of, show_plan
 
 
 def run(request: Request, *, dry_run: bool) -> None:
@@ -18,8 +18,7 @@ def run(request: Request, *, dry_run: bool) -> None:
         return
     heed_signals()
     try:
-        with usage_errors():
-            code = launch(request, out)
+        outcome = launch(request, out)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
-    raise typer.Exit(code)
+    raise typer.Exit(OF_OUTCOMES[outcome])

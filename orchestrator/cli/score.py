@@ -24,16 +24,14 @@ def score(
     import pyarrow.parquet as pq
     from rich.table import Table
 
-    from orchestrator.failures import usage_errors
-    from orchestrator.places import absolute
-    from orchestrator.runs import open_run
-    from orchestrator.scoring import score_folder
-    from orchestrator.view import console, say
+    from orchestrator.console.view import console, say
+    from orchestrator.inference.images import score_folder
+    from orchestrator.record.paths import absolute
+    from orchestrator.record.runs import open_run
 
     out.parent.mkdir(parents=True, exist_ok=True)
     places, state = open_run(absolute(storage), run)
-    with usage_errors():
-        scores, skipped = score_folder(places, state, target, images)
+    scores, skipped = score_folder(places, state, target, images)
     pq.write_table(scores, out)
     screen, names = console(), scores.column_names[1:]
     fitting = names if len(names) <= MOST_COLUMNS else names[:1]

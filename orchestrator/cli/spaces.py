@@ -10,21 +10,16 @@ Name = Annotated[str, typer.Argument(help="Name of a built-in space.")]
 
 
 def find(name: str) -> Path:
-    from orchestrator.failures import bad_usage
-    from tune_spaces.load import source_of
-    from tune_spaces.problems import ProblemsError
+    from tune_spaces.schema.load import source_of
 
-    try:
-        return source_of(name)
-    except ProblemsError as error:
-        raise bad_usage(error.problems) from None
+    return source_of(name)
 
 
 @app.command("ls")
 def ls() -> None:
     """Every built-in space with the question it answers."""
-    from orchestrator.view import console, say
-    from tune_spaces.load import SPACES, doc_of, source_of
+    from orchestrator.console.view import console, say
+    from tune_spaces.schema.load import SPACES, doc_of, source_of
 
     out = console()
     for name in SPACES:
@@ -40,12 +35,13 @@ def show(name: Name) -> None:
 @app.command("cp")
 def cp(name: Name, target: Annotated[Path, typer.Argument(help="A new .py file.")]) -> None:
     """Copy a space to a file of your own, to change and launch."""
-    from orchestrator.failures import Exit, LaunchError
+
+    from workloads.errors import UserError
 
     source = find(name)
     if target.suffix != ".py" or target.exists():
         why = "exists already" if target.exists() else "must end in .py"
-        raise LaunchError(f"{target} {why}", fix="choose another name", code=Exit.BAD_USAGE)
+        raise UserError(f"{target} {why}", fix="choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(source.read_text())
     typer.echo(f"python -m orchestrator launch {target}")

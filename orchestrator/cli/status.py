@@ -14,9 +14,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show the runs of a storage, or one run's trials."""
-    from orchestrator.places import absolute
-    from orchestrator.runs import names, open_run
-    from orchestrator.view import console, run_summary, say, trials_table
+    from orchestrator.console.view import console, run_summary, say, trials_table
+    from orchestrator.record.paths import absolute
+    from orchestrator.record.runs import names, open_run
 
     out, root = console(), absolute(storage)
     if run is None:

@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import ray
 
-from orchestrator.general.manifest import Layout, Manifest
-from orchestrator.general.prepare import begin, make
-from orchestrator.general.sources import open_source
-from workloads.data import tiny_images
+from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.prepare import begin, make
+from orchestrator.data.auxiliary.sources import open_source
+from workloads.data.loaders import tiny_images
 
 NOUNS = 1000
 """Images of one noun in the made file: as the published one, it is sorted by what the images show."""

@@ -10,10 +10,10 @@ import torch
 
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
-from workloads.mlsad.detector import contrast_loss
 from workloads.mlsad.mrf import to_signed
+from workloads.mlsad.networks.detector import contrast_loss
 from workloads.mlsad.stacked import StackedDetectors
-from workloads.parallel import Draws, Parallel
+from workloads.training.distributed import Draws, Parallel
 
 pytestmark = pytest.mark.benchmark
 
@@ -79,7 +79,7 @@ STEPS = """
 import sys, time
 import torch
 from tests.benchmarks.test_detector_step import learner
-from workloads.memory import keep_freed_memory
+from workloads.training.memory import keep_freed_memory
 torch.set_flush_denormal(True)
 if sys.argv[1] == "kept":
     keep_freed_memory()

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from workloads.flows.architecture import Architecture
-from workloads.flows.build import build
-from workloads.flows.flow import Flow
+from workloads.flows.networks.build import build
+from workloads.flows.networks.flow import Flow
 
 pytestmark = pytest.mark.benchmark
 

@@ -19,15 +19,15 @@ import pytest
 import ray
 import torch
 
-from orchestrator.cluster import ray_session
-from orchestrator.general.batches import batches
-from orchestrator.general.manifest import Manifest
-from orchestrator.general.order import POOL_BYTES
-from orchestrator.general.reading import pixels, row_group
-from orchestrator.general.stream import GeneralStream, feed_of
-from orchestrator.general.windows import split_feed
+from orchestrator.clusters.session import ray_session
+from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.manifest import Manifest
+from orchestrator.data.auxiliary.order import POOL_BYTES
+from orchestrator.data.auxiliary.reading import pixels, row_group
+from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+from orchestrator.data.auxiliary.windows import split_feed
 from tests.benchmarks.general_sets import cool, peak_memory, prepared_set, shuffling
-from workloads.parallel import Parallel
+from workloads.training.distributed import Parallel
 
 pytestmark = pytest.mark.benchmark
 GB = float(os.environ.get("GENERAL_GB", "1"))

@@ -8,12 +8,12 @@ import pytest
 import torch
 from scipy import stats
 
-from workloads.klods import god
 from workloads.klods.config import KlodsConfig
-from workloads.klods.gaussian import kl_to_standard, moments
 from workloads.klods.groups import partition
 from workloads.klods.scoring import group_kl
 from workloads.klods.splitting import vectors
+from workloads.klods.statistics import god
+from workloads.klods.statistics.gaussian import kl_to_standard, moments
 
 pytestmark = pytest.mark.benchmark
 

@@ -4,13 +4,13 @@ import json
 
 import mlflow
 import pytest
-from conftest import request_for, run
 from PIL import Image
 from rich.console import Console
 
-from orchestrator.launch import analyse_run
-from orchestrator.ledger import Ledger, read_events
-from orchestrator.places import Places
+from orchestrator.execution.launch import analyse_run
+from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
 

@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import ray
-from conftest import nodes_of_one_cpu, request_for, run
 from ray.util.state import list_actors
 
-from orchestrator.cluster import node_resources, ray_session
-from orchestrator.ledger import Ledger, read_events
-from orchestrator.packing import slots
-from orchestrator.places import Places
-from orchestrator.simulate import replay
-from orchestrator.states import State
+from orchestrator.clusters.session import node_resources, ray_session
+from orchestrator.planning.capacity import slots
+from orchestrator.planning.simulation import replay
+from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.paths import Places
+from orchestrator.record.state import State
+from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tune_spaces.schema import Resources
 
 pytestmark = pytest.mark.ray

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from conftest import request_for, run
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

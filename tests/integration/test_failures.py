@@ -1,10 +1,10 @@
 """What goes wrong in a sweep is told, costs no other trial anything, and can be gone on from."""
 
 import pytest
-from conftest import request_for, run
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
 
@@ -46,8 +46,8 @@ def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(fai
     import mlflow
     from rich.console import Console
 
-    from orchestrator.launch import keep_synced
-    from orchestrator.tracking import Tracker
+    from orchestrator.execution.launch import keep_synced
+    from orchestrator.record.tracking import Tracker
 
     _, _, text = failed
     assert "MLflow was not reached" in text

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import request_for, run
 from PIL import Image
 
-from orchestrator.comparison import compare
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from orchestrator.scoring import score_folder
-from workloads.checkpoint import load_state
+from orchestrator.inference.images import score_folder
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from orchestrator.results.comparison import compare
+from tests.helpers.launches import request_for, run
+from workloads.training.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
 

@@ -9,16 +9,16 @@ import time
 
 import numpy as np
 import pytest
-from conftest import request_for, run
 from PIL import Image
 
-from orchestrator.general.manifest import Layout
-from orchestrator.general.prepare import begin, make
-from orchestrator.general.sources import open_source
-from orchestrator.ledger import Ledger, read_events
-from orchestrator.places import Places
-from workloads.checkpoint import load_state
-from workloads.data.photo_tiles import photo_tiles
+from orchestrator.data.auxiliary.manifest import Layout
+from orchestrator.data.auxiliary.prepare import begin, make
+from orchestrator.data.auxiliary.sources import open_source
+from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
+from workloads.data.loaders.photo_tiles import photo_tiles
+from workloads.training.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
 
@@ -37,7 +37,7 @@ def general(cluster, tmp_path_factory):
 
 SPACE = """
 '''A flow of one digit, held against streamed images.'''
-from tune_spaces.presets import FLOW_PRESETS
+from tune_spaces.shared.presets import FLOW_PRESETS
 from tune_spaces.schema import Data, General, Scheduler, Space
 
 SPACE = Space(

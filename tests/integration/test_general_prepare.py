@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.general.manifest import Manifest
-from tests.unit.made_files import pixels
-from workloads.data import tiny_images
+from orchestrator.data.auxiliary.manifest import Manifest
+from tests.helpers.files import pixels
+from workloads.data.loaders import tiny_images
 
 pytestmark = pytest.mark.ray
 IMAGES = 40_000

@@ -11,16 +11,16 @@ from pathlib import Path
 import boto3
 import numpy as np
 import pytest
-from conftest import free_ports
 from moto.server import ThreadedMotoServer
 
-from orchestrator.cluster import QUIET, ray_session
-from orchestrator.general.batches import batches
-from orchestrator.general.manifest import Manifest
-from orchestrator.general.stream import feed_of
-from orchestrator.general.windows import split_feed
-from tests.unit.made_files import pixels
-from workloads.data import tiny_images
+from orchestrator.clusters.session import QUIET, ray_session
+from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.manifest import Manifest
+from orchestrator.data.auxiliary.stream import feed_of
+from orchestrator.data.auxiliary.windows import split_feed
+from tests.helpers.files import pixels
+from tests.helpers.launches import free_ports
+from workloads.data.loaders import tiny_images
 
 pytestmark = pytest.mark.ray
 IMAGES, BATCH, POOL = 20_000, 16, 1 << 22

@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.general import streamed
-from orchestrator.general.batches import batches
-from orchestrator.general.datasource import PartsDatasource
-from orchestrator.general.manifest import Layout, Manifest
-from orchestrator.general.prepare import Against, begin, make
-from orchestrator.general.reading import pixels as column_pixels
-from orchestrator.general.sources import open_source
-from orchestrator.general.stream import GeneralStream, feed_of
-from orchestrator.general.windows import split_feed
-from tests.unit.made_files import pixels, write_image
-from workloads.data import tiny_images
+from orchestrator.data.auxiliary import streamed
+from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.datasource import PartsDatasource
+from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.prepare import Against, begin, make
+from orchestrator.data.auxiliary.reading import pixels as column_pixels
+from orchestrator.data.auxiliary.sources import open_source
+from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+from orchestrator.data.auxiliary.windows import split_feed
+from tests.helpers.files import pixels, write_image
 from workloads.data.duplicates import Known
-from workloads.errors import BadInputError
-from workloads.parallel import Parallel
+from workloads.data.loaders import tiny_images
+from workloads.errors import UserError
+from workloads.training.distributed import Parallel
 
 pytestmark = pytest.mark.ray
 POOL = 1 << 21
@@ -125,9 +125,9 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
 
 CONSUMER = """
 import sys, torch
-from orchestrator.cluster import ray_session
-from orchestrator.general.stream import GeneralStream, feed_of
-from workloads.parallel import Parallel
+from orchestrator.clusters.session import ray_session
+from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+from workloads.training.distributed import Parallel
 
 path, start, total, pool = sys.argv[1], *map(int, sys.argv[2:])
 with ray_session(2):
@@ -170,7 +170,7 @@ def test_a_set_with_too_many_bad_images_is_refused_with_where_they_are_named(clu
         write_image(tmp_path / f"in/{i}.png")
         (tmp_path / f"in/broken-{i}.png").write_bytes(b"no image")
     source = open_source("folder", str(tmp_path / "in"), side=32)
-    with pytest.raises(BadInputError, match="4 of 8 images") as caught:
+    with pytest.raises(UserError, match="4 of 8 images") as caught:
         make(begin(source, str(tmp_path / "out"), Layout(3, 32, 4, 4), None), lambda *_: None)
     assert "quarantine" in str(caught.value)
     assert not (tmp_path / "out/manifest.json").exists()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import free_ports, request_for, run
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from tests.helpers.launches import free_ports, request_for, run
 
 pytestmark = pytest.mark.ray
 COMMAND = [sys.executable, "-m", "orchestrator"]

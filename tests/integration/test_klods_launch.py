@@ -2,11 +2,11 @@
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import request_for, run
 from sklearn.metrics import roc_auc_score
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
 

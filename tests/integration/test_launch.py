@@ -5,11 +5,11 @@ import json
 import mlflow
 import pyarrow.parquet as pq
 import pytest
-from conftest import request_for, run
 from sklearn.metrics import roc_auc_score
 
-from orchestrator.ledger import Ledger, read_events
-from orchestrator.places import Places
+from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
 
@@ -138,19 +138,19 @@ def test_an_interrupted_run_goes_on_where_it_was(launched, storage):
 
 
 def test_a_run_of_another_space_is_refused(launched, storage):
-    from orchestrator.failures import Exit, LaunchError
+    from workloads.errors import Kind, UserError
 
-    with pytest.raises(LaunchError, match="another space") as refused:
+    with pytest.raises(UserError, match="another space") as refused:
         run(request_for(storage, name="first", points=1))
-    assert refused.value.code == Exit.REFUSED
+    assert refused.value.kind == Kind.REFUSED
 
 
 def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
     import numpy as np
     from PIL import Image
 
-    from orchestrator.runs import open_run
-    from orchestrator.scoring import score_folder
+    from orchestrator.inference.images import score_folder
+    from orchestrator.record.runs import open_run
 
     places, _, _ = launched
     for i in range(3):

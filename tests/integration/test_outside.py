@@ -9,18 +9,18 @@ import time
 from dataclasses import replace
 
 import pytest
-from conftest import nodes_of_one_cpu, request_for, run
 
-from orchestrator.cluster import PATIENT, ray_session
-from orchestrator.ledger import Ledger, read_events
-from orchestrator.places import Places
-from orchestrator.states import State
+from orchestrator.clusters.session import PATIENT, ray_session
+from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.paths import Places
+from orchestrator.record.state import State
+from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 LOOK_AROUND = """
 import json, os, ray
-from orchestrator.cluster import PATIENT, ray_session
+from orchestrator.clusters.session import PATIENT, ray_session
 from ray.train.v2._internal.constants import get_env_vars_to_propagate
 (name,) = PATIENT
 

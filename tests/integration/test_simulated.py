@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import ray
-from conftest import nodes_of_one_cpu, request_for, run
-from made_waiting import register
 
-from orchestrator.cluster import QUIET
-from orchestrator.ledger import read_events
-from orchestrator.places import Places
-from orchestrator.simulate import replay, simulate
+from orchestrator.clusters.session import QUIET
+from orchestrator.planning.simulation import replay, simulate
+from orchestrator.record.ledger import read_events
+from orchestrator.record.paths import Places
+from tests.helpers.launches import nodes_of_one_cpu, request_for, run
+from tests.helpers.waiting import register
 from workloads.registry import WORKLOADS
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -21,10 +21,10 @@ SLOTS = (1, 2, 3)
 
 @pytest.fixture
 def four_waiting_nodes(monkeypatch):
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = {
         "env_vars": QUIET | {"PYTHONPATH": path},
-        "worker_process_setup_hook": "made_waiting.register",
+        "worker_process_setup_hook": "tests.helpers.waiting.register",
     }
     monkeypatch.setenv("RAY_worker_niceness", "0")  # of 15, where whatever else runs here would slow them down
     register()

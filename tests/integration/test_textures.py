@@ -7,11 +7,11 @@ import json
 
 import numpy as np
 import pytest
-from conftest import request_for, run
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from orchestrator.places import Places
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -21,7 +21,7 @@ LEAVES = (slice(320, 427), slice(390, 570))
 ROOF = (slice(258, 276), slice(190, 280))  # where defects are cut from
 
 SPACE = """
-from tune_spaces.presets import MLSAD_PRESETS
+from tune_spaces.shared.presets import MLSAD_PRESETS
 from tune_spaces.schema import Data, Resources, Scheduler, Space
 
 SPACE = Space(

@@ -13,8 +13,8 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed")]

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import request_for, run
 
-from orchestrator.ledger import Ledger
-from orchestrator.places import Places
-from workloads.checkpoint import load_state
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from tests.helpers.launches import request_for, run
+from workloads.training.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
 

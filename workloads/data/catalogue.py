@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workloads.data import published
-from workloads.errors import BadInputError, closest
+from workloads.data.reading import facts as published
+from workloads.errors import UserError, closest
 
 
 def entry(name: str) -> "Entry":
-    """The facts of the dataset `name`. Raises BadInputError, with the nearest name, where there is none."""
+    """The facts of the dataset `name`. Raises UserError, with the nearest name, where there is none."""
     if name in CATALOGUE:
         return CATALOGUE[name]
-    raise BadInputError(
+    raise UserError(
         f"there is no dataset {name!r}",
         where="dataset",
         nearest=closest(name, CATALOGUE),

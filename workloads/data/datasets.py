@@ -8,21 +8,21 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from workloads.data.brats import brats
 from workloads.data.catalogue import entry
-from workloads.data.celeba import celeba
-from workloads.data.cifar import LAYOUTS, cifar
-from workloads.data.imagenet10 import imagenet10
 from workloads.data.images import Dataset, LabelledImages
-from workloads.data.lsun import lsun
-from workloads.data.mnist import mnist_like
-from workloads.data.mvtec import mvtec_textures
-from workloads.data.omniglot import omniglot
-from workloads.data.splits import halves
-from workloads.data.svhn import svhn
-from workloads.data.tiny_imagenet import tiny_imagenet, unlabelled
-from workloads.data.user_folder import read_folder
-from workloads.errors import BadInputError
+from workloads.data.loaders.brats import brats
+from workloads.data.loaders.celeba import celeba
+from workloads.data.loaders.cifar import LAYOUTS, cifar
+from workloads.data.loaders.imagenet10 import imagenet10
+from workloads.data.loaders.lsun import lsun
+from workloads.data.loaders.mnist import mnist_like
+from workloads.data.loaders.mvtec import mvtec_textures
+from workloads.data.loaders.omniglot import omniglot
+from workloads.data.loaders.svhn import svhn
+from workloads.data.loaders.tiny_imagenet import tiny_imagenet, unlabelled
+from workloads.data.loaders.user_folder import read_folder
+from workloads.data.shuffling import halves
+from workloads.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +39,15 @@ def load(
     the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere. Other counts or checksums than
     the published ones are named in a warning.
 
-    Raises BadInputError for an unknown name or damaged files, DataMissingError where the files cannot be had.
+    Raises UserError for an unknown name or damaged files, UserError where the files cannot be had.
     """
     entry(name)
     if name == "folder":
         if path is None:
-            raise BadInputError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
+            raise UserError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
         return read_folder(path, side=side, seed=seed)
     if path is not None:
-        raise BadInputError(
+        raise UserError(
             f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"
         )
     dataset = _published(name, data_dir, side, seed, download)
@@ -75,7 +75,7 @@ def resize(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     Bilinear, with antialiasing where it shrinks, pixel centres at half-integers (align_corners=False), rounded.
     """
     if side < 1:
-        raise BadInputError(f"a side of {side} pixels", where="side", fix="give 1 or more")
+        raise UserError(f"a side of {side} pixels", where="side", fix="give 1 or more")
     n, channels, height, width = images.shape
     if (height, width) == (side, side):
         return images

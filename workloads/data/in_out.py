@@ -9,8 +9,8 @@ import numpy as np
 
 from workloads.data.images import Dataset
 from workloads.data.protocols import Split, check_numbers, held_out, resized
-from workloads.data.splits import shuffled
-from workloads.errors import BadInputError
+from workloads.data.shuffling import shuffled
+from workloads.errors import UserError
 
 
 def in_out(
@@ -22,20 +22,20 @@ def in_out(
     max_train_images: of the whole dataset, train and val together, chosen by `seed`, whatever their classes. Masks are
     left out: there are none of out sets.
 
-    Raises BadInputError for fewer than 2 training images, for no normal test image, and for numbers out of range.
+    Raises UserError for fewer than 2 training images, for no normal test image, and for numbers out of range.
     """
     check_numbers(val_fraction, max_train_images)
     rows = shuffled(np.arange(len(dataset.train)), "in_out", seed, dataset.name)[:max_train_images]
     learnt = set(np.unique(dataset.train.labels).tolist())
     members = tuple(name for label, name in enumerate(dataset.classes) if label in learnt)
     if len(rows) < 2:
-        raise BadInputError(
+        raise UserError(
             f"{dataset.name} has {len(rows)} training image(s) here, and one is to be held out",
             where=dataset.name,
             fix="add training images; as it is it can only be an out set",
         )
     if not np.isin(dataset.test.labels, list(learnt)).any():
-        raise BadInputError(
+        raise UserError(
             f"{dataset.name} cannot be tested: none of its {len(dataset.test)} test images is normal",
             where=dataset.name,
             fix="add test images",

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.datasets import resize
-from workloads.data.decode import resize_mask
 from workloads.data.images import Dataset, GeneralImages, LabelledImages
-from workloads.data.splits import shuffled
-from workloads.errors import BadInputError, closest
+from workloads.data.reading.decode import resize_mask
+from workloads.data.shuffling import shuffled
+from workloads.errors import UserError, closest
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ class Split:
     classes: all class names, which labels index. targets: what takes the role of normal, in the order of `classes`.
     members: target -> the classes that are normal for it; a target that is not in it is a class, its only member.
     tested_on: as in `Dataset`, for the targets (see `rows_for`). masks: as in `Dataset`, (len(test), side, side).
-    out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out`).
-    general: images of any kind, for methods that compare with a general model (see `workloads.data.general`).
+    out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out_sets`).
+    general: images of any kind, for methods that compare with a general model (see `workloads.data.auxiliary`).
     """
 
     train: LabelledImages
@@ -73,7 +73,7 @@ def one_class(
     (0, 1); at least 2 are held out of 4 or more, and 1 of fewer. max_train_images: of a target, train and val together,
     chosen by `seed`. A target's split depends on the seed and its own images alone, not on the other targets.
 
-    Raises BadInputError for an unknown class (with the nearest), for a target with fewer than 2 training images or
+    Raises UserError for an unknown class (with the nearest), for a target with fewer than 2 training images or
     without test images of its own or of another class, and for numbers out of range. A folder of the user's with one
     class alone is taken all the same, with a warning: its detector can score images, and its AUROC is undefined.
     """
@@ -157,13 +157,11 @@ def digest(split: Split) -> str:
 
 
 def check_numbers(val_fraction: float, max_train_images: int | None) -> None:
-    """Raises BadInputError for a fraction that is none, and for too few images to hold one out."""
+    """Raises UserError for a fraction that is none, and for too few images to hold one out."""
     if not 0 < val_fraction < 1:
-        raise BadInputError(
-            f"val_fraction is {val_fraction}", where="val_fraction", fix="give more than 0, less than 1"
-        )
+        raise UserError(f"val_fraction is {val_fraction}", where="val_fraction", fix="give more than 0, less than 1")
     if max_train_images is not None and max_train_images < 2:
-        raise BadInputError(
+        raise UserError(
             f"max_train_images is {max_train_images}", where="max_train_images", fix="give 2 or more: train and val"
         )
 
@@ -173,12 +171,12 @@ def _targets(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[str, ...]:
         learnable = set(np.unique(dataset.train.labels).tolist())
         return tuple(name for label, name in enumerate(dataset.classes) if label in learnable)
     if isinstance(wanted, str) or not wanted:
-        raise BadInputError(
+        raise UserError(
             f"classes is {wanted!r}", where="classes", fix="give a list of class names, or leave it out for all"
         )
     for name in wanted:
         if name not in dataset.classes:
-            raise BadInputError(
+            raise UserError(
                 f"{dataset.name} has no class {name!r}",
                 where="classes",
                 nearest=closest(name, dataset.classes),
@@ -192,7 +190,7 @@ def _target_rows(dataset: Dataset, target: str) -> NDArray[np.intp]:
     label = dataset.classes.index(target)
     rows = np.flatnonzero(dataset.train.labels == label)
     if len(rows) < 2:
-        raise BadInputError(
+        raise UserError(
             f"the class {target!r} has {len(rows)} training image(s), and one is to be held out",
             where=dataset.name,
             fix="add images, or leave this class out of 'classes'",
@@ -208,7 +206,7 @@ def _target_rows(dataset: Dataset, target: str) -> NDArray[np.intp]:
         )
         return rows
     missing = "of another class" if normal else "of its own"
-    raise BadInputError(
+    raise UserError(
         f"the class {target!r} cannot be tested: of {len(labels)} test images none {missing}",
         where=dataset.name,
         fix="add test images: AUROC needs both normal and anomalous ones",

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
-from workloads.flows.build import build
-from workloads.flows.flow import Flow
-from workloads.workload import State
+from workloads.flows.networks.build import build
+from workloads.flows.networks.flow import Flow
+from workloads.method import State
 
 NO_SHAPE = ("checkpointing", "autocast", "classes")
 """Fields in which flows may differ and still share a body: how it is computed, and heads that come on top."""
@@ -29,13 +29,13 @@ def unpacked(artefact: Mapping[str, Any], device: torch.device) -> Flow:
 
 
 def require_same_body(artefact: Mapping[str, Any], architecture: Architecture, what: str) -> None:
-    """Raises BadInputError, before any weight is read, where a flow's body is another one than `architecture`'s."""
+    """Raises UserError, before any weight is read, where a flow's body is another one than `architecture`'s."""
     found = artefact["architecture"]
     names = [field.name for field in fields(Architecture) if field.name not in NO_SHAPE]
     other = [name for name in names if found[name] != getattr(architecture, name)]
     if other:
         has, asked = (", ".join(f"{name} {values[name]}" for name in other) for values in (found, asdict(architecture)))
-        raise BadInputError(
+        raise UserError(
             f"{what} is another network: it has {has}, asked is {asked}",
             where=", ".join(other),
             fix="give both the same values of these keys, or train the general flow anew",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from workloads.parallel import Draws
+from workloads.training.distributed import Draws
 
 
 def augmented(images: Tensor, draws: Draws, batch: int, translate: float, flip: bool) -> Tensor:

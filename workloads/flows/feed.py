@@ -4,15 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from workloads.batches import batch_rows, order_seed
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.flows.augment import augmented
 from workloads.flows.bits import dequantise
 from workloads.flows.config import FlowConfig
-from workloads.parallel import Draws, Parallel
-from workloads.seeds import derive_seed
+from workloads.method import UnitInputs
+from workloads.training.batches import batch_rows, order_seed
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.seeds import derive_seed
 from workloads.units import Unit
-from workloads.workload import UnitInputs
 
 
 class Batch(NamedTuple):
@@ -31,16 +31,16 @@ class Batch(NamedTuple):
 
 
 def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
-    """Raises BadInputError where labels or general images are missing or do not fit what the config asks."""
+    """Raises UserError where labels or general images are missing or do not fit what the config asks."""
     if config.supervised and (inputs.labels is None or inputs.classes < 2):
-        raise BadInputError(
+        raise UserError(
             f"a class-conditional flow needs the labels of two classes or more, found {inputs.classes}",
             where="supervised",
             fix="train on all classes together, or set supervised to false",
         )
     if inputs.general is None:
         if config.outlier_loss != "none":
-            raise BadInputError(
+            raise UserError(
                 "the outlier loss needs general images, and the data names no general set",
                 where="outlier_loss",
                 fix="name a general set, or set outlier_loss to 'none'",
@@ -48,7 +48,7 @@ def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
         return
     found, own = inputs.general[0].shape[1:], inputs.train.shape[1:]
     if found != own:
-        raise BadInputError(f"the general set's images are {tuple(found)}, the normal ones {tuple(own)}", "general")
+        raise UserError(f"the general set's images are {tuple(found)}, the normal ones {tuple(own)}", "general")
 
 
 class Feed:

@@ -10,16 +10,16 @@ from torch.nn.utils import get_total_norm
 
 from workloads.flows.artefact import packed, require_same_body
 from workloads.flows.bits import bits_per_dim
-from workloads.flows.build import build
 from workloads.flows.config import FlowConfig, architecture
 from workloads.flows.feed import Batch, Feed
+from workloads.flows.networks.build import build
 from workloads.flows.objective import losses
 from workloads.flows.scorer import FlowScorer, densities
-from workloads.optimisers import descend, load_optimiser
-from workloads.parallel import Parallel
-from workloads.seeds import derive_seed
+from workloads.method import Scores, State, Tensors, UnitInputs
+from workloads.training.distributed import Parallel
+from workloads.training.optimisers import descend, load_optimiser
+from workloads.training.seeds import derive_seed
 from workloads.units import Unit
-from workloads.workload import Scores, State, Tensors, UnitInputs
 
 VALIDATION = 128
 """Held-out images whose bits/dim is logged about ten times in a schedule."""
@@ -30,7 +30,7 @@ class FlowLearner(FlowScorer):
     finite gradients is skipped; both are counted.
 
     inputs: `general` is read where there is an outlier loss and for the scores to be selected by, `labels` where the
-    flow is class-conditional. general: the artefact of the general flow, None without. Raises BadInputError where
+    flow is class-conditional. general: the artefact of the general flow, None without. Raises UserError where
     images, labels or the general flow do not fit the config.
     """
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
 from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
-from workloads.seeds import derive_seed
+from workloads.training.seeds import derive_seed
 from workloads.units import GENERAL, DataFacts, ImageShape, Unit, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # planning needs no torch
 
     from workloads.flows.learner import FlowLearner
     from workloads.flows.scorer import FlowScorer
-    from workloads.parallel import Parallel
-    from workloads.workload import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.method import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.training.distributed import Parallel
 
 NO_NUMBER = ("checkpointing", "accumulate", "skip_limit")
 """Keys that change how a flow is computed and not what it learns, but for the order of additions."""

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from workloads.flows.conditional import ConditionalFlow
 from workloads.flows.config import FlowConfig
 from workloads.flows.feed import Batch
-from workloads.flows.flow import Flow
 from workloads.flows.losses import mixture, outlier_margin, outlier_ratio, supervised
+from workloads.flows.networks.conditional import ConditionalFlow
+from workloads.flows.networks.flow import Flow
 
 
 class Losses(NamedTuple):

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workloads.channels import as_channels
-from workloads.errors import BadInputError
+from workloads.data.conform import as_channels
+from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
 from workloads.flows.artefact import unpacked
 from workloads.flows.bits import bin_centres
 from workloads.flows.config import FlowConfig
-from workloads.flows.flow import Flow
+from workloads.flows.networks.flow import Flow
 from workloads.flows.scores.complexity import code_length
 from workloads.flows.scores.densities import Densities, density_scores, failures
+from workloads.method import Scores, State, Trained
 from workloads.units import GENERAL, Unit
-from workloads.workload import Scores, State, Trained
 
 BATCH = 128
 """Images of one forward pass, 64 MiB a layer at the published width."""
@@ -69,7 +69,7 @@ class FlowScorer:
         """Every score of `workloads.flows.scores.densities`, (N,) float32 each, from uint8 (N, 1 or 3, S, S).
 
         Grey and RGB are converted into each other, as everywhere. Images without a finite likelihood are the most
-        anomalous; a warning counts them. Raises BadInputError for images of another shape.
+        anomalous; a warning counts them. Raises UserError for images of another shape.
         """
         images = self.fitting(images)
         own = densities(self.net, images)
@@ -89,9 +89,9 @@ class FlowScorer:
         """The images on the device, in the flow's channels."""
         channels, *sides = self.shape
         if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
-            raise BadInputError(f"a flow scores uint8 (N, 1 or 3, S, S), found {images.dtype} {tuple(images.shape)}")
+            raise UserError(f"a flow scores uint8 (N, 1 or 3, S, S), found {images.dtype} {tuple(images.shape)}")
         if list(images.shape[2:]) != sides:
-            raise BadInputError(
+            raise UserError(
                 f"this flow's images are {sides[0]} x {sides[1]}, found {images.shape[2]} x {images.shape[3]}",
                 fix="resize them as the training images were",
             )

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.klods.config import SUM, KlodsConfig
-from workloads.klods.gaussian import Whitening
 from workloads.klods.groups import partition
 from workloads.klods.latents import Latents, check_alike, checked
-from workloads.klods.null_law import p_values
 from workloads.klods.scoring import PRIOR, TRAIN, blocks, combined, group_kl
 from workloads.klods.splits import NAMES, REGULARISERS, Split, Vectors, check_enough, parse
 from workloads.klods.splitting import group_vectors
-from workloads.metrics import auroc
+from workloads.klods.statistics.gaussian import Whitening
+from workloads.klods.statistics.null_law import p_values
+from workloads.scoring.metrics import auroc
 
 CRITERIA = ("shift", "calibration", "oracle")
 
@@ -80,7 +80,7 @@ class Sets:
 
 
 def sets(config: KlodsConfig, train: Latents, held_out: Latents, anomalies: Latents | None = None) -> Sets:
-    """With the made anomalies of `held_out`. Raises BadInputError for what is not latents or of unequal shapes."""
+    """With the made anomalies of `held_out`. Raises UserError for what is not latents or of unequal shapes."""
     for where, some in (("train", train), ("held-out", held_out), ("anomalies", anomalies)):
         if some is not None:
             checked(some, where)
@@ -108,8 +108,8 @@ def survey(
             for index in range(len(given.train)):
                 try:
                     areas.append(level_scores(setting, size, given, index))
-                except BadInputError as error:
-                    skipped.append(f"{split}, z{index + 1}, {regulariser}: {error.what}")
+                except UserError as error:
+                    skipped.append(f"{split}, z{index + 1}, {regulariser}: {error.headline}")
             if len(areas) == len(given.train) > 1:
                 areas.append(summed(areas))
             found += [one for level in areas for one in judged(setting, size, level)]
@@ -166,11 +166,11 @@ def judged(config: KlodsConfig, size: int, level: Level) -> Iterator[Candidate]:
 def best(found: Sequence[Candidate], by: str, alpha: float) -> Candidate:
     """The chosen one. by: shift (greatest AUROC), calibration (rate nearest alpha, then greatest shift), or oracle.
 
-    Ties go to the first. Raises BadInputError where no candidate has the criterion.
+    Ties go to the first. Raises UserError where no candidate has the criterion.
     """
     defined = [one for one in found if getattr(one, "false_positives" if by == "calibration" else by) is not None]
     if not defined:
-        raise BadInputError(f"no candidate has the criterion {by!r}", fix="larger groups, other splits, or by shift")
+        raise UserError(f"no candidate has the criterion {by!r}", fix="larger groups, other splits, or by shift")
     if by == "calibration":
         return min(defined, key=lambda one: (abs((one.false_positives or 0) - alpha), -(one.shift or 0)))
     return max(defined, key=lambda one: getattr(one, by))

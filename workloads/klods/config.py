@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.klods.splits import REGULARISERS, Regulariser, parse
 
 SUM = "sum"
@@ -37,13 +37,13 @@ class KlodsConfig:
 
 
 def levels(config: KlodsConfig, count: int) -> tuple[int, ...]:
-    """Indices, from 0, of the levels in use, of `count`. Raises BadInputError for one that is not there."""
+    """Indices, from 0, of the levels in use, of `count`. Raises UserError for one that is not there."""
     if config.level == SUM:
         return tuple(range(count))
     found = LEVEL.fullmatch(config.level)
     if not found or int(found[1]) > count:
         there = ", ".join(f"z{number}" for number in range(1, count + 1))
-        raise BadInputError(f"no level {config.level!r}", where="level", fix=f"one of {there} or {SUM}")
+        raise UserError(f"no level {config.level!r}", where="level", fix=f"one of {there} or {SUM}")
     return (int(found[1]) - 1,)
 
 
@@ -54,9 +54,9 @@ def problems(config: Any) -> Iterator[tuple[str, str]]:
             yield key, "must be a finite number"
     try:
         parse(config.split)
-    except BadInputError as error:
+    except UserError as error:
         hint = f"did you mean {error.nearest!r}?" if error.nearest else error.fix
-        yield "split", f"{error.what}; {hint}"
+        yield "split", f"{error.headline}; {hint}"
     if config.level != SUM and not LEVEL.fullmatch(config.level):
         yield "level", f"must be z1, z2, ... or {SUM}"
     if config.regulariser not in REGULARISERS:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.channels import as_channels
-from workloads.errors import BadInputError
+from workloads.data.conform import as_channels
+from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
 from workloads.flows.artefact import unpacked
 from workloads.flows.bits import bin_centres
@@ -20,13 +20,13 @@ from workloads.flows.scorer import BATCH, exact
 from workloads.flows.scores.complexity import code_length
 from workloads.flows.scores.densities import Densities, bounded
 from workloads.klods.calibration import correlate
-from workloads.klods.complexity import complexity, complexity_only
 from workloads.klods.flow_config import KlodsFlowConfig
-from workloads.klods.gaussian import Whitening
 from workloads.klods.groups import Members, form, normal_groups
 from workloads.klods.scoring import Fitted, Prepared, fit
-from workloads.scores import FAILED
-from workloads.workload import GroupScores, Scores, State, Tensors, UnitInputs
+from workloads.klods.statistics.complexity import complexity, complexity_only
+from workloads.klods.statistics.gaussian import Whitening
+from workloads.method import GroupScores, Scores, State, Tensors, UnitInputs
+from workloads.scoring.table import FAILED
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ class GroupScorer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoded:
-        """Of uint8 images (N, 1 or 3, S, S), without noise. Raises BadInputError for another side."""
+        """Of uint8 images (N, 1 or 3, S, S), without noise. Raises UserError for another side."""
         side = self.architecture.side
         if tuple(images.shape[2:]) != (side, side):
             sides = " x ".join(map(str, images.shape[2:]))
-            raise BadInputError(f"this flow's images are {side} x {side}, found {sides}", fix="resize them")
+            raise UserError(f"this flow's images are {side} x {side}, found {sides}", fix="resize them")
         if not len(images):
             empty = torch.zeros(0, device=self.device)
             return Encoded.of([empty.view(0, *shape) for shape in self.net.shapes], empty.double())
@@ -114,13 +114,13 @@ class GroupScorer:
         return found
 
     def measured(self, images: Tensor) -> Encoded:
-        """`encode`, and the lengths of the images' files. Raises BadInputError also for a codec that is not there."""
+        """`encode`, and the lengths of the images' files. Raises UserError also for a codec that is not there."""
         encoded = self.encode(images)
         lengths = code_length(as_channels(images, self.architecture.channels), self.config.complexity_codec)
         return replace(encoded, lengths=lengths.to(self.device))
 
     def score(self, images: Tensor) -> Scores:
-        """Every image a group of its own: parts ``NAME/1``, (N,) float32. Raises BadInputError as `Fitted.check`."""
+        """Every image a group of its own: parts ``NAME/1``, (N,) float32. Raises UserError as `Fitted.check`."""
         if not len(images):
             return {}
         self.fitted.check([1])
@@ -185,7 +185,7 @@ class MomentsLearner(GroupScorer):
 
     @cached_property
     def fitted(self) -> Fitted:  # type: ignore[override]
-        """Images that fail are left out. Raises BadInputError where too few are left, or they do not vary."""
+        """Images that fail are left out. Raises UserError where too few are left, or they do not vary."""
         encoded = self.encode(self.inputs.train)
         return fit(encoded.good(), self.config, encoded.log_prob[~encoded.failed])
 
@@ -214,5 +214,5 @@ def filled(formed: Callable[..., Any], *values: Any) -> Any:
     """What `formed` makes of the values, None where there are too few images for a group."""
     try:
         return formed(*values)
-    except BadInputError:
+    except UserError:
         return None

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.klods.latents import checked
 
 LOG_PROB = "log_prob"
@@ -26,7 +26,7 @@ class Source:
 def read(path: Path) -> Source:
     """A .npy file is one level; an .npz file, or a folder of .npy files, has a level an entry, sorted by name.
 
-    Entry `log_prob` is no level but log p of the images. Nothing is unpickled. Raises BadInputError with the file.
+    Entry `log_prob` is no level but log p of the images. Nothing is unpickled. Raises UserError with the file.
     """
     if path.is_dir():
         arrays = {file.stem: array for file in sorted(path.glob("*.npy")) for array in _arrays(file).values()}
@@ -48,12 +48,12 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: found[name] for name in found.files}
     except FileNotFoundError:
         fix = "a .npy or .npz file, or a folder of .npy files"
-        raise BadInputError("no such file", where=str(path), fix=fix) from None
+        raise UserError("no such file", where=str(path), fix=fix) from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInputError(f"no NumPy arrays: {error}", where=str(path)) from None
+        raise UserError(f"no NumPy arrays: {error}", where=str(path)) from None
 
 
 def _tensor(array: np.ndarray, where: str) -> Tensor:
     if array.dtype.kind != "f":
-        raise BadInputError(f"{array.dtype} {array.shape}", where=where, fix="floating-point numbers")
+        raise UserError(f"{array.dtype} {array.shape}", where=where, fix="floating-point numbers")
     return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))

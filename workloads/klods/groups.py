@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.errors import BadInputError
-from workloads.seeds import derive_seed
+from workloads.errors import UserError
+from workloads.training.seeds import derive_seed
 
 Members = NDArray[np.int64]
 NORMAL = "normal"
@@ -37,12 +37,12 @@ class Groups:
 def partition(images: int, size: int, seed: int, name: str) -> Members:
     """(images // size, size) distinct rows in [0, images), by a seeded shuffle; the rest fills no group.
 
-    Depends on (seed, name, size, images) alone. Raises BadInputError where not one group can be filled.
+    Depends on (seed, name, size, images) alone. Raises UserError where not one group can be filled.
     """
     if size < 1:
-        raise BadInputError(f"a group of {size} images", where="group size", fix="1 or more")
+        raise UserError(f"a group of {size} images", where="group size", fix="1 or more")
     if images < size:
-        raise BadInputError(f"{images} images of {name!r} fill no group of {size}", fix="smaller groups or more images")
+        raise UserError(f"{images} images of {name!r} fill no group of {size}", fix="smaller groups or more images")
     order = np.random.default_rng(derive_seed("groups", seed, name, size)).permutation(images)
     return order[: images // size * size].reshape(-1, size).astype(np.int64)
 
@@ -50,7 +50,7 @@ def partition(images: int, size: int, seed: int, name: str) -> Members:
 def anomalies_each(size: int, contamination: float) -> int:
     """Anomalies in an anomalous group: the share of whole images nearest to `contamination`, at least one."""
     if not 0 < contamination <= 1:
-        raise BadInputError(f"contamination {contamination}", where="contamination", fix="a share in (0, 1]")
+        raise UserError(f"contamination {contamination}", where="contamination", fix="a share in (0, 1]")
     return max(1, round(contamination * size))
 
 
@@ -64,7 +64,7 @@ def halves(normals: int, size: int, seed: int, contamination: float) -> tuple[Me
 
 
 def normal_groups(normals: int, size: int, seed: int, contamination: float = 1.0) -> Members:
-    """(G, size) rows of normal images. Raises BadInputError where they fill no group."""
+    """(G, size) rows of normal images. Raises UserError where they fill no group."""
     own, _ = halves(normals, size, seed, contamination)
     return own[partition(len(own), size, seed, NORMAL)]
 
@@ -73,7 +73,7 @@ def form(normals: int, anomalies: int, size: int, seed: int, name: str, contamin
     """Groups of `size` for one comparison of normals with the anomalies called `name`.
 
     contamination: share of anomalies in an anomalous group, in (0, 1], see `anomalies_each`; 1 is pure groups, as
-    published. Raises BadInputError where either kind has no group.
+    published. Raises UserError where either kind has no group.
     """
     each = anomalies_each(size, contamination)
     normal = normal_groups(normals, size, seed, contamination)

@@ -5,43 +5,43 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 
 Latents = Sequence[Tensor]
 """One tensor (N, C_i, H_i, W_i) a level, level z1 first; floating point, any device."""
 
 
 def checked(latents: Latents, where: str) -> int:
-    """The number of images N >= 1. Raises BadInputError for what is not latents; `where` names them in messages."""
+    """The number of images N >= 1. Raises UserError for what is not latents; `where` names them in messages."""
     if not latents:
-        raise BadInputError("no levels of latents", where=where)
+        raise UserError("no levels of latents", where=where)
     for number, level in enumerate(latents, 1):
         if level.ndim != 4 or not level.is_floating_point():
-            raise BadInputError(
+            raise UserError(
                 f"level z{number} is {str(level.dtype).removeprefix('torch.')} {tuple(level.shape)}",
                 where=where,
                 fix="floating-point latents (N, C, H, W); flat latents (N, D) become (N, D, 1, 1) or (N, 1, 1, D)",
             )
         if not level.numel():
-            raise BadInputError(f"level z{number} is empty: {tuple(level.shape)}", where=where)
+            raise UserError(f"level z{number} is empty: {tuple(level.shape)}", where=where)
         odd = int((~torch.isfinite(level)).flatten(1).any(1).sum())
         if odd:
-            raise BadInputError(
+            raise UserError(
                 f"level z{number} has NaN or infinite values in {odd} of {len(level)} images",
                 where=where,
                 fix="leave those images out, and count them: a flow that fails on an image is itself a finding",
             )
     counts = {len(level) for level in latents}
     if len(counts) > 1:
-        raise BadInputError(f"levels of {sorted(counts)} images", where=where, fix="the same images in every level")
+        raise UserError(f"levels of {sorted(counts)} images", where=where, fix="the same images in every level")
     return len(latents[0])
 
 
 def check_alike(latents: Latents, train: Latents, where: str) -> None:
-    """Raises BadInputError unless the levels have the shapes of the training latents'."""
+    """Raises UserError unless the levels have the shapes of the training latents'."""
     found, expected = ([tuple(level.shape[1:]) for level in some] for some in (latents, train))
     if found != expected:
-        raise BadInputError(f"levels of {found}, the training latents have {expected}", where=where)
+        raise UserError(f"levels of {found}, the training latents have {expected}", where=where)
 
 
 def prior_log_density(latents: Latents) -> Tensor:

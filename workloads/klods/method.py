@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
 from workloads.flows.method import Flows, shape_of
@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # planning needs no torch
 
     from workloads.flows.learner import FlowLearner
     from workloads.klods.detector import GroupScorer, MomentsLearner
-    from workloads.parallel import Parallel
-    from workloads.workload import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.method import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.training.distributed import Parallel
 
 
 class Klods:
@@ -100,10 +100,10 @@ class Klods:
         return 4 * (parameters(net) + shape.images * shape.channels * shape.side**2)
 
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
-        """The flow. Raises BadInputError, before it is trained, where no group of a size could be scored with it."""
+        """The flow. Raises UserError, before it is trained, where no group of a size could be scored with it."""
         shape = shape_of(inputs)
         if said := unscorable(self.config, shape.channels, shape.side):
-            raise BadInputError(said, where="split")
+            raise UserError(said, where="split")
         return self.flows.stage(unit, inputs, parallel)
 
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "MomentsLearner":  # noqa: ARG002 - each worker fits all
@@ -162,6 +162,6 @@ def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:
             for size in config.group_sizes:
                 found = counted(shapes[index], config.split, size)
                 check_enough(found.n, found.m, config.regulariser)
-    except BadInputError as error:
-        return f"{error.what}; {error.fix}"
+    except UserError as error:
+        return f"{error.headline}; {error.fix}"
     return ""

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.errors import BadInputError
-from workloads.klods import god, typicality
+from workloads.errors import UserError
 from workloads.klods.config import KlodsConfig, Weighting, levels
-from workloads.klods.gaussian import Whitening, kl_to_standard, regularised
 from workloads.klods.groups import Members
 from workloads.klods.latents import Latents, check_alike, checked, prior_log_density
 from workloads.klods.splits import Vectors, check_enough
 from workloads.klods.splitting import group_vectors, vectors
+from workloads.klods.statistics import god, typicality
+from workloads.klods.statistics.gaussian import Whitening, kl_to_standard, regularised
 
 PRIOR, TRAIN = "klods_prior", "klods_train"
 PARTS = (PRIOR, TRAIN, "god_1ks", "god_2ks", "typicality", "likelihood")
@@ -36,7 +36,7 @@ def group_kl(
     """(G,) float64 KL in nats of one level's latents (N, C, H, W) for groups `members` (G, size).
 
     +inf where a group's covariance is singular although n > m (equal images, latents that never vary). Raises
-    BadInputError for n <= m without a regulariser, before any work.
+    UserError for n <= m without a regulariser, before any work.
     """
     size = members.shape[1]
     check = group_vectors(level, config.split, size)
@@ -73,14 +73,14 @@ class Fitted:
     entropy: float
 
     def check(self, sizes: Sequence[int]) -> None:
-        """Raises BadInputError for the first group size that the split and the regulariser cannot score."""
+        """Raises UserError for the first group size that the split and the regulariser cannot score."""
         for index in self.used:
             for size in sizes:
                 found = group_vectors(self.shapes[index], self.config.split, size)
                 check_enough(found.n, found.m, self.config.regulariser)
 
     def prepare(self, latents: Latents, log_prob: Tensor | None = None, where: str = "latents") -> "Prepared":
-        """Latents of the images that groups are made of, projected once for all group sizes. Raises BadInputError."""
+        """Latents of the images that groups are made of, projected once for all group sizes. Raises UserError."""
         checked(latents, where)
         check_alike(latents, self.shapes, where)
         density = prior_log_density(latents) if log_prob is None else checked_log_prob(log_prob, latents, where)
@@ -122,7 +122,7 @@ class Prepared:
 
 
 def fit(latents: Latents, config: KlodsConfig, log_prob: Tensor | None = None, where: str = "train") -> Fitted:
-    """From training latents, one (N, C, H, W) a level, and log p (N,) in nats if there is one. Raises BadInputError."""
+    """From training latents, one (N, C, H, W) a level, and log p (N,) in nats if there is one. Raises UserError."""
     checked(latents, where)
     used = levels(config, len(latents))
     whitenings = tuple(Whitening.fit(blocks(latents[index], config.split)) for index in used)
@@ -147,7 +147,7 @@ def blocks(level: Tensor, split: str) -> Iterator[Tensor]:
 
 def checked_log_prob(log_prob: Tensor, latents: Latents, where: str) -> Tensor:
     if log_prob.shape != (len(latents[0]),) or not torch.isfinite(log_prob).all():
-        raise BadInputError(
+        raise UserError(
             f"log p is {tuple(log_prob.shape)}, finite for {int(torch.isfinite(log_prob).sum())}",
             where=where,
             fix=f"({len(latents[0])},) finite numbers in nats, one an image",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from workloads.errors import BadInputError, closest
+from workloads.errors import UserError, closest
 
 Regulariser = Literal["none", "shrinkage", "ledoit_wolf"]
 REGULARISERS: tuple[Regulariser, ...] = ("none", "shrinkage", "ledoit_wolf")
@@ -30,7 +30,7 @@ class Vectors:
 
 
 def parse(name: str) -> Split:
-    """`patches_P` (P >= 2), `channels`, `groups_G` (G >= 2) or `squeeze`; BadInputError with the nearest for another.
+    """`patches_P` (P >= 2), `channels`, `groups_G` (G >= 2) or `squeeze`; UserError with the nearest for another.
 
     ``squeeze`` is groups of four adjacent channels: a squeeze puts the 2 x 2 neighbourhood of a pixel into the channels
     4 c + 2 row + column. On latents the flow has mixed them since, so this is an order to try, not a certainty.
@@ -46,17 +46,17 @@ def parse(name: str) -> Split:
         if kind == "groups":
             return Split("groups", int(size))
     fix = "patches_P or groups_G with a whole number of at least 2, channels, or squeeze"
-    raise BadInputError(f"no split {name!r}", where="split", nearest=closest(name, NAMES), fix=fix)
+    raise UserError(f"no split {name!r}", where="split", nearest=closest(name, NAMES), fix=fix)
 
 
 def counted(shape: tuple[int, int, int], split: str, size: int = 1) -> Vectors:
-    """Of latents (C, H, W) and groups of `size` images. BadInputError where the split does not divide the latents."""
+    """Of latents (C, H, W) and groups of `size` images. UserError where the split does not divide the latents."""
     chosen = parse(split)
     channels, height, width = shape
     if chosen.kind == "patches":
         p = chosen.size
         if height % p or width % p:
-            raise BadInputError(
+            raise UserError(
                 f"patches of {p} x {p} do not tile latents of {height} x {width}",
                 where="split",
                 fix="a patch side that divides both, or another split (channels, groups_G)",
@@ -66,7 +66,7 @@ def counted(shape: tuple[int, int, int], split: str, size: int = 1) -> Vectors:
         m = chosen.size or channels
         if channels % m:
             sizes = [size for size in range(2, channels + 1) if channels % size == 0]
-            raise BadInputError(
+            raise UserError(
                 f"groups of {m} channels do not divide {channels} channels",
                 where="split",
                 fix=f"a group of {', '.join(map(str, sizes))}" if sizes else "patches_P: one channel has no groups",
@@ -76,12 +76,12 @@ def counted(shape: tuple[int, int, int], split: str, size: int = 1) -> Vectors:
 
 
 def check_enough(n: int, m: int, regulariser: Regulariser) -> None:
-    """Raises BadInputError where n vectors of length m have no covariance of full rank and nothing mends that."""
+    """Raises UserError where n vectors of length m have no covariance of full rank and nothing mends that."""
     if regulariser == "none" and n <= m:
-        raise BadInputError(
+        raise UserError(
             f"n = {n} vectors of length m = {m} a group: the covariance is singular, the score infinite",
             where="regulariser none needs n > m, and n of 8 m or more to follow the null law",
             fix="larger groups, shorter vectors (split patches_2 has m = 4), or regulariser shrinkage or ledoit_wolf",
         )
     if regulariser == "ledoit_wolf" and n < 2:
-        raise BadInputError(f"Ledoit-Wolf needs 2 vectors or more a group, found {n}", fix="regulariser shrinkage")
+        raise UserError(f"Ledoit-Wolf needs 2 vectors or more a group, found {n}", fix="regulariser shrinkage")

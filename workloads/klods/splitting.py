@@ -11,7 +11,7 @@ from workloads.klods.splits import Vectors, counted, parse
 
 
 def group_vectors(level: Tensor, split: str, size: int = 1) -> Vectors:
-    """Of latents (N, C, H, W) and groups of `size` images. Raises BadInputError as `splits.counted`."""
+    """Of latents (N, C, H, W) and groups of `size` images. Raises UserError as `splits.counted`."""
     channels, height, width = level.shape[-3:]
     return counted((channels, height, width), split, size)
 
@@ -19,7 +19,7 @@ def group_vectors(level: Tensor, split: str, size: int = 1) -> Vectors:
 def vectors(latents: Tensor, split: str) -> Tensor:
     """(..., C, H, W) -> (..., k, m) with k m = C H W, the same numbers in another order, dtype and device kept.
 
-    Raises BadInputError where the split's size does not divide the latents'.
+    Raises UserError where the split's size does not divide the latents'.
     """
     *batch, channels, height, width = latents.shape
     found, chosen = group_vectors(latents, split), parse(split)

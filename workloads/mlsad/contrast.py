@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workloads.channels import as_channels
+from workloads.data.conform import as_channels
+from workloads.method import Scores, State, Tensors
 from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.crops import crop_corners, crops
-from workloads.mlsad.detector import contrast_loss
 from workloads.mlsad.mrf import level_0, level_1, to_signed
+from workloads.mlsad.networks.detector import contrast_loss
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
-from workloads.optimisers import descend, load_optimiser
-from workloads.parallel import Draws, Parallel
-from workloads.seeds import derive_seed
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.optimisers import descend, load_optimiser
+from workloads.training.seeds import derive_seed
 from workloads.units import ImageShape
-from workloads.workload import Scores, State, Tensors
 
 HELD_OUT = 256
 """Fakes of every level that no detector trains on: the last of each bank, and fresh draws at levels 0 and 1."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from workloads.mlsad.architecture import map_side
-from workloads.parallel import Draws
+from workloads.training.distributed import Draws
 
 
 def crops(x: Tensor, corners: Tensor, side: int) -> Tensor:

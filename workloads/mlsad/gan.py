@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from workloads.channels import as_channels
+from workloads.data.conform import as_channels
+from workloads.method import State, Tensors
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.discriminator import PatchDiscriminator
 from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
-from workloads.mlsad.generator import Generator, SharedBatchNorm
-from workloads.mlsad.layers import at_once
 from workloads.mlsad.mrf import to_bytes, to_signed
+from workloads.mlsad.networks.discriminator import PatchDiscriminator
+from workloads.mlsad.networks.generator import Generator, SharedBatchNorm
+from workloads.mlsad.networks.layers import at_once
 from workloads.mlsad.statistics import StatisticsNetwork
-from workloads.optimisers import descend, load_optimiser
-from workloads.parallel import Draws, Parallel
-from workloads.seeds import derive_seed
-from workloads.workload import State, Tensors
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.optimisers import descend, load_optimiser
+from workloads.training.seeds import derive_seed
 
 
 class GeneratorLearner:

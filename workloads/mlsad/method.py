@@ -14,17 +14,17 @@ from workloads.mlsad.architecture import (
     generator_step_macs,
 )
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
-from workloads.seeds import derive_seed
+from workloads.training.seeds import derive_seed
 from workloads.units import DataFacts, ImageShape, Unit, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
     import torch
 
+    from workloads.method import Finding, Tensors, Trained, UnitInputs
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
-    from workloads.parallel import Parallel
-    from workloads.workload import Finding, Tensors, Trained, UnitInputs
+    from workloads.training.distributed import Parallel
 
 GENERATOR_KEYS = (
     "width",

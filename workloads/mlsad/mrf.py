@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workloads.parallel import Draws
+from workloads.training.distributed import Draws
 
 
 def to_signed(images: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.channels import as_channels
+from workloads.data.conform import as_channels
+from workloads.method import Scores, State, Trained
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.detector import PatchDetector
-from workloads.mlsad.layers import coordinates
 from workloads.mlsad.mrf import to_signed
+from workloads.mlsad.networks.detector import PatchDetector
+from workloads.mlsad.networks.layers import coordinates
 from workloads.mlsad.pooling import pooled
 from workloads.units import ImageShape, Unit
-from workloads.workload import Scores, State, Trained
 
 BATCH = 64
 CELLS = 2**16

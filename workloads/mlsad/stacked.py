@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
+from workloads.method import Tensors
 from workloads.mlsad.contrast import DetectorLearner
-from workloads.mlsad.detector import contrast_loss
-from workloads.optimisers import aligned, descend
-from workloads.workload import Tensors
+from workloads.mlsad.networks.detector import contrast_loss
+from workloads.training.optimisers import aligned, descend
 
 SCALARS = ("weight_decay", "noise", "lambda_structure", "lambda_position")
 """Keys of the config in which stacked trials may differ."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.mlsad.architecture import encoder_channels, scaled
-from workloads.mlsad.layers import SLOPE
+from workloads.mlsad.networks.layers import SLOPE
 
 
 class StatisticsNetwork(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor
 from workloads.flows.analyses.scatter import scatter
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import FlowScorer, trained_scorer
-from workloads.workload import Finding, Trained
+from workloads.method import Finding, Trained
 
 
 def correlation(config: FlowConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from workloads.flows.config import FlowConfig
+from workloads.method import Finding, Trained
 from workloads.units import GENERAL, Unit
-from workloads.workload import Finding, Trained
 
 LINES = {"training images, noised": "bits_per_dim", "held-out images": "val_bits_per_dim"}
 

@@ -6,9 +6,9 @@ from torch import Tensor
 from workloads.flows.bits import BINS
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import trained_scorer
+from workloads.method import Finding, Trained
 from workloads.pictures import grid
-from workloads.seeds import derive_seed
-from workloads.workload import Finding, Trained
+from workloads.training.seeds import derive_seed
 
 COLUMNS = 8
 TEMPERATURES = (1.0, 0.7)

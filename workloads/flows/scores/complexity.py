@@ -14,7 +14,7 @@ import torch
 from PIL import Image, features
 from torch import Tensor
 
-from workloads.errors import BadInputError
+from workloads.errors import UserError
 from workloads.flows.config import Codec
 
 OPTIONS: dict[Codec, dict[str, Any]] = {
@@ -28,10 +28,10 @@ FEATURES: dict[Codec, str] = {"png": "zlib", "jpeg2000": "jpg_2000", "webp": "we
 def code_length(images: Tensor, codec: Codec) -> Tensor:
     """L(x) = 8 bytes / (C S S), in bits/dim, (N,) float64 on the CPU, from uint8 (N, 1 or 3, S, S).
 
-    All codecs are lossless. Raises BadInputError where this machine's Pillow was built without the codec.
+    All codecs are lossless. Raises UserError where this machine's Pillow was built without the codec.
     """
     if not features.check(FEATURES[codec]):
-        raise BadInputError(f"Pillow has no {codec} here", "complexity_codec", fix="set complexity_codec to 'png'")
+        raise UserError(f"Pillow has no {codec} here", "complexity_codec", fix="set complexity_codec to 'png'")
     pixels = images.movedim(1, -1).cpu().numpy()
     lengths = [encoded(image if image.shape[-1] == 3 else image[..., 0], codec) for image in pixels]
     return 8 * torch.tensor(lengths, dtype=torch.float64) / math.prod(images.shape[1:])

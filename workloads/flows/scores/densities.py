@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from workloads.flows.bits import bits_per_dim
-from workloads.flows.terms import Terms
-from workloads.scores import FAILED
-from workloads.workload import Scores
+from workloads.flows.networks.terms import Terms
+from workloads.method import Scores
+from workloads.scoring.table import FAILED
 
 
 @dataclass(frozen=True)

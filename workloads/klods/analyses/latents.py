@@ -7,8 +7,8 @@ from torch import Tensor
 
 from workloads.klods.detector import GroupScorer
 from workloads.klods.flow_config import KlodsFlowConfig
+from workloads.method import Finding, Trained
 from workloads.units import Unit
-from workloads.workload import Finding, Trained
 
 NAMES = ("variance", "mean_square", "neighbours", "channels")
 

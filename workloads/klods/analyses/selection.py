@@ -3,8 +3,8 @@
 from workloads.klods.calibration import Candidate, sets, survey
 from workloads.klods.detector import GroupScorer
 from workloads.klods.flow_config import KlodsFlowConfig
+from workloads.method import Finding, Trained
 from workloads.units import Unit
-from workloads.workload import Finding, Trained
 
 
 def selection(config: KlodsFlowConfig, trained: Trained) -> Finding:

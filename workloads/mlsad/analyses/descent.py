@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workloads.channels import as_channels
-from workloads.mlsad.layers import at_once
+from workloads.data.conform import as_channels
 from workloads.mlsad.mrf import to_signed
+from workloads.mlsad.networks.layers import at_once
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
-from workloads.optimisers import descend
+from workloads.training.optimisers import descend
 
 AT_ONCE = 64  # images of 32 x 32
 BETAS = (0.9, 0.999)  # guess

@@ -7,7 +7,7 @@ every such sum, so equal images are at 0 and not near it.
 import torch
 from torch import Tensor
 
-from workloads.mlsad.layers import at_once
+from workloads.mlsad.networks.layers import at_once
 
 BLOCK = 256  # images of 32 x 32 turned to float64 at a time: 6 MB in RGB
 

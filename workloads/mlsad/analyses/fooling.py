@@ -36,16 +36,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.analyses.distances import diversity, nearest
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
-from workloads.parallel import Draws, Parallel
 from workloads.pictures import grid
-from workloads.seeds import derive_seed
-from workloads.workload import Finding, Trained
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.seeds import derive_seed
 
 BATCH = 16
 GREY_NOISE = 5.0  # standard deviation in grey levels of 255

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from workloads.batches import batch_rows
 from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.crops import crop_corners, crops
-from workloads.mlsad.detector import PatchDetector
-from workloads.mlsad.layers import at_once, coordinates
 from workloads.mlsad.mrf import to_signed
-from workloads.optimisers import descend
-from workloads.parallel import Draws, Parallel
-from workloads.seeds import derive_seed
+from workloads.mlsad.networks.detector import PatchDetector
+from workloads.mlsad.networks.layers import at_once, coordinates
+from workloads.training.batches import batch_rows
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.optimisers import descend
+from workloads.training.seeds import derive_seed
 
 BATCH = 32  # real images of a step, and as many fakes
 RATE = 1e-3  # Adam's default: no tuning, so that no classifier is better prepared than another

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.metrics import pixel_auroc
+from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.overlays import Picture, limits, overlay
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import scorers
-from workloads.workload import Finding, Trained
+from workloads.scoring.metrics import pixel_auroc
 
 SHOWN = 4  # images at either end of the order of scores
 

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.channels import as_channels
+from workloads.data.conform import as_channels
 
 Picture = NDArray[np.uint8]
 

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
+from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.localisation import window_maps
 from workloads.mlsad.analyses.overlays import colours, side_by_side, stretched
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.mrf import level_0
-from workloads.parallel import Draws, Parallel
-from workloads.seeds import derive_seed
-from workloads.workload import Finding, Trained
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.seeds import derive_seed
 
 
 def correlation(a: Tensor, b: Tensor) -> float | None:

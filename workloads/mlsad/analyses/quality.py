@@ -31,18 +31,18 @@ shows k = 2).
 import torch
 from torch import Tensor
 
-from workloads.channels import as_channels
-from workloads.metrics import mean
+from workloads.data.conform import as_channels
+from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest
 from workloads.mlsad.analyses.judge import Images, accuracy
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.contrast import split_bank
 from workloads.mlsad.mrf import level_0, level_1
-from workloads.parallel import Draws, Parallel
 from workloads.pictures import grid
-from workloads.seeds import derive_seed
+from workloads.scoring.metrics import mean
+from workloads.training.distributed import Draws, Parallel
+from workloads.training.seeds import derive_seed
 from workloads.units import Unit
-from workloads.workload import Finding, Trained
 
 COLUMNS = 8
 FEW = 64  # validation images; with fewer, one of them moves an accuracy by more than 1.5 points

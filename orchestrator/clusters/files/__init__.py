@@ -1,0 +1,1 @@
+"""Cluster files: for `ray up` and for Kubernetes, rendered and checked offline."""

@@ -1,0 +1,214 @@
+"""A launch handed to a cluster: its launcher runs there as a Ray job, so it outlives whoever submitted it.
+
+What travels is the code alone: the three packages and, where there is one, the user's own space. Data and results are
+where `--storage` and `--data-dir` say, seen from the cluster.
+"""
+
+import asyncio
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from orchestrator.planning.options import Options
+from orchestrator.record.provenance import this_python
+from workloads.errors import Kind, UserError, nearest
+
+PACKAGES = ("orchestrator", "tune_spaces", "workloads")
+OWN_SPACE = "own_space"
+STOP_WAIT_S = 60  # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
+STARTING_S = 60
+GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
+INTERRUPTED, REFUSED = 130, 4  # exit codes of a launcher: stopped by the user, and the largest of its own others
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+FLAGS = {"classes": "--class"}  # option -> its name on the command line, where that is another
+
+
+def option_words(options: Options) -> list[str]:
+    """The command line that would give these options."""
+    words = []
+    for field in fields(options):
+        value, flag = getattr(options, field.name), FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
+        for item in value if isinstance(value, list) else [] if value is None else [value]:
+            words += [flag, str(item)]
+    return words
+
+
+def pack(folder: Path, own: Path | None) -> None:
+    """Copy the code into `folder`: sources only, no .git, no data, about a megabyte."""
+    root = Path(__file__).parents[2]
+    for name in PACKAGES:
+        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.md"))
+    if own is not None:
+        (folder / OWN_SPACE).mkdir()
+        shutil.copy(own, folder / OWN_SPACE / own.name)
+
+
+def submit(client: Any, words: Sequence[str], run: str, own: Path | None = None) -> str:
+    """Start `python -m orchestrator WORDS` on the cluster; the job's id.
+
+    Raises UserError (exit 4) where a job of that run is still going on.
+    """
+    if alive := [job for job in jobs_of(client, run) if job.status not in ENDED]:
+        raise UserError(
+            f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}",
+            fix=f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`",
+            kind=Kind.REFUSED,
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        pack(Path(folder), own)
+        environment = {
+            "working_dir": folder,
+            "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"},
+        }
+        asked = {"entrypoint": shlex.join(["python", "-m", "orchestrator", *words]), "runtime_env": environment}
+        asked |= {"submission_id": f"{run}-{uuid4().hex[:6]}", "metadata": {"run": run}}
+        return once_up(lambda: client.submit_job(**asked))
+
+
+def once_up(submit_job: Callable[[], str]) -> str:
+    """Submit a job, patiently: a cluster that has just started answers before any of its nodes takes jobs."""
+    deadline = time.monotonic() + STARTING_S
+    while True:
+        try:
+            return submit_job()
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(1)
+
+
+def jobs_of(client: Any, run: str | None = None) -> list[Any]:
+    """Jobs that were submitted from here or elsewhere, the newest last; those of one run, by its name or a job's id."""
+    found = [job for job in client.list_jobs() if job.submission_id and "run" in (job.metadata or {})]
+    if run is not None:
+        found = [job for job in found if run in (job.metadata["run"], job.submission_id)]
+    return sorted(found, key=lambda job: job.start_time or 0)
+
+
+def job_of(client: Any, run: str) -> str:
+    """The newest job of a run. Raises UserError (exit 2) where the cluster knows none."""
+
+    found = jobs_of(client, run)
+    if not found:
+        known = sorted({job.metadata["run"] for job in jobs_of(client)})
+        hint = nearest(run, known) if known else "it has none of any run"
+        raise UserError(f"the cluster has no job of {run!r}", details=hint)
+    job: str = found[-1].submission_id
+    return job
+
+
+def follow(client: Any, job: str, write: Callable[[str], None]) -> int:
+    """Write a job's output from its beginning until it ends, over lost connections; the exit code of its launcher.
+
+    Ray streams a job's output from its first character each time; after a lost connection what was written is skipped.
+    Raises UserError where the cluster gives no answer for minutes.
+    """
+    import aiohttp
+
+    written, silent = 0, 0.0  # since when
+    while True:
+        seen = 0
+        # RuntimeError: Ray's word for a socket that closed; whether the cluster is still there is asked below
+        with suppress(OSError, RuntimeError, aiohttp.ClientError):
+            for text in chunks(client, job):
+                write(text[max(0, written - seen) :])
+                seen += len(text)
+                written, silent = max(written, seen), 0.0
+        try:
+            info = client.get_job_info(job)
+        except (OSError, RuntimeError) as error:  # the head may be coming back
+            silent = silent or time.monotonic()
+            if time.monotonic() - silent > GONE_S:
+                raise gone(job, error) from None
+        else:
+            if info.status in ENDED:
+                return ended(info)
+            silent = 0.0
+        time.sleep(2)
+
+
+def gone(job: str, error: Exception) -> UserError:
+    """What to say of a job whose cluster is silent."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return UserError(
+        f"the cluster has not answered about the job {job} for {GONE_S / 60:.0f} minutes",
+        details=said[0][:300],
+        fix="if it still runs, the job goes on: mend the way there (`ray dashboard FILE`, `kubectl port-forward`) and "
+        "give the same `logs --follow`; if it is gone, launch the run again on another with the same --storage",
+        kind=Kind.ENVIRONMENT,
+    )
+
+
+def halt(client: Any, job: str) -> None:
+    """Tell a job to stop and wait until it has. Raises UserError where it has not within two minutes."""
+    client.stop_job(job)
+    deadline = time.monotonic() + 2 * STOP_WAIT_S
+    while client.get_job_status(job) not in ENDED:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"the job {job} does not end",
+                fix="look at `cluster status`; the same command tries again",
+                kind=Kind.ENVIRONMENT,
+            )
+        time.sleep(1)
+
+
+def chunks(client: Any, job: str) -> Iterator[str]:
+    """What Ray's client gives as an asynchronous iterator, as a plain one that Ctrl-C ends like any loop.
+
+    Raises TimeoutError where nothing comes for long: the job may be quiet, or its machine gone without a word.
+    """
+    with asyncio.Runner() as runner:
+        stream = client.tail_job_logs(job)
+
+        async def following() -> str | None:
+            async with asyncio.timeout(GONE_S):
+                return await anext(stream, None)
+
+        while (text := runner.run(following())) is not None:
+            yield text
+
+
+def ended(info: Any) -> int:
+    """The exit code of a job's launcher. Raises UserError where its launcher never came to one of its own."""
+    if info.status == "SUCCEEDED":
+        return 0
+    if info.status == "STOPPED":
+        return INTERRUPTED
+    if info.driver_exit_code is not None and 0 <= info.driver_exit_code <= REFUSED:
+        return int(info.driver_exit_code)
+    said = (info.message or "no reason given").strip().splitlines()
+    raise UserError("the job failed", details=said[-1][:500], kind=Kind.ENVIRONMENT)
+
+
+def words_about(job: str, run: str, address: str) -> list[str]:
+    """How to come back to a job that goes on without us."""
+    command = f"{this_python()} -m orchestrator"
+    return [
+        f"job     {job}, on {address}; it goes on without this terminal",
+        f"watch   {command} logs {run} --follow --address {address}",
+        f"status  {command} cluster status --address {address}",
+        f"stop    {command} stop {run} --address {address}",
+    ]
+
+
+def describe(client: Any) -> list[str]:
+    """A cluster in lines: its nodes with what they have, then its jobs."""
+    from ray.util.state import list_nodes
+
+    lines = []
+    for node in list_nodes(address=client.get_address(), filters=[("state", "=", "ALIVE")]):
+        has = node.resources_total or {}
+        gpus = [name.removeprefix("accelerator_type:") for name in has if name.startswith("accelerator_type:")]
+        memory = has.get("memory", 0) / 2**30
+        what = f"{has.get('CPU', 0):g} CPUs, {has.get('GPU', 0):g} GPUs {' '.join(gpus)}".rstrip()
+        lines.append(f"node  {node.node_ip:15} {'head' if node.is_head_node else 'worker':7} {what}, {memory:.0f} GiB")
+    jobs = [f"job   {job.submission_id}  {job.status}  {job.message or ''}".rstrip() for job in jobs_of(client)]
+    return lines + jobs

@@ -1,0 +1,1 @@
+"""What a terminal shows: the plan, live tables, the result."""

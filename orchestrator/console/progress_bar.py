@@ -1,0 +1,42 @@
+"""Progress of work on many images: a bar with images/s and the time left, or a line now and then."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from orchestrator.console.view import duration, say
+
+EVERY = 5.0  # seconds between lines where there is no terminal
+
+Seen = Callable[[int, int, int, int], None]
+"""(pieces done, pieces in all, images done, images in all; 0 where only the end tells)."""
+
+
+@contextmanager
+def shown_progress(out: Console, pieces: str) -> Iterator[Seen]:
+    """A function to call whenever a piece (a shard) is done; what was done before the first call is not in the rate."""
+    with Progress(
+        TextColumn("{task.fields[text]}"), BarColumn(), TimeRemainingColumn(), console=out, disable=not out.is_terminal
+    ) as bar:
+        task = bar.add_task("", text=pieces, total=None)
+        begun: list[float] = []
+        told = [0.0]
+
+        def seen(done: int, total: int, images: int, all_images: int) -> None:
+            now = time.monotonic()
+            if not begun:
+                begun.extend((now, images, done))
+            rate = (images - begun[1]) / max(now - begun[0], 1e-6)
+            text = f"{pieces} {done}/{total}, {images:,} images, {rate:,.0f} images/s"
+            bar.update(task, text=text, total=total, completed=done)
+            if out.is_terminal or (now - told[0] < EVERY and done < total):
+                return
+            told[0] = now
+            each = (now - begun[0]) / max(done - begun[2], 1)
+            left = (all_images - images) / rate if all_images and rate else each * (total - done)
+            say(out, text + (f", {duration(left)} left" if done < total and done > begun[2] else ""))
+
+        yield seen

@@ -1,0 +1,1 @@
+"""Brings images to workers; prepares large auxiliary sets."""

@@ -1,0 +1,196 @@
+"""What a prepared set knows of itself. Plain JSON; written last, so its presence says that every shard is there.
+
+<out>/
+  plan.json                what was asked and what the source was: a prepare that continues must find the same
+  shards/train-000000.parquet    id, offset, image (fixed-size binary, C*S*S bytes, planes R, G, B)
+  records/train-000000.json      rows, row groups, SHA-256 and counts of a finished shard
+  quarantine/train-000000.parquet    id, reason and bytes of images that could not be used, where there are any
+  manifest.json            all records in order
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from upath import UPath
+
+from orchestrator.data.auxiliary.sources.base import Part
+from tune_spaces.schema import General
+from workloads.errors import UserError
+
+VERSION = 1
+COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank", "broken")
+PLAN, MANIFEST = "plan.json", "manifest.json"
+GROUP_BYTES = 3 << 19  # 1.5 MiB of pixels: one request to object storage
+SHARD_BYTES = 96 << 20
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How pixels lie in shards: (C, S, S) images, rows of a Parquet row group, about how many images a shard."""
+
+    channels: int
+    side: int
+    group_rows: int
+    shard_images: int
+
+    @classmethod
+    def of(cls, side: int, shard_bytes: int = SHARD_BYTES) -> "Layout":
+        """RGB in row groups of about 1.5 MiB and shards of about `shard_bytes`."""
+        size = 3 * side**2
+        rows = max(1, GROUP_BYTES // size)
+        return cls(3, side, rows, max(1, round(shard_bytes / size / rows)) * rows)
+
+    @property
+    def image_bytes(self) -> int:
+        return self.channels * self.side**2
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A finished shard. groups: rows of each of its row groups. sums, squares: of the pixel values, a channel each."""
+
+    name: str
+    split: str
+    rows: int
+    groups: tuple[int, ...]
+    bytes: int
+    sha256: str
+    bad: int
+    exact_duplicates: int
+    near_duplicates: int
+    blank: int
+    sums: tuple[int, ...]
+    squares: tuple[int, ...]
+    broken: int = 0  # source files that break off, each counted as one bad image
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "Shard":
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A whole prepared set and where it lies."""
+
+    path: str
+    plan: Mapping[str, Any]
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def read(cls, path: str) -> "Manifest":
+        """Raises UserError where no finished set lies at `path`."""
+        file = UPath(path) / MANIFEST
+        if not file.exists():
+            begun = (UPath(path) / PLAN).exists()
+            raise UserError(
+                "this set is not finished" if begun else "no prepared image set here",
+                where=path,
+                fix="give the command that began it again: it continues"
+                if begun
+                else "make one: python -m orchestrator data prepare --help",
+            )
+        try:
+            values = json.loads(file.read_text())
+            if values["version"] != VERSION:
+                raise UserError(f"version {values['version']!r} is not {VERSION}", where=str(file))
+            return cls(path, values["plan"], tuple(Shard.parse(shard) for shard in values["shards"]))
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"damaged manifest: {error}", where=str(file), fix="prepare the set again") from error
+
+    def write(self) -> None:
+        values = {"version": VERSION, "plan": self.plan, "shards": [asdict(shard) for shard in self.shards]}
+        write_text(UPath(self.path) / MANIFEST, json.dumps(values, indent=1))
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(**self.plan["layout"])
+
+    @property
+    def splits(self) -> list[str]:
+        """Those with images in them, in the order of the shards."""
+        return list(dict.fromkeys(shard.split for shard in self.shards if shard.rows))
+
+    def file(self, shard: Shard) -> UPath:
+        return shard_file(self.path, shard.name)
+
+    def of_split(self, split: str) -> list[Shard]:
+        """Raises UserError where there are no images of that split."""
+        found = [shard for shard in self.shards if shard.split == split and shard.rows]
+        if not found:
+            raise UserError(
+                f"no images of split {split!r}, only of {', '.join(self.splits)}",
+                where=self.path,
+                fix="prepare it again into another --out with --hold-out 0.05",
+            )
+        return found
+
+    def count(self, what: str) -> int:
+        """Sum of one of COUNTS over the shards. blank: images whose every value is 0, which are kept."""
+        return sum(getattr(shard, what) for shard in self.shards)
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, standard deviation) of the pixel values 0..255, a channel each, over all images."""
+        pixels = max(1, self.count("rows")) * self.layout.side**2
+        mean, square = (
+            np.array([sum(column) for column in zip(*(getattr(s, what) for s in self.shards), strict=True)]) / pixels
+            for what in ("sums", "squares")
+        )
+        return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def shard_file(path: str, name: str) -> UPath:
+    return UPath(path) / "shards" / f"{name}.parquet"
+
+
+def record_file(path: str, name: str) -> UPath:
+    return UPath(path) / "records" / f"{name}.json"
+
+
+def quarantine_file(path: str, name: str) -> UPath:
+    return UPath(path) / "quarantine" / f"{name}.parquet"
+
+
+def write_text(file: UPath, text: str) -> None:
+    """At once: a killed process leaves the old file or the new one.
+
+    `workloads.training.checkpoint` has torch behind it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not isinstance(file, Path):
+        file.write_text(text)  # an object store puts whole objects
+        return
+    part = file.with_name(f".{file.name}.tmp")
+    part.write_text(text)
+    part.replace(file)
+
+
+def in_set(name: str, path: str | None) -> str:
+    """A dataset whose images are kept out, as a plan names it: one of the catalogue, or the class folder at `path`."""
+    return f"{name}={Path(path).expanduser().resolve()}" if path else name
+
+
+def finished(path: str, parts: Sequence[Part]) -> dict[str, Shard]:
+    """Records of the parts whose shard is there with its full size."""
+    found = {}
+    for part in parts:
+        record = record_file(path, part.name)
+        if not record.exists():
+            continue
+        shard = Shard.parse(json.loads(record.read_text()))
+        file = shard_file(path, part.name)
+        if file.exists() and file.stat().st_size == shard.bytes:
+            found[part.name] = shard
+    return found
+
+
+def prepared_images(sources: Sequence[General]) -> int | None:
+    """Images of the prepared set among a space's general sources; None where it names none. Raises UserError."""
+    paths = [source.path for source in sources if source.name == "prepared" and source.path]
+    return Manifest.read(paths[0]).count("rows") if paths else None

@@ -1,0 +1,380 @@
+"""The main job from a resolved space to a report: images, shards, shared stages, sweep, winner."""
+
+import shlex
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+from upath import UPath
+
+from orchestrator.console.view import Progress, duration, plan_table, say
+from orchestrator.data.auxiliary.manifest import prepared_images
+from orchestrator.planning.identity import code_digest
+from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify, make_plan, rates_key, write_rates
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.locks import launcher_lock
+from orchestrator.record.paths import Places
+from orchestrator.record.provenance import capture, from_here, gpu_count, this_python, without_secrets
+from orchestrator.record.state import DONE, Outcome, RunState, State
+from tune_spaces.schema.load import Loaded
+from tune_spaces.schema.models import Space, resolve
+from workloads.errors import Kind, Problem, UserError, several
+from workloads.registry import method
+from workloads.units import DataFacts
+
+
+@dataclass(frozen=True)
+class Request:
+    """A launch as asked for, its space resolved."""
+
+    loaded: Loaded
+    space: Space
+    preset: str
+    storage: str
+    data_dir: str
+    tracking_uri: str | None
+    name: str | None
+    cpus: int
+    plain: bool = False
+    address: str | None = None  # of a running cluster that this machine belongs to
+    slots: int | None = None  # trials at once; counted from the nodes where absent
+
+
+def plan_of(request: Request, known: Any = None) -> Plan:
+    return make_plan(
+        request.loaded.name,
+        request.loaded.doc,
+        request.space,
+        request.preset,
+        run=request.name,
+        storage=UPath(request.storage),
+        cpus=request.cpus,
+        gpus=gpu_count(),
+        prepared_images=prepared_images(request.space.data.general),
+        known=known,
+    )
+
+
+def resume_command(request: Request, run: str) -> str:
+    extra = f" --storage {shlex.quote(request.storage)}" if request.storage != str(Path("runs").absolute()) else ""
+    extra += f" --address {request.address}" if request.address else ""
+    return f"{this_python()} -m orchestrator resume {run}{extra}"
+
+
+def show_plan(out: Console, request: Request, plan: Plan) -> Places:
+    """Print the plan; the places of the run it will use."""
+    places = Places(request.storage, plan.run)
+    tracking = without_secrets(request.tracking_uri or f"sqlite, in {from_here(request.storage)}/mlflow.db")
+    shown = without_secrets(from_here(request.storage)), tracking, without_secrets(resume_command(request, plan.run))
+    out.print(plan_table(plan, *shown))
+    out.print()
+    return places
+
+
+def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], request: Request) -> dict[str, Any]:
+    """What the ledger's first event says: everything needed to resume, to report and to compare."""
+    return {
+        "uid": uuid4().hex,
+        "name": plan.name,
+        "doc": plan.doc,
+        "source": str(request.loaded.source),
+        "space": plan.space.model_dump(mode="json"),
+        "preset": plan.preset,
+        "schedule": schedule_of(request),
+        "dataset": plan.space.data.name,
+        "targets": list(plan.targets),
+        "counts": prepared.counts,
+        "shape": asdict(plan.shape),
+        "identity": {"data": prepared.digest, "code": code},
+        "planned_seconds": {name: round(s, 2) for name, s in plan.estimate.networks.items()},
+        "data_dir": request.data_dir,
+        "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),
+        "trials": [asdict(t) for t in trials],
+        "provenance": capture(),
+    }
+
+
+def schedule_of(request: Request) -> str:
+    """The preset's name, or "own" where widths, schedules or the number of images were changed from the preset's."""
+    keys = method(request.space.workload).schedule_keys()
+    asked = resolve(request.loaded.space.model_copy(update={"preset": request.preset}))
+    own, meant = request.space.config({}), asked.config({})
+    if request.preset == "paper":
+        chosen = method(request.space.workload)
+        meant = chosen.config_type(**chosen.published_schedule(request.space.data.name, own))
+    same = all(key not in request.space.axes and getattr(own, key) == getattr(meant, key) for key in keys)
+    return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
+
+
+def refuse_blind_oracle(request: Request, images: Any) -> None:
+    """Test labels cannot choose where no test image is anomalous."""
+    if request.space.select_by == "oracle" and len(set(images.test.labels.tolist())) < 2 and not images.out:
+        raise UserError(
+            "select_by: 'oracle' needs anomalous test images, and there are none",
+            fix="use another --select-by, or add a folder of anomalies",
+        )
+
+
+def refuse_unfit(request: Request, images: Any) -> None:
+    """What only the images tell, such as how many classes a user's folder has; refused before anything is trained."""
+    from workloads.data.protocols import members_of  # with torch behind it
+
+    space, chosen = request.space, method(request.space.workload)
+    facts = DataFacts(
+        side=space.data.side,
+        pooled=space.data.protocol == "in_out",
+        general=bool(space.data.general),
+        channels=images.test.images.shape[1],
+        classes=max(len(members_of(images.members, target)) for target in images.targets),
+        select_by=space.select_by,
+    )
+    said = [said for point in space.points() for said in chosen.data_problems(space.config(point), facts)]
+    if said:
+        raise several([Problem(*one) for one in dict.fromkeys(said)], request.loaded.name)
+
+
+def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
+    """A run on disk can only be continued with the space, data and code it began with."""
+    before = ledger.state.opened
+    if not before:
+        return
+    changed = ["space"] if asked_for(before["space"]) != asked_for(opened["space"]) else []
+    changed += [key for key in ("data", "code") if before["identity"][key] != opened["identity"][key]]
+    if changed:
+        raise UserError(
+            f"the run {run!r} exists and was made with another {' and another '.join(changed)}",
+            details="its trials and these could not be compared",
+            fix="give this launch another --name",
+            kind=Kind.REFUSED,
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a launch holds once its images are read and its run is opened."""
+
+    request: Request
+    plan: Plan
+    prepared: Any  # orchestrator.data.split_store.Prepared
+    images: Any  # workloads.data.protocols.OneClassSplit
+    places: Places
+    stages: list[StagePlan]
+    trials: list[TrialPlan]
+    ledger: Ledger
+    tracker: Any  # orchestrator.record.tracking.Tracker
+    out: Console
+    spent: dict[str, float]  # phase -> seconds of wall time
+
+
+def asked_for(space: dict[str, Any]) -> dict[str, Any]:
+    """A space without what changes no number: the workers it runs on and what is looked at afterwards."""
+    return {key: value for key, value in space.items() if key not in ("resources", "analyses")}
+
+
+def launch(request: Request, out: Console) -> Outcome:
+    """Run or continue to the end. Raises UserError; an interrupt leaves a resumable run."""
+    begun = time.monotonic()
+    places = show_plan(out, request, plan_of(request))
+    tracker = tracker_of(request, places)
+    from orchestrator.data.auxiliary.streamed import general_set
+    from orchestrator.data.split_store import prepare, read_images, streamed_source
+
+    with out.status("reading images"):
+        images = read_images(request.space.data, Path(request.data_dir))
+        refuse_blind_oracle(request, images)
+        refuse_unfit(request, images)
+        source = streamed_source(request.space.data)
+        streamed = general_set(source, request.space.data, Path(request.data_dir)) if source else None
+        prepared = prepare(images, places.root / "data", streamed)
+    plan = plan_of(request, prepared)
+    chosen = method(plan.space.workload)
+    code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
+    stages, trials = identify(plan, prepared.digest, prepared.target_digests, code, stage_code)
+    with launcher_lock(places):
+        ledger = Ledger(places)
+        opened = opening(plan, prepared, code, trials, request)
+        refuse_other_run(ledger, opened, plan.run)
+        if not ledger.events:
+            ledger.append("opened", **opened)
+        ledger.append("launched", command=opened["provenance"]["command"])
+        work = Work(request, plan, prepared, images, places, stages, trials, ledger, tracker, out, {})
+        try:
+            train(work)
+            return finish(work, time.monotonic() - begun)
+        except KeyboardInterrupt:
+            interrupt(work)
+            return Outcome.INTERRUPTED
+        except Exception:
+            ledger.append("closed", outcome="failed")
+            sync(work)
+            say(out, f"\nResume: {resume_command(request, plan.run)}")
+            raise
+
+
+def tracker_of(request: Request, places: Places) -> Any:
+    """Not connected yet. Raises UserError where the storage cannot hold MLflow's file and no server is given."""
+    from orchestrator.record.tracking import Tracker, default_uri
+
+    if request.tracking_uri is None and not places.is_local:
+        raise UserError(
+            "MLflow's SQLite file needs a local storage",
+            fix="give --tracking-uri a database or a server",
+        )
+    return Tracker(places, request.tracking_uri or default_uri(places), request.loaded.name)
+
+
+def sync(work: Work) -> None:
+    keep_synced(work.tracker, work.ledger, work.out)
+
+
+def keep_synced(tracker: Any, ledger: Ledger, out: Console) -> None:
+    """Bring MLflow up to date. A tracking server that is away must not stop training: the next sync catches up."""
+    try:
+        tracker.sync(ledger)
+    except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
+        what = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
+        say(out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
+
+
+def train(work: Work) -> None:
+    """Everything that needs Ray: baselines, missing stages, unfinished trials, analyses."""
+    from orchestrator.clusters.session import node_resources, ray_session
+    from orchestrator.execution.on_ray import progress as board
+    from orchestrator.execution.on_ray.stages import run_stages
+    from orchestrator.execution.on_ray.tune import run_sweep
+    from orchestrator.execution.work import baseline
+    from orchestrator.execution.work.analysis import missing, run_analyses
+    from orchestrator.planning.capacity import slots
+    from orchestrator.planning.cluster_size import check_crowded_nodes
+    from orchestrator.results import baselines
+
+    plan, ledger, spent = work.plan, work.ledger, work.spent
+    trained = all(t.state in DONE for t in ledger.state.trials.values())
+    if trained and not missing(ledger.state, plan.space.analyses):
+        return
+    made_of = (work.places, work.prepared.digest, ledger.state.opened["identity"]["code"])
+    clock = time.monotonic()
+    with ray_session(work.request.cpus, work.request.address) as ray:
+        notes = board.start()
+        nodes = node_resources()
+        if warning := check_crowded_nodes(plan, nodes):
+            say(work.out, f"warning: {warning}")
+        room = work.request.slots or slots(plan.space.resources, nodes)
+        varying = [a for a in plan.space.axes if len({str(point[a]) for point in plan.points}) > 1]
+        progress = Progress(work.out, varying, lambda: ledger.state, lambda: board.read(notes))
+        spent["start-up"] = time.monotonic() - clock
+        with progress.running():
+            progress.phase = "baselines and shared stages"
+            running = baseline.start(work.images, *made_of)
+            clock = time.monotonic()
+            run_stages(plan, work.prepared, work.places, work.stages, ledger, room)
+            try:
+                for name, table in ray.get(running).items():
+                    baselines.keep(table, *made_of, name)
+            except ray.exceptions.RayError as error:  # a table without baselines is better than none
+                say(work.out, f"warning: the baselines failed: {str(error).strip().splitlines()[-1][:300]}")
+            spent["stages"] = time.monotonic() - clock
+            clock = time.monotonic()
+            progress.phase = "trials"
+            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, lambda: sync(work))
+            spent["trials"] = time.monotonic() - clock
+            if plan.space.analyses:
+                clock = time.monotonic()
+                progress.phase = "analyses"
+                run_analyses(work.places, ledger, plan.space.analyses, plan.space.resources)
+                spent["analyses"] = time.monotonic() - clock
+
+
+def interrupt(work: Work) -> None:
+    """Record what was running as interrupted, and say how to go on."""
+    for trial in list(work.ledger.state.trials.values()):
+        if trial.state == State.RUNNING:
+            work.ledger.append("trial", trial=trial.id, state=State.INTERRUPTED)
+    work.ledger.append("closed", outcome="interrupted")
+    sync(work)
+    say(work.out, f"\ninterrupted; nothing finished is lost. Resume: {resume_command(work.request, work.plan.run)}")
+
+
+def finish(work: Work, seconds: float) -> Outcome:
+    """Close the books: rates, report, MLflow, and the result on the screen."""
+    from orchestrator.record.tracking import ui_command
+    from orchestrator.results.report.out import set_means
+    from orchestrator.results.report.tables import number, to_rich
+    from orchestrator.results.run import conclude
+
+    out, state = work.out, work.ledger.state
+    failed = [t for t in state.trials.values() if t.state == State.FAILED]
+    keep_rates(work)
+    results = conclude(work.places, state)
+    outcome = "some failed" if failed else "complete"
+    work.ledger.append("closed", outcome=outcome, seconds=round(seconds, 1), best=results.best.id)
+    sync(work)
+    out.print(to_rich(results.table))
+    if results.out is not None:
+        means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
+        say(out, f"out of distribution, mean over the classes: {means}")
+    point = ", ".join(f"{k}={v}" for k, v in results.best.point.items())
+    by = state.opened["space"]["select_by"]
+    how = "LEAK: chosen by test labels" if by == "oracle" else f"by {by}, no test label seen"
+    say(out, f"best configuration ({how}): {point}")
+    for warning in results.warnings:
+        say(out, f"warning: {warning}")
+    for trial in failed:
+        say(out, f"failed: trial {trial.id}: {trial.error}")
+    phases = ", ".join(f"{name} {duration(value)}" for name, value in work.spent.items())
+    say(
+        out,
+        f"took {duration(seconds)} ({phases}); training and scoring {duration(worker_seconds(state))} of worker time",
+    )
+    say(out, f"report  {from_here(str(results.report))}")
+    say(out, f"MLflow  {ui_command(work.tracker.uri)}")
+    looked = any("error" in event for event in state.analyses.values())
+    return Outcome.SOME_FAILED if failed or looked else Outcome.COMPLETE
+
+
+def worker_seconds(state: RunState) -> float:
+    """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has trained."""
+    trials = sum(t.metric("train_seconds") or 0.0 for t in state.trials.values())
+    return trials * state.opened["space"]["resources"]["workers"] + sum(
+        s.get("seconds", 0.0) for s in state.stages.values()
+    )
+
+
+def keep_rates(work: Work) -> None:
+    """Speeds for the next plan: multiply-accumulates per second of a worker, over all trials of this run."""
+    ended = [t for t in work.ledger.state.trials.values() if t.rungs]
+    seconds = sum(t.metric("train_seconds") or 0.0 for t in ended)
+    macs = sum(t.metric("macs") or 0.0 for t in ended)
+    if seconds > 1 and macs:  # a general flow that is scored as it is trains nothing
+        request = work.request
+        resources = request.space.resources
+        sharing = resources.workers if resources.split == "data" else 1  # all of them train every network
+        key = rates_key(request.loaded.name, request.preset, resources)
+        write_rates(UPath(request.storage), key, {"rate": macs / seconds / sharing})
+
+
+def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus: int, out: Console) -> None:
+    """Analyse the winner of a run that is not being launched; what was done before is not done again."""
+    from orchestrator.clusters.session import ray_session
+    from orchestrator.execution.on_ray import progress as board
+    from orchestrator.execution.work.analysis import run_analyses
+    from orchestrator.record.tracking import Tracker, default_uri
+    from orchestrator.results.run import conclude
+
+    with launcher_lock(places):
+        ledger = Ledger(places)
+        space = Space.model_validate(ledger.state.opened["space"])
+        with ray_session(cpus):
+            notes = board.start()
+            progress = Progress(out, list(space.axes), lambda: ledger.state, lambda: board.read(notes))
+            with progress.running():
+                progress.phase = "analyses"
+                run_analyses(places, ledger, names, space.resources)
+        results = conclude(places, ledger.state)
+        keep_synced(Tracker(places, tracking_uri or default_uri(places), ledger.state.opened["name"]), ledger, out)
+        for warning in results.warnings:
+            say(out, f"warning: {warning}")
+        say(out, f"report  {from_here(str(results.report))}")

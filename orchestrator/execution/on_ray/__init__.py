@@ -1,0 +1,1 @@
+"""Ray Train and Ray Tune, and nothing else, behind the executor."""

@@ -1,0 +1,163 @@
+"""Ray Tune over the plan's trials; every event goes into the ledger before anything else sees it."""
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from orchestrator.data.split_store import Prepared
+from orchestrator.execution.on_ray.stages import artefacts, job_of, scaling, torch_config
+from orchestrator.execution.on_ray.trial import run_trial
+from orchestrator.planning.plan import Plan, TrialPlan, trial_macs
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from orchestrator.record.state import DONE, State
+from workloads.scoring.selection import CRITERIA
+
+
+class Recorder(tune.Callback):
+    """Writes what Tune tells into the ledger. What a retried trial reports again is there already, and stays."""
+
+    def __init__(self, ledger: Ledger, trials: list[TrialPlan], changed: Callable[[], None]) -> None:
+        self.ledger, self.trials, self.changed = ledger, trials, changed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks for its own restore, which is never used: the ledger is what resumes
+
+    def trial_of(self, trial: Any) -> str:
+        return self.trials[trial.config["trial"]].id
+
+    def move(self, trial: Any, state: State, **more: Any) -> None:
+        key = self.trial_of(trial)
+        if self.ledger.state.trials[key].state not in DONE:
+            self.ledger.append("trial", trial=key, state=state, **more)
+            self.changed()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.move(trial, State.RUNNING)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        key, budget = self.trial_of(trial), result["budget"]
+        if budget not in self.ledger.state.trials[key].rungs:
+            self.ledger.append("rung", trial=key, budget=budget, metrics=own_metrics(result))
+            self.changed()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        reached = max(self.ledger.state.trials[self.trial_of(trial)].rungs, default=0)
+        self.move(trial, State.FINISHED if reached == 1000 else State.STOPPED)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        lines = str(trial.get_error()).strip().splitlines() if trial.get_error() else ["unknown error"]
+        self.move(trial, State.FAILED, error=lines[-1][:500])
+
+
+TUNE_KEYS = frozenset(
+    "timestamp checkpoint_dir_name done training_iteration trial_id date time_this_iter_s time_total_s pid hostname "  # noqa: SIM905
+    "node_ip config time_since_restore iterations_since_restore experiment_tag should_checkpoint".split()
+)
+
+
+def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
+    """What the worker reported, without the keys that Tune adds."""
+    return {key: value for key, value in result.items() if key not in TUNE_KEYS}
+
+
+@dataclass(frozen=True)
+class PastTrial:
+    """A trial of an earlier launch, as far as a scheduler asks."""
+
+    trial_id: str
+
+
+def scheduler_of(plan: Plan, ledger: Ledger) -> TrialScheduler:
+    """ASHA whose milestones are the plan's rungs, or none.
+
+    ASHA is told every rung that earlier launches have recorded, in their order, so a resumed sweep compares its trials
+    with all that ran before; a trial that was promoted then is not asked again.
+    """
+    chosen, criterion = plan.space.scheduler, CRITERIA[plan.space.select_by]
+    if chosen.kind == "fifo" or len(plan.rungs) == 1:
+        return FIFOScheduler()
+    asha = ASHAScheduler(
+        time_attr="budget",
+        metric=criterion.metric,
+        mode=criterion.mode,
+        max_t=1000,
+        grace_period=plan.rungs[0],
+        reduction_factor=chosen.eta,
+    )
+    past = {key: PastTrial(key) for key in ledger.state.trials}
+    for trial in past.values():
+        asha.on_trial_add(None, trial)
+    for event in ledger.events:
+        if event["event"] == "rung":
+            asha.on_trial_result(None, past[event["trial"]], event["metrics"])
+    return asha
+
+
+def longest_first(plan: Plan, trials: list[TrialPlan]) -> list[TrialPlan]:
+    """So that no long trial begins when all the others end. Not for ASHA, which spares the first to reach a rung."""
+    return sorted(trials, key=lambda t: -trial_macs(plan.method(t.point), plan.targets, plan.shape))
+
+
+def run_sweep(
+    plan: Plan,
+    trials: list[TrialPlan],
+    prepared: Prepared,
+    places: Places,
+    ledger: Ledger,
+    slots: int,
+    changed: Callable[[], None],
+) -> None:
+    """Run, or finish running, every trial that is not over. One that fails is recorded; the others go on."""
+    resources = plan.space.resources
+    per_worker = {"cpu": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        per_worker["gpu"] = resources.gpus_per_worker
+    units = [astuple(unit) for unit in plan.units]
+    job = job_of(plan, prepared, [], "")
+    scheduler = scheduler_of(plan, ledger)
+    todo = [t for t in trials if ledger.state.trials[t.id].state not in DONE]
+    if isinstance(scheduler, FIFOScheduler):
+        todo = longest_first(plan, todo)
+    if not todo:
+        return
+    described = [
+        {
+            "id": t.id,
+            "pieces": [
+                {"unit": unit, "config": t.config, "artefacts": artefacts(places, t.stages), "folder": ""}
+                for unit in units
+            ],
+            "folder": str(places.trial(t.id).folder),
+            "ray": str(places.folder / "ray"),
+            "told": list(ledger.state.trials[t.id].rungs),
+        }
+        for t in todo
+    ]
+    function = tune.with_parameters(
+        run_trial,
+        job=job,
+        trials=described,
+        scaling=scaling(plan, 0 if resources.workers == 1 else resources.workers),
+        torch_config=torch_config(resources),
+    )
+    # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
+    own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
+    together = min(slots, len(todo))
+    tune.Tuner(
+        tune.with_resources(function, own),
+        param_space={"trial": tune.grid_search(list(range(len(todo))))},
+        tune_config=tune.TuneConfig(scheduler=scheduler, max_concurrent_trials=together, reuse_actors=False),
+        run_config=tune.RunConfig(
+            name=f"sweep-{ledger.state.launches}",
+            storage_path=str(places.folder / "ray"),
+            verbose=0,
+            callbacks=[Recorder(ledger, todo, changed)],
+            failure_config=tune.FailureConfig(max_failures=1),
+        ),
+    ).fit()

@@ -1,0 +1,134 @@
+"""A plan on a cluster of a given size: waves, hours, idle share and critical path, from unit costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.planning.capacity import Node, a_gpu, room
+from orchestrator.planning.machines import GPUS
+from orchestrator.planning.plan import Plan, distinct_stages
+from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first
+from tune_spaces.schema import Resources
+from workloads.errors import UserError, nearest
+
+GIB = 2**30
+CUDA_BYTES = 1.0 * GIB  # a CUDA context with cuDNN's workspaces; an assumption, not measured here
+
+
+@dataclass(frozen=True)
+class Size:
+    """Nodes that are all alike."""
+
+    nodes: int
+    gpus: int  # of a node; 0: training on CPUs
+    cpus: int  # of a node
+
+
+def slots_of(size: Size, resources: Resources) -> int:
+    """Trials at once, counted as a launch counts them; 0 where not even one fits. Raises UserError as `room` does."""
+    return room(resources, [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes)
+
+
+def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
+    """A plan's stages and trials in seconds, at `rate` multiply-accumulates a second and worker.
+
+    Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn.
+    """
+    methods = [plan.method(point) for point in plan.points]
+    targets, shape, resources = plan.targets or ("?",), plan.shape, plan.space.resources
+    levels: dict[int, list[float]] = {}
+    depth: dict[str, int] = {}
+    for chosen, unit in distinct_stages(methods, targets):
+        needs = [depth[str(need)] for need in chosen.needs(unit) if str(need) in depth]
+        depth[str(unit)] = 1 + max(needs, default=-1)
+        levels.setdefault(depth[str(unit)], []).append(chosen.macs(unit, shape) / rate)
+    trials, trained = [], []
+    for chosen in methods:
+        units = [chosen.macs(unit, shape) / rate for unit in chosen.units(targets)]
+        trained.append(sum(units))
+        if resources.split == "data":
+            trials.append(sum(units) / resources.workers)
+        else:
+            trials.append(max(longest_first(units, resources.workers)))
+    if len(plan.rungs) > 1:
+        shares = asha_shares(len(trials), plan.rungs, plan.space.scheduler.eta)
+        trials, trained = ([s * share for s, share in zip(each, shares, strict=True)] for each in (trials, trained))
+    else:
+        trials.sort(reverse=True)
+    rounds = tuple(tuple(levels[level]) for level in sorted(levels))
+    return Load(rounds, tuple(trials), sum(trained), resources.workers, start, start, trial_start)
+
+
+def by_one_worker(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
+    """The same work by one worker a trial that has its GPU to itself: what speed-ups are counted from."""
+    resources = plan.space.resources.model_copy(update={"workers": 1})
+    alone = replace(plan, space=plan.space.model_copy(update={"resources": resources}))
+    return load_of(alone, rate * max(1, a_gpu(resources)), start, trial_start)
+
+
+def limits(load: Load, outcome: Outcome) -> list[str]:
+    """What keeps a sweep of this size from being faster, the largest first, and what could be done about it."""
+    workers, trained = outcome.slots * load.workers, sum(map(sum, load.rounds))
+    widest = max(map(len, load.rounds), default=0)
+    waiting = outcome.stages - trained / workers
+    starting = outcome.waves * load.trial_start
+    uneven = sum(load.trials) / outcome.slots - load.training / workers
+    tail = outcome.trials - sum(seconds + load.trial_start for seconds in load.trials) / outcome.slots
+    found = [
+        (waiting, f"shared stages: at most {widest} at once, the other workers wait; a later sweep finds them trained"),
+        (tail, "the last wave: whole trials end at different times; more --workers a trial evens it out"),
+        (uneven, "uneven shares: a trial's workers wait for the one with the most; fewer --workers a trial"),
+        (starting, f"start-up: {load.trial_start:.0f} s a trial, {outcome.waves} times in a row"),
+        (load.start, "start of Ray and its first workers"),
+    ]
+    shown = [(seconds / outcome.seconds, text) for seconds, text in sorted(found, reverse=True)]
+    return [f"{share:4.0%}  {text}" for share, text in shown if share >= 0.01]
+
+
+def refuse_crowded(plan: Plan, gpu: str) -> None:
+    """Raises UserError (exit 2) where the workers that would share a GPU need more memory than it has."""
+    if gpu not in GPUS:
+        raise UserError(f"no such GPU {gpu!r}", details=nearest(gpu, GPUS))
+    sharing, needed = max(1, a_gpu(plan.space.resources)), memory_of(plan) / GIB
+    if sharing * needed > GPUS[gpu].memory:
+        fits = int(GPUS[gpu].memory / needed)
+        raise UserError(
+            f"{sharing} worker(s) on one {gpu} do not fit: {sharing} x {needed:.1f} GiB, and it has {GPUS[gpu].memory}",
+            details="an estimate: weights, gradients, Adam's moments, what the backward pass keeps, and CUDA itself",
+            fix=f"--gpus-per-worker {1 / fits:.2g}" if fits else "a GPU with more memory, or smaller batches",
+        )
+
+
+def check_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> str:
+    """The same for the GPUs of a running cluster; a warning where they are shared and one's kind cannot be told."""
+    sharing = a_gpu(plan.space.resources)
+    if sharing < 2:
+        return ""
+    kinds = gpu_kinds(nodes)
+    for kind in sorted(kinds & GPUS.keys()):
+        refuse_crowded(plan, kind)
+    if kinds and kinds <= GPUS.keys():
+        return ""
+    why = "not every node tells its GPU's kind" + ("" if kinds else " yet")
+    if unknown := ", ".join(sorted(kinds - GPUS.keys() - {""})):
+        why = f"how much memory {unknown} has is not known here"
+    return (
+        f"{sharing} workers share a GPU and {why}, so nothing has checked that {sharing} x "
+        f"{memory_of(plan) / GIB:.1f} GiB fit; `plan {plan.name} --gpu KIND "
+        f"--gpus-per-worker {plan.space.resources.gpus_per_worker:g}` checks it for a kind"
+    )
+
+
+def gpu_kinds(nodes: Sequence[Node]) -> set[str]:
+    """Kinds of the nodes' GPUs by Ray's names, an empty one for nodes that do not tell; none where no node has any."""
+    with_gpus = [node for node in nodes if node.get("GPU")]
+    told = [{name.partition(":")[2] for name in node if name.startswith("accelerator_type:")} for node in with_gpus]
+    return set().union(*(kinds or {""} for kinds in told))
+
+
+def memory_of(plan: Plan) -> float:
+    """Bytes on the GPU of the plan's hungriest worker: its largest unit, the images it holds and CUDA's own share."""
+    methods = [plan.method(point) for point in plan.points]
+    targets = plan.targets[:1] or ("?",)
+    units = [(m, unit) for m in methods for unit in (*m.stages(targets), *m.units(targets))]
+    held = plan.shape.images * plan.shape.channels * plan.shape.side**2 * max(1, len(plan.targets))
+    return CUDA_BYTES + held + max(m.memory(unit, plan.shape) for m, unit in units)

@@ -1,0 +1,110 @@
+"""Options of a launch, checked together with its space: every problem at once."""
+
+import ast
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune_spaces.schema.load import Loaded, load
+from tune_spaces.schema.models import Space, resolve
+from tune_spaces.schema.validation import from_validation
+from workloads.errors import Problem, UserError, nearest, several
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line changes in a space; None leaves the space's own value."""
+
+    preset: str | None = None
+    search: str | None = None
+    points: int | None = None
+    scheduler: str | None = None
+    select_by: str | None = None
+    workers: int | None = None
+    min_workers: int | None = None
+    cpus_per_worker: float | None = None
+    gpus_per_worker: float | None = None
+    split: str | None = None
+    seed: int | None = None
+    classes: list[str] = field(default_factory=list)
+    images: str | None = None
+    general: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
+    set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
+
+
+PLACES = {  # option -> key of the space
+    "search": ("search", "kind"),
+    "points": ("search", "points"),
+    "scheduler": ("scheduler", "kind"),
+    "select_by": ("select_by",),
+    "workers": ("resources", "workers"),
+    "min_workers": ("resources", "min_workers"),
+    "cpus_per_worker": ("resources", "cpus_per_worker"),
+    "gpus_per_worker": ("resources", "gpus_per_worker"),
+    "split": ("resources", "split"),
+    "images": ("data", "path"),
+}
+
+
+def literal(text: str) -> Any:
+    """`8` -> 8, `1e-3` -> 0.001, `(1, 2)` -> a tuple, anything else stays text: nothing is ever run."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that it raises for odd text
+        return text
+
+
+def apply_options(space: Space, options: Options) -> Space:
+    """The resolved space with the options written in. Raises UserError with everything wrong."""
+    problems: list[Problem] = []
+    presets = tuple(space.presets) or (space.preset,)  # without presets there is nothing another name could scale
+    if options.preset is not None and options.preset not in presets:
+        problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
+        options = Options(**{**vars(options), "preset": None})
+    try:
+        chosen = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+    except ValidationError as error:
+        raise several([*problems, *from_validation(error, Space)]) from None
+    values = chosen.model_dump()
+    for option, path in PLACES.items():
+        if (value := getattr(options, option)) is not None:
+            inner = values
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = value
+    if options.points is not None and options.search is None:
+        values["search"]["kind"] = "random"
+    if options.classes:
+        values["data"]["classes"] = options.classes
+    if options.general:
+        most = {source["max_images"] for source in values["data"]["general"]} or {None}
+        pairs = [item.partition("=")[::2] for item in options.general]
+        values["data"]["general"] = [
+            {"name": name, "path": path or None, "max_images": min(most, key=lambda n: n or math.inf)}
+            for name, path in pairs
+        ]
+    settings = dict(item.partition("=")[::2] for item in options.set)
+    problems += [Problem("--set", f"{item!r} is not KEY=VALUE") for item in options.set if "=" not in item]
+    if options.seed is not None:
+        settings["seed"] = str(options.seed)
+    for key, text in settings.items():
+        values["axes"].pop(key, None)
+        values["fixed"][key] = literal(text)
+    try:
+        changed = Space.model_validate(values)
+    except ValidationError as error:
+        raise several([*problems, *from_validation(error, Space)]) from None
+    if problems:
+        raise several(problems)
+    return changed
+
+
+def load_space(name: str, options: Options) -> tuple[Loaded, Space, str]:
+    """(the space as written, as it will run, its preset). Raises UserError (exit 2) with every problem."""
+    loaded = load(name)
+    try:
+        return loaded, apply_options(loaded.space, options), options.preset or loaded.space.preset
+    except UserError as error:
+        raise several(error.problems, name) from None

@@ -1,0 +1,1 @@
+"""The truth about a run: events, state, ledger, paths, locks, and MLflow's mirror of it."""

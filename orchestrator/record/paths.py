@@ -1,0 +1,112 @@
+"""Where everything of a storage and of a run lies. A storage is a local folder or any fsspec URI.
+
+<storage>/
+  mlflow.db, mlartifacts/          MLflow, unless --tracking-uri says otherwise
+  rates.json                       measured speeds, for the next plan's estimate
+  data/<digest>/                   shards of uint8 images
+  stages/<hash>/                   shared stages by content: generators and their banks of fakes
+  baselines/<hash>/                scikit-learn's scores, by content
+  <run>/
+    ledger.jsonl                   the truth: what was asked, what happened
+    trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
+    ray/                           Ray Train and Tune's own files
+    analyses/<name>/               <class>.json and its pictures
+    report/                        report.html, and what it was made of: report.md, the tables (CSV), report.json,
+                                   roc.png, scores.png
+"""
+
+import re
+from dataclasses import dataclass
+
+from upath import UPath
+
+from workloads.errors import UserError
+from workloads.units import Unit
+
+SHARED = ("mlflow.db", "mlartifacts", "rates.json", "data", "stages", "baselines")
+
+
+def absolute(storage: str) -> str:
+    """A storage as given -> an absolute path or a URI."""
+    if "://" in storage and not storage.startswith("file://"):
+        return storage.rstrip("/")
+    return str(UPath(storage.removeprefix("file://")).expanduser().absolute())
+
+
+def is_run_name(name: str) -> bool:
+    """One path piece that stays below the storage."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name) is not None
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths inside one storage for one run. Names come from users: a name that could leave the storage is refused."""
+
+    storage: str
+    run: str
+
+    def __post_init__(self) -> None:
+        if self.run in SHARED:
+            raise UserError(
+                f"{self.run!r} cannot name a run: the storage has something of that name",
+                fix="choose another --name",
+            )
+        if not is_run_name(self.run):
+            raise UserError(
+                f"{self.run!r} cannot name a run",
+                fix="use letters, digits, '_', '.' and '-', beginning with a letter or digit",
+            )
+
+    @property
+    def root(self) -> UPath:
+        return UPath(self.storage)
+
+    @property
+    def folder(self) -> UPath:
+        return self.root / self.run
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.storage
+
+    @property
+    def ledger(self) -> UPath:
+        return self.folder / "ledger.jsonl"
+
+    @property
+    def report(self) -> UPath:
+        return self.folder / "report"
+
+    def data(self, digest: str) -> UPath:
+        return self.root / "data" / digest[:16]
+
+    def stage(self, key: str) -> UPath:
+        return self.root / "stages" / key
+
+    def baselines(self, key: str) -> UPath:
+        return self.root / "baselines" / key
+
+    def analysis(self, name: str, target: str) -> UPath:
+        return self.folder / "analyses" / name / f"{target}.json"
+
+    def trial(self, key: str) -> "TrialPlaces":
+        return TrialPlaces(self.folder / "trials" / key)
+
+
+@dataclass(frozen=True)
+class TrialPlaces:
+    """Paths of one trial."""
+
+    folder: UPath
+
+    def rung(self, budget: int) -> UPath:
+        return self.folder / f"rung-{budget:04d}.json"
+
+    def scores(self, budget: int) -> UPath:
+        return self.folder / "scores" / f"rung-{budget:04d}.parquet"
+
+    def scores_part(self, budget: int, rank: int) -> UPath:
+        return self.folder / "scores" / f"rung-{budget:04d}-part-{rank}.parquet"
+
+    def unit(self, unit: Unit, budget: int) -> UPath:
+        return self.folder / "units" / f"{unit.target}-{unit.part}" / f"rung-{budget:04d}"

@@ -1,0 +1,206 @@
+"""MLflow, made from the ledger: one parent run a sweep, one child a trial. Syncing twice changes nothing.
+
+The ledger is the truth and also the spool: if the server is away, the next sync catches up.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import Places
+from orchestrator.record.provenance import from_here, this_python, without_secrets
+from orchestrator.record.state import RunState, State, TrialState
+
+os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync tries again anyway
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestrator.execution.on_ray.trial"
+LOGGED_TAG = "orchestrator.rungs_logged"
+ANALYSES_TAG = "orchestrator.analyses_logged"
+STATUS = {
+    State.FINISHED: "FINISHED",
+    State.STOPPED: "KILLED",  # so that a trial the scheduler stopped is not taken for one that reached the end
+    State.FAILED: "FAILED",
+    State.INTERRUPTED: "KILLED",
+}
+
+
+def default_uri(places: Places) -> str:
+    return f"sqlite:///{places.root / 'mlflow.db'}"
+
+
+def ui_command(uri: str) -> str:
+    """What to type, or where to look, to see the runs."""
+    if not uri.startswith("sqlite:///"):
+        return without_secrets(uri)
+    file = from_here(uri.removeprefix("sqlite:///"))
+    return f"{this_python()} -m mlflow ui --backend-store-uri sqlite:///{file}"
+
+
+def experiment_of(client: Any, name: str, location: str | None) -> str:
+    """An experiment's id, found or created; of several launchers that create it at once, one is the first."""
+    from mlflow.exceptions import MlflowException
+
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name, location))
+    except MlflowException:
+        if found := client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        raise
+
+
+class Tracker:
+    """Mirrors one run's ledger into MLflow."""
+
+    def __init__(self, places: Places, uri: str, experiment: str) -> None:
+        self.places, self.uri, self.name = places, uri, experiment
+        self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
+        self.experiment = ""
+        self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
+        self.logged: dict[str, set[int]] = {}
+        self.status: dict[str, str] = {}
+
+    def connect(self) -> None:
+        import mlflow
+
+        for name in ("mlflow", "alembic"):  # after the import, which sets its own level
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.places.root.mkdir(parents=True, exist_ok=True)
+        client = mlflow.MlflowClient(self.uri)
+        # a server knows where its artifacts belong; with a bare database they belong to the storage
+        location = None if self.uri.startswith("http") else str(self.places.root / "mlartifacts")
+        self.experiment = experiment_of(client, self.name, location)
+        self.client = client
+
+    def run_of(self, uid: str, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
+        """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created.
+
+        `uid` is the ledger's own: two people's runs of one name on one server stay two.
+        """
+        from mlflow.entities import Param
+
+        if key in self.runs:
+            return self.runs[key]
+        query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
+        found = self.client.search_runs([self.experiment], query, max_results=1)
+        if found:
+            run = found[0]
+            self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
+        else:
+            identity = {UID_TAG: uid, RUN_TAG: self.places.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
+            run = self.client.create_run(self.experiment, tags=identity | tags)
+        if not run.data.params:
+            self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
+        self.runs[key], self.status[key] = run.info.run_id, run.info.status
+        return run.info.run_id
+
+    def sync(self, ledger: Ledger) -> None:
+        """Bring MLflow to the ledger's state. Raises MLflow's own errors when it cannot be reached."""
+        if self.client is None:
+            self.connect()
+        state = ledger.state
+        opened = state.opened
+        tags = {f"provenance.{k}": v for k, v in opened["provenance"].items()}
+        tags |= {"selection": opened["space"]["select_by"], "preset": opened["preset"], "dataset": opened["dataset"]}
+        tags |= {"identity.data": opened["identity"]["data"], "identity.code": opened["identity"]["code"]}
+        if opened["space"]["select_by"] == "oracle":
+            tags["leak"] = "selected by test labels"
+        fixed = opened["space"]["fixed"] | {"trials": len(opened["trials"]), "space": opened["name"]}
+        parent = self.run_of(opened["uid"], "", self.places.run, tags, fixed)
+        configs = {t["id"]: t["config"] for t in opened["trials"]}
+        for trial in state.trials.values():
+            if trial.state != State.PENDING:
+                self.sync_trial(opened["uid"], trial, parent, tags, configs[trial.id])
+        status = self.parent_status(state)
+        if status == "FINISHED":
+            looked = self.sync_analyses(state)
+            if looked or self.status[""] != status:
+                self.finish(state.trials[state.closed["best"]])
+        self.close("", status)
+
+    def sync_analyses(self, state: RunState) -> bool:
+        """Numbers and pictures of what the winner has been through, on the parent; whether any was new."""
+        run, best = self.runs[""], state.closed["best"]
+        events = {f"{key}@{e['trial']}": e for key, e in state.analyses.items() if e["trial"] == best}
+        done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
+        for event in (e for key, e in events.items() if key not in done):
+            path = self.places.analysis(event["name"], event["target"])
+            finding = json.loads(path.read_text())
+            prefix, target = f"analysis/{event['name']}", event["target"]
+            self.log_numbers(run, {f"{prefix}/{key}/{target}": v for key, v in finding["numbers"].items()}, 0)
+            files = [path, *(path.parent / file for file in finding["pictures"].values())]
+            self.log_files(run, files, f"analyses/{event['name']}")
+        if events.keys() - done:
+            self.client.set_tag(run, ANALYSES_TAG, " ".join(sorted(events)))
+        return bool(events.keys() - done)
+
+    def parent_status(self, state: RunState) -> str:
+        outcome = state.closed.get("outcome", "")
+        return {"complete": "FINISHED", "some failed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}.get(
+            outcome, "RUNNING"
+        )
+
+    def sync_trial(
+        self, uid: str, trial: TrialState, parent: str, tags: dict[str, str], config: dict[str, Any]
+    ) -> None:
+        own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
+        run = self.run_of(uid, trial.id, trial.id, own, config)
+        done = self.logged.setdefault(trial.id, set())
+        for rung, metrics in sorted(trial.rungs.items()):
+            if rung in done:
+                continue
+            self.log_rung(run, trial, rung, metrics)
+            done.add(rung)
+            self.client.set_tag(run, LOGGED_TAG, ",".join(map(str, sorted(done))))
+        reason = {State.STOPPED: "stopped early by the scheduler", State.FAILED: trial.error}.get(
+            trial.state, trial.state
+        )
+        if self.status.get(trial.id) != STATUS.get(trial.state, "RUNNING"):
+            self.client.set_tag(run, "stop_reason", str(reason))
+        self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
+
+    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: dict[str, Any]) -> None:
+        """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
+        self.log_numbers(run, metrics, rung)
+        scores = self.places.trial(trial.id).scores(rung)
+        if scores.exists():
+            self.log_files(run, [scores], "scores")
+
+    def log_files(self, run: str, files: Iterable[Any], artifact_path: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
+            for file in files:
+                (Path(folder) / file.name).write_bytes(file.read_bytes())
+            self.client.log_artifacts(run, folder, artifact_path)
+
+    def log_numbers(self, run: str, metrics: dict[str, Any], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and k not in ("budget", "macs")}
+        self.client.log_batch(run, [Metric(k, float(v), now, step) for k, v in numbers.items()])
+
+    def close(self, key: str, status: str) -> None:
+        if self.status.get(key) == status:
+            return
+        if status == "RUNNING":
+            self.client.update_run(self.runs[key], status="RUNNING")
+        else:
+            self.client.set_terminated(self.runs[key], status)
+        self.status[key] = status
+
+    def finish(self, best: TrialState) -> None:
+        """The winner's numbers and the report, on the parent."""
+        run, last = self.runs[""], best.rungs[max(best.rungs)]
+        self.log_numbers(run, last, 0)
+        self.client.set_tag(run, "best_trial", best.id)
+        self.log_files(run, self.places.report.iterdir(), "report")

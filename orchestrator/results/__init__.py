@@ -1,0 +1,1 @@
+"""From ledger and score files to winner, tables, comparison and report."""

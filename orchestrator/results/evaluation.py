@@ -1,0 +1,198 @@
+"""From scores in workers' memory to Parquet files, and from those files alone to every number."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from upath import UPath
+
+from orchestrator.data.split_store import Prepared, Resident
+from orchestrator.record.paths import TrialPlaces
+from workloads.data.protocols import normal_for
+from workloads.method import GroupScores, Scores
+from workloads.scoring.metrics import (
+    contrastive,
+    contrastive_by_unit,
+    failed,
+    mean,
+    mean_validation,
+    not_learned,
+    out_auroc,
+    per_class_auroc,
+    per_level_auroc,
+)
+from workloads.scoring.table import LIKELIHOOD, SCHEMA, WHOLE, out_name, rows
+from workloads.training.checkpoint import write_atomically
+
+SECONDS = b"seconds"
+OTHER = "other"  # the label of a group of the other classes' images
+
+
+def block(target: str, part: str, split: str, scores: np.ndarray, images: Resident, prepared: Prepared) -> pa.Table:
+    """Scores that one part gives one split, with the ids and labels that belong to it."""
+    count = len(scores)
+    if split == "test":
+        tested = np.flatnonzero(images.test_rows[target])
+        found, ids = images.test_labels[tested], [images.test_ids[i] for i in tested]
+        labels = [prepared.classes[label] for label in found]
+        anomalous = ~normal_for(found, prepared.classes, prepared.members, target)
+        return rows(target, split, part, ids, labels, anomalous, scores)
+    if split == "val":
+        ids, labels = images.val_ids[target], images.val_labels[target]
+        return rows(target, split, part, ids, labels, np.zeros(count, bool), scores)
+    if name := out_name(split):
+        return rows(target, split, part, images.out_ids[name], [name] * count, np.ones(count, bool), scores)
+    name = split.partition("/")[2]
+    return rows(
+        target, split, part, [f"{name}/{i}" for i in range(count)], ["fake"] * count, np.ones(count, bool), scores
+    )
+
+
+def group_blocks(target: str, found: GroupScores) -> Iterator[pa.Table]:
+    """Rows of groups; in a split, the anomalous groups are numbered on from the normal ones."""
+    for part, scores in found.held_out.items():
+        yield group_block(target, part, "val", target, scores)
+    for part, scores in found.normal.items():
+        yield group_block(target, part, "test", target, scores)
+    for split, parts in found.anomalous.items():
+        for part, scores in parts.items():
+            first = len(found.normal.get(part, ())) if split == "test" else 0
+            yield group_block(target, part, split, out_name(split) or OTHER, scores, True, first)
+
+
+def group_block(
+    target: str, part: str, split: str, label: str, scores: np.ndarray, anomalous: bool = False, first: int = 0
+) -> pa.Table:
+    size = part.rpartition("/")[2]
+    ids = [f"group-{size}/{number:05d}" for number in range(first, first + len(scores))]
+    return rows(target, split, part, ids, [label] * len(scores), np.full(len(scores), anomalous), scores)
+
+
+def write_table(path: UPath, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def read_table(path: UPath) -> pa.Table:
+    with path.open("rb") as file:
+        return pq.read_table(file)
+
+
+def write_part(
+    path: UPath,
+    scores: Iterable[tuple[str, Mapping[str, Scores]]],
+    seconds: Mapping[str, float],
+    images: Resident,
+    prepared: Prepared,
+    groups: Iterable[tuple[str, GroupScores]] = (),
+) -> None:
+    """One worker's scores of a rung, (target, split -> part -> scores) each, those of groups, and in the file's own
+    notes what training took: str(unit) -> seconds."""
+    blocks = [
+        block(target, part, split, values, images, prepared)
+        for target, splits in scores
+        for split, parts in splits.items()
+        for part, values in parts.items()
+    ]
+    blocks += [one for target, found in groups for one in group_blocks(target, found)]
+    table = pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
+    write_table(path, table.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
+
+
+def seconds_of(table: pa.Table) -> dict[str, float]:
+    """The notes of `write_part`."""
+    found: dict[str, float] = json.loads((table.schema.metadata or {}).get(SECONDS, b"{}"))
+    return found
+
+
+def combined(table: pa.Table, method: Any) -> pa.Table:
+    """The rows of the whole detectors: for test, val and out images, the parts' scores put together by the method.
+
+    The parts that a config is judged by are put together, all of the same images, or groups of one size.
+    """
+    blocks = []
+    out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
+    for target in table.column("target").unique().to_pylist():
+        of_target = table.filter(pc.equal(table.column("target"), target))
+        for split in ("test", "val", *out):
+            of_split = of_target.filter(pc.equal(of_target.column("split"), split))
+            names = sorted(set(method.judged_parts()) & set(of_split.column("part").unique().to_pylist()))
+            if not names:  # not one group of that size
+                continue
+            parts = {n: of_split.filter(pc.equal(of_split.column("part"), n)) for n in names}
+            first = parts[names[0]]
+            if any(not p.column("image_id").equals(first.column("image_id")) for p in parts.values()):
+                raise ValueError(f"the parts of {target} scored different images")
+            whole = method.combine({n: p.column("score").to_numpy() for n, p in parts.items()})
+            ids, labels = (first.column(n).to_pylist() for n in ("image_id", "label"))
+            blocks.append(rows(target, split, WHOLE, ids, labels, first.column("anomalous").to_numpy(), whole))
+    return pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
+
+
+def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
+    """Every number of an evaluation, from its table alone. Undefined is None.
+
+    ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
+    """
+    whole = per_class_auroc(table, WHOLE)
+    out = out_numbers(table)
+    tested = mean(whole.values())
+    levels = {part: values for part, values in per_level_auroc(table).items() if part != WHOLE}
+    own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
+    return {
+        "contrastive": contrastive(table, method.judged_parts()),
+        "oracle": tested if tested is not None else out.get("auroc_out/mean"),
+        **({"bits_per_dim": mean_validation(table, LIKELIHOOD)} if "likelihood" in method.selections else {}),
+        "auroc/mean": tested,
+        **{f"auroc/{target}": value for target, value in whole.items()},
+        **{f"auroc_level/{part.removeprefix('level_')}": mean(v.values()) for part, v in levels.items()},
+        **out,
+        "levels": levels,
+        "own": own,
+        "not_learned": [list(item) for item in not_learned(table)],
+        "failed": failed(table),
+        "failed_scores": sum(failed(table).values()),
+    }
+
+
+def out_numbers(table: pa.Table) -> dict[str, Any]:
+    """AUROC against the out sets: ``out`` holds all as set -> part -> target, the other keys what MLflow shows.
+
+    ``auroc_out/<set>/<target>`` and its means are of the whole detectors, ``auroc_out_level/<k>/<set>`` is the mean of
+    a level. Empty for a table without out sets.
+    """
+    nested: dict[str, dict[str, dict[str, float | None]]] = {}
+    for (target, part, name), value in out_auroc(table).items():
+        nested.setdefault(name, {}).setdefault(part, {})[target] = value
+    shown: dict[str, Any] = {"out": nested} if nested else {}
+    for name, parts in nested.items():
+        for part, values in parts.items():
+            if part == WHOLE:
+                shown |= {f"auroc_out/{name}/{target}": value for target, value in values.items()}
+                shown[f"auroc_out/{name}/mean"] = mean(values.values())
+            else:
+                shown[f"auroc_out_level/{part.removeprefix('level_')}/{name}"] = mean(values.values())
+    if nested:
+        shown["auroc_out/mean"] = mean(shown[f"auroc_out/{name}/mean"] for name in nested)
+    return shown
+
+
+def finish_rung(places: TrialPlaces, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
+    """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
+    parts = [places.scores_part(rung, rank) for rank in range(writers)]
+    tables = [read_table(p) for p in parts]
+    seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
+    table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
+    table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
+    write_table(places.scores(rung), table)
+    cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
+    metrics = {"budget": rung, **cost, **metrics_of(table, method)}
+    write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
+    for part in places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
+        part.unlink()

@@ -1,0 +1,148 @@
+"""One HTML page of a report, made from its Markdown: every picture is inside, and nothing is fetched from anywhere."""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from itertools import pairwise, takewhile
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from orchestrator.results.report.tables import KINDS, LEAK
+
+FACT = re.compile(r"\*\*[^*]+\*\*: ")
+
+
+def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
+    """A whole HTML document that says what the Markdown says, with a table of contents.
+
+    markdown: of a report. Names in it are a user's: HTML in them is shown, not obeyed, and links are text.
+    pictures: address in the Markdown -> PNG. One that is not here is shown as its caption.
+    Rows of a table carry their kind as a class ("measured", "baseline", "published"), leaks the class "leak".
+    """
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "autolink", "reference"])
+    tokens = parser.parse(markdown)
+    contents = _anchored(tokens)
+    for token in tokens:
+        if token.children:
+            token.children = [_shown(child, pictures) for child in token.children]
+            _mark_leaks(token.children)
+    _define_facts(tokens)
+    body = parser.renderer.render(_with_kinds(tokens), parser.options, {})
+    style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    trusted = b64encode(sha256(script.encode()).digest()).decode()
+    listed = "\n".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in contents.items())
+    return f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{trusted}'">
+<title>{escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<nav aria-label="Contents"><ul>
+{listed}
+</ul></nav>
+<main>
+{body}</main>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _anchored(tokens: Sequence[Token]) -> dict[str, str]:
+    """Gives every section's heading an id. Returns id -> heading, in order."""
+    contents = {}
+    for opening, inline in pairwise(tokens):
+        if opening.type == "heading_open" and opening.tag == "h2":
+            anchor = re.sub(r"\W+", "-", inline.content.lower()).strip("-")
+            opening.attrSet("id", anchor)
+            contents[anchor] = inline.content
+    return contents
+
+
+def _shown(token: Token, pictures: Mapping[str, bytes]) -> Token:
+    """An image's address is replaced by its bytes."""
+    if token.type != "image":
+        return token
+    data = pictures.get(unquote(str(token.attrs["src"])))
+    if data is None:
+        return Token("text", "", 0, content=f"{token.content} (no such picture)")
+    token.attrs["src"] = f"data:image/png;base64,{b64encode(data).decode()}"
+    return token
+
+
+def _mark_leaks(inline: Sequence[Token]) -> None:
+    for opening, text in pairwise(inline):
+        if opening.type == "strong_open" and text.content == LEAK:
+            opening.attrSet("class", "leak")
+
+
+def _define_facts(tokens: Sequence[Token]) -> None:
+    """Lists of nothing but "**name**: value" become definition lists."""
+    openings: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.type == "bullet_list_open":
+            openings.append(index)
+        if token.type == "bullet_list_close":
+            listed = tokens[openings.pop() : index + 1]
+            inlines = [part for part in listed if part.type == "inline"]
+            if all(FACT.match(inline.content) for inline in inlines):
+                for inline in inlines:
+                    _define(inline)
+                for part in listed:
+                    part.tag = {"ul": "dl", "li": "div"}.get(part.tag, part.tag)
+
+
+def _define(inline: Token) -> None:
+    """Name and value of a fact as a term and its definition."""
+    children = inline.children or []
+    end = next(i for i, child in enumerate(children) if child.type == "strong_close")
+    term, value = children[: end + 1], children[end + 1 :]
+    for child in term:
+        child.tag = child.tag.replace("strong", "dt")
+    value[0].content = value[0].content.removeprefix(": ")
+    inline.children = [*term, Token("dd_open", "dd", 1), *value, Token("dd_close", "dd", -1)]
+
+
+def _with_kinds(tokens: Iterable[Token]) -> list[Token]:
+    """Tables in boxes that scroll; a table body of its own for every kind of number, below a row with its name."""
+    out: list[Token] = []
+    rest = iter(tokens)
+    for token in rest:
+        if token.type == "tr_open":
+            row = [token, *takewhile(lambda t: t.type != "tr_close", rest), Token("tr_close", "tr", -1)]
+            cells = [t for t in row if t.type == "inline"]
+            name = cells[0].content.strip("*")
+            if name in KINDS and not any(cell.content for cell in cells[1:]):
+                _open_body(out, name.split()[0])
+                spanning = Token("th_open", "th", 1, {"colspan": len(cells), "scope": "rowgroup"})
+                row = [Token("tr_open", "tr", 1, {"class": "kind"}), spanning, cells[0], Token("th_close", "th", -1)]
+                row.append(Token("tr_close", "tr", -1))
+            elif cells[0].content.endswith(f"(**{LEAK}**)"):
+                token.attrSet("class", "leak")
+            out += row
+            continue
+        if token.type == "table_open":
+            out.append(Token("div_open", "div", 1, {"class": "wide"}))
+        out.append(token)
+        if token.type == "table_close":
+            out.append(Token("div_close", "div", -1))
+    return out
+
+
+def _open_body(out: list[Token], kind: str) -> None:
+    """The table body that has just been opened becomes that of the kind, or a next one is."""
+    if out[-1].type != "tbody_open":
+        out += [Token("tbody_close", "tbody", -1), Token("tbody_open", "tbody", 1)]
+    out[-1].attrSet("class", kind)

@@ -1,0 +1,187 @@
+"""ROC curves and score histograms of the whole detector, one target each, as PNG."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from math import ceil
+from os import PathLike
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from workloads.scoring.metrics import auroc, per_class_auroc, roc_curve
+from workloads.scoring.table import WHOLE
+
+Target = str | PathLike[str] | IO[bytes]
+
+# Okabe and Ito's palette without yellow, which is too faint on white: told apart with any common colour blindness.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))  # a repeated colour gets another dash
+NORMAL, ANOMALOUS = COLOURS[0], COLOURS[3]
+BINS = 30
+
+
+def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -> bytes:
+    """A PNG of named lines through (step, value), in one panel."""
+    figure = Figure(figsize=(6.2, 3.4))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, (name, points) in enumerate(lines.items()):
+        x, y = zip(*points, strict=True) if points else ((), ())
+        axes.plot(x, y, ".-", label=_literal(name), color=COLOURS[index % len(COLOURS)], linewidth=1.7)
+    axes.set_title(_literal(title), fontsize=11)
+    axes.set_xlabel("step", fontsize=11)
+    _tidy(axes, size=10)
+    axes.locator_params(axis="x", integer=True)  # there is no half step
+    axes.legend(fontsize=10, frameon=False, handlelength=2.8)
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
+    return stream.getvalue()
+
+
+def correlation_plot(
+    names: Sequence[str], scores: Sequence[Mapping[str, float]], correlations: NDArray[np.float64], title: str
+) -> bytes:
+    """A PNG of panels, one a pair of models: their scores of the images that both have, with Spearman's rho.
+
+    scores: of each model, by image. correlations: (M, M), nan where undefined.
+    """
+    size = max(len(names) - 1, 1)
+    figure = Figure(figsize=(2.9 * size + 0.6, 2.9 * size + 0.6))
+    FigureCanvasAgg(figure)
+    for i in range(len(names)):
+        for j in range(i):
+            axes = figure.add_subplot(size, size, (i - 1) * size + j + 1)
+            both = sorted(scores[i].keys() & scores[j].keys())
+            axes.plot([scores[j][k] for k in both], [scores[i][k] for k in both], ".", color=COLOURS[0], markersize=2)
+            rho = "undefined" if np.isnan(correlations[i, j]) else f"{correlations[i, j]:.3f}"
+            axes.set_title(f"rank correlation {rho}", fontsize=9)
+            axes.set_xlabel(_literal(names[j]), fontsize=9)
+            axes.set_ylabel(_literal(names[i]), fontsize=9)
+            _tidy(axes, size=8)
+    figure.suptitle(_literal(title), fontsize=11)
+    figure.tight_layout()
+    stream = BytesIO()
+    figure.savefig(stream, format="png", dpi=110)
+    return stream.getvalue()
+
+
+def roc_plot(table: pa.Table, path: Target, title: str = "", unit: str = "normal class") -> None:
+    """One panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
+
+    table: columns of `workloads.scoring.table.SCHEMA`; only its test rows of the whole detector are shown.
+    path: a file name or an open binary file. title: a line above, such as a warning that must stay with the picture.
+    unit: what the targets are. Raises ValueError if there is no such row.
+    """
+    by_class = _test_scores(table)
+    figure = Figure(figsize=(6.2, 6.2))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1, zorder=0)
+    for index, (name, (scores, anomalous)) in enumerate(by_class.items()):
+        value = auroc(scores, anomalous)
+        style = DASHES[index // len(COLOURS) % len(DASHES)]
+        label = f"undefined  {_literal(name)}" if value is None else f"{value:.3f}  {_literal(name)}"
+        nothing = np.empty(0)
+        fpr, tpr = (nothing, nothing) if value is None else roc_curve(scores, anomalous)
+        axes.plot(fpr, tpr, label=label, color=COLOURS[index % len(COLOURS)], linestyle=style, linewidth=1.7)
+    axes.set_title(_literal(title), fontsize=11)
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    axes.set_xlabel("false positive rate: normal images taken for anomalies", fontsize=11)
+    axes.set_ylabel("true positive rate: anomalies found", fontsize=11)
+    _tidy(axes, size=10)
+    axes.legend(
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        title=f"AUROC, {unit}",
+        alignment="left",
+        ncols=ceil(len(by_class) / 20),
+        fontsize=10,
+        frameon=False,
+        handlelength=2.8,
+    )
+    figure.savefig(path, format="png", dpi=130, bbox_inches="tight")  # grows to hold the legend, however long the names
+
+
+def histogram_plot(table: pa.Table, path: Target, title: str = "") -> None:
+    """Small multiples, one a class: shares of normal and of anomalous test images per score bin, on common bins.
+
+    Shares, because a one-class test set holds many more anomalies than normals. Scores beyond the 0.1 % at either end,
+    infinite ones too, are counted in the outermost bins. Arguments and errors as in `roc_plot`.
+    """
+    by_class = _test_scores(table)
+    edges = _edges(np.concatenate([scores for scores, _ in by_class.values()]))
+    columns = min(5, len(by_class))
+    rows = ceil(len(by_class) / columns)
+    figure = Figure(figsize=(max(2.4 * columns, 5.2) + 0.5, 2.1 * rows + 1.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, (name, (scores, anomalous)) in zip(grid.flat, by_class.items(), strict=False):
+        for chosen, colour, label in ((~anomalous, NORMAL, "normal"), (anomalous, ANOMALOUS, "anomalous")):
+            _histogram(axes, scores[chosen], edges, colour, label)
+        value = auroc(scores, anomalous)
+        axes.set_title(
+            f"{_literal(_short(name))}\nAUROC {'undefined' if value is None else f'{value:.3f}'}", fontsize=10
+        )
+        _tidy(axes, size=9)
+        axes.locator_params(axis="x", nbins=3)  # long numbers of neighbouring panels must not meet
+    for axes in grid.flat[len(by_class) :]:
+        axes.set_visible(False)
+    for column in range(columns):  # the last panel of a column may stand above an empty place
+        bottom = (len(by_class) - 1 - column) // columns
+        grid[bottom, column].tick_params(labelbottom=True)
+    figure.supxlabel("anomaly score (the outermost bins also hold what lies beyond)", fontsize=11)
+    figure.supylabel("share of images", fontsize=11)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    # The title heads the legend: a figure title and a legend outside would be drawn over each other.
+    heading = {"title": _literal(title), "title_fontsize": 12} if title else {}
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=11, frameon=False, **heading)
+    figure.savefig(path, format="png", dpi=130)
+
+
+def _histogram(axes: Axes, scores: NDArray, edges: NDArray, colour: str, label: str) -> None:
+    counts = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)[0]
+    share = counts / max(1, len(scores))
+    axes.stairs(share, edges, fill=True, color=colour, alpha=0.35, label=label)
+    axes.stairs(share, edges, color=colour, linewidth=1.3)
+
+
+def _edges(scores: NDArray) -> NDArray:
+    finite = scores[np.isfinite(scores)]
+    low, high = np.quantile(finite, [0.001, 0.999]) if len(finite) else (0.0, 1.0)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    return np.linspace(low, high, BINS + 1)
+
+
+def _test_scores(table: pa.Table) -> dict[str, tuple[NDArray, NDArray[np.bool_]]]:
+    chosen = table.filter(pc.and_(pc.equal(table["split"], "test"), pc.equal(table["part"], WHOLE)))
+    if not chosen.num_rows:
+        raise ValueError(f"no test rows of part {WHOLE!r} to plot")
+    columns = {name: chosen[name].to_numpy() for name in ("target", "score", "anomalous")}
+    by_class = {}
+    for name in per_class_auroc(chosen):
+        rows = columns["target"] == name
+        by_class[name] = columns["score"][rows].astype(np.float64), columns["anomalous"][rows]
+    return by_class
+
+
+def _tidy(axes: Axes, size: int) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=size)
+    axes.locator_params(axis="both", nbins=5)
+
+
+def _literal(name: str) -> str:
+    """A class name is no formula: matplotlib typesets what stands between two dollar signs."""
+    return name.replace("$", r"\$")
+
+
+def _short(name: str) -> str:
+    """Titles of neighbouring panels must not run into each other."""
+    return name if len(name) <= 24 else f"{name[:23]}…"

@@ -1,0 +1,1 @@
+"""What several tests make: files, learners, flows, launches."""

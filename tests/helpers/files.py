@@ -1,0 +1,54 @@
+"""Small files made in exactly the published formats, for the tests of the loaders."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from workloads.data.loaders import mnist, tiny_images
+
+RNG = np.random.default_rng(0)
+
+
+def idx_bytes(values: NDArray[np.uint8]) -> bytes:
+    return bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+
+
+def pixels(*shape: int) -> NDArray[np.uint8]:
+    return RNG.integers(0, 256, shape).astype(np.uint8)
+
+
+def write_image(path: Path, size: tuple[int, int] = (12, 10)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels(size[1], size[0], 3)).save(path)
+
+
+def write_classes(root: Path, count: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> None:
+    for name in classes:
+        for i in range(count):
+            write_image(root / name / f"{i:03d}.png")
+
+
+def write_mask(path: Path, values: NDArray[np.bool_]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values.astype(np.uint8) * 255).save(path)
+
+
+def cut_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every download fails at once, as it does without a network, and the system has no datasets."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network in this test")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr(mnist, "SYSTEM_FOLDERS", {})
+
+
+def flat_file(folder: Path, count: int) -> tuple[Path, NDArray[np.uint8]]:
+    """A flat file of random images in the published format, and these."""
+    images = pixels(count, 3, 32, 32)
+    (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
+    return folder / "tiny.bin", images

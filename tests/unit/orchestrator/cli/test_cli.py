@@ -1,0 +1,165 @@
+"""The command line as a user types it: exit codes, all errors at once, nothing heavy on the way."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.commands import orchestrate
+
+
+def test_every_problem_of_space_and_options_is_named_at_once(tmp_path):
+    done = orchestrate(
+        "launch",
+        "sweep_cifar10",
+        "--preset",
+        "papr",
+        "--search",
+        "grd",
+        "--set",
+        "nois=3",
+        "--class",
+        "frg",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    for expected in (
+        "--preset",
+        "'paper'",
+        "data.classes",
+        "'frog'",
+        "fixed.nois",
+        "'noise'",
+        "search.kind",
+        "'random'",
+    ):
+        assert expected in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not list(tmp_path.iterdir()), "nothing may be written before the space is right"
+
+
+def test_an_unknown_space_names_the_nearest():
+    done = orchestrate("launch", "sweep_digit")
+    assert done.returncode == 2
+    assert "did you mean 'sweep_digits'?" in done.stderr
+
+
+def test_missing_cifar10_ends_with_3_and_says_how_to_get_it(tmp_path):
+    done = orchestrate("launch", "sweep_cifar10", "--data-dir", tmp_path / "nowhere", "--storage", tmp_path / "runs")
+    assert done.returncode == 3
+    for expected in ("cifar10", str(tmp_path / "nowhere"), "cifar-10", "sweep_digits"):
+        assert expected in done.stderr
+    assert not (tmp_path / "runs").exists(), "no work may start without the data"
+
+
+def test_a_dry_run_prints_the_plan_of_the_published_grid(tmp_path):
+    done = orchestrate("launch", "sweep_cifar10", "--search", "grid", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    for expected in ("864", "batch_size", "8, 16, 32, 64", "30 stages", "estimate", "resume"):
+        assert expected in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("launch", "sweep_digits", "--dry-run"),
+        ("spaces", "ls"),
+        ("plan", "sweep_digits", "--nodes", "4"),
+        ("cluster", "render", "aws"),
+        ("latents", "score", "-h"),
+        ("data", "ls"),
+    ],
+)
+def test_light_verbs_import_neither_torch_nor_ray(words):
+    code = (
+        "import sys; sys.argv = ['orchestrator', *sys.argv[1:]]\n"
+        "from orchestrator.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'torch', 'ray', 'mlflow', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{[]:1}", "-" * 20_000 + "1", "1+" * 20_000 + "1", "__import__('os')"],
+    ids=["key", "minus", "sum", "call"],
+)
+def test_an_odd_value_of_a_key_is_text_and_refused_without_a_traceback(value):
+    done = orchestrate("launch", "sweep_digits", "--set", f"lambda_entropy={value}", "--dry-run")
+    assert done.returncode == 2
+    assert "lambda_entropy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_of_an_unknown_run_names_the_nearest(tmp_path):
+    run = tmp_path / "my-run"
+    run.mkdir()
+    opened = {"event": "opened", "trials": [], "space": {"axes": {}}}
+    (run / "ledger.jsonl").write_text(json.dumps(opened) + "\n")
+    done = orchestrate("status", "my-rum", "--storage", tmp_path)
+    assert done.returncode == 2
+    assert "my-run" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ".hidden"])
+def test_a_run_name_cannot_leave_the_storage(name, tmp_path):
+    done = orchestrate("launch", "sweep_digits", "--dry-run", "--name", name, "--storage", tmp_path / "runs")
+    assert done.returncode == 2
+    assert "cannot name a run" in done.stderr
+
+
+def test_a_copied_space_launches_and_a_copy_never_overwrites(tmp_path):
+    assert orchestrate("spaces", "cp", "sweep_digits", tmp_path / "mine.py").returncode == 0
+    assert orchestrate("launch", tmp_path / "mine.py", "--dry-run").returncode == 0
+    assert orchestrate("spaces", "cp", "sweep_digits", tmp_path / "mine.py").returncode == 2
+
+
+def test_a_broken_space_file_is_named_without_a_traceback(tmp_path):
+    (tmp_path / "bad.py").write_text("SPACE = Space(")
+    done = orchestrate("launch", tmp_path / "bad.py", "--dry-run")
+    assert done.returncode == 2
+    assert "SyntaxError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_of_the_whole_sweep_cannot_be_an_axis_and_batches_must_divide(tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "from tune_spaces.schema import *\n"
+        "SPACE = Space(data=Data(name='digits', side=16), axes={'quality_steps': (1, 2), 'levels': ((1,), (1, 2))})\n"
+    )
+    done = orchestrate("launch", tmp_path / "bad.py")
+    assert done.returncode == 2
+    assert "axes.quality_steps: is one value a sweep" in done.stderr
+    assert "axes.levels: is one value a sweep" in done.stderr
+    done = orchestrate("launch", "sweep_digits", "--workers", 3, "--split", "data", "--dry-run")
+    assert done.returncode == 2
+    assert "batch_size: 8 cannot be shared equally by 3 workers" in done.stderr
+
+
+def test_an_unknown_storage_protocol_is_no_traceback(tmp_path):
+    done = orchestrate("launch", "sweep_digits", "--dry-run", "--storage", "foo://bucket/runs")
+    assert done.returncode in (0, 1, 2, 3)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "said"),
+    [
+        ("folder", ["--choose", "0.1"], "this is for tiny_images, not for folder"),
+        ("folder", ["--near", "4"], "near copies of what?"),
+        ("folder", ["--without", "cifar1"], "did you mean: cifar10"),
+        ("folders", [], "did you mean: folder"),
+        ("folder", ["--address", "10.0.0.1"], "is no cluster's"),
+    ],
+)
+def test_prepare_names_what_it_cannot_use_before_it_writes_anything(tmp_path, kind, words, said):
+    done = orchestrate("data", "prepare", kind, "--source", tmp_path, "--out", tmp_path / "out", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,135 @@
+"""A prepared general set beside a dataset: refusals, the parts that only test, what a worker holds of it."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.prepare import begin, with_held_out
+from orchestrator.data.auxiliary.reading import pixels as column_pixels
+from orchestrator.data.auxiliary.shards import write_shard
+from orchestrator.data.auxiliary.sources import open_source
+from orchestrator.data.auxiliary.sources.base import TEST
+from orchestrator.data.auxiliary.streamed import StreamedSet, general_set, some_rows
+from orchestrator.data.auxiliary.windows import Feed, groups_at, read_block
+from orchestrator.data.split_store import prepare, read_images, streamed_source
+from tests.helpers.files import pixels
+from tune_spaces.schema import Data, General
+from workloads.data.loaders import tiny_images
+from workloads.errors import UserError
+from workloads.training.distributed import Parallel
+from workloads.units import GENERAL
+
+LAYOUT = Layout(3, 32, 10, 64)
+
+
+def made(folder, hold_out=0.3, without=None):
+    """A set of 640 images in ten shards. (its path, the images)"""
+    images = pixels(640, 3, 32, 32)
+    (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
+    source = open_source("tiny_images", str(folder / "tiny.bin"), side=32, choose="all")
+    parts = with_held_out(source.parts(64), hold_out)
+    shards = [write_shard(str(folder), LAYOUT, None, part, source.read(part, 10)) for part in parts]
+    plan = {"layout": vars(LAYOUT), "without": without}
+    Manifest(str(folder), plan, tuple(shards)).write()
+    return str(folder), images
+
+
+def asked(path, side=32, **options):
+    return Data(name="digits", side=side, general=(General(name="prepared", path=path, **options),))
+
+
+def test_whole_shards_are_held_out_by_a_seed(tmp_path):
+    manifest = Manifest.read(made(tmp_path)[0])
+    assert [s.rows for s in manifest.of_split(TEST)] == [64] * 3
+    assert len({s.name for s in manifest.shards}) == 10
+    source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
+    assert with_held_out(source.parts(64), 0.3) == with_held_out(source.parts(64), 0.3)
+    assert [p.split for p in with_held_out(source.parts(1000), 0.3)] == ["train"], "one part trains"
+
+
+def test_a_set_of_few_images_has_shards_enough_to_hold_some_out(tmp_path):
+    (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(pixels(2000, 3, 32, 32)))
+    source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
+    task = begin(source, str(tmp_path / "set"), Layout.of(32), None, hold_out=0.05)
+    assert sum(part.images for part in task.parts) == 2000
+    assert [part.images for part in task.parts if part.split == TEST] in ([64, 64], [64, 16])
+
+
+def test_a_set_of_another_size_or_without_held_out_images_is_refused(tmp_path):
+    path, _ = made(tmp_path, hold_out=0)
+    data = asked(path)
+    with pytest.raises(UserError, match="no images of split 'test'"):
+        general_set(data.general[0], data, tmp_path)
+    data = asked(path, side=16)
+    with pytest.raises(UserError, match="--side 16"):
+        general_set(data.general[0], data, tmp_path)
+    data = asked(str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="no prepared image set"):
+        general_set(data.general[0], data, tmp_path)
+    with pytest.raises(UserError, match="streamed alone"):
+        streamed_source(data.model_copy(update={"general": (*data.general, General(name="photo_tiles"))}))
+
+
+def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path, caplog):
+    for name, without in (("any", None), ("other", {"sets": {"svhn": "x"}, "near": 4})):
+        (tmp_path / name).mkdir()
+        data = asked(made(tmp_path / name, without=without)[0])
+        with caplog.at_level(logging.WARNING):
+            general_set(data.general[0], data, tmp_path)
+        assert "without --without digits:" in caplog.text
+        caplog.clear()
+    (tmp_path / "without").mkdir()
+    data = asked(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
+    caplog.clear()
+    general_set(data.general[0], data, tmp_path)
+    assert not caplog.text
+    own = data.model_copy(update={"name": "folder", "path": str(tmp_path / "own")})
+    general_set(data.general[0], own, tmp_path)
+    assert f"without --without folder={tmp_path / 'own'}:" in caplog.text
+    general_set(data.general[0], data.model_copy(update={"out": ("svhn", "noise")}), tmp_path)
+    assert "without --without svhn:" in caplog.text
+
+
+def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):
+    (tmp_path / "general").mkdir()
+    path, _ = made(tmp_path / "general")
+    data = asked(path)
+    found = general_set(data.general[0], data, tmp_path)
+    split = read_images(data, tmp_path)
+    with_set, alone = (prepare(split, tmp_path / "runs", s) for s in (found, None))
+    assert with_set.digest != alone.digest, "another general set, other trials"
+    assert with_set.general_set == path
+    assert with_set.general_images == 448
+    assert with_set.target_digests[GENERAL] == found.digest
+    few = general_set(asked(path, max_images=100).general[0], data, tmp_path)
+    assert few.images == 80
+    assert few.digest != found.digest
+
+
+def test_a_worker_holds_a_sample_in_the_datasets_channels(tmp_path):
+    path, images = made(tmp_path)
+    stream = StreamedSet(path, 448, 1, Parallel(), torch.device("cpu"))
+    assert len(stream) == 448
+    train, held_out, ids = stream.sample()
+    assert train.shape[1:] == held_out.shape[1:] == (1, 32, 32)
+    assert len(held_out) == len(ids) == 192
+    coloured = StreamedSet(path, 448, 3, Parallel(), torch.device("cpu")).sample()[1].numpy()
+    numbers = [int(name.split("/")[1]) for name in ids]
+    np.testing.assert_array_equal(coloured, images[numbers])
+
+
+def test_an_epoch_of_few_images_is_made_of_row_groups_from_all_over_the_set(tmp_path):
+    path, _ = made(tmp_path)
+    few = Feed(path, "train", 8, 1, 0, most=100)
+    assert 100 <= few.order.images < 110
+    assert Feed(path, "train", 8, 1, 0).order.images == 448
+    drawn, all_of_it = groups_at(path, "train", 100), groups_at(path, "train")
+    assert [group for group in all_of_it if group in drawn] == drawn, "in the set's order"
+    assert len({file for file, _, _ in drawn}) > 3
+    held, _ = some_rows(path, "train", 1000, most=100)
+    blocks = [next(iter(read_block(few, block))) for block in range(few.order.rounds * few.blocks_a_round)]
+    streamed = np.concatenate([column_pixels(b["image"].combine_chunks())[b["row"].to_numpy() >= 0] for b in blocks])
+    assert sorted(map(bytes, streamed)) == sorted(bytes(image) for image in held.reshape(len(held), -1))

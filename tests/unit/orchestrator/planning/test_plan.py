@@ -1,0 +1,172 @@
+"""Plans, identities and provenance: what is promised before anything runs."""
+
+import pytest
+from upath import UPath
+
+from orchestrator.execution.work.worker import Piece, share
+from orchestrator.planning.identity import content_hash, safe_name
+from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.plan import (
+    expected_share,
+    identify,
+    make_plan,
+    rates_key,
+    read_rates,
+    unit_costs,
+    write_rates,
+)
+from orchestrator.record.paths import Places
+from orchestrator.record.provenance import without_secrets
+from tune_spaces.schema import Resources
+from workloads.data.catalogue import CATALOGUE
+from workloads.errors import Kind, UserError
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
+from workloads.units import Unit
+
+DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
+
+
+def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
+    loaded, resolved, preset = load_space(space, Options(**options))
+    return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, storage=UPath(tmp_path), cpus=cpus)
+
+
+def keys(stages):
+    return {str(stage.unit): stage.key for stage in stages}
+
+
+def test_the_full_grid_has_864_trials_that_share_30_generators(tmp_path):
+    plan = plan_for(tmp_path, "sweep_cifar10", search="grid")
+    stages, trials = identify(plan, "data", DIGESTS, "code", "code")
+    assert len({t.id for t in trials}) == 864
+    assert len({stage.key for stage in stages}) == len(stages) == plan.stages == 30
+    assert len(plan.units) == 50
+
+
+def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
+    before = identify(plan_for(tmp_path), "data", DIGESTS, "code", "code")
+    after = identify(plan_for(tmp_path, set=["noise=0.1"]), "data", DIGESTS, "code", "code")
+    assert keys(before[0]) == keys(after[0])
+    assert not {t.id for t in before[1]} & {t.id for t in after[1]}
+
+
+def test_points_that_agree_on_a_stage_share_it_and_others_get_their_own(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from tune_spaces.schema import *\n"
+        "axes = {'lambda_entropy': (0.0, 1.0), 'noise': (0.0, 0.1)}\n"
+        "SPACE = Space(data=Data(name='digits', side=16, classes=('3',)), axes=axes, search=Search(kind='grid'))\n"
+    )
+    plan = plan_for(tmp_path, str(tmp_path / "own.py"))
+    stages, trials = identify(plan, "data", DIGESTS, "code", "code")
+    assert len(stages) == plan.stages == 2 * 3
+    by_point = {tuple(t.point.values()): t.stages for t in trials}
+    assert by_point[0.0, 0.0] == by_point[0.0, 0.1]
+    assert not set(by_point[0.0, 0.0].values()) & set(by_point[1.0, 0.0].values())
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "options"), [("other", "code", {}), ("data", "other", {}), ("data", "code", {"seed": 1})]
+)
+def test_other_data_code_or_seed_is_another_generator_and_trial(tmp_path, data, code, options):
+    stages, trials = identify(plan_for(tmp_path), "data", DIGESTS, "code", "code")
+    others, other_trials = identify(plan_for(tmp_path, **options), data, dict.fromkeys(DIGESTS, data), code, code)
+    assert not set(keys(stages).values()) & set(keys(others).values())
+    assert not {t.id for t in trials} & {t.id for t in other_trials}
+
+
+def test_asha_costs_what_its_rungs_add_up_to():
+    # 9 trials to a third, 3 of them on to the end
+    assert expected_share(9, [333, 1000], 3) == pytest.approx((9 * 333 + 3 * 667) / 9000)
+
+
+def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
+    default = plan_for(tmp_path).estimate
+    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", Resources()), {"rate": 1e15})
+    measured = plan_for(tmp_path).estimate
+    assert "default" in default.source
+    assert "measured by an earlier run" in measured.source
+    assert measured.trials < default.trials
+
+
+def test_workers_that_share_a_gpu_share_its_speed_and_each_share_has_a_measured_one_of_its_own(tmp_path):
+    whole, quarter, two_fit = (Resources(gpus_per_worker=share) for share in (1, 0.25, 0.4))
+    assert unit_costs(quarter, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 4
+    assert unit_costs(two_fit, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 2
+    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", quarter), {"rate": 3e12})
+    for resources, found in ((quarter, {"rate": 3e12}), (whole, None), (two_fit, None)):
+        assert read_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", resources)) == found
+    assert unit_costs(quarter, {"rate": 3e12})[0]["rate"] == 3e12
+
+
+def test_units_go_longest_first_to_the_least_loaded_worker():
+    costs = {Unit("d", "x", str(i)): c for i, c in enumerate([8.0, 7.0, 6.0, 5.0, 4.0])}
+    pieces = [Piece(unit, MLSAD(MLSADConfig()), 0, {}, UPath("unused")) for unit in costs]
+    shared = share(pieces, lambda piece: costs[piece.unit], 2)
+    shares = [[piece.unit for piece in own] for own in shared]
+    assert sorted(u for s in shares for u in s) == sorted(costs)
+    # longest first leaves at most the optimum (15) plus a third
+    assert max(sum(costs[u] for u in s) for s in shares) <= 17
+
+
+def test_content_hashes_ignore_order_and_refuse_objects():
+    assert content_hash({"a": 1, "b": [2]}) == content_hash({"b": [2], "a": 1})
+    with pytest.raises(TypeError):
+        content_hash({"a": object()})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        content_hash(float("nan"))
+
+
+@pytest.mark.parametrize("text", ["../../etc", "My Space!", "..", "", "x" * 500])
+def test_safe_names_are_single_path_pieces(text):
+    name = safe_name(text)
+    assert name
+    assert "/" not in name
+    assert name not in (".", "..")
+    assert len(name) <= 64
+
+
+def test_secrets_do_not_reach_provenance():
+    text = without_secrets(
+        "launch x --tracking-uri postgresql://me:hunter2@db/mlflow --token abc MLFLOW_PASSWORD=hunter3"
+    )
+    assert "hunter" not in text
+    assert "abc" not in text
+    assert "db/mlflow" in text
+
+
+def test_asking_for_other_classes_too_finds_a_classs_generators_again(tmp_path):
+    one = identify(plan_for(tmp_path, classes=["3"]), "data of one", DIGESTS, "code", "code")
+    both = identify(plan_for(tmp_path, classes=["3", "8"]), "data of both", DIGESTS, "code", "code")
+    assert keys(one[0]).items() <= keys(both[0]).items()
+    assert not {t.id for t in one[1]} & {t.id for t in both[1]}
+
+
+@pytest.mark.parametrize("uri", ["postgresql://me:p@ss/word@db/mlflow", "https://user:tok@host:5000/x"])
+def test_a_password_with_any_character_is_masked(uri):
+    masked = without_secrets(f"failed to reach {uri} today")
+    assert "me:" not in masked
+    assert "word@" not in masked
+    assert "tok" not in masked
+    assert without_secrets("scored /data/monkey photos") == "scored /data/monkey photos"
+
+
+@pytest.mark.parametrize("name", ["data", "stages", "baselines", "mlartifacts", "mlflow.db", "rates.json"])
+def test_a_run_cannot_take_the_name_of_what_the_storage_holds(tmp_path, name):
+    with pytest.raises(UserError, match="cannot name a run") as refused:
+        Places(str(tmp_path), name)
+    assert refused.value.kind == Kind.USAGE
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////home/a@b/mlflow.db", "file:///home/a@b/runs"])
+def test_a_files_path_has_no_secret(uri):
+    assert without_secrets(f"ui --backend-store-uri {uri}") == f"ui --backend-store-uri {uri}"
+
+
+def test_a_space_without_presets_takes_no_other_name_for_its_one_schedule(tmp_path):
+    (tmp_path / "own.py").write_text(
+        'from tune_spaces.schema import Data, Space\nSPACE = Space(data=Data(name="digits"))\n'
+    )
+    with pytest.raises(UserError) as refused:
+        load_space(str(tmp_path / "own.py"), Options(preset="smoke"))
+    assert "no preset 'smoke'" in str(refused.value)

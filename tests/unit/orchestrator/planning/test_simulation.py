@@ -1,0 +1,214 @@
+"""The simulator against schedules worked out by hand, bounds that hold for any, and plans of clusters."""
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from orchestrator.planning import capacity as packing
+from orchestrator.planning.cluster_size import Size, by_one_worker, load_of, slots_of
+from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.plan import expected_share, make_plan, unit_costs
+from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, replay, simulate
+from tune_spaces.schema import Resources
+from workloads.errors import UserError
+
+SECONDS = st.lists(st.floats(0.1, 100), min_size=1, max_size=30)
+
+
+def test_a_schedule_worked_out_by_hand():
+    load = Load(((4.0, 2.0, 2.0),), (5.0, 3.0, 3.0, 1.0), 12.0, start=1.0, round_start=1.0, trial_start=1.0)
+    two = simulate(load, 2)
+    assert two.stages == 1 + 4  # 4 | 2 + 2
+    assert two.trials == 6 + 2  # 6, 2 | 4, 4
+    assert two.seconds == 14
+    assert two.idle == pytest.approx(1 - (8 + 12) / 28)
+    assert simulate(load, 1).seconds == 1 + (1 + 8) + 16
+    assert critical_path(load) == 1 + (1 + 4) + 6
+
+
+@given(SECONDS, SECONDS, st.integers(1, 40))
+@settings(max_examples=60, deadline=None)
+def test_no_number_of_slots_beats_the_critical_path_or_wastes_more_than_grahams_bound(stages, trials, slots):
+    load = Load((tuple(stages),), tuple(trials), sum(trials), start=2, round_start=3, trial_start=1)
+    outcome = simulate(load, slots)
+    assert outcome.seconds >= critical_path(load) - 1e-6
+    assert outcome.seconds <= simulate(load, 1).seconds + 1e-6
+    ideal = max(sum(t + 1 for t in trials) / slots, max(trials) + 1)
+    assert outcome.trials <= 2 * ideal + 1e-6
+    assert 0 <= outcome.idle < 1
+
+
+@given(SECONDS, st.integers(1, 10))
+@settings(max_examples=60, deadline=None)
+def test_longest_first_shares_everything_out_within_four_thirds(costs, workers):
+    loads = longest_first(costs, workers)
+    assert sum(loads) == pytest.approx(sum(costs))
+    ordered = sorted(costs, reverse=True)
+    # two of the largest workers + 1 costs share a worker in any schedule
+    pair = ordered[workers - 1] + ordered[workers] if len(ordered) > workers else 0
+    best = max(sum(costs) / workers, ordered[0], pair)
+    assert max(loads) <= best * (4 / 3 + 1e-9) + pair / 3
+
+
+def test_equal_trials_go_in_waves():
+    makespan, waves = in_order([10.0] * 864, 512)
+    assert (makespan, waves) == (20.0, 2)
+    with pytest.raises(UserError):
+        simulate(Load((), (1.0,), 1.0), 0)
+
+
+def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung():
+    rungs, eta = [40, 120, 360, 1000], 3
+    shares = asha_shares(864, rungs, eta)
+    assert set(shares) <= {r / 1000 for r in rungs}
+    mean = sum(shares) / len(shares)
+    # asynchronous halving promotes early ones that a synchronous one would not
+    assert expected_share(864, rungs, eta) * 0.9 < mean < expected_share(864, rungs, eta) * 1.6
+    assert asha_shares(10, rungs, eta) == asha_shares(20, rungs, eta)[:10]
+
+
+def event(second, name, **values):
+    return {"time": f"2026-11-01T00:{second // 60:02}:{second % 60:02}+00:00", "event": name, **values}
+
+
+def recorded(slots, seconds, stages=(6.0, 4.0), start=10, lead=5, gap=2, starting=3):
+    """A ledger of equal starts: `slots` trials at once, `gap` seconds between two of a slot, `starting` in each."""
+    events = [event(0, "launched")]
+    ended = start + int(max(longest_first(stages, min(slots, len(stages)))))
+    events += [event(ended, "stage", found=False, seconds=s) for s in stages]
+    free = [ended + lead] * slots
+    for n, s in enumerate(seconds):
+        slot = free.index(min(free))
+        events.append(event(free[slot], "trial", trial=str(n), state="running"))
+        ended = free[slot] + s + starting
+        events.append(event(ended, "rung", trial=str(n), metrics={"train_seconds": s}, budget=1000))
+        events.append(event(ended, "trial", trial=str(n), state="finished"))
+        free[slot] = ended + gap
+    return sorted(events, key=lambda e: (e["time"], {"running": 2, "finished": 1}.get(e.get("state"), 0)))
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_a_replay_at_the_recorded_size_gives_the_recorded_time(slots):
+    drawn = random.Random(slots)
+    recording = replay(recorded(slots, [drawn.randint(5, 40) for _ in range(9)]))
+    assert recording.measured.slots == slots
+    assert simulate(recording.load, slots).seconds == pytest.approx(recording.measured.seconds)
+
+
+def test_a_replay_predicts_another_size_exactly_where_nothing_contends():
+    seconds = [20, 20, 15, 15, 10, 10]
+    one, three = replay(recorded(1, seconds)), replay(recorded(3, seconds))
+    assert simulate(one.load, 3).seconds == pytest.approx(three.measured.seconds)
+    assert simulate(three.load, 1).seconds == pytest.approx(one.measured.seconds)
+
+
+def test_starting_a_trial_is_told_apart_from_training_it():
+    load = replay(recorded(2, [20, 10, 30], gap=2, starting=7)).load
+    assert sorted(load.trials) == [10, 20, 30]
+    assert load.trial_start == 2 + 7
+
+
+def test_what_lies_between_trials_is_not_lost():
+    tight, loose = (replay(recorded(1, [20, 20, 20], gap=gap)) for gap in (0, 4))
+    assert loose.measured.seconds - tight.measured.seconds == 8
+    assert simulate(loose.load, 3).seconds - simulate(tight.load, 3).seconds == pytest.approx(0)
+
+
+def test_the_simulate_verb_shows_what_was_measured_beside_what_is_simulated(tmp_path):
+    trials = [{"id": str(n), "point": {}, "stages": {}} for n in range(3)]
+    opened = event(0, "opened", trials=trials, space={"resources": {"workers": 1}})
+    events = [e | {"key": str(n)} for n, e in enumerate([opened, *recorded(2, [30, 20, 30])])]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "ledger.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
+    words = ["simulate", "run", "--storage", str(tmp_path), "--slots", "1", "--plain"]
+    found = CliRunner().invoke(app, words, catch_exceptions=False)
+    lines = [line.split() for line in found.stdout.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [["1", "slots"], ["2", "slots"], ["measured", "2"]]
+    assert lines[1][3 + 1 : -2] == lines[2][2:-2]  # all but the waves, which a ledger does not tell
+
+
+def test_a_launch_that_ended_no_trial_cannot_be_replayed():
+    events = [event(0, "launched"), event(5, "trial", trial="a", state="running")]
+    with pytest.raises(UserError, match="ended no trial"):
+        replay(events)
+
+
+def plan_for(tmp_path, **options):
+    loaded, space, preset = load_space("sweep_cifar10", Options(**({"gpus_per_worker": 1} | options)))
+    return make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=tmp_path, cpus=8)
+
+
+def test_the_published_grid_scales_until_its_waves_end(tmp_path):
+    load = load_of(plan_for(tmp_path, search="grid", scheduler="fifo"), 1e13, 40, 20)
+    assert len(load.trials) == 864
+    assert [len(r) for r in load.rounds] == [30]
+    assert list(load.trials) == sorted(load.trials, reverse=True)
+    times = [simulate(load, n).seconds for n in (1, 8, 64, 512)]
+    assert times == sorted(times, reverse=True)
+    assert times[0] / times[1] > 7.5
+    assert times[0] / times[3] < 512
+
+
+def test_more_workers_a_trial_shorten_the_critical_path(tmp_path):
+    one, ten = (load_of(plan_for(tmp_path, search="grid", scheduler="fifo", workers=w), 1e13, 40, 20) for w in (1, 10))
+    assert max(ten.trials) < max(one.trials) / 4
+    assert critical_path(ten) < critical_path(one)
+
+
+@pytest.mark.parametrize("share", [1, 0.25])
+def test_eight_gpus_are_at_most_eight_times_as_fast_however_they_are_shared(tmp_path, share):
+    plan = plan_for(tmp_path, search="grid", scheduler="fifo", gpus_per_worker=share)
+    costs = unit_costs(plan.space.resources, None)[0]
+    rates = costs["rate"], costs["start"], costs["trial_start"]
+    eight = simulate(load_of(plan, *rates), slots_of(Size(8, 1, 8), plan.space.resources)).seconds
+    assert 7.5 < simulate(by_one_worker(plan, *rates), 1).seconds / eight <= 8
+
+
+@pytest.mark.parametrize(
+    ("size", "resources", "slots"),
+    [
+        (Size(4, 0, 8), {}, 31),  # one CPU is left for reading
+        (Size(4, 8, 96), {"gpus_per_worker": 1}, 32),
+        (Size(4, 1, 8), {"gpus_per_worker": 0.5}, 8),
+        (Size(3, 1, 8), {"gpus_per_worker": 1, "workers": 2}, 1),
+        (Size(1, 1, 2), {"gpus_per_worker": 0.25}, 1),
+        (Size(2, 1, 4), {"gpus_per_worker": 0.25, "cpus_per_worker": 3}, 2),
+        (Size(2, 0, 8), {"workers": 40}, 0),
+    ],
+)
+def test_a_plan_counts_the_slots_of_a_cluster_as_a_launch_does(size, resources, slots):
+    assert slots_of(size, Resources(**resources)) == slots
+    if slots:
+        nodes = [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes
+        assert packing.slots(Resources(**resources), nodes) == slots
+
+
+def test_the_plan_verb_prints_every_size_and_starts_nothing(tmp_path):
+    words = [
+        "plan",
+        "sweep_cifar10",
+        "--search",
+        "grid",
+        "--gpu",
+        "L4",
+        "--nodes",
+        "1",
+        "--nodes",
+        "512",
+        "--price",
+        "2",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", *words], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    for expected in ("864 trials", "30 shared stages", "512 nodes", "critical path", "what limits", "assumed"):
+        assert expected in done.stdout
+    assert not list(tmp_path.iterdir())

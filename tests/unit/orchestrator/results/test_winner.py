@@ -1,0 +1,63 @@
+"""Which trial a run calls its best, and what is shown and kept of trials, whatever the method and the criterion."""
+
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from upath import UPath
+
+from orchestrator.console.view import trials_table
+from orchestrator.execution.launch import keep_rates
+from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.plan import read_rates
+from orchestrator.record.state import RunState, State, TrialState
+from orchestrator.results.run import warnings_of, winner
+
+
+def run_of(select_by, **metrics):
+    """A run whose trials have all ended, each with its metrics."""
+    trials = {key: TrialState(key, {}, state=State.FINISHED, rungs={1000: value}) for key, value in metrics.items()}
+    return RunState(opened={"space": {"select_by": select_by}}, trials=trials)
+
+
+def test_the_lowest_bits_per_dim_win_and_what_has_none_never_does():
+    bits = {key: {"bits_per_dim": value, "contrastive": 0.5} for key, value in (("a", 3.4), ("b", 3.1), ("c", None))}
+    assert winner(run_of("likelihood", **bits)).id == "b"
+    assert winner(run_of("contrastive", a={"contrastive": 0.6}, b={"contrastive": 0.7})).id == "b"
+    assert winner(run_of("likelihood", a={"bits_per_dim": None}, b={"bits_per_dim": None})) is None
+
+
+def test_one_point_is_given_and_needs_no_criterion():
+    assert winner(run_of("contrastive", only={"contrastive": None})).id == "only"
+
+
+@pytest.mark.parametrize(
+    ("select_by", "shown"), [("likelihood", "3.142"), ("contrastive", "0.612"), ("oracle", "0.612")]
+)
+def test_the_live_table_shows_what_the_winner_is_chosen_by(select_by, shown):
+    state = run_of(select_by, a={"bits_per_dim": 3.14159, "contrastive": 0.6123, "oracle": 0.9})
+    out = Console(record=True, width=120, file=open("/dev/null", "w"))  # noqa: SIM115
+    out.print(trials_table(state, [], {}, 5))
+    assert shown in out.export_text()
+
+
+@pytest.mark.parametrize(("macs", "kept"), [(0.0, None), (4e9, {"rate": 2e8})])
+def test_a_run_that_trains_nothing_leaves_no_speed_of_zero(tmp_path, macs, kept):
+    loaded, space, preset = load_space("flow_general", Options(preset="smoke"))
+    request = SimpleNamespace(loaded=loaded, space=space, preset=preset, storage=str(tmp_path))
+    state = run_of("contrastive", a={"train_seconds": 20.0, "macs": macs})
+    keep_rates(SimpleNamespace(request=request, ledger=SimpleNamespace(state=state)))
+    assert read_rates(UPath(tmp_path), "flow_general/smoke/cpu/units") == kept
+
+
+def warned(*options, space="flow_digits", **last):
+    _, resolved, _ = load_space(space, Options(preset="smoke", points=1, set=list(options)))
+    best = TrialState("t", resolved.points()[0], rungs={1000: {"not_learned": []} | last})
+    return " ".join(warnings_of(RunState(opened={"space": resolved.model_dump(mode="json")}), best))
+
+
+def test_warnings_say_what_failed_and_what_compares_with_nothing():
+    assert "photo_tiles, and not the published 80 Million Tiny Images" in warned()
+    assert "2 images of 3 could not be scored" in warned(failed={"3": 2})
+    assert "Tiny Images" not in warned(space="flow_cifar10") + warned(space="sweep_digits")
+    assert "the general flow as it is" in warned(space="flow_general")

@@ -1,0 +1,78 @@
+"""The keys of `Data` that say how images are divided and what stands beside them: all mistakes at once."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tune_spaces.schema.load import load
+from tune_spaces.schema.models import Data, General, Preset, Space, resolve
+from tune_spaces.schema.validation import from_validation
+from workloads.errors import UserError
+
+SPACE = """
+from tune_spaces.schema import *
+SPACE = Space({settings})
+"""
+
+
+def problems(tmp_path: Path, settings: str) -> dict[str, str]:
+    (tmp_path / "mine.py").write_text(SPACE.format(settings=settings))
+    with pytest.raises(UserError) as caught:
+        load(str(tmp_path / "mine.py"))
+    return {problem.key: problem.message for problem in caught.value.problems}
+
+
+def said(**settings: object) -> dict[str, str]:
+    with pytest.raises(ValidationError) as caught:
+        Data(**settings)
+    return {problem.key: problem.message for problem in from_validation(caught.value, Data)}
+
+
+def test_in_out_needs_an_out_set_and_no_classes() -> None:
+    found = said(name="cifar10", protocol="in_out", classes=("cat",))
+    assert set(found) == {"out", "classes"}
+    assert "needs an out set" in found["out"]
+    assert Data(name="cifar10", protocol="in_out", out=("svhn", "lsun", "noise")).out[1] == "lsun"
+
+
+def test_datasets_without_classes_say_what_they_are_good_for() -> None:
+    assert "can only be an out set" in said(name="lsun")["name"]
+    assert "use 'in_out'" in said(name="celeba")["protocol"]
+    assert Data(name="celeba", protocol="in_out", out=("svhn",)).protocol == "in_out"
+    assert "in_out" in said(name="cifar10", protocol="inout", out=("svhn",))["protocol"]
+
+
+def test_a_general_set_is_neither_the_dataset_nor_an_out_set() -> None:
+    sources = (General(name="cifar10"), General(name="svhn"), General(name="photo_tiles"), General(name="photo_tiles"))
+    found = said(name="cifar10", out=("svhn",), general=sources)
+    assert set(found) == {"general", "general.0.name", "general.1.name"}
+    assert Data(name="folder", path="x", general=(General(name="folder", path="y"),)).general[0].path == "y"
+
+
+def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path,
+        "data=Data(name='cifar10', protocol='in_out', out=('svnh',), general=("
+        "General(name='photo_tile'), General(name='photo_tiles', path='x'), General(name='mnist', path='x'),"
+        "General(name='lsun'), General(name='digits', max_images=1, frction=0.1))), fixed={'nois': 3}",
+    )
+    assert "did you mean 'photo_tiles'?" in found["data.general.0.name"]
+    assert "takes no path" in found["data.general.1.path"]
+    assert "takes no path" in found["data.general.2.path"]
+    assert "no training images" in found["data.general.3.name"]
+    assert "greater than or equal to 4" in found["data.general.4.max_images"]
+    assert "no such key" in found["data.general.4.frction"]
+    assert "fixed.nois" in found
+
+
+def test_a_preset_scales_every_source() -> None:
+    general = (General(name="photo_tiles"), General(name="cifar100", max_images=9, val_fraction=0.5))
+    space = Space(
+        data=Data(name="cifar10", general=general),
+        presets={"smoke": Preset(max_general_images=40)},
+        preset="smoke",
+    )
+    found = resolve(space).data.general
+    assert [source.max_images for source in found] == [40, 40]
+    assert found[1].val_fraction == 0.5

@@ -1,0 +1,357 @@
+"""Out-of-distribution sets from files to the report: what they are, who may see them, and every number they give."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from upath import UPath
+
+from orchestrator.data.split_store import collect, prepare, read_images
+from orchestrator.execution.work.worker import scored
+from orchestrator.record.paths import TrialPlaces
+from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_part
+from orchestrator.results.report.out import heading, out_table, set_means
+from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
+from orchestrator.results.report.write import write_report
+from tune_spaces import published
+from tune_spaces.schema import Data
+from workloads.data.datasets import load
+from workloads.data.out_sets import NO_CLASS, NOISE_IMAGES, noise, out_sets
+from workloads.data.protocols import digest, one_class
+from workloads.errors import UserError
+from workloads.scoring import metrics
+from workloads.scoring.table import rows
+from workloads.units import Unit
+
+NOWHERE = Path("nowhere")
+REDUCED = "measured (reduced preset)"
+LEVELS = ("level_1", "level_2", "level_16")
+
+
+@pytest.fixture
+def mnist_dir(tmp_path):
+    """A data folder with a made MNIST of 30 test images, 28x28, whose pixels are their own number."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, count in (("train", 20), ("t10k", 30)):
+        images = np.repeat(np.arange(count, dtype=np.uint8), 28 * 28).tobytes()
+        labels = bytes(i % 10 for i in range(count))
+        files = {
+            f"{split}-images-idx3-ubyte": struct.pack(">IIII", 0x803, count, 28, 28) + images,
+            f"{split}-labels-idx1-ubyte": struct.pack(">II", 0x801, count) + labels,
+        }
+        for name, data in files.items():
+            (raw / f"{name}.gz").write_bytes(gzip.compress(data))
+    return tmp_path
+
+
+# --- the images
+
+
+def test_an_out_set_is_the_official_test_split_in_the_datasets_own_form(mnist_dir):
+    found = out_sets(("mnist", "noise"), mnist_dir, channels=3, side=16, download=False)
+    assert list(found) == ["mnist", "noise"]
+    mnist = found["mnist"]
+    assert mnist.images.shape == (30, 3, 16, 16)
+    assert mnist.ids == load("mnist", mnist_dir, download=False).test.ids
+    assert np.array_equal(mnist.images[7], np.full((3, 16, 16), 7)), "grey is repeated"
+    assert set(mnist.labels) == {NO_CLASS}
+    assert found["noise"].images.shape == (NOISE_IMAGES, 3, 16, 16)
+
+
+def test_the_choice_of_out_images_is_seeded_and_keeps_their_order(mnist_dir):
+    first, again, other = (
+        out_sets(("mnist",), mnist_dir, channels=1, side=8, max_images=9, seed=seed, download=False)["mnist"].ids
+        for seed in (0, 0, 1)
+    )
+    assert len(first) == 9
+    assert first == again == tuple(sorted(first))
+    assert first != other
+
+
+def test_noise_is_uniform_and_seeded():
+    drawn = noise(200, 3, 16, seed=0)
+    assert drawn.images.dtype == np.uint8
+    counts = np.bincount(drawn.images.ravel(), minlength=256)
+    expected = drawn.images.size / 256
+    assert abs(counts - expected).max() < 6 * expected**0.5
+    assert np.array_equal(noise(20, 3, 16, seed=0).images, drawn.images[:20])
+    assert not np.array_equal(noise(200, 3, 16, seed=1).images, drawn.images)
+    assert len(out_sets(("noise",), NOWHERE, channels=1, side=8, max_images=5)["noise"]) == 5
+
+
+def test_a_digest_changes_with_out_sets_and_only_with_them():
+    plain = one_class(load("digits", NOWHERE), side=8, classes=["3"])
+    images = noise(5, 1, 8, seed=0)
+    digests = {
+        digest(plain),
+        digest(replace(plain, out={"noise": images})),
+        digest(replace(plain, out={"other": images})),
+        digest(replace(plain, out={"noise": noise(5, 1, 8, seed=1)})),
+    }
+    assert len(digests) == 4
+    assert digest(replace(plain, out={})) == digest(plain)  # what that is: test_protocols, for ever
+
+
+def test_a_missing_out_set_ends_a_launch_before_any_work(tmp_path):
+    with pytest.raises(UserError, match="mnist"):
+        read_images(Data(name="digits", side=16, out=("mnist",)), tmp_path, download=False)
+    (tmp_path / "mine.py").write_text(
+        "from tune_spaces.schema import *\nSPACE = Space(data=Data(name='digits', side=16, out=('mnist',)))\n"
+    )
+    dead = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    words = ["launch", "mine.py", "--data-dir", "nowhere", "--storage", "runs"]
+    root = str(Path(__file__).parents[4])
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestrator", *words],
+        capture_output=True, text=True, cwd=tmp_path, env=os.environ | dead | {"PYTHONPATH": root}, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "mnist" in done.stderr
+    assert "out sets" in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+# --- shards and workers
+
+
+@pytest.fixture
+def split(mnist_dir):
+    data = Data(
+        name="digits", side=16, classes=("3", "8"), max_train_images=10, out=("mnist", "noise"), max_out_images=12
+    )
+    return read_images(data, mnist_dir, download=False)
+
+
+def test_shards_bring_every_out_image_back(split, tmp_path):
+    prepared = prepare(split, UPath(tmp_path / "data"))
+    files = sorted((Path(prepared.path) / "shards").iterdir())
+    assert all(file.is_file() for file in files), "an out set's name makes no folder"
+    assert (prepared.counts["out/mnist"], prepared.counts["out/noise"]) == (12, 12)
+    tables = [table for file in files for table in (pq.read_table(file).slice(0, 7), pq.read_table(file).slice(7))]
+    found = collect(tables[::-1], prepared, ["8"], torch.device("cpu"))
+    assert list(found.train) == ["8"]
+    assert len(found.test) == len(split.test)
+    for name, images in split.out.items():
+        assert torch.equal(found.out[name], torch.from_numpy(images.images))
+        assert tuple(found.out_ids[name]) == images.ids
+
+
+class Made:
+    """A detector whose score is the mean pixel, and a method whose whole is the mean of the parts."""
+
+    selections = ("contrastive", "oracle")
+
+    def __init__(self, part):
+        self.part = part
+
+    def score(self, images):
+        return {self.part: images.float().mean((1, 2, 3)).numpy()}
+
+    def contrast(self):
+        return {"own/P_0": {self.part: np.float32([3.0, 400.0])}}
+
+    def judged_parts(self):
+        return LEVELS[:2]
+
+    def combine(self, parts):
+        return np.stack(list(parts.values())).mean(axis=0)
+
+
+@pytest.fixture
+def trial(split, tmp_path):
+    """A trial's folder whose last rung was scored by two workers, and its metrics."""
+    prepared = prepare(split, UPath(tmp_path / "data"))
+    tables = [pq.read_table(file) for file in sorted((Path(prepared.path) / "shards").iterdir())]
+    images = collect(tables, prepared, ["3", "8"], torch.device("cpu"))
+    places = TrialPlaces(UPath(tmp_path / "trial"))
+    for rank, target in enumerate(("3", "8")):
+        units = [Unit("detector", target, part) for part in LEVELS[:2]]
+        scores = [(target, scored(Made(unit.part), images, target, last=True)) for unit in units]
+        write_part(places.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5}, images, prepared)
+    finish_rung(places, 1000, 2, Made("all"), 1.0, 1.0)
+    return places, images
+
+
+def test_workers_notes_of_what_training_took_are_joined(trial):
+    places, _ = trial
+    found = json.loads(places.rung(1000).read_text())
+    assert found["seconds"] == {"detector/3/level_1": 1.5, "detector/8/level_1": 2.5}
+    assert not list(places.folder.glob("scores/*part*"))
+
+
+def test_out_sets_are_scored_at_the_last_rung_only(trial):
+    early, last = (scored(Made("level_1"), trial[1], "3", last=at_end) for at_end in (False, True))
+    assert set(early) == {"test", "val", "own/P_0"}
+    assert set(last) - set(early) == {"out/mnist", "out/noise"}
+
+
+def test_the_score_file_holds_the_out_sets_and_the_rung_their_auroc(trial):
+    places, _ = trial
+    table = read_table(places.scores(1000)).to_pandas()
+    out = table[table["split"] == "out/mnist"]
+    assert len(out) == 12 * 2 * 3, "images, targets, two levels and the whole"
+    assert out["anomalous"].all()
+    assert set(out["label"]) == {"mnist"}
+    numbers = json.loads(places.rung(1000).read_text())
+    for target in ("3", "8"):
+        of_part = table[(table["target"] == target) & (table["part"] == "all")]
+        normal = of_part[(of_part["split"] == "test") & (of_part["label"] == target)]["score"]
+        outside = of_part[of_part["split"] == "out/mnist"]["score"]
+        labels = [0] * len(normal) + [1] * len(outside)
+        expected = roc_auc_score(labels, [*normal, *outside])
+        assert numbers["out"]["mnist"]["all"][target] == pytest.approx(expected, abs=1e-12)
+        assert numbers[f"auroc_out/mnist/{target}"] == numbers["out"]["mnist"]["all"][target]
+    shown = {key for key in numbers if key.startswith("auroc_out")}
+    wholes = {f"auroc_out/{name}/{key}" for name in ("mnist", "noise") for key in ("3", "8", "mean")}
+    assert shown == {"auroc_out/mean"} | wholes | {
+        f"auroc_out_level/{k}/{name}" for k in (1, 2) for name in ("mnist", "noise")
+    }
+    assert numbers["auroc_out_level/1/mnist"] == pytest.approx(
+        np.mean(list(numbers["out"]["mnist"]["level_1"].values()))
+    )
+
+
+def test_mlflow_takes_the_names(trial):
+    from mlflow.utils.validation import _validate_metric_name
+
+    for key in json.loads(trial[0].rung(1000).read_text()):
+        _validate_metric_name(key)
+
+
+def test_out_rows_change_no_other_number(trial):
+    table = read_table(trial[0].scores(1000))
+    without = table.filter(pa.array([not split.startswith("out/") for split in table["split"].to_pylist()]))
+    ours, others = metrics_of(table, Made("all")), metrics_of(without, Made("all"))
+    assert not [key for key in others if "out" in key]
+    assert {key: ours[key] for key in others} == others
+    assert set(metrics.contrastive_by_unit(table)["3", "level_1"]) == {"own"}
+
+
+# --- the metric
+
+
+def scores_of(target, part, seed, sets=("mnist", "noise"), decimals=1):
+    """Made rows with many ties: 40 normal and 60 other test images, 30 of each out set."""
+    random = np.random.default_rng(seed)
+    test = random.normal(size=100).round(decimals)
+    anomalous = np.arange(100) >= 40
+    labels = [target if not bad else "another" for bad in anomalous]
+    blocks = [rows(target, "test", part, [f"t/{i}" for i in range(100)], labels, anomalous, test + anomalous)]
+    for name in sets:
+        values = random.normal(0.5, 1, 30).round(decimals)
+        ids = [f"{name}/{i}" for i in range(30)]
+        blocks.append(rows(target, f"out/{name}", part, ids, [name] * 30, np.ones(30, bool), values))
+    return pa.concat_tables(blocks)
+
+
+def made_scores(targets=("frog", "dog", "horse"), parts=(*LEVELS, "all"), **settings):
+    blocks = [scores_of(t, p, 10 * i + j, **settings) for i, t in enumerate(targets) for j, p in enumerate(parts)]
+    return pa.concat_tables(blocks).unify_dictionaries()
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_out_auroc_is_scikit_learns_ties_included(decimals):
+    table = made_scores(decimals=decimals)
+    found, frame = metrics.out_auroc(table), table.to_pandas()
+    assert len(found) == 3 * 4 * 2
+    for (target, part, name), value in found.items():
+        unit = frame[(frame["target"] == target) & (frame["part"] == part)]
+        chosen = unit[((unit["split"] == "test") & (unit["label"] == target)) | (unit["split"] == f"out/{name}")]
+        assert Counter(chosen["anomalous"]) == {False: 40, True: 30}
+        assert value == pytest.approx(roc_auc_score(chosen["anomalous"], chosen["score"]), abs=1e-12)
+
+
+def test_out_auroc_is_none_where_undefined_and_refuses_normal_rows():
+    table = scores_of("frog", "all", 0, sets=("noise",))
+    unseen = table.filter(pa.array(table["anomalous"].to_numpy()))
+    assert metrics.out_auroc(unseen) == {("frog", "all", "noise"): None}
+    assert metrics.out_auroc(scores_of("frog", "all", 0, sets=())) == {}
+    normal = rows("frog", "out/noise", "all", ["x"], ["noise"], np.zeros(1, bool), np.zeros(1))
+    with pytest.raises(ValueError, match="must be anomalous"):
+        metrics.out_auroc(normal)
+
+
+# --- the report
+
+
+def table_for(dataset="cifar10", targets=("dog", "frog", "horse"), out=("mnist", "noise"), **settings):
+    scores = made_scores(targets, sets=out)
+    made = out_table(scores, dataset=dataset, targets=targets, out=out, kind=REDUCED, note="seed 0", **settings)
+    assert made is not None
+    return scores, made
+
+
+def test_the_table_has_the_papers_shape_and_its_rows_beside_ours():
+    scores, table = table_for(counts={"out/mnist": 30, "out/noise": 30})
+    assert table.classes[:4] == ("dog/rCIFAR10", "frog/rCIFAR10", "horse/rCIFAR10", "dog/MNIST")
+    ours = [row for row in table.rows if row.kind == REDUCED]
+    theirs = [row for row in table.rows if row.kind == "published"]
+    assert [row.name for row in ours] == [*LEVELS, "all"]
+    assert [row.name for row in theirs] == ["D_1", "D_2", "D_4", "D_8", "D_16", "all"]
+    assert len(ours) + len(theirs) == len(table.rows)
+    areas, classes = metrics.out_auroc(scores), metrics.per_level_auroc(scores)
+    assert ours[-1].values["dog/Noise"] == areas["dog", "all", "noise"]
+    assert ours[0].values["dog/rCIFAR10"] == classes["level_1"]["dog"]
+    assert (theirs[2].values["frog/Noise"], theirs[-1].values["dog/rCIFAR10"]) == (0.674, 0.812)
+    assert set(theirs[0].values) == set(table.classes)
+    assert "30 of MNIST, 30 of Noise" in table.notes[0]
+    dogs = [ours[-1].values[f"{name}/Noise"] for name in ("dog", "frog", "horse")]
+    assert set_means(table)["Noise"] == pytest.approx(np.mean(dogs))
+    head, *lines = csv.reader(io.StringIO(to_csv(table)))
+    assert head == ["name", "kind", "leak", "note", *table.classes], "a mean over unlike sets is no number"
+    assert {line[1] for line in lines} == {REDUCED, "published"}
+
+
+def test_every_published_column_can_be_met():
+    sets = ("cifar100", "svhn", "mnist", "noise")
+    columns = {f"{target}/r{heading('cifar10')}" for target in ("frog", "dog", "horse")}
+    columns |= {f"{target}/{heading(name)}" for target in ("frog", "dog", "horse") for name in sets}
+    assert columns == set(published.load("cifar10_ood").columns)
+
+
+def test_other_datasets_have_no_published_rows_and_no_out_sets_no_table():
+    _, table = table_for("digits", ("3", "8"), ("noise",))
+    assert {row.kind for row in table.rows} == {REDUCED}
+    assert table.classes == ("3/rDIGITS", "8/rDIGITS", "3/Noise", "8/Noise")
+    plain = made_scores(sets=())
+    assert out_table(plain, dataset="cifar10", targets=("frog",), out=(), kind=REDUCED) is None
+
+
+@pytest.mark.parametrize("select_by", ["contrastive", "oracle"])
+def test_the_report_has_the_section_its_csv_and_its_json(tmp_path, select_by):
+    _, out = table_for()
+    row = Row("MLSAD", REDUCED, {"dog": 0.8, "frog": 0.8, "horse": 0.8}, 0.8)
+    selection = {"select_by": select_by, "trial": "t", "params": {}, "contrastive": 0.7, "auroc": 0.8}
+    settings = {"title": "x", "facts": {}, "trials": [], "levels": {}, "warnings": [], "scores": None}
+    table = Table(("dog", "frog", "horse"), (row,))
+    text = write_report(tmp_path, **settings, table=table, selection=selection, out=out).read_text()
+    section = text.partition("## Out of distribution")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert lines[0].startswith("|  | dog/rCIFAR10 | frog/rCIFAR10 |")
+    assert "mean" not in lines[0]
+    assert [line.split(" | ")[0].strip("| *") for line in lines[2:]].count("published") == 1
+    assert f"*{REDUCED}*" in lines[2]
+    ours = lines[3:7]
+    assert all((LEAK in line) == (select_by == "oracle") for line in ours)
+    assert not any(LEAK in line for line in lines[8:]), "published rows were not selected by us"
+    back = json.loads((tmp_path / "report.json").read_text())["out_of_distribution"]
+    assert tuple(back["classes"]) == out.classes
+    assert (tmp_path / "out_of_distribution.csv").read_text().startswith("name,kind,leak,note,dog/rCIFAR10")
+    write_report(tmp_path / "plain", **settings, table=table, selection=selection)
+    assert "Out of distribution" not in (tmp_path / "plain" / "report.md").read_text()
+    assert "out_of_distribution" not in json.loads((tmp_path / "plain" / "report.json").read_text())

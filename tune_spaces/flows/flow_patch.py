@@ -1,0 +1,23 @@
+"""A flow of local patches: does locality alone explain the likelihood?
+
+Question:  a model for analysis and no detector: is the likelihood made by local features alone?
+Expect:    no table of the paper could be read, only its words: the likelihood of 8 x 8 patches ranks images as the
+           whole Glow's does.
+Takes:     an hour or two on a GPU; `--dry-run` prints the estimate for your machine.
+Data:      the datasets in --data-dir or downloaded where their publishers allow it.
+Command:   python -m orchestrator launch flow_patch
+"""
+
+from tune_spaces.schema import Scheduler, Space
+from tune_spaces.shared.pairs import in_out
+from tune_spaces.shared.presets import FLOW_PRESETS
+
+SPACE = Space(
+    workload="flow",
+    data=in_out("cifar10", general=False),
+    fixed={"kind": "patch", "hierarchy": "none", "from_general": False, "score": "likelihood"},
+    scheduler=Scheduler(kind="fifo"),
+    select_by="likelihood",  # without general images nothing stands in for anomalies
+    analyses=("samples", "curves"),
+    presets=FLOW_PRESETS,
+)

@@ -1,0 +1,16 @@
+"""Fashion-MNIST against the other datasets of its group comparison, scored in groups on a flow's latents after KLODS.
+
+Question:  are groups of Fashion-MNIST told from groups of other datasets where single likelihoods fail?
+Expect:    the third-party rows of `published/fashion_mnist_groups`; KLODS' exact estimator could not be read, this is a
+           derivation, so a difference proves nothing about the paper. Every other score stands beside it.
+           Winners are chosen by made anomalies with correlated neighbours: that favours patches by construction.
+Takes:     one flow for all trials.
+Data:      in --data-dir, or downloaded where their publishers allow it.
+Command:   python -m orchestrator launch klods_fashion_mnist
+"""
+
+from tune_spaces.shared.klods_presets import pair
+
+SPACE = pair(
+    "fashion_mnist", "mnist", "kmnist", "omniglot", splits=("patches_2", "groups_2")
+)  # grey: too few patches_4 in z2

@@ -1,0 +1,14 @@
+"""SVHN against the other datasets of its group comparison, scored in groups on a flow's latents after KLODS.
+
+Question:  are groups of SVHN told from groups of other datasets where single likelihoods fail?
+Expect:    the third-party rows of `published/svhn_groups`; KLODS' exact estimator could not be read, this is a
+           derivation, so a difference proves nothing about the paper. Every other score stands beside it.
+           Winners are chosen by made anomalies with correlated neighbours: that favours patches by construction.
+Takes:     one flow for all trials, 1.2 PFLOP an epoch of 50,000 images.
+Data:      in --data-dir, or downloaded where their publishers allow it.
+Command:   python -m orchestrator launch klods_svhn
+"""
+
+from tune_spaces.shared.klods_presets import pair
+
+SPACE = pair("svhn", "cifar10", "cifar100", "celeba", "lsun")

@@ -1,0 +1,40 @@
+"""MLSAD on the five textures of MVTec AD, with maps of where the defect is: Dai et al., Fig. 4.
+
+Question:  does the detector point at defects it has never seen, and how well do its maps fit their masks?
+Expect:    the paper shows pictures only. Pixel AUROC is ours: above .5 is the least, the best published methods of
+           other kinds are above .95.
+Takes:     images of 256 x 256 need a GPU: generators make whole images, detectors train on crops of 64.
+           `--dry-run` prints the estimate for your machine; `--class carpet` restricts it.
+Data:      --data-dir with mvtec/<texture>/{train,test,ground_truth}, as published (licence CC BY-NC-SA 4.0).
+Command:   python -m orchestrator launch sweep_textures
+
+Side of images and of crops, the small batch of the generators and the three levels of the maps are guesses: the text
+that could be had has no numbers. The generators are deeper by themselves, down to 4 x 4 from any side.
+
+Random coordinates come from the grid's own values, not from all of [-1, 1] as published: a window's centre is never
+further out than (S-k)/(S-1), so whatever lies outside is random for certain, and next to it, along the image's borders,
+maps of high levels are bright whatever is there. On made defects in 32 x 32 photographs of leaves (reduced widths,
+tests/integration/test_textures.py) D_8's pixel AUROC was .850 as published and .959 so.
+"""
+
+from tune_spaces.schema import Data, Preset, Scheduler, Space
+from tune_spaces.shared.presets import SHORTER_PRESETS
+
+SPACE = Space(
+    workload="mlsad",
+    data=Data(name="mvtec_textures", side=256),
+    fixed={
+        "crop": 64,
+        "position": "grid",
+        "generator_batch_size": 4,
+        "map_levels": (4, 8, 16),
+    },
+    scheduler=Scheduler(kind="fifo"),  # one point: the paper searches on objects only
+    analyses=("maps",),
+    presets={
+        **SHORTER_PRESETS,  # appendix C gives textures MNIST's schedule
+        "reduced": Preset(config=SHORTER_PRESETS["reduced"].config | {"bank_size": 256}),
+        "smoke": Preset(config=SHORTER_PRESETS["smoke"].config, max_train_images=16, classes=("carpet",)),
+    },
+    preset="paper",
+)

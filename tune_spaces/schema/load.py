@@ -1,0 +1,120 @@
+"""Finds spaces by name and loads a user's own space file."""
+
+import ast
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+import tune_spaces
+from tune_spaces.schema.models import LOADING, Space
+from tune_spaces.schema.validation import from_validation
+from workloads.errors import Problem, UserError, nearest, several
+
+SPACES = (
+    "sweep_digits",
+    "sweep_cifar10",
+    "sweep_fashion_mnist",
+    "fashion_mnist_small",
+    "sweep_mnist",
+    "sweep_imagenet10",
+    "sweep_textures",
+    "ablation_position_mnist",
+    "ablation_digits",
+    "ood_cifar10",
+    "ood_digits",
+    "figures_cifar10",
+    "figures_mnist",
+    "figures_digits",
+    "calibrate_digits",
+    "flow_digits",
+    "flow_fashion_digits",
+    "flow_digits_fashion",
+    "flow_general",
+    "flow_cifar10",
+    "flow_cifar10_outlier",
+    "flow_cifar10_classes",
+    "flow_cifar10_one_class",
+    "flow_cifar100",
+    "flow_svhn",
+    "flow_mnist",
+    "flow_fashion_mnist",
+    "flow_brats",
+    "flow_patch",
+    "flow_dense",
+    "sweep_flow",
+    "klods_digits",
+    "klods_digits_fashion",
+    "klods_fashion_digits",
+    "klods_cifar10",
+    "klods_cifar100",
+    "klods_svhn",
+    "klods_celeba",
+    "klods_fashion_mnist",
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A space with the name its runs will carry and the docstring that says what it asks."""
+
+    name: str
+    space: Space
+    doc: str
+    source: Path
+
+
+def source_of(name: str) -> Path:
+    """The file of a built-in space. Raises UserError with the nearest name."""
+    if name not in SPACES:
+        raise several([Problem("space", f"no space {name!r}; {nearest(name, SPACES)} (or the path of a .py file)")])
+    return next(Path(tune_spaces.__file__).parent.glob(f"*/{name}.py"))
+
+
+def doc_of(source: Path) -> str:
+    """A space's docstring, read without running it."""
+    return ast.get_docstring(ast.parse(source.read_text())) or ""
+
+
+def load(name_or_path: str) -> Loaded:
+    """A built-in space by name, or the `SPACE` of a Python file of the user's.
+
+    The file is run, as any Python config is: launch only files you trust. Raises UserError with everything wrong.
+    """
+    own_file = name_or_path.endswith(".py")
+    source = Path(name_or_path) if own_file else source_of(name_or_path)
+    if own_file and not source.is_file():
+        raise several([Problem("space", f"no file {str(source)!r}")])
+    try:
+        module = (
+            run_file(source)
+            if own_file
+            else importlib.import_module(f"tune_spaces.{source.parent.name}.{name_or_path}")
+        )
+    except ValidationError as error:
+        raise several(from_validation(error, Space), str(source)) from None
+    except UserError:
+        raise
+    except Exception as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise several([Problem("space", f"{type(error).__name__}: {error}{line}")], str(source)) from error
+    space = getattr(module, "SPACE", None)
+    if not isinstance(space, Space):
+        raise several([Problem("SPACE", "the file must define SPACE = Space(...)")], str(source))
+    return Loaded(source.stem, space, module.__doc__ or "", source)
+
+
+def run_file(source: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("user_space", source)
+    if spec is None or spec.loader is None:
+        raise several([Problem("space", f"{str(source)!r} is no Python file")])
+    module = importlib.util.module_from_spec(spec)
+    token = LOADING.set(True)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        LOADING.reset(token)
+    return module

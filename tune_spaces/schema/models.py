@@ -1,0 +1,396 @@
+"""What a space may say. Unknown keys are refused; every error is reported at once with its key."""
+
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import fields
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from workloads.data.catalogue import CATALOGUE, SOURCES, general_names, out_set_names
+from workloads.errors import Problem, nearest, several
+from workloads.registry import WORKLOADS, method
+from workloads.scoring.selection import Select
+from workloads.units import DataFacts
+
+PresetName = Literal["paper", "reduced", "smoke"]
+WRITTEN = "as written"
+LOADING: ContextVar[bool] = ContextVar("LOADING", default=False)
+"""True while a space file runs: then a faulty part waits for its space, so that all errors are reported together."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(Strict):
+    """A part of a space. In a space file it is built before the space; if it is faulty, the space checks it again."""
+
+    def __init__(self, **values: Any) -> None:
+        waits = LOADING.get()
+        token = LOADING.set(False)  # a faulty part inside this one makes this one faulty
+        try:
+            super().__init__(**as_written(values))
+        except ValidationError:
+            if not waits:
+                raise
+            object.__setattr__(self, "__dict__", {WRITTEN: values})
+        finally:
+            LOADING.reset(token)
+
+
+def as_written(value: Any) -> Any:
+    """A faulty part as the values it was given, alone or in a dict or a list; anything else as it is."""
+    if isinstance(value, Part):
+        return as_written(value.__dict__[WRITTEN]) if WRITTEN in value.__dict__ else value
+    if isinstance(value, list | tuple):
+        return type(value)(map(as_written, value))
+    return {k: as_written(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+def known_dataset(name: str) -> str:
+    if name not in CATALOGUE:
+        raise ValueError(f"no such dataset; {nearest(name, CATALOGUE)}")
+    return name
+
+
+def known_workload(name: str) -> str:
+    if name not in WORKLOADS:
+        raise ValueError(f"no such workload; {nearest(name, WORKLOADS)}")
+    return name
+
+
+def known_source(name: str) -> str:
+    if name in CATALOGUE and CATALOGUE[name].out_only:
+        raise ValueError("has no training images here")
+    if name not in general_names():
+        raise ValueError(f"no such set of general images; {nearest(name, general_names())}")
+    return name
+
+
+class General(Part):
+    """One source of general images: natural ones of any kind, for methods that compare with a general model."""
+
+    name: Annotated[str, AfterValidator(known_source)]
+    path: str | None = Field(default=None, description="of 'folder', 'arrays', 'tiny_images'; else in the data folder")
+    max_images: int | None = Field(default=None, ge=4, description="validation included; all where absent")
+    val_fraction: float = Field(default=0.2, gt=0, lt=1, description="held out; 0.2 is the paper's 80/20")
+    seed: int = Field(default=0, description="of the choice and the split")
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        if self.path is not None and (self.name not in SOURCES or not SOURCES[self.name].place):
+            raise several([Problem("path", f"{self.name!r} takes no path")])
+        return self
+
+
+class Data(Part):
+    """Which images, and how they are split.
+
+    protocol: in `one_class` every class in `classes` takes its turn as the normal one, and the others are its
+    anomalies; in `in_out` the whole dataset is normal, and the out sets are its anomalies.
+    """
+
+    name: Annotated[str, AfterValidator(known_dataset)]
+    path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
+    protocol: Literal["one_class", "in_out"] = "one_class"
+    side: int = Field(default=32, ge=8, le=1024, description="pixels; images are resized to side x side")
+    classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
+    max_train_images: int | None = Field(default=None, ge=4, description="a target, validation included")
+    val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
+    out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
+    max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
+    general: tuple[General, ...] = Field(default=(), description="sources of general images, together one set")
+    seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        problems = []
+        if self.name == "folder" and self.path is None:
+            problems.append(Problem("path", "the dataset 'folder' needs the path of a folder of class folders"))
+        if self.name != "folder" and self.path is not None:
+            problems.append(Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}"))
+        known = CATALOGUE[self.name].classes
+        if len(set(self.classes or ())) < len(self.classes or ()):
+            problems.append(Problem("classes", "names a class twice"))
+        problems += [
+            Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, known)}")
+            for name in self.classes or ()
+            if known is not None and name not in known
+        ]
+        others = out_set_names(self.name)
+        problems += [
+            Problem("out", f"{name!r} cannot be an out set of {self.name}; {nearest(name, others)}")
+            for name in self.out
+            if name not in others
+        ]
+        if len(set(self.out)) < len(self.out):
+            problems.append(Problem("out", "names a set twice"))
+        problems += [*self.protocol_problems(), *self.general_problems()]
+        if problems:
+            raise several(problems)
+        return self
+
+    def protocol_problems(self) -> Iterator[Problem]:
+        known = CATALOGUE[self.name]
+        if known.out_only:
+            yield Problem("name", f"{self.name!r} has no training images here: it can only be an out set")
+        elif self.protocol == "one_class" and known.classes is not None and len(known.classes) == 1:
+            yield Problem("protocol", f"{self.name!r} has no classes to tell apart; use 'in_out' with an out set")
+        if self.protocol == "in_out" and not self.out:
+            yield Problem("out", "the protocol 'in_out' needs an out set: no other image is anomalous")
+        if self.protocol == "in_out" and self.classes is not None:
+            yield Problem("classes", "the protocol 'in_out' learns the whole dataset; leave the classes out")
+
+    def general_problems(self) -> Iterator[Problem]:
+        named = [(source.name, source.path) for source in self.general]
+        if len(set(named)) < len(named):
+            yield Problem("general", "names a source twice")
+        for number, source in enumerate(self.general):
+            if source.name == self.name and source.name not in SOURCES:
+                yield Problem(f"general.{number}.name", f"{self.name!r} is the dataset itself")
+            if source.name in self.out:
+                yield Problem(f"general.{number}.name", f"{source.name!r} is an out set, which nothing may learn from")
+
+
+class Search(Part):
+    """Which points of the axes' product are tried."""
+
+    kind: Literal["random", "grid"] = "random"
+    points: int = Field(default=32, ge=1, description="random points; a grid takes all")
+    seed: int = 0
+
+
+class Scheduler(Part):
+    """When trials are compared and stopped. Rungs lie at first_rung, first_rung * eta, ... and at the end."""
+
+    kind: Literal["asha", "fifo"] = "asha"
+    eta: int = Field(default=3, ge=2, description="one trial in eta is promoted at a rung")
+    first_rung: float = Field(
+        default=0.04, gt=0, le=1, description="fraction of the schedule before the first comparison"
+    )
+
+    def rungs(self) -> list[int]:
+        """Points of the schedule, in thousandths, at which a trial is evaluated; the last is 1000."""
+        count = math.ceil(math.log(1 / self.first_rung) / math.log(self.eta) - 1e-9)
+        early = {round(1000 * self.first_rung * self.eta**i) for i in range(count)}
+        return [*sorted(r for r in early if 0 < r < 1000), 1000]
+
+
+class Resources(Part):
+    """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
+
+    workers: int = Field(default=1, ge=1)
+    min_workers: int | None = Field(
+        default=None, ge=1, description="elastic: while workers are lost, training goes on with as few; split 'data'"
+    )
+    cpus_per_worker: float = Field(default=1, gt=0)
+    gpus_per_worker: float = Field(default=0, ge=0, description="a fraction shares one GPU between workers")
+    split: Literal["units", "data"] = "units"
+
+    @property
+    def least_workers(self) -> int:
+        """The fewest that a trial can run with."""
+        return self.min_workers or self.workers
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise several([Problem("min_workers", f"must be at most workers, {self.workers}")])
+        if self.min_workers is not None and self.split != "data":
+            raise several([Problem("min_workers", "needs split 'data': only workers that share batches can be fewer")])
+        return self
+
+
+class Preset(Part):
+    """Scales schedules, widths and counts; never the method."""
+
+    config: dict[str, Any] = Field(default_factory=dict)
+    max_train_images: int | None = Field(default=None, ge=4)
+    max_out_images: int | None = Field(default=None, ge=1)
+    max_general_images: int | None = Field(default=None, ge=4, description="of each source")
+    classes: tuple[str, ...] | None = None
+    points: int | None = Field(default=None, ge=1)
+    first_rung: float | None = Field(default=None, gt=0, le=1)
+
+
+@cache
+def config_adapter(workload: str) -> TypeAdapter[Any]:
+    """Checks and converts a workload's config; building one is slow, a grid needs hundreds."""
+    return TypeAdapter(method(workload).config_type)
+
+
+def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
+    """What is wrong with one value of one config key of a workload."""
+    chosen = method(workload)
+    names = [field.name for field in fields(chosen.config_type)]
+    if key not in names:
+        yield f"no such key of {workload}; {nearest(key, names)}"
+        return
+    try:
+        config = config_adapter(workload).validate_python({key: value})
+    except ValidationError as error:
+        yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
+        return
+    yield from (f"{message}, found {value!r}" for bad, message in chosen.config_problems(config) if bad == key)
+
+
+def config_problems(workload: str, values: dict[str, Any]) -> list[Problem]:
+    return [Problem(key, text) for key, value in values.items() for text in value_problems(workload, key, value)]
+
+
+class Space(Strict):
+    """A question: a method, data, what is fixed, what varies, how it is searched and how the winner is chosen."""
+
+    workload: Annotated[str, AfterValidator(known_workload)] = "mlsad"
+    data: Data
+    fixed: dict[str, Any] = Field(default_factory=dict, description="config keys that every point shares")
+    axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
+    search: Search = Search()
+    scheduler: Scheduler = Scheduler()
+    select_by: Select = Field(default="contrastive", description="oracle looks at test labels: a leak, labelled as one")
+    resources: Resources = Resources()
+    analyses: tuple[str, ...] = Field(default=(), description="of the winner, once the sweep has ended")
+    presets: dict[PresetName, Preset] = Field(default_factory=dict)
+    preset: PresetName = "paper"
+
+    def __init__(self, **values: Any) -> None:
+        token = LOADING.set(False)  # from here on a faulty part is an error
+        try:
+            super().__init__(**as_written(values))
+        finally:
+            LOADING.reset(token)
+
+    @field_validator("fixed")
+    @classmethod
+    def known_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "workload" in info.data and (found := config_problems(info.data["workload"], value)):
+            raise several(found)
+        return value
+
+    @field_validator("axes")
+    @classmethod
+    def known_axes(cls, value: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
+        found = [Problem(key, "has no values") for key, values in value.items() if not values]
+        found += [
+            Problem(key, "has a value twice")
+            for key, values in value.items()
+            if len({*map(repr, values)}) < len(values)
+        ]
+        if "workload" in info.data:
+            for key, values in value.items():
+                problems = dict.fromkeys(p for v in values for p in config_problems(info.data["workload"], {key: v}))
+                found += problems
+        found += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in info.data.get("fixed", {})]
+        shared = method(info.data["workload"]).shared_keys() if "workload" in info.data else ()
+        found += [
+            Problem(key, "is one value a sweep; launch once a value, with --set") for key in value if key in shared
+        ]
+        if found:
+            raise several(found)
+        return value
+
+    @field_validator("select_by")
+    @classmethod
+    def known_selection(cls, value: Select, info: ValidationInfo) -> Select:
+        known = method(info.data["workload"]).selections if "workload" in info.data else (value,)
+        if value not in known:
+            raise ValueError(f"{info.data['workload']} cannot be selected by {value!r}, only by {', '.join(known)}")
+        return value
+
+    @field_validator("analyses")
+    @classmethod
+    def known_analyses(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = method(info.data["workload"]).analyses if "workload" in info.data else value
+        if found := [Problem("", f"no analysis {n!r}; {nearest(n, known)}") for n in value if n not in known]:
+            raise several(found)
+        return value
+
+    @field_validator("presets")
+    @classmethod
+    def known_presets(cls, value: dict[PresetName, Preset], info: ValidationInfo) -> dict[PresetName, Preset]:
+        if "workload" not in info.data:
+            return value
+        found = [
+            Problem(f"{name}.config.{p.key}", p.message)
+            for name, preset in value.items()
+            for p in config_problems(info.data["workload"], preset.config)
+        ]
+        if found:
+            raise several(found)
+        return value
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        first = {key: values[0] for key, values in self.axes.items()}
+        points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
+        pooled, known = self.data.protocol == "in_out", CATALOGUE[self.data.name]
+        facts = DataFacts(
+            side=self.data.side,
+            pooled=pooled,
+            general=bool(self.data.general),
+            channels=known.channels,
+            classes=len(known.classes or ()) if pooled else 1,
+            select_by=self.select_by,
+        )
+        said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
+        if self.resources.split == "data":
+            counts = range(self.resources.least_workers, self.resources.workers + 1)
+            said += [s for p in points for n in counts for s in method(self.workload).split_problems(self.config(p), n)]
+        found = [Problem(key, message) for key, message in dict.fromkeys(said)]
+        halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
+        if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":
+            late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
+            found.append(Problem("scheduler.kind", late))
+        if self.presets and self.preset not in self.presets:
+            found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
+        if found:
+            raise several(found)
+        return self
+
+    def size(self) -> int:
+        """Points of the whole grid."""
+        return math.prod(len(values) for values in self.axes.values())
+
+    def points(self) -> list[dict[str, Any]]:
+        """The points to try, in order. Random points are distinct and the first n are the same for any number."""
+        keys, grid = list(self.axes), list(itertools.product(*self.axes.values()))
+        if self.search.kind == "random":
+            grid = random.Random(self.search.seed).sample(grid, len(grid))[: self.search.points]  # noqa: S311
+        return [dict(zip(keys, values, strict=True)) for values in grid]
+
+    def config(self, point: dict[str, Any]) -> Any:
+        """The workload's config at one point. Raises pydantic's ValidationError."""
+        return config_adapter(self.workload).validate_python(self.fixed | point)
+
+
+def resolve(space: Space) -> Space:
+    """The space with its preset written into its keys; axes win over the preset where both name a key."""
+    preset = space.presets.get(space.preset, Preset())
+    config = {k: v for k, v in preset.config.items() if k not in space.axes}
+    data = {key: getattr(preset, key) for key in ("max_train_images", "max_out_images", "classes")}
+    values = space.model_dump()
+    values["data"] |= {k: v for k, v in data.items() if v is not None}
+    if preset.max_general_images is not None:
+        values["data"]["general"] = [g | {"max_images": preset.max_general_images} for g in values["data"]["general"]]
+    values["fixed"] |= config
+    if preset.points is not None:
+        values["search"]["points"] = preset.points
+    if preset.first_rung is not None:
+        values["scheduler"]["first_rung"] = preset.first_rung
+    values["presets"] = {}
+    return Space.model_validate(values)

@@ -1,0 +1,1 @@
+"""What spaces of a family share: presets, the published grid, pairs of datasets."""

@@ -1,0 +1,1 @@
+"""Published datasets and users' folders, a file each."""

@@ -1,0 +1,151 @@
+"""What all readers of class folders share: which files are images, decoding them, and reporting those that fail."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.data.images import LabelledImages
+from workloads.data.reading.decode import UnreadableError, decode
+from workloads.errors import UserError
+from workloads.units import GENERAL
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"))
+CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
+RESERVED = ("mean", "all", "fake", GENERAL)
+MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
+NAMED = 5  # bad files that a message names
+
+
+class Listed(NamedTuple):
+    """An image file, the split it is in ("" where none is named) and its class."""
+
+    split: str
+    name: str
+    file: Path
+
+
+def visible_folders(folder: Path) -> list[Path]:
+    """The folders in `folder`, sorted, without those whose name begins with a dot."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def check_class_name(folder: Path) -> str:
+    """The folder's name. Raises UserError where it cannot be a class: unsafe in paths, or a word of the tables."""
+    name = folder.name
+    if name in RESERVED:
+        raise UserError(
+            f"a class cannot be called {name!r}: that word has another meaning", where=str(folder), fix="rename it"
+        )
+    if not CLASS_NAME.fullmatch(name):
+        raise UserError(
+            f"the class name {name!r} is not safe in paths and metric names",
+            where=str(folder),
+            fix="rename the folder with letters, digits, '.', '_' and '-' only",
+        )
+    return name
+
+
+def class_images(folder: Path, root: Path) -> list[Path]:
+    """The image files of one class folder under the resolved `root`, sorted by name.
+
+    Raises UserError where the folder leads out of `root`, has folders in it, or no images.
+    """
+    if not folder.resolve().is_relative_to(root):
+        raise UserError("a class folder that links out of the data is not followed", where=str(folder))
+    inner = visible_folders(folder)
+    if inner:
+        raise UserError(
+            f"the class folder {folder.name!r} has a folder {inner[0].name!r} in it",
+            where=str(folder),
+            fix="put a class's images directly into its folder",
+        )
+    files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    images = [p for p in files if p.suffix.lower() in SUFFIXES]
+    if len(images) < len(files):
+        log.warning("%s: passed over %d files that are no images", folder, len(files) - len(images))
+    if not images:
+        raise UserError(
+            f"the class folder {folder.name!r} has no images in it",
+            where=str(folder),
+            fix=f"remove it, or add images ({' '.join(sorted(SUFFIXES))})",
+        )
+    return images
+
+
+def images_under(folder: Path) -> list[Path]:
+    """The image files in a folder and the folders in it, sorted; names that begin with a dot are passed over."""
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+Reader = Callable[[Path, int], NDArray[np.uint8]]
+"""From a file and a side to an image, RGB uint8 (3, side, side). Raises UnreadableError."""
+
+
+def decode_all(
+    listing: Sequence[Listed], classes: tuple[str, ...], root: Path, side: int, read: Reader = decode
+) -> tuple[LabelledImages, list[Listed]]:
+    """The readable images, RGB uint8 (N, 3, side, side), ids relative to `root`; and the rows of `listing` they are.
+
+    Files that cannot be read, and links that lead out of `root`, are left out and named in a warning.
+    Raises UserError where more than one file and more than 5 % cannot be read, and for a side below 1.
+    """
+    if side < 1:
+        raise UserError(f"a side of {side} pixels", where="side", fix="give 1 or more")
+    images: list[NDArray[np.uint8]] = []
+    kept: list[Listed] = []
+    bad: list[str] = []
+    for item in listing:
+        try:
+            check_file(item.file, root)
+            images.append(read(item.file, side))
+            kept.append(item)
+        except UnreadableError as error:
+            bad.append(f"{file_id(item.file, root)} ({error})")
+    report_unreadable(bad, len(listing), root)
+    labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
+    return LabelledImages(np.stack(images), labels, tuple(file_id(item.file, root) for item in kept)), kept
+
+
+def check_file(file: Path, root: Path) -> None:
+    """Raises UnreadableError for what must not be opened: links out of the resolved `root`, and no regular files."""
+    if not file.resolve().is_relative_to(root):
+        raise UnreadableError("links out of the data folder")
+    if not file.is_file():  # opening a named pipe would wait for ever
+        raise UnreadableError("no regular file")
+
+
+def file_id(file: Path, root: Path) -> str:
+    """The path relative to `root`, escaped."""
+    return escaped(file.relative_to(root).as_posix())
+
+
+def escaped(name: str) -> str:
+    """A file's name with what is no UTF-8 escaped: file names may be any bytes, tables not."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def few_of(names: Sequence[str]) -> str:
+    """The first names, for a message."""
+    return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
+
+
+def report_unreadable(bad: Sequence[str], total: int, root: Path) -> None:
+    """Name the files left out in a warning. Raises UserError where more than one and more than 5 % are."""
+    if not bad:
+        return
+    if len(bad) == total or len(bad) > max(1, MAX_UNREADABLE * total):
+        raise UserError(
+            f"{len(bad)} of {total} image files cannot be used: {few_of(bad)}",
+            where=str(root),
+            fix="mend or remove these files",
+        )
+    log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))

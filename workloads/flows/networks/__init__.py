@@ -1,0 +1,1 @@
+"""Glow and its variants: layers, couplings, whole flows."""

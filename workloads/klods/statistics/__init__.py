@@ -1,0 +1,1 @@
+"""Scores of groups: Gaussian divergence, GOD, typicality, input complexity."""

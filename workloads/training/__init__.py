@@ -1,0 +1,1 @@
+"""What all learners share: batches, workers that share them, optimisers, checkpoints, seeds."""

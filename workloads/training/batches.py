@@ -1,0 +1,37 @@
+"""The order in which images are seen."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from workloads.training.seeds import derive_seed
+from workloads.units import Unit
+
+
+def order_seed(seed: int, unit: Unit) -> int:
+    """The seed of the order in which a unit of a run sees its training images; whoever needs their labels asks, too."""
+    return derive_seed(seed, unit, "order")
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, size: int) -> Tensor:
+    """The permutation of one epoch, int64 (size,); kept, for a million images' takes longer than their batch's step."""
+    return torch.randperm(size, generator=torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch)))
+
+
+def batch_rows(seed: int, step: int, batch: int, size: int) -> Tensor:
+    """Row indices (batch,) int64 of global batch number `step` of an endless shuffled pass over `size` rows.
+
+    Epoch e is a permutation seeded by (seed, e); batches run on across epochs, so every row is seen equally often
+    whatever the batch size, also where the batch is larger than the data. Stateless: any step can be asked for.
+    """
+    start = step * batch
+    rows: list[Tensor] = []
+    taken = 0
+    while taken < batch:
+        epoch, offset = divmod(start + taken, size)
+        piece = epoch_order(seed, epoch, size)[offset : offset + batch - taken]
+        rows.append(piece)
+        taken += len(piece)
+    return torch.cat(rows)
