@@ -42,10 +42,10 @@ class UnitInputs:
 
     train: Tensor
     val: Tensor
-    artefacts: Mapping[str, Tensors] = field(default_factory=dict)  # by str(unit) of the stages it needs
+    artifacts: Mapping[str, Tensors] = field(default_factory=dict)  # by str(unit) of the stages it needs
     labels: Tensor | None = None  # int64 (N,) of `train`: which of the target's `classes` classes; None where unknown
     classes: int = 1
-    general: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
+    auxiliary: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
     stream: ImageStream | None = None
 
 
@@ -67,7 +67,7 @@ class Learner(Protocol):
 class Stage(Learner, Protocol):
     """A learner whose result other units read."""
 
-    def artefact(self) -> Tensors: ...
+    def artifact(self) -> Tensors: ...
 
 
 class Scorer(Protocol):
@@ -120,7 +120,7 @@ class Trained:
     val: Tensor
     test: Tensor
     test_anomalous: np.ndarray  # (N,) bool
-    artefacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
+    artifacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
     states: Mapping[str, State]  # by str(unit) of every detector of the target
     histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by str(unit)
     out: Mapping[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
@@ -139,7 +139,7 @@ class Finding:
     curves: Mapping[str, Curves] = field(default_factory=dict)  # file stem -> line -> (x, y), to be drawn
 
 
-class Workload(Protocol):
+class Method(Protocol):
     """A method. Instances are made from a config alone: `Method(config)`."""
 
     name: ClassVar[str]
@@ -160,7 +160,7 @@ class Workload(Protocol):
         ...
 
     @staticmethod
-    def split_problems(config: Any, workers: int) -> Iterator[tuple[str, str]]:
+    def share_problems(config: Any, workers: int) -> Iterator[tuple[str, str]]:
         """What cannot be shared by `workers` that split every batch."""
         ...
 
@@ -188,7 +188,7 @@ class Workload(Protocol):
         ...
 
     def needs(self, unit: Unit) -> list[Unit]:
-        """The stages whose artefacts the unit reads; a stage may need others, never in a circle."""
+        """The stages whose artifacts the unit reads; a stage may need others, never in a circle."""
         ...
 
     def stage_config(self, unit: Unit) -> dict[str, Any]:
@@ -210,11 +210,11 @@ class Workload(Protocol):
     def detector(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Detector: ...
 
     def scored_with(self, unit: Unit) -> list[Unit]:
-        """Of the stages it needs, those whose artefacts scoring reads as well."""
+        """Of the stages it needs, those whose artifacts scoring reads as well."""
         ...
 
     def scorer(
-        self, unit: Unit, shape: ImageShape, device: torch.device, artefacts: Mapping[str, Tensors]
+        self, unit: Unit, shape: ImageShape, device: torch.device, artifacts: Mapping[str, Tensors]
     ) -> Scorer: ...
 
     def combine(self, parts: Scores) -> np.ndarray:

@@ -7,9 +7,9 @@ from workloads.klods.method import Klods
 from workloads.mlsad.method import MLSAD
 
 if TYPE_CHECKING:  # the interface needs torch; checking that every method offers all of it does not
-    from workloads.method import Workload
+    from workloads.method import Method
 
-WORKLOADS: "dict[str, type[Workload]]" = {
+WORKLOADS: "dict[str, type[Method]]" = {
     "flow": Flows,
     "klods": Klods,
     "mlsad": MLSAD,
@@ -17,5 +17,5 @@ WORKLOADS: "dict[str, type[Workload]]" = {
 
 
 def method(name: str) -> Any:
-    """The class of a workload (see `workloads.method.Workload`). Raises KeyError."""
+    """The class of a workload (see `workloads.method.Method`). Raises KeyError."""
     return WORKLOADS[name]

@@ -22,18 +22,18 @@ class ImageShape:
     channels: int
     side: int
     images: int
-    general: int = 0  # training images of the general set
+    auxiliary: int = 0  # training images of the general set
 
 
 @dataclass(frozen=True)
 class DataFacts:
     """What a config must fit. side: of the images, in pixels. pooled: whether a target is a whole dataset with all its
-    classes. general: whether there is a general set. channels: 1 grey, 3 RGB. classes: that are normal for a target; 0
-    where unknown. select_by: the criterion that chooses the winner; empty where there is none yet."""
+    classes. auxiliary: whether there is an auxiliary set. channels: 1 grey, 3 RGB. classes: that are normal for a
+    target; 0 where unknown. select_by: the criterion that chooses the winner; empty where there is none yet."""
 
     side: int
     pooled: bool = False
-    general: bool = False
+    auxiliary: bool = False
     channels: int = 3
     classes: int = 0
     select_by: str = ""

@@ -35,12 +35,12 @@ def launch(
     min_workers: Annotated[int | None, typer.Option(help="Elastic: go on with as few where workers are lost.")] = None,
     cpus_per_worker: Annotated[float | None, typer.Option()] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
-    split: Annotated[str | None, typer.Option(help="units (whole networks) or data (rows of every batch).")] = None,
+    share: Annotated[str | None, typer.Option(help="units (whole networks) or batches (rows of every batch).")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
     only: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
-    general: Annotated[
-        list[str], typer.Option(help="NAME or NAME=PATH of a general set, instead of the space's; may be repeated.")
+    auxiliary: Annotated[
+        list[str], typer.Option(help="NAME or NAME=PATH of an auxiliary set, instead of the space's; may be repeated.")
     ] = [],  # noqa: B006
     settings: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -69,11 +69,11 @@ def launch(
         min_workers=min_workers,
         cpus_per_worker=cpus_per_worker,
         gpus_per_worker=gpus_per_worker,
-        split=split,
+        share=share,
         seed=seed,
         classes=only,
         images=images,
-        general=general,
+        auxiliary=auxiliary,
         set=settings,
     )
     loaded, resolved, chosen = load_space(space, options)
@@ -84,9 +84,9 @@ def launch(
         resolved = resolved.model_copy(update={"data": own})
     sources = tuple(
         source if source.path is None else source.model_copy(update={"path": absolute(source.path)})
-        for source in resolved.data.general
+        for source in resolved.data.auxiliary
     )
-    resolved = resolved.model_copy(update={"data": resolved.data.model_copy(update={"general": sources})})
+    resolved = resolved.model_copy(update={"data": resolved.data.model_copy(update={"auxiliary": sources})})
     request = Request(
         loaded=loaded,
         space=resolved,

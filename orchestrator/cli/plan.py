@@ -30,7 +30,7 @@ def plan(
     workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
     cpus_per_worker: Annotated[float | None, typer.Option()] = None,
     gpus_per_worker: Annotated[float | None, typer.Option(help="1 where --gpu is given; may be a fraction.")] = None,
-    split: Annotated[str | None, typer.Option(help="units or data.")] = None,
+    share: Annotated[str | None, typer.Option(help="units or batches.")] = None,
     plain: Plain = False,
 ) -> None:
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
@@ -45,14 +45,14 @@ def plan(
     from orchestrator.record.paths import absolute
     from workloads.errors import UserError
 
-    share = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
+    gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
     options = Options(
         preset=preset, search=search, points=points, scheduler=scheduler, workers=workers,
-        cpus_per_worker=cpus_per_worker, gpus_per_worker=share, split=split,
+        cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus, share=share,
     )  # fmt: skip
     loaded, resolved, chosen = load_space(space, options)
     root = UPath(absolute(storage))
-    known = {"storage": root, "cpus": cpus_per_node, "prepared_images": prepared_images(resolved.data.general)}
+    known = {"storage": root, "cpus": cpus_per_node, "prepared_images": prepared_images(resolved.data.auxiliary)}
     planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, **known)
     if gpu:
         refuse_crowded(planned, gpu)
@@ -68,7 +68,7 @@ def plan(
     kinds = f"{len(load.trials)} trials, {sum(map(len, load.rounds))} shared stages in {len(load.rounds)} round(s)"
     say(out, f"{loaded.name}, {chosen} preset: {kinds}")
     say(out, f"a node    {f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs")
-    say(out, f"a trial   {resolved.resources.workers} worker(s), split by {resolved.resources.split}")
+    say(out, f"a trial   {resolved.resources.workers} worker(s), shared out by {resolved.resources.share}")
     say(out, f"a worker  {costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}")
     fitting = {n: simulate(load, count) for n, count in slots.items() if count}
     shown = sizes_table("cluster")

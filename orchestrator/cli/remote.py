@@ -52,7 +52,7 @@ def refuse_own_folders(data: Data, data_dir: str) -> None:
     """
     given = {} if data_dir == DEFAULT_DATA else {"--data-dir": data_dir}
     given |= {"--images": data.path} if data.path else {}
-    given |= {f"--general {source.name}": source.path for source in data.general if source.path}
+    given |= {f"--auxiliary {source.name}": source.path for source in data.auxiliary if source.path}
     wrong = {name: path for name, path in given.items() if not path.startswith(("/", "~")) and "://" not in path}
     if wrong:
         raise UserError(

@@ -62,9 +62,9 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     table.add_row("run", plan.run)
     table.add_row("question", plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name)
     table.add_row("data", data_lines(plan))
-    if space.data.general:
-        sources = ", ".join(source.name for source in space.data.general)
-        table.add_row("general set", f"{sources}; about {plan.shape.general:,} training images")
+    if space.data.auxiliary:
+        sources = ", ".join(source.name for source in space.data.auxiliary)
+        table.add_row("general set", f"{sources}; about {plan.shape.auxiliary:,} training images")
     if space.data.out:
         table.add_row("out sets", ", ".join(space.data.out))
     table.add_row("preset", plan.preset)
@@ -72,7 +72,7 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
         table.add_row(f"  {key}", values(axis))
     table.add_row("trials", f"{len(plan.points)} ({search}; {how})")
     each = counted(len(plan.units), "network") if plan.targets else "as many networks as classes and levels"
-    table.add_row("a trial", f"{each} on {space.resources.workers} worker(s), split by {space.resources.split}")
+    table.add_row("a trial", f"{each} on {space.resources.workers} worker(s), shared out by {space.resources.share}")
     table.add_row("shared", f"{counted(plan.stages, 'stage')} trained once for all trials, found again by content")
     leak = " (looks at test labels: a LEAK)" if space.select_by == "oracle" else " (no test label is looked at)"
     table.add_row("winner by", space.select_by + leak)

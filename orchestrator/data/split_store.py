@@ -16,9 +16,9 @@ from torch import Tensor
 from upath import UPath
 
 from orchestrator.data.auxiliary.reading import pixels
-from orchestrator.data.auxiliary.streamed import GeneralSet
+from orchestrator.data.auxiliary.streamed import AuxiliarySet
 from orchestrator.record.locks import alone
-from tune_spaces.schema import Data, General
+from tune_spaces.schema import Auxiliary, Data
 from workloads.data.auxiliary import Source, general_images
 from workloads.data.datasets import load
 from workloads.data.images import NO_CLASS, LabelledImages
@@ -88,7 +88,7 @@ class Resident:
     test_rows: dict[str, np.ndarray]  # target -> (N,) bool: the test images it is tested on
     out: dict[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
     out_ids: dict[str, list[str]] = field(default_factory=dict)
-    general: tuple[Tensor, Tensor] | None = None  # train and val, uint8 (N, C, S, S)
+    auxiliary: tuple[Tensor, Tensor] | None = None  # train and val, uint8 (N, C, S, S)
 
 
 def read_images(data: Data, data_dir: Path, download: bool = True) -> Split:
@@ -106,20 +106,20 @@ def read_images(data: Data, data_dir: Path, download: bool = True) -> Split:
         split = one_class(dataset, **amounts, classes=data.classes, seed=data.seed)
     form: dict[str, Any] = {"channels": split.test.images.shape[1], "side": data.side, "download": download}
     out = out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed)
-    if not data.general or streamed_source(data):
+    if not data.auxiliary or streamed_source(data):
         return replace(split, out=out)
-    sources = [Source(**source.model_dump()) for source in data.general]
+    sources = [Source(**source.model_dump()) for source in data.auxiliary]
     known = [part.images for part in (split.train, split.val, split.test, *out.values())]
-    return replace(split, out=out, general=general_images(sources, data_dir, known=known, **form))
+    return replace(split, out=out, auxiliary=general_images(sources, data_dir, known=known, **form))
 
 
-def streamed_source(data: Data) -> General | None:
+def streamed_source(data: Data) -> Auxiliary | None:
     """The prepared general set that a space names. Raises UserError where it names others beside it."""
-    found = [source for source in data.general if source.name == "prepared"]
-    if found and len(data.general) > 1:
+    found = [source for source in data.auxiliary if source.name == "prepared"]
+    if found and len(data.auxiliary) > 1:
         raise UserError(
             "a prepared general set is streamed alone",
-            where="data.general",
+            where="data.auxiliary",
             fix="name it alone, or prepare all the images as one set",
         )
     return found[0] if found else None
@@ -128,8 +128,8 @@ def streamed_source(data: Data) -> General | None:
 def splits_of(split: Split) -> dict[str, LabelledImages]:
     """Every part of a split under the name that its shards and its scores carry."""
     parts = {"train": split.train, "val": split.val, "test": split.test}
-    if split.general is not None:
-        parts |= dict(zip(GENERAL_SPLITS, (split.general.train, split.general.val), strict=True))
+    if split.auxiliary is not None:
+        parts |= dict(zip(GENERAL_SPLITS, (split.auxiliary.train, split.auxiliary.val), strict=True))
     return parts | {out_split(name): images for name, images in split.out.items()}
 
 
@@ -151,20 +151,20 @@ def shard(images: LabelledImages, split: str) -> Iterable[pa.Table]:
         )
 
 
-def prepare(split: Split, root: UPath, general_set: GeneralSet | None = None) -> Prepared:
+def prepare(split: Split, root: UPath, auxiliary_set: AuxiliarySet | None = None) -> Prepared:
     """Write the shards once; a split of the same content is found again. The manifest is written last.
 
-    general_set: general images that stay where they are and are streamed.
+    auxiliary_set: general images that stay where they are and are streamed.
     """
     key, parts = digest(split), splits_of(split)
-    if general_set is not None:
-        key = hashlib.sha256(f"{key} {general_set.digest}".encode()).hexdigest()
+    if auxiliary_set is not None:
+        key = hashlib.sha256(f"{key} {auxiliary_set.digest}".encode()).hexdigest()
     folder = root / key[:16]
     digests = {target: target_digest(split, target) for target in split.targets}
-    if split.general is not None:
-        digests[GENERAL] = pixel_digest(split.general.train.images).hexdigest()[:16]
-    if general_set is not None:
-        digests[GENERAL] = general_set.digest
+    if split.auxiliary is not None:
+        digests[GENERAL] = pixel_digest(split.auxiliary.train.images).hexdigest()[:16]
+    if auxiliary_set is not None:
+        digests[GENERAL] = auxiliary_set.digest
     prepared = Prepared(
         path=str(folder),
         digest=key,
@@ -177,9 +177,9 @@ def prepare(split: Split, root: UPath, general_set: GeneralSet | None = None) ->
         counts={name: len(images) for name, images in parts.items()},
         tested_on=None if split.tested_on is None else {t: list(names) for t, names in split.tested_on.items()},
         members={target: list(members_of(split.members, target)) for target in split.targets},
-        general_images=general_set.images if general_set else len(split.general.train) if split.general else 0,
-        general_duplicates=split.general.duplicates if split.general else 0,
-        general_set=general_set.path if general_set else None,
+        general_images=auxiliary_set.images if auxiliary_set else len(split.auxiliary.train) if split.auxiliary else 0,
+        general_duplicates=split.auxiliary.duplicates if split.auxiliary else 0,
+        general_set=auxiliary_set.path if auxiliary_set else None,
     )
     with alone(folder):
         if not (folder / "manifest.json").exists():
@@ -232,35 +232,39 @@ def pixel_digest(images: np.ndarray) -> Any:
     return hashed
 
 
-def stream(prepared: Prepared, general: bool = True) -> Any:
+def stream(prepared: Prepared, auxiliary: bool = True) -> Any:
     """The shards as a Ray dataset, read by Ray's tasks and streamed to whoever iterates.
 
-    general: with the general images, where there are any; leave them out where no worker needs them.
+    auxiliary: with the auxiliary images, where there are any; leave them out where no worker needs them.
     """
     import ray.data
 
     held = prepared.general_images and not prepared.general_set
-    folders = [SHARDS, GENERAL_SHARDS] if general and held else [SHARDS]
+    folders = [SHARDS, GENERAL_SHARDS] if auxiliary and held else [SHARDS]
     return ray.data.read_parquet([f"{prepared.path}/{folder}" for folder in folders])
 
 
 def collect(
-    batches: Iterable[pa.Table], prepared: Prepared, targets: Sequence[str], device: torch.device, general: bool = False
+    batches: Iterable[pa.Table],
+    prepared: Prepared,
+    targets: Sequence[str],
+    device: torch.device,
+    auxiliary: bool = False,
 ) -> Resident:
     """Drain a stream of shards into tensors: normal images of `targets`, all test images and all out sets; the general
-    images only where `general` asks for them or `GENERAL` is a target, for they may be the most by far.
+    images only where `auxiliary` asks for them or `GENERAL` is a target, for they may be the most by far.
 
     One-class sets are small (5,000 CIFAR images are 15 MB), so they stay on the device as uint8 and every epoch is a
     seeded permutation of them. Rows are sorted, so the order in which blocks arrive does not matter.
     """
     own = [target for target in targets if target != GENERAL]
     if prepared.general_set:
-        general, targets = False, own  # they are not among the shards
+        auxiliary, targets = False, own  # they are not among the shards
     members = {target: members_of(prepared.members, target) for target in own}
     wanted = [prepared.classes.index(name) for names in members.values() for name in names]
     columns: dict[str, list[Any]] = {name: [] for name in ("row", "id", "split", "label", "image")}
     shape = (prepared.channels, prepared.side, prepared.side)
-    asked = GENERAL_SPLITS if general or GENERAL in targets else ()
+    asked = GENERAL_SPLITS if auxiliary or GENERAL in targets else ()
     if asked and not prepared.general_images:
         raise ValueError("general images are asked for, and the data has none")
     gathered = {name: Gathered(prepared.counts[name], shape) for name in asked}
@@ -324,7 +328,7 @@ def with_general(resident: Resident, train: Tensor, val: Tensor, val_ids: list[s
     """The general images as `Resident.general`, and as images of the target `GENERAL`, which has no test images."""
     return replace(
         resident,
-        general=(train, val),
+        auxiliary=(train, val),
         train=resident.train | {GENERAL: train},
         val=resident.val | {GENERAL: val},
         val_ids=resident.val_ids | {GENERAL: val_ids},

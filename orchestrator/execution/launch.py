@@ -16,7 +16,7 @@ from orchestrator.planning.identity import code_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify, make_plan, rates_key, write_rates
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import capture, from_here, gpu_count, this_python, without_secrets
 from orchestrator.record.state import DONE, Outcome, RunState, State
 from tune_spaces.schema.load import Loaded
@@ -53,7 +53,7 @@ def plan_of(request: Request, known: Any = None) -> Plan:
         storage=UPath(request.storage),
         cpus=request.cpus,
         gpus=gpu_count(),
-        prepared_images=prepared_images(request.space.data.general),
+        prepared_images=prepared_images(request.space.data.auxiliary),
         known=known,
     )
 
@@ -64,9 +64,9 @@ def resume_command(request: Request, run: str) -> str:
     return f"{this_python()} -m orchestrator resume {run}{extra}"
 
 
-def show_plan(out: Console, request: Request, plan: Plan) -> Places:
+def show_plan(out: Console, request: Request, plan: Plan) -> RunPaths:
     """Print the plan; the places of the run it will use."""
-    places = Places(request.storage, plan.run)
+    places = RunPaths(request.storage, plan.run)
     tracking = without_secrets(request.tracking_uri or f"sqlite, in {from_here(request.storage)}/mlflow.db")
     shown = without_secrets(from_here(request.storage)), tracking, without_secrets(resume_command(request, plan.run))
     out.print(plan_table(plan, *shown))
@@ -98,7 +98,7 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
 
 
 def schedule_of(request: Request) -> str:
-    """The preset's name, or "own" where widths, schedules or the number of images were changed from the preset's."""
+    """The preset's name, or "custom" where widths, schedules or the number of images were changed from the preset's."""
     keys = method(request.space.workload).schedule_keys()
     asked = resolve(request.loaded.space.model_copy(update={"preset": request.preset}))
     own, meant = request.space.config({}), asked.config({})
@@ -106,7 +106,7 @@ def schedule_of(request: Request) -> str:
         chosen = method(request.space.workload)
         meant = chosen.config_type(**chosen.published_schedule(request.space.data.name, own))
     same = all(key not in request.space.axes and getattr(own, key) == getattr(meant, key) for key in keys)
-    return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "own"
+    return request.preset if same and request.space.data.max_train_images == asked.data.max_train_images else "custom"
 
 
 def refuse_blind_oracle(request: Request, images: Any) -> None:
@@ -126,7 +126,7 @@ def refuse_unfit(request: Request, images: Any) -> None:
     facts = DataFacts(
         side=space.data.side,
         pooled=space.data.protocol == "in_out",
-        general=bool(space.data.general),
+        auxiliary=bool(space.data.auxiliary),
         channels=images.test.images.shape[1],
         classes=max(len(members_of(images.members, target)) for target in images.targets),
         select_by=space.select_by,
@@ -160,7 +160,7 @@ class Work:
     plan: Plan
     prepared: Any  # orchestrator.data.split_store.Prepared
     images: Any  # workloads.data.protocols.OneClassSplit
-    places: Places
+    places: RunPaths
     stages: list[StagePlan]
     trials: list[TrialPlan]
     ledger: Ledger
@@ -179,7 +179,7 @@ def launch(request: Request, out: Console) -> Outcome:
     begun = time.monotonic()
     places = show_plan(out, request, plan_of(request))
     tracker = tracker_of(request, places)
-    from orchestrator.data.auxiliary.streamed import general_set
+    from orchestrator.data.auxiliary.streamed import auxiliary_set
     from orchestrator.data.split_store import prepare, read_images, streamed_source
 
     with out.status("reading images"):
@@ -187,7 +187,7 @@ def launch(request: Request, out: Console) -> Outcome:
         refuse_blind_oracle(request, images)
         refuse_unfit(request, images)
         source = streamed_source(request.space.data)
-        streamed = general_set(source, request.space.data, Path(request.data_dir)) if source else None
+        streamed = auxiliary_set(source, request.space.data, Path(request.data_dir)) if source else None
         prepared = prepare(images, places.root / "data", streamed)
     plan = plan_of(request, prepared)
     chosen = method(plan.space.workload)
@@ -214,7 +214,7 @@ def launch(request: Request, out: Console) -> Outcome:
             raise
 
 
-def tracker_of(request: Request, places: Places) -> Any:
+def tracker_of(request: Request, places: RunPaths) -> Any:
     """Not connected yet. Raises UserError where the storage cannot hold MLflow's file and no server is given."""
     from orchestrator.record.tracking import Tracker, default_uri
 
@@ -351,12 +351,12 @@ def keep_rates(work: Work) -> None:
     if seconds > 1 and macs:  # a general flow that is scored as it is trains nothing
         request = work.request
         resources = request.space.resources
-        sharing = resources.workers if resources.split == "data" else 1  # all of them train every network
+        sharing = resources.workers if resources.share == "batches" else 1  # all of them train every network
         key = rates_key(request.loaded.name, request.preset, resources)
         write_rates(UPath(request.storage), key, {"rate": macs / seconds / sharing})
 
 
-def analyse_run(places: Places, names: list[str], tracking_uri: str | None, cpus: int, out: Console) -> None:
+def analyse_run(places: RunPaths, names: list[str], tracking_uri: str | None, cpus: int, out: Console) -> None:
     """Analyse the winner of a run that is not being launched; what was done before is not done again."""
     from orchestrator.clusters.session import ray_session
     from orchestrator.execution.on_ray import progress as board

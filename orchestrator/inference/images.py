@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from upath import UPath
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState
 from orchestrator.results.run import winner
 from tune_spaces.schema import Space
@@ -33,7 +33,7 @@ def image_files(folder: Path) -> list[Path]:
     return found
 
 
-def scorers(places: Places, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
+def scorers(places: RunPaths, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
     """(method, scorers of every unit) of the winner's detector for one normal class, weights loaded."""
     targets = state.opened["targets"]
     if target not in targets:
@@ -48,8 +48,8 @@ def scorers(places: Places, state: RunState, target: str) -> tuple[Any, list[Any
     loaded = []
     for unit in chosen.units([target]):
         needs = {str(need): places.stage(best.stages[str(need)]) for need in chosen.scored_with(unit)}
-        artefacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
-        scorer = chosen.scorer(unit, shape, device, artefacts)
+        artifacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
+        scorer = chosen.scorer(unit, shape, device, artifacts)
         scorer.load_state(load_whole(places.trial(best.id).unit(unit, 1000), str(unit), device)["learner"])
         loaded.append(scorer)
     return chosen, loaded, space
@@ -61,7 +61,7 @@ def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:
     return load_state(folder, device)
 
 
-def score_folder(places: Places, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
+def score_folder(places: RunPaths, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
     """Scores of every readable image: columns image, score (of the whole) and one a part; and what was skipped.
 
     Images are brought to the detector's side as the folder dataset does: the centre square, then resized. Rows are

@@ -45,7 +45,7 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
     for chosen in methods:
         units = [chosen.macs(unit, shape) / rate for unit in chosen.units(targets)]
         trained.append(sum(units))
-        if resources.split == "data":
+        if resources.share == "batches":
             trials.append(sum(units) / resources.workers)
         else:
             trials.append(max(longest_first(units, resources.workers)))

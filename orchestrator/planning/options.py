@@ -26,11 +26,11 @@ class Options:
     min_workers: int | None = None
     cpus_per_worker: float | None = None
     gpus_per_worker: float | None = None
-    split: str | None = None
+    share: str | None = None
     seed: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
-    general: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
+    auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
     set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
 
 
@@ -43,7 +43,7 @@ PLACES = {  # option -> key of the space
     "min_workers": ("resources", "min_workers"),
     "cpus_per_worker": ("resources", "cpus_per_worker"),
     "gpus_per_worker": ("resources", "gpus_per_worker"),
-    "split": ("resources", "split"),
+    "share": ("resources", "share"),
     "images": ("data", "path"),
 }
 
@@ -78,10 +78,10 @@ def apply_options(space: Space, options: Options) -> Space:
         values["search"]["kind"] = "random"
     if options.classes:
         values["data"]["classes"] = options.classes
-    if options.general:
-        most = {source["max_images"] for source in values["data"]["general"]} or {None}
-        pairs = [item.partition("=")[::2] for item in options.general]
-        values["data"]["general"] = [
+    if options.auxiliary:
+        most = {source["max_images"] for source in values["data"]["auxiliary"]} or {None}
+        pairs = [item.partition("=")[::2] for item in options.auxiliary]
+        values["data"]["auxiliary"] = [
             {"name": name, "path": path or None, "max_images": min(most, key=lambda n: n or math.inf)}
             for name, path in pairs
         ]

@@ -11,7 +11,7 @@ from upath import UPath
 
 from orchestrator.planning.capacity import a_gpu
 from orchestrator.planning.identity import code_digest, content_hash, safe_name
-from tune_spaces.schema import General, Resources, Space
+from tune_spaces.schema import Auxiliary, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES
 from workloads.registry import method
 from workloads.units import ImageShape, Unit
@@ -86,11 +86,13 @@ def shape_of(space: Space, prepared_images: int | None = None) -> ImageShape:
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
     images = known or ASSUMED_IMAGES["folder"]
     images = min(images, data.max_train_images or images)
-    general = sum(round(general_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.general)
+    general = sum(
+        round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
+    )
     return ImageShape(entry.channels, data.side, max(1, round(images * (1 - data.val_fraction))), general)
 
 
-def general_count(source: General, prepared_images: int | None) -> int:
+def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:
     """Images that a general source gives, held-out ones among them."""
     if source.name == "prepared" and prepared_images is not None:
         return min(prepared_images, source.max_images or prepared_images)
@@ -214,7 +216,7 @@ def make_plan(
 def rates_key(name: str, preset: str, resources: Resources) -> str:
     """What a speed was measured for: it holds for the same space, preset, device, share of it and way of splitting."""
     device = f"gpu-{resources.gpus_per_worker:g}" if resources.gpus_per_worker else "cpu"
-    return f"{name}/{preset}/{device}/{resources.split}"
+    return f"{name}/{preset}/{device}/{resources.share}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from upath import UPath
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, apply, fold
 
 
@@ -29,7 +29,7 @@ def read_events(path: UPath) -> list[dict[str, Any]]:
 class Ledger:
     """Appends events and keeps the state they add up to. One writer: the launcher that holds the lock."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: RunPaths) -> None:
         self.path = places.ledger
         self.events = read_events(self.path)
         self.state: RunState = fold(self.events)

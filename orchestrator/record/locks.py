@@ -7,12 +7,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from upath import UPath
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from workloads.errors import Kind, UserError
 
 
 @contextmanager
-def launcher_lock(places: Places) -> Iterator[None]:
+def launcher_lock(places: RunPaths) -> Iterator[None]:
     """Only one live launcher a run. Raises UserError (exit 4) where another holds the run.
 
     On remote storage there is no such lock: keep to one launcher a run there.

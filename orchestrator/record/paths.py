@@ -39,7 +39,7 @@ def is_run_name(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Places:
+class RunPaths:
     """Paths inside one storage for one run. Names come from users: a name that could leave the storage is refused."""
 
     storage: str
@@ -89,12 +89,12 @@ class Places:
     def analysis(self, name: str, target: str) -> UPath:
         return self.folder / "analyses" / name / f"{target}.json"
 
-    def trial(self, key: str) -> "TrialPlaces":
-        return TrialPlaces(self.folder / "trials" / key)
+    def trial(self, key: str) -> "TrialPaths":
+        return TrialPaths(self.folder / "trials" / key)
 
 
 @dataclass(frozen=True)
-class TrialPlaces:
+class TrialPaths:
     """Paths of one trial."""
 
     folder: UPath

@@ -3,7 +3,7 @@
 from upath import UPath
 
 from orchestrator.record.ledger import read_events
-from orchestrator.record.paths import Places, is_run_name
+from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.state import RunState, fold
 from workloads.errors import UserError, nearest
 
@@ -25,9 +25,9 @@ def tracking_of(state: RunState, given: str | None) -> str | None:
     return given or before
 
 
-def open_run(storage: str, run: str) -> tuple[Places, RunState]:
+def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
     """A run's places and state. Raises UserError (exit 2), with the nearest name, where there is none."""
-    places = Places(storage, run)
+    places = RunPaths(storage, run)
     state = fold(read_events(places.ledger))
     if not state.opened:
         known = names(storage)

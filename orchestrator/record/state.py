@@ -41,7 +41,7 @@ class TrialState:
 
     id: str
     point: dict[str, Any]
-    stages: dict[str, str] = field(default_factory=dict)  # str(unit) -> the key of its artefact
+    stages: dict[str, str] = field(default_factory=dict)  # str(unit) -> the key of its artifact
     state: State = State.PENDING
     rungs: dict[int, dict[str, Any]] = field(default_factory=dict)
     error: str = ""

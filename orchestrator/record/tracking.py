@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
 from orchestrator.record.state import RunState, State, TrialState
 
@@ -33,7 +33,7 @@ STATUS = {
 }
 
 
-def default_uri(places: Places) -> str:
+def default_uri(places: RunPaths) -> str:
     return f"sqlite:///{places.root / 'mlflow.db'}"
 
 
@@ -62,7 +62,7 @@ def experiment_of(client: Any, name: str, location: str | None) -> str:
 class Tracker:
     """Mirrors one run's ledger into MLflow."""
 
-    def __init__(self, places: Places, uri: str, experiment: str) -> None:
+    def __init__(self, places: RunPaths, uri: str, experiment: str) -> None:
         self.places, self.uri, self.name = places, uri, experiment
         self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
         self.experiment = ""

@@ -4,23 +4,23 @@ import pyarrow as pa
 from upath import UPath
 
 from orchestrator.planning.identity import content_hash
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.results.evaluation import read_table, write_table
 from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import per_class_auroc
 
 
-def keep(table: pa.Table, places: Places, digest: str, code: str, name: str) -> None:
+def keep(table: pa.Table, places: RunPaths, digest: str, code: str, name: str) -> None:
     """Store a baseline's scores under what they were made of."""
     write_table(table_path(places, name, digest, code), table)
 
 
-def measured(places: Places, digest: str, code: str) -> dict[str, dict[str, float | None]]:
+def measured(places: RunPaths, digest: str, code: str) -> dict[str, dict[str, float | None]]:
     """Per-class AUROC of every baseline that has been scored, from its file."""
     paths = {name: table_path(places, name, digest, code) for name in BASELINES}
     return {name: per_class_auroc(read_table(path)) for name, path in paths.items() if path.exists()}
 
 
-def table_path(places: Places, name: str, digest: str, code: str) -> UPath:
+def table_path(places: RunPaths, name: str, digest: str, code: str) -> UPath:
     key = content_hash({"data": digest, "code": code, "baseline": name}, 16)
     return places.baselines(key) / "scores.parquet"

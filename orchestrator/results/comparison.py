@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import spearmanr
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
 from orchestrator.results.evaluation import read_table
@@ -61,7 +61,7 @@ def rank_correlation(a: list[float], b: list[float]) -> float:
     return float(spearmanr(a, b).statistic) if np.ptp(a) and np.ptp(b) else float("nan")
 
 
-def models_of(places: Places, state: RunState, part: str) -> list[Model]:
+def models_of(places: RunPaths, state: RunState, part: str) -> list[Model]:
     """One model a target of a run, named by the run, and by the target where there are several."""
     scores = read_table(places.trial(sure_winner(state).id).scores(1000))
     parts = scores["part"].unique().to_pylist()
@@ -79,7 +79,7 @@ def models_of(places: Places, state: RunState, part: str) -> list[Model]:
     return found
 
 
-def side_by_side(opened: list[tuple[Places, RunState]]) -> Table:
+def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     """The whole detectors of all runs over all their columns; baselines and published rows of each data set once."""
     tables = []
     for places, state in opened:

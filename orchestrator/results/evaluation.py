@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from orchestrator.data.split_store import Prepared, Resident
-from orchestrator.record.paths import TrialPlaces
+from orchestrator.record.paths import TrialPaths
 from workloads.data.protocols import normal_for
 from workloads.method import GroupScores, Scores
 from workloads.scoring.metrics import (
@@ -183,7 +183,7 @@ def out_numbers(table: pa.Table) -> dict[str, Any]:
     return shown
 
 
-def finish_rung(places: TrialPlaces, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
+def finish_rung(places: TrialPaths, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
     """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
     parts = [places.scores_part(rung, rank) for rank in range(writers)]
     tables = [read_table(p) for p in parts]

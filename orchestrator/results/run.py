@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.baselines import measured
 from orchestrator.results.evaluation import read_table
@@ -27,7 +27,7 @@ KINDS = {
     "paper": "measured (paper schedule)",
     "reduced": "measured (reduced preset)",
     "smoke": "measured (smoke preset)",
-    "own": "measured (own schedule)",
+    "custom": "measured (custom schedule)",
 }
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 
@@ -82,7 +82,7 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
 
 def general_remarks(space: Space, chosen: Any) -> list[str]:
     """What a general set other than the published one means for the numbers."""
-    sources = [source.name for source in space.data.general]
+    sources = [source.name for source in space.data.auxiliary]
     if sources == ["tiny_images"] or not any(unit.target == GENERAL for unit in chosen.stages(())):
         return []
     unless = ", unless it is the paper's choice of them" if sources == ["prepared"] else ""
@@ -211,7 +211,7 @@ def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
     return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
 
 
-def read_findings(places: Places, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
+def read_findings(places: RunPaths, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
     """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
     best = winner(state)
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -227,7 +227,7 @@ def is_pooled(state: RunState) -> bool:
     return bool(state.opened["space"]["data"]["protocol"] == "in_out")
 
 
-def main_table(places: Places, state: RunState, best: TrialState, scores: pa.Table) -> Table:
+def main_table(places: RunPaths, state: RunState, best: TrialState, scores: pa.Table) -> Table:
     """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
     if is_pooled(state):
         return sets_table_of(state, best, against_sets(scores))
@@ -235,7 +235,7 @@ def main_table(places: Places, state: RunState, best: TrialState, scores: pa.Tab
     return table_of(state, best, measured(places, identity["data"], identity["code"]))
 
 
-def conclude(places: Places, state: RunState) -> Results:
+def conclude(places: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     best = sure_winner(state)
     scores = read_table(places.trial(best.id).scores(1000))

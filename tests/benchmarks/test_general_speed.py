@@ -24,7 +24,7 @@ from orchestrator.data.auxiliary.batches import batches
 from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.order import POOL_BYTES
 from orchestrator.data.auxiliary.reading import pixels, row_group
-from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
 from orchestrator.data.auxiliary.windows import split_feed
 from tests.benchmarks.general_sets import cool, peak_memory, prepared_set, shuffling
 from workloads.training.distributed import Parallel
@@ -190,7 +190,7 @@ def test_print_a_training_step_fed_by_the_stream_beside_one_in_memory(prepared, 
         optimiser.step()
 
     feed = feed_of(prepared.path, "train", BATCH, 1, 0)
-    stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=0, total=240)
+    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=240)
     for number in range(40):
         step(stream.images(number))
     fed, resident = [], []
@@ -223,7 +223,7 @@ def streaming(folder, epochs):
     with ray_session(), peak_memory() as found:
         feed = feed_of(manifest.path, "train", BATCH, 1, 0)
         total = epochs * manifest.count("rows") // BATCH
-        stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=0, total=total)
+        stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=total)
         for step in range(total):
             stream.images(step)
         stream.close()

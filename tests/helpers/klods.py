@@ -29,9 +29,9 @@ def noise(count, seed):
 
 @cache
 def trained_flow():
-    """Its artefact."""
+    """Its artifact."""
     inputs = UnitInputs(smooth(64, 0), smooth(10, 1))
     learner = Klods(SMALL).stage(FLOW, inputs, Parallel())
     for step in range(learner.total_steps):
         learner.step(step, inputs.train[:8])
-    return learner.artefact()
+    return learner.artifact()

@@ -42,15 +42,15 @@ def inputs(**changes: Any) -> UnitInputs:
         val=noise(8, 2, high=64),
         labels=torch.arange(24) % 3,
         classes=3,
-        general=(noise(32, 3), noise(16, 4)),
+        auxiliary=(noise(32, 3), noise(16, 4)),
     )
     return replace(given, **changes)
 
 
 def general_flow(config: FlowConfig, given: UnitInputs, steps: int = 2) -> FlowLearner:
     """The general flow after a few steps."""
-    assert given.general is not None
-    own = UnitInputs(*given.general)
+    assert given.auxiliary is not None
+    own = UnitInputs(*given.auxiliary)
     learner = Flows(config).stage(GENERAL_FLOW, own, Parallel())
     run(learner, GENERAL_FLOW, own.train, range(steps))
     return learner
@@ -63,8 +63,8 @@ def target_flow(
     parallel: Parallel | None = None,
 ) -> FlowLearner:
     """An untrained flow of the target."""
-    artefacts = {} if general is None else {str(GENERAL_FLOW): general}
-    return Flows(config).detector(TARGET, replace(given, artefacts=artefacts), parallel or Parallel())
+    artifacts = {} if general is None else {str(GENERAL_FLOW): general}
+    return Flows(config).detector(TARGET, replace(given, artifacts=artifacts), parallel or Parallel())
 
 
 def batch_of(learner: FlowLearner, unit: Unit, images: Tensor, step: int) -> Tensor:

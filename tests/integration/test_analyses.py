@@ -9,7 +9,7 @@ from rich.console import Console
 
 from orchestrator.execution.launch import analyse_run
 from orchestrator.record.ledger import Ledger, read_events
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
@@ -20,7 +20,7 @@ def looked(cluster, storage):
     """A sweep with all four analyses behind it."""
     code, text = run(request_for(storage, "figures_digits", name="looked", workers=1))
     assert code == 0, text
-    return Places(str(storage), "looked"), text
+    return RunPaths(str(storage), "looked"), text
 
 
 def test_every_analysis_of_every_class_is_in_the_ledger_on_disk_and_in_the_report(looked):
@@ -64,7 +64,7 @@ def test_what_was_looked_at_is_not_looked_at_again(looked, storage):
 def test_a_run_can_be_looked_at_afterwards(cluster, storage):
     code, text = run(request_for(storage, "sweep_digits", name="plain", points=1))
     assert code == 0, text
-    places = Places(str(storage), "plain")
+    places = RunPaths(str(storage), "plain")
     assert "Analysis:" not in (places.report / "report.md").read_text()
     analyse_run(places, ["position"], None, 2, Console(quiet=True))
     assert "Analysis: position" in (places.report / "report.md").read_text()
@@ -75,7 +75,7 @@ def test_a_run_can_be_looked_at_afterwards(cluster, storage):
 
 
 def test_an_analysis_that_fails_is_told_and_costs_nothing_else(cluster, storage):
-    places = Places(str(storage), "plain")
+    places = RunPaths(str(storage), "plain")
     (trial,) = Ledger(places).state.trials.values()
     key = trial.stages["generator/3/level_2"]
     lost = places.stage(key) / "history.json"

@@ -13,7 +13,7 @@ from orchestrator.clusters.session import node_resources, ray_session
 from orchestrator.planning.capacity import slots
 from orchestrator.planning.simulation import replay
 from orchestrator.record.ledger import Ledger, read_events
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tune_spaces.schema import Resources
@@ -59,12 +59,12 @@ def test_the_smoke_sweep_over_four_nodes_ends_under_its_own_scheduler(four_nodes
     assert request.space.scheduler.kind == "asha"
     code, said = run(request)
     assert code == 0, said
-    state = Ledger(Places(str(tmp_path), "wide")).state
+    state = Ledger(RunPaths(str(tmp_path), "wide")).state
     ended = Counter(trial.state for trial in state.trials.values())
     assert ended[State.FINISHED] >= 1
     assert ended.total() == ended[State.FINISHED] + ended[State.STOPPED] == 4
     assert all(500 in trial.rungs for trial in state.trials.values())
-    assert replay(read_events(Places(str(tmp_path), "wide").ledger)).measured.slots == 3
+    assert replay(read_events(RunPaths(str(tmp_path), "wide").ledger)).measured.slots == 3
     wait_until_free(4)
 
 
@@ -84,10 +84,10 @@ def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_scores_of_one(four_
         before = train_workers()
         storage = tmp_path / str(workers)
         storage.mkdir()
-        loaded = request_for(storage, space, name="flow", preset=None, workers=workers, split="data")
+        loaded = request_for(storage, space, name="flow", preset=None, workers=workers, share="batches")
         code, said = run(loaded)
         assert code == 0, said
-        found[workers] = scores(Places(str(storage), "flow"))
+        found[workers] = scores(RunPaths(str(storage), "flow"))
         on[workers] = [node for actor, node in train_workers().items() if actor not in before]
     assert len(on[2]) == len(set(on[2])) == 2
     np.testing.assert_allclose(found[2], found[1], rtol=1e-3, atol=1e-3)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -30,7 +30,7 @@ def test_a_stopped_trial_frees_all_it_held_and_the_rest_is_told(cluster, storage
     (tmp_path / "stops.py").write_text(SPACE)
     code, text = run(request_for(storage, tmp_path / "stops.py", name="stops", preset=None))
     assert code == 0, text
-    good, bad = Ledger(Places(str(storage), "stops")).state.trials.values()
+    good, bad = Ledger(RunPaths(str(storage), "stops")).state.trials.values()
     assert (good.state, bad.state) == ("finished", "stopped")
     assert max(bad.rungs) == 500
     assert "auroc/0" in bad.rungs[500], "rungs report per-class values"

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
@@ -33,7 +33,7 @@ def failed(cluster, storage, tmp_path_factory):
 
 def test_a_diverging_trial_fails_alone_and_the_report_is_written(failed, storage):
     _, code, text = failed
-    places = Places(str(storage), "diverges")
+    places = RunPaths(str(storage), "diverges")
     good, bad = Ledger(places).state.trials.values()
     assert code == 1, text
     assert (good.state, bad.state) == ("finished", "failed")
@@ -51,7 +51,7 @@ def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(fai
 
     _, _, text = failed
     assert "MLflow was not reached" in text
-    places, uri = Places(str(storage), "diverges"), f"sqlite:///{storage}/later.db"
+    places, uri = RunPaths(str(storage), "diverges"), f"sqlite:///{storage}/later.db"
     keep_synced(Tracker(places, uri, "diverges"), Ledger(places), Console(quiet=True))
     client = mlflow.MlflowClient(uri)
     found = client.search_runs([client.get_experiment_by_name("diverges").experiment_id])
@@ -60,9 +60,9 @@ def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(fai
 
 def test_a_failed_trial_is_tried_again_by_the_next_launch(failed, storage):
     request, _, _ = failed
-    before = Ledger(Places(str(storage), "diverges")).state
+    before = Ledger(RunPaths(str(storage), "diverges")).state
     code, _ = run(request)
-    after = Ledger(Places(str(storage), "diverges"))
+    after = Ledger(RunPaths(str(storage), "diverges"))
     assert code == 1
     assert after.state.launches == before.launches + 1
     tried = [e for e in after.events if e["event"] == "trial" and e["state"] == "running"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from orchestrator.inference.images import score_folder
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.results.comparison import compare
 from tests.helpers.launches import request_for, run
 from workloads.training.checkpoint import load_state
@@ -32,7 +32,7 @@ def launched(folders, name, **options):
     options |= {"points": 1, "classes": ["3", "8"], "set": POINT}
     code, text = run(request_for(own, "flow_digits", name=f"flows-{name}", **options))
     assert code == 0, text
-    return Places(str(own), f"flows-{name}")
+    return RunPaths(str(own), f"flows-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,14 @@ def runs(cluster, tmp_path_factory):
     """The same point on one worker and on two that share every batch."""
     return {
         "one": launched(tmp_path_factory, "one", workers=1),
-        "two": launched(tmp_path_factory, "two", workers=2, split="data"),
+        "two": launched(tmp_path_factory, "two", workers=2, share="batches"),
     }
 
 
 @pytest.fixture(scope="module")
 def fewer(runs, tmp_path_factory):
     """Two workers with two CPUs each are asked for, and there is room for one."""
-    return launched(tmp_path_factory, "fewer", workers=2, min_workers=1, cpus_per_worker=2.0, split="data")
+    return launched(tmp_path_factory, "fewer", workers=2, min_workers=1, cpus_per_worker=2.0, share="batches")
 
 
 def trial_of(places):

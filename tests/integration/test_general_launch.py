@@ -15,7 +15,7 @@ from orchestrator.data.auxiliary.manifest import Layout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.record.ledger import Ledger, read_events
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 from workloads.data.loaders.photo_tiles import photo_tiles
 from workloads.training.checkpoint import load_state
@@ -38,11 +38,11 @@ def general(cluster, tmp_path_factory):
 SPACE = """
 '''A flow of one digit, held against streamed images.'''
 from tune_spaces.shared.presets import FLOW_PRESETS
-from tune_spaces.schema import Data, General, Scheduler, Space
+from tune_spaces.schema import Data, Auxiliary, Scheduler, Space
 
 SPACE = Space(
     workload="flow",
-    data=Data(name="digits", side=16, classes=("3",), general=(General(name="prepared", path={path!r}),)),
+    data=Data(name="digits", side=16, classes=("3",), auxiliary=(Auxiliary(name="prepared", path={path!r}),)),
     fixed={{"outlier_loss": "ratio", "batch_size": 9, "general_batch_size": 9, "epochs": 0.3, "general_epochs": 0.2}},
     scheduler=Scheduler(kind="fifo"),
     presets=FLOW_PRESETS,
@@ -59,7 +59,7 @@ def launched(storage, general, **options):
     (storage / "space.py").write_text(SPACE.format(path=general))
     code, text = run(request_for(storage, storage / "space.py", name="streamed", **options))
     assert code == 0, text
-    return Places(str(storage), "streamed")
+    return RunPaths(str(storage), "streamed")
 
 
 def parameters(places):
@@ -75,10 +75,10 @@ def parameters(places):
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
     one = launched(tmp_path / "one", general)
     opened = Ledger(one).state.opened
-    assert opened["space"]["data"]["general"][0]["path"] == general
+    assert opened["space"]["data"]["auxiliary"][0]["path"] == general
     shards = json.loads(next((one.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general
-    again = launched(tmp_path / "two", general, workers=2, split="data")
+    again = launched(tmp_path / "two", general, workers=2, share="batches")
     for first, second in zip(parameters(one), parameters(again), strict=True):
         for name, value in first.items():
             np.testing.assert_allclose(second[name].float().numpy(), value.float().numpy(), atol=1e-4, err_msg=name)
@@ -90,7 +90,7 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
     launch."""
     text = SPACE.format(path=general).replace('kind="fifo"', 'kind="asha", eta=9, first_rung=0.11')
     own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
-    places = [Places(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
+    places = [RunPaths(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
     for place in places:
         place.root.mkdir(parents=True)
         (place.root / "space.py").write_text(text)

@@ -19,7 +19,7 @@ from orchestrator.data.auxiliary.manifest import Layout, Manifest
 from orchestrator.data.auxiliary.prepare import Against, begin, make
 from orchestrator.data.auxiliary.reading import pixels as column_pixels
 from orchestrator.data.auxiliary.sources import open_source
-from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
 from orchestrator.data.auxiliary.windows import split_feed
 from tests.helpers.files import pixels, write_image
 from workloads.data.duplicates import Known
@@ -64,7 +64,7 @@ def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
     path, images = prepared
     feed = feed_of(path, "train", BATCH, 1, seed=5, pool_bytes=POOL)
     steps = 2 * IMAGES // BATCH
-    stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=0, total=steps)
+    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=steps)
     rows = []
     for step in range(steps):
         found = stream.images(step)
@@ -126,13 +126,13 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
 CONSUMER = """
 import sys, torch
 from orchestrator.clusters.session import ray_session
-from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
 from workloads.training.distributed import Parallel
 
 path, start, total, pool = sys.argv[1], *map(int, sys.argv[2:])
 with ray_session(2):
     feed = feed_of(path, "train", 16, 1, seed=5, pool_bytes=pool)
-    stream = GeneralStream(feed, Parallel(), torch.device("cpu"), start=start, total=total)
+    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=start, total=total)
     for step in range(start, total):
         stream.images(step)
         print(step, *stream.rows, flush=True)

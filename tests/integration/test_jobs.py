@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import free_ports, request_for, run
 
 pytestmark = pytest.mark.ray
@@ -152,7 +152,7 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
 
     code, said = run(request_for(tmp_path / "here", name="handed"))
     assert code == 0, said
-    there, here = Places(str(storage), "handed"), Places(str(tmp_path / "here"), "handed")
+    there, here = RunPaths(str(storage), "handed"), RunPaths(str(tmp_path / "here"), "handed")
     assert Ledger(there).state.closed["best"] == Ledger(here).state.closed["best"]
     theirs, ours = scores(there), scores(here)
     both = theirs.keys() & ours.keys()  # who is first at a rung is spared, so a worse trial may end there or go on

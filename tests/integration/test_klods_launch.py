@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module")
 def launched(cluster, storage):
     code, text = run(request_for(storage, space="klods_digits", name="groups", search="random", points=2))
-    return Places(str(storage), "groups"), code, text
+    return RunPaths(str(storage), "groups"), code, text
 
 
 def test_trials_share_flows_and_their_numbers_are_of_groups(launched):

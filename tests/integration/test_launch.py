@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from orchestrator.record.ledger import Ledger, read_events
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.ray
 def launched(cluster, storage):
     request = request_for(storage, name="first", points=2, scheduler="asha")
     code, text = run(request)
-    return Places(str(storage), "first"), code, text
+    return RunPaths(str(storage), "first"), code, text
 
 
 def ledger_of(places):
@@ -95,7 +95,7 @@ def test_generators_are_trained_once_and_found_by_the_next_launch(launched, stor
     before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")}
     code, _ = run(request_for(storage, name="second", points=1, set=["noise=0.1"]))
     assert code == 0
-    again = [e for e in read_events(Places(str(storage), "second").ledger) if e["event"] == "stage"]
+    again = [e for e in read_events(RunPaths(str(storage), "second").ledger) if e["event"] == "stage"]
     assert all(e["found"] for e in again)
     assert {e["unit"]: e["key"] for e in again} == {u: e["key"] for u, e in first.items()}
     assert {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")} == before

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.clusters.session import PATIENT, ray_session
 from orchestrator.record.ledger import Ledger, read_events
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 
@@ -57,7 +57,7 @@ def test_auto_joins_from_outside_with_its_code_and_with_patience(nodes, tmp_path
     words = ["launch", "sweep_digits", "--preset", "smoke", "--class", "3", "--points", "2", "--scheduler", "fifo"]
     words += ["--address", "auto", "--plain", "--storage", str(tmp_path), "--name", "outside"]
     assert "best configuration" in from_outside(nodes, "-m", "orchestrator", *words)
-    trials = Ledger(Places(str(tmp_path), "outside")).state.trials.values()
+    trials = Ledger(RunPaths(str(tmp_path), "outside")).state.trials.values()
     assert [trial.state for trial in trials] == [State.FINISHED] * 2
 
 
@@ -79,7 +79,7 @@ def lose_a_training_node(cluster, ledger, lost):
 
 
 def test_a_sweep_that_loses_a_node_ends_with_all_its_results(nodes, tmp_path):
-    places, lost = Places(str(tmp_path), "lossy"), []
+    places, lost = RunPaths(str(tmp_path), "lossy"), []
     asked = request_for(tmp_path, name="lossy", points=3, scheduler="fifo", set=["detector_epochs=4.0"])
     with ray_session(address=nodes.address) as ray:
         threading.Thread(target=lose_a_training_node, args=(nodes, places.ledger, lost), daemon=True).start()

@@ -10,7 +10,7 @@ import ray
 from orchestrator.clusters.session import QUIET
 from orchestrator.planning.simulation import replay, simulate
 from orchestrator.record.ledger import read_events
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tests.helpers.waiting import register
 from workloads.registry import WORKLOADS
@@ -42,7 +42,7 @@ def recorded(storage, slots):
     space = asked.space.model_copy(update={"workload": "waiting"})
     code, said = run(replace(asked, space=space, slots=slots))
     assert code == 0, said
-    return replay(read_events(Places(str(storage), "waits").ledger))
+    return replay(read_events(RunPaths(str(storage), "waits").ledger))
 
 
 def with_starts_of(load, other):

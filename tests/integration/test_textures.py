@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -74,6 +74,6 @@ def test_maps_point_at_the_defects(cluster, storage, photographs, tmp_path):
     (tmp_path / "leaves.py").write_text(SPACE.format(path=photographs))
     code, text = run(request_for(storage, tmp_path / "leaves.py", name="leaves", preset=None))
     assert code == 0, text
-    found = json.loads(Places(str(storage), "leaves").analysis("maps", "good").read_text())
+    found = json.loads(RunPaths(str(storage), "leaves").analysis("maps", "good").read_text())
     print(found["numbers"], text[-1500:])
     assert found["numbers"]["pixel_auroc"] > 0.85

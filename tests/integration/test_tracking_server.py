@@ -14,7 +14,7 @@ import mlflow
 import pytest
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not BINARIES, reason="PostgreSQL is not installed")]
@@ -99,7 +99,7 @@ def test_two_sweeps_at_once_lose_nothing_on_one_server(tracking, tmp_path):
     assert {run.info.status for run in runs} == {"FINISHED"}
     logged = {run.data.tags["identity.trial"]: run for run in runs if "identity.trial" in run.data.tags}
     for name in launches:
-        for trial in Ledger(Places(str(tmp_path / name), f"class-{name}")).state.trials.values():
+        for trial in Ledger(RunPaths(str(tmp_path / name), f"class-{name}")).state.trials.values():
             run = logged[trial.id]
             assert run.data.metrics["auroc/mean"] == pytest.approx(trial.metric("auroc/mean"))
             assert run.data.metrics["contrastive"] == pytest.approx(trial.metric("contrastive"))

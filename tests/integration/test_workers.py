@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 from workloads.training.checkpoint import load_state
 
@@ -24,15 +24,15 @@ def runs(cluster, storage, tmp_path_factory):
     done = {}
     for name, options in (
         ("one", {"workers": 1}),
-        ("units", {"workers": 2, "split": "units"}),
-        ("data", {"workers": 2, "split": "data"}),
+        ("units", {"workers": 2, "share": "units"}),
+        ("batches", {"workers": 2, "share": "batches"}),
     ):
         own = tmp_path_factory.mktemp(name)  # a storage each, so that the generators are trained each way too
         code, text = run(
             request_for(own, name=f"by-{name}", classes=["3"], points=1, scheduler="fifo", set=SETTINGS, **options)
         )
         assert code == 0, text
-        done[name] = Places(str(own), f"by-{name}")
+        done[name] = RunPaths(str(own), f"by-{name}")
     return done
 
 
@@ -59,10 +59,10 @@ def parameters_of(places, kind):
     return found
 
 
-@pytest.mark.parametrize("split", ["units", "data"])
+@pytest.mark.parametrize("share", ["units", "batches"])
 @pytest.mark.parametrize("kind", ["detectors", "generators"])
-def test_two_workers_reach_the_parameters_of_one(runs, split, kind):
-    one, two = parameters_of(runs["one"], kind), parameters_of(runs[split], kind)
+def test_two_workers_reach_the_parameters_of_one(runs, share, kind):
+    one, two = parameters_of(runs["one"], kind), parameters_of(runs[share], kind)
     assert one.keys() == two.keys()
     assert len(one) == (5 if kind == "detectors" else 3)
     for key, tensors in one.items():
@@ -72,9 +72,9 @@ def test_two_workers_reach_the_parameters_of_one(runs, split, kind):
             )
 
 
-@pytest.mark.parametrize("split", ["units", "data"])
-def test_two_workers_give_the_scores_of_one(runs, split):
-    np.testing.assert_allclose(scores_of(runs[split]), scores_of(runs["one"]), atol=TOLERANCE)
+@pytest.mark.parametrize("share", ["units", "batches"])
+def test_two_workers_give_the_scores_of_one(runs, share):
+    np.testing.assert_allclose(scores_of(runs[share]), scores_of(runs["one"]), atol=TOLERANCE)
 
 
 def test_identity_does_not_depend_on_the_workers(runs):

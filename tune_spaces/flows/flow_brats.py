@@ -16,7 +16,11 @@ from tune_spaces.shared.presets import FLOW_PRESETS
 SPACE = Space(
     workload="flow",
     data=Data(
-        name="brats_t1", protocol="in_out", side=32, out=("brats_t2", "brats_flair", "cifar10"), general=(TINY_IMAGES,)
+        name="brats_t1",
+        protocol="in_out",
+        side=32,
+        out=("brats_t2", "brats_flair", "cifar10"),
+        auxiliary=(TINY_IMAGES,),
     ),
     scheduler=Scheduler(kind="fifo"),
     analyses=("correlation", "samples", "curves"),

@@ -15,7 +15,7 @@ from tune_spaces.shared.presets import FLOW_PRESETS
 
 SPACE = Space(
     workload="flow",
-    data=Data(name="cifar10", side=32, general=(TINY_IMAGES,)),
+    data=Data(name="cifar10", side=32, auxiliary=(TINY_IMAGES,)),
     scheduler=Scheduler(kind="fifo"),
     analyses=("correlation", "samples", "curves"),
     presets=FLOW_PRESETS,

@@ -14,7 +14,7 @@ from tune_spaces.shared.presets import FLOW_PRESETS
 
 SPACE = Space(
     workload="flow",
-    data=in_out("cifar10", general=False),
+    data=in_out("cifar10", auxiliary=False),
     fixed={"kind": "patch", "hierarchy": "none", "from_general": False, "score": "likelihood"},
     scheduler=Scheduler(kind="fifo"),
     select_by="likelihood",  # without general images nothing stands in for anomalies

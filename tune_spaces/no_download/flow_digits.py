@@ -9,14 +9,14 @@ Data:      scikit-learn's digits and photographs.
 Command:   python -m orchestrator launch flow_digits
 """
 
-from tune_spaces.schema import Data, General, Scheduler, Search, Space
+from tune_spaces.schema import Auxiliary, Data, Scheduler, Search, Space
 from tune_spaces.shared.presets import FLOW_PRESETS
 
 SMALL = {"epochs": 20.0, "batch_size": 16, "warmup_steps": 20}  # 81 images a class: epochs of five steps
 
 SPACE = Space(
     workload="flow",
-    data=Data(name="digits", side=16, out=("noise",), general=(General(name="photo_tiles"),)),
+    data=Data(name="digits", side=16, out=("noise",), auxiliary=(Auxiliary(name="photo_tiles"),)),
     fixed={"flip": False},
     axes={"lr": (5e-4, 1e-3, 2e-3)},
     search=Search(kind="grid"),

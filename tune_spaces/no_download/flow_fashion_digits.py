@@ -7,7 +7,7 @@ Data:      scikit-learn's digits and photographs; Fashion-MNIST from Debian's pa
 Command:   python -m orchestrator launch flow_fashion_digits --preset reduced
 """
 
-from tune_spaces.schema import Data, General, Scheduler, Space
+from tune_spaces.schema import Auxiliary, Data, Scheduler, Space
 from tune_spaces.shared.presets import FLOW_PRESETS
 
 SPACE = Space(
@@ -17,7 +17,7 @@ SPACE = Space(
         protocol="in_out",
         side=32,
         out=("digits", "noise"),
-        general=(General(name="photo_tiles"),),
+        auxiliary=(Auxiliary(name="photo_tiles"),),
     ),
     fixed={"flip": False},
     scheduler=Scheduler(kind="fifo"),

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from workloads.data.catalogue import CATALOGUE, SOURCES, general_names, out_set_names
+from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
 from workloads.errors import Problem, nearest, several
 from workloads.registry import WORKLOADS, method
 from workloads.scoring.selection import Select
@@ -77,13 +77,13 @@ def known_workload(name: str) -> str:
 def known_source(name: str) -> str:
     if name in CATALOGUE and CATALOGUE[name].out_only:
         raise ValueError("has no training images here")
-    if name not in general_names():
-        raise ValueError(f"no such set of general images; {nearest(name, general_names())}")
+    if name not in auxiliary_names():
+        raise ValueError(f"no such auxiliary set; {nearest(name, auxiliary_names())}")
     return name
 
 
-class General(Part):
-    """One source of general images: natural ones of any kind, for methods that compare with a general model."""
+class Auxiliary(Part):
+    """One source of auxiliary images: natural ones of any kind, for methods that compare with a general model."""
 
     name: Annotated[str, AfterValidator(known_source)]
     path: str | None = Field(default=None, description="of 'folder', 'arrays', 'tiny_images'; else in the data folder")
@@ -114,7 +114,7 @@ class Data(Part):
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
     out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
-    general: tuple[General, ...] = Field(default=(), description="sources of general images, together one set")
+    auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
 
     @model_validator(mode="after")
@@ -140,7 +140,7 @@ class Data(Part):
         ]
         if len(set(self.out)) < len(self.out):
             problems.append(Problem("out", "names a set twice"))
-        problems += [*self.protocol_problems(), *self.general_problems()]
+        problems += [*self.protocol_problems(), *self.auxiliary_problems()]
         if problems:
             raise several(problems)
         return self
@@ -156,15 +156,17 @@ class Data(Part):
         if self.protocol == "in_out" and self.classes is not None:
             yield Problem("classes", "the protocol 'in_out' learns the whole dataset; leave the classes out")
 
-    def general_problems(self) -> Iterator[Problem]:
-        named = [(source.name, source.path) for source in self.general]
+    def auxiliary_problems(self) -> Iterator[Problem]:
+        named = [(source.name, source.path) for source in self.auxiliary]
         if len(set(named)) < len(named):
-            yield Problem("general", "names a source twice")
-        for number, source in enumerate(self.general):
+            yield Problem("auxiliary", "names a source twice")
+        for number, source in enumerate(self.auxiliary):
             if source.name == self.name and source.name not in SOURCES:
-                yield Problem(f"general.{number}.name", f"{self.name!r} is the dataset itself")
+                yield Problem(f"auxiliary.{number}.name", f"{self.name!r} is the dataset itself")
             if source.name in self.out:
-                yield Problem(f"general.{number}.name", f"{source.name!r} is an out set, which nothing may learn from")
+                yield Problem(
+                    f"auxiliary.{number}.name", f"{source.name!r} is an out set, which nothing may learn from"
+                )
 
 
 class Search(Part):
@@ -200,7 +202,7 @@ class Resources(Part):
     )
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=0, ge=0, description="a fraction shares one GPU between workers")
-    split: Literal["units", "data"] = "units"
+    share: Literal["units", "batches"] = "units"
 
     @property
     def least_workers(self) -> int:
@@ -211,8 +213,10 @@ class Resources(Part):
     def consistent(self) -> Self:
         if self.min_workers is not None and self.min_workers > self.workers:
             raise several([Problem("min_workers", f"must be at most workers, {self.workers}")])
-        if self.min_workers is not None and self.split != "data":
-            raise several([Problem("min_workers", "needs split 'data': only workers that share batches can be fewer")])
+        if self.min_workers is not None and self.share != "batches":
+            raise several(
+                [Problem("min_workers", "needs share 'batches': only workers that share batches can be fewer")]
+            )
         return self
 
 
@@ -222,7 +226,7 @@ class Preset(Part):
     config: dict[str, Any] = Field(default_factory=dict)
     max_train_images: int | None = Field(default=None, ge=4)
     max_out_images: int | None = Field(default=None, ge=1)
-    max_general_images: int | None = Field(default=None, ge=4, description="of each source")
+    max_auxiliary_images: int | None = Field(default=None, ge=4, description="of each source")
     classes: tuple[str, ...] | None = None
     points: int | None = Field(default=None, ge=1)
     first_rung: float | None = Field(default=None, gt=0, le=1)
@@ -342,15 +346,15 @@ class Space(Strict):
         facts = DataFacts(
             side=self.data.side,
             pooled=pooled,
-            general=bool(self.data.general),
+            auxiliary=bool(self.data.auxiliary),
             channels=known.channels,
             classes=len(known.classes or ()) if pooled else 1,
             select_by=self.select_by,
         )
         said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
-        if self.resources.split == "data":
+        if self.resources.share == "batches":
             counts = range(self.resources.least_workers, self.resources.workers + 1)
-            said += [s for p in points for n in counts for s in method(self.workload).split_problems(self.config(p), n)]
+            said += [s for p in points for n in counts for s in method(self.workload).share_problems(self.config(p), n)]
         found = [Problem(key, message) for key, message in dict.fromkeys(said)]
         halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
         if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":
@@ -385,8 +389,10 @@ def resolve(space: Space) -> Space:
     data = {key: getattr(preset, key) for key in ("max_train_images", "max_out_images", "classes")}
     values = space.model_dump()
     values["data"] |= {k: v for k, v in data.items() if v is not None}
-    if preset.max_general_images is not None:
-        values["data"]["general"] = [g | {"max_images": preset.max_general_images} for g in values["data"]["general"]]
+    if preset.max_auxiliary_images is not None:
+        values["data"]["auxiliary"] = [
+            g | {"max_images": preset.max_auxiliary_images} for g in values["data"]["auxiliary"]
+        ]
     values["fixed"] |= config
     if preset.points is not None:
         values["search"]["points"] = preset.points

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from workloads.data.catalogue import SOURCES
 from workloads.data.datasets import load
 from workloads.data.duplicates import exact_hashes
-from workloads.data.images import GeneralImages, LabelledImages
+from workloads.data.images import AuxiliaryImages, LabelledImages
 from workloads.data.loaders.image_arrays import image_arrays
 from workloads.data.loaders.photo_tiles import TILES, photo_tiles
 from workloads.data.loaders.tiny_images import CHUNK, IMAGE_BYTES, PAPER_CHUNKS, chosen_chunks, decode
@@ -34,7 +34,7 @@ Pair = tuple[LabelledImages, LabelledImages]
 class Source:
     """One source of general images.
 
-    name: of `catalogue.general_names()`. path: of a file or folder; None is the place that the catalogue names.
+    name: of `catalogue.auxiliary_names()`. path: of a file or folder; None is the place that the catalogue names.
     max_images: train and val together; None is all (`photo_tiles.TILES` tiles; the paper's 1,562,560 of Tiny Images).
     val_fraction: held out, in (0, 1); the paper's is 0.2. seed: of the choice, and of what is held out.
     """
@@ -54,7 +54,7 @@ def general_images(
     side: int,
     known: Sequence[NDArray[np.uint8]] = (),
     download: bool = True,
-) -> GeneralImages:
+) -> AuxiliaryImages:
     """The images of all sources as one set: uint8 (N, channels, side, side), labels `NO_CLASS`.
 
     known: images, uint8 (N, channels, side, side), of the dataset and the out sets that they stand beside, for nothing
@@ -79,7 +79,7 @@ def general_images(
             )
     if duplicates:
         log.warning("%d general images are images of the dataset or of an out set, too: left out", duplicates)
-    return GeneralImages(parts[0], parts[1], duplicates)
+    return AuxiliaryImages(parts[0], parts[1], duplicates)
 
 
 def _source(number: int, source: Source, data_dir: Path, channels: int, side: int, download: bool) -> Pair:

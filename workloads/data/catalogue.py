@@ -56,7 +56,7 @@ def out_set_names(name: str) -> tuple[str, ...]:
     return (*(other for other in CATALOGUE if other not in (name, "folder")), NOISE)
 
 
-def general_names() -> tuple[str, ...]:
+def auxiliary_names() -> tuple[str, ...]:
     """What general images can come from: the `SOURCES`, and the training images of any dataset that has some."""
     return (*SOURCES, *(name for name, item in CATALOGUE.items() if name != "folder" and not item.out_only))
 
@@ -105,7 +105,7 @@ SOURCES: dict[str, SourceEntry] = {
     ),
     "prepared": SourceEntry(
         title="a set made by `data prepare`, of any size: it is streamed and never held in memory",
-        place="general_set",
+        place="auxiliary_set",
         licence="that of its images",
         how_to_get="make it with `python -m orchestrator data prepare`, and give its folder or URI",
     ),

@@ -68,7 +68,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class GeneralImages:
+class AuxiliaryImages:
     """Natural images of any kind, which a general model learns from; labels are `NO_CLASS` throughout.
 
     train, val: uint8 (N, C, side, side) in the form of the dataset they stand beside, disjoint. duplicates: how many

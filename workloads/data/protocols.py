@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.datasets import resize
-from workloads.data.images import Dataset, GeneralImages, LabelledImages
+from workloads.data.images import AuxiliaryImages, Dataset, LabelledImages
 from workloads.data.reading.decode import resize_mask
 from workloads.data.shuffling import shuffled
 from workloads.errors import UserError, closest
@@ -35,7 +35,7 @@ class Split:
     members: target -> the classes that are normal for it; a target that is not in it is a class, its only member.
     tested_on: as in `Dataset`, for the targets (see `rows_for`). masks: as in `Dataset`, (len(test), side, side).
     out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out_sets`).
-    general: images of any kind, for methods that compare with a general model (see `workloads.data.auxiliary`).
+    auxiliary: images of any kind, for methods that compare with a general model (see `workloads.data.auxiliary`).
     """
 
     train: LabelledImages
@@ -47,7 +47,7 @@ class Split:
     masks: NDArray[np.uint8] | None = None
     out: Mapping[str, LabelledImages] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    general: GeneralImages | None = None
+    auxiliary: AuxiliaryImages | None = None
 
     def own(self, part: LabelledImages, target: str) -> NDArray[np.bool_]:
         """Which images of a part are normal for `target`: (N,) booleans."""
@@ -127,7 +127,7 @@ def digest(split: Split) -> str:
 
     The same on every machine; a changed pixel, label or name, or another order, changes it.
     """
-    general = (split.general.train, split.general.val) if split.general else ()
+    general = (split.auxiliary.train, split.auxiliary.val) if split.auxiliary else ()
     parts = (split.train, split.val, split.test, *split.out.values(), *general)
     names: dict[str, Any] = {
         "classes": split.classes,
@@ -144,7 +144,7 @@ def digest(split: Split) -> str:
         names["out"] = list(split.out)
     if split.members:
         names["members"] = dict(split.members)
-    if split.general:
+    if split.auxiliary:
         names["general"] = True
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is

@@ -38,7 +38,7 @@ def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
             where="supervised",
             fix="train on all classes together, or set supervised to false",
         )
-    if inputs.general is None:
+    if inputs.auxiliary is None:
         if config.outlier_loss != "none":
             raise UserError(
                 "the outlier loss needs general images, and the data names no general set",
@@ -46,7 +46,7 @@ def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
                 fix="name a general set, or set outlier_loss to 'none'",
             )
         return
-    found, own = inputs.general[0].shape[1:], inputs.train.shape[1:]
+    found, own = inputs.auxiliary[0].shape[1:], inputs.train.shape[1:]
     if found != own:
         raise UserError(f"the general set's images are {tuple(found)}, the normal ones {tuple(own)}", "general")
 
@@ -78,9 +78,9 @@ class Feed:
         normal, labels, outliers = self.noised(images, draws, self.size, self.config.flip), None, None
         if self.config.supervised and self.inputs.labels is not None:
             labels = self.rows(self.inputs.labels, self.order, step)
-        if self.config.outlier_loss != "none" and self.inputs.general is not None:
+        if self.config.outlier_loss != "none" and self.inputs.auxiliary is not None:
             outliers = self.noised(
-                self.outliers(self.inputs.general[0], step), draws, self.size, self.config.general_flip
+                self.outliers(self.inputs.auxiliary[0], step), draws, self.size, self.config.general_flip
             )
         return Batch(normal, labels, outliers)
 

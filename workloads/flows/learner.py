@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from workloads.flows.artefact import packed, require_same_body
+from workloads.flows.artifact import packed, require_same_body
 from workloads.flows.bits import bits_per_dim
 from workloads.flows.config import FlowConfig, architecture
 from workloads.flows.feed import Batch, Feed
@@ -30,7 +30,7 @@ class FlowLearner(FlowScorer):
     finite gradients is skipped; both are counted.
 
     inputs: `general` is read where there is an outlier loss and for the scores to be selected by, `labels` where the
-    flow is class-conditional. general: the artefact of the general flow, None without. Raises UserError where
+    flow is class-conditional. general: the artifact of the general flow, None without. Raises UserError where
     images, labels or the general flow do not fit the config.
     """
 
@@ -142,15 +142,15 @@ class FlowLearner(FlowScorer):
 
     def contrast(self) -> Mapping[str, Scores]:
         """Held-out images of the general set are the proxy anomalies: no outlier loss has seen them."""
-        if self.inputs.general is None or not len(self.inputs.general[1]):
+        if self.inputs.auxiliary is None or not len(self.inputs.auxiliary[1]):
             return {}
-        return {"general/val": self.score(self.inputs.general[1])}
+        return {"general/val": self.score(self.inputs.auxiliary[1])}
 
-    def artefact(self) -> State:
+    def artifact(self) -> State:
         return packed(self.net, self.architecture)
 
     def state(self) -> State:
-        return self.artefact() | {"optimiser": self.optimiser.state_dict(), "counts": self.counts}
+        return self.artifact() | {"optimiser": self.optimiser.state_dict(), "counts": self.counts}
 
     def load_state(self, state: State) -> None:
         self.net.load_state_dict(state["net"])

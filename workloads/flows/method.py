@@ -49,8 +49,8 @@ class Flows:
         """What does not fit between the network and the data: (key, message)."""
         for key, message in architecture_problems(architecture(config, 1, data.side)):
             yield "data.side" if key == "side" else key, message
-        if config.hierarchy == "general" and not data.general:
-            yield "data.general", "hierarchy 'general' learns from general images; name a source, or set it to 'none'"
+        if config.hierarchy == "general" and not data.auxiliary:
+            yield "data.auxiliary", "hierarchy 'general' learns from general images; name a source, or set it to 'none'"
         if config.supervised and not data.pooled:
             yield "supervised", "needs several normal classes: set data.protocol to 'in_out'"
         elif config.supervised and data.classes == 1:
@@ -59,7 +59,7 @@ class Flows:
             yield "select_by", "'contrastive' needs a general set and flow, and hierarchy is 'none'; use 'likelihood'"
 
     @staticmethod
-    def split_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
+    def share_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
         """What cannot be shared by `workers` that split every batch; shares need not be equal."""
         keys = ("batch_size", "general_batch_size") if config.hierarchy == "general" else ("batch_size",)
         for key in keys:
@@ -100,7 +100,7 @@ class Flows:
         return {key: value for key, value in asdict(self.config_of(unit)).items() if key not in NO_NUMBER}
 
     def steps(self, unit: Unit, shape: ImageShape) -> int:
-        config, images = self.config_of(unit), shape.general if unit.target == GENERAL else shape.images
+        config, images = self.config_of(unit), shape.auxiliary if unit.target == GENERAL else shape.images
         return max(1, round(config.epochs * images / config.batch_size)) if config.epochs else 0
 
     def macs(self, unit: Unit, shape: ImageShape) -> float:
@@ -122,13 +122,13 @@ class Flows:
 
         shape = shape_of(inputs)
         if inputs.stream is not None:
-            shape = replace(shape, general=len(inputs.stream))
+            shape = replace(shape, auxiliary=len(inputs.stream))
         return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape))
 
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
 
-        steps, general = self.steps(unit, shape_of(inputs)), self.general_of(unit, inputs.artefacts)
+        steps, general = self.steps(unit, shape_of(inputs)), self.general_of(unit, inputs.artifacts)
         return FlowLearner(self.config, unit, inputs, parallel, steps, general)
 
     def scored_with(self, unit: Unit) -> list[Unit]:
@@ -140,15 +140,15 @@ class Flows:
         unit: Unit,
         shape: ImageShape,  # noqa: ARG002 - the state says it
         device: "torch.device",
-        artefacts: "Mapping[str, Tensors]",
+        artifacts: "Mapping[str, Tensors]",
     ) -> "FlowScorer":
         from workloads.flows.scorer import FlowScorer
 
-        return FlowScorer(self.config, device, self.general_of(unit, artefacts))
+        return FlowScorer(self.config, device, self.general_of(unit, artifacts))
 
-    def general_of(self, unit: Unit, artefacts: "Mapping[str, Tensors]") -> "Tensors | None":
-        """The general flow among the artefacts of a unit's stages."""
-        return next((artefacts[str(need)] for need in self.needs(unit)), None)
+    def general_of(self, unit: Unit, artifacts: "Mapping[str, Tensors]") -> "Tensors | None":
+        """The general flow among the artifacts of a unit's stages."""
+        return next((artifacts[str(need)] for need in self.needs(unit)), None)
 
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The one score that the config names. Raises KeyError where the flow does not give it."""

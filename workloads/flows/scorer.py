@@ -12,7 +12,7 @@ from torch import Tensor
 from workloads.data.conform import as_channels
 from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
-from workloads.flows.artefact import unpacked
+from workloads.flows.artifact import unpacked
 from workloads.flows.bits import bin_centres
 from workloads.flows.config import FlowConfig
 from workloads.flows.networks.flow import Flow
@@ -51,7 +51,7 @@ def densities(flow: Flow, images: Tensor) -> Densities:
 
 
 class FlowScorer:
-    """A flow and, where its config has one, the general flow. Their artefacts say what networks they are."""
+    """A flow and, where its config has one, the general flow. Their artifacts say what networks they are."""
 
     net: Flow
 
@@ -100,7 +100,7 @@ class FlowScorer:
 
 def trained_scorer(config: FlowConfig, trained: Trained) -> FlowScorer:
     """The scorer of a target after training. Raises KeyError without its state."""
-    general = trained.artefacts.get(str(Unit("flow", GENERAL, "flow")))
+    general = trained.artifacts.get(str(Unit("flow", GENERAL, "flow")))
     scorer = FlowScorer(config, trained.test.device, general)
     scorer.load_state(trained.states[str(Unit("detector", trained.target, "flow"))])
     return scorer

@@ -14,7 +14,7 @@ from torch import Tensor
 from workloads.data.conform import as_channels
 from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
-from workloads.flows.artefact import unpacked
+from workloads.flows.artifact import unpacked
 from workloads.flows.bits import bin_centres
 from workloads.flows.scorer import BATCH, exact
 from workloads.flows.scores.complexity import code_length
@@ -70,7 +70,7 @@ class Encoded:
 
 
 class GroupScorer:
-    """A flow's artefact and, once a state is loaded, what was fitted to its training latents."""
+    """A flow's artifact and, once a state is loaded, what was fitted to its training latents."""
 
     fitted: Fitted
 

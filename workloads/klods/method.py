@@ -53,8 +53,8 @@ class Klods:
             yield "split", said
 
     @staticmethod
-    def split_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
-        return Flows.split_problems(config, workers)
+    def share_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
+        return Flows.share_problems(config, workers)
 
     @staticmethod
     def shared_keys() -> tuple[str, ...]:
@@ -109,7 +109,7 @@ class Klods:
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "MomentsLearner":  # noqa: ARG002 - each worker fits all
         from workloads.klods.detector import MomentsLearner
 
-        return MomentsLearner(self.config, inputs, inputs.artefacts[str(self.needs(unit)[0])])
+        return MomentsLearner(self.config, inputs, inputs.artifacts[str(self.needs(unit)[0])])
 
     def scored_with(self, unit: Unit) -> list[Unit]:
         return self.needs(unit)
@@ -119,11 +119,11 @@ class Klods:
         unit: Unit,
         shape: ImageShape,  # noqa: ARG002 - the flow says it
         device: "torch.device",
-        artefacts: "Mapping[str, Tensors]",
+        artifacts: "Mapping[str, Tensors]",
     ) -> "GroupScorer":
         from workloads.klods.detector import GroupScorer
 
-        return GroupScorer(self.config, device, artefacts[str(self.needs(unit)[0])])
+        return GroupScorer(self.config, device, artifacts[str(self.needs(unit)[0])])
 
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The score that the config names, of groups of `judged_size`; of single images where there are no groups."""

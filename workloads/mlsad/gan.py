@@ -125,7 +125,7 @@ class GeneratorLearner:
         return {}
 
     @torch.no_grad()
-    def artefact(self) -> Tensors:
+    def artifact(self) -> Tensors:
         """`fakes`: uint8 (bank_size, C, S, S), C as the networks have; the averaged generator's weights beside them."""
         draws = Draws(derive_seed(self.seed, "bank"), self.device, Parallel())
         size = (self.channels, self.side, self.side)

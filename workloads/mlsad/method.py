@@ -91,7 +91,7 @@ class MLSAD:
         return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 
     @staticmethod
-    def split_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:
+    def share_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:
         """What cannot be shared by `workers` that split every batch: (key, message)."""
         if config.batch_size % workers:
             yield "batch_size", f"{config.batch_size} cannot be shared equally by {workers} workers"
@@ -168,7 +168,7 @@ class MLSAD:
         from workloads.mlsad.contrast import DetectorLearner
 
         steps = self.steps(unit, shape_of(inputs))
-        banks = {part_level(need): inputs.artefacts[str(need)]["fakes"] for need in self.needs(unit)}
+        banks = {part_level(need): inputs.artifacts[str(need)]["fakes"] for need in self.needs(unit)}
         images = (inputs.train, inputs.val)
         return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
 
@@ -180,7 +180,7 @@ class MLSAD:
         unit: Unit,
         shape: ImageShape,
         device: "torch.device",
-        artefacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
+        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
     ) -> "LevelScorer":
         from workloads.mlsad.scorer import LevelScorer
 

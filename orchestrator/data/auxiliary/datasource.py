@@ -27,7 +27,7 @@ class PartsDatasource(Datasource):
         self.then = then or partial(images, layout)
 
     def get_name(self) -> str:
-        return "GeneralImages"
+        return "AuxiliaryImages"
 
     def estimate_inmemory_data_size(self) -> int | None:
         return sum(part.images for part in self.parts) * self.layout.image_bytes

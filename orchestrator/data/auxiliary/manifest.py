@@ -18,7 +18,7 @@ import numpy as np
 from upath import UPath
 
 from orchestrator.data.auxiliary.sources.base import Part
-from tune_spaces.schema import General
+from tune_spaces.schema import Auxiliary
 from workloads.errors import UserError
 
 VERSION = 1
@@ -190,7 +190,7 @@ def finished(path: str, parts: Sequence[Part]) -> dict[str, Shard]:
     return found
 
 
-def prepared_images(sources: Sequence[General]) -> int | None:
+def prepared_images(sources: Sequence[Auxiliary]) -> int | None:
     """Images of the prepared set among a space's general sources; None where it names none. Raises UserError."""
     paths = [source.path for source in sources if source.name == "prepared" and source.path]
     return Manifest.read(paths[0]).count("rows") if paths else None

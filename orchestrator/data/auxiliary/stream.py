@@ -44,7 +44,7 @@ def feed_of(
     return feed
 
 
-class GeneralStream:
+class AuxiliaryStream:
     """This worker's rows of every batch of general images, ready on its device before they are asked for.
 
     The whole state is the step: a stream opened at step s, with any number of workers, yields exactly what an

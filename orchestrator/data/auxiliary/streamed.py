@@ -15,14 +15,14 @@ from orchestrator.data.auxiliary.reading import manifest_at, pixels, row_group
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN
 from orchestrator.data.auxiliary.windows import groups_at
 from orchestrator.record.paths import absolute
-from tune_spaces.schema import Data, General
+from tune_spaces.schema import Auxiliary, Data
 from workloads.data.catalogue import NOISE, SOURCES
 from workloads.data.conform import as_channels
 from workloads.errors import UserError
 from workloads.training.distributed import Parallel
 
 if TYPE_CHECKING:
-    from orchestrator.data.auxiliary.stream import GeneralStream
+    from orchestrator.data.auxiliary.stream import AuxiliaryStream
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ SEGMENT = 1024
 
 
 @dataclass(frozen=True)
-class GeneralSet:
+class AuxiliarySet:
     """Where a general set lies, its training images that are to be used, and a digest of its content and of these."""
 
     path: str
@@ -43,7 +43,7 @@ class GeneralSet:
     digest: str
 
 
-def general_set(source: General, data: Data, data_dir: Path) -> GeneralSet:
+def auxiliary_set(source: Auxiliary, data: Data, data_dir: Path) -> AuxiliarySet:
     """The set that a space names, checked. Raises UserError where it is not there or finished, its images have
     another size than the dataset's, or none are held out; warns where the dataset's own images may be in it."""
     path = absolute(source.path or str(data_dir / SOURCES[source.name].place))
@@ -64,7 +64,7 @@ def general_set(source: General, data: Data, data_dir: Path) -> GeneralSet:
     images = sum(shard.rows for shard in manifest.of_split(TRAIN))
     if source.max_images is not None:
         images = min(images, max(1, round(source.max_images * (1 - source.val_fraction))))
-    return GeneralSet(path, images, hashlib.sha256(f"{content} {images}".encode()).hexdigest()[:16])
+    return AuxiliarySet(path, images, hashlib.sha256(f"{content} {images}".encode()).hexdigest()[:16])
 
 
 class StreamedSet:
@@ -76,14 +76,14 @@ class StreamedSet:
     def __init__(self, path: str, images: int, channels: int, parallel: Parallel, device: torch.device) -> None:
         self.path, self.images, self.channels = path, images, channels
         self.parallel, self.device = parallel, device
-        self.open: GeneralStream | None = None
+        self.open: AuxiliaryStream | None = None
         self.opened: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return self.images
 
     def batch(self, seed: int, size: int, step: int) -> Tensor:
-        from orchestrator.data.auxiliary.stream import GeneralStream, feed_of
+        from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
 
         now = self.open
         if now is None or self.opened != (seed, size) or step != now.next or step == now.total:
@@ -91,7 +91,7 @@ class StreamedSet:
                 now.close()
             feed = feed_of(self.path, TRAIN, size, self.parallel.world, seed, most=self.images)
             steps = max(1, SEGMENT * feed.lanes_a_block * feed.order.window // size)
-            now = GeneralStream(feed, self.parallel, self.device, start=step, total=step + steps)
+            now = AuxiliaryStream(feed, self.parallel, self.device, start=step, total=step + steps)
             self.open, self.opened = now, (seed, size)
         return as_channels(now.images(step), self.channels)
 

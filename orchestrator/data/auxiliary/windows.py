@@ -158,7 +158,7 @@ class WindowsDatasource(Datasource):
         self.feed, self.blocks = feed, blocks
 
     def get_name(self) -> str:
-        return "GeneralStream"
+        return "AuxiliaryStream"
 
     def estimate_inmemory_data_size(self) -> int:
         return len(self.blocks) * self.feed.lanes_a_block * self.feed.order.window * self.feed.image_bytes

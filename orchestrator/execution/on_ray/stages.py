@@ -10,18 +10,18 @@ from orchestrator.data.split_store import Prepared, stream
 from orchestrator.execution.work.worker import Job, train_stages
 from orchestrator.planning.plan import Plan, StagePlan
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from tune_spaces.schema import Resources
 from workloads.training.checkpoint import is_complete
 
 
-def missing(places: Places, stages: Sequence[StagePlan]) -> list[StagePlan]:
+def missing(places: RunPaths, stages: Sequence[StagePlan]) -> list[StagePlan]:
     """The stages that no earlier launch has left in this storage."""
     return [stage for stage in stages if not is_complete(places.stage(stage.key))]
 
 
-def artefacts(places: Places, keys: Mapping[str, str]) -> dict[str, str]:
-    """str(unit) -> the folder of its artefact, as workers read it."""
+def artifacts(places: RunPaths, keys: Mapping[str, str]) -> dict[str, str]:
+    """str(unit) -> the folder of its artifact, as workers read it."""
     return {unit: str(places.stage(key)) for unit, key in keys.items()}
 
 
@@ -33,14 +33,14 @@ def job_of(plan: Plan, prepared: Prepared, pieces: Sequence[dict[str, Any]], lab
         pieces=list(pieces),
         folder="",
         rungs=list(plan.rungs),
-        split=plan.space.resources.split,
+        share=plan.space.resources.share,
         label=label,
     )
     return asdict(job)
 
 
 def run_stages(
-    plan: Plan, prepared: Prepared, places: Places, stages: Sequence[StagePlan], ledger: Ledger, slots: int
+    plan: Plan, prepared: Prepared, places: RunPaths, stages: Sequence[StagePlan], ledger: Ledger, slots: int
 ) -> None:
     """Train what is missing on all workers of the cluster, in rounds: a stage after those it reads.
 
@@ -58,19 +58,19 @@ def run_stages(
 
 
 def run_round(
-    plan: Plan, prepared: Prepared, places: Places, stages: Sequence[StagePlan], ledger: Ledger, slots: int
+    plan: Plan, prepared: Prepared, places: RunPaths, stages: Sequence[StagePlan], ledger: Ledger, slots: int
 ) -> None:
     """Train stages that wait for none of each other."""
     from ray.train import FailureConfig, RunConfig
     from ray.train.torch import TorchTrainer
 
     resources = plan.space.resources
-    workers = resources.workers if resources.split == "data" else min(slots * resources.workers, len(stages))
+    workers = resources.workers if resources.share == "batches" else min(slots * resources.workers, len(stages))
     pieces = [
         {
             "unit": astuple(stage.unit),
             "config": stage.config,
-            "artefacts": artefacts(places, stage.needs),
+            "artifacts": artifacts(places, stage.needs),
             "folder": str(places.stage(stage.key)),
         }
         for stage in stages
@@ -111,7 +111,7 @@ def torch_config(resources: Resources) -> Any:
     """Workers that split units only meet at barriers, after hours perhaps; NCCL refuses two workers on one GPU."""
     from ray.train.torch import TorchConfig
 
-    nccl = resources.split == "data" and resources.gpus_per_worker >= 1
+    nccl = resources.share == "batches" and resources.gpus_per_worker >= 1
     return TorchConfig(backend="nccl" if nccl else "gloo", timeout_s=7 * 24 * 3600)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from upath import UPath
 
-from orchestrator.record.paths import TrialPlaces
+from orchestrator.record.paths import TrialPaths
 
 
-def recorded(places: TrialPlaces, rungs: list[int]) -> list[dict[str, Any]]:
+def recorded(places: TrialPaths, rungs: list[int]) -> list[dict[str, Any]]:
     """Metrics of the rungs that were finished, in order, without a gap."""
     found = []
     for rung in rungs:
@@ -35,7 +35,7 @@ def run_trial(
     from orchestrator.execution.work.worker import train_trial
 
     trial = trials[params["trial"]]
-    past = recorded(TrialPlaces(UPath(trial["folder"])), job["rungs"])
+    past = recorded(TrialPaths(UPath(trial["folder"])), job["rungs"])
     for metrics in past:
         if metrics["budget"] not in trial["told"]:  # written just before the last launcher died
             tune.report(metrics)

@@ -8,11 +8,11 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from orchestrator.data.split_store import Prepared
-from orchestrator.execution.on_ray.stages import artefacts, job_of, scaling, torch_config
+from orchestrator.execution.on_ray.stages import artifacts, job_of, scaling, torch_config
 from orchestrator.execution.on_ray.trial import run_trial
 from orchestrator.planning.plan import Plan, TrialPlan, trial_macs
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, State
 from workloads.scoring.selection import CRITERIA
 
@@ -108,7 +108,7 @@ def run_sweep(
     plan: Plan,
     trials: list[TrialPlan],
     prepared: Prepared,
-    places: Places,
+    places: RunPaths,
     ledger: Ledger,
     slots: int,
     changed: Callable[[], None],
@@ -130,7 +130,7 @@ def run_sweep(
         {
             "id": t.id,
             "pieces": [
-                {"unit": unit, "config": t.config, "artefacts": artefacts(places, t.stages), "folder": ""}
+                {"unit": unit, "config": t.config, "artifacts": artifacts(places, t.stages), "folder": ""}
                 for unit in units
             ],
             "folder": str(places.trial(t.id).folder),

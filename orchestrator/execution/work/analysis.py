@@ -17,7 +17,7 @@ from orchestrator.execution.on_ray.progress import pin
 from orchestrator.execution.work.worker import own_device
 from orchestrator.planning.capacity import slots
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
 from orchestrator.results.run import winner
@@ -37,7 +37,7 @@ def missing(state: RunState, names: Iterable[str]) -> list[tuple[str, str]]:
     return [(n, t) for n, t in pairs if state.analyses.get(f"{n}/{t}", {}).get("trial") != best.id]
 
 
-def run_analyses(places: Places, ledger: Ledger, names: Iterable[str], resources: Resources) -> None:
+def run_analyses(places: RunPaths, ledger: Ledger, names: Iterable[str], resources: Resources) -> None:
     """Do what is missing, as many at once as fit; each is recorded as it ends, and so is one that fails.
 
     Raises UserError where the cluster has no room for even one.
@@ -77,7 +77,7 @@ def analyse(storage: str, run: str, name: str, target: str, threads: int) -> str
     return best.id
 
 
-def trained(places: Places, state: RunState, trial: str, chosen: Any, target: str, device: torch.device) -> Trained:
+def trained(places: RunPaths, state: RunState, trial: str, chosen: Any, target: str, device: torch.device) -> Trained:
     """Images, stages and detectors of one target, read back from the run's files."""
     prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
@@ -91,7 +91,7 @@ def trained(places: Places, state: RunState, trial: str, chosen: Any, target: st
         test=images.test[torch.from_numpy(tested)].to(device),
         test_anomalous=~normal_for(images.test_labels[tested], prepared.classes, prepared.members, target),
         test_masks=None if masks is None else torch.from_numpy(masks[tested]).to(device),
-        artefacts={unit: load_state(folder, device) for unit, folder in stages.items()},
+        artifacts={unit: load_state(folder, device) for unit, folder in stages.items()},
         states={unit: saved["learner"] for unit, saved in detectors.items()},
         histories={
             **{unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()},

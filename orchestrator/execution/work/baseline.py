@@ -5,13 +5,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.results.baselines import table_path
 from workloads.data.protocols import Split
 from workloads.scoring.baselines import BASELINES, scores_of
 
 
-def start(split: Split, places: Places, digest: str, code: str) -> Any:
+def start(split: Split, places: RunPaths, digest: str, code: str) -> Any:
     """One Ray task for the baselines that are not there yet: a future of a table a baseline.
 
     It claims no CPU: training must not wait for it, and the reader's spare CPU stays free. Where a target is a whole
@@ -21,7 +21,7 @@ def start(split: Split, places: Places, digest: str, code: str) -> Any:
 
     names = [] if split.members else [*BASELINES]
     missing = [name for name in names if not table_path(places, name, digest, code).exists()]
-    bare = replace(split, out={}, general=None)  # these are large, and not theirs
+    bare = replace(split, out={}, auxiliary=None)  # these are large, and not theirs
     return ray.remote(num_cpus=0)(tables_of).remote(missing, bare)
 
 

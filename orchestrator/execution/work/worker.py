@@ -21,7 +21,7 @@ from orchestrator.data.auxiliary.streamed import StreamedSet
 from orchestrator.data.split_store import Prepared, Resident, collect, with_general
 from orchestrator.execution.on_ray.progress import pin
 from orchestrator.record.locks import alone
-from orchestrator.record.paths import TrialPlaces
+from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import finish_rung, write_part
 from workloads.data.protocols import members_of, normal_for
 from workloads.method import (
@@ -29,11 +29,11 @@ from workloads.method import (
     GroupDetector,
     GroupScores,
     Learner,
+    Method,
     Scores,
     Stage,
     Tensors,
     UnitInputs,
-    Workload,
 )
 from workloads.registry import method
 from workloads.scoring.table import out_split
@@ -53,10 +53,10 @@ class Job:
 
     workload: str
     prepared: dict[str, Any]
-    pieces: list[dict[str, Any]]  # unit, config, artefacts and folder of each `Piece`
+    pieces: list[dict[str, Any]]  # unit, config, artifacts and folder of each `Piece`
     folder: str  # of the trial; unused by stages
     rungs: list[int]
-    split: str  # "units" or "data"
+    share: str  # "units" or "batches"
     label: str  # on the live view
     local: bool = False  # one worker inside the Tune trial's own process
 
@@ -66,19 +66,19 @@ class Piece:
     """One unit of a job, and what makes it."""
 
     unit: Unit
-    method: Workload
+    method: Method
     seed: int
-    artefacts: dict[str, str]  # str(unit) of a stage that it reads -> its folder
-    folder: UPath  # where a stage's artefact goes; of no use to a detector, whose trial has its own folder
+    artifacts: dict[str, str]  # str(unit) of a stage that it reads -> its folder
+    folder: UPath  # where a stage's artifact goes; of no use to a detector, whose trial has its own folder
 
 
 def piece_of(
-    workload: str, unit: Sequence[str], config: dict[str, Any], artefacts: dict[str, str], folder: str
+    workload: str, unit: Sequence[str], config: dict[str, Any], artifacts: dict[str, str], folder: str
 ) -> Piece:
     """A piece from the plain data of a job."""
     chosen = method(workload)
     values = chosen.config_type(**{key: as_tuple(value) for key, value in config.items()})
-    return Piece(Unit(*unit), chosen(values), config["seed"], artefacts, UPath(folder))
+    return Piece(Unit(*unit), chosen(values), config["seed"], artifacts, UPath(folder))
 
 
 class Bench:
@@ -92,21 +92,21 @@ class Bench:
         self.job, self.rank, self.world = job, rank, world
         self.device = own_device(job.local)
         self.prepared = Prepared(**job.prepared)
-        self.parallel = Parallel(rank, world) if job.split == "data" else Parallel()
-        self.writers = world if job.split == "units" else 1
+        self.parallel = Parallel(rank, world) if job.share == "batches" else Parallel()
+        self.writers = world if job.share == "units" else 1
         self.writes = rank < self.writers
         pieces = [piece_of(job.workload, **plain) for plain in job.pieces]
-        self.mine = pieces if job.split == "data" else share(pieces, self.cost, world)[rank]
+        self.mine = pieces if job.share == "batches" else share(pieces, self.cost, world)[rank]
         self.loaded: dict[str, Tensors] = {}
         batches = ray.train.get_dataset_shard("images").iter_batches(batch_size=None, batch_format="pyarrow")
         targets = sorted({p.unit.target for p in self.mine})
         general = any(need.target == GENERAL for p in self.mine for need in p.method.needs(p.unit))
-        self.images = collect(batches, self.prepared, targets, self.device, general=general)
+        self.images = collect(batches, self.prepared, targets, self.device, auxiliary=general)
         self.stream: StreamedSet | None = None
         if self.prepared.general_set:
             shape = self.prepared.shape
             self.stream = StreamedSet(
-                self.prepared.general_set, shape.general, shape.channels, self.parallel, self.device
+                self.prepared.general_set, shape.auxiliary, shape.channels, self.parallel, self.device
             )
             self.images = with_general(self.images, *self.stream.sample())
 
@@ -120,18 +120,18 @@ class Bench:
     def inputs(self, piece: Piece) -> UnitInputs:
         """What a piece learns from. Artefacts that the one before has read, and this one does not, are dropped: memory
         does not grow with the classes."""
-        wanted = {str(need): piece.artefacts[str(need)] for need in piece.method.needs(piece.unit)}
+        wanted = {str(need): piece.artifacts[str(need)] for need in piece.method.needs(piece.unit)}
         kept = {folder: self.loaded[folder] for folder in wanted.values() if folder in self.loaded}
         self.loaded = kept | {f: load_state(UPath(f), self.device) for f in wanted.values() if f not in kept}
-        artefacts = {unit: self.loaded[folder] for unit, folder in wanted.items()}
+        artifacts = {unit: self.loaded[folder] for unit, folder in wanted.items()}
         target, images = piece.unit.target, self.images
         return UnitInputs(
             images.train[target],
             images.val[target],
-            artefacts,
+            artifacts,
             labels=images.labels.get(target),
             classes=len(members_of(self.prepared.members, target)),
-            general=images.general,
+            auxiliary=images.auxiliary,
             stream=self.stream,
         )
 
@@ -214,7 +214,7 @@ def resumed(folder: UPath, learner: Learner) -> tuple[int, History, float]:
 
 
 def train_stages(job: dict[str, Any]) -> None:
-    """Train every stage of the job that is not there yet, and leave its artefact under its content hash."""
+    """Train every stage of the job that is not there yet, and leave its artifact under its content hash."""
     bench = Bench(Job(**job))
     costs = [bench.cost(piece) for piece in bench.mine]
     total, done = sum(costs), 0.0
@@ -226,7 +226,7 @@ def train_stages(job: dict[str, Any]) -> None:
                 train_stage(bench, piece, done, total, cost)
         done += cost
         pin(f"{bench.job.label}/{bench.rank}", done, total, str(piece.unit))
-    ray.train.report({"done": len(bench.mine)})  # a barrier: nobody goes on before every artefact is there
+    ray.train.report({"done": len(bench.mine)})  # a barrier: nobody goes on before every artifact is there
 
 
 def train_stage(bench: Bench, piece: Piece, done: float, total: float, cost: float) -> None:
@@ -251,7 +251,7 @@ def train_stage(bench: Bench, piece: Piece, done: float, total: float, cost: flo
     facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(time.monotonic() - begun, 1)}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "history.json").write_text(json.dumps(facts | {"history": history}, indent=1))
-    save_state(folder, learner.artefact())
+    save_state(folder, learner.artifact())
     discard(progress)
 
 
@@ -268,7 +268,7 @@ class Running:
 def train_trial(job: dict[str, Any]) -> None:
     """Train all detectors of a trial from rung to rung; score, write and report at each."""
     bench = Bench(Job(**job))
-    places = TrialPlaces(UPath(bench.job.folder))
+    places = TrialPaths(UPath(bench.job.folder))
     running: dict[Unit, Running] = {}
     done = [rung for rung in bench.job.rungs if places.rung(rung).exists()]
     start = done[-1] if done else 0
@@ -313,7 +313,7 @@ def rung_pairs(start: int, rungs: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def advance(
-    bench: Bench, places: TrialPlaces, running: dict[Unit, Running], number: int, span: tuple[int, int]
+    bench: Bench, places: TrialPaths, running: dict[Unit, Running], number: int, span: tuple[int, int]
 ) -> Detector:
     """Bring this worker's `number`-th detector to the rung at the end of `span`, from wherever a state of it is."""
     piece, (before, rung) = bench.mine[number], span

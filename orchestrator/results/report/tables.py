@@ -19,7 +19,7 @@ KINDS = (
     "measured (paper schedule)",
     "measured (reduced preset)",
     "measured (smoke preset)",
-    "measured (own schedule)",
+    "measured (custom schedule)",
     "baseline",
     "published",
 )

@@ -92,7 +92,7 @@ OTHER_SCHEDULES = {
 def test_the_paper_preset_is_the_published_schedule(name, tmp_path) -> None:
     loaded, space, preset = load_space(name, Options(preset="paper"))
     request = Request(loaded, space, preset, str(tmp_path), str(tmp_path), None, None, 2)
-    assert schedule_of(request) == ("own" if name in OTHER_SCHEDULES else "paper")
+    assert schedule_of(request) == ("custom" if name in OTHER_SCHEDULES else "paper")
 
 
 def test_runs_of_groups_share_the_flow_of_the_same_training_images() -> None:

@@ -18,7 +18,7 @@ def latents(config: KlodsFlowConfig, trained: Trained) -> Finding:
 
     Numbers by ``LEVEL/SET``; None for a set without images.
     """
-    flow = trained.artefacts[str(Unit("flow", trained.target, "flow"))]
+    flow = trained.artifacts[str(Unit("flow", trained.target, "flow"))]
     scorer = GroupScorer(config, trained.train.device, flow)
     anomalous = torch.from_numpy(trained.test_anomalous)
     sets = {"train": trained.train, "normal": trained.test[~anomalous], "anomalous": trained.test[anomalous]}

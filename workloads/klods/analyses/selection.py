@@ -14,7 +14,7 @@ def selection(config: KlodsFlowConfig, trained: Trained) -> Finding:
     p = alpha, which a calibrated null has near alpha (without a regulariser only); `shift`, AUROC of held-out groups
     against themselves with correlated neighbours. Empty where the held-out images fill no group.
     """
-    flow = trained.artefacts[str(Unit("flow", trained.target, "flow"))]
+    flow = trained.artifacts[str(Unit("flow", trained.target, "flow"))]
     scorer = GroupScorer(config, trained.train.device, flow)
     train, held_out = (scorer.encode(images).good() for images in (trained.train, trained.val))
     if len(held_out[0]) < config.judged_size:

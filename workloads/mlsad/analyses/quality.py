@@ -52,7 +52,7 @@ def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     """The report on all generators of the target, the picture ``generators``, the curves ``information``, ``lambda``.
 
     The picture's rows: real, level 0 (noise), level 1 (pixels shuffled), then the generators in order. Raises
-    ValueError where the artefact of a generator is missing.
+    ValueError where the artifact of a generator is missing.
     """
     levels = [CONTRAST[level] for level in config.levels if CONTRAST[level] > 1]
     numbers: dict[str, float | None] = {
@@ -120,9 +120,9 @@ def held_out(trained: Trained) -> Tensor:
 def bank(trained: Trained, level: int) -> Tensor:
     """uint8 (M, C, S, S) fakes of G_k, C as the networks have."""
     name = str(stage(trained, level))
-    if name not in trained.artefacts:
-        raise ValueError(f"the report on G_{level} needs the artefact of {name}")
-    return trained.artefacts[name]["fakes"]
+    if name not in trained.artifacts:
+        raise ValueError(f"the report on G_{level} needs the artifact of {name}")
+    return trained.artifacts[name]["fakes"]
 
 
 def stage(trained: Trained, level: int) -> Unit:

@@ -137,7 +137,7 @@ def test_a_key_of_the_whole_sweep_cannot_be_an_axis_and_batches_must_divide(tmp_
     assert done.returncode == 2
     assert "axes.quality_steps: is one value a sweep" in done.stderr
     assert "axes.levels: is one value a sweep" in done.stderr
-    done = orchestrate("launch", "sweep_digits", "--workers", 3, "--split", "data", "--dry-run")
+    done = orchestrate("launch", "sweep_digits", "--workers", 3, "--share", "batches", "--dry-run")
     assert done.returncode == 2
     assert "batch_size: 8 cannot be shared equally by 3 workers" in done.stderr
 

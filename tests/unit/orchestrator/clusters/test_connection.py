@@ -25,7 +25,7 @@ from orchestrator.clusters.connection import (
 from orchestrator.clusters.jobs import PACKAGES, option_words, pack
 from orchestrator.planning.options import Options, load_space
 from orchestrator.record.paths import absolute
-from tune_spaces.schema import Data, General
+from tune_spaces.schema import Auxiliary, Data
 from workloads.errors import Kind, UserError
 
 
@@ -212,7 +212,11 @@ def test_a_lost_connection_is_taken_up_where_it_was(monkeypatch):
     [
         (Data(name="digits"), "images", "--data-dir: 'images'"),
         (Data(name="folder", path="photos"), "data", "--images: 'photos'"),
-        (Data(name="digits", general=(General(name="folder", path="../all"),)), "/data", "--general folder: '../all'"),
+        (
+            Data(name="digits", auxiliary=(Auxiliary(name="folder", path="../all"),)),
+            "/data",
+            "--auxiliary folder: '../all'",
+        ),
     ],
 )
 def test_images_in_a_folder_of_the_jobs_own_are_refused(data, data_dir, named):
@@ -226,7 +230,7 @@ def test_images_in_a_folder_of_the_jobs_own_are_refused(data, data_dir, named):
 def test_images_that_the_cluster_finds_are_not_refused(data_dir):
     refuse_own_folders(Data(name="digits"), data_dir)
     refuse_own_folders(Data(name="folder", path="/mnt/photos"), data_dir)
-    refuse_own_folders(Data(name="digits", general=(General(name="prepared", path="s3://b/set"),)), data_dir)
+    refuse_own_folders(Data(name="digits", auxiliary=(Auxiliary(name="prepared", path="s3://b/set"),)), data_dir)
 
 
 def test_a_relative_folder_is_refused_before_the_cluster_is_asked():

@@ -27,7 +27,7 @@ def test_trials_that_fit_at_once(resources, nodes, fits):
 
 
 def test_an_elastic_trial_needs_room_for_its_fewest_workers():
-    elastic = {"workers": 4, "cpus_per_worker": 2, "split": "data"}
+    elastic = {"workers": 4, "cpus_per_worker": 2, "share": "batches"}
     assert slots(Resources(**elastic, min_workers=1), [{"CPU": 3}]) == 1
     assert slots(Resources(**elastic, min_workers=1), [{"CPU": 17}]) == 2
     with pytest.raises(UserError, match="not even one trial"):

@@ -15,7 +15,7 @@ from orchestrator.planning.plan import (
     unit_costs,
     write_rates,
 )
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
@@ -154,7 +154,7 @@ def test_a_password_with_any_character_is_masked(uri):
 @pytest.mark.parametrize("name", ["data", "stages", "baselines", "mlartifacts", "mlflow.db", "rates.json"])
 def test_a_run_cannot_take_the_name_of_what_the_storage_holds(tmp_path, name):
     with pytest.raises(UserError, match="cannot name a run") as refused:
-        Places(str(tmp_path), name)
+        RunPaths(str(tmp_path), name)
     assert refused.value.kind == Kind.USAGE
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.locks import launcher_lock
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from workloads.errors import Kind, UserError
 
 
@@ -17,7 +17,7 @@ def opened(ledger):
 
 
 def test_a_reopened_ledger_tells_the_same_state(tmp_path):
-    places = Places(str(tmp_path), "run")
+    places = RunPaths(str(tmp_path), "run")
     places.folder.mkdir()
     ledger = opened(Ledger(places))
     ledger.append("trial", trial="a", state="running")
@@ -32,7 +32,7 @@ def test_a_reopened_ledger_tells_the_same_state(tmp_path):
 
 @pytest.mark.parametrize("first", ["finished", "stopped"])
 def test_a_trial_that_is_over_cannot_move_and_nothing_is_written(tmp_path, first):
-    places = Places(str(tmp_path), "run")
+    places = RunPaths(str(tmp_path), "run")
     places.folder.mkdir()
     ledger = opened(Ledger(places))
     ledger.append("trial", trial="a", state="running")
@@ -43,7 +43,7 @@ def test_a_trial_that_is_over_cannot_move_and_nothing_is_written(tmp_path, first
 
 
 def test_a_line_cut_short_is_dropped_and_the_ledger_goes_on(tmp_path):
-    places = Places(str(tmp_path), "run")
+    places = RunPaths(str(tmp_path), "run")
     places.folder.mkdir()
     opened(Ledger(places)).append("trial", trial="a", state="running")
     with places.ledger.open("a") as file:
@@ -55,7 +55,7 @@ def test_a_line_cut_short_is_dropped_and_the_ledger_goes_on(tmp_path):
 
 
 def test_a_second_launcher_of_a_run_is_refused_while_the_first_lives(tmp_path):
-    places = Places(str(tmp_path), "run")
+    places = RunPaths(str(tmp_path), "run")
     with launcher_lock(places):
         with pytest.raises(UserError, match="live launcher") as refused, launcher_lock(places):
             pass
@@ -65,7 +65,7 @@ def test_a_second_launcher_of_a_run_is_refused_while_the_first_lives(tmp_path):
 
 
 def test_a_remote_storage_keeps_the_same_ledger():
-    places = Places("memory://bucket/runs", "run")
+    places = RunPaths("memory://bucket/runs", "run")
     places.folder.mkdir(parents=True, exist_ok=True)
     opened(Ledger(places)).append("trial", trial="a", state="running")
     assert Ledger(places).state.trials["a"].state == "running"

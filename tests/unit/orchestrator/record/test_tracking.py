@@ -4,12 +4,12 @@ import mlflow
 import pytest
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.tracking import Tracker, experiment_of
 
 
 def ledger_of(storage, uid):
-    places = Places(str(storage), "sweep")
+    places = RunPaths(str(storage), "sweep")
     places.folder.mkdir(parents=True)
     ledger = Ledger(places)
     ledger.append(

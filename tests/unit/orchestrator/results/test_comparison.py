@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import Places
+from orchestrator.record.paths import RunPaths
 from orchestrator.results.comparison import compare, write
 from orchestrator.results.evaluation import read_table, write_table
 from workloads.errors import Kind, UserError
@@ -20,7 +20,7 @@ def made_run(storage, name, schedule, seed, ids=IDS):
     """A finished run of a dataset that is normal as a whole, its scores drawn by `seed`; the scores by image."""
     random = np.random.default_rng(seed)
     own, out = random.normal(size=len(ids)), random.normal(1, size=len(OUT))
-    places = Places(str(storage), name)
+    places = RunPaths(str(storage), name)
     places.folder.mkdir(parents=True)
     ledger = Ledger(places)
     ledger.append(
@@ -67,7 +67,7 @@ def test_rows_keep_their_kinds_apart_and_carry_the_runs_names(tmp_path):
 def test_too_few_shared_images_give_no_number(tmp_path):
     made_run(tmp_path, "one", "reduced", 1)
     made_run(tmp_path, "two", "reduced", 2)
-    for places in (Places(str(tmp_path), name) for name in ("one", "two")):
+    for places in (RunPaths(str(tmp_path), name) for name in ("one", "two")):
         path = places.trial("t").scores(1000)
         write_table(path, read_table(path).slice(0, 9))
     found = compare(str(tmp_path), ["one", "two"], "likelihood")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tune_spaces.schema.load import load
-from tune_spaces.schema.models import Data, General, Preset, Space, resolve
+from tune_spaces.schema.models import Auxiliary, Data, Preset, Space, resolve
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import UserError
 
@@ -44,35 +44,40 @@ def test_datasets_without_classes_say_what_they_are_good_for() -> None:
 
 
 def test_a_general_set_is_neither_the_dataset_nor_an_out_set() -> None:
-    sources = (General(name="cifar10"), General(name="svhn"), General(name="photo_tiles"), General(name="photo_tiles"))
-    found = said(name="cifar10", out=("svhn",), general=sources)
-    assert set(found) == {"general", "general.0.name", "general.1.name"}
-    assert Data(name="folder", path="x", general=(General(name="folder", path="y"),)).general[0].path == "y"
+    sources = (
+        Auxiliary(name="cifar10"),
+        Auxiliary(name="svhn"),
+        Auxiliary(name="photo_tiles"),
+        Auxiliary(name="photo_tiles"),
+    )
+    found = said(name="cifar10", out=("svhn",), auxiliary=sources)
+    assert set(found) == {"auxiliary", "auxiliary.0.name", "auxiliary.1.name"}
+    assert Data(name="folder", path="x", auxiliary=(Auxiliary(name="folder", path="y"),)).auxiliary[0].path == "y"
 
 
 def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> None:
     found = problems(
         tmp_path,
-        "data=Data(name='cifar10', protocol='in_out', out=('svnh',), general=("
-        "General(name='photo_tile'), General(name='photo_tiles', path='x'), General(name='mnist', path='x'),"
-        "General(name='lsun'), General(name='digits', max_images=1, frction=0.1))), fixed={'nois': 3}",
+        "data=Data(name='cifar10', protocol='in_out', out=('svnh',), auxiliary=("
+        "Auxiliary(name='photo_tile'), Auxiliary(name='photo_tiles', path='x'), Auxiliary(name='mnist', path='x'),"
+        "Auxiliary(name='lsun'), Auxiliary(name='digits', max_images=1, frction=0.1))), fixed={'nois': 3}",
     )
-    assert "did you mean 'photo_tiles'?" in found["data.general.0.name"]
-    assert "takes no path" in found["data.general.1.path"]
-    assert "takes no path" in found["data.general.2.path"]
-    assert "no training images" in found["data.general.3.name"]
-    assert "greater than or equal to 4" in found["data.general.4.max_images"]
-    assert "no such key" in found["data.general.4.frction"]
+    assert "did you mean 'photo_tiles'?" in found["data.auxiliary.0.name"]
+    assert "takes no path" in found["data.auxiliary.1.path"]
+    assert "takes no path" in found["data.auxiliary.2.path"]
+    assert "no training images" in found["data.auxiliary.3.name"]
+    assert "greater than or equal to 4" in found["data.auxiliary.4.max_images"]
+    assert "no such key" in found["data.auxiliary.4.frction"]
     assert "fixed.nois" in found
 
 
 def test_a_preset_scales_every_source() -> None:
-    general = (General(name="photo_tiles"), General(name="cifar100", max_images=9, val_fraction=0.5))
+    general = (Auxiliary(name="photo_tiles"), Auxiliary(name="cifar100", max_images=9, val_fraction=0.5))
     space = Space(
-        data=Data(name="cifar10", general=general),
-        presets={"smoke": Preset(max_general_images=40)},
+        data=Data(name="cifar10", auxiliary=general),
+        presets={"smoke": Preset(max_auxiliary_images=40)},
         preset="smoke",
     )
-    found = resolve(space).data.general
+    found = resolve(space).data.auxiliary
     assert [source.max_images for source in found] == [40, 40]
     assert found[1].val_fraction == 0.5

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[4]
 
 FLOW: dict[str, Any] = {
     "workload": "flow",
-    "data": {"name": "cifar10", "protocol": "in_out", "out": ["svhn"], "general": [{"name": "photo_tiles"}]},
+    "data": {"name": "cifar10", "protocol": "in_out", "out": ["svhn"], "auxiliary": [{"name": "photo_tiles"}]},
 }
 
 
@@ -124,8 +124,8 @@ def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
 @pytest.mark.parametrize(
     ("resources", "said"),
     [
-        ({"workers": 2, "min_workers": 3, "split": "data"}, "must be at most workers, 2"),
-        ({"workers": 4, "min_workers": 2}, "needs split 'data'"),
+        ({"workers": 2, "min_workers": 3, "share": "batches"}, "must be at most workers, 2"),
+        ({"workers": 4, "min_workers": 2}, "needs share 'batches'"),
     ],
 )
 def test_elastic_workers_are_fewer_and_share_batches(resources, said) -> None:
@@ -133,7 +133,7 @@ def test_elastic_workers_are_fewer_and_share_batches(resources, said) -> None:
 
 
 def test_every_count_of_elastic_workers_must_be_able_to_share_a_batch() -> None:
-    elastic = {"workers": 4, "min_workers": 1, "split": "data"}
+    elastic = {"workers": 4, "min_workers": 1, "share": "batches"}
     found = problems(data={"name": "digits", "side": 16}, fixed={"batch_size": 8}, resources=elastic)
     assert "by 3 workers" in found["batch_size"]
 

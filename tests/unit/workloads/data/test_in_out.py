@@ -12,7 +12,7 @@ from upath import UPath
 from orchestrator.data.split_store import Prepared, Resident, collect, prepare, read_images
 from orchestrator.execution.work.baseline import scores_of
 from orchestrator.results.evaluation import block
-from tune_spaces.schema import Data, General
+from tune_spaces.schema import Auxiliary, Data
 from workloads.data.datasets import load
 from workloads.data.images import NO_CLASS, Dataset, LabelledImages
 from workloads.data.in_out import in_out
@@ -31,8 +31,8 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    general = (General(name="photo_tiles", max_images=50),)
-    data = Data(name="digits", protocol="in_out", side=8, max_train_images=100, out=("noise",), general=general)
+    general = (Auxiliary(name="photo_tiles", max_images=50),)
+    data = Data(name="digits", protocol="in_out", side=8, max_train_images=100, out=("noise",), auxiliary=general)
     return read_images(data, NOWHERE, download=False)
 
 
@@ -91,30 +91,30 @@ def test_a_class_is_its_own_only_member(digits: Dataset) -> None:
 
 def test_workers_get_images_their_classes_and_the_general_set(split: Split, tmp_path: Path) -> None:
     prepared, tables = stored(split, tmp_path)
-    assert split.general is not None
+    assert split.auxiliary is not None
     assert prepared.members == {"digits": list("0123456789")}
     assert (prepared.train_images, prepared.general_images) == (90, 40)
     assert prepared == Prepared.read(UPath(prepared.path))
     found = collect(tables, prepared, ["digits"], CPU)
     assert list(found.train) == ["digits"]
-    assert found.general is None, "only who asks for the general images holds them"
+    assert found.auxiliary is None, "only who asks for the general images holds them"
     assert torch.equal(found.train["digits"], torch.from_numpy(split.train.images))
     assert found.labels["digits"].tolist() == split.train.labels.tolist()
     assert found.val_labels["digits"] == [split.classes[label] for label in split.val.labels]
-    with_general = collect(tables, prepared, ["digits"], CPU, general=True)
-    assert with_general.general is not None
-    for ours, theirs in zip(with_general.general, (split.general.train, split.general.val), strict=True):
+    with_general = collect(tables, prepared, ["digits"], CPU, auxiliary=True)
+    assert with_general.auxiliary is not None
+    for ours, theirs in zip(with_general.auxiliary, (split.auxiliary.train, split.auxiliary.val), strict=True):
         assert torch.equal(ours, torch.from_numpy(theirs.images))
     assert torch.equal(with_general.train["digits"], found.train["digits"])
 
 
 def test_a_stage_that_learns_from_the_general_set_needs_no_other_target(split: Split, tmp_path: Path) -> None:
     prepared, tables = stored(split, tmp_path)
-    assert split.general is not None
+    assert split.auxiliary is not None
     found = collect(tables, prepared, [GENERAL], CPU)
-    assert torch.equal(found.train[GENERAL], torch.from_numpy(split.general.train.images))
-    assert torch.equal(found.val[GENERAL], torch.from_numpy(split.general.val.images))
-    assert tuple(found.val_ids[GENERAL]) == split.general.val.ids
+    assert torch.equal(found.train[GENERAL], torch.from_numpy(split.auxiliary.train.images))
+    assert torch.equal(found.val[GENERAL], torch.from_numpy(split.auxiliary.val.images))
+    assert tuple(found.val_ids[GENERAL]) == split.auxiliary.val.ids
     assert set(found.labels[GENERAL].tolist()) == {NO_CLASS}
     assert torch.equal(found.test, torch.from_numpy(split.test.images))
 
@@ -123,23 +123,25 @@ def test_general_images_that_are_not_there_end_the_worker(split: Split, tmp_path
     prepared, tables = stored(split, tmp_path)
     with pytest.raises(ValueError, match="50 general images were not in the stream"):
         collect([t for t in tables if "general" not in t["split"][0].as_py()], prepared, [GENERAL], CPU)
-    without, tables = stored(replace(split, general=None), tmp_path)
+    without, tables = stored(replace(split, auxiliary=None), tmp_path)
     with pytest.raises(ValueError, match="the data has none"):
-        collect(tables, without, ["digits"], CPU, general=True)
+        collect(tables, without, ["digits"], CPU, auxiliary=True)
 
 
 def test_stages_are_made_of_what_they_learn_from(split: Split, tmp_path: Path) -> None:
     """Pixels for every target, the classes where there are several, the general images for the general stage alone."""
-    assert split.general is not None
+    assert split.auxiliary is not None
     labels = split.train.labels.copy()
     labels[:2] = labels[:2][::-1] if labels[0] != labels[1] else (labels[:2] + 1) % 10
-    pixels = split.general.train.images.copy()
+    pixels = split.auxiliary.train.images.copy()
     pixels[0, 0, 0, 0] ^= 1
     variants = {
         "plain": split,
         "labels": replace(split, train=replace(split.train, labels=labels)),
-        "general": replace(split, general=replace(split.general, train=replace(split.general.train, images=pixels))),
-        "none": replace(split, general=None),
+        "general": replace(
+            split, auxiliary=replace(split.auxiliary, train=replace(split.auxiliary.train, images=pixels))
+        ),
+        "none": replace(split, auxiliary=None),
     }
     found = {name: prepare(variant, UPath(tmp_path / name)).target_digests for name, variant in variants.items()}
     assert set(found["plain"]) == {"digits", GENERAL}

@@ -22,7 +22,7 @@ from upath import UPath
 
 from orchestrator.data.split_store import collect, prepare, read_images
 from orchestrator.execution.work.worker import scored
-from orchestrator.record.paths import TrialPlaces
+from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_part
 from orchestrator.results.report.out import heading, out_table, set_means
 from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
@@ -178,7 +178,7 @@ def trial(split, tmp_path):
     prepared = prepare(split, UPath(tmp_path / "data"))
     tables = [pq.read_table(file) for file in sorted((Path(prepared.path) / "shards").iterdir())]
     images = collect(tables, prepared, ["3", "8"], torch.device("cpu"))
-    places = TrialPlaces(UPath(tmp_path / "trial"))
+    places = TrialPaths(UPath(tmp_path / "trial"))
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
         scores = [(target, scored(Made(unit.part), images, target, last=True)) for unit in units]

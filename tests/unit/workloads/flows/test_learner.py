@@ -35,7 +35,7 @@ CASES: dict[str, FlowConfig] = {
 
 
 def general_artefact(config: FlowConfig) -> Any:
-    return general_flow(config, inputs()).artefact() if config.hierarchy == "general" else None
+    return general_flow(config, inputs()).artifact() if config.hierarchy == "general" else None
 
 
 def made(config: FlowConfig) -> tuple[FlowLearner, UnitInputs]:
@@ -188,13 +188,13 @@ def test_the_warm_up_is_linear_and_then_the_rate_stays() -> None:
 )
 def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str, Any], said: str) -> None:
     given = inputs()
-    artefact = general_flow(TINY, given).artefact()
+    artifact = general_flow(TINY, given).artifact()
     with pytest.raises(UserError, match=said):
-        target_flow(replace(TINY, **changes), given, artefact)
-    rgb = inputs(train=noise(24, channels=3), general=None)
+        target_flow(replace(TINY, **changes), given, artifact)
+    rgb = inputs(train=noise(24, channels=3), auxiliary=None)
     with pytest.raises(UserError, match="channels 1"):
-        target_flow(TINY, rgb, artefact)
-    target_flow(replace(TINY, checkpointing=True, autocast=True), given, artefact)  # the same network
+        target_flow(TINY, rgb, artifact)
+    target_flow(replace(TINY, checkpointing=True, autocast=True), given, artifact)  # the same network
 
 
 @pytest.mark.parametrize(
@@ -202,14 +202,18 @@ def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str,
     [
         (CASES["supervised, outliers"], {"labels": None}, "labels of two classes"),
         (CASES["supervised, outliers"], {"classes": 1}, "labels of two classes"),
-        (RATIO, {"general": None}, "names no general set"),
-        (TINY, {"general": (noise(8, channels=3), noise(8, channels=3))}, r"\(3, 8, 8\), the normal ones \(1, 8, 8\)"),
+        (RATIO, {"auxiliary": None}, "names no general set"),
+        (
+            TINY,
+            {"auxiliary": (noise(8, channels=3), noise(8, channels=3))},
+            r"\(3, 8, 8\), the normal ones \(1, 8, 8\)",
+        ),
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_refused(config: FlowConfig, changes: dict[str, Any], said: str) -> None:
-    artefact = general_flow(TINY, inputs()).artefact()
+    artifact = general_flow(TINY, inputs()).artifact()
     with pytest.raises(UserError, match=said):
-        target_flow(config, inputs(**changes), artefact)
+        target_flow(config, inputs(**changes), artifact)
 
 
 def test_labels_go_with_their_images_whatever_the_step() -> None:
@@ -218,7 +222,7 @@ def test_labels_go_with_their_images_whatever_the_step() -> None:
     marked[:, 0, 4, 4] = torch.arange(24, dtype=torch.uint8) * 10  # which image it is; no shift, no mirror
     given = replace(given, train=marked)
     config = replace(CASES["supervised, outliers"], translate=0.0)
-    learner = target_flow(config, given, general_flow(config, given).artefact())
+    learner = target_flow(config, given, general_flow(config, given).artifact())
     for step in (0, 1, 5):
         batch = learner.feed.batch(step, batch_of(learner, TARGET, given.train, step))
         image = ((batch.images[:, 0, 4, 4] + 0.5) * 256).floor() / 10
@@ -248,12 +252,12 @@ def test_the_ratio_finds_what_a_likelihood_takes_for_normal() -> None:
     """Noise is normal; anomalies are flat greys, far likelier under the general flow, which knows both."""
     flat = torch.arange(256, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8)
     general = torch.cat([noise(128, 3), flat[::2]])
-    given = inputs(train=noise(96, 1), val=noise(32, 2), general=(general, noise(8)))
+    given = inputs(train=noise(96, 1), val=noise(32, 2), auxiliary=(general, noise(8)))
     config = replace(TINY, steps=3, hidden=16, batch_size=16, general_batch_size=16, epochs=8, general_epochs=8)
     config = replace(config, lr=2e-3, general_lr=2e-3, translate=0.0, outlier_loss="ratio", outlier_temperature=100.0)
     config = replace(config, outlier_weight=300.0)
     start = general_flow(config, given, steps=96)
-    learner = target_flow(config, given, start.artefact())
+    learner = target_flow(config, given, start.artifact())
     run(learner, TARGET, given.train, range(learner.total_steps))
     normal, odd = learner.score(given.val), learner.score(flat[1::2])
     anomalous = np.r_[np.zeros(len(given.val), bool), np.ones(128, bool)]

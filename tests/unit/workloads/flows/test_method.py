@@ -11,7 +11,7 @@ from workloads.flows.method import Flows
 from workloads.registry import method
 from workloads.units import GENERAL, DataFacts, ImageShape, Unit
 
-SHAPE = ImageShape(channels=3, side=32, images=5000, general=50_000)
+SHAPE = ImageShape(channels=3, side=32, images=5000, auxiliary=50_000)
 NONE = FlowConfig(hierarchy="none", from_general=False, score="likelihood")
 GENERAL_FLOW, CAT = Unit("flow", GENERAL, "flow"), Unit("detector", "cat", "flow")
 
@@ -113,21 +113,21 @@ def test_published_and_reduced_configs_have_no_problem() -> None:
 
 def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
     def keys(config: FlowConfig, **facts: Any) -> list[str]:
-        data = replace(DataFacts(side=32, pooled=True, general=True), **facts)
+        data = replace(DataFacts(side=32, pooled=True, auxiliary=True), **facts)
         return [key for key, _ in Flows.data_problems(config, data)]
 
     assert keys(FlowConfig(supervised=True)) == []
     assert keys(FlowConfig(), side=28) == ["data.side"]
     assert keys(FlowConfig(kind="patch", patch=7), side=28) == ["patch"]
-    assert keys(FlowConfig(), general=False) == ["data.general"]
-    assert keys(NONE, general=False) == []
+    assert keys(FlowConfig(), auxiliary=False) == ["data.auxiliary"]
+    assert keys(NONE, auxiliary=False) == []
     assert keys(FlowConfig(supervised=True), pooled=False) == ["supervised"]
 
 
 def test_any_number_of_workers_up_to_the_batch_can_share_it() -> None:
-    assert list(Flows.split_problems(FlowConfig(), 3)) == []
+    assert list(Flows.share_problems(FlowConfig(), 3)) == []
     few = FlowConfig(batch_size=2)
-    assert [key for key, _ in Flows.split_problems(few, 3)] == ["batch_size"]
+    assert [key for key, _ in Flows.share_problems(few, 3)] == ["batch_size"]
 
 
 def test_the_config_names_the_detectors_score() -> None:

@@ -48,7 +48,7 @@ def train(parallel: Parallel) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for case, config in CASES.items():
         given = inputs()
-        general = general_flow(config, given).artefact() if config.hierarchy == "general" else None
+        general = general_flow(config, given).artifact() if config.hierarchy == "general" else None
         learner = target_flow(config, given, general, parallel)
         if "not finite" in case:
             poison(learner)

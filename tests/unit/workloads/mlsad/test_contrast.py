@@ -258,7 +258,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(make: Callable[[], Learner], 
     assert train(resumed, pictures(20), first=3) == logs[3:]
     assert same(resumed, whole)
     if isinstance(whole, GeneratorLearner):
-        assert torch.equal(resumed.artefact()["fakes"], whole.artefact()["fakes"])
+        assert torch.equal(resumed.artifact()["fakes"], whole.artifact()["fakes"])
 
 
 @pytest.mark.parametrize("make", [detector, generator])
@@ -309,7 +309,7 @@ def test_every_choice_of_norms_trains_resumes_and_leaves_a_bank(spectral, batch,
     checkpoint.save_state(tmp_path / "at_3", begun.state())
     resumed.load_state(checkpoint.load_state(tmp_path / "at_3"))
     assert train(resumed, pictures(20), first=3) == logs[3:]
-    assert len(whole.artefact()["fakes"].unique(dim=0)) == 16
+    assert len(whole.artifact()["fakes"].unique(dim=0)) == 16
 
 
 def test_without_entropy_the_generator_does_not_care_for_the_estimator() -> None:
@@ -355,7 +355,7 @@ def test_levels_that_take_no_part_are_said() -> None:
 
 
 def test_a_bank_has_the_asked_number_of_byte_images() -> None:
-    fakes = generator(replace(TINY, bank_size=300)).artefact()["fakes"]
+    fakes = generator(replace(TINY, bank_size=300)).artifact()["fakes"]
     assert (fakes.shape, fakes.dtype) == ((300, 3, 16, 16), torch.uint8)
     assert len(fakes.unique(dim=0)) == 300
 
@@ -416,7 +416,7 @@ def test_tuning_neither_makes_other_fakes_nor_writes_into_a_bank() -> None:
     for config in points:
         learner = generator(config, steps=2)
         train(learner, pictures(20))
-        banks.append(learner.artefact()["fakes"])
+        banks.append(learner.artifact()["fakes"])
     assert torch.equal(*banks)
     kept = banks[0].clone()
     for config in points:

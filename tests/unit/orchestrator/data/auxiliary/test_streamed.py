@@ -12,11 +12,11 @@ from orchestrator.data.auxiliary.reading import pixels as column_pixels
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.data.auxiliary.sources.base import TEST
-from orchestrator.data.auxiliary.streamed import StreamedSet, general_set, some_rows
+from orchestrator.data.auxiliary.streamed import StreamedSet, auxiliary_set, some_rows
 from orchestrator.data.auxiliary.windows import Feed, groups_at, read_block
 from orchestrator.data.split_store import prepare, read_images, streamed_source
 from tests.helpers.files import pixels
-from tune_spaces.schema import Data, General
+from tune_spaces.schema import Auxiliary, Data
 from workloads.data.loaders import tiny_images
 from workloads.errors import UserError
 from workloads.training.distributed import Parallel
@@ -38,7 +38,7 @@ def made(folder, hold_out=0.3, without=None):
 
 
 def asked(path, side=32, **options):
-    return Data(name="digits", side=side, general=(General(name="prepared", path=path, **options),))
+    return Data(name="digits", side=side, auxiliary=(Auxiliary(name="prepared", path=path, **options),))
 
 
 def test_whole_shards_are_held_out_by_a_seed(tmp_path):
@@ -62,15 +62,15 @@ def test_a_set_of_another_size_or_without_held_out_images_is_refused(tmp_path):
     path, _ = made(tmp_path, hold_out=0)
     data = asked(path)
     with pytest.raises(UserError, match="no images of split 'test'"):
-        general_set(data.general[0], data, tmp_path)
+        auxiliary_set(data.auxiliary[0], data, tmp_path)
     data = asked(path, side=16)
     with pytest.raises(UserError, match="--side 16"):
-        general_set(data.general[0], data, tmp_path)
+        auxiliary_set(data.auxiliary[0], data, tmp_path)
     data = asked(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no prepared image set"):
-        general_set(data.general[0], data, tmp_path)
+        auxiliary_set(data.auxiliary[0], data, tmp_path)
     with pytest.raises(UserError, match="streamed alone"):
-        streamed_source(data.model_copy(update={"general": (*data.general, General(name="photo_tiles"))}))
+        streamed_source(data.model_copy(update={"auxiliary": (*data.auxiliary, Auxiliary(name="photo_tiles"))}))
 
 
 def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path, caplog):
@@ -78,18 +78,18 @@ def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path,
         (tmp_path / name).mkdir()
         data = asked(made(tmp_path / name, without=without)[0])
         with caplog.at_level(logging.WARNING):
-            general_set(data.general[0], data, tmp_path)
+            auxiliary_set(data.auxiliary[0], data, tmp_path)
         assert "without --without digits:" in caplog.text
         caplog.clear()
     (tmp_path / "without").mkdir()
     data = asked(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
     caplog.clear()
-    general_set(data.general[0], data, tmp_path)
+    auxiliary_set(data.auxiliary[0], data, tmp_path)
     assert not caplog.text
     own = data.model_copy(update={"name": "folder", "path": str(tmp_path / "own")})
-    general_set(data.general[0], own, tmp_path)
+    auxiliary_set(data.auxiliary[0], own, tmp_path)
     assert f"without --without folder={tmp_path / 'own'}:" in caplog.text
-    general_set(data.general[0], data.model_copy(update={"out": ("svhn", "noise")}), tmp_path)
+    auxiliary_set(data.auxiliary[0], data.model_copy(update={"out": ("svhn", "noise")}), tmp_path)
     assert "without --without svhn:" in caplog.text
 
 
@@ -97,14 +97,14 @@ def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):
     (tmp_path / "general").mkdir()
     path, _ = made(tmp_path / "general")
     data = asked(path)
-    found = general_set(data.general[0], data, tmp_path)
+    found = auxiliary_set(data.auxiliary[0], data, tmp_path)
     split = read_images(data, tmp_path)
     with_set, alone = (prepare(split, tmp_path / "runs", s) for s in (found, None))
     assert with_set.digest != alone.digest, "another general set, other trials"
     assert with_set.general_set == path
     assert with_set.general_images == 448
     assert with_set.target_digests[GENERAL] == found.digest
-    few = general_set(asked(path, max_images=100).general[0], data, tmp_path)
+    few = auxiliary_set(asked(path, max_images=100).auxiliary[0], data, tmp_path)
     assert few.images == 80
     assert few.digest != found.digest
 

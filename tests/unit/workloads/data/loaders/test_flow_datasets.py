@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.files import idx_bytes, pixels, write_image
-from workloads.data.catalogue import entry, general_names, out_set_names
+from workloads.data.catalogue import auxiliary_names, entry, out_set_names
 from workloads.data.datasets import load, load_out
 from workloads.data.loaders.celeba import read_partition
 from workloads.data.out_sets import out_sets
@@ -224,6 +224,6 @@ def test_kmnist_is_read_as_mnist(tmp_path: Path) -> None:
 def test_what_cannot_be_learnt_is_an_out_set_only() -> None:
     assert entry("lsun").out_only
     assert "lsun" in out_set_names("cifar10")
-    assert "lsun" not in general_names()
-    assert {"photo_tiles", "folder", "arrays", "tiny_images", "celeba", "cifar100"} <= set(general_names())
-    assert len(set(general_names())) == len(general_names())
+    assert "lsun" not in auxiliary_names()
+    assert {"photo_tiles", "folder", "arrays", "tiny_images", "celeba", "cifar100"} <= set(auxiliary_names())
+    assert len(set(auxiliary_names())) == len(auxiliary_names())

@@ -20,7 +20,7 @@ ALONE = replace(TINY, hierarchy="none", from_general=False, score="likelihood")
 
 def trained(config: FlowConfig, steps: int = 2) -> Trained:
     given = inputs()
-    general = general_flow(config, given).artefact() if config.hierarchy == "general" else None
+    general = general_flow(config, given).artifact() if config.hierarchy == "general" else None
     learner = target_flow(config, given, general)
     logs = run(learner, TARGET, given.train, range(steps))
     history: list[Any] = [{"step": step, **row} for step, row in enumerate(logs)]
@@ -30,7 +30,7 @@ def trained(config: FlowConfig, steps: int = 2) -> Trained:
         val=given.val,
         test=torch.cat([noise(10, 5, high=64), noise(10, 6)]),
         test_anomalous=np.r_[np.zeros(10, bool), np.ones(10, bool)],
-        artefacts={} if general is None else {str(GENERAL_FLOW): general},
+        artifacts={} if general is None else {str(GENERAL_FLOW): general},
         states={str(TARGET): learner.state()},
         histories={str(TARGET): history, str(GENERAL_FLOW): []},
         out={"noise": noise(5, 7)},

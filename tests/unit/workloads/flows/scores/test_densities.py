@@ -29,7 +29,7 @@ def densities(contributions: list[list[float]]) -> Densities:
 def test_the_ratio_of_a_flow_with_itself_is_exactly_zero() -> None:
     given = inputs()
     general = general_flow(TINY, given)
-    own = target_flow(TINY, given, general.artefact())  # starts from the general flow's weights
+    own = target_flow(TINY, given, general.artifact())  # starts from the general flow's weights
     scores = own.score(noise(40, 9))
     assert np.all(scores["ratio"] == 0)
     assert np.all(scores["final_scale_ratio"] == 0)
@@ -38,7 +38,7 @@ def test_the_ratio_of_a_flow_with_itself_is_exactly_zero() -> None:
 
 def test_scores_are_those_of_the_flows_own_terms() -> None:
     given = inputs()
-    learner = target_flow(TINY, given, general_flow(TINY, given).artefact())
+    learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     run(learner, TARGET, given.train, range(2))
     images = noise(5, 9)
     scores = learner.score(images)
@@ -64,7 +64,7 @@ def test_scores_are_those_of_the_flows_own_terms() -> None:
 
 def test_an_image_scores_the_same_in_any_company() -> None:
     given = inputs()
-    learner = target_flow(TINY, given, general_flow(TINY, given).artefact())
+    learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     run(learner, TARGET, given.train, range(2))
     images = noise(150, 9)
     whole, alone = learner.score(images), learner.score(images[140:141])
@@ -74,7 +74,7 @@ def test_an_image_scores_the_same_in_any_company() -> None:
 
 def test_grey_and_rgb_are_brought_to_the_flows_channels_and_other_shapes_are_refused() -> None:
     given = inputs()
-    learner = target_flow(TINY, given, general_flow(TINY, given).artefact())
+    learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     grey = noise(3, 9)
     np.testing.assert_allclose(
         learner.score(grey.expand(-1, 3, -1, -1))["likelihood"], learner.score(grey)["likelihood"], rtol=1e-6
@@ -103,7 +103,7 @@ def test_a_failure_of_either_flow_is_the_most_anomalous_of_all(broken: float) ->
 
 def test_failures_are_counted_and_said() -> None:
     given = inputs()
-    learner = target_flow(TINY, given, general_flow(TINY, given).artefact())
+    learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     with torch.no_grad():
         learner.general.body.tails[0].shift.fill_(math.nan)
     with pytest.warns(UserWarning, match="5 of 5 images have no finite likelihood"):

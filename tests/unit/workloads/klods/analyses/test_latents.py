@@ -21,7 +21,7 @@ def trained(**changes):
         "val": smooth(25, 1),
         "test": torch.cat([smooth(20, 2), noise(10, 3)]),
         "test_anomalous": np.repeat([False, True], [20, 10]),
-        "artefacts": {str(FLOW): trained_flow()},
+        "artifacts": {str(FLOW): trained_flow()},
         "states": {},
         "out": {"noise": noise(12, 4)},
     }

@@ -69,7 +69,7 @@ def scene() -> Trained:
         val=val,
         test=torch.cat([odd, normal]),
         test_anomalous=np.arange(12) < 6,
-        artefacts={},
+        artifacts={},
         states=states(CONFIG, train),
         test_masks=torch.cat([masks, torch.zeros_like(masks)]),
     )

@@ -48,7 +48,7 @@ def trained(bank: Tensor, train: Tensor | None = None, val: int = 64, levels: tu
         val=noise(val, seed=2),
         test=noise(20, seed=3),
         test_anomalous=np.arange(20) % 2 == 1,
-        artefacts={f"generator/3/level_{k}": {"fakes": bank} for k in levels},
+        artifacts={f"generator/3/level_{k}": {"fakes": bank} for k in levels},
         states={},
     )
 
@@ -174,7 +174,7 @@ def test_grey_images_meet_rgb_fakes() -> None:
 
 
 def test_a_missing_generator_is_named() -> None:
-    with pytest.raises(ValueError, match="G_8 needs the artefact of generator/3/level_8"):
+    with pytest.raises(ValueError, match="G_8 needs the artifact of generator/3/level_8"):
         generators(TINY, trained(noise(8, 5), levels=(2, 4)), seed=0)
 
 
@@ -189,8 +189,8 @@ def test_rows_are_real_noise_shuffled_and_generators_in_order() -> None:
     train = stripes(20, 1, ordered=True, side=16) // 255 * 100  # only 0 and 100
     whole = trained(noise(8, 0), train)
     banks = {k: torch.full((20, 1, 16, 16), 10 * k, dtype=torch.uint8) for k in (2, 4, 8)}
-    artefacts = {f"generator/3/level_{k}": {"fakes": bank} for k, bank in banks.items()}
-    picture = generators(TINY, replace(whole, artefacts=artefacts), seed=0).pictures["generators"]
+    artifacts = {f"generator/3/level_{k}": {"fakes": bank} for k, bank in banks.items()}
+    picture = generators(TINY, replace(whole, artifacts=artifacts), seed=0).pictures["generators"]
     assert (picture.shape, picture.dtype) == ((6 * 66 + 14, 8 * 66 + 14, 3), np.uint8)
     rows = [picture[8 + i * 66 : 72 + i * 66, 8:72] for i in range(6)]
     assert np.array_equal(rows[0][::4, ::4, 0], train[0, 0])  # pixels repeated four times

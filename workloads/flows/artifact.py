@@ -21,16 +21,16 @@ def packed(flow: Flow, architecture: Architecture) -> State:
     return {"architecture": asdict(architecture), "net": flow.state_dict()}
 
 
-def unpacked(artefact: Mapping[str, Any], device: torch.device) -> Flow:
-    """The flow of an artefact, frozen, in evaluation mode."""
-    flow = build(Architecture(**artefact["architecture"]))
-    flow.load_state_dict(artefact["net"])
+def unpacked(artifact: Mapping[str, Any], device: torch.device) -> Flow:
+    """The flow of an artifact, frozen, in evaluation mode."""
+    flow = build(Architecture(**artifact["architecture"]))
+    flow.load_state_dict(artifact["net"])
     return flow.to(device).eval().requires_grad_(False)
 
 
-def require_same_body(artefact: Mapping[str, Any], architecture: Architecture, what: str) -> None:
+def require_same_body(artifact: Mapping[str, Any], architecture: Architecture, what: str) -> None:
     """Raises UserError, before any weight is read, where a flow's body is another one than `architecture`'s."""
-    found = artefact["architecture"]
+    found = artifact["architecture"]
     names = [field.name for field in fields(Architecture) if field.name not in NO_SHAPE]
     other = [name for name in names if found[name] != getattr(architecture, name)]
     if other:
