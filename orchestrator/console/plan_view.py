@@ -1,0 +1,82 @@
+"""The plan of a launch, as a table: everything a user wants to know before the machine gets warm."""
+
+from rich.table import Table
+
+from orchestrator.console.output import counted, duration, values
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.request import Request
+from orchestrator.record.provenance import from_here, gpu_count, resume_command, without_secrets
+
+
+def plan_table(plan: Plan, request: Request) -> Table:
+    """What a launch will do, what it costs and where everything goes."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    storage = from_here(request.storage)
+    rows = {
+        "run": plan.run,
+        "question": plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name,
+        "data": data_lines(plan),
+        **set_lines(plan),
+        "preset": plan.preset,
+        **{f"  {key}": values(axis) for key, axis in plan.space.axes.items()},
+        **trial_lines(plan),
+        "estimate": estimate_line(plan),
+        "results": without_secrets(f"{storage}/{plan.run}"),
+        "MLflow": without_secrets(request.tracking_uri or f"sqlite, in {storage}/mlflow.db"),
+        "resume": without_secrets(resume_command(plan.run, request.storage, request.address)),
+    }
+    for name, text in rows.items():
+        table.add_row(name, text)
+    return table
+
+
+def data_lines(plan: Plan) -> str:
+    """Which images, and what is normal among them."""
+    data, side = plan.space.data, f"{plan.shape.side}x{plan.shape.side}"
+    if data.protocol == "in_out":
+        return f"{data.name}, {side}, about {plan.shape.images} training images, all normal; anomalies are the out sets"
+    problems = f"{counted(len(plan.targets), 'one-class problem')}: {', '.join(plan.targets)}"
+    return f"{data.name}, {side}, about {plan.shape.images} training images a class\n" + (
+        problems if plan.targets else "classes as found"
+    )
+
+
+def set_lines(plan: Plan) -> dict[str, str]:
+    """The sets beside the dataset, where there are any."""
+    data, lines = plan.space.data, {}
+    if data.auxiliary:
+        sources = ", ".join(source.name for source in data.auxiliary)
+        lines["auxiliary set"] = f"{sources}; about {plan.shape.auxiliary:,} training images"
+    if data.out:
+        lines["out sets"] = ", ".join(data.out)
+    return lines
+
+
+def trial_lines(plan: Plan) -> dict[str, str]:
+    """How trials are searched, made up, compared and chosen from."""
+    space, resources = plan.space, plan.space.resources
+    search = "all points" if space.search.kind == "grid" else f"{len(plan.points)} random of {space.size()} points"
+    rungs = f"ASHA, compared at {values(rung / 10 for rung in plan.rungs[:-1])} % of the schedule"
+    networks = counted(len(plan.units), "network") if plan.targets else "as many networks as classes and levels"
+    leak = "looks at test labels: a LEAK" if space.select_by == "oracle" else "no test label is looked at"
+    lines = {
+        "trials": f"{len(plan.points)} ({search}; {rungs if len(plan.rungs) > 1 else 'every trial to the end'})",
+        "a trial": f"{networks} on {resources.workers} worker(s), shared out by {resources.share}",
+        "shared": f"{counted(plan.stages, 'stage')} trained once for all trials, found again by content",
+        "winner by": f"{space.select_by} ({leak})",
+    }
+    if not resources.gpus_per_worker and (gpus := gpu_count()):
+        lines["GPU"] = f"not used: of {gpus} here, --gpus-per-worker 1 gives each worker one"
+    if space.analyses:
+        lines["afterwards"] = f"analyses of the winner, not in the estimate: {', '.join(space.analyses)}"
+    return lines
+
+
+def estimate_line(plan: Plan) -> str:
+    """Seconds of each phase, and where the numbers behind them come from."""
+    cost = plan.estimate
+    parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
+    most = f", at most {duration(cost.longest)}" if cost.longest > 1.05 * cost.total else ""
+    return f"{duration(cost.total)}{most} on {plan.workers} worker(s): {parts}\n{cost.source}"

@@ -1,0 +1,76 @@
+"""Trials and results, as tables and lines."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.console.output import duration, say, short
+from orchestrator.execution.executor import Note
+from orchestrator.execution.launch import Finished
+from orchestrator.record.provenance import from_here
+from orchestrator.record.state import RunState, State, TrialState
+from orchestrator.results.report.out import set_means
+from orchestrator.results.report.tables import number, to_rich
+from workloads.scoring.selection import CRITERIA
+
+
+def shown_criterion(state: RunState) -> str:
+    """The metric that the winner is chosen by; the contrastive score where that is the AUROC, which is shown anyway."""
+    criterion = CRITERIA[state.opened.space.select_by]
+    return CRITERIA["contrastive"].metric if criterion.leak else criterion.metric
+
+
+def trial_progress(trial: TrialState, notes: Mapping[str, Note]) -> float:
+    """The fraction of its schedule that a trial has trained, from its workers' notes or else its last rung."""
+    running = [note for key, note in notes.items() if key.startswith(f"trial/{trial.id}/")]
+    if trial.state == State.RUNNING and running:
+        return sum(note.done for note in running) / sum(note.total for note in running)
+    return max(trial.rungs, default=0) / 1000
+
+
+def trials_table(state: RunState, axes: Sequence[str], notes: Mapping[str, Note], rows: int) -> Table:
+    """One line a trial, at most `rows`: its varying keys, how far it is, its criterion and its AUROC."""
+    table, criterion = Table(box=None, padding=(0, 1), header_style="bold"), shown_criterion(state)
+    for name in ("trial", *axes, "state", "progress", criterion, "AUROC"):
+        table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
+    trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
+    for trial in trials[:rows]:
+        point = [f"{v:g}" if isinstance(v, float) else str(v) for v in (trial.point[axis] for axis in axes)]
+        numbers = [short(trial.metric(criterion)), short(trial.metric("oracle"))]
+        table.add_row(trial.id, *point, str(trial.state), f"{trial_progress(trial, notes):.0%}", *numbers)
+    if len(trials) > rows:
+        table.add_row(f"and {len(trials) - rows} more")
+    return table
+
+
+def run_summary(state: RunState) -> dict[str, Any]:
+    """A run in a line: how its last launcher ended, trials by state, stages done, launches."""
+    counts = Counter(str(trial.state) for trial in state.trials.values())
+    outcome = str(state.closed.outcome) if state.closed else "open"
+    return {"outcome": outcome, **counts, "stages": len(state.stages), "launches": state.launches}
+
+
+def print_result(out: Console, run: Finished) -> None:
+    """The table, the winner and where to look further."""
+    results, state = run.results, run.state
+    out.print(to_rich(results.table))
+    if results.out is not None:
+        means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
+        say(out, f"out of distribution, mean over the classes: {means}")
+    point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
+    by = state.opened.space.select_by
+    how = "LEAK: chosen by test labels" if CRITERIA[by].leak else f"by {by}, no test label seen"
+    say(out, f"best configuration ({how}): {point}")
+    for warning in results.warnings:
+        say(out, f"warning: {warning}")
+    for trial in state.trials.values():
+        if trial.state == State.FAILED:
+            say(out, f"failed: trial {trial.id}: {trial.error}")
+    phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in run.phases.items())
+    spent = f"training and scoring {duration(run.worker_seconds)} of worker time"
+    say(out, f"took {duration(run.seconds)} ({phases}); {spent}")
+    say(out, f"report  {from_here(str(results.report))}")
+    say(out, f"MLflow  {run.tracking}")

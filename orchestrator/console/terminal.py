@@ -1,0 +1,49 @@
+"""The observer of a launch that prints to a terminal."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+
+from rich.console import Console
+
+from orchestrator.console.live import LiveView
+from orchestrator.console.output import say
+from orchestrator.console.plan_view import plan_table
+from orchestrator.execution.executor import Note
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.request import Request
+from orchestrator.record.state import RunState
+
+
+class Terminal:
+    """Prints the plan, warnings, and the run while it goes (see `execution.observer.Observer`)."""
+
+    def __init__(self, out: Console) -> None:
+        self.out = out
+        self.view: LiveView | None = None
+
+    def planned(self, plan: Plan, request: Request) -> None:
+        self.out.print(plan_table(plan, request))
+        self.out.print()
+
+    def busy(self, text: str) -> AbstractContextManager[object]:
+        return self.out.status(text)
+
+    def warn(self, text: str) -> None:
+        say(self.out, f"warning: {text}")
+
+    def watching(
+        self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]
+    ) -> AbstractContextManager[object]:
+        opened = state().opened
+        self.view = LiveView(self.out, varying_axes(state()), opened.space.analyses, state, notes)
+        return self.view.running()
+
+    def phase(self, name: str) -> None:
+        if self.view is not None:
+            self.view.phase = name
+
+
+def varying_axes(state: RunState) -> list[str]:
+    """The axes in which the trials differ."""
+    points = [trial.point for trial in state.trials.values()]
+    return [axis for axis in state.opened.space.axes if len({str(point[axis]) for point in points}) > 1]

@@ -1,0 +1,78 @@
+"""The only writer of the ledger: what executors tell goes there first, then to the rule, then to whoever watches."""
+
+from collections.abc import Callable
+from threading import RLock
+
+from orchestrator.execution.executor import Task
+from orchestrator.execution.work.analysis import AnalysisWork
+from orchestrator.execution.work.stage import StageWork
+from orchestrator.execution.work.trial import TrialWork
+from orchestrator.execution.work.worker import End, RungReport
+from orchestrator.planning.early_stopping import Decision, EarlyStopping
+from orchestrator.record.events import AnalysisEnded, RungMetrics, RungReached, StageEnded, TrialMoved
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.state import DONE, State
+
+END_OF_SCHEDULE = 1000
+
+
+class Recorder:
+    """Listens to an executor.
+
+    rule: has seen no rung yet; it is told all that the ledger holds, in their order, so that a resumed sweep compares
+    its trials with all that ran before. metric: the number that the rule compares. changed: called after every event.
+    """
+
+    def __init__(
+        self, ledger: Ledger, rule: EarlyStopping, metric: str, changed: Callable[[], None], warn: Callable[[str], None]
+    ) -> None:
+        self.ledger, self.rule, self.metric, self.changed, self.warn = ledger, rule, metric, changed, warn
+        self.lock = RLock()  # executors may tell from several threads
+        for event in ledger.events:
+            if isinstance(event, RungReached):
+                rule.decide(event.trial, event.rung, event.metrics.numbers.get(metric))
+
+    def started(self, task: Task, attempt: int) -> None:  # noqa: ARG002 - attempts look alike in the ledger
+        if isinstance(task.work, TrialWork):
+            for trial in task.work.trials:
+                self.move(trial.id, State.RUNNING)
+
+    def reported(self, task: Task, rung: RungReport) -> Decision:  # noqa: ARG002 - the rung names its trial
+        """Record a rung and decide. What a trial that was started again reports once more is there already."""
+        metrics = RungMetrics.parse(rung.metrics)
+        with self.lock:
+            if rung.rung in self.ledger.state.trials[rung.trial].rungs:
+                return Decision.CONTINUE
+            self.ledger.append(RungReached(rung.trial, rung.rung, metrics))
+            decision = self.rule.decide(rung.trial, rung.rung, metrics.numbers.get(self.metric))
+        self.changed()
+        return decision
+
+    def ended(self, task: Task, end: End) -> None:
+        """Record how a task ended. Baselines leave files only; a table without them is better than none."""
+        match task.work:
+            case StageWork() as work if not end.error:
+                self.ledger.append(StageEnded(str(work.unit), task.name, False, end.seconds, end.steps))
+                self.changed()
+            case TrialWork() as work:
+                for trial in work.trials:
+                    self.end_trial(trial.id, end)
+            case AnalysisWork() as work:
+                self.ledger.append(AnalysisEnded(work.name, work.target, "" if end.error else work.trial, end.error))
+                self.changed()
+            case _ if end.error:
+                self.warn(f"{task.id} failed: {end.error}")
+
+    def end_trial(self, trial: str, end: End) -> None:
+        reached = self.ledger.state.trials[trial].reached
+        if end.error:
+            self.move(trial, State.FAILED, end.error)
+        else:
+            self.move(trial, State.FINISHED if reached == END_OF_SCHEDULE else State.STOPPED)
+
+    def move(self, trial: str, state: State, error: str = "") -> None:
+        with self.lock:
+            if self.ledger.state.trials[trial].state in DONE:
+                return
+            self.ledger.append(TrialMoved(trial, state, error[:500]))
+        self.changed()

@@ -1,0 +1,45 @@
+"""A launch as it is asked for, its space resolved."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tune_spaces.schema import Space
+from tune_spaces.schema.load import Loaded
+from tune_spaces.schema.models import resolve
+from workloads.registry import method
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that a launch is told.
+
+    loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
+    cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
+    counted from the nodes where absent.
+    """
+
+    loaded: Loaded
+    space: Space
+    preset: str
+    storage: str
+    data_dir: str
+    tracking_uri: str | None
+    name: str | None
+    cpus: int
+    gpus: int = 0
+    executor: str = "ray"
+    address: str | None = None
+    slots: int | None = None
+
+
+def schedule_name(request: Request) -> str:
+    """Return the preset's name if the run keeps the preset's schedule, otherwise "custom"."""
+    workload, space = method(request.space.workload), request.space
+    preset = resolve(request.loaded.space.model_copy(update={"preset": request.preset}))
+    config: Any = space.config({})
+    expected: Any = preset.config({})
+    if request.preset == "paper":
+        expected = workload.config_type(**workload.published_schedule(space.data.name, config))
+    keys = workload.schedule_keys()
+    kept = all(key not in space.axes and getattr(config, key) == getattr(expected, key) for key in keys)
+    return request.preset if kept and space.data.max_train_images == preset.data.max_train_images else "custom"
