@@ -34,7 +34,7 @@ NO_NUMBERS = ("train_seconds", "seconds", "macs")
 
 KEYS = ["target", "split", "part", "image_id", "label", "anomalous"]
 STEP = 7
-"""Every so manieth score is kept, so that a run on another processor can be compared with more than a hash."""
+"""Every seventh score is kept, so that a run on another processor can be compared with more than a hash."""
 
 
 def launch(name: str, storage: Path) -> Path:

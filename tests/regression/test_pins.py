@@ -1,7 +1,7 @@
 """The numbers of three small launches are those of the commit that pinned them (see made_pins.py).
 
 By default to within the differences between processors; `EXACT=1 python -m pytest tests/regression` compares to the
-bit, on the machine that the pins were made on.
+bit, on the machine that the pins were made on. On another one, make pins there with the commit that pinned them first.
 """
 
 import json
@@ -14,8 +14,10 @@ from made_pins import LAUNCHES, PINS, launch, read_pins
 pytestmark = pytest.mark.ray
 
 EXACT = os.environ.get("EXACT") == "1"
-TOLERANCE = 0.0 if EXACT else 1e-6
-"""Of scores and logged losses, relative above 1 and absolute below."""
+SCORES = {"rtol": 0, "atol": 0} if EXACT else {"rtol": 1e-5, "atol": 3e-4}
+"""With AVX2 instead of AVX-512, scores moved by 1.2e-4 at most: a flow's ratio, a difference of two large numbers."""
+NUMBERS = {"rel": 0, "abs": 0} if EXACT else {"rel": 1e-5, "abs": 2e-4}
+"""Of metrics and losses. Two images that change places move an AUROC here by 1e-5; AVX2 moved them by 3e-6."""
 
 
 @pytest.fixture(scope="module", params=LAUNCHES)
@@ -49,7 +51,7 @@ def test_scores_are_the_pinned_ones(both):
     (_, pinned), (_, now) = both
     assert now.keys() == pinned.keys()
     for name, scores in pinned.items():
-        np.testing.assert_allclose(now[name], scores, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+        np.testing.assert_allclose(now[name], scores, **SCORES, err_msg=name)
 
 
 @pytest.mark.skipif(not EXACT, reason="bits differ between processors: EXACT=1 compares them")
@@ -89,4 +91,4 @@ def differences(pinned, now):
 
 def close(pinned, now):
     """Within the tolerance, or equal where one is no number."""
-    return now == pinned or (isinstance(pinned, float) and now == pytest.approx(pinned, rel=TOLERANCE, abs=TOLERANCE))
+    return now == pinned or (isinstance(pinned, float) and now == pytest.approx(pinned, **NUMBERS))
