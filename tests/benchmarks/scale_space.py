@@ -8,8 +8,8 @@ Command:   TRIALS=4 SIDE=16 python -m orchestrator launch tests/benchmarks/scale
 
 import os
 
-from tune_spaces.presets import MLSAD_PRESETS
 from tune_spaces.schema import Data, Scheduler, Search, Space
+from tune_spaces.shared.presets import MLSAD_PRESETS
 
 SPACE = Space(
     workload="mlsad",

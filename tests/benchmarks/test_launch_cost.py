@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from measured import Cost, measure
+
+from tests.benchmarks.measured import Cost, measure
 
 pytestmark = pytest.mark.benchmark
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from upath import UPath
 
-from orchestrator.identity import code_digest
-from orchestrator.ingest import prepare, read_images
-from orchestrator.options import Options, load_space
-from orchestrator.plan import identify, make_plan
+from orchestrator.data.split_store import prepare, read_images
+from orchestrator.planning.identity import code_digest
+from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.plan import identify, make_plan
 from workloads.registry import method
 
 

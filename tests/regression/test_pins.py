@@ -9,7 +9,8 @@ import os
 
 import numpy as np
 import pytest
-from made_pins import LAUNCHES, PINS, launch, read_pins
+
+from tests.regression.made_pins import LAUNCHES, PINS, launch, read_pins
 
 pytestmark = pytest.mark.ray
 

@@ -22,21 +22,19 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # where this file is run as a program
 
-from made_files import flat_file, pixels
 from PIL import Image
 
-from orchestrator.general.manifest import Layout, Manifest
-from orchestrator.general.order import order_of
-from orchestrator.general.prepare import with_held_out
-from orchestrator.general.shards import write_shard
-from orchestrator.general.sheet import some_images
-from orchestrator.general.sources import open_source
-from workloads import batches, seeds
-from workloads.batches import batch_rows, order_seed
+from orchestrator.data.auxiliary.contact_sheet import some_images
+from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.order import order_of
+from orchestrator.data.auxiliary.prepare import with_held_out
+from orchestrator.data.auxiliary.shards import write_shard
+from orchestrator.data.auxiliary.sources import open_source
+from tests.helpers.files import flat_file, pixels
+from workloads.data.auxiliary import Source, general_images
 from workloads.data.datasets import load
-from workloads.data.general import Source, general_images
 from workloads.data.in_out import in_out
-from workloads.data.out import out_sets
+from workloads.data.out_sets import out_sets
 from workloads.data.protocols import one_class
 from workloads.flows.config import FlowConfig
 from workloads.flows.method import Flows
@@ -44,10 +42,12 @@ from workloads.klods.calibration import sets, survey
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.groups import form
 from workloads.klods.method import Klods
+from workloads.method import Trained, UnitInputs
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
-from workloads.parallel import Parallel
-from workloads.workload import Trained, UnitInputs
+from workloads.training import batches, seeds
+from workloads.training.batches import batch_rows, order_seed
+from workloads.training.distributed import Parallel
 
 TABLE = Path(__file__).with_name("seed_strings.json")
 
@@ -73,20 +73,20 @@ def steps(learner: Any, seed: int, unit: Any, train: Tensor, count: int = 2) -> 
 
 def trained_by(method: Any, inputs: UnitInputs) -> Trained:
     """Stages and detectors of class "3" after two steps each; detectors' proxies are scored on the way."""
-    artefacts, states = {}, {}
+    artifacts, states = {}, {}
     for unit in method.stages(["3"]):
-        own = inputs if unit.target == "3" else UnitInputs(*inputs.general)
+        own = inputs if unit.target == "3" else UnitInputs(*inputs.auxiliary)
         learner = method.stage(unit, own, Parallel())
         steps(learner, method.config.seed, unit, own.train)
-        artefacts[str(unit)] = learner.artefact()
+        artifacts[str(unit)] = learner.artifact()
     for unit in method.units(["3"]):
-        learner = method.detector(unit, replace(inputs, artefacts=artefacts), Parallel())
+        learner = method.detector(unit, replace(inputs, artifacts=artifacts), Parallel())
         steps(learner, method.config.seed, unit, inputs.train)
         learner.contrast()
         states[str(unit)] = learner.state()
     anomalous = np.arange(40) % 2 == 1
     out = {"noise": images(10, 6)}
-    return Trained("3", inputs.train, inputs.val, images(40, 5), anomalous, artefacts, states, out=out)
+    return Trained("3", inputs.train, inputs.val, images(40, 5), anomalous, artifacts, states, out=out)
 
 
 def mlsad(_: Path) -> None:
@@ -99,7 +99,7 @@ def mlsad(_: Path) -> None:
 def flow(_: Path) -> None:
     method = Flows(FLOW_CONFIG)
     inputs = UnitInputs(
-        images(20), images(8, 2), labels=torch.arange(20) % 2, classes=2, general=(images(16, 3), images(8, 4))
+        images(20), images(8, 2), labels=torch.arange(20) % 2, classes=2, auxiliary=(images(16, 3), images(8, 4))
     )
     trained = trained_by(method, inputs)
     for name in method.analyses:
@@ -113,7 +113,7 @@ def klods(_: Path) -> None:
     for name in method.analyses:
         method.analyse(name, trained)
     (unit,) = method.units(["3"])
-    learner = method.detector(unit, replace(inputs, artefacts=trained.artefacts), Parallel())
+    learner = method.detector(unit, replace(inputs, artifacts=trained.artifacts), Parallel())
     learner.step(0, inputs.train)
     learner.score_groups(inputs.val, images(20, 7), {"test": images(20, 8), "out/noise": images(10, 9)})
     form(20, 10, 5, seed=0, name="svhn.npz", contamination=0.4)  # as `latents score` and `latents select` do
