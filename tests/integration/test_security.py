@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -45,8 +45,6 @@ LISTENERS = {
     "monitor.py": "metrics of the autoscaler",
     "ray::": "workers and the node's two agents: jobs, runtime environments, metrics",
 }
-# What listens on every address, and why nothing is to be done about it here.
-EVERYWHERE = {"ray::RayTrainWorker": "torch's store, where workers of one training meet: it takes no address"}
 
 STRANGER = """
 import sys, ray
@@ -61,13 +59,13 @@ class Launched:
 
     said: str
     storage: Path
-    secrets: dict[str, str]  # what -> the text that must be nowhere
+    secrets: dict[str, str] = field(repr=False)  # what -> the text that must be nowhere
     listening: set[tuple[str, str]]  # (process, address)
     commands: str  # every command line of a process
     jobs: dict[str, set[int]]  # process -> status codes of its answers to a job handed in without a token
     strangers: list[subprocess.CompletedProcess]
     mode: int  # of the folder around Ray's temporary one
-    files: dict[str, bytes]  # what lay there and in storage when the launch had ended
+    files: dict[str, bytes] = field(repr=False)  # what lay there and in storage when the launch had ended
     left: bool  # whether Ray's temporary folder is still there
     home: Path
     environment: dict[str, str]  # what the session had left in it of RAY_AUTH_*
@@ -162,7 +160,7 @@ def launched(tmp_path_factory):
             folder = Path(ray._private.worker._global_node.get_session_dir_path()).parents[1]
             mode, files = stat.S_IMODE(folder.stat().st_mode), contents(folder, storage)
         after = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
-    yield Launched(
+    return Launched(
         said="\n".join(said),
         storage=storage,
         secrets=planted | {"token": token, "stale token": stale["RAY_AUTH_TOKEN"], "password": password},
@@ -182,7 +180,7 @@ def test_only_what_is_on_the_list_listens(launched):
     assert {"launcher", "gcs_server", "raylet", "dashboard.py"} <= {name for name, _ in launched.listening}
     for name, address in launched.listening:
         assert ("ray::" if name.startswith("ray::") else name) in LISTENERS
-        assert address == "127.0.0.1" or name in EVERYWHERE, f"{name} listens on {address}"
+        assert address == "127.0.0.1", f"{name} listens on {address}"
 
 
 def test_a_job_without_the_token_is_refused_by_everything_that_listens(launched):
