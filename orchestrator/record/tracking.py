@@ -17,6 +17,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
 from orchestrator.record.state import RunState, State, TrialState
 
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync tries again anyway

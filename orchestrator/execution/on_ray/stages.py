@@ -109,10 +109,10 @@ def scaling(plan: Plan, workers: int) -> Any:
 
 def torch_config(resources: Resources) -> Any:
     """Workers that split units only meet at barriers, after hours perhaps; NCCL refuses two workers on one GPU."""
-    from ray.train.torch import TorchConfig
+    from orchestrator.execution.on_ray.rendezvous import LocalStoreConfig
 
     nccl = resources.share == "batches" and resources.gpus_per_worker >= 1
-    return TorchConfig(backend="nccl" if nccl else "gloo", timeout_s=7 * 24 * 3600)
+    return LocalStoreConfig(backend="nccl" if nccl else "gloo", timeout_s=7 * 24 * 3600)
 
 
 def whole_stream() -> Any:

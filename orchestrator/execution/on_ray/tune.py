@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from orchestrator.data.split_store import Prepared
@@ -99,6 +100,15 @@ def scheduler_of(plan: Plan, ledger: Ledger) -> TrialScheduler:
     return asha
 
 
+def keep_credentials_out_of_logs() -> None:
+    """Tune would put AWS_* into the runtime environment of its trials, and Ray writes that into its logs in clear.
+
+    Trials have them without that: their processes inherit the launcher's environment, or that of their node.
+    """
+    forwarded = class_cache.ENV_VARS_TO_PROPAGATE
+    forwarded -= {name for name in forwarded if name.startswith("AWS_")}
+
+
 def longest_first(plan: Plan, trials: list[TrialPlan]) -> list[TrialPlan]:
     """So that no long trial begins when all the others end. Not for ASHA, which spares the first to reach a rung."""
     return sorted(trials, key=lambda t: -trial_macs(plan.method(t.point), plan.targets, plan.shape))
@@ -149,6 +159,7 @@ def run_sweep(
     # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
     own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
     together = min(slots, len(todo))
+    keep_credentials_out_of_logs()
     tune.Tuner(
         tune.with_resources(function, own),
         param_space={"trial": tune.grid_search(list(range(len(todo))))},
