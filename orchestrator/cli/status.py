@@ -1,6 +1,7 @@
 """`status [RUN]`: how far runs are, from their ledgers alone."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -31,7 +32,7 @@ def status(
         return
     _, state = open_run(root, run)
     if as_json:
-        typer.echo(json.dumps({t.id: vars(t) for t in state.trials.values()}, indent=1, default=str))
+        typer.echo(json.dumps({t.id: asdict(t) for t in state.trials.values()}, indent=1, default=str))
         return
     say(out, f"{run}  {', '.join(f'{k} {v}' for k, v in run_summary(state).items())}")
-    out.print(trials_table(state, list(state.opened["space"]["axes"]), {}, len(state.trials)))
+    out.print(trials_table(state, list(state.space.axes), {}, len(state.trials)))

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from orchestrator.record.events import Provenance
+
 PACKAGES = ("anomaly-orchestrator", "ray", "torch", "torchvision", "numpy", "scikit-learn", "mlflow")
 
 
@@ -59,7 +61,7 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def capture() -> dict[str, str]:
+def capture() -> Provenance:
     """Facts to store beside every result. Nothing in it is secret."""
     versions = {}
     for name in PACKAGES:
@@ -67,10 +69,10 @@ def capture() -> dict[str, str]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {
-        "command": without_secrets(" ".join(["python -m orchestrator", *sys.argv[1:]])),
-        "git_commit": git_commit(),
-        "python": platform.python_version(),
-        "hardware": f"{os.cpu_count()} x {cpu_name()}",
-        **{f"version.{name}": v for name, v in versions.items()},
-    }
+    return Provenance(
+        command=without_secrets(" ".join(["python -m orchestrator", *sys.argv[1:]])),
+        git_commit=git_commit(),
+        python=platform.python_version(),
+        hardware=f"{os.cpu_count()} x {cpu_name()}",
+        versions=versions,
+    )

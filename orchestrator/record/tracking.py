@@ -8,14 +8,14 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.ledger import Ledger
+from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
-from orchestrator.record.state import RunState, State, TrialState
+from orchestrator.record.state import Outcome, RunState, State, TrialState
 
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -30,6 +30,12 @@ STATUS = {
     State.STOPPED: "KILLED",  # so that a trial the scheduler stopped is not taken for one that reached the end
     State.FAILED: "FAILED",
     State.INTERRUPTED: "KILLED",
+}
+STATUS_OF_OUTCOME = {
+    Outcome.COMPLETE: "FINISHED",
+    Outcome.SOME_FAILED: "FINISHED",
+    Outcome.FAILED: "FAILED",
+    Outcome.INTERRUPTED: "KILLED",
 }
 
 
@@ -57,6 +63,19 @@ def experiment_of(client: Any, name: str, location: str | None) -> str:
         if found := client.get_experiment_by_name(name):
             return str(found.experiment_id)
         raise
+
+
+def tags_of(state: RunState) -> dict[str, str]:
+    """Where the numbers of a run come from, on every one of its MLflow runs."""
+    opened, select_by = state.opened, state.space.select_by
+    tags = {f"provenance.{name}": text for name, text in opened.provenance.flat().items()}
+    tags |= {"selection": select_by, "preset": opened.preset, "dataset": opened.dataset}
+    tags |= {"identity.data": opened.identity.data, "identity.code": opened.identity.code}
+    return tags | ({"leak": "selected by test labels"} if select_by == "oracle" else {})
+
+
+def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
+    return {"train_seconds": metrics.train_seconds, **metrics.numbers}
 
 
 class Tracker:
@@ -104,57 +123,42 @@ class Tracker:
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
         return run.info.run_id
 
-    def sync(self, ledger: Ledger) -> None:
-        """Bring MLflow to the ledger's state. Raises MLflow's own errors when it cannot be reached."""
+    def sync(self, state: RunState) -> None:
+        """Bring MLflow to a run's state. Raises MLflow's own errors when it cannot be reached."""
         if self.client is None:
             self.connect()
-        state = ledger.state
-        opened = state.opened
-        tags = {f"provenance.{k}": v for k, v in opened["provenance"].items()}
-        tags |= {"selection": opened["space"]["select_by"], "preset": opened["preset"], "dataset": opened["dataset"]}
-        tags |= {"identity.data": opened["identity"]["data"], "identity.code": opened["identity"]["code"]}
-        if opened["space"]["select_by"] == "oracle":
-            tags["leak"] = "selected by test labels"
-        fixed = opened["space"]["fixed"] | {"trials": len(opened["trials"]), "space": opened["name"]}
-        parent = self.run_of(opened["uid"], "", self.places.run, tags, fixed)
-        configs = {t["id"]: t["config"] for t in opened["trials"]}
+        opened, tags = state.opened, tags_of(state)
+        fixed = opened.space["fixed"] | {"trials": len(opened.trials), "space": opened.name}
+        parent = self.run_of(opened.uid, "", self.places.run, tags, fixed)
         for trial in state.trials.values():
             if trial.state != State.PENDING:
-                self.sync_trial(opened["uid"], trial, parent, tags, configs[trial.id])
-        status = self.parent_status(state)
-        if status == "FINISHED":
-            looked = self.sync_analyses(state)
-            if looked or self.status[""] != status:
-                self.finish(state.trials[state.closed["best"]])
+                self.sync_trial(opened.uid, trial, parent, tags)
+        status = STATUS_OF_OUTCOME[state.closed.outcome] if state.closed else "RUNNING"
+        if status == "FINISHED" and state.closed and state.closed.best:
+            new_analyses = self.sync_analyses(state, state.closed.best)
+            if new_analyses or self.status[""] != status:
+                self.finish(state.trials[state.closed.best])
         self.close("", status)
 
-    def sync_analyses(self, state: RunState) -> bool:
+    def sync_analyses(self, state: RunState, best: str) -> bool:
         """Numbers and pictures of what the winner has been through, on the parent; whether any was new."""
-        run, best = self.runs[""], state.closed["best"]
-        events = {f"{key}@{e['trial']}": e for key, e in state.analyses.items() if e["trial"] == best}
+        run = self.runs[""]
+        events = {f"{key}@{event.trial}": event for key, event in state.analyses.items() if event.trial == best}
         done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
         for event in (e for key, e in events.items() if key not in done):
-            path = self.places.analysis(event["name"], event["target"])
+            path = self.places.analysis(event.name, event.target)
             finding = json.loads(path.read_text())
-            prefix, target = f"analysis/{event['name']}", event["target"]
-            self.log_numbers(run, {f"{prefix}/{key}/{target}": v for key, v in finding["numbers"].items()}, 0)
+            numbers = {f"analysis/{event.name}/{key}/{event.target}": v for key, v in finding["numbers"].items()}
+            self.log_numbers(run, numbers, 0)
             files = [path, *(path.parent / file for file in finding["pictures"].values())]
-            self.log_files(run, files, f"analyses/{event['name']}")
+            self.log_files(run, files, f"analyses/{event.name}")
         if events.keys() - done:
             self.client.set_tag(run, ANALYSES_TAG, " ".join(sorted(events)))
         return bool(events.keys() - done)
 
-    def parent_status(self, state: RunState) -> str:
-        outcome = state.closed.get("outcome", "")
-        return {"complete": "FINISHED", "some failed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}.get(
-            outcome, "RUNNING"
-        )
-
-    def sync_trial(
-        self, uid: str, trial: TrialState, parent: str, tags: dict[str, str], config: dict[str, Any]
-    ) -> None:
-        own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
-        run = self.run_of(uid, trial.id, trial.id, own, config)
+    def sync_trial(self, uid: str, trial: TrialState, parent: str, tags: dict[str, str]) -> None:
+        trial_tags = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
+        run = self.run_of(uid, trial.id, trial.id, trial_tags, trial.config)
         done = self.logged.setdefault(trial.id, set())
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:
@@ -169,9 +173,9 @@ class Tracker:
             self.client.set_tag(run, "stop_reason", str(reason))
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
-    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: dict[str, Any]) -> None:
+    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
-        self.log_numbers(run, metrics, rung)
+        self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.places.trial(trial.id).scores(rung)
         if scores.exists():
             self.log_files(run, [scores], "scores")
@@ -182,12 +186,13 @@ class Tracker:
                 (Path(folder) / file.name).write_bytes(file.read_bytes())
             self.client.log_artifacts(run, folder, artifact_path)
 
-    def log_numbers(self, run: str, metrics: dict[str, Any], step: int) -> None:
+    def log_numbers(self, run: str, numbers: Mapping[str, float | None], step: int) -> None:
+        """What is undefined is not logged."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and k not in ("budget", "macs")}
-        self.client.log_batch(run, [Metric(k, float(v), now, step) for k, v in numbers.items()])
+        ms = int(time.time() * 1000)
+        defined = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
+        self.client.log_batch(run, [Metric(name, float(value), ms, step) for name, value in defined.items()])
 
     def close(self, key: str, status: str) -> None:
         if self.status.get(key) == status:
@@ -200,7 +205,7 @@ class Tracker:
 
     def finish(self, best: TrialState) -> None:
         """The winner's numbers and the report, on the parent."""
-        run, last = self.runs[""], best.rungs[max(best.rungs)]
-        self.log_numbers(run, last, 0)
+        run = self.runs[""]
+        self.log_numbers(run, shown_numbers(best.last), 0)
         self.client.set_tag(run, "best_trial", best.id)
         self.log_files(run, self.places.report.iterdir(), "report")

@@ -69,7 +69,7 @@ def models_of(places: RunPaths, state: RunState, part: str) -> list[Model]:
         raise UserError(f"the run {places.run!r} has no scores {part!r}", details=nearest(part, parts))
     seen = [split for split in scores["split"].unique().to_pylist() if split == "test" or out_name(split)]
     rows = scores.filter(pc.and_(pc.equal(scores["part"], part), pc.is_in(scores["split"], pa.array(seen))))
-    targets = state.opened["targets"]
+    targets = state.opened.targets
     found = []
     for target in targets:
         own = rows.filter(pc.equal(rows["target"], target))

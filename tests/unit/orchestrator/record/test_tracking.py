@@ -3,30 +3,20 @@
 import mlflow
 import pytest
 
-from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.record.tracking import Tracker, experiment_of
+from tests.helpers.records import ledger_at, opened, trial_plan
 
 
 def ledger_of(storage, uid):
-    places = RunPaths(str(storage), "sweep")
-    places.folder.mkdir(parents=True)
-    ledger = Ledger(places)
-    ledger.append(
-        "opened",
-        uid=uid,
-        name="made",
-        space={"select_by": "contrastive", "fixed": {"width": 0.25}},
-        preset="smoke",
-        dataset="digits",
-        identity={"data": "d", "code": "c"},
-        provenance={"hardware": "here"},
-        trials=[{"id": "t1", "point": {"noise": 0.1}, "config": {"noise": 0.1}, "stages": {}}],
+    return ledger_at(
+        storage,
+        "sweep",
+        opened(uid=uid, trials=(trial_plan("t1", {"noise": 0.1}, config={"noise": 0.1}),)),
+        TrialMoved("t1", State.RUNNING),
+        RungReached("t1", 1000, RungMetrics.parse({"budget": 1000, "auroc/3": 0.9, "auroc/mean": None})),
+        TrialMoved("t1", State.FINISHED),
     )
-    ledger.append("trial", trial="t1", state="running")
-    ledger.append("rung", trial="t1", budget=1000, metrics={"budget": 1000, "auroc/3": 0.9, "auroc/mean": None})
-    ledger.append("trial", trial="t1", state="finished")
-    return places, ledger
 
 
 @pytest.fixture
@@ -42,7 +32,7 @@ def runs_of(server):
 def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
     for who in ("anna", "ben"):
         places, ledger = ledger_of(tmp_path / who, uid=who)
-        Tracker(places, server, "made").sync(ledger)
+        Tracker(places, server, "made").sync(ledger.state)
     _, found = runs_of(server)
     assert len(found) == 4
     for who in ("anna", "ben"):
@@ -50,14 +40,14 @@ def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
         (parent,) = [r for r in own if "mlflow.parentRunId" not in r.data.tags]
         (child,) = [r for r in own if "mlflow.parentRunId" in r.data.tags]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.metrics == {"auroc/3": 0.9}, "undefined is not logged"
+        assert child.data.metrics == {"auroc/3": 0.9, "train_seconds": 0.0}, "undefined is not logged"
 
 
 def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server):
     places, ledger = ledger_of(tmp_path, uid="anna")
-    Tracker(places, server, "made").sync(ledger)
+    Tracker(places, server, "made").sync(ledger.state)
     client, before = runs_of(server)
-    Tracker(places, server, "made").sync(ledger)
+    Tracker(places, server, "made").sync(ledger.state)
     _, after = runs_of(server)
     assert {r.info.run_id for r in after} == {r.info.run_id for r in before}
     (child,) = [r for r in after if "mlflow.parentRunId" in r.data.tags]
