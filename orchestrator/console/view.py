@@ -209,10 +209,9 @@ class Progress:
             live.stop() if live else self.say()
 
 
-def run_summary(state: RunState) -> dict[str, Any]:
-    """A run in a line: how its last launcher ended, trials by state, stages done, launches."""
+def run_summary(state: RunState, outcome: str) -> dict[str, Any]:
+    """A run in a line: how its last launcher ended (see `record.heartbeat`), trials by state, stages done, launches."""
     counts: dict[str, int] = {}
     for trial in state.trials.values():
         counts[str(trial.state)] = counts.get(str(trial.state), 0) + 1
-    outcome = state.closed.outcome if state.closed else "open"
-    return {"outcome": str(outcome), **counts, "stages": len(state.stages), "launches": state.launches}
+    return {"outcome": outcome, **counts, "stages": len(state.stages), "launches": state.launches}

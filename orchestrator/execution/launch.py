@@ -1,7 +1,6 @@
 """The main job from a resolved space to a report: images, shards, shared stages, sweep, winner."""
 
 import os
-import shlex
 import socket
 import time
 from dataclasses import dataclass
@@ -17,12 +16,14 @@ from orchestrator.data.auxiliary.manifest import prepared_images
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify, make_plan, rates_key, write_rates
 from orchestrator.record.events import Closed, Identity, Launched, Opened, TrialMoved
+from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.provenance import capture, from_here, gpu_count, this_python, without_secrets
-from orchestrator.record.runs import refuse_format_1
+from orchestrator.record.provenance import capture, from_here, gpu_count, without_secrets
+from orchestrator.record.runs import refuse_format_1, resume_command
 from orchestrator.record.state import DONE, Outcome, RunState, State
+from orchestrator.record.tracking import Mirror, Tracker, default_uri, ui_command
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import Space, resolve
 from workloads.errors import Kind, Problem, UserError, several
@@ -62,17 +63,12 @@ def plan_of(request: Request, known: Any = None) -> Plan:
     )
 
 
-def resume_command(request: Request, run: str) -> str:
-    extra = f" --storage {shlex.quote(request.storage)}" if request.storage != str(Path("runs").absolute()) else ""
-    extra += f" --address {request.address}" if request.address else ""
-    return f"{this_python()} -m orchestrator resume {run}{extra}"
-
-
 def show_plan(out: Console, request: Request, plan: Plan) -> RunPaths:
     """Print the plan; the places of the run it will use."""
     places = RunPaths(request.storage, plan.run)
     tracking = without_secrets(request.tracking_uri or f"sqlite, in {from_here(request.storage)}/mlflow.db")
-    shown = without_secrets(from_here(request.storage)), tracking, without_secrets(resume_command(request, plan.run))
+    resume = without_secrets(resume_command(plan.run, request.storage, request.address))
+    shown = without_secrets(from_here(request.storage)), tracking, resume
     out.print(plan_table(plan, *shown))
     out.print()
     return places
@@ -169,7 +165,7 @@ class Work:
     stages: list[StagePlan]
     trials: list[TrialPlan]
     ledger: Ledger
-    tracker: Any  # orchestrator.record.tracking.Tracker
+    mirror: Mirror
     out: Console
     spent: dict[str, float]  # phase -> seconds of wall time
 
@@ -199,14 +195,15 @@ def launch(request: Request, out: Console) -> Outcome:
     chosen = method(plan.space.workload)
     code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
     stages, trials = identify(plan, prepared.digest, prepared.target_digests, code, stage_code)
-    with launcher_lock(places):
+    with launcher_lock(places), heartbeat(places):
         ledger = Ledger(places)
         opened = opening(plan, prepared, code, trials, request)
         refuse_other_run(ledger, opened, plan.run)
         if not ledger.events:
             ledger.append(opened)
         ledger.append(Launched(opened.provenance.command, host=socket.gethostname(), pid=os.getpid()))
-        work = Work(request, plan, prepared, images, places, stages, trials, ledger, tracker, out, {})
+        mirror = Mirror(tracker, ledger.snapshot, lambda text: say(out, text))
+        work = Work(request, plan, prepared, images, places, stages, trials, ledger, mirror, out, {})
         try:
             train(work)
             return finish(work, time.monotonic() - begun)
@@ -215,34 +212,19 @@ def launch(request: Request, out: Console) -> Outcome:
             return Outcome.INTERRUPTED
         except Exception:
             ledger.append(Closed(Outcome.FAILED))
-            sync(work)
-            say(out, f"\nResume: {resume_command(request, plan.run)}")
+            mirror.end()
+            say(out, f"\nResume: {resume_command(plan.run, request.storage, request.address)}")
             raise
 
 
-def tracker_of(request: Request, places: RunPaths) -> Any:
+def tracker_of(request: Request, places: RunPaths) -> Tracker:
     """Not connected yet. Raises UserError where the storage cannot hold MLflow's file and no server is given."""
-    from orchestrator.record.tracking import Tracker, default_uri
-
     if request.tracking_uri is None and not places.is_local:
         raise UserError(
             "MLflow's SQLite file needs a local storage",
             fix="give --tracking-uri a database or a server",
         )
     return Tracker(places, request.tracking_uri or default_uri(places), request.loaded.name)
-
-
-def sync(work: Work) -> None:
-    keep_synced(work.tracker, work.ledger, work.out)
-
-
-def keep_synced(tracker: Any, ledger: Ledger, out: Console) -> None:
-    """Bring MLflow up to date. A tracking server that is away must not stop training: the next sync catches up."""
-    try:
-        tracker.sync(ledger)
-    except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
-        what = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
-        say(out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
 
 
 def train(work: Work) -> None:
@@ -285,7 +267,7 @@ def train(work: Work) -> None:
             spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
             progress.phase = "trials"
-            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, lambda: sync(work))
+            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, work.mirror.changed)
             spent["trials"] = time.monotonic() - clock
             if plan.space.analyses:
                 clock = time.monotonic()
@@ -300,13 +282,13 @@ def interrupt(work: Work) -> None:
         if trial.state == State.RUNNING:
             work.ledger.append(TrialMoved(trial.id, State.INTERRUPTED))
     work.ledger.append(Closed(Outcome.INTERRUPTED))
-    sync(work)
-    say(work.out, f"\ninterrupted; nothing finished is lost. Resume: {resume_command(work.request, work.plan.run)}")
+    work.mirror.end()
+    resume = resume_command(work.plan.run, work.request.storage, work.request.address)
+    say(work.out, f"\ninterrupted; nothing finished is lost. Resume: {resume}")
 
 
 def finish(work: Work, seconds: float) -> Outcome:
     """Close the books: rates, report, MLflow, and the result on the screen."""
-    from orchestrator.record.tracking import ui_command
     from orchestrator.results.report.out import set_means
     from orchestrator.results.report.tables import number, to_rich
     from orchestrator.results.run import conclude
@@ -317,7 +299,7 @@ def finish(work: Work, seconds: float) -> Outcome:
     results = conclude(work.places, state)
     outcome = Outcome.SOME_FAILED if failed else Outcome.COMPLETE
     work.ledger.append(Closed(outcome, round(seconds, 1), results.best.id))
-    sync(work)
+    work.mirror.end()
     out.print(to_rich(results.table))
     if results.out is not None:
         means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
@@ -336,7 +318,7 @@ def finish(work: Work, seconds: float) -> Outcome:
         f"took {duration(seconds)} ({phases}); training and scoring {duration(worker_seconds(state))} of worker time",
     )
     say(out, f"report  {from_here(str(results.report))}")
-    say(out, f"MLflow  {ui_command(work.tracker.uri)}")
+    say(out, f"MLflow  {ui_command(work.mirror.tracker.uri)}")
     return Outcome.SOME_FAILED if any(event.error for event in state.analyses.values()) else outcome
 
 
@@ -364,10 +346,9 @@ def analyse_run(places: RunPaths, names: list[str], tracking_uri: str | None, cp
     from orchestrator.clusters.session import ray_session
     from orchestrator.execution.on_ray import progress as board
     from orchestrator.execution.work.analysis import run_analyses
-    from orchestrator.record.tracking import Tracker, default_uri
     from orchestrator.results.run import conclude
 
-    with launcher_lock(places):
+    with launcher_lock(places), heartbeat(places):
         ledger = Ledger(places)
         space = ledger.state.space
         with ray_session(cpus):
@@ -377,7 +358,8 @@ def analyse_run(places: RunPaths, names: list[str], tracking_uri: str | None, cp
                 progress.phase = "analyses"
                 run_analyses(places, ledger, names, space.resources)
         results = conclude(places, ledger.state)
-        keep_synced(Tracker(places, tracking_uri or default_uri(places), ledger.state.opened.name), ledger, out)
+        tracker = Tracker(places, tracking_uri or default_uri(places), ledger.state.opened.name)
+        Mirror(tracker, ledger.snapshot, lambda text: say(out, text)).end()
         for warning in results.warnings:
             say(out, f"warning: {warning}")
         say(out, f"report  {from_here(str(results.report))}")

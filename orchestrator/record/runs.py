@@ -1,9 +1,13 @@
 """Runs on disk: what a storage holds and how far each run is."""
 
+import shlex
+from pathlib import Path
+
 from upath import UPath
 
 from orchestrator.record.ledger import read_events, segments
 from orchestrator.record.paths import RunPaths, is_run_name
+from orchestrator.record.provenance import this_python
 from orchestrator.record.state import RunState, fold
 from workloads.errors import Kind, UserError, nearest
 
@@ -41,6 +45,13 @@ def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
         hint = nearest(run, known) if known else "the storage holds no run"
         raise UserError(f"no run {run!r} in {storage}", details=hint, fix="--storage says where")
     return paths, state
+
+
+def resume_command(run: str, storage: str, address: str | None = None) -> str:
+    """What to type to go on with a run."""
+    extra = f" --storage {shlex.quote(storage)}" if storage != str(Path("runs").absolute()) else ""
+    extra += f" --address {address}" if address else ""
+    return f"{this_python()} -m orchestrator resume {run}{extra}"
 
 
 def refuse_format_1(paths: RunPaths) -> None:

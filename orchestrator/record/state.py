@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.planning.plan import TrialPlan
 from orchestrator.record.events import (
     AnalysisEnded,
@@ -22,6 +24,8 @@ from orchestrator.record.events import (
     TrialMoved,
 )
 from tune_spaces.schema import Space
+from tune_spaces.schema.validation import from_validation
+from workloads.errors import several
 
 __all__ = ["DONE", "Outcome", "RunState", "State", "TrialState", "apply", "fold"]
 
@@ -84,8 +88,11 @@ class RunState:
 
     @cached_property
     def space(self) -> Space:
-        """The resolved space. Raises pydantic's ValidationError where this code does not know it."""
-        return Space.model_validate(self.opened.space)
+        """The resolved space. Raises UserError where this code does not know its keys."""
+        try:
+            return Space.model_validate(self.opened.space)
+        except ValidationError as error:
+            raise several(from_validation(error, Space), "the space that the run was made with") from error
 
 
 def fold(events: Iterable[Event]) -> RunState:

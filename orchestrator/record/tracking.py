@@ -7,8 +7,10 @@ import json
 import logging
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
+from workloads.files import read_checked
 
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -31,6 +34,8 @@ STATUS = {
     State.FAILED: "FAILED",
     State.INTERRUPTED: "KILLED",
 }
+END_S = 60.0
+"""Seconds that the end of a launch waits for MLflow."""
 STATUS_OF_OUTCOME = {
     Outcome.COMPLETE: "FINISHED",
     Outcome.SOME_FAILED: "FINISHED",
@@ -147,7 +152,7 @@ class Tracker:
         done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
         for event in (e for key, e in events.items() if key not in done):
             path = self.places.analysis(event.name, event.target)
-            finding = json.loads(path.read_text())
+            finding = json.loads(read_checked(path))
             numbers = {f"analysis/{event.name}/{key}/{event.target}": v for key, v in finding["numbers"].items()}
             self.log_numbers(run, numbers, 0)
             files = [path, *(path.parent / file for file in finding["pictures"].values())]
@@ -209,3 +214,56 @@ class Tracker:
         self.log_numbers(run, shown_numbers(best.last), 0)
         self.client.set_tag(run, "best_trial", best.id)
         self.log_files(run, self.places.report.iterdir(), "report")
+
+
+class Mirror:
+    """Syncs in a thread of its own, so that a tracking server that is slow or away delays no trial.
+
+    tracker: used in that thread alone. snapshot: a run's state that nobody else changes. warn: takes a line for the
+    user. The thread begins with the first change, and must be ended.
+    """
+
+    def __init__(self, tracker: Tracker, snapshot: Callable[[], RunState], warn: Callable[[str], None]) -> None:
+        self.tracker, self.snapshot, self.warn = tracker, snapshot, warn
+        self.wake, self.ending = threading.Event(), threading.Event()
+        self.failed = False
+        self.thread = threading.Thread(target=self.loop, name="mlflow", daemon=True)
+
+    def changed(self) -> None:
+        """The ledger has more: sync soon. Returns at once."""
+        if self.thread.ident is None:
+            self.thread.start()
+        self.wake.set()
+
+    def end(self, limit: float = END_S) -> None:
+        """Sync a last time and wait for it, until `limit` seconds or Ctrl-C; the user is told if it is not done."""
+        self.ending.set()
+        self.changed()
+        with suppress(KeyboardInterrupt):
+            self.thread.join(limit)
+        if self.thread.is_alive():
+            self.warn(
+                f"warning: MLflow did not answer within {limit:g} s and lacks the end of this run. The ledger keeps "
+                "everything: launching the run again logs what is missing"
+            )
+
+    def loop(self) -> None:
+        while True:
+            self.wake.wait()
+            self.wake.clear()
+            last = self.ending.is_set()  # looked at before the sync, which may end after more has happened
+            self.sync()
+            if last:
+                return
+
+    def sync(self) -> None:
+        """A tracking server that is away must not stop training: the next sync catches up. Said once in a row."""
+        try:
+            self.tracker.sync(self.snapshot())
+        except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
+            reason = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
+            if not self.failed:
+                self.warn(f"warning: MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
+            self.failed = True
+        else:
+            self.failed = False

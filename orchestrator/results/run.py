@@ -18,6 +18,7 @@ from orchestrator.results.report.write import PAGE, write_report
 from tune_spaces import published
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
+from workloads.files import read_checked
 from workloads.registry import method
 from workloads.scoring.baselines import LARGEST
 from workloads.scoring.metrics import mean, per_level_auroc
@@ -227,7 +228,7 @@ def read_findings(places: RunPaths, state: RunState) -> dict[str, dict[str, dict
     for event in state.analyses.values():
         if best is not None and event.trial == best.id:
             path = places.analysis(event.name, event.target)
-            findings.setdefault(event.name, {})[event.target] = json.loads(path.read_text())
+            findings.setdefault(event.name, {})[event.target] = json.loads(read_checked(path))
     return findings
 
 

@@ -13,6 +13,7 @@ from orchestrator.record.events import StageEnded
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tune_spaces.schema import Resources
+from workloads.files import read_checked
 from workloads.training.checkpoint import is_complete
 
 
@@ -91,7 +92,7 @@ def run_round(
     )
     off_main_thread(trainer.fit)
     for stage in stages:
-        facts = json.loads((places.stage(stage.key) / "history.json").read_text())
+        facts = json.loads(read_checked(places.stage(stage.key) / "history.json"))
         ledger.append(StageEnded(str(stage.unit), stage.key, False, facts["seconds"], facts["steps"]))
 
 

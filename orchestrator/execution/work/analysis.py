@@ -24,9 +24,10 @@ from orchestrator.record.state import RunState
 from orchestrator.results.run import winner
 from tune_spaces.schema import Resources
 from workloads.data.protocols import normal_for
+from workloads.files import read_checked, write_checked
 from workloads.method import Finding, Trained
 from workloads.registry import method
-from workloads.training.checkpoint import load_state, write_atomically
+from workloads.training.checkpoint import load_state
 
 
 def missing(state: RunState, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -95,7 +96,7 @@ def trained(places: RunPaths, state: RunState, trial: str, chosen: Any, target: 
         artifacts={unit: load_state(folder, device) for unit, folder in stages.items()},
         states={unit: saved["learner"] for unit, saved in detectors.items()},
         histories={
-            **{unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()},
+            **{unit: json.loads(read_checked(folder / "history.json"))["history"] for unit, folder in stages.items()},
             **{unit: saved["history"] for unit, saved in detectors.items()},
         },
         out={name: out.to(device) for name, out in images.out.items()},
@@ -119,7 +120,7 @@ def write(path: UPath, trial: str, finding: Finding) -> None:
     for stem, data in drawn.items():
         (path.parent / names[stem]).write_bytes(data)
     record = {"trial": trial, "numbers": dict(finding.numbers), "pictures": names}
-    write_atomically(path, json.dumps(record, indent=1).encode())
+    write_checked(path, json.dumps(record, indent=1).encode())
 
 
 def png(picture: np.ndarray) -> bytes:

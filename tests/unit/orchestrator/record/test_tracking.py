@@ -1,10 +1,13 @@
 """MLflow made from a ledger: nothing twice, and two people's runs of one name stay two."""
 
+import socket
+import time
+
 import mlflow
 import pytest
 
-from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
-from orchestrator.record.tracking import Tracker, experiment_of
+from orchestrator.record.events import Launched, RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.tracking import Mirror, Tracker, experiment_of
 from tests.helpers.records import ledger_at, opened, trial_plan
 
 
@@ -73,3 +76,53 @@ def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path):
             return client.create_experiment(name, location)
 
     assert experiment_of(Late(), "sweep", str(tmp_path / "artifacts")) == first
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_never_answers_delays_nothing_and_the_next_sync_catches_up(tmp_path, silent, server):
+    warnings = []
+    places, ledger = ledger_of(tmp_path, uid="anna")
+    mirror = Mirror(Tracker(places, silent, "made"), ledger.snapshot, warnings.append)
+    mirror.changed()
+    time.sleep(0.5)  # it hangs
+    begun = time.monotonic()
+    for number in range(50):
+        ledger.append(Launched(str(number)))
+        mirror.changed()
+    assert time.monotonic() - begun < 5
+    begun = time.monotonic()
+    mirror.end(0.5)
+    assert time.monotonic() - begun < 5
+    assert [text for text in warnings if "within 0.5 s" in text]
+    Mirror(Tracker(places, server, "made"), ledger.snapshot, warnings.append).end()
+    _, runs = runs_of(server)
+    assert sorted(run.info.status for run in runs) == ["FINISHED", "RUNNING"]
+
+
+def test_a_mirror_goes_on_after_a_failure_and_ends_with_the_last_state():
+    warnings, seen = [], []
+
+    class Flaky:
+        """Away at the first sync."""
+
+        def sync(self, state):
+            seen.append(state)
+            if len(seen) == 1:
+                raise ConnectionError("http://anna:secret@server is away")
+
+    states = iter(range(100))
+    mirror = Mirror(Flaky(), lambda: next(states), warnings.append)
+    mirror.changed()
+    while not warnings:
+        time.sleep(0.01)
+    mirror.end()
+    assert seen == [0, 1]
+    (warning,) = warnings
+    assert "MLflow was not reached" in warning
+    assert "secret" not in warning
