@@ -22,10 +22,10 @@ def without_secrets(text: str) -> str:
 
 def this_python() -> str:
     """How the user would call this interpreter: `python` in an active environment, else its path from here."""
-    here, path = Path.cwd(), Path(sys.executable)
+    folder, path = Path.cwd(), Path(sys.executable)
     if os.environ.get("VIRTUAL_ENV") == sys.prefix:
         return "python"
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
 def from_here(path: str) -> str:
@@ -35,10 +35,10 @@ def from_here(path: str) -> str:
 
 def git_commit() -> str:
     """Commit of the checkout this code lies in, with `+changes` where it differs; empty outside a checkout."""
-    here = Path(__file__).parent
+    folder = Path(__file__).parent
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:

@@ -60,13 +60,13 @@ def experiment_of(client: Any, name: str, location: str | None) -> str:
     """An experiment's id, found or created; of several launchers that create it at once, one is the first."""
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
+    if existing := client.get_experiment_by_name(name):
+        return str(existing.experiment_id)
     try:
         return str(client.create_experiment(name, location))
     except MlflowException:
-        if found := client.get_experiment_by_name(name):
-            return str(found.experiment_id)
+        if existing := client.get_experiment_by_name(name):
+            return str(existing.experiment_id)
         raise
 
 
@@ -116,9 +116,9 @@ class Tracker:
         if key in self.runs:
             return self.runs[key]
         query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
-        found = self.client.search_runs([self.experiment], query, max_results=1)
-        if found:
-            run = found[0]
+        matches = self.client.search_runs([self.experiment], query, max_results=1)
+        if matches:
+            run = matches[0]
             self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
         else:
             identity = {UID_TAG: uid, RUN_TAG: self.places.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
