@@ -113,7 +113,7 @@ def short(value: Any) -> str:
 
 def shown_criterion(state: RunState) -> str:
     """The metric that the winner is chosen by; the contrastive score where that is the AUROC, which is shown anyway."""
-    criterion = CRITERIA[state.opened["space"]["select_by"]]
+    criterion = CRITERIA[state.space.select_by]
     return CRITERIA["contrastive"].metric if criterion.leak else criterion.metric
 
 
@@ -124,7 +124,7 @@ def trials_table(state: RunState, axes: list[str], notes: Notes, width: int) -> 
         table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
     trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
     for trial in trials[:width]:
-        fraction = bar(notes, trial.id)[0] if trial.state == State.RUNNING else max(trial.rungs, default=0) / 1000
+        fraction = bar(notes, trial.id)[0] if trial.state == State.RUNNING else trial.reached / 1000
         cells = [f"{v:g}" if isinstance(v, float) else str(v) for v in (trial.point[a] for a in axes)]
         table.add_row(
             trial.id,
@@ -178,9 +178,8 @@ class Progress:
                 self.said[prefix] = str(tenth)
                 say(self.out, f"{title} {fraction:.0%}  {at}")
         for trial in list(self.state().trials.values()):
-            reached = max(trial.rungs, default=0)
             quarter = int(bar(notes, trial.id)[0] * 4) * 25 if trial.state == State.RUNNING else 0
-            line = f"{trial.state} at {max(reached / 10, quarter):g} %"
+            line = f"{trial.state} at {max(trial.reached / 10, quarter):g} %"
             if trial.state != State.PENDING and self.said.get(trial.id) != line:
                 self.said[trial.id] = line
                 point = " ".join(f"{a}={trial.point[a]}" for a in self.axes)
@@ -210,10 +209,9 @@ class Progress:
             live.stop() if live else self.say()
 
 
-def run_summary(state: RunState) -> dict[str, Any]:
-    """A run in a line: how its last launcher ended, trials by state, stages done, launches."""
+def run_summary(state: RunState, outcome: str) -> dict[str, Any]:
+    """A run in a line: how its last launcher ended (see `record.heartbeat`), trials by state, stages done, launches."""
     counts: dict[str, int] = {}
     for trial in state.trials.values():
         counts[str(trial.state)] = counts.get(str(trial.state), 0) + 1
-    outcome = state.closed.get("outcome", "open")
     return {"outcome": outcome, **counts, "stages": len(state.stages), "launches": state.launches}
