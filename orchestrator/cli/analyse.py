@@ -26,7 +26,7 @@ def analyse(
     from workloads.registry import method
 
     places, state = open_run(absolute(storage), run)
-    known = method(state.opened["space"]["workload"]).analyses
+    known = method(state.space.workload).analyses
     out = console(plain)
     if not names:
         for name, about in known.items():

@@ -98,13 +98,14 @@ def simulate_run(
     Slots are taken to have cores of their own; processes that share a machine's start more slowly.
     """
     from orchestrator.console.view import console
-    from orchestrator.planning.simulation import replay, simulate
+    from orchestrator.planning.simulation import simulate
     from orchestrator.record.ledger import read_events
     from orchestrator.record.paths import absolute
+    from orchestrator.record.replay import replay
     from orchestrator.record.runs import open_run
 
     places, state = open_run(absolute(storage), run)
-    recorded = replay(read_events(places.ledger), state.opened["space"]["resources"]["workers"])
+    recorded = replay(read_events(places), state.space.resources.workers)
     measured, alone = recorded.measured, simulate(recorded.load, 1).seconds
     shown = sizes_table("replayed")
     for slots in sorted({*at, measured.slots}):

@@ -32,8 +32,7 @@ def resume(
     from orchestrator.clusters.connection import check_address, is_remote
     from orchestrator.execution.launch import Request
     from orchestrator.record.paths import absolute
-    from orchestrator.record.runs import open_run, tracking_of
-    from tune_spaces.schema import Space
+    from orchestrator.record.runs import open_run, refuse_format_1, tracking_of
     from tune_spaces.schema.load import Loaded
 
     check_address(address)
@@ -41,13 +40,14 @@ def resume(
         words = common_words(absolute(storage), tracking_uri, slots)
         hand_over_words(run, str(address), ["resume", run, *words])
     places, state = open_run(absolute(storage), run)
+    refuse_format_1(places)
     opened = state.opened
     request = Request(
-        loaded=Loaded(opened["name"], Space.model_validate(opened["space"]), opened["doc"], Path(opened["source"])),
-        space=Space.model_validate(opened["space"]),
-        preset=opened["preset"],
+        loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
+        space=state.space,
+        preset=opened.preset,
         storage=places.storage,
-        data_dir=opened["data_dir"],
+        data_dir=opened.data_dir,
         tracking_uri=tracking_of(state, tracking_uri),
         name=run,
         cpus=cpus or all_cpus(),

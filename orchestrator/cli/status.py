@@ -1,6 +1,7 @@
 """`status [RUN]`: how far runs are, from their ledgers alone."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -15,23 +16,23 @@ def status(
 ) -> None:
     """Show the runs of a storage, or one run's trials."""
     from orchestrator.console.view import console, run_summary, say, trials_table
+    from orchestrator.record.heartbeat import life_of
     from orchestrator.record.paths import absolute
-    from orchestrator.record.runs import names, open_run
+    from orchestrator.record.runs import names, open_run, resume_command
 
     out, root = console(), absolute(storage)
-    if run is None:
-        found = {name: run_summary(open_run(root, name)[1]) for name in names(root)}
-        if as_json:
-            typer.echo(json.dumps(found, indent=1))
-            return
-        for name, summary in found.items():
-            say(out, f"{name}  {', '.join(f'{k} {v}' for k, v in summary.items())}")
-        if not found:
-            say(out, f"no runs in {root}")
-        return
-    _, state = open_run(root, run)
+    runs = {name: open_run(root, name) for name in (names(root) if run is None else [run])}
+    summaries = {name: run_summary(state, life_of(paths, state)) for name, (paths, state) in runs.items()}
     if as_json:
-        typer.echo(json.dumps({t.id: vars(t) for t in state.trials.values()}, indent=1, default=str))
+        shown = summaries if run is None else {t.id: asdict(t) for t in runs[run][1].trials.values()}
+        typer.echo(json.dumps(shown, indent=1))
         return
-    say(out, f"{run}  {', '.join(f'{k} {v}' for k, v in run_summary(state).items())}")
-    out.print(trials_table(state, list(state.opened["space"]["axes"]), {}, len(state.trials)))
+    for name, summary in summaries.items():
+        dead = f"; resume it: {resume_command(name, root)}" if summary["outcome"] == "dead" else ""
+        say(out, f"{name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
+    if not runs:
+        say(out, f"no runs in {root}")
+    if run is None:
+        return
+    state = runs[run][1]
+    out.print(trials_table(state, list(state.space.axes), {}, len(state.trials)))

@@ -34,8 +34,16 @@ def own_token() -> bool:
     return path.is_file() and bool(path.read_text().strip())
 
 
+def read_authentication_again() -> None:
+    """Ray reads mode and token once a process; after this it has them as the environment does now."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+    Config.initialize("")  # first: a thread that asked in between would end the process where there is no token
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
 def settle_authentication(address: str) -> None:
-    """Set RAY_AUTH_MODE as the cluster has it, before Ray is imported: Ray reads it once, and a mismatch is cryptic.
+    """Set RAY_AUTH_MODE as the cluster has it, since a mismatch is cryptic.
 
     The job server is asked without a token: what it answers says whether it wants one. Raises UserError where a token
     is wanted and there is none, or RAY_AUTH_MODE says that none is to be sent.
@@ -90,6 +98,7 @@ def connect(address: str) -> Any:
     for name in ADDRESSES:  # Ray's client would obey them, not the address it is given
         os.environ.pop(name, None)
     settle_authentication(address)
+    read_authentication_again()
     import ray
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient

@@ -2,20 +2,22 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from orchestrator.clusters.connection import unreachable
+from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
 from orchestrator.clusters.jobs import pack
 from orchestrator.planning.capacity import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
+LONGEST_ROOT = 24  # characters; Ray's sockets lie 80 deeper, and the path of a unix socket has 107 bytes
 
 QUIET = {
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
@@ -44,8 +46,6 @@ def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator
     # here, too: what Train finds in the launcher's own environment it gives to its controllers and workers
     for key, value in (QUIET | (PROMPT if address is None else PATIENT)).items():
         os.environ.setdefault(key, value)
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # nothing here listens beyond the loopback address
     import ray
 
     if ray.is_initialized():
@@ -53,52 +53,114 @@ def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator
         return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    start_local(ray, cpus) if address is None else join(ray, address)
-    heed_signals()  # again: Ray has put its own in their place
-    try:
+    with own_ray(ray, cpus) if address is None else joined(ray, address):
+        heed_signals()  # again: Ray has put its own in their place
         yield ray
-    finally:
-        ray.shutdown()
 
 
-def start_local(ray: Any, cpus: int | None) -> None:
+@contextmanager
+def own_ray(ray: Any, cpus: int | None) -> Iterator[None]:
     """A Ray of our own, dashboard on the loopback address, which is not for show.
 
     Without the dashboard Ray leaks the resources of trials that a scheduler stops.
     """
-    address = own_address()
-    ray.init(
-        address="local",  # not another Ray that happens to run here
-        num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
-        include_dashboard=True,
-        dashboard_host=LOOPBACK,
-        _node_ip_address=LOOPBACK,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={
-            "env_vars": QUIET | PROMPT | {"RAY_AUTH_MODE": os.environ["RAY_AUTH_MODE"], "RAY_ADDRESS": address}
-        },
-    )
+    with sealed() as folder:
+        address = own_address()
+        try:
+            ray.init(
+                address="local",  # not another Ray that happens to run here
+                num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
+                include_dashboard=True,
+                dashboard_host=LOOPBACK,
+                _node_ip_address=LOOPBACK,
+                _temp_dir=folder,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"env_vars": QUIET | PROMPT | {"RAY_ADDRESS": address}},  # Ray logs it: nothing secret
+            )
+            yield
+        finally:
+            ray.shutdown()
 
 
-def join(ray: Any, address: str) -> None:
+@contextmanager
+def sealed() -> Iterator[str]:
+    """Make the Ray that is started inside nobody else's; what it is to use as its temporary folder.
+
+    Whoever has the token runs code as this user. It is made for this one Ray, lies in the environment that its
+    processes inherit and nowhere else, and what was there before comes back on the way out.
+    """
+    from ray._private import ray_constants
+
+    loopback_only = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR  # else Ray turns 127.0.0.1 into the network's address
+    own: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
+    own |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
+    own["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    clusters = ray_constants.ENABLE_RAY_CLUSTER
+    with environment(own), private_folder() as folder:
+        ray_constants.ENABLE_RAY_CLUSTER = False  # the variable again, for this process: it was read on import
+        read_authentication_again()
+        try:
+            yield folder
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+@contextmanager
+def environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables, or take them away where the value is None; as they were before on the way out."""
+    before = {name: os.environ.get(name) for name in changes}
+
+    def put(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+    put(changes)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+@contextmanager
+def private_folder() -> Iterator[str]:
+    """A folder for Ray that no other user can enter, removed on the way out.
+
+    Ray opens its own temporary folder to everybody, so that one lies in a private one.
+    """
+    system = tempfile.gettempdir()
+    root = os.environ.get("RAY_TMPDIR") or (system if len(system) <= LONGEST_ROOT else "/tmp")  # noqa: S108
+    Path(root).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=root, ignore_cleanup_errors=True) as folder:
+        yield f"{folder}/r"
+
+
+@contextmanager
+def joined(ray: Any, address: str) -> Iterator[None]:
     """The running cluster of this machine. Raises UserError where there is none, or it is not for us.
 
     A job's workers have its code already, and its address; from outside a job both go along.
     """
-    environment: dict[str, Any] = {"env_vars": QUIET | PATIENT}
+    runtime_env: dict[str, Any] = {"env_vars": QUIET | PATIENT}
     folder = None
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         folder = tempfile.TemporaryDirectory()
         pack(Path(folder.name), None)
-        environment["working_dir"] = folder.name
+        runtime_env["working_dir"] = folder.name
+    read_authentication_again()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
     except (RuntimeError, ConnectionError, ray.exceptions.RayError) as error:
         raise unreachable(address, error) from None
     finally:
         if folder is not None:
             folder.cleanup()  # it has been uploaded
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def node_resources() -> list[Node]:

@@ -1,8 +1,9 @@
 """The main job from a resolved space to a report: images, shards, shared stages, sweep, winner."""
 
-import shlex
+import os
+import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,11 +15,15 @@ from orchestrator.console.view import Progress, duration, plan_table, say
 from orchestrator.data.auxiliary.manifest import prepared_images
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify, make_plan, rates_key, write_rates
+from orchestrator.record.events import Closed, Identity, Launched, Opened, TrialMoved
+from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.provenance import capture, from_here, gpu_count, this_python, without_secrets
+from orchestrator.record.provenance import capture, from_here, gpu_count, without_secrets
+from orchestrator.record.runs import refuse_format_1, resume_command
 from orchestrator.record.state import DONE, Outcome, RunState, State
+from orchestrator.record.tracking import Mirror, Tracker, default_uri, ui_command
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import Space, resolve
 from workloads.errors import Kind, Problem, UserError, several
@@ -58,43 +63,38 @@ def plan_of(request: Request, known: Any = None) -> Plan:
     )
 
 
-def resume_command(request: Request, run: str) -> str:
-    extra = f" --storage {shlex.quote(request.storage)}" if request.storage != str(Path("runs").absolute()) else ""
-    extra += f" --address {request.address}" if request.address else ""
-    return f"{this_python()} -m orchestrator resume {run}{extra}"
-
-
 def show_plan(out: Console, request: Request, plan: Plan) -> RunPaths:
     """Print the plan; the places of the run it will use."""
     places = RunPaths(request.storage, plan.run)
     tracking = without_secrets(request.tracking_uri or f"sqlite, in {from_here(request.storage)}/mlflow.db")
-    shown = without_secrets(from_here(request.storage)), tracking, without_secrets(resume_command(request, plan.run))
+    resume = without_secrets(resume_command(plan.run, request.storage, request.address))
+    shown = without_secrets(from_here(request.storage)), tracking, resume
     out.print(plan_table(plan, *shown))
     out.print()
     return places
 
 
-def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], request: Request) -> dict[str, Any]:
-    """What the ledger's first event says: everything needed to resume, to report and to compare."""
-    return {
-        "uid": uuid4().hex,
-        "name": plan.name,
-        "doc": plan.doc,
-        "source": str(request.loaded.source),
-        "space": plan.space.model_dump(mode="json"),
-        "preset": plan.preset,
-        "schedule": schedule_of(request),
-        "dataset": plan.space.data.name,
-        "targets": list(plan.targets),
-        "counts": prepared.counts,
-        "shape": asdict(plan.shape),
-        "identity": {"data": prepared.digest, "code": code},
-        "planned_seconds": {name: round(s, 2) for name, s in plan.estimate.networks.items()},
-        "data_dir": request.data_dir,
-        "tracking_uri": request.tracking_uri and without_secrets(request.tracking_uri),
-        "trials": [asdict(t) for t in trials],
-        "provenance": capture(),
-    }
+def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], request: Request) -> Opened:
+    """The ledger's first event: everything needed to resume, to report and to compare."""
+    return Opened(
+        uid=uuid4().hex,
+        name=plan.name,
+        doc=plan.doc,
+        source=str(request.loaded.source),
+        space=plan.space.model_dump(mode="json"),
+        preset=plan.preset,
+        schedule=schedule_of(request),
+        dataset=plan.space.data.name,
+        targets=plan.targets,
+        counts=prepared.counts,
+        shape=plan.shape,
+        identity=Identity(prepared.digest, code),
+        costs={name: round(s, 2) for name, s in plan.estimate.networks.items()},
+        data_dir=request.data_dir,
+        tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
+        trials=tuple(trials),
+        provenance=capture(),
+    )
 
 
 def schedule_of(request: Request) -> str:
@@ -136,13 +136,14 @@ def refuse_unfit(request: Request, images: Any) -> None:
         raise several([Problem(*one) for one in dict.fromkeys(said)], request.loaded.name)
 
 
-def refuse_other_run(ledger: Ledger, opened: dict[str, Any], run: str) -> None:
+def refuse_other_run(ledger: Ledger, opened: Opened, run: str) -> None:
     """A run on disk can only be continued with the space, data and code it began with."""
-    before = ledger.state.opened
-    if not before:
+    before = ledger.state.opening
+    if before is None:
         return
-    changed = ["space"] if asked_for(before["space"]) != asked_for(opened["space"]) else []
-    changed += [key for key in ("data", "code") if before["identity"][key] != opened["identity"][key]]
+    changed = ["space"] if asked_for(before.space) != asked_for(opened.space) else []
+    changed += ["data"] if before.identity.data != opened.identity.data else []
+    changed += ["code"] if before.identity.code != opened.identity.code else []
     if changed:
         raise UserError(
             f"the run {run!r} exists and was made with another {' and another '.join(changed)}",
@@ -164,7 +165,7 @@ class Work:
     stages: list[StagePlan]
     trials: list[TrialPlan]
     ledger: Ledger
-    tracker: Any  # orchestrator.record.tracking.Tracker
+    mirror: Mirror
     out: Console
     spent: dict[str, float]  # phase -> seconds of wall time
 
@@ -178,6 +179,7 @@ def launch(request: Request, out: Console) -> Outcome:
     """Run or continue to the end. Raises UserError; an interrupt leaves a resumable run."""
     begun = time.monotonic()
     places = show_plan(out, request, plan_of(request))
+    refuse_format_1(places)
     tracker = tracker_of(request, places)
     from orchestrator.data.auxiliary.streamed import auxiliary_set
     from orchestrator.data.split_store import prepare, read_images, streamed_source
@@ -193,14 +195,15 @@ def launch(request: Request, out: Console) -> Outcome:
     chosen = method(plan.space.workload)
     code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
     stages, trials = identify(plan, prepared.digest, prepared.target_digests, code, stage_code)
-    with launcher_lock(places):
+    with launcher_lock(places), heartbeat(places):
         ledger = Ledger(places)
         opened = opening(plan, prepared, code, trials, request)
         refuse_other_run(ledger, opened, plan.run)
         if not ledger.events:
-            ledger.append("opened", **opened)
-        ledger.append("launched", command=opened["provenance"]["command"])
-        work = Work(request, plan, prepared, images, places, stages, trials, ledger, tracker, out, {})
+            ledger.append(opened)
+        ledger.append(Launched(opened.provenance.command, host=socket.gethostname(), pid=os.getpid()))
+        mirror = Mirror(tracker, ledger.snapshot, lambda text: say(out, text))
+        work = Work(request, plan, prepared, images, places, stages, trials, ledger, mirror, out, {})
         try:
             train(work)
             return finish(work, time.monotonic() - begun)
@@ -208,35 +211,20 @@ def launch(request: Request, out: Console) -> Outcome:
             interrupt(work)
             return Outcome.INTERRUPTED
         except Exception:
-            ledger.append("closed", outcome="failed")
-            sync(work)
-            say(out, f"\nResume: {resume_command(request, plan.run)}")
+            ledger.append(Closed(Outcome.FAILED))
+            mirror.end()
+            say(out, f"\nResume: {resume_command(plan.run, request.storage, request.address)}")
             raise
 
 
-def tracker_of(request: Request, places: RunPaths) -> Any:
+def tracker_of(request: Request, places: RunPaths) -> Tracker:
     """Not connected yet. Raises UserError where the storage cannot hold MLflow's file and no server is given."""
-    from orchestrator.record.tracking import Tracker, default_uri
-
     if request.tracking_uri is None and not places.is_local:
         raise UserError(
             "MLflow's SQLite file needs a local storage",
             fix="give --tracking-uri a database or a server",
         )
     return Tracker(places, request.tracking_uri or default_uri(places), request.loaded.name)
-
-
-def sync(work: Work) -> None:
-    keep_synced(work.tracker, work.ledger, work.out)
-
-
-def keep_synced(tracker: Any, ledger: Ledger, out: Console) -> None:
-    """Bring MLflow up to date. A tracking server that is away must not stop training: the next sync catches up."""
-    try:
-        tracker.sync(ledger)
-    except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
-        what = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
-        say(out, f"warning: MLflow was not reached, the ledger keeps everything: {what[0][:200]}")
 
 
 def train(work: Work) -> None:
@@ -255,7 +243,7 @@ def train(work: Work) -> None:
     trained = all(t.state in DONE for t in ledger.state.trials.values())
     if trained and not missing(ledger.state, plan.space.analyses):
         return
-    made_of = (work.places, work.prepared.digest, ledger.state.opened["identity"]["code"])
+    made_of = (work.places, work.prepared.digest, ledger.state.opened.identity.code)
     clock = time.monotonic()
     with ray_session(work.request.cpus, work.request.address) as ray:
         notes = board.start()
@@ -279,7 +267,7 @@ def train(work: Work) -> None:
             spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
             progress.phase = "trials"
-            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, lambda: sync(work))
+            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, work.mirror.changed)
             spent["trials"] = time.monotonic() - clock
             if plan.space.analyses:
                 clock = time.monotonic()
@@ -292,15 +280,15 @@ def interrupt(work: Work) -> None:
     """Record what was running as interrupted, and say how to go on."""
     for trial in list(work.ledger.state.trials.values()):
         if trial.state == State.RUNNING:
-            work.ledger.append("trial", trial=trial.id, state=State.INTERRUPTED)
-    work.ledger.append("closed", outcome="interrupted")
-    sync(work)
-    say(work.out, f"\ninterrupted; nothing finished is lost. Resume: {resume_command(work.request, work.plan.run)}")
+            work.ledger.append(TrialMoved(trial.id, State.INTERRUPTED))
+    work.ledger.append(Closed(Outcome.INTERRUPTED))
+    work.mirror.end()
+    resume = resume_command(work.plan.run, work.request.storage, work.request.address)
+    say(work.out, f"\ninterrupted; nothing finished is lost. Resume: {resume}")
 
 
 def finish(work: Work, seconds: float) -> Outcome:
     """Close the books: rates, report, MLflow, and the result on the screen."""
-    from orchestrator.record.tracking import ui_command
     from orchestrator.results.report.out import set_means
     from orchestrator.results.report.tables import number, to_rich
     from orchestrator.results.run import conclude
@@ -309,15 +297,15 @@ def finish(work: Work, seconds: float) -> Outcome:
     failed = [t for t in state.trials.values() if t.state == State.FAILED]
     keep_rates(work)
     results = conclude(work.places, state)
-    outcome = "some failed" if failed else "complete"
-    work.ledger.append("closed", outcome=outcome, seconds=round(seconds, 1), best=results.best.id)
-    sync(work)
+    outcome = Outcome.SOME_FAILED if failed else Outcome.COMPLETE
+    work.ledger.append(Closed(outcome, round(seconds, 1), results.best.id))
+    work.mirror.end()
     out.print(to_rich(results.table))
     if results.out is not None:
         means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{k}={v}" for k, v in results.best.point.items())
-    by = state.opened["space"]["select_by"]
+    by = state.space.select_by
     how = "LEAK: chosen by test labels" if by == "oracle" else f"by {by}, no test label seen"
     say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:
@@ -330,24 +318,21 @@ def finish(work: Work, seconds: float) -> Outcome:
         f"took {duration(seconds)} ({phases}); training and scoring {duration(worker_seconds(state))} of worker time",
     )
     say(out, f"report  {from_here(str(results.report))}")
-    say(out, f"MLflow  {ui_command(work.tracker.uri)}")
-    looked = any("error" in event for event in state.analyses.values())
-    return Outcome.SOME_FAILED if failed or looked else Outcome.COMPLETE
+    say(out, f"MLflow  {ui_command(work.mirror.tracker.uri)}")
+    return Outcome.SOME_FAILED if any(event.error for event in state.analyses.values()) else outcome
 
 
 def worker_seconds(state: RunState) -> float:
     """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has trained."""
-    trials = sum(t.metric("train_seconds") or 0.0 for t in state.trials.values())
-    return trials * state.opened["space"]["resources"]["workers"] + sum(
-        s.get("seconds", 0.0) for s in state.stages.values()
-    )
+    trials = sum(trial.last.train_seconds for trial in state.trials.values() if trial.rungs)
+    return trials * state.space.resources.workers + sum(stage.seconds for stage in state.stages.values())
 
 
 def keep_rates(work: Work) -> None:
     """Speeds for the next plan: multiply-accumulates per second of a worker, over all trials of this run."""
     ended = [t for t in work.ledger.state.trials.values() if t.rungs]
-    seconds = sum(t.metric("train_seconds") or 0.0 for t in ended)
-    macs = sum(t.metric("macs") or 0.0 for t in ended)
+    seconds = sum(t.last.train_seconds for t in ended)
+    macs = sum(t.last.macs for t in ended)
     if seconds > 1 and macs:  # a general flow that is scored as it is trains nothing
         request = work.request
         resources = request.space.resources
@@ -361,12 +346,11 @@ def analyse_run(places: RunPaths, names: list[str], tracking_uri: str | None, cp
     from orchestrator.clusters.session import ray_session
     from orchestrator.execution.on_ray import progress as board
     from orchestrator.execution.work.analysis import run_analyses
-    from orchestrator.record.tracking import Tracker, default_uri
     from orchestrator.results.run import conclude
 
-    with launcher_lock(places):
+    with launcher_lock(places), heartbeat(places):
         ledger = Ledger(places)
-        space = Space.model_validate(ledger.state.opened["space"])
+        space = ledger.state.space
         with ray_session(cpus):
             notes = board.start()
             progress = Progress(out, list(space.axes), lambda: ledger.state, lambda: board.read(notes))
@@ -374,7 +358,8 @@ def analyse_run(places: RunPaths, names: list[str], tracking_uri: str | None, cp
                 progress.phase = "analyses"
                 run_analyses(places, ledger, names, space.resources)
         results = conclude(places, ledger.state)
-        keep_synced(Tracker(places, tracking_uri or default_uri(places), ledger.state.opened["name"]), ledger, out)
+        tracker = Tracker(places, tracking_uri or default_uri(places), ledger.state.opened.name)
+        Mirror(tracker, ledger.snapshot, lambda text: say(out, text)).end()
         for warning in results.warnings:
             say(out, f"warning: {warning}")
         say(out, f"report  {from_here(str(results.report))}")

@@ -18,7 +18,6 @@ from workloads.errors import Kind, UserError, nearest
 from workloads.registry import method
 from workloads.scoring.table import WHOLE
 from workloads.training.checkpoint import is_complete, load_state
-from workloads.units import ImageShape
 
 CHUNK = 256
 
@@ -35,15 +34,15 @@ def image_files(folder: Path) -> list[Path]:
 
 def scorers(places: RunPaths, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
     """(method, scorers of every unit) of the winner's detector for one normal class, weights loaded."""
-    targets = state.opened["targets"]
+    targets = state.opened.targets
     if target not in targets:
         raise UserError(f"no detector for class {target!r}", details=nearest(target, targets))
     best = winner(state)
     if best is None:
         raise UserError("no trial of this run has reached the end", fix="resume it first")
-    space = Space.model_validate(state.opened["space"])
+    space = state.space
     chosen = method(space.workload)(space.config(best.point))
-    shape = ImageShape(**state.opened["shape"])
+    shape = state.opened.shape
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = []
     for unit in chosen.units([target]):

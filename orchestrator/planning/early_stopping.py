@@ -1,4 +1,4 @@
-"""Which trials a sweep stops early: asynchronous successive halving (Li et al., arXiv 1810.05934), as Ray Tune has it."""
+"""Which trials a sweep stops early: asynchronous successive halving (Li et al., arXiv 1810.05934), as in Ray Tune."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

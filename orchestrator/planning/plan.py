@@ -13,6 +13,7 @@ from orchestrator.planning.capacity import a_gpu
 from orchestrator.planning.identity import code_digest, content_hash, safe_name
 from tune_spaces.schema import Auxiliary, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES
+from workloads.files import write_atomically
 from workloads.registry import method
 from workloads.units import ImageShape, Unit
 
@@ -125,7 +126,7 @@ def write_rates(storage: UPath, key: str, rates: dict[str, float]) -> None:
         known = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         known = {}
-    path.write_text(json.dumps(known | {key: rates}, indent=1))
+    write_atomically(path, json.dumps(known | {key: rates}, indent=1).encode())
 
 
 def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tuple[Any, Unit]]:

@@ -10,15 +10,10 @@ than simulated at two and half as long again at three. With those starts put in,
 
 import heapq
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from workloads.errors import UserError
-
-SAME_ROUND_S = 2.0
-"""Stages of a round are recorded together when it ends; rounds are longer apart than this, for workers must start."""
 
 
 @dataclass(frozen=True)
@@ -111,96 +106,3 @@ def asha_shares(trials: int, rungs: Sequence[int], eta: int, seed: int = 0) -> l
                 break
         shares.append(share / 1000)
     return shares
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A launch as its ledger tells it: what it consisted of, and what it really took."""
-
-    load: Load
-    measured: Outcome  # `stages` with every start-up in them, up to the first trial; `waves` is not recorded
-
-
-def seconds_of(event: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(event["time"]).timestamp()
-
-
-def last_launch(events: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """The events from the last launch that ran a trial on."""
-    starts = [n for n, event in enumerate(events) if event["event"] == "launched"]
-    ran = [n for n, event in enumerate(events) if event["event"] == "trial" and event["state"] == "running"]
-    begun = [n for n in starts if ran and n < ran[-1]]
-    return events[begun[-1] :] if begun else []
-
-
-def replay(events: Sequence[Mapping[str, Any]], workers: int = 1) -> Recording:
-    """What the last launch of a run did, as a load. Raises UserError (exit 2) where it ended no trial.
-
-    Training is told apart from starting, which depends on the machine and on what else starts on it: a trial's seconds
-    are those it trained and scored, `trial_start` is the mean rest of its time and of the gap before it.
-    """
-    launch = last_launch(events)
-    spans = spans_of(launch)
-    if not spans:
-        raise UserError("the run has ended no trial in its last launch: nothing to replay")
-    ordered = sorted(spans.values())
-    launched, first = seconds_of(launch[0]), ordered[0][0]
-    slots = max(sum(a <= begin < b for a, b in ordered) for begin, _ in ordered)
-    rounds, ends = rounds_of(launch)
-    loads = [max(longest_first(costs, min(slots * workers, len(costs)))) for costs in rounds]
-    between = turnaround(ordered, slots)
-    lasted = [end - begin for begin, end in ordered]
-    told = [trained(launch, trial) for trial in sorted(spans, key=lambda trial: spans[trial])]
-    trials = [min(seconds, each) if each else seconds for seconds, each in zip(lasted, told, strict=True)]
-    starting = max(0.0, ends[-1] - launched - sum(loads)) if ends else 0.0
-    load = Load(
-        rounds=rounds,
-        trials=tuple(trials),
-        training=workers * sum(told),
-        workers=workers,
-        start=max(0.0, first - (ends[-1] if ends else launched) - between),  # the first trial waits like any other
-        round_start=starting / len(rounds) if rounds else 0.0,
-        trial_start=between + (sum(lasted) - sum(trials)) / len(trials),
-    )
-    busy, last = sum(map(sum, rounds)) + load.training, max(end for _, end in ordered)
-    stages, ran = first - launched - between, last - first + between  # told apart where `simulate` tells them apart
-    return Recording(load, Outcome(slots, slots * workers, stages, ran, 0.0, busy, 0))
-
-
-def spans_of(launch: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-    """When each trial that ended began and ended."""
-    started: dict[str, float] = {}
-    spans: dict[str, tuple[float, float]] = {}
-    for event in launch:
-        if event["event"] == "trial" and event["state"] == "running":
-            started.setdefault(event["trial"], seconds_of(event))
-        elif event["event"] == "trial" and event["trial"] in started and event["state"] != "interrupted":
-            spans[event["trial"]] = (started[event["trial"]], seconds_of(event))
-    return spans
-
-
-def turnaround(spans: Sequence[tuple[float, float]], slots: int) -> float:
-    """Mean seconds from a trial's end to the start of the one that takes its slot. `spans` by their beginning."""
-    ends = sorted(end for _, end in spans)
-    gaps = [max(0.0, begin - end) for (begin, _), end in zip(spans[slots:], ends, strict=False)]
-    return sum(gaps) / len(gaps) if gaps else 0.0
-
-
-def trained(launch: Sequence[Mapping[str, Any]], trial: str) -> float:
-    """Seconds that a trial says it trained and scored, from its start on or since the launch before."""
-    told = [e["metrics"]["train_seconds"] for e in launch if e["event"] == "rung" and e["trial"] == trial]
-    return max(told, default=0.0)
-
-
-def rounds_of(launch: Sequence[Mapping[str, Any]]) -> tuple[tuple[tuple[float, ...], ...], list[float]]:
-    """(seconds of the stages of each round, when each round ended)."""
-    rounds: list[list[float]] = []
-    ends: list[float] = []
-    for event in launch:
-        if event["event"] != "stage" or event["found"]:
-            continue
-        if not ends or seconds_of(event) - ends[-1] > SAME_ROUND_S:
-            rounds.append([])
-            ends.append(seconds_of(event))
-        rounds[-1].append(event["seconds"])
-    return tuple(map(tuple, rounds)), ends

@@ -1,8 +1,20 @@
-"""The truth about a run: an append-only JSONL file. Everything else (MLflow, reports, status) is made from it."""
+"""The truth about a run: an append-only file. Everything else (MLflow, reports, status) is made from it.
 
+`<run>/ledger/` holds segments, 000001.jsonl and so on. On a local disk one is appended to. An object store can only put
+whole objects, so there every append is a segment of its own, and no segment is ever written again. A line is JSON with
+the format's version first and the SHA-256 of all before it last:
+
+    {"v": 2, "time": ..., "event": ..., ..., "sha256": ...}
+
+What an earlier version has left in `<run>/ledger.jsonl` comes before all segments (see `format_1`).
+"""
+
+import errno
+import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -10,49 +22,160 @@ from typing import Any
 
 from upath import UPath
 
+from orchestrator.record.events import Event, from_plain, to_plain
+from orchestrator.record.format_1 import upgrade
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, apply, fold
+from workloads.errors import Kind, UserError
+
+VERSION = 2
+SUM = ', "sha256": "'
 
 
-def read_events(path: UPath) -> list[dict[str, Any]]:
-    """All whole lines. A last line cut short by a crash is dropped: it was never acted upon."""
-    if not path.exists():
-        return []
-    lines = path.read_text().split("\n")
-    events = [json.loads(line) for line in lines[:-1] if line]
-    if lines[-1]:  # no newline at the end: the writer died in the middle
-        with suppress(json.JSONDecodeError):
-            events.append(json.loads(lines[-1]))
+def encode(event: Event) -> str:
+    """A line of the ledger, its newline included."""
+    text = json.dumps({"v": VERSION, **to_plain(event)})[:-1]
+    return f'{text}{SUM}{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+
+
+def decode(line: str, where: str) -> Event:
+    """The event of a line. Raises UserError, which names `where`, for a damaged line and for one of a later format."""
+    text, _, checksum = line.rpartition(SUM)
+    whole = checksum == f'{hashlib.sha256(text.encode()).hexdigest()}"}}'
+    try:
+        values = json.loads(line)
+        version = values.pop("v")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise damaged(where) from None
+    if isinstance(version, int) and version > VERSION:
+        raise UserError(
+            f"the ledger is of format {version}, and this code reads formats up to {VERSION}",
+            where=where,
+            fix="use the version of the orchestrator that wrote it, or a later one",
+            kind=Kind.ENVIRONMENT,
+        )
+    if not whole:
+        raise damaged(where)
+    del values["sha256"]
+    return event_of(values, where)
+
+
+def damaged(where: str) -> UserError:
+    return UserError(
+        "a line of the ledger is damaged: it is not what was written",
+        where=where,
+        fix="bring the file back from a copy",
+        kind=Kind.ENVIRONMENT,
+    )
+
+
+def event_of(values: dict[str, Any], where: str) -> Event:
+    try:
+        return from_plain(values)
+    except ValueError as error:
+        raise UserError(
+            "a line of the ledger is no event", where=where, details=str(error), kind=Kind.ENVIRONMENT
+        ) from error
+
+
+def segments(folder: UPath) -> list[UPath]:
+    """In their order; none where the folder is not there."""
+    return sorted(folder.glob("*.jsonl"), key=lambda path: path.name) if folder.exists() else []
+
+
+def read_files(paths: list[UPath]) -> list[bytes]:
+    """Contents in order; an object store is asked for all of them at once."""
+    if not paths or isinstance(paths[0], Path):
+        return [path.read_bytes() for path in paths]
+    contents = paths[0].fs.cat([path.path for path in paths])
+    return [contents[path.path] for path in paths] if isinstance(contents, dict) else [contents]
+
+
+def read_events(paths: RunPaths) -> list[Event]:
+    """All whole lines of a run's ledger. A last line cut short by a crash is dropped: it was never acted upon.
+
+    Raises UserError, which names file and line, for anything else that cannot be read.
+    """
+    events = list(format_1_events(paths.format_1_ledger)) if paths.format_1_ledger.exists() else []
+    files = segments(paths.ledger)
+    for file, content in zip(files, read_files(files), strict=True):
+        *lines, tail = content.split(b"\n")
+        if tail and file != files[-1]:
+            raise damaged(f"{file}, line {len(lines) + 1}")
+        for number, line in enumerate(lines, 1):
+            where = f"{file}, line {number}"
+            try:
+                events.append(decode(line.decode(), where))
+            except UnicodeDecodeError:
+                raise damaged(where) from None
     return events
+
+
+def format_1_events(file: UPath) -> Iterator[Event]:
+    """Events of the first format, which has no checksums."""
+    *lines, tail = file.read_text().split("\n")
+    for number, line in enumerate([*lines, tail], 1):
+        where = f"{file}, line {number}"
+        try:
+            if line:
+                yield event_of(upgrade(json.loads(line)), where)
+        except (json.JSONDecodeError, KeyError, TypeError):
+            if number <= len(lines):  # the last one may be cut short
+                raise damaged(where) from None
 
 
 class Ledger:
     """Appends events and keeps the state they add up to. One writer: the launcher that holds the lock."""
 
-    def __init__(self, places: RunPaths) -> None:
-        self.path = places.ledger
-        self.events = read_events(self.path)
+    def __init__(self, paths: RunPaths) -> None:
+        self.folder = paths.ledger
+        self.events: list[Event] = read_events(paths)
         self.state: RunState = fold(self.events)
         self.lock = Lock()  # Tune's callbacks and the main thread both write
-        if self.events and self.is_torn():
-            self.rewrite()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.count = len(segments(self.folder))
+        if self.count and isinstance(self.folder, Path):
+            drop_torn_line(self.last)
 
-    def is_torn(self) -> bool:
-        return not self.path.read_text().endswith("\n")
+    @property
+    def last(self) -> UPath:
+        """The newest segment."""
+        return self.folder / f"{self.count:06d}.jsonl"
 
-    def rewrite(self) -> None:
-        self.path.write_text("".join(json.dumps(e) + "\n" for e in self.events))
-
-    def append(self, event: str, **values: Any) -> None:
+    def append(self, event: Event) -> None:
         """Record one event durably before anything acts on it. Raises ValueError for an illegal move."""
-        record = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **values}
+        event = replace(event, time=datetime.now(UTC).isoformat(timespec="milliseconds"))
         with self.lock:
-            apply(self.state, record)
-            self.events.append(record)
-            if not isinstance(self.path, Path):  # object stores cannot append: the single writer writes it whole
-                self.rewrite()
-                return
-            with self.path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
+            apply(self.state, event)
+            self.events.append(event)
+            self.write(encode(event))
+
+    def write(self, line: str) -> None:
+        if not isinstance(self.folder, Path) or not self.count:
+            self.count += 1
+        if not isinstance(self.folder, Path):
+            self.last.write_bytes(line.encode())
+            return
+        with self.last.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if file.write(line.encode()) < len(line.encode()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.last))
                 os.fsync(file.fileno())
+            except OSError:  # a full disk may have taken half of it, and the next line must not follow that
+                file.truncate(before)
+                raise
+
+    def snapshot(self) -> RunState:
+        """A state of its own for another thread: nobody changes it while it is read."""
+        with self.lock:
+            events = list(self.events)
+        return fold(events)
+
+
+def drop_torn_line(file: Any) -> None:
+    """Cut off what a writer that died has left of its last line."""
+    content = file.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(file, whole)

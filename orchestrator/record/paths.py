@@ -7,7 +7,8 @@
   stages/<hash>/                   shared stages by content: generators and their banks of fakes
   baselines/<hash>/                scikit-learn's scores, by content
   <run>/
-    ledger.jsonl                   the truth: what was asked, what happened
+    ledger/                        the truth: what was asked, what happened (000001.jsonl, ...)
+    heartbeat.json                 when the launcher was last alive
     trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
     ray/                           Ray Train and Tune's own files
     analyses/<name>/               <class>.json and its pictures
@@ -71,7 +72,17 @@ class RunPaths:
 
     @property
     def ledger(self) -> UPath:
+        """Folder of the segments."""
+        return self.folder / "ledger"
+
+    @property
+    def format_1_ledger(self) -> UPath:
+        """Where an earlier version has left the events."""
         return self.folder / "ledger.jsonl"
+
+    @property
+    def heartbeat(self) -> UPath:
+        return self.folder / "heartbeat.json"
 
     @property
     def report(self) -> UPath:

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from orchestrator.record.events import Provenance
+
 PACKAGES = ("anomaly-orchestrator", "ray", "torch", "torchvision", "numpy", "scikit-learn", "mlflow")
 
 
@@ -20,10 +22,10 @@ def without_secrets(text: str) -> str:
 
 def this_python() -> str:
     """How the user would call this interpreter: `python` in an active environment, else its path from here."""
-    here, path = Path.cwd(), Path(sys.executable)
+    folder, path = Path.cwd(), Path(sys.executable)
     if os.environ.get("VIRTUAL_ENV") == sys.prefix:
         return "python"
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
 def from_here(path: str) -> str:
@@ -33,10 +35,10 @@ def from_here(path: str) -> str:
 
 def git_commit() -> str:
     """Commit of the checkout this code lies in, with `+changes` where it differs; empty outside a checkout."""
-    here = Path(__file__).parent
+    folder = Path(__file__).parent
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=False)  # noqa: S603, S607
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
@@ -59,7 +61,7 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def capture() -> dict[str, str]:
+def capture() -> Provenance:
     """Facts to store beside every result. Nothing in it is secret."""
     versions = {}
     for name in PACKAGES:
@@ -67,10 +69,10 @@ def capture() -> dict[str, str]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {
-        "command": without_secrets(" ".join(["python -m orchestrator", *sys.argv[1:]])),
-        "git_commit": git_commit(),
-        "python": platform.python_version(),
-        "hardware": f"{os.cpu_count()} x {cpu_name()}",
-        **{f"version.{name}": v for name, v in versions.items()},
-    }
+    return Provenance(
+        command=without_secrets(" ".join(["python -m orchestrator", *sys.argv[1:]])),
+        git_commit=git_commit(),
+        python=platform.python_version(),
+        hardware=f"{os.cpu_count()} x {cpu_name()}",
+        versions=versions,
+    )

@@ -1,11 +1,15 @@
 """Runs on disk: what a storage holds and how far each run is."""
 
+import shlex
+from pathlib import Path
+
 from upath import UPath
 
-from orchestrator.record.ledger import read_events
+from orchestrator.record.ledger import read_events, segments
 from orchestrator.record.paths import RunPaths, is_run_name
+from orchestrator.record.provenance import this_python
 from orchestrator.record.state import RunState, fold
-from workloads.errors import UserError, nearest
+from workloads.errors import Kind, UserError, nearest
 
 
 def names(storage: str) -> list[str]:
@@ -13,24 +17,49 @@ def names(storage: str) -> list[str]:
     root = UPath(storage)
     if not root.exists():
         return []
-    found = [(p / "ledger.jsonl") for p in root.iterdir() if is_run_name(p.name) and (p / "ledger.jsonl").exists()]
-    return [p.parent.name for p in sorted(found, key=lambda p: p.stat().st_mtime)]
+    ledgers = {p.name: file for p in root.iterdir() if is_run_name(p.name) and (file := newest_file(p))}
+    return sorted(ledgers, key=lambda name: ledgers[name].stat().st_mtime)
 
 
-def tracking_of(state: RunState, given: str | None) -> str | None:
+def newest_file(folder: UPath) -> UPath | None:
+    """What the ledger in a run's folder was last written to; None where it has none."""
+    old = folder / "ledger.jsonl"
+    files = segments(folder / "ledger") or ([old] if old.exists() else [])
+    return files[-1] if files else None
+
+
+def tracking_of(state: RunState, chosen: str | None) -> str | None:
     """The tracking URI to go on with. Raises UserError where the run's own has a password, which is not kept."""
-    before: str | None = state.opened["tracking_uri"]
-    if given is None and before and "***" in before:
+    before = state.opened.tracking_uri
+    if chosen is None and before and "***" in before:
         raise UserError(f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept")
-    return given or before
+    return chosen or before
 
 
 def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
-    """A run's places and state. Raises UserError (exit 2), with the nearest name, where there is none."""
-    places = RunPaths(storage, run)
-    state = fold(read_events(places.ledger))
-    if not state.opened:
+    """A run's paths and state. Raises UserError (exit 2), with the nearest name, where there is none."""
+    paths = RunPaths(storage, run)
+    state = fold(read_events(paths))
+    if state.opening is None:
         known = names(storage)
         hint = nearest(run, known) if known else "the storage holds no run"
         raise UserError(f"no run {run!r} in {storage}", details=hint, fix="--storage says where")
-    return places, state
+    return paths, state
+
+
+def resume_command(run: str, storage: str, address: str | None = None) -> str:
+    """What to type to go on with a run."""
+    extra = f" --storage {shlex.quote(storage)}" if storage != str(Path("runs").absolute()) else ""
+    extra += f" --address {address}" if address else ""
+    return f"{this_python()} -m orchestrator resume {run}{extra}"
+
+
+def refuse_format_1(paths: RunPaths) -> None:
+    """Raises UserError (exit 4) for a run that cannot be continued, because another version's code began it."""
+    if paths.format_1_ledger.exists():
+        raise UserError(
+            f"the run {paths.run!r} was made by earlier code, and cannot be continued with this one",
+            details="its trials and new ones could not be compared; all that reads a run still reads it",
+            fix="launch it again under another --name",
+            kind=Kind.REFUSED,
+        )

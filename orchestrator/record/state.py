@@ -1,28 +1,33 @@
-"""What a trial can be, and what the ledger's events make of it."""
+"""What a run is now: what the ledger's events add up to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
 
-class State(StrEnum):
-    PENDING = "pending"
-    RUNNING = "running"
-    FINISHED = "finished"  # reached the end of its schedule
-    STOPPED = "stopped"  # the scheduler ended it early
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"  # the launcher ended first; resumable
+from orchestrator.planning.plan import TrialPlan
+from orchestrator.record.events import (
+    AnalysisEnded,
+    Closed,
+    CodeAccepted,
+    Event,
+    Launched,
+    Opened,
+    Outcome,
+    RungMetrics,
+    RungReached,
+    StageEnded,
+    State,
+    TrialAdded,
+    TrialMoved,
+)
+from tune_spaces.schema import Space
+from tune_spaces.schema.validation import from_validation
+from workloads.errors import several
 
-
-class Outcome(StrEnum):
-    """How a launch ended."""
-
-    COMPLETE = "complete"
-    SOME_FAILED = "some failed"  # trials or analyses; the report is written all the same
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
+__all__ = ["DONE", "Outcome", "RunState", "State", "TrialState", "apply", "fold"]
 
 LEGAL: dict[State, set[State]] = {
     State.PENDING: {State.RUNNING, State.FAILED, State.INTERRUPTED},
@@ -37,33 +42,60 @@ DONE = (State.FINISHED, State.STOPPED)
 
 @dataclass
 class TrialState:
-    """One trial as the ledger tells it. `rungs`: budget in thousandths -> the metrics reported there."""
+    """One trial as the ledger tells it. stages: str(unit) -> key of its artifact. rungs: thousandths -> metrics."""
 
     id: str
     point: dict[str, Any]
-    stages: dict[str, str] = field(default_factory=dict)  # str(unit) -> the key of its artifact
+    stages: dict[str, str] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     state: State = State.PENDING
-    rungs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    rungs: dict[int, RungMetrics] = field(default_factory=dict)
     error: str = ""
 
+    @property
+    def reached(self) -> int:
+        """The last rung, in thousandths of the schedule; 0 before the first."""
+        return max(self.rungs, default=0)
+
+    @property
+    def last(self) -> RungMetrics:
+        """Metrics of the last rung. Raises KeyError before the first."""
+        return self.rungs[self.reached]
+
     def metric(self, name: str) -> float | None:
-        """The value at the last rung reached."""
-        return self.rungs[max(self.rungs)].get(name) if self.rungs else None
+        """One of the numbers of the last rung."""
+        return self.last.numbers.get(name) if self.rungs else None
 
 
 @dataclass
 class RunState:
     """A whole run: its opening event, its trials in the plan's order, and how its last launcher ended."""
 
-    opened: dict[str, Any] = field(default_factory=dict)
+    opening: Opened | None = None
     trials: dict[str, TrialState] = field(default_factory=dict)
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key
-    analyses: dict[str, dict[str, Any]] = field(default_factory=dict)  # by name/target: the last one done
-    closed: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, StageEnded] = field(default_factory=dict)  # by key
+    analyses: dict[str, AnalysisEnded] = field(default_factory=dict)  # by name/target: the last of each
+    accepted: list[CodeAccepted] = field(default_factory=list)
+    closed: Closed | None = None  # None while a launcher works on it, or has died
     launches: int = 0
 
+    @property
+    def opened(self) -> Opened:
+        """The opening event. Raises ValueError for a ledger without events."""
+        if self.opening is None:
+            raise ValueError("the run has not been opened")
+        return self.opening
 
-def fold(events: Iterable[dict[str, Any]]) -> RunState:
+    @cached_property
+    def space(self) -> Space:
+        """The resolved space. Raises UserError where this code does not know its keys."""
+        try:
+            return Space.model_validate(self.opened.space)
+        except ValidationError as error:
+            raise several(from_validation(error, Space), "the space that the run was made with") from error
+
+
+def fold(events: Iterable[Event]) -> RunState:
     """The state after all events."""
     run = RunState()
     for event in events:
@@ -71,25 +103,39 @@ def fold(events: Iterable[dict[str, Any]]) -> RunState:
     return run
 
 
-def apply(run: RunState, event: dict[str, Any]) -> None:
-    """One event. Raises ValueError, before anything changes, for a move that is not legal."""
-    match event["event"]:
-        case "opened":
-            run.opened = event
-            run.trials = {t["id"]: TrialState(t["id"], t["point"], t["stages"]) for t in event["trials"]}
-        case "launched":
+def apply(run: RunState, event: Event) -> None:
+    """Take one event in. Raises ValueError, before anything changes, for what cannot have happened."""
+    match event:
+        case Opened():
+            run.opening = event
+            run.trials = {trial.id: state_of(trial) for trial in event.trials}
+        case Launched():
             run.launches += 1
-            run.closed = {}
-        case "stage":
-            run.stages[event["key"]] = event
-        case "trial":
-            move(run.trials[event["trial"]], State(event["state"]), event.get("error", ""))
-        case "rung":
-            run.trials[event["trial"]].rungs[event["budget"]] = event["metrics"]
-        case "analysis":
-            run.analyses[f"{event['name']}/{event['target']}"] = event  # with `error`, and no trial, where it failed
-        case "closed":
+            run.closed = None
+        case StageEnded():
+            run.stages[event.key] = event
+        case TrialAdded():
+            run.trials[event.trial.id] = state_of(event.trial)
+        case TrialMoved():
+            move(trial_of(run, event.trial), event.state, event.error)
+        case RungReached():
+            trial_of(run, event.trial).rungs[event.rung] = event.metrics
+        case AnalysisEnded():
+            run.analyses[f"{event.name}/{event.target}"] = event
+        case CodeAccepted():
+            run.accepted.append(event)
+        case Closed():
             run.closed = event
+
+
+def state_of(trial: TrialPlan) -> TrialState:
+    return TrialState(trial.id, trial.point, trial.stages, trial.config)
+
+
+def trial_of(run: RunState, trial: str) -> TrialState:
+    if trial not in run.trials:
+        raise ValueError(f"the run has no trial {trial}")
+    return run.trials[trial]
 
 
 def move(trial: TrialState, state: State, error: str) -> None:

@@ -7,16 +7,20 @@ import json
 import logging
 import os
 import tempfile
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.ledger import Ledger
+from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
-from orchestrator.record.state import RunState, State, TrialState
+from orchestrator.record.state import Outcome, RunState, State, TrialState
+from workloads.files import read_checked
 
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync tries again anyway
@@ -30,6 +34,14 @@ STATUS = {
     State.STOPPED: "KILLED",  # so that a trial the scheduler stopped is not taken for one that reached the end
     State.FAILED: "FAILED",
     State.INTERRUPTED: "KILLED",
+}
+END_S = 60.0
+"""Seconds that the end of a launch waits for MLflow."""
+STATUS_OF_OUTCOME = {
+    Outcome.COMPLETE: "FINISHED",
+    Outcome.SOME_FAILED: "FINISHED",
+    Outcome.FAILED: "FAILED",
+    Outcome.INTERRUPTED: "KILLED",
 }
 
 
@@ -49,14 +61,27 @@ def experiment_of(client: Any, name: str, location: str | None) -> str:
     """An experiment's id, found or created; of several launchers that create it at once, one is the first."""
     from mlflow.exceptions import MlflowException
 
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
+    if existing := client.get_experiment_by_name(name):
+        return str(existing.experiment_id)
     try:
         return str(client.create_experiment(name, location))
     except MlflowException:
-        if found := client.get_experiment_by_name(name):
-            return str(found.experiment_id)
+        if existing := client.get_experiment_by_name(name):
+            return str(existing.experiment_id)
         raise
+
+
+def tags_of(state: RunState) -> dict[str, str]:
+    """Where the numbers of a run come from, on every one of its MLflow runs."""
+    opened, select_by = state.opened, state.space.select_by
+    tags = {f"provenance.{name}": text for name, text in opened.provenance.flat().items()}
+    tags |= {"selection": select_by, "preset": opened.preset, "dataset": opened.dataset}
+    tags |= {"identity.data": opened.identity.data, "identity.code": opened.identity.code}
+    return tags | ({"leak": "selected by test labels"} if select_by == "oracle" else {})
+
+
+def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
+    return {"train_seconds": metrics.train_seconds, **metrics.numbers}
 
 
 class Tracker:
@@ -92,9 +117,9 @@ class Tracker:
         if key in self.runs:
             return self.runs[key]
         query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
-        found = self.client.search_runs([self.experiment], query, max_results=1)
-        if found:
-            run = found[0]
+        matches = self.client.search_runs([self.experiment], query, max_results=1)
+        if matches:
+            run = matches[0]
             self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
         else:
             identity = {UID_TAG: uid, RUN_TAG: self.places.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
@@ -104,57 +129,42 @@ class Tracker:
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
         return run.info.run_id
 
-    def sync(self, ledger: Ledger) -> None:
-        """Bring MLflow to the ledger's state. Raises MLflow's own errors when it cannot be reached."""
+    def sync(self, state: RunState) -> None:
+        """Bring MLflow to a run's state. Raises MLflow's own errors when it cannot be reached."""
         if self.client is None:
             self.connect()
-        state = ledger.state
-        opened = state.opened
-        tags = {f"provenance.{k}": v for k, v in opened["provenance"].items()}
-        tags |= {"selection": opened["space"]["select_by"], "preset": opened["preset"], "dataset": opened["dataset"]}
-        tags |= {"identity.data": opened["identity"]["data"], "identity.code": opened["identity"]["code"]}
-        if opened["space"]["select_by"] == "oracle":
-            tags["leak"] = "selected by test labels"
-        fixed = opened["space"]["fixed"] | {"trials": len(opened["trials"]), "space": opened["name"]}
-        parent = self.run_of(opened["uid"], "", self.places.run, tags, fixed)
-        configs = {t["id"]: t["config"] for t in opened["trials"]}
+        opened, tags = state.opened, tags_of(state)
+        fixed = opened.space["fixed"] | {"trials": len(opened.trials), "space": opened.name}
+        parent = self.run_of(opened.uid, "", self.places.run, tags, fixed)
         for trial in state.trials.values():
             if trial.state != State.PENDING:
-                self.sync_trial(opened["uid"], trial, parent, tags, configs[trial.id])
-        status = self.parent_status(state)
-        if status == "FINISHED":
-            looked = self.sync_analyses(state)
-            if looked or self.status[""] != status:
-                self.finish(state.trials[state.closed["best"]])
+                self.sync_trial(opened.uid, trial, parent, tags)
+        status = STATUS_OF_OUTCOME[state.closed.outcome] if state.closed else "RUNNING"
+        if status == "FINISHED" and state.closed and state.closed.best:
+            new_analyses = self.sync_analyses(state, state.closed.best)
+            if new_analyses or self.status[""] != status:
+                self.finish(state.trials[state.closed.best])
         self.close("", status)
 
-    def sync_analyses(self, state: RunState) -> bool:
+    def sync_analyses(self, state: RunState, best: str) -> bool:
         """Numbers and pictures of what the winner has been through, on the parent; whether any was new."""
-        run, best = self.runs[""], state.closed["best"]
-        events = {f"{key}@{e['trial']}": e for key, e in state.analyses.items() if e["trial"] == best}
+        run = self.runs[""]
+        events = {f"{key}@{event.trial}": event for key, event in state.analyses.items() if event.trial == best}
         done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
         for event in (e for key, e in events.items() if key not in done):
-            path = self.places.analysis(event["name"], event["target"])
-            finding = json.loads(path.read_text())
-            prefix, target = f"analysis/{event['name']}", event["target"]
-            self.log_numbers(run, {f"{prefix}/{key}/{target}": v for key, v in finding["numbers"].items()}, 0)
+            path = self.places.analysis(event.name, event.target)
+            finding = json.loads(read_checked(path))
+            numbers = {f"analysis/{event.name}/{key}/{event.target}": v for key, v in finding["numbers"].items()}
+            self.log_numbers(run, numbers, 0)
             files = [path, *(path.parent / file for file in finding["pictures"].values())]
-            self.log_files(run, files, f"analyses/{event['name']}")
+            self.log_files(run, files, f"analyses/{event.name}")
         if events.keys() - done:
             self.client.set_tag(run, ANALYSES_TAG, " ".join(sorted(events)))
         return bool(events.keys() - done)
 
-    def parent_status(self, state: RunState) -> str:
-        outcome = state.closed.get("outcome", "")
-        return {"complete": "FINISHED", "some failed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}.get(
-            outcome, "RUNNING"
-        )
-
-    def sync_trial(
-        self, uid: str, trial: TrialState, parent: str, tags: dict[str, str], config: dict[str, Any]
-    ) -> None:
-        own = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
-        run = self.run_of(uid, trial.id, trial.id, own, config)
+    def sync_trial(self, uid: str, trial: TrialState, parent: str, tags: dict[str, str]) -> None:
+        trial_tags = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
+        run = self.run_of(uid, trial.id, trial.id, trial_tags, trial.config)
         done = self.logged.setdefault(trial.id, set())
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:
@@ -169,9 +179,9 @@ class Tracker:
             self.client.set_tag(run, "stop_reason", str(reason))
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
-    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: dict[str, Any]) -> None:
+    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
-        self.log_numbers(run, metrics, rung)
+        self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.places.trial(trial.id).scores(rung)
         if scores.exists():
             self.log_files(run, [scores], "scores")
@@ -182,12 +192,13 @@ class Tracker:
                 (Path(folder) / file.name).write_bytes(file.read_bytes())
             self.client.log_artifacts(run, folder, artifact_path)
 
-    def log_numbers(self, run: str, metrics: dict[str, Any], step: int) -> None:
+    def log_numbers(self, run: str, numbers: Mapping[str, float | None], step: int) -> None:
+        """What is undefined is not logged."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
-        numbers = {k: v for k, v in metrics.items() if isinstance(v, int | float) and k not in ("budget", "macs")}
-        self.client.log_batch(run, [Metric(k, float(v), now, step) for k, v in numbers.items()])
+        ms = int(time.time() * 1000)
+        defined = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
+        self.client.log_batch(run, [Metric(name, float(value), ms, step) for name, value in defined.items()])
 
     def close(self, key: str, status: str) -> None:
         if self.status.get(key) == status:
@@ -200,7 +211,60 @@ class Tracker:
 
     def finish(self, best: TrialState) -> None:
         """The winner's numbers and the report, on the parent."""
-        run, last = self.runs[""], best.rungs[max(best.rungs)]
-        self.log_numbers(run, last, 0)
+        run = self.runs[""]
+        self.log_numbers(run, shown_numbers(best.last), 0)
         self.client.set_tag(run, "best_trial", best.id)
         self.log_files(run, self.places.report.iterdir(), "report")
+
+
+class Mirror:
+    """Syncs in a thread of its own, so that a tracking server that is slow or away delays no trial.
+
+    tracker: used in that thread alone. snapshot: a run's state that nobody else changes. warn: takes a line for the
+    user. The thread begins with the first change, and must be ended.
+    """
+
+    def __init__(self, tracker: Tracker, snapshot: Callable[[], RunState], warn: Callable[[str], None]) -> None:
+        self.tracker, self.snapshot, self.warn = tracker, snapshot, warn
+        self.wake, self.ending = threading.Event(), threading.Event()
+        self.failed = False
+        self.thread = threading.Thread(target=self.loop, name="mlflow", daemon=True)
+
+    def changed(self) -> None:
+        """The ledger has more: sync soon. Returns at once."""
+        if self.thread.ident is None:
+            self.thread.start()
+        self.wake.set()
+
+    def end(self, limit: float = END_S) -> None:
+        """Sync a last time and wait for it, until `limit` seconds or Ctrl-C; the user is told if it is not done."""
+        self.ending.set()
+        self.changed()
+        with suppress(KeyboardInterrupt):
+            self.thread.join(limit)
+        if self.thread.is_alive():
+            self.warn(
+                f"warning: MLflow did not answer within {limit:g} s and lacks the end of this run. The ledger keeps "
+                "everything: launching the run again logs what is missing"
+            )
+
+    def loop(self) -> None:
+        while True:
+            self.wake.wait()
+            self.wake.clear()
+            last = self.ending.is_set()  # looked at before the sync, which may end after more has happened
+            self.sync()
+            if last:
+                return
+
+    def sync(self) -> None:
+        """A tracking server that is away must not stop training: the next sync catches up. Said once in a row."""
+        try:
+            self.tracker.sync(self.snapshot())
+        except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
+            reason = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
+            if not self.failed:
+                self.warn(f"warning: MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
+            self.failed = True
+        else:
+            self.failed = False

@@ -47,12 +47,12 @@ def compare(storage: str, runs: list[str], part: str) -> Comparison:
     models = [model for places, state in opened for model in models_of(places, state, part)]
     size = len(models)
     correlations, shared = np.full((size, size), np.nan), np.zeros((size, size), np.int64)
-    for i, one in enumerate(models):
-        for j, other in enumerate(models):
-            both = sorted(one.scores.keys() & other.scores.keys())
-            shared[i, j] = len(both)
-            if len(both) >= LEAST:
-                correlations[i, j] = rank_correlation([one.scores[k] for k in both], [other.scores[k] for k in both])
+    for i, j in np.ndindex(size, size):
+        left, right = models[i].scores, models[j].scores
+        both = sorted(left.keys() & right.keys())
+        shared[i, j] = len(both)
+        if len(both) >= LEAST:
+            correlations[i, j] = rank_correlation([left[key] for key in both], [right[key] for key in both])
     return Comparison(side_by_side(opened), models, correlations, shared)
 
 
@@ -69,14 +69,14 @@ def models_of(places: RunPaths, state: RunState, part: str) -> list[Model]:
         raise UserError(f"the run {places.run!r} has no scores {part!r}", details=nearest(part, parts))
     seen = [split for split in scores["split"].unique().to_pylist() if split == "test" or out_name(split)]
     rows = scores.filter(pc.and_(pc.equal(scores["part"], part), pc.is_in(scores["split"], pa.array(seen))))
-    targets = state.opened["targets"]
-    found = []
+    targets = state.opened.targets
+    models = []
     for target in targets:
-        own = rows.filter(pc.equal(rows["target"], target))
+        of_target = rows.filter(pc.equal(rows["target"], target))
         name = places.run if len(targets) == 1 else f"{places.run}/{target}"
-        pairs = zip(own["image_id"].to_pylist(), own["score"].to_pylist(), strict=True)
-        found.append(Model(name, dict(pairs)))
-    return found
+        pairs = zip(of_target["image_id"].to_pylist(), of_target["score"].to_pylist(), strict=True)
+        models.append(Model(name, dict(pairs)))
+    return models
 
 
 def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:

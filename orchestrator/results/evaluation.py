@@ -13,6 +13,7 @@ from upath import UPath
 from orchestrator.data.split_store import Prepared, Resident
 from orchestrator.record.paths import TrialPaths
 from workloads.data.protocols import normal_for
+from workloads.files import read_checked, remove_checked, write_checked
 from workloads.method import GroupScores, Scores
 from workloads.scoring.metrics import (
     contrastive,
@@ -26,7 +27,6 @@ from workloads.scoring.metrics import (
     per_level_auroc,
 )
 from workloads.scoring.table import LIKELIHOOD, SCHEMA, WHOLE, out_name, rows
-from workloads.training.checkpoint import write_atomically
 
 SECONDS = b"seconds"
 OTHER = "other"  # the label of a group of the other classes' images
@@ -73,15 +73,14 @@ def group_block(
 
 
 def write_table(path: UPath, table: pa.Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    write_atomically(path, sink.getvalue().to_pybytes())
+    write_checked(path, sink.getvalue().to_pybytes())
 
 
 def read_table(path: UPath) -> pa.Table:
-    with path.open("rb") as file:
-        return pq.read_table(file)
+    """Raises UserError where the file is damaged."""
+    return pq.read_table(pa.BufferReader(read_checked(path)))
 
 
 def write_part(
@@ -193,6 +192,6 @@ def finish_rung(places: TrialPaths, rung: int, writers: int, method: Any, train_
     write_table(places.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method)}
-    write_atomically(places.rung(rung), json.dumps(metrics, indent=1).encode())
+    write_checked(places.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
-        part.unlink()
+        remove_checked(part)

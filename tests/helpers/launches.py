@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from orchestrator.clusters.session import QUIET
+from orchestrator.clusters.session import QUIET, sealed
 from orchestrator.execution.launch import Request, launch
 from orchestrator.planning.options import Options, load_space
 
@@ -36,20 +36,27 @@ def run(request):
 @contextmanager
 def nodes_of_one_cpu(count):
     """A cluster of several nodes on this machine, so that two workers are on two nodes."""
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     os.environ.update(QUIET)
-    from ray.cluster_utils import Cluster
-
-    (port,) = free_ports(1)
-    head = {"num_cpus": 1, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
+    with cluster_of(num_cpus=1) as cluster:
         for _ in range(count - 1):
             cluster.add_node(num_cpus=1)
         cluster.wait_for_nodes()
         yield cluster
-    finally:
-        cluster.shutdown()
+
+
+@contextmanager
+def cluster_of(**head):
+    """A head with its dashboard, to which nodes can be added: as closed to others as a launch's own Ray is."""
+    from ray.cluster_utils import Cluster
+
+    (port,) = free_ports(1)
+    defaults = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+    with sealed() as folder:
+        cluster = Cluster(initialize_head=True, head_node_args=defaults | {"temp_dir": folder} | head)
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
 
 
 def free_ports(count):

@@ -11,9 +11,9 @@ from ray.util.state import list_actors
 
 from orchestrator.clusters.session import node_resources, ray_session
 from orchestrator.planning.capacity import slots
-from orchestrator.planning.simulation import replay
 from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.replay import replay
 from orchestrator.record.state import State
 from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tune_spaces.schema import Resources
@@ -64,7 +64,7 @@ def test_the_smoke_sweep_over_four_nodes_ends_under_its_own_scheduler(four_nodes
     assert ended[State.FINISHED] >= 1
     assert ended.total() == ended[State.FINISHED] + ended[State.STOPPED] == 4
     assert all(500 in trial.rungs for trial in state.trials.values())
-    assert replay(read_events(RunPaths(str(tmp_path), "wide").ledger)).measured.slots == 3
+    assert replay(read_events(RunPaths(str(tmp_path), "wide"))).measured.slots == 3
     wait_until_free(4)
 
 

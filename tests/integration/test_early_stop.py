@@ -33,7 +33,7 @@ def test_a_stopped_trial_frees_all_it_held_and_the_rest_is_told(cluster, storage
     good, bad = Ledger(RunPaths(str(storage), "stops")).state.trials.values()
     assert (good.state, bad.state) == ("finished", "stopped")
     assert max(bad.rungs) == 500
-    assert "auroc/0" in bad.rungs[500], "rungs report per-class values"
+    assert "auroc/0" in bad.rungs[500].numbers, "rungs report per-class values"
     total = cluster.cluster_resources()
     deadline = time.monotonic() + 60  # Ray's cleaner works in the background
     while cluster.available_resources() != total and time.monotonic() < deadline:

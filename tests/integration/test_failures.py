@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.record.events import TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
@@ -44,15 +45,13 @@ def test_a_diverging_trial_fails_alone_and_the_report_is_written(failed, storage
 
 def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(failed, storage):
     import mlflow
-    from rich.console import Console
 
-    from orchestrator.execution.launch import keep_synced
     from orchestrator.record.tracking import Tracker
 
     _, _, text = failed
     assert "MLflow was not reached" in text
     places, uri = RunPaths(str(storage), "diverges"), f"sqlite:///{storage}/later.db"
-    keep_synced(Tracker(places, uri, "diverges"), Ledger(places), Console(quiet=True))
+    Tracker(places, uri, "diverges").sync(Ledger(places).state)
     client = mlflow.MlflowClient(uri)
     found = client.search_runs([client.get_experiment_by_name("diverges").experiment_id])
     assert sorted(r.info.status for r in found) == ["FAILED", "FINISHED", "FINISHED"]
@@ -65,5 +64,5 @@ def test_a_failed_trial_is_tried_again_by_the_next_launch(failed, storage):
     after = Ledger(RunPaths(str(storage), "diverges"))
     assert code == 1
     assert after.state.launches == before.launches + 1
-    tried = [e for e in after.events if e["event"] == "trial" and e["state"] == "running"]
+    tried = [e for e in after.events if isinstance(e, TrialMoved) and e.state == "running"]
     assert len(tried) > len(before.trials)

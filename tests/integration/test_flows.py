@@ -127,7 +127,7 @@ def test_held_out_general_images_choose_the_winner(runs):
     proxies = table[table["split"] == "general/val"]
     assert set(proxies["part"]) == set(table["part"]) - {"all"}
     assert proxies["anomalous"].all()
-    numbers = trial_of(runs["one"]).rungs[1000]
+    numbers = trial_of(runs["one"]).rungs[1000].numbers
     assert 0 <= numbers["contrastive"] <= 1
     held_out = table[(table["split"] == "val") & (table["part"] == "likelihood")]
     expected = held_out.groupby("target", observed=True)["score"].mean().mean()

@@ -14,8 +14,10 @@ from PIL import Image
 from orchestrator.data.auxiliary.manifest import Layout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
+from orchestrator.record.events import RungReached
 from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.state import fold
 from tests.helpers.launches import request_for, run
 from workloads.data.loaders.photo_tiles import photo_tiles
 from workloads.training.checkpoint import load_state
@@ -74,8 +76,7 @@ def parameters(places):
 
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
     one = launched(tmp_path / "one", general)
-    opened = Ledger(one).state.opened
-    assert opened["space"]["data"]["auxiliary"][0]["path"] == general
+    assert Ledger(one).state.space.data.auxiliary[0].path == general
     shards = json.loads(next((one.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general
     again = launched(tmp_path / "two", general, workers=2, share="batches")
@@ -99,13 +100,13 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
         process = subprocess.Popen(command(*words), env=own)
         if place is places[0]:
             deadline = time.monotonic() + 240
-            while not any(event["event"] == "rung" for event in read_events(place.ledger)):
+            while not any(isinstance(event, RungReached) for event in read_events(place)):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-            assert not any(e.get("state") == "finished" for e in read_events(place.ledger))
+            assert not any(trial.state == "finished" for trial in fold(read_events(place)).trials.values())
             time.sleep(2)  # Ray's processes end with their driver
             process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=own)
         assert process.wait(timeout=300) == 0

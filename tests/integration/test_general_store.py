@@ -19,7 +19,7 @@ from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.stream import feed_of
 from orchestrator.data.auxiliary.windows import split_feed
 from tests.helpers.files import pixels
-from tests.helpers.launches import free_ports
+from tests.helpers.launches import cluster_of, free_ports
 from workloads.data.loaders import tiny_images
 
 pytestmark = pytest.mark.ray
@@ -46,24 +46,16 @@ def store():
 @pytest.fixture(scope="module")
 def two_nodes(store):
     """The job server's address of two nodes of two CPUs; this process has joined them."""
-    from ray.cluster_utils import Cluster
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-        patch.setenv("RAY_AUTH_MODE", "disabled")
         for name, value in QUIET.items():
             patch.setenv(name, value)
-        port, agent = free_ports(2)
-        head = {"num_cpus": 2, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-        head["dashboard_agent_listen_port"] = agent  # it takes jobs; another Ray may hold the usual port
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        try:
+        (agent,) = free_ports(1)  # it takes jobs; another Ray may hold the usual port
+        with cluster_of(num_cpus=2, dashboard_agent_listen_port=agent) as cluster:
             cluster.add_node(num_cpus=2)
             cluster.wait_for_nodes()
             with ray_session(address=cluster.address):
-                yield f"http://127.0.0.1:{port}"
-        finally:
-            cluster.shutdown()
+                yield f"http://{cluster.webui_url}"
 
 
 def data(*words):

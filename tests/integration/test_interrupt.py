@@ -15,7 +15,7 @@ COMMAND = [sys.executable, "-m", "orchestrator"]
 
 
 def events(storage):
-    path = storage / "stopme" / "ledger.jsonl"
+    path = storage / "stopme" / "ledger" / "000001.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -79,7 +79,7 @@ def orchestrate(*words, **own):
 
 
 def events(storage):
-    path = storage / "handed" / "ledger.jsonl"
+    path = storage / "handed" / "ledger" / "000001.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -153,7 +153,7 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
     code, said = run(request_for(tmp_path / "here", name="handed"))
     assert code == 0, said
     there, here = RunPaths(str(storage), "handed"), RunPaths(str(tmp_path / "here"), "handed")
-    assert Ledger(there).state.closed["best"] == Ledger(here).state.closed["best"]
+    assert Ledger(there).state.closed.best == Ledger(here).state.closed.best
     theirs, ours = scores(there), scores(here)
     both = theirs.keys() & ours.keys()  # who is first at a rung is spared, so a worse trial may end there or go on
     assert sorted(rung for _, rung in both)[:3] == [500, 500, 1000]

@@ -7,8 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.events import Closed, RungReached, StageEnded, TrialMoved
+from orchestrator.record.ledger import Ledger, encode, read_events
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.state import State
 from tests.helpers.launches import request_for, run
 
 pytestmark = pytest.mark.ray
@@ -41,7 +43,7 @@ def test_every_auroc_is_that_of_the_score_file(launched):
                 rows = table.query("target == @target and split == 'test' and part == 'all'")
                 assert len(rows) == 896
                 expected = roc_auc_score(rows["anomalous"], rows["score"])
-                assert metrics[f"auroc/{target}"] == pytest.approx(expected, abs=1e-12)
+                assert metrics.numbers[f"auroc/{target}"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_whole_score_is_the_mean_over_levels(launched):
@@ -90,14 +92,14 @@ def test_mlflow_has_one_parent_and_one_child_a_trial_with_per_class_auroc(launch
 
 def test_generators_are_trained_once_and_found_by_the_next_launch(launched, storage):
     places, _, _ = launched
-    first = {e["unit"]: e for e in read_events(places.ledger) if e["event"] == "stage"}
+    first = {event.unit: event for event in read_events(places) if isinstance(event, StageEnded)}
     assert len(first) == 6
     before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")}
     code, _ = run(request_for(storage, name="second", points=1, set=["noise=0.1"]))
     assert code == 0
-    again = [e for e in read_events(RunPaths(str(storage), "second").ledger) if e["event"] == "stage"]
-    assert all(e["found"] for e in again)
-    assert {e["unit"]: e["key"] for e in again} == {u: e["key"] for u, e in first.items()}
+    again = [event for event in read_events(RunPaths(str(storage), "second")) if isinstance(event, StageEnded)]
+    assert all(event.reused for event in again)
+    assert {event.unit: event.key for event in again} == {unit: event.key for unit, event in first.items()}
     assert {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")} == before
 
 
@@ -109,19 +111,24 @@ def test_launching_a_finished_run_again_repeats_nothing(launched, storage):
     assert {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("*.parquet")} == files
 
 
+def is_end_of(trial, event):
+    """Whether an event tells the last rung or the end of a trial, or that of the whole run."""
+    match event:
+        case RungReached():
+            return event.trial == trial and event.rung == 1000
+        case TrialMoved():
+            return event.trial == trial and event.state == State.FINISHED
+    return isinstance(event, Closed)
+
+
 def test_an_interrupted_run_goes_on_where_it_was(launched, storage):
     """Forget the last rung of a finished trial: the resumed run trains exactly that and gets the same numbers."""
     places, _, _ = launched
-    events = read_events(places.ledger)
     done = next(t for t in ledger_of(places).trials.values() if t.state == "finished")
     expected = done.rungs[1000]
-    cut = [
-        e
-        for e in events
-        if not (e.get("trial") == done.id and (e.get("budget") == 1000 or e.get("state") == "finished"))
-    ]
-    cut = [e for e in cut if e["event"] != "closed"] + [{"event": "trial", "trial": done.id, "state": "interrupted"}]
-    places.ledger.write_text("".join(json.dumps(e) + "\n" for e in cut))
+    cut = [event for event in read_events(places) if not is_end_of(done.id, event)]
+    cut += [TrialMoved(done.id, State.INTERRUPTED)]
+    (places.ledger / "000001.jsonl").write_text("".join(map(encode, cut)))
     places.trial(done.id).rung(1000).unlink()
     others = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("rung-*.json")}
     code, text = run(request_for(storage, name="first", points=2, scheduler="asha"))
@@ -129,7 +136,7 @@ def test_an_interrupted_run_goes_on_where_it_was(launched, storage):
     again = ledger_of(places).trials[done.id].rungs[1000]
     assert {p: p.stat().st_mtime_ns for p in others} == others
     for key in ("auroc/mean", "auroc/3", "contrastive"):
-        assert again[key] == expected[key]
+        assert again.numbers[key] == expected.numbers[key]
     client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
     experiment = client.get_experiment_by_name("sweep_digits")
     runs = client.search_runs([experiment.experiment_id], "tags.`orchestrator.run` = 'first'")
@@ -170,9 +177,9 @@ def test_every_network_says_what_it_took_and_what_was_planned(launched):
     places, _, _ = launched
     state = ledger_of(places)
     best = next(t for t in state.trials.values() if 1000 in t.rungs)
-    assert len(best.rungs[1000]["seconds"]) == 10
-    assert all(seconds > 0 for seconds in best.rungs[1000]["seconds"].values())
+    assert len(best.rungs[1000].seconds) == 10
+    assert all(seconds > 0 for seconds in best.rungs[1000].seconds.values())
     report = (places.report / "report.md").read_text()
     for kind in ("generator/level_2", "generator/level_8", "detector/level_1", "detector/level_16"):
-        assert kind in state.opened["planned_seconds"]
+        assert kind in state.opened.costs
         assert f"| {kind} |" in report

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.clusters.session import PATIENT, ray_session
+from orchestrator.record.events import TrialMoved
 from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
@@ -42,8 +43,8 @@ def nodes():
 
 def from_outside(cluster, *words):
     """What a command prints that is given in a shell of a machine of the cluster."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    own = {"RAY_AUTH_MODE": "disabled", "RAY_ADDRESS": cluster.address}  # another Ray may run here: "auto" is this one
+    kept = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_") or name[:4] != "RAY_"}
+    own = {"RAY_ADDRESS": cluster.address}  # another Ray may run here: "auto" is this one
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=kept | own, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -61,11 +62,15 @@ def test_auto_joins_from_outside_with_its_code_and_with_patience(nodes, tmp_path
     assert [trial.state for trial in trials] == [State.FINISHED] * 2
 
 
-def lose_a_training_node(cluster, ledger, lost):
+def starts_in(places):
+    return sum(isinstance(event, TrialMoved) and event.state == State.RUNNING for event in read_events(places))
+
+
+def lose_a_training_node(cluster, places, lost):
     """Once trials run: end a node that has one without a word, as a spot machine goes."""
     from ray.util.state import list_actors
 
-    while not any(event.get("state") == "running" for event in read_events(ledger)):
+    while not starts_in(places):
         time.sleep(0.2)
     while not lost:
         alive = list_actors(
@@ -82,13 +87,13 @@ def test_a_sweep_that_loses_a_node_ends_with_all_its_results(nodes, tmp_path):
     places, lost = RunPaths(str(tmp_path), "lossy"), []
     asked = request_for(tmp_path, name="lossy", points=3, scheduler="fifo", set=["detector_epochs=4.0"])
     with ray_session(address=nodes.address) as ray:
-        threading.Thread(target=lose_a_training_node, args=(nodes, places.ledger, lost), daemon=True).start()
+        threading.Thread(target=lose_a_training_node, args=(nodes, places, lost), daemon=True).start()
         code, said = run(replace(asked, slots=2))
         assert sum(node["Alive"] for node in ray.nodes()) == 3
     assert code == 0, said
-    began = sum(event.get("state") == "running" for event in read_events(places.ledger))
+    began = starts_in(places)
     assert began > 3, "the trial of that node begins again, and so does one that read through it"
     state = Ledger(places).state
     assert [trial.state for trial in state.trials.values()] == [State.FINISHED] * 3
     assert all(places.trial(key).scores(1000).exists() for key in state.trials)
-    assert state.closed["outcome"] == "complete"
+    assert state.closed.outcome == "complete"

@@ -8,9 +8,10 @@ import pytest
 import ray
 
 from orchestrator.clusters.session import QUIET
-from orchestrator.planning.simulation import replay, simulate
+from orchestrator.planning.simulation import simulate
 from orchestrator.record.ledger import read_events
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.replay import replay
 from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tests.helpers.waiting import register
 from workloads.registry import WORKLOADS
@@ -42,7 +43,7 @@ def recorded(storage, slots):
     space = asked.space.model_copy(update={"workload": "waiting"})
     code, said = run(replace(asked, space=space, slots=slots))
     assert code == 0, said
-    return replay(read_events(RunPaths(str(storage), "waits").ledger))
+    return replay(read_events(RunPaths(str(storage), "waits")))
 
 
 def with_starts_of(load, other):

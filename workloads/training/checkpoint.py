@@ -8,7 +8,6 @@ file system that offers pathlib's methods (a local path or a universal_pathlib o
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
+
+from workloads.files import write_atomically
 
 MANIFEST, TENSORS, PLAIN = "manifest.json", "tensors.safetensors", "state.json"
 
@@ -49,16 +50,6 @@ def restore(plain: Any, tensors: dict[str, Tensor]) -> Any:
     if "__tensor__" in plain:
         return tensors[plain["__tensor__"]]
     return {k: restore(v, tensors) for k, v in plain["__items__"]}
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """All of `data` or nothing: on a local disk through a neighbour that is then renamed."""
-    if not isinstance(path, Path) or not hasattr(os, "replace"):
-        path.write_bytes(data)  # an object store publishes a whole object at once
-        return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:

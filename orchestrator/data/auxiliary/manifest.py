@@ -20,6 +20,7 @@ from upath import UPath
 from orchestrator.data.auxiliary.sources.base import Part
 from tune_spaces.schema import Auxiliary
 from workloads.errors import UserError
+from workloads.files import write_atomically
 
 VERSION = 1
 COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank", "broken")
@@ -106,7 +107,7 @@ class Manifest:
 
     def write(self) -> None:
         values = {"version": VERSION, "plan": self.plan, "shards": [asdict(shard) for shard in self.shards]}
-        write_text(UPath(self.path) / MANIFEST, json.dumps(values, indent=1))
+        write_atomically(UPath(self.path) / MANIFEST, json.dumps(values, indent=1).encode())
 
     @property
     def layout(self) -> Layout:
@@ -155,20 +156,6 @@ def record_file(path: str, name: str) -> UPath:
 
 def quarantine_file(path: str, name: str) -> UPath:
     return UPath(path) / "quarantine" / f"{name}.parquet"
-
-
-def write_text(file: UPath, text: str) -> None:
-    """At once: a killed process leaves the old file or the new one.
-
-    `workloads.training.checkpoint` has torch behind it.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if not isinstance(file, Path):
-        file.write_text(text)  # an object store puts whole objects
-        return
-    part = file.with_name(f".{file.name}.tmp")
-    part.write_text(text)
-    part.replace(file)
 
 
 def in_set(name: str, path: str | None) -> str:

@@ -12,7 +12,7 @@ import ray
 from upath import UPath
 
 from orchestrator.data.auxiliary.datasource import PartsDatasource
-from orchestrator.data.auxiliary.manifest import PLAN, Layout, Manifest, Shard, finished, write_text
+from orchestrator.data.auxiliary.manifest import PLAN, Layout, Manifest, Shard, finished
 from orchestrator.data.auxiliary.order import permutation
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Part, Rows, Source
@@ -20,6 +20,7 @@ from orchestrator.planning.identity import content_hash
 from orchestrator.record.locks import alone
 from workloads.data.duplicates import Known
 from workloads.errors import Kind, UserError
+from workloads.files import write_atomically
 
 MAX_BAD = 0.05
 """Of all images: more say that the source is not what it was taken for."""
@@ -111,7 +112,7 @@ def claim(folder: UPath, plan: dict[str, Any]) -> None:
     """Write the plan into an empty place, or find the same there."""
     file = folder / PLAN
     if not file.exists():
-        write_text(file, json.dumps(plan, indent=1))
+        write_atomically(file, json.dumps(plan, indent=1).encode())
         return
     before = json.loads(file.read_text())
     changed = differences(before, plan)

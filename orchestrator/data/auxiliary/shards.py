@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
-from orchestrator.data.auxiliary.manifest import Layout, Shard, quarantine_file, record_file, shard_file, write_text
+from orchestrator.data.auxiliary.manifest import Layout, Shard, quarantine_file, record_file, shard_file
 from orchestrator.data.auxiliary.sources.base import Bad, Broken, Part, Rows
 from workloads.data.duplicates import Known
+from workloads.files import write_atomically
 
 QUARANTINE_BYTES = 64 << 20
 """Of bad images' files that a shard keeps; of any more only the name and the reason, for they wait in memory."""
@@ -54,7 +55,7 @@ def write_shard(path: str, layout: Layout, known: Known | None, part: Part, stre
         sums=tuple(int(v) for v in counts.sums),
         squares=tuple(int(v) for v in counts.squares),
     )
-    write_text(record_file(path, part.name), json.dumps(asdict(shard)))
+    write_atomically(record_file(path, part.name), json.dumps(asdict(shard)).encode())
     return shard
 
 

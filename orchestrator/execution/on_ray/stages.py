@@ -9,9 +9,11 @@ from orchestrator.clusters.session import off_main_thread
 from orchestrator.data.split_store import Prepared, stream
 from orchestrator.execution.work.worker import Job, train_stages
 from orchestrator.planning.plan import Plan, StagePlan
+from orchestrator.record.events import StageEnded
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tune_spaces.schema import Resources
+from workloads.files import read_checked
 from workloads.training.checkpoint import is_complete
 
 
@@ -49,7 +51,7 @@ def run_stages(
     todo = missing(places, stages)
     for stage in stages:
         if stage not in todo and stage.key not in ledger.state.stages:
-            ledger.append("stage", unit=str(stage.unit), key=stage.key, found=True)
+            ledger.append(StageEnded(str(stage.unit), stage.key, reused=True))
     while todo:
         waiting = {stage.key for stage in todo}
         ready = [stage for stage in todo if not waiting & set(stage.needs.values())]
@@ -90,9 +92,8 @@ def run_round(
     )
     off_main_thread(trainer.fit)
     for stage in stages:
-        facts = json.loads((places.stage(stage.key) / "history.json").read_text())
-        spent = {"seconds": facts["seconds"], "steps": facts["steps"]}
-        ledger.append("stage", unit=str(stage.unit), key=stage.key, found=False, **spent)
+        facts = json.loads(read_checked(places.stage(stage.key) / "history.json"))
+        ledger.append(StageEnded(str(stage.unit), stage.key, False, facts["seconds"], facts["steps"]))
 
 
 def scaling(plan: Plan, workers: int) -> Any:
@@ -109,10 +110,10 @@ def scaling(plan: Plan, workers: int) -> Any:
 
 def torch_config(resources: Resources) -> Any:
     """Workers that split units only meet at barriers, after hours perhaps; NCCL refuses two workers on one GPU."""
-    from ray.train.torch import TorchConfig
+    from orchestrator.execution.on_ray.rendezvous import LocalStoreConfig
 
     nccl = resources.share == "batches" and resources.gpus_per_worker >= 1
-    return TorchConfig(backend="nccl" if nccl else "gloo", timeout_s=7 * 24 * 3600)
+    return LocalStoreConfig(backend="nccl" if nccl else "gloo", timeout_s=7 * 24 * 3600)
 
 
 def whole_stream() -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from upath import UPath
 
 from orchestrator.record.paths import TrialPaths
+from workloads.files import read_checked
 
 
 def recorded(places: TrialPaths, rungs: list[int]) -> list[dict[str, Any]]:
@@ -17,7 +18,7 @@ def recorded(places: TrialPaths, rungs: list[int]) -> list[dict[str, Any]]:
     for rung in rungs:
         if not places.rung(rung).exists():
             break
-        found.append(json.loads(places.rung(rung).read_text()))
+        found.append(json.loads(read_checked(places.rung(rung))))
     return found
 
 

@@ -5,12 +5,14 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from orchestrator.data.split_store import Prepared
 from orchestrator.execution.on_ray.stages import artifacts, job_of, scaling, torch_config
 from orchestrator.execution.on_ray.trial import run_trial
 from orchestrator.planning.plan import Plan, TrialPlan, trial_macs
+from orchestrator.record.events import RungMetrics, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, State
@@ -29,10 +31,10 @@ class Recorder(tune.Callback):
     def trial_of(self, trial: Any) -> str:
         return self.trials[trial.config["trial"]].id
 
-    def move(self, trial: Any, state: State, **more: Any) -> None:
+    def move(self, trial: Any, state: State, error: str = "") -> None:
         key = self.trial_of(trial)
         if self.ledger.state.trials[key].state not in DONE:
-            self.ledger.append("trial", trial=key, state=state, **more)
+            self.ledger.append(TrialMoved(key, state, error))
             self.changed()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -43,11 +45,11 @@ class Recorder(tune.Callback):
     ) -> None:
         key, budget = self.trial_of(trial), result["budget"]
         if budget not in self.ledger.state.trials[key].rungs:
-            self.ledger.append("rung", trial=key, budget=budget, metrics=own_metrics(result))
+            self.ledger.append(RungReached(key, budget, RungMetrics.parse(own_metrics(result))))
             self.changed()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        reached = max(self.ledger.state.trials[self.trial_of(trial)].rungs, default=0)
+        reached = self.ledger.state.trials[self.trial_of(trial)].reached
         self.move(trial, State.FINISHED if reached == 1000 else State.STOPPED)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -94,9 +96,18 @@ def scheduler_of(plan: Plan, ledger: Ledger) -> TrialScheduler:
     for trial in past.values():
         asha.on_trial_add(None, trial)
     for event in ledger.events:
-        if event["event"] == "rung":
-            asha.on_trial_result(None, past[event["trial"]], event["metrics"])
+        if isinstance(event, RungReached):
+            asha.on_trial_result(None, past[event.trial], {"budget": event.rung, **event.metrics.numbers})
     return asha
+
+
+def keep_credentials_out_of_logs() -> None:
+    """Tune would put AWS_* into the runtime environment of its trials, and Ray writes that into its logs in clear.
+
+    Trials have them without that: their processes inherit the launcher's environment, or that of their node.
+    """
+    forwarded = class_cache.ENV_VARS_TO_PROPAGATE
+    forwarded -= {name for name in forwarded if name.startswith("AWS_")}
 
 
 def longest_first(plan: Plan, trials: list[TrialPlan]) -> list[TrialPlan]:
@@ -149,6 +160,7 @@ def run_sweep(
     # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
     own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
     together = min(slots, len(todo))
+    keep_credentials_out_of_logs()
     tune.Tuner(
         tune.with_resources(function, own),
         param_space={"trial": tune.grid_search(list(range(len(todo))))},

@@ -16,16 +16,18 @@ from orchestrator.data.split_store import Prepared, collect, read_masks
 from orchestrator.execution.on_ray.progress import pin
 from orchestrator.execution.work.worker import own_device
 from orchestrator.planning.capacity import slots
+from orchestrator.record.events import AnalysisEnded
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
 from orchestrator.results.run import winner
-from tune_spaces.schema import Resources, Space
+from tune_spaces.schema import Resources
 from workloads.data.protocols import normal_for
+from workloads.files import read_checked, write_checked
 from workloads.method import Finding, Trained
 from workloads.registry import method
-from workloads.training.checkpoint import load_state, write_atomically
+from workloads.training.checkpoint import load_state
 
 
 def missing(state: RunState, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -33,8 +35,9 @@ def missing(state: RunState, names: Iterable[str]) -> list[tuple[str, str]]:
     best = winner(state)
     if best is None:
         return []
-    pairs = [(name, target) for name in names for target in state.opened["targets"]]
-    return [(n, t) for n, t in pairs if state.analyses.get(f"{n}/{t}", {}).get("trial") != best.id]
+    pairs = [(name, target) for name in names for target in state.opened.targets]
+    done = {key for key, event in state.analyses.items() if event.trial == best.id}
+    return [(name, target) for name, target in pairs if f"{name}/{target}" not in done]
 
 
 def run_analyses(places: RunPaths, ledger: Ledger, names: Iterable[str], resources: Resources) -> None:
@@ -54,10 +57,10 @@ def run_analyses(places: RunPaths, ledger: Ledger, names: Iterable[str], resourc
         (ready,), _ = ray.wait(list(running), num_returns=1)
         name, target = running.pop(ready)
         try:
-            ledger.append("analysis", name=name, target=target, trial=ray.get(ready))
+            ledger.append(AnalysisEnded(name, target, ray.get(ready)))
         except ray.exceptions.RayError as error:
             said = str(error).strip().splitlines() or [type(error).__name__]
-            ledger.append("analysis", name=name, target=target, trial="", error=said[-1][:500])
+            ledger.append(AnalysisEnded(name, target, "", said[-1][:500]))
         pin("analyses/all", len(todo) - len(running), len(todo), f"{name} {target}")
 
 
@@ -69,8 +72,7 @@ def analyse(storage: str, run: str, name: str, target: str, threads: int) -> str
     best = winner(state)
     if best is None:
         raise ValueError(f"no trial of {run} has reached the end")
-    space = Space.model_validate(state.opened["space"])
-    chosen = method(space.workload)(space.config(best.point))
+    chosen = method(state.space.workload)(state.space.config(best.point))
     device = own_device(local=True)
     finding = chosen.analyse(name, trained(places, state, best.id, chosen, target, device))
     write(places.analysis(name, target), best.id, finding)
@@ -79,7 +81,7 @@ def analyse(storage: str, run: str, name: str, target: str, threads: int) -> str
 
 def trained(places: RunPaths, state: RunState, trial: str, chosen: Any, target: str, device: torch.device) -> Trained:
     """Images, stages and detectors of one target, read back from the run's files."""
-    prepared = Prepared.read(places.data(state.opened["identity"]["data"]))
+    prepared = Prepared.read(places.data(state.opened.identity.data))
     images = collect(shards(UPath(prepared.path)), prepared, [target], device)
     stages = {str(unit): places.stage(state.trials[trial].stages[str(unit)]) for unit in chosen.stages([target])}
     detectors = {str(unit): load_state(places.trial(trial).unit(unit, 1000)) for unit in chosen.units([target])}
@@ -94,7 +96,7 @@ def trained(places: RunPaths, state: RunState, trial: str, chosen: Any, target: 
         artifacts={unit: load_state(folder, device) for unit, folder in stages.items()},
         states={unit: saved["learner"] for unit, saved in detectors.items()},
         histories={
-            **{unit: json.loads((folder / "history.json").read_text())["history"] for unit, folder in stages.items()},
+            **{unit: json.loads(read_checked(folder / "history.json"))["history"] for unit, folder in stages.items()},
             **{unit: saved["history"] for unit, saved in detectors.items()},
         },
         out={name: out.to(device) for name, out in images.out.items()},
@@ -118,7 +120,7 @@ def write(path: UPath, trial: str, finding: Finding) -> None:
     for stem, data in drawn.items():
         (path.parent / names[stem]).write_bytes(data)
     record = {"trial": trial, "numbers": dict(finding.numbers), "pictures": names}
-    write_atomically(path, json.dumps(record, indent=1).encode())
+    write_checked(path, json.dumps(record, indent=1).encode())
 
 
 def png(picture: np.ndarray) -> bytes:

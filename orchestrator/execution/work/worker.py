@@ -24,6 +24,7 @@ from orchestrator.record.locks import alone
 from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import finish_rung, write_part
 from workloads.data.protocols import members_of, normal_for
+from workloads.files import read_checked, write_checked
 from workloads.method import (
     Detector,
     GroupDetector,
@@ -249,8 +250,7 @@ def train_stage(bench: Bench, piece: Piece, done: float, total: float, cost: flo
     if not bench.writes:
         return
     facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(time.monotonic() - begun, 1)}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.json").write_text(json.dumps(facts | {"history": history}, indent=1))
+    write_checked(folder / "history.json", json.dumps(facts | {"history": history}, indent=1).encode())
     save_state(folder, learner.artifact())
     discard(progress)
 
@@ -273,7 +273,7 @@ def train_trial(job: dict[str, Any]) -> None:
     done = [rung for rung in bench.job.rungs if places.rung(rung).exists()]
     start = done[-1] if done else 0
     # what an earlier attempt has spent counts, so that the books add up after a resume
-    begun = time.monotonic() - (json.loads(places.rung(start).read_text())["train_seconds"] if done else 0.0)
+    begun = time.monotonic() - (json.loads(read_checked(places.rung(start)))["train_seconds"] if done else 0.0)
     for before, rung in rung_pairs(start, bench.job.rungs):
         scores, groups, seconds = [], [], {}
         for number, unit in enumerate(piece.unit for piece in bench.mine):
@@ -297,7 +297,7 @@ def train_trial(job: dict[str, Any]) -> None:
         if bench.writes and before:
             for own in bench.mine:
                 discard(places.unit(own.unit, before))
-        metrics = json.loads(places.rung(rung).read_text())
+        metrics = json.loads(read_checked(places.rung(rung)))
         tune.report(metrics) if bench.job.local else ray.train.report(metrics)
 
 

@@ -1,12 +1,12 @@
 """The command line as a user types it: exit codes, all errors at once, nothing heavy on the way."""
 
-import json
 import subprocess
 import sys
 
 import pytest
 
 from tests.helpers.commands import orchestrate
+from tests.helpers.records import ledger_at, opened
 
 
 def test_every_problem_of_space_and_options_is_named_at_once(tmp_path):
@@ -98,10 +98,7 @@ def test_an_odd_value_of_a_key_is_text_and_refused_without_a_traceback(value):
 
 
 def test_status_of_an_unknown_run_names_the_nearest(tmp_path):
-    run = tmp_path / "my-run"
-    run.mkdir()
-    opened = {"event": "opened", "trials": [], "space": {"axes": {}}}
-    (run / "ledger.jsonl").write_text(json.dumps(opened) + "\n")
+    ledger_at(tmp_path, "my-run", opened())
     done = orchestrate("status", "my-rum", "--storage", tmp_path)
     assert done.returncode == 2
     assert "my-run" in done.stderr

@@ -1,21 +1,17 @@
 """The simulator against schedules worked out by hand, bounds that hold for any, and plans of clusters."""
 
-import json
-import random
 import subprocess
 import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from orchestrator.cli import app
 from orchestrator.planning import capacity as packing
 from orchestrator.planning.cluster_size import Size, by_one_worker, load_of, slots_of
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import expected_share, make_plan, unit_costs
-from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, replay, simulate
+from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, simulate
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 
@@ -72,72 +68,6 @@ def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung
     # asynchronous halving promotes early ones that a synchronous one would not
     assert expected_share(864, rungs, eta) * 0.9 < mean < expected_share(864, rungs, eta) * 1.6
     assert asha_shares(10, rungs, eta) == asha_shares(20, rungs, eta)[:10]
-
-
-def event(second, name, **values):
-    return {"time": f"2026-11-01T00:{second // 60:02}:{second % 60:02}+00:00", "event": name, **values}
-
-
-def recorded(slots, seconds, stages=(6.0, 4.0), start=10, lead=5, gap=2, starting=3):
-    """A ledger of equal starts: `slots` trials at once, `gap` seconds between two of a slot, `starting` in each."""
-    events = [event(0, "launched")]
-    ended = start + int(max(longest_first(stages, min(slots, len(stages)))))
-    events += [event(ended, "stage", found=False, seconds=s) for s in stages]
-    free = [ended + lead] * slots
-    for n, s in enumerate(seconds):
-        slot = free.index(min(free))
-        events.append(event(free[slot], "trial", trial=str(n), state="running"))
-        ended = free[slot] + s + starting
-        events.append(event(ended, "rung", trial=str(n), metrics={"train_seconds": s}, budget=1000))
-        events.append(event(ended, "trial", trial=str(n), state="finished"))
-        free[slot] = ended + gap
-    return sorted(events, key=lambda e: (e["time"], {"running": 2, "finished": 1}.get(e.get("state"), 0)))
-
-
-@pytest.mark.parametrize("slots", [1, 2, 3])
-def test_a_replay_at_the_recorded_size_gives_the_recorded_time(slots):
-    drawn = random.Random(slots)
-    recording = replay(recorded(slots, [drawn.randint(5, 40) for _ in range(9)]))
-    assert recording.measured.slots == slots
-    assert simulate(recording.load, slots).seconds == pytest.approx(recording.measured.seconds)
-
-
-def test_a_replay_predicts_another_size_exactly_where_nothing_contends():
-    seconds = [20, 20, 15, 15, 10, 10]
-    one, three = replay(recorded(1, seconds)), replay(recorded(3, seconds))
-    assert simulate(one.load, 3).seconds == pytest.approx(three.measured.seconds)
-    assert simulate(three.load, 1).seconds == pytest.approx(one.measured.seconds)
-
-
-def test_starting_a_trial_is_told_apart_from_training_it():
-    load = replay(recorded(2, [20, 10, 30], gap=2, starting=7)).load
-    assert sorted(load.trials) == [10, 20, 30]
-    assert load.trial_start == 2 + 7
-
-
-def test_what_lies_between_trials_is_not_lost():
-    tight, loose = (replay(recorded(1, [20, 20, 20], gap=gap)) for gap in (0, 4))
-    assert loose.measured.seconds - tight.measured.seconds == 8
-    assert simulate(loose.load, 3).seconds - simulate(tight.load, 3).seconds == pytest.approx(0)
-
-
-def test_the_simulate_verb_shows_what_was_measured_beside_what_is_simulated(tmp_path):
-    trials = [{"id": str(n), "point": {}, "stages": {}} for n in range(3)]
-    opened = event(0, "opened", trials=trials, space={"resources": {"workers": 1}})
-    events = [e | {"key": str(n)} for n, e in enumerate([opened, *recorded(2, [30, 20, 30])])]
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "ledger.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
-    words = ["simulate", "run", "--storage", str(tmp_path), "--slots", "1", "--plain"]
-    found = CliRunner().invoke(app, words, catch_exceptions=False)
-    lines = [line.split() for line in found.stdout.splitlines()[1:]]
-    assert [line[:2] for line in lines] == [["1", "slots"], ["2", "slots"], ["measured", "2"]]
-    assert lines[1][3 + 1 : -2] == lines[2][2:-2]  # all but the waves, which a ledger does not tell
-
-
-def test_a_launch_that_ended_no_trial_cannot_be_replayed():
-    events = [event(0, "launched"), event(5, "trial", trial="a", state="running")]
-    with pytest.raises(UserError, match="ended no trial"):
-        replay(events)
 
 
 def plan_for(tmp_path, **options):

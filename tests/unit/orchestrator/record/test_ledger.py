@@ -1,57 +1,136 @@
 """The ledger keeps what happened, refuses what cannot happen, and survives a writer that dies half-way."""
 
-import pytest
+import json
+import random
 
-from orchestrator.record.ledger import Ledger, read_events
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upath import UPath
+
+from orchestrator.record.events import (
+    AnalysisEnded,
+    Closed,
+    CodeAccepted,
+    Launched,
+    Outcome,
+    RungMetrics,
+    RungReached,
+    StageEnded,
+    State,
+    TrialAdded,
+    TrialMoved,
+)
+from orchestrator.record.ledger import Ledger, decode, encode, read_events, segments
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import names, open_run
+from orchestrator.record.state import fold
+from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.errors import Kind, UserError
 
+METRICS = RungMetrics(
+    numbers={"contrastive": 1 / 3, "auroc/mean": None, "failed_scores": 2},
+    train_seconds=1.5,
+    macs=1e12,
+    seconds={"detector/3/level_4": 0.25},
+    levels={"level_4": {"3": 0.5, "8": None}},
+    out={"noise": {"all": {"3": 1.0}}},
+    proxies={"3/level_4": None},
+    not_learned=(("3", "level_4", 0.5),),
+    failed={"3": 2},
+)
+TRIALS = (trial_plan("a", {"noise": 0.1, "levels": [1, 2]}), trial_plan("b", {"noise": 0.0}))
+HISTORY = [
+    opened(trials=TRIALS),
+    Launched("python -m orchestrator launch", host="here", pid=7),
+    StageEnded("generator/3/level_2", "k1", reused=False, seconds=2.5, steps=4),
+    StageEnded("generator/8/level_2", "k2", reused=True),
+    TrialMoved("a", State.RUNNING),
+    RungReached("a", 340, METRICS),
+    TrialMoved("b", State.RUNNING),
+    TrialMoved("b", State.FAILED, "boom ünd \u2028 more"),
+    RungReached("a", 1000, measured(contrastive=0.95)),
+    TrialMoved("a", State.FINISHED),
+    TrialAdded(trial_plan("c", {"noise": 0.2})),
+    CodeAccepted("old", "new", ("workloads.mlsad.learner",), {"k1": "k3"}),
+    AnalysisEnded("position", "3", "a"),
+    Closed(Outcome.COMPLETE, 65.6, "a"),
+]
+"""Every kind of event."""
 
-def opened(ledger):
-    ledger.append(
-        "opened",
-        trials=[{"id": "a", "point": {"noise": 0.1}, "stages": {}}, {"id": "b", "point": {"noise": 0.0}, "stages": {}}],
-    )
-    return ledger
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """(bytes of the segment, the state after so many events)."""
+    paths, ledger = ledger_at(tmp_path_factory.mktemp("storage"), "run", *HISTORY)
+    (segment,) = segments(paths.ledger)
+    return segment.read_bytes(), [fold(ledger.events[:count]) for count in range(len(HISTORY) + 1)]
 
 
-def test_a_reopened_ledger_tells_the_same_state(tmp_path):
-    places = RunPaths(str(tmp_path), "run")
-    places.folder.mkdir()
-    ledger = opened(Ledger(places))
-    ledger.append("trial", trial="a", state="running")
-    ledger.append("rung", trial="a", budget=340, metrics={"contrastive": 0.9})
-    ledger.append("rung", trial="a", budget=1000, metrics={"contrastive": 0.95})
-    ledger.append("trial", trial="a", state="finished")
-    again = Ledger(places).state
-    assert again.trials["a"].state == "finished"
-    assert again.trials["a"].metric("contrastive") == 0.95
-    assert again.trials["b"].state == "pending"
+def with_segment(storage, content):
+    paths = RunPaths(str(storage), "run")
+    paths.ledger.mkdir(parents=True, exist_ok=True)
+    (paths.ledger / "000001.jsonl").write_bytes(content)
+    return paths
 
 
-@pytest.mark.parametrize("first", ["finished", "stopped"])
+def test_every_event_is_read_back_as_it_was(tmp_path):
+    paths, ledger = ledger_at(tmp_path, "run", *HISTORY)
+    assert read_events(paths) == ledger.events
+    assert Ledger(paths).state == ledger.state == ledger.snapshot()
+    assert ledger.state.trials["a"].metric("contrastive") == 0.95
+    assert ledger.state.trials["a"].rungs[340] == METRICS
+    assert list(ledger.state.trials) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("first", [State.FINISHED, State.STOPPED])
 def test_a_trial_that_is_over_cannot_move_and_nothing_is_written(tmp_path, first):
-    places = RunPaths(str(tmp_path), "run")
-    places.folder.mkdir()
-    ledger = opened(Ledger(places))
-    ledger.append("trial", trial="a", state="running")
-    ledger.append("trial", trial="a", state=first)
+    paths, ledger = ledger_at(tmp_path, "run", opened(trials=TRIALS), TrialMoved("a", State.RUNNING))
+    ledger.append(TrialMoved("a", first))
     with pytest.raises(ValueError, match="cannot go from"):
-        ledger.append("trial", trial="a", state="running")
-    assert len(read_events(places.ledger)) == 3
+        ledger.append(TrialMoved("a", State.RUNNING))
+    with pytest.raises(ValueError, match="no trial x"):
+        ledger.append(TrialMoved("x", State.RUNNING))
+    assert read_events(paths) == ledger.events
+    assert len(ledger.events) == 3
 
 
-def test_a_line_cut_short_is_dropped_and_the_ledger_goes_on(tmp_path):
-    places = RunPaths(str(tmp_path), "run")
-    places.folder.mkdir()
-    opened(Ledger(places)).append("trial", trial="a", state="running")
-    with places.ledger.open("a") as file:
-        file.write('{"event": "trial", "trial": "a", "sta')
-    ledger = Ledger(places)
-    assert ledger.state.trials["a"].state == "running"
-    ledger.append("trial", trial="a", state="failed", error="boom")
-    assert Ledger(places).state.trials["a"].error == "boom"
+def test_a_ledger_cut_at_any_byte_tells_a_state_of_before_and_goes_on(tmp_path, written):
+    content, states = written
+    ends = [at for at, byte in enumerate(content, 1) if byte == ord("\n")]
+    drawn = random.Random(0).sample(range(len(content)), 300)
+    for cut in sorted({*drawn, *ends, *(end - 1 for end in ends), 0}):
+        paths = with_segment(tmp_path, content[:cut])
+        whole = sum(end <= cut for end in ends)
+        assert fold(read_events(paths)) == states[whole], cut
+        if whole:
+            ledger = Ledger(paths)
+            ledger.append(Launched("again"))
+            assert read_events(paths) == ledger.events
+            assert len(ledger.events) == whole + 1
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_changed_byte_is_never_believed(written, data):
+    content, _ = written
+    at = data.draw(st.integers(0, len(content) - 2))
+    changed = data.draw(st.integers(0, 255).filter(lambda byte: byte != content[at]))
+    storage = UPath("memory://damage")
+    paths = with_segment(storage, content[:at] + bytes([changed]) + content[at + 1 :])
+    with pytest.raises(UserError) as refused:
+        read_events(paths)
+    line = content[:at].count(b"\n") + 1
+    assert refused.value.where.endswith(f"000001.jsonl, line {line}")
+    assert refused.value.kind == Kind.ENVIRONMENT
+
+
+def test_a_later_format_is_refused_by_name():
+    line = encode(Launched("x")).replace('"v": 2', '"v": 3').strip()
+    with pytest.raises(UserError, match="format 3, and this code reads formats up to 2") as refused:
+        decode(line, "ledger/000001.jsonl, line 1")
+    assert refused.value.kind == Kind.ENVIRONMENT
 
 
 def test_a_second_launcher_of_a_run_is_refused_while_the_first_lives(tmp_path):
@@ -64,8 +143,31 @@ def test_a_second_launcher_of_a_run_is_refused_while_the_first_lives(tmp_path):
         pass
 
 
-def test_a_remote_storage_keeps_the_same_ledger():
-    places = RunPaths("memory://bucket/runs", "run")
-    places.folder.mkdir(parents=True, exist_ok=True)
-    opened(Ledger(places)).append("trial", trial="a", state="running")
-    assert Ledger(places).state.trials["a"].state == "running"
+def test_on_an_object_store_every_append_is_an_object_that_is_never_written_again():
+    paths, _ = ledger_at("memory://bucket/runs", "run", *HISTORY[:4])
+    before = {file.name: file.read_bytes() for file in segments(paths.ledger)}
+    assert sorted(before) == [f"{number:06d}.jsonl" for number in range(1, 5)]
+    ledger = Ledger(paths)
+    for event in HISTORY[4:]:
+        ledger.append(event)
+    after = {file.name: file.read_bytes() for file in segments(paths.ledger)}
+    assert before.items() <= after.items()
+    assert all(content.count(b"\n") == 1 for content in after.values())
+    assert read_events(paths) == ledger.events
+    assert names("memory://bucket/runs") == ["run"]
+    assert open_run("memory://bucket/runs", "run")[1] == ledger.state
+
+
+def test_a_torn_segment_that_others_follow_is_damage(tmp_path, written):
+    content, _ = written
+    paths = with_segment(tmp_path, content[:-20])
+    (paths.ledger / "000002.jsonl").write_text(encode(Launched("x")))
+    with pytest.raises(UserError, match="damaged") as refused:
+        read_events(paths)
+    assert refused.value.where.endswith(f"000001.jsonl, line {len(HISTORY)}")
+
+
+def test_a_line_is_json_with_its_checksum_last():
+    values = json.loads(encode(TrialMoved("a", State.RUNNING)))
+    assert list(values) == ["v", "time", "event", "trial", "state", "error", "sha256"]
+    assert values["event"] == "trial"

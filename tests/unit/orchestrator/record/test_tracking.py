@@ -1,32 +1,25 @@
 """MLflow made from a ledger: nothing twice, and two people's runs of one name stay two."""
 
+import socket
+import time
+
 import mlflow
 import pytest
 
-from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import RunPaths
-from orchestrator.record.tracking import Tracker, experiment_of
+from orchestrator.record.events import Launched, RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.tracking import Mirror, Tracker, experiment_of
+from tests.helpers.records import ledger_at, opened, trial_plan
 
 
 def ledger_of(storage, uid):
-    places = RunPaths(str(storage), "sweep")
-    places.folder.mkdir(parents=True)
-    ledger = Ledger(places)
-    ledger.append(
-        "opened",
-        uid=uid,
-        name="made",
-        space={"select_by": "contrastive", "fixed": {"width": 0.25}},
-        preset="smoke",
-        dataset="digits",
-        identity={"data": "d", "code": "c"},
-        provenance={"hardware": "here"},
-        trials=[{"id": "t1", "point": {"noise": 0.1}, "config": {"noise": 0.1}, "stages": {}}],
+    return ledger_at(
+        storage,
+        "sweep",
+        opened(uid=uid, trials=(trial_plan("t1", {"noise": 0.1}, config={"noise": 0.1}),)),
+        TrialMoved("t1", State.RUNNING),
+        RungReached("t1", 1000, RungMetrics.parse({"budget": 1000, "auroc/3": 0.9, "auroc/mean": None})),
+        TrialMoved("t1", State.FINISHED),
     )
-    ledger.append("trial", trial="t1", state="running")
-    ledger.append("rung", trial="t1", budget=1000, metrics={"budget": 1000, "auroc/3": 0.9, "auroc/mean": None})
-    ledger.append("trial", trial="t1", state="finished")
-    return places, ledger
 
 
 @pytest.fixture
@@ -42,7 +35,7 @@ def runs_of(server):
 def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
     for who in ("anna", "ben"):
         places, ledger = ledger_of(tmp_path / who, uid=who)
-        Tracker(places, server, "made").sync(ledger)
+        Tracker(places, server, "made").sync(ledger.state)
     _, found = runs_of(server)
     assert len(found) == 4
     for who in ("anna", "ben"):
@@ -50,14 +43,14 @@ def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
         (parent,) = [r for r in own if "mlflow.parentRunId" not in r.data.tags]
         (child,) = [r for r in own if "mlflow.parentRunId" in r.data.tags]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.metrics == {"auroc/3": 0.9}, "undefined is not logged"
+        assert child.data.metrics == {"auroc/3": 0.9, "train_seconds": 0.0}, "undefined is not logged"
 
 
 def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server):
     places, ledger = ledger_of(tmp_path, uid="anna")
-    Tracker(places, server, "made").sync(ledger)
+    Tracker(places, server, "made").sync(ledger.state)
     client, before = runs_of(server)
-    Tracker(places, server, "made").sync(ledger)
+    Tracker(places, server, "made").sync(ledger.state)
     _, after = runs_of(server)
     assert {r.info.run_id for r in after} == {r.info.run_id for r in before}
     (child,) = [r for r in after if "mlflow.parentRunId" in r.data.tags]
@@ -83,3 +76,53 @@ def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path):
             return client.create_experiment(name, location)
 
     assert experiment_of(Late(), "sweep", str(tmp_path / "artifacts")) == first
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_never_answers_delays_nothing_and_the_next_sync_catches_up(tmp_path, silent, server):
+    warnings = []
+    places, ledger = ledger_of(tmp_path, uid="anna")
+    mirror = Mirror(Tracker(places, silent, "made"), ledger.snapshot, warnings.append)
+    mirror.changed()
+    time.sleep(0.5)  # it hangs
+    begun = time.monotonic()
+    for number in range(50):
+        ledger.append(Launched(str(number)))
+        mirror.changed()
+    assert time.monotonic() - begun < 5
+    begun = time.monotonic()
+    mirror.end(0.5)
+    assert time.monotonic() - begun < 5
+    assert [text for text in warnings if "within 0.5 s" in text]
+    Mirror(Tracker(places, server, "made"), ledger.snapshot, warnings.append).end()
+    _, runs = runs_of(server)
+    assert sorted(run.info.status for run in runs) == ["FINISHED", "RUNNING"]
+
+
+def test_a_mirror_goes_on_after_a_failure_and_ends_with_the_last_state():
+    warnings, seen = [], []
+
+    class Flaky:
+        """Away at the first sync."""
+
+        def sync(self, state):
+            seen.append(state)
+            if len(seen) == 1:
+                raise ConnectionError("http://anna:secret@server is away")
+
+    states = iter(range(100))
+    mirror = Mirror(Flaky(), lambda: next(states), warnings.append)
+    mirror.changed()
+    while not warnings:
+        time.sleep(0.01)
+    mirror.end()
+    assert seen == [0, 1]
+    (warning,) = warnings
+    assert "MLflow was not reached" in warning
+    assert "secret" not in warning

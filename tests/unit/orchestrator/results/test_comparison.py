@@ -1,14 +1,17 @@
 """Runs side by side: one table without mixed kinds, rank correlations over the images that both have scored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import spearmanr
 
-from orchestrator.record.ledger import Ledger
+from orchestrator.record.events import RungReached, State, TrialMoved
 from orchestrator.record.paths import RunPaths
 from orchestrator.results.comparison import compare, write
 from orchestrator.results.evaluation import read_table, write_table
+from tests.helpers.records import ledger_at, measured, opened
 from workloads.errors import Kind, UserError
 from workloads.scoring.table import rows
 
@@ -20,20 +23,15 @@ def made_run(storage, name, schedule, seed, ids=IDS):
     """A finished run of a dataset that is normal as a whole, its scores drawn by `seed`; the scores by image."""
     random = np.random.default_rng(seed)
     own, out = random.normal(size=len(ids)), random.normal(1, size=len(OUT))
-    places = RunPaths(str(storage), name)
-    places.folder.mkdir(parents=True)
-    ledger = Ledger(places)
-    ledger.append(
-        "opened",
-        space={"data": {"protocol": "in_out", "out": ["fashion_mnist"]}, "select_by": "likelihood", "fixed": {}},
-        dataset="digits",
-        schedule=schedule,
-        targets=["digits"],
-        trials=[{"id": "t", "point": {}, "stages": {}}],
+    begun = opened("flow_digits_fashion", schedule=schedule, targets=("digits",))
+    places, _ = ledger_at(
+        storage,
+        name,
+        replace(begun, space=begun.space | {"data": begun.space["data"] | {"out": ["fashion_mnist"]}}),
+        TrialMoved("t", State.RUNNING),
+        RungReached("t", 1000, measured(bits_per_dim=1.0)),
+        TrialMoved("t", State.FINISHED),
     )
-    ledger.append("trial", trial="t", state="running")
-    ledger.append("rung", trial="t", budget=1000, metrics={"bits_per_dim": 1.0})
-    ledger.append("trial", trial="t", state="finished")
     blocks = []
     for part in ("likelihood", "all"):
         blocks.append(rows("digits", "test", part, ids, ["3"] * len(ids), np.zeros(len(ids), bool), own))

@@ -10,14 +10,17 @@ from orchestrator.console.view import trials_table
 from orchestrator.execution.launch import keep_rates
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import read_rates
+from orchestrator.record.events import RungMetrics
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.run import warnings_of, winner
+from tests.helpers.records import opened
 
 
 def run_of(select_by, **metrics):
     """A run whose trials have all ended, each with its metrics."""
-    trials = {key: TrialState(key, {}, state=State.FINISHED, rungs={1000: value}) for key, value in metrics.items()}
-    return RunState(opened={"space": {"select_by": select_by}}, trials=trials)
+    rungs = {key: {1000: RungMetrics.parse(values)} for key, values in metrics.items()}
+    trials = {key: TrialState(key, {}, state=State.FINISHED, rungs=reached) for key, reached in rungs.items()}
+    return RunState(opened("flow_digits", Options(preset="smoke", select_by=select_by)), trials)
 
 
 def test_the_lowest_bits_per_dim_win_and_what_has_none_never_does():
@@ -51,9 +54,10 @@ def test_a_run_that_trains_nothing_leaves_no_speed_of_zero(tmp_path, macs, kept)
 
 
 def warned(*options, space="flow_digits", **last):
-    _, resolved, _ = load_space(space, Options(preset="smoke", points=1, set=list(options)))
-    best = TrialState("t", resolved.points()[0], rungs={1000: {"not_learned": []} | last})
-    return " ".join(warnings_of(RunState(opened={"space": resolved.model_dump(mode="json")}), best))
+    event = opened(space, Options(preset="smoke", points=1, set=list(options)))
+    state = RunState(event)
+    best = TrialState("t", state.space.points()[0], rungs={1000: RungMetrics(**last)})
+    return " ".join(warnings_of(state, best))
 
 
 def test_warnings_say_what_failed_and_what_compares_with_nothing():

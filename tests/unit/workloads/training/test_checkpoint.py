@@ -154,19 +154,3 @@ def test_a_manifest_cannot_point_out_of_its_folder(folder: Path) -> None:
     (folder / checkpoint.MANIFEST).write_text(hashes)
     with pytest.raises(CorruptCheckpointError):
         load_state(folder)
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
-    target = tmp_path / "file"
-    target.write_bytes(b"old")
-
-    def fails(self: Path, data: bytes) -> int:
-        with open(self, "wb") as handle:
-            handle.write(data[:1])
-        raise OSError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(target), "write_bytes", fails)
-        with pytest.raises(OSError, match="full"):
-            checkpoint.write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"

@@ -9,6 +9,8 @@ from upath import UPath
 from orchestrator.execution.on_ray.tune import PastTrial, scheduler_of
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import make_plan
+from orchestrator.record.events import RungReached
+from tests.helpers.records import measured
 
 
 @pytest.fixture
@@ -18,10 +20,7 @@ def plan(tmp_path):
 
 
 def ledger_with(*rungs):
-    events = [
-        {"event": "rung", "trial": trial, "budget": budget, "metrics": {"budget": budget, "contrastive": value}}
-        for trial, budget, value in rungs
-    ]
+    events = [RungReached(trial, rung, measured(contrastive=value)) for trial, rung, value in rungs]
     trials = dict.fromkeys(trial for trial, _, _ in rungs)
     return SimpleNamespace(events=events, state=SimpleNamespace(trials=trials))
 
@@ -47,7 +46,7 @@ def test_bits_per_dim_are_better_the_lower_they_are(tmp_path, value, expected):
     made = make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=UPath(tmp_path), cpus=2)
     past = ledger_with(*((trial, made.rungs[0], 0.5) for trial in "abc"))
     for event, bits in zip(past.events, (3.2, 3.5, 3.8), strict=True):
-        event["metrics"]["bits_per_dim"] = bits
+        event.metrics.numbers["bits_per_dim"] = bits
     asha, trial = scheduler_of(made, past), PastTrial("new")
     asha.on_trial_add(None, trial)
     result = {"budget": made.rungs[0], "contrastive": 0.5, "bits_per_dim": value}

@@ -1,0 +1,231 @@
+"""What can happen to a run: one frozen dataclass an event, and plain data of it as a line of the ledger has it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from orchestrator.planning.plan import TrialPlan
+from workloads.units import ImageShape
+
+
+class State(StrEnum):
+    """What a trial can be."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    FINISHED = "finished"  # reached the end of its schedule
+    STOPPED = "stopped"  # the scheduler ended it early
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"  # the launcher ended first; resumable
+
+
+class Outcome(StrEnum):
+    """How a launch ended."""
+
+    COMPLETE = "complete"
+    SOME_FAILED = "some failed"  # trials or analyses; the report is written all the same
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Digests of the images and of the code that a run's numbers depend on."""
+
+    data: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where numbers come from. versions: package -> version. Nothing in it is secret."""
+
+    command: str = ""
+    git_commit: str = ""  # with `+changes` where the checkout differs; empty outside a checkout
+    python: str = ""
+    hardware: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def flat(self) -> dict[str, str]:
+        """One level of names, as MLflow's tags have them: a version is `version.PACKAGE`."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "versions"}
+        return plain | {f"version.{name}": version for name, version in self.versions.items()}
+
+
+STORED_NAMES = {"own": "proxies"}
+"""Key of a rung file -> attribute of `RungMetrics`, where the two differ."""
+
+
+@dataclass(frozen=True)
+class RungMetrics:
+    """What a trial measured at a rung.
+
+    numbers: every single number under the name that MLflow shows it by (`contrastive`, `auroc/mean`, ...); None where
+    it is undefined. levels: part -> target -> test AUROC of that part alone. proxies: "target/part" -> AUROC of the
+    part's own fakes against held-out normal images. not_learned: (target, part, that AUROC) where it is low. failed:
+    target -> images that could not be scored. out: out set -> part -> target -> AUROC. seconds: str(unit) -> training.
+    """
+
+    numbers: dict[str, int | float | None] = field(default_factory=dict)
+    train_seconds: float = 0.0  # of the trial so far, scoring included
+    macs: float = 0.0  # multiply-accumulates of its networks so far
+    seconds: dict[str, float] = field(default_factory=dict)
+    levels: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    out: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
+    proxies: dict[str, float | None] = field(default_factory=dict)
+    not_learned: tuple[tuple[str, str, float], ...] = ()
+    failed: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "RungMetrics":
+        """From one level of names, as rung files and Tune's results have them."""
+        named = {STORED_NAMES.get(key, key): value for key, value in values.items() if key != "budget"}
+        structured = {item.name: named.pop(item.name) for item in fields(cls) if item.name in named}
+        numbers = {key: value for key, value in named.items() if value is None or isinstance(value, int | float)}
+        return METRICS.validate_python(structured | {"numbers": numbers})
+
+
+METRICS = TypeAdapter(RungMetrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """time: ISO 8601 in UTC; the ledger fills it in."""
+
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Opened(Event):
+    """A run begins: everything needed to resume, to report and to compare it.
+
+    name, doc, source: of the space, and the file it is from. space: the resolved space as plain data. schedule: the
+    preset's name, or "custom". counts: split -> images. costs: kind of network ("detector/level_4") -> planned seconds.
+    """
+
+    uid: str
+    name: str
+    doc: str
+    source: str
+    space: dict[str, Any]
+    preset: str
+    schedule: str
+    dataset: str
+    targets: tuple[str, ...]
+    counts: dict[str, int]
+    shape: ImageShape
+    identity: Identity
+    costs: dict[str, float]
+    data_dir: str
+    tracking_uri: str | None
+    trials: tuple[TrialPlan, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Launched(Event):
+    """A launcher begins to work on the run."""
+
+    command: str
+    executor: str = "ray"
+    host: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class StageEnded(Event):
+    """A shared stage is there. reused: an earlier run or launch had left it; then it cost nothing."""
+
+    unit: str
+    key: str
+    reused: bool
+    seconds: float = 0.0
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class TrialAdded(Event):
+    """A searcher proposes a further point."""
+
+    trial: TrialPlan
+
+
+@dataclass(frozen=True)
+class TrialMoved(Event):
+    """A trial is in another state. error: why it failed."""
+
+    trial: str
+    state: State
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class RungReached(Event):
+    """A trial reports. rung: thousandths of its schedule."""
+
+    trial: str
+    rung: int
+    metrics: RungMetrics
+
+
+@dataclass(frozen=True)
+class AnalysisEnded(Event):
+    """An analysis of the winner of one target is there, or has failed: then with an error and without a trial."""
+
+    name: str
+    target: str
+    trial: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class CodeAccepted(Event):
+    """The user lets a run go on with other code. stage_keys: old key of a stage -> the key of one made from now on."""
+
+    before: str
+    after: str
+    modules: tuple[str, ...]
+    stage_keys: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Closed(Event):
+    """A launch ends. seconds: of wall time. best: the winner's id, where there is one."""
+
+    outcome: Outcome
+    seconds: float | None = None
+    best: str | None = None
+
+
+EVENTS: dict[str, type[Event]] = {
+    "opened": Opened,
+    "launched": Launched,
+    "stage": StageEnded,
+    "trial_added": TrialAdded,
+    "trial": TrialMoved,
+    "rung": RungReached,
+    "analysis": AnalysisEnded,
+    "code_accepted": CodeAccepted,
+    "closed": Closed,
+}
+"""Name in the ledger -> event. Stored: these names stay."""
+NAMES = {kind: name for name, kind in EVENTS.items()}
+ADAPTERS: dict[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in EVENTS.items()}
+
+
+def to_plain(event: Event) -> dict[str, Any]:
+    """An event in JSON's own types, `time` and its name first."""
+    values = asdict(event)
+    return {"time": values.pop("time"), "event": NAMES[type(event)], **values}
+
+
+def from_plain(values: Mapping[str, Any]) -> Event:
+    """The event of a line. Raises ValueError for what is no event."""
+    rest = dict(values)
+    name = rest.pop("event", None)
+    if name not in EVENTS:
+        raise ValueError(f"{name!r} is no event")
+    return ADAPTERS[name].validate_python(rest)

@@ -1,0 +1,89 @@
+"""What a launch costs over the same work without the orchestrator: rows measured in turn on this machine, as ratios.
+
+    python -m pytest tests/benchmarks/test_launch_cost.py -m benchmark
+
+The environment sets the size: TRIALS (4), SIDE (16), ROUNDS (2), WAYS (of bare.py, all but `serial`). With
+BASELINE_CHECKOUT=/path/to/older/checkout, one that has this file, the launch of that commit is a row, too. Compare
+CPU-seconds first: they vary least. The machine should be otherwise idle.
+"""
+
+import json
+import os
+import sys
+from dataclasses import astuple
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.benchmarks.measured import Cost, measure
+
+pytestmark = pytest.mark.benchmark
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+WAYS = os.environ.get("WAYS", "pool tune tune_naive relay").split()
+OLDER = os.environ.get("BASELINE_CHECKOUT")
+
+
+def launched(checkout: Path, folder: Path) -> Cost:
+    """A launch by the code of a checkout into a storage of its own, `folder`/runs/launch."""
+    space = checkout / "tests" / "benchmarks" / "scale_space.py"
+    words = ["launch", str(space), "--name", "launch", "--cpus", "2", "--plain", "--storage", str(folder / "runs")]
+    command = [sys.executable, "-m", "orchestrator", *words, "--data-dir", str(folder)]
+    return measure(command, folder / "log", {"PYTHONPATH": str(checkout)}, checkout)
+
+
+def bare(way: str, work: Path, folder: Path) -> Cost:
+    command = [sys.executable, str(HERE / "bare.py"), str(work), str(folder / "areas.json"), way]
+    return measure(command, folder / "log", {"PYTHONPATH": str(ROOT)}, ROOT)
+
+
+def areas_of(run: Path) -> list[dict[str, float]]:
+    """AUROC by target of every trial of a launch, in the plan's order."""
+    opened = json.loads((run / "ledger.jsonl").read_text().splitlines()[0])
+    rungs = [json.loads((run / "trials" / t["id"] / "rung-1000.json").read_text()) for t in opened["trials"]]
+    return [{target: rung[f"auroc/{target}"] for target in opened["targets"]} for rung in rungs]
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """The work as plain data."""
+    folder = tmp_path_factory.mktemp("work")
+    command = [sys.executable, str(HERE / "work_of.py"), str(folder / "work.json"), str(HERE / "scale_space.py")]
+    done = measure(command, folder / "log", {"PYTHONPATH": str(ROOT)}, ROOT)
+    assert done.code == 0, (folder / "log").read_text()
+    return folder / "work.json"
+
+
+def test_print_what_a_launch_costs_over_bare_loops(work, tmp_path, capsys):
+    rows = {"launch": lambda folder: launched(ROOT, folder)}
+    if OLDER:
+        rows["older launch"] = lambda folder: launched(Path(OLDER), folder)
+    rows |= {way: lambda folder, way=way: bare(way, work, folder) for way in WAYS}
+    costs: dict[str, list[Cost]] = {name: [] for name in rows}
+    areas = {}
+    for number in range(ROUNDS):
+        for name, run in rows.items():
+            folder = tmp_path / f"{name}-{number}"
+            folder.mkdir()
+            costs[name].append(run(folder))
+            assert costs[name][-1].code == 0, (folder / "log").read_text()
+            found = folder / "areas.json"
+            areas[name] = json.loads(found.read_text()) if found.exists() else areas_of(folder / "runs" / "launch")
+    medians = {name: Cost(*map(median, zip(*map(astuple, some), strict=True))) for name, some in costs.items()}
+    with capsys.disabled():
+        print("\n" + "\n".join(lines(medians)))
+    for name in WAYS:  # no row is quicker for doing less
+        assert areas[name] == [pytest.approx(each, abs=1e-6) for each in areas["launch"]], name
+
+
+def lines(medians: dict[str, Cost]) -> list[str]:
+    """The table, and what a launch takes of each as a ratio."""
+    ours = medians["launch"]
+    names = f"{'wall s':>8} {'CPU s':>8} {'processes':>9} {'MiB':>7}   launch / row: wall, CPU"
+    return [f"{f'median of {ROUNDS}':14} {names}"] + [
+        f"{name:14} {c.wall:8.1f} {c.cpu:8.1f} {c.processes:9.0f} {c.memory:7.0f}"
+        f"   {ours.wall / c.wall:.2f}, {ours.cpu / c.cpu:.2f}"
+        for name, c in medians.items()
+    ]

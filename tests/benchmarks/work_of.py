@@ -1,0 +1,39 @@
+"""work_of.py OUT.json SPACE.py: the work of a launch as plain data, for loops that do it without the orchestrator."""
+
+import json
+import sys
+import tempfile
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from orchestrator.data.split_store import prepare, read_images
+from orchestrator.planning.identity import code_digest
+from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.plan import identify, make_plan
+from workloads.registry import method
+
+
+def work_of(name: str) -> dict[str, Any]:
+    """Data, targets, stages and trials of a space at its own preset."""
+    _, space, preset = load_space(name, Options())
+    chosen = method(space.workload)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(read_images(space.data, Path(folder)), UPath(folder))
+        plan = make_plan(name, "", space, preset, run=None, storage=UPath(folder), cpus=2, known=prepared)
+        digests = code_digest(chosen.packages), code_digest(chosen.stage_packages)
+        stages, trials = identify(plan, prepared.digest, prepared.target_digests, *digests)
+    return {
+        "workload": space.workload,
+        "data": space.data.model_dump(mode="json"),
+        "targets": list(plan.targets),
+        "stages": [{"unit": astuple(s.unit), "config": s.config, "key": s.key} for s in stages],
+        "trials": [{"id": t.id, "config": t.config, "stages": t.stages} for t in trials],
+        "units": [astuple(u) for u in plan.units],
+    }
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(json.dumps(work_of(sys.argv[2])))
