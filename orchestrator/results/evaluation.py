@@ -23,7 +23,7 @@ from workloads.scoring.metrics import (
     not_learned,
     out_auroc,
     per_class_auroc,
-    per_level_auroc,
+    per_part_auroc,
 )
 from workloads.scoring.table import LIKELIHOOD, SCHEMA, WHOLE, out_name, rows
 from workloads.training.checkpoint import write_atomically
@@ -143,7 +143,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
     whole = per_class_auroc(table, WHOLE)
     out = out_numbers(table)
     tested = mean(whole.values())
-    levels = {part: values for part, values in per_level_auroc(table).items() if part != WHOLE}
+    levels = {part: values for part, values in per_part_auroc(table).items() if part != WHOLE}
     own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
     return {
         "contrastive": contrastive(table, method.judged_parts()),

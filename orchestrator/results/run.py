@@ -19,7 +19,7 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.registry import method
 from workloads.scoring.baselines import LARGEST
-from workloads.scoring.metrics import mean, per_level_auroc
+from workloads.scoring.metrics import mean, per_part_auroc
 from workloads.scoring.selection import CRITERIA
 from workloads.units import GENERAL
 
@@ -136,7 +136,7 @@ def sets_table_of(state: RunState, best: TrialState, contests: pa.Table) -> Tabl
     """The winner's scores against the out sets, of a run whose dataset is normal as a whole."""
     opened = state.opened
     return sets_table(
-        per_level_auroc(contests),
+        per_part_auroc(contests),
         opened["space"]["data"]["out"],
         dataset=opened["dataset"],
         kind=KINDS[opened["schedule"]],
@@ -259,7 +259,7 @@ def conclude(places: RunPaths, state: RunState) -> Results:
     if is_pooled(state):
         scores = against_sets(scores)
     else:
-        out, levels = out_table_of(state, best, scores), per_level_auroc(scores)
+        out, levels = out_table_of(state, best, scores), per_part_auroc(scores)
     select_by = state.opened["space"]["select_by"]
     report = write_report(
         places.report,

@@ -87,8 +87,8 @@ def leave_one_out_bandwidth(train: Images) -> float:
     log_sums = np.zeros(len(grid))
     start = 0
     for block in _distances(normal, normal):
-        own = np.arange(len(block))
-        block[own, start + own] = np.inf
+        diagonal = np.arange(len(block))
+        block[diagonal, start + diagonal] = np.inf
         log_sums += [_log_kernel_sum(block, h).sum() for h in grid]
         start += len(block)
     return float(grid[np.argmax(log_sums / n - dims * np.log(grid))])

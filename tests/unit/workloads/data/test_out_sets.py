@@ -304,7 +304,7 @@ def test_the_table_has_the_papers_shape_and_its_rows_beside_ours():
     assert [row.name for row in ours] == [*LEVELS, "all"]
     assert [row.name for row in theirs] == ["D_1", "D_2", "D_4", "D_8", "D_16", "all"]
     assert len(ours) + len(theirs) == len(table.rows)
-    areas, classes = metrics.out_auroc(scores), metrics.per_level_auroc(scores)
+    areas, classes = metrics.out_auroc(scores), metrics.per_part_auroc(scores)
     assert ours[-1].values["dog/Noise"] == areas["dog", "all", "noise"]
     assert ours[0].values["dog/rCIFAR10"] == classes["level_1"]["dog"]
     assert (theirs[2].values["frog/Noise"], theirs[-1].values["dog/rCIFAR10"]) == (0.674, 0.812)
