@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.analyses import Analysis
 from workloads.training.distributed import Parallel
-from workloads.units import DataFacts, ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, PartNames, Unit
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -146,7 +147,9 @@ class Method(Protocol):
     packages: ClassVar[tuple[str, ...]]  # of `workloads`, whose code its numbers depend on
     stage_packages: ClassVar[tuple[str, ...]]  # those of them that its stages depend on
     config_type: ClassVar[type]
-    analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
+    config: Any
+    analyses: ClassVar[Mapping[str, Analysis]]  # by name
+    part_names: ClassVar[PartNames]  # what results call its parts
     selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.scoring.selection`)
 
     @staticmethod
@@ -227,8 +230,4 @@ class Method(Protocol):
 
     def remarks(self) -> list[str]:
         """What a reader of the results must know of this config, in sentences."""
-        ...
-
-    def analyse(self, name: str, trained: Trained) -> Finding:
-        """One of `analyses` for one target."""
         ...

@@ -16,6 +16,18 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class PartNames:
+    """How results call a method's score parts: `kind` in headings; metrics' names leave out `prefix`."""
+
+    kind: str = "score"
+    prefix: str = ""
+
+    def short(self, part: str) -> str:
+        """The part in the names of metrics, such as ``auroc_level/4``."""
+        return part.removeprefix(self.prefix)
+
+
+@dataclass(frozen=True)
 class ImageShape:
     """What a cost estimate must know of the data: channels, side in pixels, training images of one target."""
 

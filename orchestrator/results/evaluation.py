@@ -141,7 +141,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
     ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
     """
     whole = per_class_auroc(table, WHOLE)
-    out = out_numbers(table)
+    out = out_numbers(table, method)
     tested = mean(whole.values())
     levels = {part: values for part, values in per_part_auroc(table).items() if part != WHOLE}
     own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
@@ -151,7 +151,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         **({"bits_per_dim": mean_validation(table, LIKELIHOOD)} if "likelihood" in method.selections else {}),
         "auroc/mean": tested,
         **{f"auroc/{target}": value for target, value in whole.items()},
-        **{f"auroc_level/{part.removeprefix('level_')}": mean(v.values()) for part, v in levels.items()},
+        **{f"auroc_level/{method.part_names.short(part)}": mean(v.values()) for part, v in levels.items()},
         **out,
         "levels": levels,
         "own": own,
@@ -161,7 +161,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
     }
 
 
-def out_numbers(table: pa.Table) -> dict[str, Any]:
+def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
     """AUROC against the out sets: ``out`` holds all as set -> part -> target, the other keys what MLflow shows.
 
     ``auroc_out/<set>/<target>`` and its means are of the whole detectors, ``auroc_out_level/<k>/<set>`` is the mean of
@@ -177,7 +177,7 @@ def out_numbers(table: pa.Table) -> dict[str, Any]:
                 shown |= {f"auroc_out/{name}/{target}": value for target, value in values.items()}
                 shown[f"auroc_out/{name}/mean"] = mean(values.values())
             else:
-                shown[f"auroc_out_level/{part.removeprefix('level_')}/{name}"] = mean(values.values())
+                shown[f"auroc_out_level/{method.part_names.short(part)}/{name}"] = mean(values.values())
     if nested:
         shown["auroc_out/mean"] = mean(shown[f"auroc_out/{name}/mean"] for name in nested)
     return shown

@@ -279,7 +279,7 @@ def conclude(places: RunPaths, state: RunState) -> Results:
         },
         costs=costs_of(state, best),
         findings=read_findings(places, state),
-        about=chosen.analyses,
+        about={name: analysis.title for name, analysis in chosen.analyses.items()},
         out=out,
     )
     return Results(best, table, warnings, report.with_name(PAGE), out)

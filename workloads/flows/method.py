@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workloads.analyses import Analysis
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
 from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
-from workloads.training.seeds import derive_seed
-from workloads.units import GENERAL, DataFacts, ImageShape, Unit, training_bytes
+from workloads.units import GENERAL, DataFacts, ImageShape, PartNames, Unit, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # planning needs no torch
 
     from workloads.flows.learner import FlowLearner
     from workloads.flows.scorer import FlowScorer
-    from workloads.method import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.method import Scores, Tensors, UnitInputs
     from workloads.training.distributed import Parallel
 
 NO_NUMBER = ("checkpointing", "accumulate", "skip_limit")
@@ -29,10 +29,20 @@ class Flows:
     name: ClassVar[str] = "flow"
     packages: ClassVar[tuple[str, ...]] = ("flows",)
     stage_packages: ClassVar[tuple[str, ...]] = ("flows",)
-    analyses: ClassVar[Mapping[str, str]] = {
-        "correlation": "How alike a flow and the general flow rank images by likelihood.",
-        "samples": "Images drawn from the flow and from the general flow.",
-        "curves": "Bits/dim over the steps of training, and what was skipped.",
+    part_names: ClassVar[PartNames] = PartNames()
+    analyses: ClassVar[Mapping[str, Analysis]] = {
+        "correlation": Analysis(
+            "How alike a flow and the general flow rank images by likelihood.",
+            "workloads.flows.analyses.correlation:correlation",
+        ),
+        "samples": Analysis(
+            "Images drawn from the flow and from the general flow.",
+            "workloads.flows.analyses.samples:samples",
+        ),
+        "curves": Analysis(
+            "Bits/dim over the steps of training, and what was skipped.",
+            "workloads.flows.analyses.curves:curves",
+        ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "likelihood", "oracle")
     config_type: ClassVar[type] = FlowConfig
@@ -173,15 +183,6 @@ class Flows:
         if config.autocast:
             said.append("coupling networks in bfloat16 while training; published: float32")
         return said
-
-    def analyse(self, name: str, trained: "Trained") -> "Finding":
-        """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.flows.analyses.correlation import correlation
-        from workloads.flows.analyses.curves import curves
-        from workloads.flows.analyses.samples import samples
-
-        chosen = {"correlation": correlation, "samples": samples, "curves": curves}[name]
-        return chosen(self.config, trained, derive_seed(self.config.seed, name))
 
 
 def shape_of(inputs: "UnitInputs") -> ImageShape:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workloads.analyses import Analysis
 from workloads.errors import UserError
 from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
@@ -11,7 +12,7 @@ from workloads.flows.method import Flows, shape_of
 from workloads.klods.config import levels
 from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
 from workloads.klods.splits import check_enough, counted
-from workloads.units import DataFacts, ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, PartNames, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # planning needs no torch
 
     from workloads.flows.learner import FlowLearner
     from workloads.klods.detector import GroupScorer, MomentsLearner
-    from workloads.method import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.method import Scores, Tensors, UnitInputs
     from workloads.training.distributed import Parallel
 
 
@@ -29,9 +30,16 @@ class Klods:
     name: ClassVar[str] = "klods"
     packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
     stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
-    analyses: ClassVar[Mapping[str, str]] = {
-        "selection": "Every split, level, regulariser and reference, judged without an anomaly.",
-        "latents": "Where the latents of a set differ from the prior: variance, mean, neighbours, channels.",
+    part_names: ClassVar[PartNames] = PartNames()
+    analyses: ClassVar[Mapping[str, Analysis]] = {
+        "selection": Analysis(
+            "Every split, level, regulariser and reference, judged without an anomaly.",
+            "workloads.klods.analyses.selection:selection",
+        ),
+        "latents": Analysis(
+            "Where the latents of a set differ from the prior: variance, mean, neighbours, channels.",
+            "workloads.klods.analyses.latents:latents",
+        ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = KlodsFlowConfig
@@ -145,13 +153,6 @@ class Klods:
         if config.contamination < 1:
             said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
         return said
-
-    def analyse(self, name: str, trained: "Trained") -> "Finding":
-        """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.klods.analyses.latents import latents
-        from workloads.klods.analyses.selection import selection
-
-        return {"selection": selection, "latents": latents}[name](self.config, trained)
 
 
 def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from workloads.analyses import Analysis
 from workloads.mlsad.architecture import (
     detector_kept,
     detector_parameters,
@@ -14,13 +13,15 @@ from workloads.mlsad.architecture import (
     generator_step_macs,
 )
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
+from workloads.mlsad.levels import combined, level_of, part_of
 from workloads.training.seeds import derive_seed
-from workloads.units import DataFacts, ImageShape, Unit, training_bytes
+from workloads.units import DataFacts, ImageShape, PartNames, Unit, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
+    import numpy as np
     import torch
 
-    from workloads.method import Finding, Tensors, Trained, UnitInputs
+    from workloads.method import Scores, Tensors, UnitInputs
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
@@ -49,7 +50,7 @@ GENERATOR_KEYS = (
 
 
 def part_level(unit: Unit) -> int:
-    return int(unit.part.removeprefix("level_"))
+    return level_of(unit.part)
 
 
 class MLSAD:
@@ -58,11 +59,24 @@ class MLSAD:
     name: ClassVar[str] = "mlsad"
     packages: ClassVar[tuple[str, ...]] = ("mlsad",)
     stage_packages: ClassVar[tuple[str, ...]] = ("mlsad",)
-    analyses: ClassVar[Mapping[str, str]] = {
-        "generators": "Quality of the generators, and samples of every level (Fig. 3 of the paper).",
-        "position": "What the position pair teaches D_1: its maps of a white and of a noise image (appendix B).",
-        "maps": "Where the anomaly is: pixel maps over test images (Fig. 4), pixel AUROC where there are masks.",
-        "fooling": "Robustness probe (section 4.3): images made to look normal to the detector.",
+    part_names: ClassVar[PartNames] = PartNames(kind="level", prefix="level_")
+    analyses: ClassVar[Mapping[str, Analysis]] = {
+        "generators": Analysis(
+            "Quality of the generators, and samples of every level (Fig. 3 of the paper).",
+            "workloads.mlsad.analyses.quality:generators",
+        ),
+        "position": Analysis(
+            "What the position pair teaches D_1: its maps of a white and of a noise image (appendix B).",
+            "workloads.mlsad.analyses.position:position",
+        ),
+        "maps": Analysis(
+            "Where the anomaly is: pixel maps over test images (Fig. 4), pixel AUROC where there are masks.",
+            "workloads.mlsad.analyses.localisation:localise",
+        ),
+        "fooling": Analysis(
+            "Robustness probe (section 4.3): images made to look normal to the detector.",
+            "workloads.mlsad.analyses.fooling:fooling",
+        ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = MLSADConfig
@@ -118,10 +132,10 @@ class MLSAD:
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         levels = [CONTRAST[level] for level in self.config.levels if CONTRAST[level] > 1]
-        return [Unit("generator", target, f"level_{k}") for target in targets for k in levels]
+        return [Unit("generator", target, part_of(k)) for target in targets for k in levels]
 
     def units(self, targets: Sequence[str]) -> list[Unit]:
-        return [Unit("detector", target, f"level_{k}") for target in targets for k in self.config.levels]
+        return [Unit("detector", target, part_of(k)) for target in targets for k in self.config.levels]
 
     def needs(self, unit: Unit) -> list[Unit]:
         """A detector trains on one bank and is held against all of its class's banks for selection."""
@@ -186,13 +200,11 @@ class MLSAD:
 
         return LevelScorer(self.config, part_level(unit), shape, device)
 
-    def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Eq. 4: positions were averaged within each level, now the mean over levels."""
-        mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
-        return mean.astype(np.float32)
+    def combine(self, parts: "Scores") -> "np.ndarray":
+        return combined(parts)
 
     def judged_parts(self) -> tuple[str, ...]:
-        return tuple(f"level_{level}" for level in self.config.levels)
+        return tuple(map(part_of, self.config.levels))
 
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""
@@ -201,16 +213,6 @@ class MLSAD:
         if self.config.pooling != "mean":
             said.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
         return said
-
-    def analyse(self, name: str, trained: "Trained") -> "Finding":
-        """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.mlsad.analyses.fooling import fooling
-        from workloads.mlsad.analyses.localisation import localise
-        from workloads.mlsad.analyses.position import position
-        from workloads.mlsad.analyses.quality import generators
-
-        chosen = {"generators": generators, "position": position, "maps": localise, "fooling": fooling}[name]
-        return chosen(self.config, trained, derive_seed(self.config.seed, name))
 
 
 def shape_of(inputs: "UnitInputs") -> ImageShape:

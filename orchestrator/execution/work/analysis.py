@@ -22,6 +22,7 @@ from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
 from orchestrator.results.run import winner
 from tune_spaces.schema import Resources, Space
+from workloads.analyses import analyse as run_analysis
 from workloads.data.protocols import normal_for
 from workloads.method import Finding, Trained
 from workloads.registry import method
@@ -72,7 +73,7 @@ def analyse(storage: str, run: str, name: str, target: str, threads: int) -> str
     space = Space.model_validate(state.opened["space"])
     chosen = method(space.workload)(space.config(best.point))
     device = own_device(local=True)
-    finding = chosen.analyse(name, trained(places, state, best.id, chosen, target, device))
+    finding = run_analysis(chosen, name, trained(places, state, best.id, chosen, target, device))
     write(places.analysis(name, target), best.id, finding)
     return best.id
 

@@ -13,7 +13,7 @@ from workloads.units import Unit
 NAMES = ("variance", "mean_square", "neighbours", "channels")
 
 
-def latents(config: KlodsFlowConfig, trained: Trained) -> Finding:
+def latents(config: KlodsFlowConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """`moments` of every level over the images of a set: training, test normals, test anomalies, out sets.
 
     Numbers by ``LEVEL/SET``; None for a set without images.

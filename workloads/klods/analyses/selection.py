@@ -7,7 +7,7 @@ from workloads.method import Finding, Trained
 from workloads.units import Unit
 
 
-def selection(config: KlodsFlowConfig, trained: Trained) -> Finding:
+def selection(config: KlodsFlowConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """Every candidate of `calibration.survey` at the group size `judged_size`, so also those that no trial had.
 
     Numbers in [0, 1], by ``SPLIT/LEVEL/REGULARISER/REFERENCE``: `false_positives`, the share of held-out groups below

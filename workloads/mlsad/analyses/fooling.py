@@ -40,7 +40,7 @@ from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.analyses.distances import diversity, nearest
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.method import MLSAD
+from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
 from workloads.pictures import grid
@@ -72,10 +72,10 @@ def fooling(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
         pace = (config.fooling_steps, config.fooling_lr, config.fooling_pull_away)
         descent = descend_pixels(score, list(sets.values()), *pace)
         found = [to_bytes(part) for part in descent.found]
-        median = float(np.median(whole_score(config, parts, normal)))
+        median = float(np.median(whole_score(parts, normal)))
         numbers[f"{variant}/normal/score"] = median
         for i, (name, start) in enumerate(sets.items()):
-            before, after = (whole_score(config, parts, images) for images in (start, found[i]))
+            before, after = (whole_score(parts, images) for images in (start, found[i]))
             values = success(before, after, median) | trajectory(descent, i, float(after.mean()))
             values |= distances(found[i], trained.train)
             numbers |= {f"{variant}/{name}/{key}": value for key, value in values.items()}
@@ -103,7 +103,7 @@ def starts(trained: Trained, seed: int) -> dict[str, Tensor]:
 
 def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, LevelScorer]]:
     """Scorers by part of the full detector and of its lowest and highest level alone, on networks of their own."""
-    parts = {f"level_{level}": scorer for level, scorer in scorers(config, trained).items()}
+    parts = {part_of(level): scorer for level, scorer in scorers(config, trained).items()}
     for scorer in parts.values():
         scorer.net.requires_grad_(False)  # only pixels learn
     if len(parts) == 1:
@@ -112,9 +112,9 @@ def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, Level
     return {"full": parts, lowest: {lowest: parts[lowest]}, highest: {highest: parts[highest]}}
 
 
-def whole_score(config: MLSADConfig, parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
+def whole_score(parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
     """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
-    return MLSAD(config).combine({part: scorer.image_scores(images) for part, scorer in parts.items()})
+    return combined({part: scorer.image_scores(images) for part, scorer in parts.items()})
 
 
 def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.overlays import Picture, limits, overlay
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.method import MLSAD
+from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import scorers
 from workloads.scoring.metrics import pixel_auroc
@@ -64,9 +64,9 @@ def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # no
     if (masks := trained.test_masks) is not None:
         numbers["pixel_auroc"] = pixel_auroc(maps.cpu(), masks.cpu())
         for level, scores in windows.items():
-            numbers[f"pixel_auroc/level_{level}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
-    parts = {f"level_{level}": pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
-    order = np.argsort(MLSAD(config).combine(parts), kind="stable")
+            numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
+    parts = {part_of(level): pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
+    order = np.argsort(combined(parts), kind="stable")
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
     normal = window_maps(config, trained, trained.val)
     low, high = limits(pixel_map({level: normal[level] for level in used}, side), maps[[*chain(*ends.values())]])

@@ -37,6 +37,7 @@ from workloads.mlsad.analyses.distances import diversity, mean_difference, neare
 from workloads.mlsad.analyses.judge import Images, accuracy
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.contrast import split_bank
+from workloads.mlsad.levels import part_of
 from workloads.mlsad.mrf import level_0, level_1
 from workloads.pictures import grid
 from workloads.scoring.metrics import mean
@@ -126,4 +127,4 @@ def bank(trained: Trained, level: int) -> Tensor:
 
 
 def stage(trained: Trained, level: int) -> Unit:
-    return Unit("generator", trained.target, f"level_{level}")
+    return Unit("generator", trained.target, part_of(level))

@@ -35,7 +35,7 @@ from workloads.data.protocols import digest, one_class
 from workloads.errors import UserError
 from workloads.scoring import metrics
 from workloads.scoring.table import rows
-from workloads.units import Unit
+from workloads.units import PartNames, Unit
 
 NOWHERE = Path("nowhere")
 REDUCED = "measured (reduced preset)"
@@ -155,6 +155,7 @@ class Made:
     """A detector whose score is the mean pixel, and a method whose whole is the mean of the parts."""
 
     selections = ("contrastive", "oracle")
+    part_names = PartNames(prefix="level_")
 
     def __init__(self, part):
         self.part = part

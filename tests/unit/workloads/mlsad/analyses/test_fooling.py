@@ -91,9 +91,9 @@ def test_the_differentiable_score_is_the_score_of_test_images(channels, as_rgb) 
     for scorers in variants(config, trained(config, channels)).values():
         with torch.no_grad():
             found = detector_score(list(scorers.values()), to_signed(images)).numpy()
-        np.testing.assert_allclose(found, whole_score(config, scorers, images), atol=1e-6)
+        np.testing.assert_allclose(found, whole_score(scorers, images), atol=1e-6)
         assert np.ptp(found) > 1e-3
-    assert np.array_equal(scorers["level_16"].image_scores(images), whole_score(config, scorers, images))
+    assert np.array_equal(scorers["level_16"].image_scores(images), whole_score(scorers, images))
 
 
 def test_the_gradient_of_the_score_is_the_numerical_one() -> None:
@@ -219,9 +219,9 @@ def test_numbers_are_those_of_the_images_that_were_found() -> None:
     scorers = variants(TINY, data)["level_1"]
     score = partial(detector_score, list(scorers.values()))
     found = to_bytes(descend_pixels(score, list(sets.values()), 6, 0.1, 0.1).found[0])
-    normal = whole_score(TINY, scorers, data.test[torch.from_numpy(~data.test_anomalous)])
+    normal = whole_score(scorers, data.test[torch.from_numpy(~data.test_anomalous)])
     assert n["level_1/normal/score"] == pytest.approx(np.median(normal))
-    scores = whole_score(TINY, scorers, found)
+    scores = whole_score(scorers, found)
     assert n["level_1/noise/fooled"] == np.mean(scores < np.median(normal))
     assert n["level_1/noise/score"] == pytest.approx(scores.mean())
     byte = found.flatten(1).double().numpy() / 255
