@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from workloads.figures import image_rows
 from workloads.flows.bits import BINS
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import trained_scorer
 from workloads.method import Finding, Trained
-from workloads.pictures import grid
 from workloads.training.seeds import derive_seed
 
 COLUMNS = 8
@@ -24,13 +24,13 @@ def samples(config: FlowConfig, trained: Trained, seed: int) -> Finding:
     """
     scorer = trained_scorer(config, trained)
     flows = {"flow": scorer.net} | ({"general": scorer.general} if scorer.general is not None else {})
-    groups, numbers = [[trained.train[:COLUMNS]]], dict[str, float | None]()
+    rows, numbers = {"training images": trained.train[:COLUMNS]}, dict[str, float | None]()
     for name, flow in flows.items():
         generator = torch.Generator(scorer.device).manual_seed(derive_seed(seed, name, trained.target))
         drawn = [flow.sample(COLUMNS, generator, temperature) for temperature in TEMPERATURES]
         numbers[f"outside/{name}"] = float((~(drawn[0].abs() <= 0.5)).float().mean())
-        groups.append([to_bytes(images) for images in drawn])
-    return Finding(numbers, {"samples": grid(groups)})
+        rows |= {f"{name}, T = {t:g}": to_bytes(images) for t, images in zip(TEMPERATURES, drawn, strict=True)}
+    return Finding(numbers, {"samples": image_rows(rows)})
 
 
 def to_bytes(x: Tensor) -> Tensor:

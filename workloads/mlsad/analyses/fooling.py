@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.figures import image_rows
 from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.analyses.distances import diversity, nearest
@@ -43,7 +44,6 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
-from workloads.pictures import grid
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.seeds import derive_seed
 
@@ -71,15 +71,17 @@ def fooling(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
         score = partial(detector_score, list(parts.values()))
         pace = (config.fooling_steps, config.fooling_lr, config.fooling_pull_away)
         descent = descend_pixels(score, list(sets.values()), *pace)
-        found = [to_bytes(part) for part in descent.found]
+        ends = [to_bytes(part) for part in descent.ends]
         median = float(np.median(whole_score(parts, normal)))
         numbers[f"{variant}/normal/score"] = median
         for i, (name, start) in enumerate(sets.items()):
-            before, after = (whole_score(parts, images) for images in (start, found[i]))
+            before, after = (whole_score(parts, images) for images in (start, ends[i]))
             values = success(before, after, median) | trajectory(descent, i, float(after.mean()))
-            values |= distances(found[i], trained.train)
+            values |= distances(ends[i], trained.train)
             numbers |= {f"{variant}/{name}/{key}": value for key, value in values.items()}
-        pictures[f"fooling_{variant}"] = grid(list(zip(sets.values(), found, strict=True)))
+        pairs = ((name, start, end) for (name, start), end in zip(sets.items(), ends, strict=True))
+        rows = {row: part for name, *both in pairs for row, part in zip((name, f"{name}, end"), both, strict=True)}
+        pictures[f"fooling_{variant}"] = image_rows(rows)
     return Finding(numbers, pictures)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.figures import Panel, panel_rows
 from workloads.method import Finding, Trained
-from workloads.mlsad.analyses.overlays import Picture, limits, overlay
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.pooling import pooled
@@ -16,6 +16,7 @@ from workloads.mlsad.scorer import scorers
 from workloads.scoring.metrics import pixel_auroc
 
 SHOWN = 4  # images at either end of the order of scores
+QUIET, LOUD = 1.0, 99.5  # percentiles of the maps of normal images at which colours begin and, at least, end
 
 
 def at_pixels(scores: Tensor, level: int, side: int) -> Tensor:
@@ -49,13 +50,20 @@ def window_maps(config: MLSADConfig, trained: Trained, images: Tensor) -> dict[i
     return {level: scorer.maps(images) for level, scorer in scorers(config, trained).items()}
 
 
+def limits(normal: Tensor, shown: Tensor) -> tuple[float, float]:
+    """Scores at which colours begin and end, from the maps (N, S, S) of normal images and of those to be shown."""
+    low, loud = np.percentile(normal.cpu().numpy(), (QUIET, LOUD))
+    return float(low), max(float(loud), float(shown.max()))
+
+
 def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """Pixel maps of a target's test images, with the levels of `map_levels`.
 
     Numbers: where the test images have masks, the AUROC over all their pixels in [0, 1], higher is better, of the map
     (`pixel_auroc`) and of every level alone (`pixel_auroc/level_4`); None if no pixel is odd. No masks, no number.
-    Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top,
-    as rows of `overlay`. The colours' limits are the target's, from its held-out normal images and those shown.
+    Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top;
+    a row is the image, its map over it, and the true mask where there is one. The colours' limits are the target's,
+    from its held-out normal images and those shown.
     """
     side, used = trained.test.shape[-1], config.map_levels or config.levels
     windows = window_maps(config, trained, trained.test)
@@ -70,8 +78,11 @@ def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # no
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
     normal = window_maps(config, trained, trained.val)
     low, high = limits(pixel_map({level: normal[level] for level in used}, side), maps[[*chain(*ends.values())]])
+    titles = ("image", "map", "mask")[: 2 if masks is None else 3]
 
-    def row(i: int) -> Picture:
-        return overlay(trained.test[i], maps[i], low, high, None if masks is None else masks[i])
+    def panels(i: int) -> list[Panel]:
+        row = [Panel(trained.test[i]), Panel(trained.test[i], maps[i])]
+        return row if masks is None else [*row, Panel(255 * masks[i][None])]
 
-    return Finding(numbers, {name: np.concatenate([row(i) for i in rows]) for name, rows in ends.items()})
+    pictures = {name: panel_rows([panels(i) for i in rows], titles, low, high) for name, rows in ends.items()}
+    return Finding(numbers, pictures)

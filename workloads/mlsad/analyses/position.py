@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from workloads.figures import Panel, panel_rows
 from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.localisation import window_maps
-from workloads.mlsad.analyses.overlays import colours, side_by_side, stretched
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.mrf import level_0
 from workloads.training.distributed import Draws, Parallel
@@ -43,7 +43,7 @@ def position(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     for name, scores in zip(names, maps, strict=True):
         numbers[f"correlation/{name}"] = correlation(scores, 1 - mean)
         numbers[f"spread/{name}"] = float(scores.std(correction=0))
-    low, high = float(maps.min()), float(maps.max())
-    panels = [(255 * grey).round().to(torch.uint8)[None] for grey in (mean, 1 - mean)]
-    panels += [colours(stretched(scores, low, high)) for scores in maps]
-    return Finding(numbers, {"position": side_by_side(panels)})
+    panels = [Panel(image=(255 * grey).round().to(torch.uint8)[None]) for grey in (mean, 1 - mean)]
+    panels += [Panel(scores=scores) for scores in maps]
+    titles = ("mean image", "1 - mean image", "map of white", "map of noise")
+    return Finding(numbers, {"position": panel_rows([panels], titles, float(maps.min()), float(maps.max()))})

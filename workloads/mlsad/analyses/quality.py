@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
+from workloads.figures import image_rows
 from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest
 from workloads.mlsad.analyses.judge import Images, accuracy
@@ -39,7 +40,6 @@ from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.contrast import split_bank
 from workloads.mlsad.levels import part_of
 from workloads.mlsad.mrf import level_0, level_1
-from workloads.pictures import grid
 from workloads.scoring.metrics import mean
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.seeds import derive_seed
@@ -63,7 +63,7 @@ def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     for level in levels:
         numbers |= quality(config, level, trained, seed).numbers
     curves = {name: {f"G_{k}": logged(trained, k, name) for k in levels} for name in ("information", "lambda")}
-    return Finding(numbers, {"generators": grid([samples(config, trained, levels, seed)])}, curves)
+    return Finding(numbers, {"generators": image_rows(samples(config, trained, levels, seed))}, curves)
 
 
 def logged(trained: Trained, level: int, name: str) -> list[tuple[float, float]]:
@@ -102,12 +102,13 @@ def schedule(trained: Trained, level: int) -> dict[str, float | None]:
     }
 
 
-def samples(config: MLSADConfig, trained: Trained, levels: list[int], seed: int) -> list[Tensor]:
+def samples(config: MLSADConfig, trained: Trained, levels: list[int], seed: int) -> dict[str, Tensor]:
     """8 images a row: real, level 0, level 1, then the held-out fakes of each generator."""
     train = as_channels(trained.train, 3 if config.grey_as_rgb else trained.train.shape[1])
     draws = Draws(derive_seed(seed, "samples"), train.device, Parallel())
-    made = [level_0(draws, (COLUMNS, *train.shape[1:])), level_1(draws, train, COLUMNS)]
-    return [train[:COLUMNS], *made, *(split_bank(bank(trained, level))[1][:COLUMNS] for level in levels)]
+    rows = {"real": train[:COLUMNS], "noise": level_0(draws, (COLUMNS, *train.shape[1:]))}
+    rows["shuffled"] = level_1(draws, train, COLUMNS)
+    return rows | {f"G_{level}": split_bank(bank(trained, level))[1][:COLUMNS] for level in levels}
 
 
 def held_out(trained: Trained) -> Tensor:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from workloads.figures import GAP
 from workloads.method import Finding, Trained
 from workloads.mlsad.analyses.descent import descend_pixels, detector_score, pull_away
 from workloads.mlsad.analyses.fooling import fooling, starts, variants, whole_score
 from workloads.mlsad.config import MLSADConfig, problems
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import to_bytes, to_signed
-from workloads.pictures import grid
 from workloads.units import ImageShape
 
 TINY = MLSADConfig(width=0.0625, levels=(1, 4, 16), fooling_steps=6, fooling_lr=0.1)
@@ -118,8 +118,8 @@ def test_descent_keeps_the_range_and_lowers_the_objective() -> None:
     score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
     white = 255 - pictures(4) // 32  # starts at the end of the range
     descent = descend_pixels(score, [pictures(16), white], steps=32, lr=0.05, weight=0.1)
-    assert [part.shape for part in descent.found] == [(16, 1, 16, 16), (4, 1, 16, 16)]
-    assert all(part.abs().max() <= 1 for part in descent.found)
+    assert [part.shape for part in descent.ends] == [(16, 1, 16, 16), (4, 1, 16, 16)]
+    assert all(part.abs().max() <= 1 for part in descent.ends)
     assert descent.objectives.shape == descent.scores.shape == (33, 2)
     quarters = descent.objectives[:32].view(4, 8, 2).mean(1)
     assert (quarters.diff(dim=0) <= 0).all()
@@ -127,7 +127,7 @@ def test_descent_keeps_the_range_and_lowers_the_objective() -> None:
 
 
 def test_pixels_that_want_out_of_the_range_stay_at_its_end() -> None:
-    (found,) = descend_pixels(lambda x: x.mean((1, 2, 3)), [pictures(3)], steps=30, lr=0.5, weight=0.0).found
+    (found,) = descend_pixels(lambda x: x.mean((1, 2, 3)), [pictures(3)], steps=30, lr=0.5, weight=0.0).ends
     assert torch.equal(found, torch.full_like(found, -1))
 
 
@@ -137,7 +137,7 @@ def test_batches_share_networks_and_nothing_else() -> None:
     both = descend_pixels(score, [one, two], steps=5, lr=0.05, weight=0.1)
     for i, part in enumerate((one, two)):
         alone = descend_pixels(score, [part], steps=5, lr=0.05, weight=0.1)
-        torch.testing.assert_close(both.found[i], alone.found[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(both.ends[i], alone.ends[0], atol=1e-4, rtol=0)
         torch.testing.assert_close(both.objectives[:, i], alone.objectives[:, 0])
 
 
@@ -152,7 +152,7 @@ def test_large_images_are_descended_a_few_at_a_time_to_the_same_end(monkeypatch)
 
     parts = descend_pixels(watched, [pictures(5), pictures(2, seed=9)], steps=3, lr=0.05, weight=0.1)
     assert set(seen) == {1, 2}
-    torch.testing.assert_close(torch.cat(parts.found), torch.cat(whole.found), atol=1e-4, rtol=0)
+    torch.testing.assert_close(torch.cat(parts.ends), torch.cat(whole.ends), atol=1e-4, rtol=0)
     torch.testing.assert_close(parts.objectives, whole.objectives)
 
 
@@ -160,7 +160,7 @@ def test_pull_away_makes_found_images_differ_more() -> None:
     score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
     near = pictures(1).float() + 20 * torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     start = near.clamp(0, 255).to(torch.uint8)
-    found = [descend_pixels(score, [start], steps=20, lr=0.1, weight=w).found[0] for w in (0.0, 1.0)]
+    found = [descend_pixels(score, [start], steps=20, lr=0.1, weight=w).ends[0] for w in (0.0, 1.0)]
     assert float(pull_away(found[1])) < 0.5 * float(pull_away(found[0]))
 
 
@@ -218,7 +218,7 @@ def test_numbers_are_those_of_the_images_that_were_found() -> None:
     n = fooling(TINY, data, 0).numbers
     scorers = variants(TINY, data)["level_1"]
     score = partial(detector_score, list(scorers.values()))
-    found = to_bytes(descend_pixels(score, list(sets.values()), 6, 0.1, 0.1).found[0])
+    found = to_bytes(descend_pixels(score, list(sets.values()), 6, 0.1, 0.1).ends[0])
     normal = whole_score(scorers, data.test[torch.from_numpy(~data.test_anomalous)])
     assert n["level_1/normal/score"] == pytest.approx(np.median(normal))
     scores = whole_score(scorers, found)
@@ -270,20 +270,11 @@ def test_settings_that_cannot_work_are_named(key, bad) -> None:
 # --- pictures
 
 
-def test_a_picture_has_a_row_a_batch_and_a_column_an_image(finding) -> None:
+def test_there_is_a_picture_a_variant(finding) -> None:
     assert finding.pictures.keys() == {"fooling_full", "fooling_level_1", "fooling_level_16"}
+    start = starts(trained(), 0)["noise"][0, 0].numpy()
     for picture in finding.pictures.values():
-        assert picture.dtype == np.uint8
-        assert picture.shape == (4 * (2 * 64 + 8 + 2) + 8, 16 * (64 + 2) + 14, 3)
-    first = starts(trained(), 0)["noise"][0, 0].numpy()
-    assert np.array_equal(finding.pictures["fooling_full"][8:72:4, 8:72:4, 1], first)
-
-
-def test_images_are_enlarged_by_whole_pixels_and_rows_may_differ_in_length() -> None:
-    picture = grid([[pictures(3, channels=3)[:, :, :10, :10], pictures(1)[:, :, :10, :10]]])
-    assert picture.shape == (8 + 70 + 2 + 70 + 8, 8 + 3 * 70 + 2 * 2 + 8, 3)
-    cells = picture[8:78, 8:78].reshape(10, 7, 10, 7, 3)
-    assert (cells == cells[:, :1, :, :1]).all()
-    assert grid([[pictures(1, channels=3).repeat(1, 1, 4, 4)]]).shape == (80, 80, 3)
-    with pytest.raises(ValueError, match="at least one row"):
-        grid([[]])
+        assert (picture.dtype, picture.shape[2]) == (np.uint8, 3)
+        assert picture.shape[0] > 8 * 64  # before and after, of four sets
+        left = picture.shape[1] - GAP - 2 - 16 * (64 + 2)
+        assert np.array_equal(picture[GAP + 2 : GAP + 66 : 4, left + 2 : left + 66 : 4, 1], start)
