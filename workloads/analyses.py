@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING, Any
 from workloads.training.seeds import derive_seed
 
 if TYPE_CHECKING:  # planning needs no torch
-    from workloads.method import Finding, Method, Trained
+    from workloads.data.view import TargetView
+    from workloads.method import Finding, Fitted, Method
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """title: what it shows, in a line. function: ``package.module:name`` of a (config, trained, seed) -> `Finding`."""
+    """title: what it shows, in a line. function: ``package.module:name`` of a (config, view, fitted,
+    seed) -> `Finding`."""
 
     title: str
     function: str
 
 
-def analyse(method: "Method", name: str, trained: "Trained") -> "Finding":
-    """Run one of the method's `analyses` for one target. Raises KeyError for another name."""
-    function: Callable[[Any, Trained, int], Finding] = pkgutil.resolve_name(method.analyses[name].function)
-    return function(method.config, trained, derive_seed(method.config.seed, name))
+def analyse(method: "Method", name: str, view: "TargetView", fitted: "Fitted") -> "Finding":
+    """Run one of the method's `analyses` for one target, whose whole view is on the device.
+
+    Raises KeyError for another name.
+    """
+    function: Callable[[Any, TargetView, Fitted, int], Finding] = pkgutil.resolve_name(method.analyses[name].function)
+    return function(method.config, view, fitted, derive_seed(method.config.seed, name))

@@ -43,7 +43,8 @@ def scorers(places: RunPaths, state: RunState, target: str) -> tuple[Any, list[A
         raise UserError("no trial of this run has reached the end", fix="resume it first")
     space = Space.model_validate(state.opened["space"])
     chosen = method(space.workload)(space.config(best.point))
-    shape = ImageShape(**state.opened["shape"])
+    stored = state.opened["shape"]
+    shape = ImageShape(stored["channels"], stored["side"], stored["side"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = []
     for unit in chosen.units([target]):

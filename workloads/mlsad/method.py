@@ -15,13 +15,14 @@ from workloads.mlsad.architecture import (
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
 from workloads.mlsad.levels import combined, level_of, part_of
 from workloads.training.seeds import derive_seed
-from workloads.units import DataFacts, ImageShape, PartNames, Unit, training_bytes
+from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit, square_problems, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
     import torch
 
-    from workloads.method import Scores, Tensors, UnitInputs
+    from workloads.data.view import TargetView
+    from workloads.method import Scores, Tensors
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
@@ -118,7 +119,10 @@ class MLSAD:
     @staticmethod
     def data_problems(config: MLSADConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between config and image side, or between keys of the config: (key, message)."""
-        side = data.side
+        yield from (problems := list(square_problems(data.shape)))
+        if problems:
+            return
+        side = data.shape.side
         if side < 8 or side & (side - 1):
             yield "data.side", f"the generators need a power of two from 8 on, found {side}"
         if side < max(config.levels):
@@ -144,13 +148,13 @@ class MLSAD:
     def stage_config(self, unit: Unit) -> dict[str, Any]:
         return {key: getattr(self.config, key) for key in GENERATOR_KEYS} | {"level": part_level(unit)}
 
-    def steps(self, unit: Unit, shape: ImageShape) -> int:
+    def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config = self.config
         if unit.kind == "generator":
-            return max(1, round(config.generator_epochs * shape.images / config.generator_batch_size))
-        return max(1, round(config.detector_epochs * shape.images / config.batch_size))
+            return max(1, round(config.generator_epochs * counts.images / config.generator_batch_size))
+        return max(1, round(config.detector_epochs * counts.images / config.batch_size))
 
-    def macs(self, unit: Unit, shape: ImageShape) -> float:
+    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         config, level = self.config, part_level(unit)
         channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
@@ -158,9 +162,9 @@ class MLSAD:
         else:
             side = config.crop or shape.side
             step = detector_step_macs(level, side, config.width, config.blocks, channels) * config.batch_size
-        return step * self.steps(unit, shape)
+        return step * self.steps(unit, counts)
 
-    def memory(self, unit: Unit, shape: ImageShape) -> float:
+    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:  # noqa: ARG002 - none depends on them
         config, level = self.config, part_level(unit)
         channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
@@ -172,18 +176,26 @@ class MLSAD:
     def seed(self, unit: Unit) -> int:
         return derive_seed(self.config.seed, unit)
 
-    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "GeneratorLearner":
+    def stage(
+        self,
+        unit: Unit,
+        view: "TargetView",
+        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
+        parallel: "Parallel",
+    ) -> "GeneratorLearner":
         from workloads.mlsad.gan import GeneratorLearner
 
-        steps = self.steps(unit, shape_of(inputs))
-        return GeneratorLearner(self.config, part_level(unit), inputs.train, self.seed(unit), parallel, steps)
+        steps = self.steps(unit, view.counts)
+        return GeneratorLearner(self.config, part_level(unit), view.train, self.seed(unit), parallel, steps)
 
-    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "DetectorLearner":
+    def detector(
+        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "DetectorLearner":
         from workloads.mlsad.contrast import DetectorLearner
 
-        steps = self.steps(unit, shape_of(inputs))
-        banks = {part_level(need): inputs.artifacts[str(need)]["fakes"] for need in self.needs(unit)}
-        images = (inputs.train, inputs.val)
+        steps = self.steps(unit, view.counts)
+        banks = {part_level(need): artifacts[str(need)]["fakes"] for need in self.needs(unit)}
+        images = (view.train, view.val)
         return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
 
     def scored_with(self, unit: Unit) -> list[Unit]:  # noqa: ARG002 - fakes are for training alone
@@ -209,12 +221,7 @@ class MLSAD:
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""
         left_out = [level for level in CONTRAST if level not in self.config.levels]
-        said = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
+        remarks = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
         if self.config.pooling != "mean":
-            said.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
-        return said
-
-
-def shape_of(inputs: "UnitInputs") -> ImageShape:
-    count, channels, side, _ = inputs.train.shape
-    return ImageShape(channels, side, count)
+            remarks.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
+        return remarks

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.data.view import TargetView
 from workloads.figures import Panel, panel_rows
-from workloads.method import Finding, Trained
+from workloads.method import Finding, Fitted
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.pooling import pooled
@@ -45,9 +46,9 @@ def pixel_map(maps: Mapping[int, Tensor], side: int) -> Tensor:
     return total / len(maps)
 
 
-def window_maps(config: MLSADConfig, trained: Trained, images: Tensor) -> dict[int, Tensor]:
+def window_maps(config: MLSADConfig, view: TargetView, fitted: Fitted, images: Tensor) -> dict[int, Tensor]:
     """Level -> window scores (N, M, M) of uint8 images (N, C, S, S), by the target's trained detectors."""
-    return {level: scorer.maps(images) for level, scorer in scorers(config, trained).items()}
+    return {level: scorer.maps(images) for level, scorer in scorers(config, view, fitted).items()}
 
 
 def limits(normal: Tensor, shown: Tensor) -> tuple[float, float]:
@@ -56,7 +57,7 @@ def limits(normal: Tensor, shown: Tensor) -> tuple[float, float]:
     return float(low), max(float(loud), float(shown.max()))
 
 
-def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
+def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """Pixel maps of a target's test images, with the levels of `map_levels`.
 
     Numbers: where the test images have masks, the AUROC over all their pixels in [0, 1], higher is better, of the map
@@ -65,23 +66,23 @@ def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # no
     a row is the image, its map over it, and the true mask where there is one. The colours' limits are the target's,
     from its held-out normal images and those shown.
     """
-    side, used = trained.test.shape[-1], config.map_levels or config.levels
-    windows = window_maps(config, trained, trained.test)
+    side, used = view.shape.side, config.map_levels or config.levels
+    windows = window_maps(config, view, fitted, view.tested)
     maps = pixel_map({level: windows[level] for level in used}, side)
     numbers: dict[str, float | None] = {}
-    if (masks := trained.test_masks) is not None:
+    if (masks := view.masks) is not None:
         numbers["pixel_auroc"] = pixel_auroc(maps.cpu(), masks.cpu())
         for level, scores in windows.items():
             numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
     parts = {part_of(level): pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
     order = np.argsort(combined(parts), kind="stable")
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
-    normal = window_maps(config, trained, trained.val)
+    normal = window_maps(config, view, fitted, view.val)
     low, high = limits(pixel_map({level: normal[level] for level in used}, side), maps[[*chain(*ends.values())]])
     titles = ("image", "map", "mask")[: 2 if masks is None else 3]
 
     def panels(i: int) -> list[Panel]:
-        row = [Panel(trained.test[i]), Panel(trained.test[i], maps[i])]
+        row = [Panel(view.tested[i]), Panel(view.tested[i], maps[i])]
         return row if masks is None else [*row, Panel(255 * masks[i][None])]
 
     pictures = {name: panel_rows([panels(i) for i in rows], titles, low, high) for name, rows in ends.items()}

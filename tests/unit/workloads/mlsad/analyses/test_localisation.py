@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from workloads.method import State, Trained
+from workloads.data.view import TargetView
+from workloads.method import Fitted, State
 from workloads.mlsad.analyses.localisation import limits, localise
 from workloads.mlsad.analyses.position import correlation, position
 from workloads.mlsad.config import MLSADConfig
@@ -60,25 +61,24 @@ def states(config: MLSADConfig, train: Tensor, steps: int = 120) -> dict[str, St
 
 
 @pytest.fixture(scope="module")
-def scene() -> Trained:
+def scene() -> tuple[TargetView, Fitted]:
     train, val, normal, (odd, masks) = scenes(64, 0), scenes(8, 1), scenes(6, 2), defects(6)
-    return Trained(
+    view = TargetView(
         target="scene",
         train=train,
         val=val,
         test=torch.cat([odd, normal]),
-        test_anomalous=np.arange(12) < 6,
-        artifacts={},
-        states=states(CONFIG, train),
-        test_masks=torch.cat([masks, torch.zeros_like(masks)]),
+        anomalous=np.arange(12) < 6,
+        masks=torch.cat([masks, torch.zeros_like(masks)]),
     )
+    return view, Fitted(states=states(CONFIG, train))
 
 
 # --- localise
 
 
 def test_pixel_maps_find_the_defect(scene) -> None:
-    found = localise(CONFIG, scene, seed=0)
+    found = localise(CONFIG, *scene, seed=0)
     assert found.numbers.keys() == {"pixel_auroc", "pixel_auroc/level_1", "pixel_auroc/level_2"}
     assert found.numbers["pixel_auroc"] > 0.95
     assert found.pictures.keys() == {"most_anomalous", "most_normal"}
@@ -90,16 +90,17 @@ def test_pixel_maps_find_the_defect(scene) -> None:
 
 
 def test_maps_may_use_some_of_the_levels(scene) -> None:
-    one = localise(replace(CONFIG, map_levels=(1,)), scene, seed=0)
+    one = localise(replace(CONFIG, map_levels=(1,)), *scene, seed=0)
     assert one.numbers["pixel_auroc"] == one.numbers["pixel_auroc/level_1"]
     assert "pixel_auroc/level_2" in one.numbers  # trained all the same: say what it would have done
 
 
 def test_without_masks_there_are_pictures_and_no_numbers(scene) -> None:
-    found = localise(CONFIG, replace(scene, test_masks=None), seed=0)
+    view, fitted = scene
+    found = localise(CONFIG, replace(view, masks=None), fitted, seed=0)
     assert found.numbers == {}
-    assert found.pictures["most_normal"].shape[1] < localise(CONFIG, scene, seed=0).pictures["most_normal"].shape[1]
-    none = localise(CONFIG, replace(scene, test_masks=torch.zeros_like(scene.test_masks)), seed=0)
+    assert found.pictures["most_normal"].shape[1] < localise(CONFIG, *scene, seed=0).pictures["most_normal"].shape[1]
+    none = localise(CONFIG, replace(view, masks=torch.zeros_like(view.masks)), fitted, seed=0)
     assert set(none.numbers.values()) == {None}
 
 
@@ -112,14 +113,16 @@ def test_the_position_pair_turns_a_white_image_into_the_negative_of_the_mean(sce
         # little weight on noise, so that the pair's effect stands out
         config = replace(CONFIG, lambda_position=weight, lambda_structure=0.1, noise=0.0, levels=(1,))
         train = digits(64)
-        numbers[weight] = position(config, replace(scene, train=train, states=states(config, train, 300)), 0).numbers
+        numbers[weight] = position(
+            config, replace(scene[0], train=train), Fitted(states=states(config, train, 300)), 0
+        ).numbers
     assert numbers[0.4]["correlation/white"] > 0.5  # measured after these few steps: .61 and .05
     assert numbers[0.0]["correlation/white"] < 0.25
     assert numbers[0.4]["spread/white"] > 20 * numbers[0.0]["spread/white"]  # measured: .055 and .0003
 
 
 def test_only_the_noise_image_depends_on_the_seed(scene) -> None:
-    one, same, other = (position(CONFIG, scene, seed) for seed in (0, 0, 1))
+    one, same, other = (position(CONFIG, *scene, seed) for seed in (0, 0, 1))
     assert one.numbers.keys() == {"correlation/white", "correlation/noise", "spread/white", "spread/noise"}
     assert one.pictures["position"].shape[1] > 3 * one.pictures["position"].shape[0]
     assert one.numbers == same.numbers
@@ -128,8 +131,8 @@ def test_only_the_noise_image_depends_on_the_seed(scene) -> None:
 
 
 def test_without_d_1_there_is_nothing_to_see(scene) -> None:
-    found = position(MLSADConfig(levels=(2,)), scene, seed=0)
-    assert found.numbers.keys() == position(CONFIG, scene, seed=0).numbers.keys()
+    found = position(MLSADConfig(levels=(2,)), *scene, seed=0)
+    assert found.numbers.keys() == position(CONFIG, *scene, seed=0).numbers.keys()
     assert set(found.numbers.values()) == {None}
     assert not found.pictures
 
