@@ -56,11 +56,11 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        fail(error)
+        fail(error, error)
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        fail(unexpected(error))
+        fail(unexpected(error), error)
 
 
 def unexpected(error: Exception) -> "UserError":
@@ -74,10 +74,11 @@ def unexpected(error: Exception) -> "UserError":
     return UserError(headline, fix="--debug of launch and resume shows where", kind=Kind.FAILED)
 
 
-def fail(error: "UserError") -> NoReturn:
-    """Print an error without secrets, and end with its exit code."""
+def fail(error: "UserError", raised: Exception) -> NoReturn:
+    """Print an error without secrets, and what was noted on its way here; end with its exit code."""
     from orchestrator.cli.exit_codes import OF_ERRORS
     from orchestrator.record.provenance import without_secrets
 
-    print(without_secrets(f"error: {error}"), file=sys.stderr)  # noqa: T201
+    for text in (f"error: {error}", *getattr(raised, "__notes__", ())):
+        print(without_secrets(text), file=sys.stderr)  # noqa: T201
     sys.exit(OF_ERRORS[error.kind])

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Plain, Run, Storage, TrackingUri, all_cpus
+from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Executor, Plain, Run, Storage, TrackingUri, all_cpus
 
 
 def analyse(
@@ -14,18 +14,20 @@ def analyse(
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
     cpus: Cpus = None,
+    executor: Executor = "ray",
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Analyse the winner of a run; numbers and pictures join its report."""
     from orchestrator.cli.exit_codes import Exit
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from orchestrator.record.paths import absolute
+    from orchestrator.record.provenance import from_here
     from orchestrator.record.runs import open_run, tracking_of
     from workloads.errors import UserError, nearest
     from workloads.registry import method
 
-    places, state = open_run(absolute(storage), run)
+    paths, state = open_run(absolute(storage), run)
     known = method(state.space.workload).analyses
     out = console(plain)
     if not names:
@@ -36,11 +38,17 @@ def analyse(
     if unknown:
         raise UserError("unknown analysis", details="\n".join(unknown))
     from orchestrator.clusters.session import heed_signals
-    from orchestrator.execution.launch import analyse_run
+    from orchestrator.console.terminal import Terminal
+    from orchestrator.execution.analyse import analyse as analyse_run
+    from orchestrator.execution.launch import executor_named
 
     heed_signals()
+    uri, where = tracking_of(state, tracking_uri), executor_named(executor, cpus or all_cpus())
     try:
-        analyse_run(places, names, tracking_of(state, tracking_uri), cpus or all_cpus(), out)
+        results = analyse_run(paths, names, uri, where, Terminal(out))
     except KeyboardInterrupt:
         say(out, "interrupted; what was finished is kept, the same command goes on")
         sys.exit(Exit.INTERRUPTED)
+    for warning in results.warnings:
+        say(out, f"warning: {warning}")
+    say(out, f"report  {from_here(str(results.report))}")

@@ -19,7 +19,7 @@ def compare(
     """AUROC of the runs' winners in one table, and the rank correlation of their scores of shared images."""
     from rich.table import Table
 
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from orchestrator.record.paths import absolute
     from orchestrator.results.comparison import compare as compare_runs
     from orchestrator.results.comparison import write

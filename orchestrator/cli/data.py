@@ -61,8 +61,8 @@ def prepare(
     from orchestrator.cli.remote import hand_over_words
     from orchestrator.clusters.connection import check_address, is_remote
     from orchestrator.clusters.session import heed_signals, ray_session
+    from orchestrator.console.output import console, say
     from orchestrator.console.progress_bar import shown_progress
-    from orchestrator.console.view import console, say
     from orchestrator.data.auxiliary.deduplication import against_sets
     from orchestrator.data.auxiliary.manifest import Layout
     from orchestrator.data.auxiliary.prepare import begin, make
@@ -123,7 +123,7 @@ def ls(root: Annotated[str, typer.Argument(help="Where to look for prepared sets
     """Every prepared set below a folder."""
     from upath import UPath
 
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from orchestrator.data.auxiliary.manifest import PLAN, Manifest
     from orchestrator.record.paths import absolute
     from workloads.errors import UserError
@@ -147,7 +147,7 @@ def show(
     seed: Annotated[int, typer.Option(help="Chooses them.")] = 0,
 ) -> None:
     """What a set was made of, and a contact sheet of it."""
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
 
     screen = console()
     with interruptible():
@@ -165,8 +165,8 @@ def show(
 def verify(prepared: Prepared, plain: Plain = False) -> None:
     """Read every byte again; exit 1 and the name of each shard that differs from its record."""
     from orchestrator.cli.exit_codes import Exit
+    from orchestrator.console.output import console, say
     from orchestrator.console.progress_bar import shown_progress
-    from orchestrator.console.view import console, say
     from orchestrator.data.auxiliary.verification import verify as check
 
     screen = console(plain)
@@ -193,7 +193,7 @@ def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", he
     """Counts of a set, and the mean and deviation of its pixel values in each channel."""
     import json
 
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from orchestrator.data.auxiliary.manifest import COUNTS
 
     with interruptible():

@@ -37,7 +37,7 @@ def score(
     """AUROC of groups, with a 95 % interval, by score and group size; higher = more anomalous."""
     import pyarrow.parquet as pq
 
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from workloads.klods import latent_files as latents
     from workloads.klods.files import read
 
@@ -94,7 +94,7 @@ def select(
     """Choose split, level, regulariser and reference without anomalies, on held-out latents."""
     from rich.table import Table
 
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from orchestrator.results.report.tables import number
     from workloads.klods import latent_files as latents
     from workloads.klods.files import read

@@ -12,6 +12,7 @@ from orchestrator.cli.options import (
     Cpus,
     DataDir,
     Debug,
+    Executor,
     Plain,
     Slots,
     Storage,
@@ -46,6 +47,7 @@ def launch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     address: Address = None,
     slots: Slots = None,
+    executor: Executor = "ray",
     cpus: Cpus = None,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main, for every verb
@@ -54,9 +56,10 @@ def launch(
     from orchestrator.cli.remote import hand_over, launch_words, refuse_own_folders
     from orchestrator.cli.run import run
     from orchestrator.clusters.connection import check_address, is_remote
-    from orchestrator.execution.launch import Request
     from orchestrator.planning.options import Options, load_space
+    from orchestrator.planning.request import Request
     from orchestrator.record.paths import absolute
+    from orchestrator.record.provenance import gpu_count
 
     check_address(address)
     options = Options(
@@ -96,10 +99,11 @@ def launch(
         tracking_uri=tracking_uri,
         name=name,
         cpus=cpus or all_cpus(),
-        plain=plain,
+        gpus=gpu_count(),
+        executor=executor,
         address=address,
         slots=slots,
     )
     if is_remote(address) and not dry_run:
-        hand_over(request, launch_words(request, options), data_dir)
-    run(request, dry_run=dry_run)
+        hand_over(request, launch_words(request, options), data_dir, plain=plain)
+    run(request, plain=plain, dry_run=dry_run)

@@ -25,6 +25,9 @@ Cpus = Annotated[int | None, typer.Option("--cpus", help="CPU cores to use; all 
 Slots = Annotated[
     int | None, typer.Option("--slots", help="Trials at once on a cluster that grows with the work.", min=1)
 ]
+Executor = Annotated[
+    str, typer.Option("--executor", help="ray, or local: in this process, one task after the other, without Ray.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
 Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]

@@ -36,7 +36,7 @@ def plan(
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
     from upath import UPath
 
-    from orchestrator.console.view import console, duration, say
+    from orchestrator.console.output import console, duration, say
     from orchestrator.data.auxiliary.manifest import prepared_images
     from orchestrator.planning.cluster_size import Size, by_one_worker, limits, load_of, refuse_crowded, slots_of
     from orchestrator.planning.options import Options, load_space
@@ -97,7 +97,7 @@ def simulate_run(
 
     Slots are taken to have cores of their own; processes that share a machine's start more slowly.
     """
-    from orchestrator.console.view import console
+    from orchestrator.console.output import console
     from orchestrator.planning.simulation import simulate
     from orchestrator.record.ledger import read_events
     from orchestrator.record.paths import absolute
@@ -124,7 +124,7 @@ def sizes_table(first: str) -> "Table":
 
 def add_row(shown: "Table", name: str, outcome: "Outcome", alone: float) -> None:
     """How a sweep fares at one size, against the seconds that one worker alone would take."""
-    from orchestrator.console.view import duration
+    from orchestrator.console.output import duration
 
     shown.add_row(
         name, str(outcome.slots), str(outcome.waves or ""), duration(outcome.start + outcome.stages),

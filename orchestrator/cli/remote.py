@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 
 from orchestrator.cli.exit_codes import Exit
 from orchestrator.cli.options import DEFAULT_DATA, DEFAULT_STORAGE
-from orchestrator.console.view import console, say
-from orchestrator.execution.launch import Request, plan_of, show_plan
+from orchestrator.console.output import console, say
+from orchestrator.console.plan_view import plan_table
+from orchestrator.execution.from_request import plan_of
+from orchestrator.planning.request import Request
 from orchestrator.record.paths import absolute
 from tune_spaces.schema import Data
 from workloads.errors import UserError
@@ -62,14 +64,14 @@ def refuse_own_folders(data: Data, data_dir: str) -> None:
         )
 
 
-def hand_over(request: Request, words: Sequence[str], data_dir: str) -> NoReturn:
+def hand_over(request: Request, words: Sequence[str], data_dir: str, *, plain: bool) -> NoReturn:
     """Submit a launch, then watch it; ends the process with its exit code."""
     from orchestrator.clusters.connection import connect
     from orchestrator.clusters.jobs import submit
 
     address, plan = str(request.address), plan_of(request)
     client = connect(address)
-    show_plan(console(request.plain), request, plan)
+    console(plain).print(plan_table(plan, request))
     there = ["--data-dir", data_dir] if data_dir != DEFAULT_DATA else []
     source = request.loaded.source
     job = submit(client, [*words, *there], plan.run, source if is_own(source) else None)

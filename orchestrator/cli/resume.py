@@ -5,6 +5,7 @@ from orchestrator.cli.options import (
     Address,
     Cpus,
     Debug,
+    Executor,
     Plain,
     Run,
     Slots,
@@ -20,6 +21,7 @@ def resume(
     tracking_uri: TrackingUri = None,
     address: Address = None,
     slots: Slots = None,
+    executor: Executor = "ray",
     cpus: Cpus = None,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
@@ -30,8 +32,9 @@ def resume(
     from orchestrator.cli.remote import common_words, hand_over_words
     from orchestrator.cli.run import run as run_request
     from orchestrator.clusters.connection import check_address, is_remote
-    from orchestrator.execution.launch import Request
+    from orchestrator.planning.request import Request
     from orchestrator.record.paths import absolute
+    from orchestrator.record.provenance import gpu_count
     from orchestrator.record.runs import open_run, refuse_format_1, tracking_of
     from tune_spaces.schema.load import Loaded
 
@@ -51,8 +54,9 @@ def resume(
         tracking_uri=tracking_of(state, tracking_uri),
         name=run,
         cpus=cpus or all_cpus(),
-        plain=plain,
+        gpus=gpu_count(),
+        executor=executor,
         address=address,
         slots=slots,
     )
-    run_request(request, dry_run=False)
+    run_request(request, plain=plain, dry_run=False)

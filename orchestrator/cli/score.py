@@ -24,7 +24,7 @@ def score(
     import pyarrow.parquet as pq
     from rich.table import Table
 
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from orchestrator.inference.images import score_folder
     from orchestrator.record.paths import absolute
     from orchestrator.record.runs import open_run

@@ -18,7 +18,7 @@ def find(name: str) -> Path:
 @app.command("ls")
 def ls() -> None:
     """Every built-in space with the question it answers."""
-    from orchestrator.console.view import console, say
+    from orchestrator.console.output import console, say
     from tune_spaces.schema.load import SPACES, doc_of, source_of
 
     out = console()

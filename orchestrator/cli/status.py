@@ -15,7 +15,8 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Show the runs of a storage, or one run's trials."""
-    from orchestrator.console.view import console, run_summary, say, trials_table
+    from orchestrator.console.output import console, say
+    from orchestrator.console.result_view import run_summary, trials_table
     from orchestrator.record.heartbeat import life_of
     from orchestrator.record.paths import absolute
     from orchestrator.record.runs import names, open_run, resume_command

@@ -5,7 +5,8 @@ from rich.table import Table
 from orchestrator.console.output import counted, duration, values
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
-from orchestrator.record.provenance import from_here, gpu_count, resume_command, without_secrets
+from orchestrator.record.provenance import from_here, gpu_count, without_secrets
+from orchestrator.record.runs import resume_command
 
 
 def plan_table(plan: Plan, request: Request) -> Table:
@@ -34,11 +35,13 @@ def plan_table(plan: Plan, request: Request) -> Table:
 
 def data_lines(plan: Plan) -> str:
     """Which images, and what is normal among them."""
-    data, side = plan.space.data, f"{plan.shape.side}x{plan.shape.side}"
+    data, side = plan.space.data, f"{plan.shape.width}x{plan.shape.height}"
     if data.protocol == "in_out":
-        return f"{data.name}, {side}, about {plan.shape.images} training images, all normal; anomalies are the out sets"
+        return (
+            f"{data.name}, {side}, about {plan.counts.images} training images, all normal; anomalies are the out sets"
+        )
     problems = f"{counted(len(plan.targets), 'one-class problem')}: {', '.join(plan.targets)}"
-    return f"{data.name}, {side}, about {plan.shape.images} training images a class\n" + (
+    return f"{data.name}, {side}, about {plan.counts.images} training images a class\n" + (
         problems if plan.targets else "classes as found"
     )
 
@@ -48,7 +51,7 @@ def set_lines(plan: Plan) -> dict[str, str]:
     data, lines = plan.space.data, {}
     if data.auxiliary:
         sources = ", ".join(source.name for source in data.auxiliary)
-        lines["auxiliary set"] = f"{sources}; about {plan.shape.auxiliary:,} training images"
+        lines["auxiliary set"] = f"{sources}; about {plan.counts.auxiliary:,} training images"
     if data.out:
         lines["out sets"] = ", ".join(data.out)
     return lines

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from orchestrator.console.view import duration, say
+from orchestrator.console.output import duration, say
 
 EVERY = 5.0  # seconds between lines where there is no terminal
 

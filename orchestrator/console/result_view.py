@@ -12,14 +12,16 @@ from orchestrator.execution.executor import Note
 from orchestrator.execution.launch import Finished
 from orchestrator.record.provenance import from_here
 from orchestrator.record.state import RunState, State, TrialState
+from orchestrator.record.tracking import ui_command
 from orchestrator.results.report.out import set_means
 from orchestrator.results.report.tables import number, to_rich
+from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
 
 
 def shown_criterion(state: RunState) -> str:
     """The metric that the winner is chosen by; the contrastive score where that is the AUROC, which is shown anyway."""
-    criterion = CRITERIA[state.opened.space.select_by]
+    criterion = CRITERIA[state.space.select_by]
     return CRITERIA["contrastive"].metric if criterion.leak else criterion.metric
 
 
@@ -46,22 +48,21 @@ def trials_table(state: RunState, axes: Sequence[str], notes: Mapping[str, Note]
     return table
 
 
-def run_summary(state: RunState) -> dict[str, Any]:
-    """A run in a line: how its last launcher ended, trials by state, stages done, launches."""
+def run_summary(state: RunState, life: str) -> dict[str, Any]:
+    """A run in a line: how its last launcher ended (see `record.heartbeat`), trials by state, stages done, launches."""
     counts = Counter(str(trial.state) for trial in state.trials.values())
-    outcome = str(state.closed.outcome) if state.closed else "open"
-    return {"outcome": outcome, **counts, "stages": len(state.stages), "launches": state.launches}
+    return {"outcome": life, **counts, "stages": len(state.stages), "launches": state.launches}
 
 
-def print_result(out: Console, run: Finished) -> None:
+def print_result(out: Console, run: Finished, results: Results) -> None:
     """The table, the winner and where to look further."""
-    results, state = run.results, run.state
+    state = run.state
     out.print(to_rich(results.table))
     if results.out is not None:
         means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
-    by = state.opened.space.select_by
+    by = state.space.select_by
     how = "LEAK: chosen by test labels" if CRITERIA[by].leak else f"by {by}, no test label seen"
     say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:
@@ -73,4 +74,4 @@ def print_result(out: Console, run: Finished) -> None:
     spent = f"training and scoring {duration(run.worker_seconds)} of worker time"
     say(out, f"took {duration(run.seconds)} ({phases}); {spent}")
     say(out, f"report  {from_here(str(results.report))}")
-    say(out, f"MLflow  {run.tracking}")
+    say(out, f"MLflow  {ui_command(run.tracking)}")

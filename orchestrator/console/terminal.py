@@ -34,8 +34,7 @@ class Terminal:
     def watching(
         self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]
     ) -> AbstractContextManager[object]:
-        opened = state().opened
-        self.view = LiveView(self.out, varying_axes(state()), opened.space.analyses, state, notes)
+        self.view = LiveView(self.out, varying_axes(state()), state().space.analyses, state, notes)
         return self.view.running()
 
     def phase(self, name: str) -> None:
@@ -46,4 +45,4 @@ class Terminal:
 def varying_axes(state: RunState) -> list[str]:
     """The axes in which the trials differ."""
     points = [trial.point for trial in state.trials.values()]
-    return [axis for axis in state.opened.space.axes if len({str(point[axis]) for point in points}) > 1]
+    return [axis for axis in state.space.axes if len({str(point[axis]) for point in points}) > 1]

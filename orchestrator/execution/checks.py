@@ -1,4 +1,7 @@
-"""What stands against a launch and only its images, or the run on disk, can tell. Refused before anything is trained."""
+"""What stands against a launch, and only its images or the run on disk can tell. Refused before any training."""
+
+from dataclasses import asdict
+from typing import Any
 
 from orchestrator.planning.request import Request
 from orchestrator.record.events import Opened
@@ -9,24 +12,33 @@ from workloads.units import DataFacts
 
 
 def check_images(request: Request, splits: Splits) -> None:
-    """Raises UserError with every problem that only the images reveal."""
+    """Raises UserError with every problem that only the images reveal, such as how many classes a user's folder has."""
     space = request.space
     if space.select_by == "oracle" and len(set(splits.test.labels.tolist())) < 2 and not splits.out:
         raise UserError(
             "select_by: 'oracle' needs anomalous test images, and there are none",
             fix="use another --select-by, or add a folder of anomalies",
         )
-    workload = method(space.workload)
-    facts = facts_of(request, splits)
-    problems = [Problem(*item) for point in space.points() for item in workload.data_problems(space.config(point), facts)]
-    if problems:
-        raise several(dict.fromkeys(problems), request.loaded.name)
+    facts = DataFacts(
+        shape=splits.shape,
+        pooled=space.data.protocol == "in_out",
+        auxiliary=bool(space.data.auxiliary),
+        classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
+        select_by=space.select_by,
+    )
+    check = method(space.workload).data_problems
+    pairs = dict.fromkeys(pair for point in space.points() for pair in check(space.config(point), facts))
+    if pairs:
+        raise several([Problem(*pair) for pair in pairs], request.loaded.name)
 
 
-def check_same_run(before: Opened, opened: Opened, run: str) -> None:
-    """Raises UserError where the run on disk was begun with another space, data or code."""
-    changed = ["space"] if question(before) != question(opened) else []
-    changed += [part for part in ("data", "code") if getattr(before.identity, part) != getattr(opened.identity, part)]
+def check_same_run(before: Opened | None, opened: Opened, run: str) -> None:
+    """Raises UserError where the run on disk was begun with another space, data or code. before: None for a new run."""
+    if before is None:
+        return
+    changed = ["space"] if question(before.space) != question(opened.space) else []
+    identity = asdict(opened.identity)
+    changed += [part for part, digest in asdict(before.identity).items() if digest != identity[part]]
     if changed:
         raise UserError(
             f"the run {run!r} exists and was made with another {' and another '.join(changed)}",
@@ -34,3 +46,8 @@ def check_same_run(before: Opened, opened: Opened, run: str) -> None:
             fix="give this launch another --name",
             kind=Kind.REFUSED,
         )
+
+
+def question(space: dict[str, Any]) -> dict[str, Any]:
+    """A space without what changes no number: the workers it runs on and what is looked at afterwards."""
+    return {key: value for key, value in space.items() if key not in ("resources", "analyses")}

@@ -1,58 +1,36 @@
-"""What an executor is given to do, and what it tells of it: the seam between a launch and the place where it runs."""
+"""The seam between a launch and the place where it runs: what an executor is given to do, and what it tells of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
 
-from orchestrator.data.shared import SharedSplits
-from orchestrator.execution.work.worker import End, RungReport, Work
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
-from workloads.data.splits import Splits
 
-MOST_LOSSES = 5
-"""Workers that a task may lose in a row without a new rung; after that it counts as failed."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a task asks for: `workers` processes, at least `least_workers` of them, each with CPUs and GPUs."""
-
-    workers: int = 1
-    least_workers: int = 1
-    cpus: float = 1.0
-    gpus: float = 0.0
-    share: Literal["units", "batches"] = "units"
-
-    @classmethod
-    def of(cls, resources: Resources) -> Self:
-        """Return the claim of a trial with these resources."""
-        return cls(
-            resources.workers,
-            resources.least_workers,
-            resources.cpus_per_worker,
-            resources.gpus_per_worker,
-            resources.share,
-        )
+if TYPE_CHECKING:  # torch, which whoever only watches does not need
+    from orchestrator.data.split_store import SplitStore
+    from orchestrator.execution.work.worker import End, RungReport, Work
+    from workloads.data.splits import Splits
 
 
 @dataclass(frozen=True)
 class Task:
     """One thing to be done. It is plain data, so that it can travel.
 
-    id: "stage/<key>", "trial/<id>", "analysis/<name>/<target>" or "baselines". after: ids of tasks of the same call
-    that must have ended well. retries: further attempts after a failure.
+    id: "stage/<key>", "trial/<id>", "analysis/<name>/<target>" or "baseline/<name>". claim: what it needs of a machine.
+    after: tasks, of this call or an earlier one, none of which may have failed. retries: attempts after a failed one.
     """
 
     id: str
-    work: Work
-    claim: Claim
+    work: "Work"
+    claim: Resources
     after: frozenset[str] = frozenset()
     retries: int = 1
 
     @property
     def kind(self) -> str:
+        """The first part of the id."""
         return self.id.partition("/")[0]
 
     @property
@@ -71,27 +49,28 @@ class Note:
 
     @property
     def fraction(self) -> float:
+        """In [0, 1]."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
 class Listener(Protocol):
     """Hears of everything that happens to tasks, and decides which trials go on."""
 
-    def started(self, task: Task, attempt: int) -> None:
-        """A worker begins the task; attempts count from 1."""
+    def started(self, task: Task) -> None:
+        """An attempt at the task begins."""
         ...
 
-    def reported(self, task: Task, rung: RungReport) -> Decision:
+    def reported(self, task: Task, rung: "RungReport") -> Decision:
         """A trial of the task has reached a rung; whether it goes on."""
         ...
 
-    def ended(self, task: Task, end: End) -> None:
-        """The task is over, whether it ended well or not."""
+    def ended(self, task: Task, end: "End") -> None:
+        """The task is over: it came to its end, was stopped, or has failed for good."""
         ...
 
 
 class Executor(Protocol):
-    """Runs tasks. Entering starts what it needs; leaving ends all that it has started, also after Ctrl-C."""
+    """Runs tasks. Entering starts what it needs; leaving ends all that it has started, after Ctrl-C too."""
 
     name: str
 
@@ -103,17 +82,30 @@ class Executor(Protocol):
         """What every node offers."""
         ...
 
-    def share(self, splits: Splits, folder: str) -> SharedSplits:
-        """Make the splits reachable for every worker. folder: where they lie as shards."""
+    def share(self, store: "SplitStore", digest: str, splits: "Splits | None") -> None:
+        """Bring images to the workers of the tasks that follow. splits: what the store keeps under the digest, where
+        the launcher has it in memory."""
         ...
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
-        """Run tasks in their order until all have ended. slots: trials at once; counted from the nodes where absent.
+        """Run tasks, in their order where they wait for the same place, until all have ended.
 
-        A task that fails is told to the listener; the others go on, but for those that come after it.
+        slots: trials at once; counted from the nodes where absent. One that fails is told to the listener; the others
+        go on, but for those that come after it. Raises UserError where there is no room for even one.
         """
         ...
 
     def notes(self) -> Mapping[str, Note]:
-        """How far the running tasks are, by task id and rank of the worker: "trial/<id>/0"."""
+        """How far the tasks are, by task id and rank of the worker: "trial/<id>/0"."""
         ...
+
+
+def lacking(task: Task, failures: Mapping[str, str]) -> "End | None":
+    """How a task ends that comes after one that has failed; None where all that it waits for ended well.
+
+    failures: task id -> error.
+    """
+    from orchestrator.execution.work.worker import End
+
+    before = sorted(task.after & failures.keys())
+    return End(error=f"{before[0]} failed: {failures[before[0]]}") if before else None

@@ -49,7 +49,9 @@ class Nobody:
         pass
 
     def watching(
-        self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]  # noqa: ARG002
+        self,
+        state: Callable[[], RunState],  # noqa: ARG002
+        notes: Callable[[], Mapping[str, Note]],  # noqa: ARG002
     ) -> AbstractContextManager[object]:
         return nullcontext()
 

@@ -1,4 +1,4 @@
-"""The only writer of the ledger: what executors tell goes there first, then to the rule, then to whoever watches."""
+"""The only writer of the ledger: what an executor tells goes there first, then to the rule, then to who watches."""
 
 from collections.abc import Callable
 from threading import RLock
@@ -9,11 +9,12 @@ from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialWork
 from orchestrator.execution.work.worker import End, RungReport
 from orchestrator.planning.early_stopping import Decision, EarlyStopping
-from orchestrator.record.events import AnalysisEnded, RungMetrics, RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import AnalysisEnded, Event, RungMetrics, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.state import DONE, State
 
 END_OF_SCHEDULE = 1000
+LONGEST_ERROR = 500  # characters of it that the ledger keeps
 
 
 class Recorder:
@@ -21,6 +22,7 @@ class Recorder:
 
     rule: has seen no rung yet; it is told all that the ledger holds, in their order, so that a resumed sweep compares
     its trials with all that ran before. metric: the number that the rule compares. changed: called after every event.
+    warn: takes a line for the user.
     """
 
     def __init__(
@@ -32,13 +34,19 @@ class Recorder:
             if isinstance(event, RungReached):
                 rule.decide(event.trial, event.rung, event.metrics.numbers.get(metric))
 
-    def started(self, task: Task, attempt: int) -> None:  # noqa: ARG002 - attempts look alike in the ledger
+    def append(self, event: Event) -> None:
+        """Write an event of the launch itself."""
+        with self.lock:
+            self.ledger.append(event)
+        self.changed()
+
+    def started(self, task: Task) -> None:
         if isinstance(task.work, TrialWork):
             for trial in task.work.trials:
                 self.move(trial.id, State.RUNNING)
 
     def reported(self, task: Task, rung: RungReport) -> Decision:  # noqa: ARG002 - the rung names its trial
-        """Record a rung and decide. What a trial that was started again reports once more is there already."""
+        """Record a rung and decide. What a trial that was begun again reports once more is there already."""
         metrics = RungMetrics.parse(rung.metrics)
         with self.lock:
             if rung.rung in self.ledger.state.trials[rung.trial].rungs:
@@ -49,17 +57,16 @@ class Recorder:
         return decision
 
     def ended(self, task: Task, end: End) -> None:
-        """Record how a task ended. Baselines leave files only; a table without them is better than none."""
+        """Record how a task ended. Of baselines there are only files: a table without them is better than none."""
         match task.work:
-            case StageWork() as work if not end.error:
-                self.ledger.append(StageEnded(str(work.unit), task.name, False, end.seconds, end.steps))
-                self.changed()
             case TrialWork() as work:
                 for trial in work.trials:
                     self.end_trial(trial.id, end)
+            case StageWork() as work if not end.error:
+                self.append(StageEnded(str(work.stage.unit), task.name, False, end.seconds, end.steps))
             case AnalysisWork() as work:
-                self.ledger.append(AnalysisEnded(work.name, work.target, "" if end.error else work.trial, end.error))
-                self.changed()
+                error = end.error[:LONGEST_ERROR]
+                self.append(AnalysisEnded(work.name, work.target, "" if error else work.trial, error))
             case _ if end.error:
                 self.warn(f"{task.id} failed: {end.error}")
 
@@ -74,5 +81,11 @@ class Recorder:
         with self.lock:
             if self.ledger.state.trials[trial].state in DONE:
                 return
-            self.ledger.append(TrialMoved(trial, state, error[:500]))
+            self.ledger.append(TrialMoved(trial, state, error[:LONGEST_ERROR]))
         self.changed()
+
+    def interrupted(self) -> None:
+        """Record what was running as interrupted."""
+        for trial in list(self.ledger.state.trials.values()):
+            if trial.state == State.RUNNING:
+                self.move(trial.id, State.INTERRUPTED)

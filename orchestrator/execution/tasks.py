@@ -1,21 +1,152 @@
 """From a plan and its ledger to the tasks that remain."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
-from orchestrator.execution.executor import Claim, Listener, Task
+from upath import UPath
+
+from orchestrator.execution.executor import Task
+from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork
-from orchestrator.execution.work.trial import TrialJob, TrialWork
-from orchestrator.execution.work.worker import End, RungReport
+from orchestrator.execution.work.trial import TrialUnits, TrialWork, report
+from orchestrator.execution.work.worker import End, RungReport, UnitWork
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, trial_macs
+from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths, TrialPaths
 from orchestrator.record.state import DONE, RunState
 from orchestrator.results.baselines import table_path
-from orchestrator.results.winner import winner
+from orchestrator.results.run import winner
+from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
+from workloads.registry import method
 from workloads.scoring.baselines import BASELINES
 from workloads.training.checkpoint import is_complete
+
+
+def baseline_tasks(paths: RunPaths, splits: Splits, code: str, claim: Resources) -> list[Task]:
+    """Baselines that are not there yet.
+
+    Where a target is a whole dataset there are none: distances to all its images would take hours, and its test images
+    are all normal.
+    """
+    names = [] if splits.targets.members else [*BASELINES]
+    files = {name: table_path(paths, name, splits.digest, code) for name in names}
+    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not file.exists()}
+    return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
+
+
+def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], recorder: Recorder) -> list[Task]:
+    """Stages that no earlier launch has left in this storage, those that others read first.
+
+    Each one that is there already is recorded as reused.
+    """
+    tasks: list[Task] = []
+    known, resources = recorder.ledger.state.stages, plan.space.resources
+    for stage in stages:
+        folder = paths.stage(stage.key)
+        if is_complete(folder):
+            if stage.key not in known:
+                recorder.append(StageEnded(str(stage.unit), stage.key, reused=True))
+            continue
+        unit = UnitWork(stage.unit, stage.config, artifact_folders(paths, stage.needs))
+        work = StageWork(plan.space.workload, unit, str(folder), resources.share, threads(resources))
+        tasks.append(Task(f"stage/{stage.key}", work, resources, after_stages(tasks, stage.needs.values()), retries=2))
+    return tasks
+
+
+def trial_tasks(plan: Plan, paths: RunPaths, trials: Sequence[TrialPlan], state: RunState) -> list[Task]:
+    """Trials that are not over.
+
+    Without a rule that stops some, the longest come first, so that none begins when all the others end. Successive
+    halving spares the first to reach a rung, so there the plan's order stays.
+    """
+    rest = [trial for trial in trials if state.trials[trial.id].state not in DONE]
+    if len(plan.rungs) == 1 or plan.space.scheduler.kind == "fifo":
+        rest.sort(key=lambda trial: -trial_macs(plan.method(trial.point), plan.targets, plan.shape, plan.counts))
+    return [trial_task(plan, paths, trial) for trial in rest]
+
+
+def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
+    """A trial, after its stages."""
+    resources, folders = plan.space.resources, artifact_folders(paths, trial.stages)
+    units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
+    trials = (TrialUnits(trial.id, str(paths.trial(trial.id).folder), units),)
+    work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources))
+    return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
+
+
+def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str]) -> list[Task]:
+    """Analyses that the run's winner has not been through; none where no trial has reached the end."""
+    best = winner(state)
+    if best is None:
+        return []
+    done = {key for key, event in state.analyses.items() if event.trial == best.id}
+    pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
+    config = state.space.config(best.point)
+    instance = method(state.space.workload)(config)
+    claim = state.space.resources.model_copy(update={"workers": 1, "min_workers": None})
+    tasks = []
+    for name, target in pairs:
+        work = AnalysisWork(
+            state.space.workload,
+            asdict(config),
+            name,
+            target,
+            best.id,
+            stages={str(unit): str(paths.stage(best.stages[str(unit)])) for unit in instance.stages([target])},
+            detectors={str(unit): str(paths.trial(best.id).unit(unit, 1000)) for unit in instance.units([target])},
+            path=str(paths.analysis(name, target)),
+            threads=threads(claim),
+        )
+        tasks.append(Task(f"analysis/{name}/{target}", work, claim, retries=0))
+    return tasks
+
+
+def reconcile(tasks: Sequence[Task], recorder: Recorder) -> list[Task]:
+    """Record and decide on rungs that lie on disk and not in the ledger: a launcher died between the two.
+
+    Returns the tasks that remain.
+    """
+    remaining = []
+    for task in tasks:
+        work = task.work
+        assert isinstance(work, TrialWork)
+        (trial,) = work.trials
+        known = recorder.ledger.state.trials[trial.id].rungs
+        reports = [report for report in rungs_on_disk(trial, work.rungs) if report.rung not in known]
+        if reports:
+            recorder.started(task)
+        decisions = [recorder.reported(task, report) for report in reports]
+        if Decision.STOP in decisions or (reports and reports[-1].rung == work.rungs[-1]):
+            recorder.ended(task, End())
+        else:
+            remaining.append(task)
+    return remaining
+
+
+def rungs_on_disk(trial: TrialUnits, rungs: Sequence[int]) -> list[RungReport]:
+    """Reports of the rungs that a trial has finished, in order, without a gap."""
+    paths, reports = TrialPaths(UPath(trial.folder)), []
+    for rung in rungs:
+        if not paths.rung(rung).exists():
+            break
+        reports.append(report(trial.id, paths, rung))
+    return reports
+
+
+def after_stages(tasks: Sequence[Task], keys: Iterable[str]) -> frozenset[str]:
+    """The tasks among `tasks` that train the stages with these keys; the others are there already."""
+    return frozenset(f"stage/{key}" for key in keys) & {task.id for task in tasks}
+
+
+def artifact_folders(paths: RunPaths, keys: Mapping[str, str]) -> dict[str, str]:
+    """str(unit) of stages -> the folder of its artifact. keys: str(unit) -> the stage's key."""
+    return {unit: str(paths.stage(key)) for unit, key in keys.items()}
+
+
+def threads(resources: Resources) -> int:
+    """Of the CPU, for each worker."""
+    return max(1, int(resources.cpus_per_worker))

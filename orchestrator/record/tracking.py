@@ -18,6 +18,7 @@ from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
+from workloads.errors import UserError
 from workloads.files import read_checked
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
@@ -26,7 +27,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync tries again anyway
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
-UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestrator.execution.on_ray.trial"
+UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestrator.trial"
 LOGGED_TAG = "orchestrator.rungs_logged"
 ANALYSES_TAG = "orchestrator.analyses_logged"
 STATUS = {
@@ -217,6 +218,13 @@ class Tracker:
         self.log_files(run, self.places.report.iterdir(), "report")
 
 
+def tracker_of(paths: RunPaths, uri: str | None, experiment: str) -> Tracker:
+    """Not connected yet. Raises UserError where the storage cannot hold MLflow's file and no server is named."""
+    if uri is None and not paths.is_local:
+        raise UserError("MLflow's SQLite file needs a local storage", fix="give --tracking-uri a database or a server")
+    return Tracker(paths, uri or default_uri(paths), experiment)
+
+
 class Mirror:
     """Syncs in a thread of its own, so that a tracking server that is slow or away delays no trial.
 
@@ -244,7 +252,7 @@ class Mirror:
             self.thread.join(limit)
         if self.thread.is_alive():
             self.warn(
-                f"warning: MLflow did not answer within {limit:g} s and lacks the end of this run. The ledger keeps "
+                f"MLflow did not answer within {limit:g} s and lacks the end of this run. The ledger keeps "
                 "everything: launching the run again logs what is missing"
             )
 
@@ -264,7 +272,7 @@ class Mirror:
         except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
             reason = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
             if not self.failed:
-                self.warn(f"warning: MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
+                self.warn(f"MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
             self.failed = True
         else:
             self.failed = False

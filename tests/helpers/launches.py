@@ -6,12 +6,18 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from orchestrator.cli.exit_codes import OF_OUTCOMES
 from orchestrator.clusters.session import QUIET, sealed
-from orchestrator.execution.launch import Request, launch
+from orchestrator.console.result_view import print_result
+from orchestrator.console.terminal import Terminal
+from orchestrator.execution.analyse import analyse
+from orchestrator.execution.launch import executor_named, launch
+from orchestrator.execution.observer import Nobody
 from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.request import Request
 
 
-def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, **options):
+def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, executor="ray", **options):
     """A launch as the command line would ask for it; smoke preset unless said otherwise."""
     loaded, resolved, preset = load_space(str(space), Options(**({"preset": "smoke"} | options)))
     return Request(
@@ -23,14 +29,22 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, **o
         tracking_uri=tracking_uri,
         name=name,
         cpus=2,
-        plain=True,
+        executor=executor,
     )
 
 
-def run(request):
+def run(request, executor=None):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
-    return launch(request, out), out.export_text()
+    finished = launch(request, Terminal(out), executor)
+    if finished.results is not None:
+        print_result(out, finished, finished.results)
+    return OF_OUTCOMES[finished.outcome], out.export_text()
+
+
+def analyse_run(paths, names, executor="ray"):
+    """What the verb `analyse` does."""
+    return analyse(paths, names, None, executor_named(executor, 2), Nobody())
 
 
 @contextmanager

@@ -5,12 +5,10 @@ import json
 import mlflow
 import pytest
 from PIL import Image
-from rich.console import Console
 
-from orchestrator.execution.launch import analyse_run
 from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.paths import RunPaths
-from tests.helpers.launches import request_for, run
+from tests.helpers.launches import analyse_run, request_for, run
 
 pytestmark = pytest.mark.ray
 
@@ -56,7 +54,7 @@ def test_what_was_looked_at_is_not_looked_at_again(looked, storage):
     places, _ = looked
     files = {p: p.stat().st_mtime_ns for p in (storage / "looked" / "analyses").rglob("*.*")}
     before = len(read_events(places))
-    analyse_run(places, ["maps", "position"], None, 2, Console(quiet=True))
+    analyse_run(places, ["maps", "position"])
     assert {p: p.stat().st_mtime_ns for p in files} == files
     assert len(read_events(places)) == before
 
@@ -66,7 +64,7 @@ def test_a_run_can_be_looked_at_afterwards(cluster, storage):
     assert code == 0, text
     places = RunPaths(str(storage), "plain")
     assert "Analysis:" not in (places.report / "report.md").read_text()
-    analyse_run(places, ["position"], None, 2, Console(quiet=True))
+    analyse_run(places, ["position"])
     assert "Analysis: position" in (places.report / "report.md").read_text()
     client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
     experiment = client.get_experiment_by_name("sweep_digits").experiment_id
@@ -81,11 +79,11 @@ def test_an_analysis_that_fails_is_told_and_costs_nothing_else(cluster, storage)
     lost = places.stage(key) / "history.json"
     kept = lost.read_bytes()
     lost.unlink()
-    analyse_run(places, ["generators"], None, 2, Console(quiet=True))
+    analyse_run(places, ["generators"])
     state = Ledger(places).state
-    assert "history.json" in state.analyses["generators/3"]["error"]
-    assert "error" not in state.analyses["generators/8"]
+    assert "history.json" in state.analyses["generators/3"].error
+    assert not state.analyses["generators/8"].error
     assert "generators/3 failed" in (places.report / "report.md").read_text()
     lost.write_bytes(kept)
-    analyse_run(places, ["generators"], None, 2, Console(quiet=True))
+    analyse_run(places, ["generators"])
     assert not Ledger(places).state.analyses["generators/3"].error

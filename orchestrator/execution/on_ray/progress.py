@@ -1,23 +1,26 @@
 """A small Ray actor to which workers pin how far they are; the launcher reads it for its live view."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.execution.executor import Note
+
 NAME = "orchestrator-board"
 
 
 class Board:
-    """Latest note by key: (done, total, text)."""
+    """The latest note of every worker."""
 
     def __init__(self) -> None:
-        self.notes: dict[str, tuple[float, float, str]] = {}
+        self.notes: dict[str, Note] = {}
 
-    def pin(self, key: str, done: float, total: float, text: str) -> None:
-        self.notes[key] = (done, total, text)
+    def pin(self, key: str, note: Note) -> None:
+        self.notes[key] = note
 
-    def read(self) -> dict[str, tuple[float, float, str]]:
+    def read(self) -> dict[str, Note]:
         return self.notes
 
 
@@ -27,19 +30,19 @@ def start() -> Any:
     return ray.remote(num_cpus=0, scheduling_strategy=here)(Board).options(name=NAME, get_if_exists=True).remote()
 
 
-def read(board: Any) -> dict[str, tuple[float, float, str]]:
+def read(board: Any) -> Mapping[str, Note]:
     """All notes; none where the board has gone with another launcher that had made it."""
     try:
-        notes: dict[str, tuple[float, float, str]] = ray.get(board.read.remote())
+        notes: dict[str, Note] = ray.get(board.read.remote())
     except ray.exceptions.RayActorError:
         return {}
     return notes
 
 
-def pin(key: str, done: float, total: float, text: str) -> None:
-    """Fire and forget, from any worker; without a board (a worker run alone in a test) nothing happens."""
+def pin(key: str, note: Note) -> None:
+    """Fire and forget, from any worker. Where there is no board any more, nothing happens."""
     try:
         board = ray.get_actor(NAME)
     except ValueError:
         return
-    board.pin.remote(key, done, total, text)
+    board.pin.remote(key, note)

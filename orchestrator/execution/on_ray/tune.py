@@ -1,63 +1,128 @@
-"""Ray Tune over the plan's trials; every event goes into the ledger before anything else sees it."""
+"""Ray Tune's part: it starts trials where there is room, and asks the listener whether they go on.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Tune's own restore, which unpickles an experiment, is never used: the ledger and the trials' files are what resumes.
+"""
+
+from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
+import ray.train
 from ray import tune
+from ray.train import FailureConfig, RunConfig
 from ray.tune.execution import class_cache
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.data.split_store import SplitManifest
-from orchestrator.execution.on_ray.stages import artifacts
-from orchestrator.execution.on_ray.trial import run_trial
-from orchestrator.execution.on_ray.workers import scaling, threads, torch_config
-from orchestrator.execution.work.trial import TrialUnits, TrialWork
-from orchestrator.execution.work.worker import UnitWork
-from orchestrator.planning.plan import Plan, TrialPlan, trial_macs
-from orchestrator.record.events import RungMetrics, RungReached, TrialMoved
-from orchestrator.record.ledger import Ledger
+from orchestrator.execution.executor import Listener, Task
+from orchestrator.execution.on_ray.gang import scaling_of, trainer
+from orchestrator.execution.on_ray.workers import RayWorker, lone_device, place, streamed_splits
+from orchestrator.execution.work.trial import TrialWork
+from orchestrator.execution.work.worker import End, RungReport, computing, last_line
+from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.state import DONE, State
-from workloads.scoring.selection import CRITERIA
+from tune_spaces.schema import Resources
+
+RESTARTS = 2  # of Train's workers, when one of them is lost
 
 
-class Recorder(tune.Callback):
-    """Writes what Tune tells into the ledger. What a retried trial reports again is there already, and stays."""
+def run_trials(tasks: Sequence[Task], listener: Listener, manifest: SplitManifest, paths: RunPaths, slots: int) -> None:
+    """Run trials to their end, at most `slots` at once. One that fails is told to the listener; the others go on."""
+    claim, folder = tasks[0].claim, str(paths.folder / "ray")
+    function = tune.with_parameters(run_trial, tasks=list(tasks), manifest=manifest, folder=folder)
+    keep_credentials_out_of_logs()
+    tune.Tuner(
+        tune.with_resources(function, share_of(claim)),
+        param_space={"trial": tune.grid_search(list(range(len(tasks))))},
+        tune_config=tune.TuneConfig(
+            scheduler=Asking(tasks, listener), max_concurrent_trials=min(slots, len(tasks)), reuse_actors=False
+        ),
+        run_config=tune.RunConfig(
+            name=f"trials-{uuid4().hex[:8]}",
+            storage_path=folder,
+            verbose=0,
+            callbacks=[Telling(tasks, listener)],
+            failure_config=tune.FailureConfig(max_failures=tasks[0].retries),
+        ),
+    ).fit()
 
-    def __init__(self, ledger: Ledger, trials: list[TrialPlan], changed: Callable[[], None]) -> None:
-        self.ledger, self.trials, self.changed = ledger, trials, changed
+
+def share_of(claim: Resources) -> dict[str, float]:
+    """What a trial's own process claims: all that its only worker needs.
+
+    Beside several workers it only waits: it must claim something, or Tune would refuse it, but no CPU.
+    """
+    if claim.workers > 1:
+        return {"cpu": 0, "memory": 2**20}
+    return {"cpu": claim.cpus_per_worker} | ({"gpu": claim.gpus_per_worker} if claim.gpus_per_worker else {})
+
+
+def run_trial(params: dict[str, Any], tasks: Sequence[Task], manifest: SplitManifest, folder: str) -> None:
+    """The function that Tune runs. tasks: by the index that Tune calls `trial`. folder: for Ray Train's own files."""
+    task = tasks[params["trial"]]
+    # a single worker runs in this very process: on small jobs, starting others costs more than the work
+    local = task.claim.workers == 1
+    run = RunConfig(
+        name=f"{task.name}-{uuid4().hex[:8]}",
+        storage_path=folder,
+        callbacks=[] if local else [TuneReportCallback()],
+        failure_config=FailureConfig(max_failures=0 if local else RESTARTS),
+    )
+    scaling = scaling_of(task.claim, 0 if local else task.claim.workers)
+    trainer(train_trial, {"task": task, "local": local}, manifest, scaling, task.claim, run).fit()
+
+
+def train_trial(config: dict[str, Any]) -> None:
+    """Inside a Ray Train worker: do the work of the `task`, and report every rung, to Tune itself from its own process
+    (`local`). config: also the images' `manifest`."""
+    task, manifest, local = config["task"], config["manifest"], config["local"]
+    work: TrialWork = task.work
+    with computing(work.threads):
+        units = work.assigned(*place(), manifest.shape, manifest.counts)
+        splits = streamed_splits(manifest, work.method, units)
+        device = lone_device() if local else ray.train.torch.get_device()
+        for rung in work.run(RayWorker(splits, device, task.id)):
+            tune.report(rung.metrics) if local else ray.train.report(rung.metrics)
+
+
+class Asking(FIFOScheduler):
+    """Starts trials in their order, and asks the listener at every rung."""
+
+    def __init__(self, tasks: Sequence[Task], listener: Listener) -> None:
+        super().__init__()
+        self.tasks, self.listener = tasks, listener
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its callbacks for its own restore, which is never used: the ledger is what resumes
+        return {}  # as below
 
-    def trial_of(self, trial: Any) -> str:
-        return self.trials[trial.config["trial"]].id
+    def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        task = self.tasks[trial.config["trial"]]
+        decision = self.listener.reported(task, RungReport(task.name, result["budget"], metrics_of(result)))
+        return TrialScheduler.STOP if decision == Decision.STOP else TrialScheduler.CONTINUE
 
-    def move(self, trial: Any, state: State, error: str = "") -> None:
-        key = self.trial_of(trial)
-        if self.ledger.state.trials[key].state not in DONE:
-            self.ledger.append(TrialMoved(key, state, error))
-            self.changed()
+
+class Telling(tune.Callback):
+    """Tells the listener how trials begin and end."""
+
+    def __init__(self, tasks: Sequence[Task], listener: Listener) -> None:
+        self.tasks, self.listener = tasks, listener
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks for its own restore, which is never used
+
+    def task_of(self, trial: Any) -> Task:
+        return self.tasks[trial.config["trial"]]
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.move(trial, State.RUNNING)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        key, budget = self.trial_of(trial), result["budget"]
-        if budget not in self.ledger.state.trials[key].rungs:
-            self.ledger.append(RungReached(key, budget, RungMetrics.parse(own_metrics(result))))
-            self.changed()
+        self.listener.started(self.task_of(trial))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        reached = self.ledger.state.trials[self.trial_of(trial)].reached
-        self.move(trial, State.FINISHED if reached == 1000 else State.STOPPED)
+        self.listener.ended(self.task_of(trial), End())
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        lines = str(trial.get_error()).strip().splitlines() if trial.get_error() else ["unknown error"]
-        self.move(trial, State.FAILED, error=lines[-1][:500])
+        error = trial.get_error()
+        self.listener.ended(self.task_of(trial), End(error=last_line(error) if error else "unknown error"))
 
 
 TUNE_KEYS = frozenset(
@@ -66,42 +131,9 @@ TUNE_KEYS = frozenset(
 )
 
 
-def own_metrics(result: dict[str, Any]) -> dict[str, Any]:
+def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
     """What the worker reported, without the keys that Tune adds."""
     return {key: value for key, value in result.items() if key not in TUNE_KEYS}
-
-
-@dataclass(frozen=True)
-class PastTrial:
-    """A trial of an earlier launch, as far as a scheduler asks."""
-
-    trial_id: str
-
-
-def scheduler_of(plan: Plan, ledger: Ledger) -> TrialScheduler:
-    """ASHA whose milestones are the plan's rungs, or none.
-
-    ASHA is told every rung that earlier launches have recorded, in their order, so a resumed sweep compares its trials
-    with all that ran before; a trial that was promoted then is not asked again.
-    """
-    chosen, criterion = plan.space.scheduler, CRITERIA[plan.space.select_by]
-    if chosen.kind == "fifo" or len(plan.rungs) == 1:
-        return FIFOScheduler()
-    asha = ASHAScheduler(
-        time_attr="budget",
-        metric=criterion.metric,
-        mode=criterion.mode,
-        max_t=1000,
-        grace_period=plan.rungs[0],
-        reduction_factor=chosen.eta,
-    )
-    past = {key: PastTrial(key) for key in ledger.state.trials}
-    for trial in past.values():
-        asha.on_trial_add(None, trial)
-    for event in ledger.events:
-        if isinstance(event, RungReached):
-            asha.on_trial_result(None, past[event.trial], {"budget": event.rung, **event.metrics.numbers})
-    return asha
 
 
 def keep_credentials_out_of_logs() -> None:
@@ -111,69 +143,3 @@ def keep_credentials_out_of_logs() -> None:
     """
     forwarded = class_cache.ENV_VARS_TO_PROPAGATE
     forwarded -= {name for name in forwarded if name.startswith("AWS_")}
-
-
-def longest_first(plan: Plan, trials: list[TrialPlan]) -> list[TrialPlan]:
-    """So that no long trial begins when all the others end. Not for ASHA, which spares the first to reach a rung."""
-    return sorted(trials, key=lambda t: -trial_macs(plan.method(t.point), plan.targets, plan.shape, plan.counts))
-
-
-def trial_work(plan: Plan, paths: RunPaths, trial: TrialPlan) -> TrialWork:
-    """What a worker must know of a trial."""
-    folders = artifacts(paths, trial.stages)
-    units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
-    resources = plan.space.resources
-    return TrialWork(
-        plan.space.workload,
-        (TrialUnits(trial.id, str(paths.trial(trial.id).folder), units),),
-        plan.rungs,
-        resources.share,
-        threads(resources),
-    )
-
-
-def run_sweep(
-    plan: Plan,
-    trials: list[TrialPlan],
-    manifest: SplitManifest,
-    paths: RunPaths,
-    ledger: Ledger,
-    slots: int,
-    changed: Callable[[], None],
-) -> None:
-    """Run, or finish running, every trial that is not over. One that fails is recorded; the others go on."""
-    resources = plan.space.resources
-    scheduler = scheduler_of(plan, ledger)
-    todo = [t for t in trials if ledger.state.trials[t.id].state not in DONE]
-    if isinstance(scheduler, FIFOScheduler):
-        todo = longest_first(plan, todo)
-    if not todo:
-        return
-    function = tune.with_parameters(
-        run_trial,
-        works=[trial_work(plan, paths, trial) for trial in todo],
-        known=[list(ledger.state.trials[trial.id].rungs) for trial in todo],
-        manifest=manifest,
-        ray_folder=str(paths.folder / "ray"),
-        scaling=scaling(resources, 0 if resources.workers == 1 else resources.workers),
-        torch_config=torch_config(resources),
-    )
-    per_worker = {"cpu": resources.cpus_per_worker}
-    if resources.gpus_per_worker:
-        per_worker["gpu"] = resources.gpus_per_worker
-    # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
-    claim = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
-    together = min(slots, len(todo))
-    keep_credentials_out_of_logs()
-    tune.Tuner(
-        tune.with_resources(function, claim),
-        param_space={"trial": tune.grid_search(list(range(len(todo))))},
-        tune_config=tune.TuneConfig(scheduler=scheduler, max_concurrent_trials=together, reuse_actors=False),
-        run_config=tune.RunConfig(
-            name=f"sweep-{ledger.state.launches}",
-            storage_path=str(paths.folder / "ray"),
-            verbose=0,
-            callbacks=[Recorder(ledger, todo, changed)],
-            failure_config=tune.FailureConfig(max_failures=1),
-        ),
-    ).fit()

@@ -37,10 +37,12 @@ class StageWork:
                 worker.barrier()  # only the first worker waits for other runs; the rest waits for it
             if not is_complete(folder):
                 self._train(worker, folder, writes)
-            if not writes:
-                return End()
-            facts = json.loads(read_checked(folder / "history.json"))
-            return End(facts["seconds"], facts["steps"])
+            return self.end() if writes else End()
+
+    def end(self) -> End:
+        """What training took, of a stage that is there."""
+        facts = json.loads(read_checked(UPath(self.folder) / "history.json"))
+        return End(facts["seconds"], facts["steps"])
 
     def _train(self, worker: Worker, folder: UPath, writes: bool) -> None:
         unit, parallel = self.stage.unit, worker.parallel(self.share)

@@ -61,11 +61,18 @@ class TrialWork:
         return shares[rank]
 
     def run(self, worker: Worker) -> Generator[RungReport, None, End]:
-        """Train from where the trial's files say it is; every rung is written before it is reported."""
+        """Train from where the trial's files say it is; every rung is written before it is reported.
+
+        Rungs that are there are reported first: an earlier attempt may have died before anybody heard of the last one.
+        """
         (trial,) = self.trials
         paths = TrialPaths(UPath(trial.folder))
-        training = _Training(self, paths, worker)
         done = [rung for rung in self.rungs if paths.rung(rung).exists()]
+        for rung in done:
+            yield report(trial.id, paths, rung)
+        if len(done) == len(self.rungs):
+            return End()
+        training = _Training(self, paths, worker)
         start = done[-1] if done else 0
         # what an earlier attempt has spent counts, so that the books add up after a resume
         begun = time.monotonic() - (json.loads(read_checked(paths.rung(start)))["train_seconds"] if done else 0.0)
@@ -76,8 +83,13 @@ class TrialWork:
                 training.finish(rung, time.monotonic() - begun)
             worker.barrier()
             training.forget(before)
-            yield RungReport(trial.id, rung, json.loads(read_checked(paths.rung(rung))))
+            yield report(trial.id, paths, rung)
         return End()
+
+
+def report(trial: str, paths: TrialPaths, rung: int) -> RungReport:
+    """A trial's report of a rung that it has finished, from its file."""
+    return RungReport(trial, rung, json.loads(read_checked(paths.rung(rung))))
 
 
 def rung_pairs(start: int, rungs: Sequence[int]) -> Iterator[tuple[int, int]]:

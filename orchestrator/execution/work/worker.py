@@ -53,10 +53,17 @@ class RungReport:
 
 @dataclass(frozen=True)
 class End:
-    """Work has come to its end. seconds, steps: of a stage's training, whoever did it."""
+    """Work is over. seconds, steps: of a stage's training, whoever did it. error: why it failed; else empty."""
 
     seconds: float = 0.0
     steps: int = 0
+    error: str = ""
+
+
+def last_line(error: BaseException) -> str:
+    """An error in a line: its type and the end of what it says."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[-1]}"
 
 
 class Work(Protocol):

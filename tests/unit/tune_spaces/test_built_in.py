@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.execution.launch import Request, schedule_of
 from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.request import Request, schedule_name
 from tune_spaces.schema.load import SPACES, doc_of, load, source_of
 from tune_spaces.schema.models import Preset, Space, resolve
 from tune_spaces.shared.grids import PUBLISHED_GRID
@@ -92,7 +92,7 @@ OTHER_SCHEDULES = {
 def test_the_paper_preset_is_the_published_schedule(name, tmp_path) -> None:
     loaded, space, preset = load_space(name, Options(preset="paper"))
     request = Request(loaded, space, preset, str(tmp_path), str(tmp_path), None, None, 2)
-    assert schedule_of(request) == ("custom" if name in OTHER_SCHEDULES else "paper")
+    assert schedule_name(request) == ("custom" if name in OTHER_SCHEDULES else "paper")
 
 
 def test_runs_of_groups_share_the_flow_of_the_same_training_images() -> None:

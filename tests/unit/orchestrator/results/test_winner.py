@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from upath import UPath
 
-from orchestrator.console.view import trials_table
+from orchestrator.console.result_view import trials_table
 from orchestrator.execution.launch import keep_rates
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import read_rates
@@ -49,7 +49,7 @@ def test_a_run_that_trains_nothing_leaves_no_speed_of_zero(tmp_path, macs, kept)
     loaded, space, preset = load_space("flow_general", Options(preset="smoke"))
     request = SimpleNamespace(loaded=loaded, space=space, preset=preset, storage=str(tmp_path))
     state = run_of("contrastive", a={"train_seconds": 20.0, "macs": macs})
-    keep_rates(SimpleNamespace(request=request, ledger=SimpleNamespace(state=state)))
+    keep_rates(SimpleNamespace(request=request, state=state))
     assert read_rates(UPath(tmp_path), "flow_general/smoke/cpu/units") == kept
 
 

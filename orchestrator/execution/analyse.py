@@ -1,0 +1,35 @@
+"""Analyses of a run's winner, of a run that is not being launched; what was done before is not done again."""
+
+from collections.abc import Sequence
+
+from orchestrator.data.split_store import SplitStore
+from orchestrator.execution.executor import Executor
+from orchestrator.execution.launch import recorder_of
+from orchestrator.execution.observer import Observer
+from orchestrator.execution.tasks import analysis_tasks
+from orchestrator.record.heartbeat import heartbeat
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.locks import launcher_lock
+from orchestrator.record.paths import RunPaths
+from orchestrator.record.tracking import Mirror, tracker_of
+from orchestrator.results.run import Results, conclude
+
+
+def analyse(
+    paths: RunPaths, names: Sequence[str], tracking_uri: str | None, executor: Executor, observer: Observer
+) -> Results:
+    """Do the named analyses and write the report again. Raises UserError where no trial has reached the end."""
+    with launcher_lock(paths), heartbeat(paths):
+        ledger = Ledger(paths)
+        state = ledger.state
+        mirror = Mirror(tracker_of(paths, tracking_uri, state.opened.name), ledger.snapshot, observer.warn)
+        recorder = recorder_of(state.space, (), ledger, mirror.changed, observer.warn)
+        if tasks := analysis_tasks(paths, state, names):
+            with executor:
+                executor.share(SplitStore(paths), state.opened.identity.data, None)
+                with observer.watching(lambda: state, executor.notes):
+                    observer.phase("analyses")
+                    executor.run(tasks, recorder)
+        results = conclude(paths, state)
+        mirror.end()
+    return results
