@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from orchestrator.cli.exit_codes import OF_OUTCOMES
 from orchestrator.clusters.session import QUIET, sealed
 from orchestrator.execution.launch import Request, launch
 from orchestrator.planning.options import Options, load_space
@@ -30,7 +31,7 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, **o
 def run(request):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
-    return launch(request, out), out.export_text()
+    return OF_OUTCOMES[launch(request, out)], out.export_text()
 
 
 @contextmanager
