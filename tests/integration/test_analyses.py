@@ -83,8 +83,8 @@ def test_an_analysis_that_fails_is_told_and_costs_nothing_else(cluster, storage)
     lost.unlink()
     analyse_run(places, ["generators"], None, 2, Console(quiet=True))
     state = Ledger(places).state
-    assert "history.json" in state.analyses["generators/3"]["error"]
-    assert "error" not in state.analyses["generators/8"]
+    assert "history.json" in state.analyses["generators/3"].error
+    assert not state.analyses["generators/8"].error
     assert "generators/3 failed" in (places.report / "report.md").read_text()
     lost.write_bytes(kept)
     analyse_run(places, ["generators"], None, 2, Console(quiet=True))
