@@ -41,7 +41,7 @@ def bare(way: str, work: Path, folder: Path) -> Cost:
 
 def areas_of(run: Path) -> list[dict[str, float]]:
     """AUROC by target of every trial of a launch, in the plan's order."""
-    opened = json.loads((run / "ledger.jsonl").read_text().splitlines()[0])
+    opened = json.loads((run / "ledger" / "000001.jsonl").read_text().splitlines()[0])
     rungs = [json.loads((run / "trials" / t["id"] / "rung-1000.json").read_text()) for t in opened["trials"]]
     return [{target: rung[f"auroc/{target}"] for target in opened["targets"]} for rung in rungs]
 

@@ -200,7 +200,7 @@ def test_no_secret_is_in_anything_that_a_launch_leaves_or_says(launched):
     places = RunPaths(str(launched.storage), "small")
     assert [trial.state for trial in Ledger(places).state.trials.values()] == ["finished"]
     names = {Path(name).name for name in launched.files}
-    assert {"runtime_env_agent.log", "raylet.out", "mlflow.db", "ledger.jsonl"} <= names
+    assert {"runtime_env_agent.log", "raylet.out", "mlflow.db", "000001.jsonl"} <= names
     for what, secret in launched.secrets.items():
         assert not [name for name, content in launched.files.items() if secret.encode() in content], what
         assert secret not in launched.said, what

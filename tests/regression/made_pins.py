@@ -51,8 +51,7 @@ def launch(name: str, storage: Path) -> Path:
 
 def read_pins(run: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(what is pinned as plain data, "trial/rung" -> every seventh score, float32)."""
-    events = [json.loads(line) for line in (run / "ledger.jsonl").read_text().splitlines()]
-    opened = next(event for event in events if event["event"] == "opened")
+    opened = json.loads((run / "ledger" / "000001.jsonl").read_text().splitlines()[0])
     trials, scores = [], {}
     for number, trial in enumerate(opened["trials"]):
         folder = run / "trials" / trial["id"]
