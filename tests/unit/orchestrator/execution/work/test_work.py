@@ -42,6 +42,10 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def worker() -> Worker:
+    return made_worker()
+
+
+def made_worker() -> Worker:
     auxiliary = (Auxiliary(name="photo_tiles", max_images=40),)
     data = Data(name="digits", side=8, classes=("3", "8"), max_train_images=20, out=("noise",), auxiliary=auxiliary)
     return Worker(SplitsInMemory(load_splits(data, Path("nowhere"), download=False)), torch.device("cpu"))
@@ -149,9 +153,10 @@ def test_work_needs_no_ray(name, tmp_path):
         "from pathlib import Path\n"
         "from tests.unit.orchestrator.execution.work import test_work as t\n"
         f"stages, trial = t.works({name!r}, Path({str(tmp_path)!r}), (1000,))\n"
-        "worker = t.worker.__wrapped__() if hasattr(t.worker, '__wrapped__') else t.worker.__pytest_wrapped__.obj()\n"
-        "for work in (*stages, trial):\n"
-        "    rungs, _ = t.drained(work, worker)\n"
+        "worker = t.made_worker()\n"
+        "with t.computing(1):\n"
+        "    for work in (*stages, trial):\n"
+        "        rungs, _ = t.drained(work, worker)\n"
         "assert [report.rung for report in rungs] == [1000]\n"
     )
     done = subprocess.run(
