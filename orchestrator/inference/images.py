@@ -24,12 +24,12 @@ CHUNK = 256
 
 def image_files(folder: Path) -> list[Path]:
     """Image files under a folder, sorted. Raises UserError (exit 2) where there is none."""
-    found = (
+    files = (
         sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()) if folder.is_dir() else []
     )
-    if not found:
+    if not files:
         raise UserError(f"no images in {folder}", fix=f"one of {', '.join(sorted(SUFFIXES))}")
-    return found
+    return files
 
 
 def scorers(places: RunPaths, state: RunState, target: str) -> tuple[Any, list[Any], Space]:

@@ -82,7 +82,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
     out = out_numbers(table, method)
     tested = mean(whole.values())
     levels = {part: values for part, values in per_part_auroc(table).items() if part != WHOLE}
-    own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
+    own_proxies = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
     return {
         "contrastive": contrastive(table, method.judged_parts()),
         "oracle": tested if tested is not None else out.get("auroc_out/mean"),
@@ -92,7 +92,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         **{f"auroc_level/{method.part_names.short(part)}": mean(v.values()) for part, v in levels.items()},
         **out,
         "levels": levels,
-        "own": own,
+        "own": own_proxies,
         "not_learned": [list(item) for item in not_learned(table)],
         "failed": failed(table),
         "failed_scores": sum(failed(table).values()),

@@ -11,10 +11,9 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.baselines import measured
 from orchestrator.results.evaluation import read_table
-from orchestrator.results.report.groups import group_size
 from orchestrator.results.report.out import against_sets, heading, out_table, sets_table
 from orchestrator.results.report.tables import Row, Table, with_published
-from orchestrator.results.report.write import PAGE, write_report
+from orchestrator.results.report.write import PAGE, Report
 from tune_spaces import published
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
@@ -23,6 +22,7 @@ from workloads.registry import method
 from workloads.scoring.baselines import LARGEST
 from workloads.scoring.metrics import mean, per_part_auroc
 from workloads.scoring.selection import CRITERIA
+from workloads.scoring.table import group_size
 from workloads.units import GENERAL
 
 KINDS = {
@@ -281,8 +281,7 @@ def conclude(places: RunPaths, state: RunState) -> Results:
         scores = against_sets(scores)
     else:
         out, levels = out_table_of(state, best, scores), per_part_auroc(scores)
-    report = write_report(
-        places.report,
+    report = Report(
         title=f"{opened.name}: {state.space.workload.upper()} on {opened.dataset}",
         facts=facts_of(state),
         table=table,
@@ -295,5 +294,6 @@ def conclude(places: RunPaths, state: RunState) -> Results:
         findings=read_findings(places, state),
         about={name: analysis.title for name, analysis in chosen.analyses.items()},
         out=out,
-    )
+        part_kind=chosen.part_names.kind,
+    ).write(places.report)
     return Results(best, table, warnings, report.with_name(PAGE), out)

@@ -46,9 +46,9 @@ def load(
             f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"
         )
     dataset = _published(name, data_dir, side, seed, download)
-    found, expected = (len(dataset.train), len(dataset.test)), (entry(name).train_images, entry(name).test_images)
-    if any(expected) and found != expected:
-        log.warning("%s has %d train and %d test images here, %d and %d as published", name, *found, *expected)
+    counts, expected = (len(dataset.train), len(dataset.test)), (entry(name).train_images, entry(name).test_images)
+    if any(expected) and counts != expected:
+        log.warning("%s has %d train and %d test images here, %d and %d as published", name, *counts, *expected)
     return dataset
 
 
@@ -92,9 +92,9 @@ def _digits(seed: int) -> Dataset:
     """scikit-learn's 1,797 digits, 1x8x8, values 0..16 spread over 0..255; ids are places in scikit-learn's order."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images = np.rint(found.images * (255 / 16)).astype(np.uint8)[:, None]
-    labels = found.target.astype(np.int64)
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
+    labels = digits.target.astype(np.int64)
     whole = LabelledImages(images, labels, tuple(f"digits/{i:04d}" for i in range(len(images))))
     classes = entry("digits").classes or ()
     train, test = halves(labels, classes, seed)

@@ -77,13 +77,13 @@ def within(hashes: Hashes, known: Hashes, threshold: int) -> NDArray[np.bool_]:
     Exact, without comparing all pairs: the 64 bits are cut into threshold + 1 bands, and two hashes that differ in so
     few bits agree in one band at least (Norouzi et al., "Fast search in Hamming space", 2012).
     """
-    found = np.zeros(len(hashes), dtype=np.bool_)
+    matches = np.zeros(len(hashes), dtype=np.bool_)
     edges = np.linspace(0, BITS, threshold + 2).astype(int)
     for low, high in itertools.pairwise(edges):
         shift, mask = np.uint64(low), np.uint64((1 << int(high - low)) - 1)
         order = np.argsort((known >> shift) & mask, kind="stable")
         keys, sorted_known = ((known >> shift) & mask)[order], known[order]
-        wanted = np.flatnonzero(~found)
+        wanted = np.flatnonzero(~matches)
         mine = (hashes[wanted] >> shift) & mask
         first, last = np.searchsorted(keys, mine, "left"), np.searchsorted(keys, mine, "right")
         for part in _shares(last - first):
@@ -92,8 +92,8 @@ def within(hashes: Hashes, known: Hashes, threshold: int) -> NDArray[np.bool_]:
             step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
             candidates = sorted_known[np.repeat(first[part], counts) + step]
             close = np.bitwise_count(hashes[rows] ^ candidates) <= threshold
-            found[rows[close]] = True
-    return found
+            matches[rows[close]] = True
+    return matches
 
 
 def _shares(counts: NDArray[np.int64]) -> list[slice]:

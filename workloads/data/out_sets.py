@@ -30,15 +30,15 @@ def out_sets(
     max_images: of each set, chosen by `seed`, which also makes the noise; None is all (`NOISE_IMAGES` of noise).
     Raises as `workloads.data.datasets.load_out`: UserError where a set cannot be had.
     """
-    found = {}
+    sets = {}
     for name in names:
         if name == NOISE:
-            found[name] = noise(min(NOISE_IMAGES, max_images or NOISE_IMAGES), shape, seed)
+            sets[name] = noise(min(NOISE_IMAGES, max_images or NOISE_IMAGES), shape, seed)
             continue
         test = load_out(name, data_dir, side=shape.side, seed=seed, download=download)
         rows = np.sort(shuffled(np.arange(len(test)), "out", seed, name)[:max_images])
-        found[name] = alike(test.take(rows), shape)
-    return found
+        sets[name] = alike(test.take(rows), shape)
+    return sets
 
 
 def noise(count: int, shape: ImageShape, seed: int) -> LabelledImages:

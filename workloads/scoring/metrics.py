@@ -100,17 +100,15 @@ def per_class_auroc(table: pa.Table, part: str = WHOLE) -> dict[str, float | Non
 def rows_by_target(table: pa.Table, part: str = WHOLE) -> dict[str, Rows]:
     """The test rows of one part for every target in the table, in natural order. Raises as `per_class_auroc`."""
     groups = _groups(table)
-    return {target: groups.get(_Unit(target, part, TEST), _NO_ROWS) for target in _targets(groups)}
+    return {target: groups.get(_Unit(target, part, TEST), NO_ROWS) for target in _targets(groups)}
 
 
 def per_part_auroc(table: pa.Table) -> dict[str, dict[str, float | None]]:
     """`per_class_auroc` of every part in the table: parts in natural order, the whole detector last."""
     groups = _groups(table)
     parts = sorted({unit.part for unit in groups}, key=lambda part: (part == WHOLE, _natural(part)))
-    return {
-        part: {target: groups.get(_Unit(target, part, TEST), _NO_ROWS).auroc() for target in _targets(groups)}
-        for part in parts
-    }
+    targets = _targets(groups)
+    return {part: {t: groups.get(_Unit(t, part, TEST), NO_ROWS).auroc() for t in targets} for part in parts}
 
 
 def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
@@ -126,7 +124,7 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
         if name := out_name(unit.split):
             if not rows.anomalous.all():
                 raise ValueError(f"{unit}: the rows of an out set must be anomalous")
-            test = groups.get(unit._replace(split=TEST), _NO_ROWS)
+            test = groups.get(unit._replace(split=TEST), NO_ROWS)
             areas[unit.target, unit.part, name] = _area(test.scores[~test.anomalous], rows.scores)
     return areas
 
@@ -172,7 +170,7 @@ def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, floa
         by_group = banks.setdefault((unit.target, unit.part), {})
         if "/" not in unit.split or out_name(unit.split):
             continue
-        normal = groups.get(unit._replace(split=VALIDATION), _NO_ROWS)
+        normal = groups.get(unit._replace(split=VALIDATION), NO_ROWS)
         if normal.anomalous.any() or not rows.anomalous.all():
             raise ValueError(f"{unit}: validation rows must be normal and proxy rows anomalous")
         by_group.setdefault(unit.split.partition("/")[0], []).append(_area(normal.scores, rows.scores))
@@ -274,4 +272,4 @@ class Rows(NamedTuple):
         return _area(self.scores[~self.anomalous], self.scores[self.anomalous])
 
 
-_NO_ROWS = Rows(np.empty(0), np.empty(0, dtype=np.bool_))
+NO_ROWS = Rows(np.empty(0), np.empty(0, dtype=np.bool_))

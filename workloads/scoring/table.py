@@ -58,6 +58,12 @@ def out_name(split: str) -> str:
     return name if group == OUT else ""
 
 
+def group_size(part: str) -> int:
+    """How many images a row of a part ``NAME/SIZE`` stands for; 0 for parts that score single images by themselves."""
+    size = part.rpartition("/")[2]
+    return int(size) if "/" in part and size.isdecimal() else 0
+
+
 def rows(
     target: str,
     split: str,

@@ -52,14 +52,14 @@ def train(
             progress.history.append({"step": step} | values)
             if not all(torch.isfinite(torch.tensor([step, *values.values()]))):
                 raise FloatingPointError(f"{name} diverged at step {step}: {progress.history[-1]}")
-        now = time.monotonic()
-        progress.step, progress.seconds = step + 1, spent + now - begun
-        if now - shown > SHOW_EVERY:
+        moment = time.monotonic()
+        progress.step, progress.seconds = step + 1, spent + moment - begun
+        if moment - shown > SHOW_EVERY:
             show(step + 1)
-            shown = now
-        if now - saved > SAVE_EVERY:
+            shown = moment
+        if moment - saved > SAVE_EVERY:
             save()
-            saved = now
+            saved = moment
 
 
 def save_progress(folder: Path, learner: Learner, progress: Progress) -> None:

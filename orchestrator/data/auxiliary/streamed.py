@@ -48,8 +48,8 @@ def auxiliary_set(source: Auxiliary, data: Data, data_dir: Path) -> AuxiliarySet
     without = manifest.plan["without"]
     tested = {in_set(data.name, data.path), *data.out} - {NOISE} - set(without["sets"] if without else ())
     if tested:
-        said = "%s was prepared without --without %s: it may hold images that are tested"
-        log.warning(said, path, " --without ".join(sorted(tested)))
+        warning = "%s was prepared without --without %s: it may hold images that are tested"
+        log.warning(warning, path, " --without ".join(sorted(tested)))
     content = repr([(shard.name, shard.sha256) for shard in manifest.shards])
     images = sum(shard.rows for shard in manifest.of_split(TRAIN))
     if source.max_images is not None:
@@ -89,7 +89,7 @@ class StreamedSet:
         """Training images and held-out ones, uint8 (N, C, S, S) on the device, and the ids of the latter."""
         train, _ = some_rows(self.path, TRAIN, SAMPLE, self.images)
         held_out, ids = some_rows(self.path, TEST, HELD_OUT)
-        images = (as_channels(torch.from_numpy(found), self.channels).to(self.device) for found in (train, held_out))
+        images = (as_channels(torch.from_numpy(array), self.channels).to(self.device) for array in (train, held_out))
         return next(images), next(images), ids
 
 
@@ -101,11 +101,11 @@ def some_rows(path: str, split: str, count: int, most: int | None = None) -> tup
     manifest, groups = manifest_at(path), groups_at(path, split, most)
     layout = manifest.layout
     wanted = min(len(groups), -(-count // layout.group_rows))
-    found, ids = [], []
+    arrays, ids = [], []
     for place in np.linspace(0, len(groups) - 1, wanted).round().astype(int):
         file, group, _ = groups[place]
         batch = row_group(file, group, ("id", "image"))
-        found.append(pixels(batch.column("image")))
+        arrays.append(pixels(batch.column("image")))
         ids += batch.column("id").to_pylist()
-    images = np.concatenate(found)[:count]
+    images = np.concatenate(arrays)[:count]
     return images.reshape(-1, layout.channels, layout.side, layout.side), ids[:count]

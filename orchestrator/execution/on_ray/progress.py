@@ -26,8 +26,8 @@ class Board:
 
 def start() -> Any:
     """The board of this cluster's launcher, on its node: any other may go."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=here)(Board).options(name=NAME, get_if_exists=True).remote()
+    this_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=this_node)(Board).options(name=NAME, get_if_exists=True).remote()
 
 
 def read(board: Any) -> Mapping[str, Note]:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 from upath import UPath
@@ -94,8 +95,7 @@ def report(trial: str, paths: TrialPaths, rung: int) -> RungReport:
 
 def rung_pairs(start: int, rungs: Sequence[int]) -> Iterator[tuple[int, int]]:
     """(rung before, rung) for every rung still to do."""
-    todo = [rung for rung in rungs if rung > start]
-    yield from zip([start, *todo[:-1]], todo, strict=True)
+    return pairwise([start, *(rung for rung in rungs if rung > start)])
 
 
 class _Training:

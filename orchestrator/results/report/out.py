@@ -10,12 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestrator.results.report.groups import group_size
 from orchestrator.results.report.tables import Row, Table, with_published
 from tune_spaces import published
 from workloads.data.catalogue import NOISE
 from workloads.scoring.metrics import mean, out_auroc, per_part_auroc
-from workloads.scoring.table import SCHEMA, WHOLE, out_name, out_split
+from workloads.scoring.table import SCHEMA, WHOLE, group_size, out_name, out_split
 
 
 def out_table(
@@ -47,8 +46,7 @@ def out_table(
     sizes = ", ".join(f"{(counts or {}).get(out_split(name), '?')} of {heading(name)}" for name in out)
     notes = (f"Measured against the other classes' test images ({rest}) and out-set images: {sizes}.",)
     table = Table(columns, tuple(rows), notes, averaged=False)
-    numbers = published.load(f"{dataset}_ood")
-    return with_published(table, numbers) if numbers and set(numbers.columns) & set(columns) else table
+    return _beside(table, f"{dataset}_ood")
 
 
 def against_sets(scores: pa.Table) -> pa.Table:
@@ -58,16 +56,12 @@ def against_sets(scores: pa.Table) -> pa.Table:
     target NAME, together with the dataset's own test rows; all others are left out.
     """
     splits = [split for split in scores["split"].unique().to_pylist() if out_name(split)]
-    own = scores.filter(pc.equal(scores["split"], "test"))
+    tested = scores.filter(pc.equal(scores["split"], "test"))
     parts = []
     for split in splits:
-        rows = pa.concat_tables([own, scores.filter(pc.equal(scores["split"], split))])
-        for column, value in (("target", out_name(split)), ("split", "test")):
-            field = SCHEMA.field(column)
-            rows = rows.set_column(
-                SCHEMA.get_field_index(column), field, pa.array([value] * len(rows)).cast(field.type)
-            )
-        parts.append(rows)
+        rows = pa.concat_tables([tested, scores.filter(pc.equal(scores["split"], split))])
+        renamed = {"target": pa.repeat(out_name(split), len(rows)), "split": pa.repeat("test", len(rows))}
+        parts.append(pa.table([renamed.get(name, rows[name]) for name in SCHEMA.names], SCHEMA.names).cast(SCHEMA))
     return pa.concat_tables(parts).unify_dictionaries() if parts else SCHEMA.empty_table()
 
 
@@ -85,8 +79,7 @@ def sets_table(
     notes = (f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(dataset)}.",)
     table = Table(tuple(map(heading, sets)), tuple(rows), notes, unit="out sets")
     groups = any(group_size(row.name) for row in rows)  # groups stand beside groups, never beside single images
-    numbers = published.load(f"{dataset}_{'groups' if groups else 'in_out'}")
-    return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table
+    return _beside(table, f"{dataset}_{'groups' if groups else 'in_out'}")
 
 
 def set_means(table: Table) -> dict[str, float | None]:
@@ -101,3 +94,9 @@ def set_means(table: Table) -> dict[str, float | None]:
 def heading(name: str) -> str:
     """A dataset's name as the paper's Table 4 writes it."""
     return name.capitalize() if name == NOISE else name.upper()
+
+
+def _beside(table: Table, name: str) -> Table:
+    """The table with published rows, if there are such and they share a column."""
+    numbers = published.load(name)
+    return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table

@@ -4,17 +4,21 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from html import escape
 from importlib.resources import files
 from itertools import pairwise, takewhile
 from urllib.parse import unquote
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from markupsafe import Markup
 
 from orchestrator.results.report.tables import KINDS, LEAK
 
 FACT = re.compile(r"\*\*[^*]+\*\*: ")
+TEMPLATES = Environment(
+    loader=PackageLoader(__package__, "."), autoescape=True, trim_blocks=True, undefined=StrictUndefined
+)
 
 
 def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
@@ -34,30 +38,14 @@ def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
     _define_facts(tokens)
     body = parser.renderer.render(_with_kinds(tokens), parser.options, {})
     style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
-    trusted = b64encode(sha256(script.encode()).digest()).decode()
-    listed = "\n".join(f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in contents.items())
-    return f"""\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{trusted}'">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<nav aria-label="Contents"><ul>
-{listed}
-</ul></nav>
-<main>
-{body}</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+    return TEMPLATES.get_template("page.html.jinja").render(
+        title=title,
+        contents=contents,
+        body=Markup(body),  # noqa: S704 - what is a user's has been escaped by the parser
+        style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
+    )
 
 
 def _anchored(tokens: Sequence[Token]) -> dict[str, str]:

@@ -3,21 +3,16 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from math import ceil
-from os import PathLike
-from typing import IO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from workloads.scoring.metrics import auroc, per_class_auroc, roc_curve
+from workloads.scoring.metrics import Rows, roc_curve, rows_by_target
 from workloads.scoring.table import WHOLE
-
-Target = str | PathLike[str] | IO[bytes]
 
 # Okabe and Ito's palette without yellow, which is too faint on white: told apart with any common colour blindness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
@@ -29,7 +24,6 @@ BINS = 30
 def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -> bytes:
     """A PNG of named lines through (step, value), in one panel."""
     figure = Figure(figsize=(6.2, 3.4))
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for index, (name, points) in enumerate(lines.items()):
         x, y = zip(*points, strict=True) if points else ((), ())
@@ -39,9 +33,7 @@ def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -
     _tidy(axes, size=10)
     axes.locator_params(axis="x", integer=True)  # there is no half step
     axes.legend(fontsize=10, frameon=False, handlelength=2.8)
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
-    return stream.getvalue()
+    return _png(figure, dpi=110, bbox_inches="tight")
 
 
 def correlation_plot(
@@ -53,7 +45,6 @@ def correlation_plot(
     """
     size = max(len(names) - 1, 1)
     figure = Figure(figsize=(2.9 * size + 0.6, 2.9 * size + 0.6))
-    FigureCanvasAgg(figure)
     for i in range(len(names)):
         for j in range(i):
             axes = figure.add_subplot(size, size, (i - 1) * size + j + 1)
@@ -66,29 +57,25 @@ def correlation_plot(
             _tidy(axes, size=8)
     figure.suptitle(_literal(title), fontsize=11)
     figure.tight_layout()
-    stream = BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return stream.getvalue()
+    return _png(figure, dpi=110)
 
 
-def roc_plot(table: pa.Table, path: Target, title: str = "", unit: str = "normal class") -> None:
-    """One panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
+def roc_plot(table: pa.Table, title: str = "", unit: str = "normal class") -> bytes:
+    """A PNG of one panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
 
     table: columns of `workloads.scoring.table.SCHEMA`; only its test rows of the whole detector are shown.
-    path: a file name or an open binary file. title: a line above, such as a warning that must stay with the picture.
-    unit: what the targets are. Raises ValueError if there is no such row.
+    title: a line above, such as a warning that must stay with the picture. unit: what the targets are. Raises
+    ValueError if there is no such row.
     """
     by_class = _test_scores(table)
     figure = Figure(figsize=(6.2, 6.2))
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1, zorder=0)
-    for index, (name, (scores, anomalous)) in enumerate(by_class.items()):
-        value = auroc(scores, anomalous)
+    for index, (name, rows) in enumerate(by_class.items()):
+        value = rows.auroc()
         style = DASHES[index // len(COLOURS) % len(DASHES)]
         label = f"undefined  {_literal(name)}" if value is None else f"{value:.3f}  {_literal(name)}"
-        nothing = np.empty(0)
-        fpr, tpr = (nothing, nothing) if value is None else roc_curve(scores, anomalous)
+        fpr, tpr = (np.empty(0), np.empty(0)) if value is None else roc_curve(*rows)
         axes.plot(fpr, tpr, label=label, color=COLOURS[index % len(COLOURS)], linestyle=style, linewidth=1.7)
     axes.set_title(_literal(title), fontsize=11)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
@@ -105,29 +92,27 @@ def roc_plot(table: pa.Table, path: Target, title: str = "", unit: str = "normal
         frameon=False,
         handlelength=2.8,
     )
-    figure.savefig(path, format="png", dpi=130, bbox_inches="tight")  # grows to hold the legend, however long the names
+    return _png(figure, dpi=130, bbox_inches="tight")  # grows to hold the legend, however long the names
 
 
-def histogram_plot(table: pa.Table, path: Target, title: str = "") -> None:
-    """Small multiples, one a class: shares of normal and of anomalous test images per score bin, on common bins.
+def histogram_plot(table: pa.Table, title: str = "") -> bytes:
+    """A PNG of small multiples, one a class: shares of normal and of anomalous test images in common score bins.
 
     Shares, because a one-class test set holds many more anomalies than normals. Scores beyond the 0.1 % at either end,
     infinite ones too, are counted in the outermost bins. Arguments and errors as in `roc_plot`.
     """
     by_class = _test_scores(table)
-    edges = _edges(np.concatenate([scores for scores, _ in by_class.values()]))
+    edges = _edges(np.concatenate([rows.scores for rows in by_class.values()]))
     columns = min(5, len(by_class))
-    rows = ceil(len(by_class) / columns)
-    figure = Figure(figsize=(max(2.4 * columns, 5.2) + 0.5, 2.1 * rows + 1.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    lines = ceil(len(by_class) / columns)
+    figure = Figure(figsize=(max(2.4 * columns, 5.2) + 0.5, 2.1 * lines + 1.0), layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, (name, (scores, anomalous)) in zip(grid.flat, by_class.items(), strict=False):
         for chosen, colour, label in ((~anomalous, NORMAL, "normal"), (anomalous, ANOMALOUS, "anomalous")):
             _histogram(axes, scores[chosen], edges, colour, label)
-        value = auroc(scores, anomalous)
-        axes.set_title(
-            f"{_literal(_short(name))}\nAUROC {'undefined' if value is None else f'{value:.3f}'}", fontsize=10
-        )
+        value = by_class[name].auroc()
+        area = "undefined" if value is None else f"{value:.3f}"
+        axes.set_title(f"{_literal(_short(name))}\nAUROC {area}", fontsize=10)
         _tidy(axes, size=9)
         axes.locator_params(axis="x", nbins=3)  # long numbers of neighbouring panels must not meet
     for axes in grid.flat[len(by_class) :]:
@@ -141,7 +126,7 @@ def histogram_plot(table: pa.Table, path: Target, title: str = "") -> None:
     # The title heads the legend: a figure title and a legend outside would be drawn over each other.
     heading = {"title": _literal(title), "title_fontsize": 12} if title else {}
     figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=11, frameon=False, **heading)
-    figure.savefig(path, format="png", dpi=130)
+    return _png(figure, dpi=130)
 
 
 def _histogram(axes: Axes, scores: NDArray, edges: NDArray, colour: str, label: str) -> None:
@@ -159,16 +144,17 @@ def _edges(scores: NDArray) -> NDArray:
     return np.linspace(low, high, BINS + 1)
 
 
-def _test_scores(table: pa.Table) -> dict[str, tuple[NDArray, NDArray[np.bool_]]]:
-    chosen = table.filter(pc.and_(pc.equal(table["split"], "test"), pc.equal(table["part"], WHOLE)))
-    if not chosen.num_rows:
+def _test_scores(table: pa.Table) -> dict[str, Rows]:
+    by_class = {name: rows for name, rows in rows_by_target(table).items() if len(rows.scores)}
+    if not by_class:
         raise ValueError(f"no test rows of part {WHOLE!r} to plot")
-    columns = {name: chosen[name].to_numpy() for name in ("target", "score", "anomalous")}
-    by_class = {}
-    for name in per_class_auroc(chosen):
-        rows = columns["target"] == name
-        by_class[name] = columns["score"][rows].astype(np.float64), columns["anomalous"][rows]
     return by_class
+
+
+def _png(figure: Figure, **options: Any) -> bytes:
+    stream = BytesIO()
+    figure.savefig(stream, format="png", **options)
+    return stream.getvalue()
 
 
 def _tidy(axes: Axes, size: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich import box
@@ -52,56 +52,40 @@ def with_published(table: Table, published: PublishedTable) -> Table:
 
 def to_markdown(table: Table) -> str:
     """A GitHub table, mean last; a line with the kind opens each section. Notes follow as a list."""
-    columns = _columns(table)
-    lines = [markdown_row(["", *columns]), "|---|" + "---:|" * len(columns)]
-    for kind, rows in _sections(table):
-        lines.append(markdown_row([f"*{kind}*", *[""] * len(columns)], escape=False))
-        best = _best(table, kind, rows)
-        for row in rows:
-            name = f"{_escape(row.name)} (**{LEAK}**)" if row.leak else _escape(row.name)
-            cells = [
-                f"**{number(value)}**" if bold else number(value)
-                for value, bold in zip(_cells(table, row), _bold(table, row, best), strict=True)
-            ]
-            lines.append(markdown_row([name, *cells], escape=False))
-    notes = [f"- {_escape(line)}" for line in _notes(table)]
-    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+    rows = []
+    for kind, section in _sections(table):
+        rows.append([f"*{kind}*", *[""] * len(table.columns)])
+        for row, cells in _shown(table, section):
+            name = f"{row.name} (**{LEAK}**)" if row.leak else row.name
+            rows.append([name, *(f"**{text}**" if best else text for text, best in cells)])
+    notes = [f"- {_escaped(line)}" for line in _notes(table)]
+    return "\n".join([markdown_table(["", *table.columns], rows), *(["", *notes] if notes else [])]) + "\n"
 
 
 def to_csv(table: Table) -> str:
     """One line a row: name, kind, leak (true or false), note, the classes, mean. Full precision; undefined is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["name", "kind", "leak", "note", *_columns(table)])
+    writer.writerow(["name", "kind", "leak", "note", *table.columns])
     for _, rows in _sections(table):
-        for row in rows:
-            cells = ["" if value is None else value for value in _cells(table, row)]
-            writer.writerow([row.name, row.kind, str(row.leak).lower(), row.note, *cells])
+        writer.writerows([row.name, row.kind, str(row.leak).lower(), row.note, *table.cells(row)] for row in rows)
     return out.getvalue()
 
 
 def to_rich(table: Table) -> Group:
     """For the terminal: the same sections, divided by rules, and below them the notes over the full width."""
-    shown = rich_table.Table(
-        box=box.HORIZONTALS,  # without vertical lines ten classes fit into 80 columns
-        padding=0,
-        pad_edge=False,
-    )
-    shown.add_column("", overflow="fold", min_width=12)
-    for name in _columns(table):
-        shown.add_column(Text(name), justify="right", overflow="fold", min_width=4)
-    for kind, rows in _sections(table):
-        shown.add_section()
-        shown.add_row(Text(kind, style="italic"))
-        best = _best(table, kind, rows)
-        for row in rows:
+    # Without vertical lines ten classes fit into 80 columns.
+    lines = rich_table.Table(box=box.HORIZONTALS, padding=0, pad_edge=False)
+    lines.add_column("", overflow="fold", min_width=12)
+    for name in table.columns:
+        lines.add_column(Text(name), justify="right", overflow="fold", min_width=4)
+    for kind, section in _sections(table):
+        lines.add_section()
+        lines.add_row(Text(kind, style="italic"))
+        for row, cells in _shown(table, section):
             label = Text(f"{row.name} {LEAK}", style="bold red") if row.leak else Text(row.name)
-            cells = [
-                Text(number(value), style="bold" if bold else "")
-                for value, bold in zip(_cells(table, row), _bold(table, row, best), strict=True)
-            ]
-            shown.add_row(label, *cells)
-    return Group(shown, *(Text(line, style="table.caption") for line in _notes(table)))
+            lines.add_row(label, *(Text(text, style="bold" if best else "") for text, best in cells))
+    return Group(lines, *(Text(line, style="table.caption") for line in _notes(table)))
 
 
 def number(value: float | None) -> str:
@@ -118,12 +102,14 @@ def ranged(value: float | None, interval: tuple[float, float] | None) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def markdown_row(cells: Iterable[str], escape: bool = True) -> str:
-    """One line of a Markdown table."""
-    return "| " + " | ".join(_escape(cell) if escape else cell for cell in cells) + " |"
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: int = 0) -> str:
+    """A GitHub table. The first column and the last `text` ones are words, those between them numbers."""
+    rule = "|---|" + "---:|" * (len(heads) - 1 - text) + "---|" * text
+    first, *others = ("| " + " | ".join(map(_escaped, cells)) + " |" for cells in (heads, *rows))
+    return "\n".join([first, rule, *others])
 
 
-def _escape(text: str) -> str:
+def _escaped(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
@@ -132,58 +118,43 @@ def _sections(table: Table) -> list[tuple[str, list[Row]]]:
     return [(kind, rows) for kind, rows in by_kind if rows]
 
 
-def _columns(table: Table) -> tuple[str, ...]:
-    return (*table.classes, "mean") if table.averaged else table.classes
-
-
-def _cells(table: Table, row: Row) -> list[float | None]:
-    values = [row.values.get(name) for name in table.classes]
-    return [*values, row.mean] if table.averaged else values
-
-
-def _best(table: Table, kind: str, rows: list[Row]) -> list[float | None]:
-    """The best value of each column, None where nothing competes: compared within one measured kind, leaks left out.
-
-    A mean over fewer classes is no rival: what it lacks may be the hard ones.
-    """
-    honest = [_rivals(table, row) for row in rows if not row.leak]
-    if not kind.startswith("measured") or len(honest) < 2:
-        return [None] * len(_columns(table))
-    columns = ([value for value in column if value is not None] for column in zip(*honest, strict=True))
-    return [max(values) if len(values) > 1 else None for values in columns]
-
-
-def _defined(table: Table, row: Row) -> int:
-    return sum(row.values.get(name) is not None for name in table.classes)
+def _shown(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Row, list[tuple[str, bool]]]]:
+    """Rows of one kind with their cells' text, and whether a cell is the best of several rivals in its column."""
+    rivals = [_rivals(table, row) for row in rows]
+    columns = ([value for value in column if value is not None] for column in zip(*rivals, strict=True))
+    best = [max(values) if len(values) > 1 else None for values in columns]
+    for row, values in zip(rows, rivals, strict=True):
+        marks = (value is not None and value == top for value, top in zip(values, best, strict=True))
+        yield row, list(zip(map(number, table.cells(row)), marks, strict=True))
 
 
 def _rivals(table: Table, row: Row) -> list[float | None]:
-    cells = _cells(table, row)
-    return cells if not table.averaged or _defined(table, row) == len(table.classes) else [*cells[:-1], None]
+    """What competes for the best of a column: cells of measured rows, leaks left out.
 
-
-def _bold(table: Table, row: Row, best: list[float | None]) -> list[bool]:
-    if row.leak:
-        return [False] * len(best)
-    return [value is not None and value == top for value, top in zip(_rivals(table, row), best, strict=True)]
+    A mean over fewer classes is no rival: what it lacks may be the hard ones.
+    """
+    cells = table.cells(row)
+    if row.leak or not row.kind.startswith("measured"):
+        return [None] * len(cells)
+    return cells if not table.averaged or table.defined(row) == len(table.classes) else [*cells[:-1], None]
 
 
 def _notes(table: Table) -> list[str]:
     """Notes of rows, those with the same words together or under their kind, then the table's own."""
     named: dict[tuple[str, str], list[str]] = {}
-    for kind, rows in _sections(table):
+    sections = _sections(table)
+    for kind, rows in sections:
         for row in rows:
-            if row.mean is not None and _defined(table, row) < len(table.classes):
-                reason = f"mean over {_defined(table, row)} of {len(table.classes)} {table.unit}"
+            if row.mean is not None and table.defined(row) < len(table.classes):
+                reason = f"mean over {table.defined(row)} of {len(table.classes)} {table.unit}"
                 named.setdefault((kind, reason), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
-    sizes = {kind: len(rows) for kind, rows in _sections(table)}
-    notes = []
-    for (kind, note), names in named.items():
-        whose = kind if len(names) == sizes[kind] else f"{', '.join(names)} ({kind})"
-        notes.append(f"{whose}: {note}")
-    return notes + list(table.notes)
+    sizes = {kind: len(rows) for kind, rows in sections}
+    whose = {
+        key: key[0] if len(names) == sizes[key[0]] else f"{', '.join(names)} ({key[0]})" for key, names in named.items()
+    }
+    return [*(f"{whose[key]}: {key[1]}" for key in named), *table.notes]
 
 
 @dataclass(frozen=True)
@@ -204,9 +175,9 @@ class Row:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"{self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
-        wrong = [value for value in (*self.values.values(), self.mean) if value is not None and not 0 <= value <= 1]
-        if wrong:
-            raise ValueError(f"{self.name}: AUROC outside [0, 1]: {wrong}")
+        values = (*self.values.values(), self.mean)
+        if outside := [value for value in values if value is not None and not 0 <= value <= 1]:
+            raise ValueError(f"{self.name}: AUROC outside [0, 1]: {outside}")
 
 
 @dataclass(frozen=True)
@@ -228,3 +199,16 @@ class Table:
             unknown = [name for name in row.values if name not in self.classes]
             if unknown:
                 raise ValueError(f"{row.name}: values for unknown classes {', '.join(unknown)}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.classes, "mean") if self.averaged else self.classes
+
+    def cells(self, row: Row) -> list[float | None]:
+        """A row's values, column by column."""
+        values = [row.values.get(name) for name in self.classes]
+        return [*values, row.mean] if self.averaged else values
+
+    def defined(self, row: Row) -> int:
+        """Classes for which the row has a value."""
+        return sum(row.values.get(name) is not None for name in self.classes)

@@ -1,154 +1,163 @@
 """Writes a report to a folder, local or remote: report.html, report.md, report.json, a CSV a table, and the plots."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from functools import partial
-from io import BytesIO
-from types import MappingProxyType
-from typing import Any, Protocol, Self, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+from upath import UPath
 
 from orchestrator.results.report import sections
-from orchestrator.results.report.findings import Findings, analyses
-from orchestrator.results.report.groups import group_intervals
 from orchestrator.results.report.page import page
 from orchestrator.results.report.tables import LEAK, Table, to_csv
-from workloads.scoring.table import WHOLE
+from workloads.scoring.metrics import rows_by_target
 
 PAGE = "report.html"
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def write_report(
-    directory: FolderT,
-    *,
-    title: str,
-    facts: Mapping[str, str],
-    table: Table,
-    trials: Sequence[Mapping[str, Any]],
-    levels: Mapping[str, Mapping[str, float | None]],
-    warnings: Sequence[str],
-    scores: pa.Table | None,
-    selection: Mapping[str, Any],
-    costs: Mapping[str, tuple[int, float, float | None]] = NOTHING,
-    findings: Findings = NOTHING,
-    about: Mapping[str, str] = NOTHING,
-    out: Table | None = None,
-) -> FolderT:
-    """Writes the files, report.md last, so that its presence means a whole report. Returns its path.
+@dataclass(frozen=True)
+class Report:
+    """What a report shows.
 
-    report.html says the same, on one page that holds its pictures and needs no other file.
-
-    directory: a `pathlib.Path` or a `upath.UPath`; made if missing, older reports in it are replaced.
-    facts: what heads the report: dataset, preset, seeds, hardware.
+    facts: what heads it: dataset, preset, seeds, hardware.
     table: the methods per class; under oracle selection its measured rows are marked as a leak.
     trials: each with "trial" (its id), "params", "contrastive" and "auroc" (mean test AUROC), both in [0, 1] or None;
         "classes", class -> test AUROC, of those that reached the end; "levels", part -> mean test AUROC of it alone.
         Further keys become columns.
-    levels: as `workloads.scoring.metrics.per_part_auroc` gives them.
+    levels: as `workloads.scoring.metrics.per_part_auroc` gives them. part_kind: what the method calls a part.
     scores: per-image scores of the selected configuration (`workloads.scoring.table.SCHEMA`); None: no plots.
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
     out: the table of `orchestrator.results.report.out`, also written as out_of_distribution.csv; marked as `table` is.
-    Raises ValueError for an unknown select_by or scores that are NaN, KeyError for a missing key.
+    Raises ValueError for an unknown select_by.
     """
-    by = selection["select_by"]
-    if by not in sections.SAID:
-        raise ValueError(f"select_by is {by!r}, not one of {', '.join(sections.SAID)}")
-    leak = by == sections.ORACLE
-    if leak:
-        table, out = _mark_measured(table), out and _mark_measured(out)
-    unit = sections.UNITS[table.unit]
-    images = _images(scores, f"{LEAK}: configuration chosen by test AUROC" if leak else "", unit)
-    parts = [
-        sections.headline(title, facts, table),
-        sections.warning_list(warnings),
-        sections.per_class(table),
-        sections.selected(selection, trials),
-        sections.per_level(levels, table.classes, leak),
-        sections.out_of_distribution(out),
-        sections.intervals(scores, leak, unit),
-        group_intervals(scores, leak),
-        sections.pictures({name: caption for name, (caption, _) in images.items()}, leak),
-        analyses(findings, about),
-        sections.all_trials(trials, by),
-        sections.every_trial(trials, table.classes),
-        sections.costs(costs),
-        sections.FOOTER,
-    ]
-    record = {
-        "title": title,
-        "facts": facts,
-        "table": asdict(table),
-        "selection": {**selection, "leak": leak},
-        "trials": sections.ranked(trials, by),
-        "levels": levels,
-        "analyses": findings,
-        "costs": costs,
-        "warnings": warnings,
-    }
-    if out is not None:
-        record["out_of_distribution"] = asdict(out)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, (_, png) in images.items():
-        (directory / name).write_bytes(png)
-    (directory / "table.csv").write_text(to_csv(table), encoding="utf-8")
-    if out is not None:
-        (directory / "out_of_distribution.csv").write_text(to_csv(out), encoding="utf-8")
-    text = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
-    (directory / "report.json").write_text(text + "\n", encoding="utf-8")
-    markdown = "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
-    pictures = {name: png for name, (_, png) in images.items()} | _pictures(directory.parent / "analyses", findings)
-    (directory / PAGE).write_text(page(title, markdown, pictures), encoding="utf-8")
-    report = directory / "report.md"
-    report.write_text(markdown, encoding="utf-8")
-    return report
+
+    title: str
+    facts: Mapping[str, str]
+    table: Table
+    trials: Sequence[Mapping[str, Any]]
+    levels: Mapping[str, Mapping[str, float | None]]
+    warnings: Sequence[str]
+    scores: pa.Table | None
+    selection: Mapping[str, Any]
+    part_kind: str = "score"
+    costs: Mapping[str, tuple[int, float, float | None]] = field(default_factory=dict)
+    findings: sections.Findings = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+    out: Table | None = None
+
+    def __post_init__(self) -> None:
+        if self.by not in sections.SELECTED_BY:
+            raise ValueError(f"select_by is {self.by!r}, not one of {', '.join(sections.SELECTED_BY)}")
+
+    @property
+    def by(self) -> str:
+        return str(self.selection["select_by"])
+
+    @property
+    def leak(self) -> bool:
+        """Whether the configuration was picked by test AUROC."""
+        return self.by == sections.ORACLE
+
+    @property
+    def unit(self) -> str:
+        """What a column of the main table is."""
+        return sections.UNITS[self.table.unit]
+
+    def markdown(self, captions: Mapping[str, str]) -> str:
+        """The whole as Markdown. captions: of the plots, by file name."""
+        parts = [
+            sections.headline(self.title, self.facts, self.table),
+            sections.warning_list(self.warnings),
+            sections.per_class(self.table),
+            sections.selected(self.selection, self.trials),
+            sections.per_part(self.levels, self.table.classes, self.part_kind, self.leak),
+            sections.out_of_distribution(self.out),
+            sections.intervals(self.scores, self.leak, self.unit),
+            sections.group_intervals(self.scores, self.leak),
+            sections.pictures(captions, self.leak),
+            sections.analyses(self.findings, self.about),
+            sections.all_trials(self.trials, self.by),
+            sections.every_trial(self.trials, self.table.classes),
+            sections.costs(self.costs),
+            sections.FOOTER,
+        ]
+        return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+    def record(self) -> dict[str, Any]:
+        """The whole as values for report.json."""
+        record = {
+            "title": self.title,
+            "facts": self.facts,
+            "table": asdict(self.table),
+            "selection": {**self.selection, "leak": self.leak},
+            "trials": sections.ranked(self.trials, self.by),
+            "levels": self.levels,
+            "analyses": self.findings,
+            "costs": self.costs,
+            "warnings": self.warnings,
+        }
+        return record if self.out is None else record | {"out_of_distribution": asdict(self.out)}
+
+    def write(self, directory: Path | UPath) -> Path | UPath:
+        """Write the files, report.md last, so that its presence means a whole report. Returns its path.
+
+        report.html says the same, on one page that holds its pictures and needs no other file. The directory is made if
+        missing, older reports in it are replaced. Raises ValueError for NaN scores, KeyError for a missing key.
+        """
+        marked = replace(self, table=_marked(self.table), out=self.out and _marked(self.out)) if self.leak else self
+        plots = marked._plots()
+        markdown = marked.markdown({name: caption for name, (caption, _) in plots.items()})
+        text = json.dumps(_plain(marked.record()), indent=2, ensure_ascii=False, allow_nan=False)
+        pictures = {name: png for name, (_, png) in plots.items()}
+        tables = {"table.csv": marked.table, "out_of_distribution.csv": marked.out}
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, png in pictures.items():
+            (directory / name).write_bytes(png)
+        for name, table in tables.items():
+            if table is not None:
+                (directory / name).write_text(to_csv(table), encoding="utf-8")
+        (directory / "report.json").write_text(text + "\n", encoding="utf-8")
+        pictures |= _pictures(directory.parent / "analyses", self.findings)
+        (directory / PAGE).write_text(page(self.title, markdown, pictures), encoding="utf-8")
+        report = directory / "report.md"
+        report.write_text(markdown, encoding="utf-8")
+        return report
+
+    def _plots(self) -> dict[str, tuple[str, bytes]]:
+        """File name -> caption and PNG; empty without test rows of the whole detector."""
+        if self.scores is None or not any(len(rows.scores) for rows in rows_by_target(self.scores).values()):
+            return {}
+        from orchestrator.results.report.plots import histogram_plot, roc_plot  # matplotlib takes a second
+
+        title = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
+        return {
+            "roc.png": ("ROC curves of the whole detector", roc_plot(self.scores, title, self.unit)),
+            "scores.png": ("Scores of normal and anomalous test images", histogram_plot(self.scores, title)),
+        }
 
 
-def _mark_measured(table: Table) -> Table:
-    rows = (replace(row, leak=True) if row.kind.startswith("measured") else row for row in table.rows)
-    return replace(table, rows=tuple(rows))
-
-
-def _images(scores: pa.Table | None, title: str, unit: str) -> dict[str, tuple[str, bytes]]:
-    """File name -> caption and PNG; empty without test rows of the whole detector."""
-    if (
-        scores is None
-        or not pc.any(pc.and_(pc.equal(scores["split"], "test"), pc.equal(scores["part"], WHOLE))).as_py()
-    ):
-        return {}
-    from orchestrator.results.report.plots import (  # matplotlib takes a second; many reports need none
-        histogram_plot,
-        roc_plot,
+def _marked(table: Table) -> Table:
+    """The table with its measured rows marked as leaks."""
+    return replace(
+        table, rows=tuple(replace(row, leak=row.leak or row.kind.startswith("measured")) for row in table.rows)
     )
 
-    drawn = {}
-    for name, caption, draw in (
-        ("roc.png", "ROC curves of the whole detector", partial(roc_plot, unit=unit)),
-        ("scores.png", "Scores of normal and anomalous test images", histogram_plot),
-    ):
-        stream = BytesIO()
-        draw(scores, stream, title)
-        drawn[name] = caption, stream.getvalue()
-    return drawn
 
-
-def _pictures(folder: Folder, findings: Findings) -> dict[str, bytes]:
+def _pictures(folder: Path | UPath, findings: sections.Findings) -> dict[str, bytes]:
     """Address in report.md -> PNG of the analyses. One that was deleted is left out: a report needs no picture."""
-    found = {}
-    for name, targets in findings.items():
-        for file in (file for finding in targets.values() for file in finding["pictures"].values()):
-            path = folder / name / file
-            if path.exists():
-                found[f"../analyses/{name}/{file}"] = path.read_bytes()
-    return found
+    files = [
+        (name, file)
+        for name, targets in findings.items()
+        for finding in targets.values()
+        for file in finding["pictures"].values()
+    ]
+    present = [(name, file) for name, file in files if (folder / name / file).exists()]
+    return {f"../analyses/{name}/{file}": (folder / name / file).read_bytes() for name, file in present}
 
 
 def _plain(value: Any) -> Any:
@@ -164,19 +173,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     return str(value)
-
-
-class Folder(Protocol):
-    """What `pathlib.Path` and `upath.UPath` share, as far as a report needs it."""
-
-    @property
-    def parent(self) -> Self: ...
-    def __truediv__(self, name: str, /) -> Self: ...
-    def exists(self) -> bool: ...
-    def read_bytes(self) -> bytes: ...
-    def mkdir(self, *, parents: bool, exist_ok: bool) -> None: ...
-    def write_text(self, data: str, encoding: str) -> Any: ...
-    def write_bytes(self, data: bytes) -> Any: ...
-
-
-FolderT = TypeVar("FolderT", bound=Folder)

@@ -27,7 +27,7 @@ from orchestrator.record.paths import RunPaths, TrialPaths
 from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_part
 from orchestrator.results.report.out import heading, out_table, set_means
 from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
-from orchestrator.results.report.write import write_report
+from orchestrator.results.report.write import Report
 from tune_spaces import published
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
@@ -341,7 +341,7 @@ def test_the_report_has_the_section_its_csv_and_its_json(tmp_path, select_by):
     selection = {"select_by": select_by, "trial": "t", "params": {}, "contrastive": 0.7, "auroc": 0.8}
     settings = {"title": "x", "facts": {}, "trials": [], "levels": {}, "warnings": [], "scores": None}
     table = Table(("dog", "frog", "horse"), (row,))
-    text = write_report(tmp_path, **settings, table=table, selection=selection, out=out).read_text()
+    text = Report(**settings, table=table, selection=selection, out=out).write(tmp_path).read_text()
     section = text.partition("## Out of distribution")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     assert lines[0].startswith("|  | dog/rCIFAR10 | frog/rCIFAR10 |")
@@ -354,6 +354,6 @@ def test_the_report_has_the_section_its_csv_and_its_json(tmp_path, select_by):
     back = json.loads((tmp_path / "report.json").read_text())["out_of_distribution"]
     assert tuple(back["classes"]) == out.classes
     assert (tmp_path / "out_of_distribution.csv").read_text().startswith("name,kind,leak,note,dog/rCIFAR10")
-    write_report(tmp_path / "plain", **settings, table=table, selection=selection)
+    Report(**settings, table=table, selection=selection).write(tmp_path / "plain")
     assert "Out of distribution" not in (tmp_path / "plain" / "report.md").read_text()
     assert "out_of_distribution" not in json.loads((tmp_path / "plain" / "report.json").read_text())

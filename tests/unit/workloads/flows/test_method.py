@@ -118,8 +118,10 @@ def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
         return [key for key, _ in Flows.data_problems(config, data)]
 
     assert keys(FlowConfig(supervised=True)) == []
-    assert keys(FlowConfig(), side=28) == ["data.side"]
-    assert keys(FlowConfig(kind="patch", patch=7), side=28) == ["patch"]
+    small, wide = ImageShape(3, 28, 28), ImageShape(3, 32, 64)
+    assert keys(FlowConfig(), shape=small) == ["data.side"]
+    assert keys(FlowConfig(), shape=wide) == ["data.side"]
+    assert keys(FlowConfig(kind="patch", patch=7), shape=small) == ["patch"]
     assert keys(FlowConfig(), auxiliary=False) == ["data.auxiliary"]
     assert keys(NONE, auxiliary=False) == []
     assert keys(FlowConfig(supervised=True), pooled=False) == ["supervised"]

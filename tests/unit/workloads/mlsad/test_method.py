@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
-from workloads.units import Unit
+from workloads.units import DataFacts, ImageShape, Unit
 
 
 def test_a_class_needs_three_generators_and_five_detectors() -> None:
@@ -14,3 +14,8 @@ def test_a_class_needs_three_generators_and_five_detectors() -> None:
     assert len(method.units(["a", "b"])) == 10
     assert method.needs(Unit("detector", "b", "level_1")) == method.stages(["b"])
     assert MLSAD(replace(method.config, levels=(1, 2))).stages(["a"]) == []
+
+
+def test_images_that_are_no_squares_are_a_problem_and_no_crash() -> None:
+    (problem,) = MLSAD.data_problems(MLSADConfig(), DataFacts(ImageShape(3, 32, 64)))
+    assert problem == ("data.side", "needs square images, found 32 x 64")

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,8 +34,18 @@ MLSAD = MLSADConfig(
 CONFIGS = {"mlsad": MLSAD, "flow": FLOW}
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with computing(1):
+        yield
+
+
 @pytest.fixture(scope="module")
 def worker() -> Worker:
+    return made_worker()
+
+
+def made_worker() -> Worker:
     auxiliary = (Auxiliary(name="photo_tiles", max_images=40),)
     data = Data(name="digits", side=8, classes=("3", "8"), max_train_images=20, out=("noise",), auxiliary=auxiliary)
     return Worker(SplitsInMemory(load_splits(data, Path("nowhere"), download=False)), torch.device("cpu"))
@@ -65,9 +76,8 @@ def works(name: str, folder: Path, rungs: tuple[int, ...] = (500, 1000)) -> tupl
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_trial_is_trained_scored_and_reported_rung_by_rung(name, worker, tmp_path):
     stages, trial = works(name, tmp_path)
-    with computing(1):
-        ends = [drained(stage, worker) for stage in stages]
-        rungs, end = drained(trial, worker)
+    ends = [drained(stage, worker) for stage in stages]
+    rungs, end = drained(trial, worker)
     assert all(not reports and spent.steps > 0 and spent.seconds >= 0 for reports, spent in ends)
     assert [report.rung for report in rungs] == [500, 1000]
     assert end == End()
@@ -83,17 +93,16 @@ def test_a_trial_is_trained_scored_and_reported_rung_by_rung(name, worker, tmp_p
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_trial_that_nobody_asks_on_resumes_to_the_same_bits(name, worker, tmp_path):
     tables, weights = {}, {}
-    with computing(1):
-        for how, most in (("whole", None), ("stopped", 1)):
-            stages, trial = works(name, tmp_path / how)
-            for stage in stages:
-                drained(stage, worker)
-            first, _ = drained(trial, worker, most)
-            rest, _ = drained(trial, worker)
-            assert [report.rung for report in (*first, *rest)] == [500, 1000], "no rung is reported twice"
-            paths = TrialPaths(tmp_path / how / "trial")
-            tables[how] = read_table(paths.scores(1000))
-            weights[how] = load_state(paths.unit(trial.trials[0].units[-1].unit, 1000))["learner"]["net"]
+    for how, most in (("whole", None), ("stopped", 1)):
+        stages, trial = works(name, tmp_path / how)
+        for stage in stages:
+            drained(stage, worker)
+        first, _ = drained(trial, worker, most)
+        rest, _ = drained(trial, worker)
+        assert [report.rung for report in (*first, *rest)] == [500, 1000], "no rung is reported twice"
+        paths = TrialPaths(tmp_path / how / "trial")
+        tables[how] = read_table(paths.scores(1000))
+        weights[how] = load_state(paths.unit(trial.trials[0].units[-1].unit, 1000))["learner"]["net"]
     assert tables["whole"].equals(tables["stopped"])
     for key, value in weights["whole"].items():
         if isinstance(value, torch.Tensor):
@@ -144,9 +153,10 @@ def test_work_needs_no_ray(name, tmp_path):
         "from pathlib import Path\n"
         "from tests.unit.orchestrator.execution.work import test_work as t\n"
         f"stages, trial = t.works({name!r}, Path({str(tmp_path)!r}), (1000,))\n"
-        "worker = t.worker.__wrapped__() if hasattr(t.worker, '__wrapped__') else t.worker.__pytest_wrapped__.obj()\n"
-        "for work in (*stages, trial):\n"
-        "    rungs, _ = t.drained(work, worker)\n"
+        "worker = t.made_worker()\n"
+        "with t.computing(1):\n"
+        "    for work in (*stages, trial):\n"
+        "        rungs, _ = t.drained(work, worker)\n"
         "assert [report.rung for report in rungs] == [1000]\n"
     )
     done = subprocess.run(

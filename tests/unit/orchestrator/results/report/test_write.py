@@ -19,7 +19,7 @@ from upath import UPath
 
 from orchestrator.results.report import plots
 from orchestrator.results.report.tables import LEAK, Row, Table, number, to_csv, to_markdown, to_rich, with_published
-from orchestrator.results.report.write import write_report
+from orchestrator.results.report.write import Report
 from tune_spaces import published
 from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_part_auroc
 from workloads.scoring.table import SCHEMA, rows
@@ -63,6 +63,7 @@ def report(directory, **changes):
         ],
         "levels": {"level_8": {"airplane": 0.52, "auto|mobile": None}, "all": {"airplane": 0.9}},
         "warnings": ["level_8 of airplane has not learned (own AUROC .52)"],
+        "part_kind": "level",
         "scores": None,
         "selection": {
             "select_by": "contrastive",
@@ -72,7 +73,7 @@ def report(directory, **changes):
             "auroc": 0.8,
         },
     }
-    return write_report(directory, **(settings | changes))
+    return Report(**(settings | changes)).write(directory)
 
 
 ORACLE = {"select_by": "oracle", "trial": "second", "params": {"lr": 0.01}, "contrastive": 0.6, "auroc": 0.85}
@@ -223,12 +224,11 @@ def test_odd_values_do_not_break_the_report(tmp_path):
 
 
 @pytest.mark.parametrize("draw", [plots.roc_plot, plots.histogram_plot])
-def test_plots_are_legible_pngs(draw, tmp_path):
+def test_plots_are_legible_pngs(draw):
     table = scores(tuple(f"class {i}" for i in range(10)), images=60, scale=1e4)
     endless = pa.array(np.where(np.arange(table.num_rows) % 50 == 0, np.inf, table["score"].to_numpy()), pa.float32())
     table = table.set_column(table.column_names.index("score"), SCHEMA.field("score"), endless)
-    draw(table, tmp_path / "plot.png", "a line above")
-    data = (tmp_path / "plot.png").read_bytes()
+    data = draw(table, "a line above")
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", data[16:24])
     assert 600 < width < 2500
@@ -239,9 +239,9 @@ def test_plots_are_legible_pngs(draw, tmp_path):
 @pytest.mark.parametrize("draw", [plots.roc_plot, plots.histogram_plot])
 def test_plots_of_undefined_and_constant_scores(draw):
     one = scores(("only",), images=20, scale=0.0)
-    draw(one.filter(one["anomalous"]), io.BytesIO())
+    assert draw(one.filter(one["anomalous"]))
     with pytest.raises(ValueError, match="no test rows"):
-        draw(SCHEMA.empty_table(), io.BytesIO())
+        draw(SCHEMA.empty_table())
 
 
 def test_a_report_from_scores_shows_the_metrics_numbers(tmp_path):
