@@ -169,20 +169,20 @@ class Flows:
 
     def remarks(self) -> list[str]:
         """What is not as published, or sees more than the normal class."""
-        config, said = self.config, []
+        config, remarks = self.config, []
         if config.epochs == 0:
-            said.append("the detectors are the general flow as it is: no normal image trained them")
+            remarks.append("the detectors are the general flow as it is: no normal image trained them")
         if config.outlier_loss != "none":
-            said.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
+            remarks.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
         if config.supervised:
-            said.append("the normal images' class labels train the detectors")
+            remarks.append("the normal images' class labels train the detectors")
         if config.hierarchy == "general" and not config.from_general:
-            said.append("trained from scratch and not from the general flow's weights, as published")
+            remarks.append("trained from scratch and not from the general flow's weights, as published")
         if config.score.startswith("complexity"):
-            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
+            remarks.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
         if config.autocast:
-            said.append("coupling networks in bfloat16 while training; published: float32")
-        return said
+            remarks.append("coupling networks in bfloat16 while training; published: float32")
+        return remarks
 
 
 def shape_of(inputs: "UnitInputs") -> ImageShape:

@@ -55,10 +55,10 @@ class Klods:
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
         flow = replace(data, select_by="")  # proxies are made of latents here, not of general images
-        found = list(Flows.data_problems(flow_config(config), flow))
-        yield from found
-        if not found and (said := unscorable(config, data.channels, data.side)):
-            yield "split", said
+        faults = list(Flows.data_problems(flow_config(config), flow))
+        yield from faults
+        if not faults and (reason := unscorable(config, data.channels, data.side)):
+            yield "split", reason
 
     @staticmethod
     def share_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
@@ -110,8 +110,8 @@ class Klods:
     def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
         """The flow. Raises UserError, before it is trained, where no group of a size could be scored with it."""
         shape = shape_of(inputs)
-        if said := unscorable(self.config, shape.channels, shape.side):
-            raise UserError(said, where="split")
+        if reason := unscorable(self.config, shape.channels, shape.side):
+            raise UserError(reason, where="split")
         return self.flows.stage(unit, inputs, parallel)
 
     def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "MomentsLearner":  # noqa: ARG002 - each worker fits all
@@ -144,15 +144,15 @@ class Klods:
     def remarks(self) -> list[str]:
         """That this is a derivation, and which groups the numbers are of."""
         config = self.config
-        said = [
+        remarks = [
             "KLODS' exact estimator could not be read: its scores here are a documented derivation, not the paper's",
             f"AUROC is over groups of {config.judged_size} images, formed with seed {config.group_seed}",
         ]
         if config.group_score.startswith("complexity"):
-            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
+            remarks.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
         if config.contamination < 1:
-            said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
-        return said
+            remarks.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
+        return remarks
 
 
 def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:
@@ -161,8 +161,8 @@ def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:
     try:
         for index in levels(config, len(shapes)):
             for size in config.group_sizes:
-                found = counted(shapes[index], config.split, size)
-                check_enough(found.n, found.m, config.regulariser)
+                vectors = counted(shapes[index], config.split, size)
+                check_enough(vectors.n, vectors.m, config.regulariser)
     except UserError as error:
         return f"{error.headline}; {error.fix}"
     return ""

@@ -209,10 +209,10 @@ class MLSAD:
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""
         left_out = [level for level in CONTRAST if level not in self.config.levels]
-        said = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
+        remarks = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
         if self.config.pooling != "mean":
-            said.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
-        return said
+            remarks.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
+        return remarks
 
 
 def shape_of(inputs: "UnitInputs") -> ImageShape:

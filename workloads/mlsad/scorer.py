@@ -23,11 +23,11 @@ CELLS = 2**16
 
 def scorers(config: MLSADConfig, trained: Trained) -> dict[int, "LevelScorer"]:
     """Level -> trained scorer of a target. Raises KeyError without the state of a level."""
-    shape, found = ImageShape(trained.test.shape[1], trained.test.shape[-1], len(trained.train)), {}
+    shape, by_level = ImageShape(trained.test.shape[1], trained.test.shape[-1], len(trained.train)), {}
     for level in config.levels:
-        found[level] = LevelScorer(config, level, shape, trained.test.device)
-        found[level].load_state(trained.states[str(Unit("detector", trained.target, f"level_{level}"))])
-    return found
+        by_level[level] = LevelScorer(config, level, shape, trained.test.device)
+        by_level[level].load_state(trained.states[str(Unit("detector", trained.target, f"level_{level}"))])
+    return by_level
 
 
 class LevelScorer:
