@@ -30,13 +30,13 @@ def unpacked(artifact: Mapping[str, Any], device: torch.device) -> Flow:
 
 def require_same_body(artifact: Mapping[str, Any], architecture: Architecture, what: str) -> None:
     """Raises UserError, before any weight is read, where a flow's body is another one than `architecture`'s."""
-    found = artifact["architecture"]
+    stored, expected = artifact["architecture"], asdict(architecture)
     names = [field.name for field in fields(Architecture) if field.name not in NO_SHAPE]
-    other = [name for name in names if found[name] != getattr(architecture, name)]
+    other = [name for name in names if stored[name] != expected[name]]
     if other:
-        has, asked = (", ".join(f"{name} {values[name]}" for name in other) for values in (found, asdict(architecture)))
+        has, needed = (", ".join(f"{name} {values[name]}" for name in other) for values in (stored, expected))
         raise UserError(
-            f"{what} is another network: it has {has}, asked is {asked}",
+            f"{what} is another network: it has {has}, asked is {needed}",
             where=", ".join(other),
             fix="give both the same values of these keys, or train the general flow anew",
         )

@@ -22,7 +22,7 @@ def augmented(images: Tensor, draws: Draws, batch: int, translate: float, flip: 
     places = torch.arange(side, device=images.device) - moved[:, :, None]  # (b, 2, S): where each pixel comes from
     inside = (places >= 0) & (places < side)
     rows, columns = places.clamp(0, side - 1).unbind(1)
-    one = torch.arange(len(images), device=images.device)[:, None, None]
-    shifted = images.movedim(1, -1)[one, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+    image = torch.arange(len(images), device=images.device)[:, None, None]
+    shifted = images.movedim(1, -1)[image, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
     seen = inside[:, 0, :, None] & inside[:, 1, None, :]
     return shifted * seen[:, None]

@@ -1,4 +1,4 @@
-"""From 8-bit images to what a flow sees, and from log p to bits per dimension. One formula, both ways."""
+"""From 8-bit images to what a flow sees, and from log p to bits per dimension."""
 
 import math
 from typing import TypeVar
@@ -35,13 +35,5 @@ def bits_per_dim(log_prob: Number, dims: int) -> Number:
 
     (n ln 256 - log p) / (n ln 2), that is 8 where log p is 0. Tensors come back in float64.
     """
-    return math.log2(BINS) - _double(log_prob) / (dims * math.log(2))
-
-
-def log_prob_of(bits: Number, dims: int) -> Number:
-    """Bits per dimension -> log p(x) in nats of the scaled variable: `bits_per_dim` backwards."""
-    return (math.log2(BINS) - _double(bits)) * (dims * math.log(2))
-
-
-def _double(value: Number) -> Number:
-    return value.double() if isinstance(value, Tensor) else value
+    nats = log_prob.double() if isinstance(log_prob, Tensor) else log_prob
+    return math.log2(BINS) - nats / (dims * math.log(2))

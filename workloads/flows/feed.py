@@ -46,9 +46,9 @@ def require_fitting(config: FlowConfig, view: TargetView) -> None:
                 fix="name a general set, or set outlier_loss to 'none'",
             )
         return
-    found, own = view.auxiliary[0].shape[1:], view.train.shape[1:]
-    if found != own:
-        raise UserError(f"the general set's images are {tuple(found)}, the normal ones {tuple(own)}", "general")
+    auxiliary, normal = view.auxiliary[0].shape[1:], view.train.shape[1:]
+    if auxiliary != normal:
+        raise UserError(f"the general set's images are {tuple(auxiliary)}, the normal ones {tuple(normal)}", "general")
 
 
 class Feed:

@@ -105,10 +105,10 @@ class FlowLearner(FlowScorer):
         for rows in keep.tensor_split(self.config.accumulate):
             if not len(rows):
                 continue
-            found = losses(self.config, self.net, self.general, batch.rows(rows))
-            ((found.normal + found.outlier).sum() / count).backward()
-            finite = found.finite()
-            values = [~finite, found.log_prob.where(finite, 0), found.outlier.detach().where(finite, 0)]
+            terms = losses(self.config, self.net, self.general, batch.rows(rows))
+            ((terms.normal + terms.outlier).sum() / count).backward()
+            finite = terms.finite()
+            values = [~finite, terms.log_prob.where(finite, 0), terms.outlier.detach().where(finite, 0)]
             sums += torch.stack(values).sum(1)
             finites.append(finite)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.net.parameters()]
@@ -134,9 +134,9 @@ class FlowLearner(FlowScorer):
         images = self.view.val[:VALIDATION]
         if step % every and step != self.total_steps - 1:
             return {}
-        found = densities(self.net, images[self.parallel.rows(len(images))]).log_prob.to(self.device)
-        finite = found.isfinite()
-        sums = torch.stack([finite.sum(dtype=found.dtype), found.where(finite, 0).sum()])
+        log_prob = densities(self.net, images[self.parallel.rows(len(images))]).log_prob.to(self.device)
+        finite = log_prob.isfinite()
+        sums = torch.stack([finite.sum(dtype=log_prob.dtype), log_prob.where(finite, 0).sum()])
         self.parallel.sum_([sums])
         count, total = sums.tolist()
         return {"val_bits_per_dim": bits_per_dim(total / count, images[0].numel())} if count else {}

@@ -34,8 +34,8 @@ def supervised(log_classes: Tensor, log_general: Tensor, labels: Tensor, weight:
     log_classes: (B, C) nats, log p(x|y) of every class; log_general: (B,), a constant; labels: (B,) int64.
     Returns (B,). The sum is divided by C, its zeroed true entry included, as published.
     """
-    own = F.one_hot(labels, log_classes.shape[1]).bool()
-    others = F.softplus((log_classes - log_general.detach()[:, None]) / temperature).masked_fill(own, 0)
+    labelled = F.one_hot(labels, log_classes.shape[1]).bool()
+    others = F.softplus((log_classes - log_general.detach()[:, None]) / temperature).masked_fill(labelled, 0)
     true = log_classes.gather(1, labels[:, None]).squeeze(1)
     return weight * others.mean(1) - true
 

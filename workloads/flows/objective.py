@@ -49,10 +49,10 @@ def losses(config: FlowConfig, net: Flow, general: Flow | None, batch: Batch) ->
 def reference(config: FlowConfig, general: Flow | None, batch: Batch) -> Tensor:
     """log p_general, nats, of the images whose losses ask for it: the normal ones where they have labels, then the
     outliers where they are held against it."""
-    asked = [batch.images] if batch.labels is not None else []
+    compared = [batch.images] if batch.labels is not None else []
     if batch.outliers is not None and config.outlier_loss == "ratio":
-        asked.append(batch.outliers)
-    if not asked or general is None:
+        compared.append(batch.outliers)
+    if not compared or general is None:
         return batch.images.new_zeros(0)
-    log_prob: Tensor = general(torch.cat(asked)).log_prob
+    log_prob: Tensor = general(torch.cat(compared)).log_prob
     return log_prob

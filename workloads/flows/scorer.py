@@ -73,14 +73,14 @@ class FlowScorer:
         anomalous; a warning counts them. Raises UserError for images of another shape.
         """
         images = self.fitting(images)
-        own = densities(self.net, images)
+        target = densities(self.net, images)
         general = densities(self.general, images) if self.general is not None else None
-        if failed := failures(own, general):
+        if failed := failures(target, general):
             self.failed += failed
-            said = f"{failed} of {len(images)} images have no finite likelihood: taken as the most anomalous"
-            warnings.warn(said, stacklevel=2)
+            message = f"{failed} of {len(images)} images have no finite likelihood: taken as the most anomalous"
+            warnings.warn(message, stacklevel=2)
         lengths = code_length(images, self.config.complexity_codec)
-        return density_scores(own, general, lengths, math.prod(self.shape))
+        return density_scores(target, general, lengths, math.prod(self.shape))
 
     @property
     def shape(self) -> tuple[int, int, int]:

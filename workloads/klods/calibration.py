@@ -11,6 +11,7 @@ Two criteria, both on held-out in-distribution latents:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -89,14 +90,14 @@ def sets(config: KlodsConfig, train: Latents, held_out: Latents, anomalies: Late
 
 
 def survey(
-    config: KlodsConfig, size: int, given: Sets, splits: Sequence[str] = NAMES
+    config: KlodsConfig, size: int, images: Sets, splits: Sequence[str] = NAMES
 ) -> tuple[list[Candidate], list[str]]:
     """Every candidate that can run, and a line for every one that cannot (a split that does not fit, n <= m).
 
     config's own split comes first, then `splits`; of two names for one split (groups_4, squeeze) only the first.
     Each level stands alone and, if there are several, in their sum. config gives alpha, shrinkage and seed.
     """
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     skipped: list[str] = []
     distinct: dict[Split, str] = {}
     for name in (config.split, *splits):
@@ -105,15 +106,15 @@ def survey(
         for regulariser in REGULARISERS:
             setting = replace(config, split=split, regulariser=regulariser)
             areas: list[Level] = []
-            for index in range(len(given.train)):
+            for index in range(len(images.train)):
                 try:
-                    areas.append(level_scores(setting, size, given, index))
+                    areas.append(level_scores(setting, size, images, index))
                 except UserError as error:
                     skipped.append(f"{split}, z{index + 1}, {regulariser}: {error.headline}")
-            if len(areas) == len(given.train) > 1:
+            if len(areas) == len(images.train) > 1:
                 areas.append(summed(areas))
-            found += [one for level in areas for one in judged(setting, size, level)]
-    return found, skipped
+            candidates += [candidate for level in areas for candidate in judged(setting, size, level)]
+    return candidates, skipped
 
 
 @dataclass(frozen=True)
@@ -125,21 +126,21 @@ class Level:
     counts: list[Vectors]
 
 
-def level_scores(config: KlodsConfig, size: int, given: Sets, index: int) -> Level:
+def level_scores(config: KlodsConfig, size: int, images: Sets, index: int) -> Level:
     """Groups are the same images in every level, and made anomalies are grouped as the images they were made of."""
-    train = given.train[index]
+    train = images.train[index]
     counted = group_vectors(train, config.split, size)
     check_enough(counted.n, counted.m, config.regulariser)
     whitening = Whitening.fit(blocks(train, config.split))
-    some = {"normal": (given.held_out, "held-out"), "made": (given.made, "held-out")}
-    if given.anomalies is not None:
-        some["real"] = (given.anomalies, "anomalies")
-    found = {}
+    some = {"normal": (images.held_out, "held-out"), "made": (images.made, "held-out")}
+    if images.anomalies is not None:
+        some["real"] = (images.anomalies, "anomalies")
+    kl = {}
     for name, (latents, seeded) in some.items():
         rows = torch.from_numpy(partition(len(latents[index]), size, config.group_seed, seeded)).to(train.device)
         for to, reference in ((PRIOR, None), (TRAIN, whitening)):
-            found[to, name] = group_kl(latents[index], rows, config, reference)[None]
-    return Level(f"z{index + 1}", found, [counted])
+            kl[to, name] = group_kl(latents[index], rows, config, reference)[None]
+    return Level(f"z{index + 1}", kl, [counted])
 
 
 def summed(areas: Sequence[Level]) -> Level:
@@ -163,17 +164,18 @@ def judged(config: KlodsConfig, size: int, level: Level) -> Iterator[Candidate]:
         yield Candidate(config.split, level.name, config.regulariser, to, size, rate, made, oracle)
 
 
-def best(found: Sequence[Candidate], by: str, alpha: float) -> Candidate:
+def best(candidates: Sequence[Candidate], by: str, alpha: float) -> Candidate:
     """The chosen one. by: shift (greatest AUROC), calibration (rate nearest alpha, then greatest shift), or oracle.
 
     Ties go to the first. Raises UserError where no candidate has the criterion.
     """
-    defined = [one for one in found if getattr(one, "false_positives" if by == "calibration" else by) is not None]
+    criterion = "false_positives" if by == "calibration" else by
+    defined = [candidate for candidate in candidates if getattr(candidate, criterion) is not None]
     if not defined:
         raise UserError(f"no candidate has the criterion {by!r}", fix="larger groups, other splits, or by shift")
     if by == "calibration":
-        return min(defined, key=lambda one: (abs((one.false_positives or 0) - alpha), -(one.shift or 0)))
-    return max(defined, key=lambda one: getattr(one, by))
+        return min(defined, key=lambda c: (abs((c.false_positives or 0) - alpha), -(c.shift or 0)))
+    return max(defined, key=attrgetter(by))
 
 
 def _area(normal: np.ndarray, anomalous: np.ndarray) -> float | None:

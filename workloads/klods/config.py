@@ -40,11 +40,11 @@ def levels(config: KlodsConfig, count: int) -> tuple[int, ...]:
     """Indices, from 0, of the levels in use, of `count`. Raises UserError for one that is not there."""
     if config.level == SUM:
         return tuple(range(count))
-    found = LEVEL.fullmatch(config.level)
-    if not found or int(found[1]) > count:
+    match = LEVEL.fullmatch(config.level)
+    if not match or int(match[1]) > count:
         there = ", ".join(f"z{number}" for number in range(1, count + 1))
         raise UserError(f"no level {config.level!r}", where="level", fix=f"one of {there} or {SUM}")
-    return (int(found[1]) - 1,)
+    return (int(match[1]) - 1,)
 
 
 def problems(config: Any) -> Iterator[tuple[str, str]]:

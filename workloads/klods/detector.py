@@ -87,7 +87,8 @@ class GroupScorer:
             config=self.config,
             used=tuple(state["used"]),
             whitenings=tuple(
-                Whitening(one["mean"].to(self.device), one["factor"].to(self.device)) for one in state["whitenings"]
+                Whitening(moments["mean"].to(self.device), moments["factor"].to(self.device))
+                for moments in state["whitenings"]
             ),
             reference=state["reference"].to(self.device),
             entropy=state["entropy"],
@@ -108,11 +109,11 @@ class GroupScorer:
         with exact():
             terms = [self.net(bin_centres(part)) for part in images.split(BATCH)]
         log_prob = torch.cat([Densities.of(part).log_prob for part in terms]).to(self.device)
-        found = Encoded.of([torch.cat(parts) for parts in zip(*(t.latents for t in terms), strict=True)], log_prob)
-        if failed := int(found.failed.sum()):
-            said = f"{failed} of {len(images)} images have no finite latents: their groups are the most anomalous"
-            warnings.warn(said, stacklevel=2)
-        return found
+        encoded = Encoded.of([torch.cat(parts) for parts in zip(*(t.latents for t in terms), strict=True)], log_prob)
+        if failed := int(encoded.failed.sum()):
+            message = f"{failed} of {len(images)} images have no finite latents: their groups are the most anomalous"
+            warnings.warn(message, stacklevel=2)
+        return encoded
 
     def measured(self, images: Tensor) -> Encoded:
         """`encode`, and the lengths of the images' files. Raises UserError also for a codec that is not there."""
@@ -129,12 +130,13 @@ class GroupScorer:
 
     def score_groups(self, held_out: Tensor, normal: Tensor, anomalous: Mapping[str, Tensor]) -> GroupScores:
         """Parts ``NAME/SIZE`` of every group size; a size that a set of images cannot fill is left out."""
-        own = self.measured(normal)
-        found = {}
+        normals = self.measured(normal)
+        by_split = {}
         for split, images in anomalous.items():
-            both = own.joined(self.measured(images))
-            found[split] = self.by_size(both, [self.anomalous(len(own), len(images), s, split) for s in self.sizes])
-        return GroupScores(self.of_normals(self.measured(held_out)), self.of_normals(own), found)
+            both = normals.joined(self.measured(images))
+            groups = [self.anomalous(len(normals), len(images), size, split) for size in self.sizes]
+            by_split[split] = self.by_size(both, groups)
+        return GroupScores(self.of_normals(self.measured(held_out)), self.of_normals(normals), by_split)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -146,8 +148,8 @@ class GroupScorer:
         return self.by_size(images, [filled(normal_groups, len(images), size, seed, share) for size in self.sizes])
 
     def anomalous(self, normals: int, anomalies: int, size: int, name: str) -> Members | None:
-        found = filled(form, normals, anomalies, size, self.config.group_seed, name, self.config.contamination)
-        return found and found.anomalous
+        groups = filled(form, normals, anomalies, size, self.config.group_seed, name, self.config.contamination)
+        return groups and groups.anomalous
 
     def by_size(self, images: Encoded, groups: Sequence[Members | None]) -> Scores:
         """All parts of all groups, (G,) float32 each."""
@@ -165,11 +167,11 @@ class GroupScorer:
         rows = torch.from_numpy(members).to(self.device)
         failed = images.failed[rows].any(1).cpu()
         values = math.prod((self.architecture.channels, self.architecture.side, self.architecture.side))
-        found = {part: torch.from_numpy(scores) for part, scores in prepared.scores(members)}
-        found["complexity"] = complexity(images.log_prob, images.lengths, rows, values).cpu()
-        found = {part: scores.masked_fill(failed, FAILED) for part, scores in found.items()}
-        found["complexity_only"] = complexity_only(images.lengths, rows).cpu()  # no flow that could fail
-        return {part: bounded(scores).numpy() for part, scores in found.items()}
+        tensors = {part: torch.from_numpy(scores) for part, scores in prepared.scores(members)}
+        tensors["complexity"] = complexity(images.log_prob, images.lengths, rows, values).cpu()
+        tensors = {part: scores.masked_fill(failed, FAILED) for part, scores in tensors.items()}
+        tensors["complexity_only"] = complexity_only(images.lengths, rows).cpu()  # no flow that could fail
+        return {part: bounded(scores).numpy() for part, scores in tensors.items()}
 
 
 class MomentsLearner(GroupScorer):
@@ -204,7 +206,7 @@ class MomentsLearner(GroupScorer):
         return {
             "shapes": list(fitted.shapes),
             "used": list(fitted.used),
-            "whitenings": [vars(one) for one in fitted.whitenings],
+            "whitenings": [vars(whitening) for whitening in fitted.whitenings],
             "directions": list(fitted.directions),
             "reference": fitted.reference,
             "entropy": fitted.entropy,

@@ -41,11 +41,11 @@ def read(path: Path) -> Source:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {path.stem: found}
-        with found:
-            return {name: found[name] for name in found.files}
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            return {path.stem: stored}
+        with stored:
+            return {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         fix = "a .npy or .npz file, or a folder of .npy files"
         raise UserError("no such file", where=str(path), fix=fix) from None

@@ -39,18 +39,18 @@ class KlodsFlowConfig(KlodsConfig, FlowConfig):
 
 def flow_config(config: KlodsFlowConfig) -> FlowConfig:
     """The flow that is trained; equal for all configs that differ in how groups are scored."""
-    own, plain = FlowConfig(**{field.name: getattr(config, field.name) for field in fields(FlowConfig)}), FlowConfig()
+    flow, plain = FlowConfig(**{field.name: getattr(config, field.name) for field in fields(FlowConfig)}), FlowConfig()
     unused = [field.name for field in fields(FlowConfig) if field.name.startswith("general_")]
-    return replace(own, **{key: getattr(plain, key) for key in (*unused, *OF_OTHERS)})
+    return replace(flow, **{key: getattr(plain, key) for key in (*unused, *OF_OTHERS)})
 
 
 def problems(config: KlodsFlowConfig) -> Iterator[tuple[str, str]]:
     """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
     plain = KlodsFlowConfig()
-    wrong = [key for key in FIXED if getattr(config, key) != getattr(plain, key)]
-    for key in wrong:
+    changed = [key for key in FIXED if getattr(config, key) != getattr(plain, key)]
+    for key in changed:
         yield key, f"must be {getattr(plain, key)!r}: groups are scored on a flow trained by maximum likelihood alone"
-    yield from () if wrong else flow_problems(config)
+    yield from () if changed else flow_problems(config)
     yield from group_problems(config)
     if config.judged_size not in config.group_sizes:
         yield "judged_size", f"must be one of group_sizes, {', '.join(map(str, config.group_sizes))}"

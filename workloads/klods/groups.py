@@ -25,7 +25,7 @@ class Groups:
     normals_left: int
     anomalies_left: int
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """One line for a log or a report."""
         mixed = "" if self.anomalies_each == self.size else f" ({self.anomalies_each} anomalies in each)"
         return (
@@ -65,8 +65,8 @@ def halves(normals: int, size: int, seed: int, contamination: float) -> tuple[Me
 
 def normal_groups(normals: int, size: int, seed: int, contamination: float = 1.0) -> Members:
     """(G, size) rows of normal images. Raises UserError where they fill no group."""
-    own, _ = halves(normals, size, seed, contamination)
-    return own[partition(len(own), size, seed, NORMAL)]
+    rows, _ = halves(normals, size, seed, contamination)
+    return rows[partition(len(rows), size, seed, NORMAL)]
 
 
 def form(normals: int, anomalies: int, size: int, seed: int, name: str, contamination: float = 1.0) -> Groups:
@@ -75,14 +75,14 @@ def form(normals: int, anomalies: int, size: int, seed: int, name: str, contamin
     contamination: share of anomalies in an anomalous group, in (0, 1], see `anomalies_each`; 1 is pure groups, as
     published. Raises UserError where either kind has no group.
     """
-    each = anomalies_each(size, contamination)
+    anomalies_in = anomalies_each(size, contamination)
     normal = normal_groups(normals, size, seed, contamination)
-    anomalous = partition(anomalies, each, seed, name) + normals
-    if each < size:
+    anomalous = partition(anomalies, anomalies_in, seed, name) + normals
+    if anomalies_in < size:
         _, kept = halves(normals, size, seed, contamination)
-        filler = kept[partition(len(kept), size - each, seed, f"with {name}")]
+        filler = kept[partition(len(kept), size - anomalies_in, seed, f"with {name}")]
         count = min(len(anomalous), len(filler))
         anomalous = np.concatenate([filler[:count], anomalous[:count]], axis=1)
-    mixed_in = len(anomalous) * (size - each)
-    left = normals - normal.size - mixed_in, anomalies - len(anomalous) * each
-    return Groups(size, seed, normal, anomalous, each, *left)
+    mixed_in = len(anomalous) * (size - anomalies_in)
+    left = normals - normal.size - mixed_in, anomalies - len(anomalous) * anomalies_in
+    return Groups(size, seed, normal, anomalous, anomalies_in, *left)

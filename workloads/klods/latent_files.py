@@ -36,8 +36,8 @@ class Cell:
 def configured(values: Mapping[str, Any]) -> KlodsConfig:
     """The keys that the command line gives. Raises UserError (exit 2) with every problem."""
     config = KlodsConfig(**values)
-    if wrong := [Problem(key, said) for key, said in problems(config)]:
-        raise several(wrong)
+    if faults := [Problem(key, message) for key, message in problems(config)]:
+        raise several(faults)
     return config
 
 
@@ -50,8 +50,8 @@ def score(
     part is a score at a group size, ``klods_prior/5``. Raises UserError before any score is computed.
     """
     densities = [source.log_prob for source in (train, normal, *outs)]
-    given = [density for density in densities if density is not None]
-    if given and len(given) < len(densities):
+    known_densities = [density for density in densities if density is not None]
+    if known_densities and len(known_densities) < len(densities):
         raise UserError(f"{LOG_PROB} is in some of the files", fix="in all of them, or in none")
     for source in (normal, *outs):
         check_alike(source.levels, train.levels, source.name)
@@ -69,22 +69,23 @@ def score(
     }
     blocks: list[pa.Table] = []
     cells: list[Cell] = []
-    said = [] if given else [f"no {LOG_PROB} in the files: likelihood and typicality are those of the latents' prior"]
+    unknown = f"no {LOG_PROB} in the files: likelihood and typicality are those of the latents' prior"
+    remarks = [] if known_densities else [unknown]
     known: dict[int, dict[str, np.ndarray]] = {}
     for out in outs:
         both = [torch.cat(pair) for pair in zip(normal.levels, out.levels, strict=True)]
-        density = torch.cat([normal.log_prob, out.log_prob]) if given else None  # type: ignore[list-item]
+        density = torch.cat([normal.log_prob, out.log_prob]) if known_densities else None  # type: ignore[list-item]
         prepared = fitted.prepare(both, density, f"{normal.name} and {out.name}")
         for size in config.group_sizes:
             groups = plans[size, out.name]
             if size not in known:
                 known[size] = dict(prepared.scores(groups.normal))
                 blocks += _rows(normal.name, TEST, normal.name, size, False, known[size])
-            found = dict(prepared.scores(groups.anomalous))
-            blocks += _rows(normal.name, out_split(out.name), out.name, size, True, found)
-            cells += [_cell(part, size, out.name, known[size][part], found[part]) for part in PARTS]
-            said.append(f"{out.name}: {groups.said()}")
-    return pa.concat_tables(blocks).unify_dictionaries(), cells, said
+            scores = dict(prepared.scores(groups.anomalous))
+            blocks += _rows(normal.name, out_split(out.name), out.name, size, True, scores)
+            cells += [_cell(part, size, out.name, known[size][part], scores[part]) for part in PARTS]
+            remarks.append(f"{out.name}: {groups.summary()}")
+    return pa.concat_tables(blocks).unify_dictionaries(), cells, remarks
 
 
 def _rows(
@@ -112,6 +113,6 @@ def select(
         raise UserError(f"no criterion {by!r}; {nearest(by, calibration.CRITERIA)}", where="--select-by")
     if by == "oracle" and out is None:
         raise UserError("the oracle needs anomalies", where="--select-by", fix="--out, or by shift or calibration")
-    given = calibration.sets(config, train.levels, held_out.levels, out.levels if out else None)
-    found, skipped = calibration.survey(config, config.group_sizes[0], given)
-    return found, skipped, calibration.best(found, by, config.alpha)
+    images = calibration.sets(config, train.levels, held_out.levels, out.levels if out else None)
+    candidates, skipped = calibration.survey(config, config.group_sizes[0], images)
+    return candidates, skipped, calibration.best(candidates, by, config.alpha)

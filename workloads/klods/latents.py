@@ -39,9 +39,9 @@ def checked(latents: Latents, where: str) -> int:
 
 def check_alike(latents: Latents, train: Latents, where: str) -> None:
     """Raises UserError unless the levels have the shapes of the training latents'."""
-    found, expected = ([tuple(level.shape[1:]) for level in some] for some in (latents, train))
-    if found != expected:
-        raise UserError(f"levels of {found}, the training latents have {expected}", where=where)
+    shapes, expected = ([tuple(level.shape[1:]) for level in some] for some in (latents, train))
+    if shapes != expected:
+        raise UserError(f"levels of {shapes}, the training latents have {expected}", where=where)
 
 
 def prior_log_density(latents: Latents) -> Tensor:

@@ -169,8 +169,8 @@ def unscorable(config: KlodsFlowConfig, shape: ImageShape) -> str:
     try:
         for index in levels(config, len(shapes)):
             for size in config.group_sizes:
-                found = counted(shapes[index], config.split, size)
-                check_enough(found.n, found.m, config.regulariser)
+                vectors = counted(shapes[index], config.split, size)
+                check_enough(vectors.n, vectors.m, config.regulariser)
     except UserError as error:
         return f"{error.headline}; {error.fix}"
     return ""

@@ -76,8 +76,8 @@ class Fitted:
         """Raises UserError for the first group size that the split and the regulariser cannot score."""
         for index in self.used:
             for size in sizes:
-                found = group_vectors(self.shapes[index], self.config.split, size)
-                check_enough(found.n, found.m, self.config.regulariser)
+                group = group_vectors(self.shapes[index], self.config.split, size)
+                check_enough(group.n, group.m, self.config.regulariser)
 
     def prepare(self, latents: Latents, log_prob: Tensor | None = None, where: str = "latents") -> "Prepared":
         """Latents of the images that groups are made of, projected once for all group sizes. Raises UserError."""
@@ -102,14 +102,14 @@ class Prepared:
         whitenings = fitted.whitenings if to == TRAIN else (None,) * len(fitted.used)
         pairs = [(self.latents[index], whitening) for index, whitening in zip(fitted.used, whitenings, strict=True)]
         counts = [group_vectors(level, fitted.config.split, members.shape[1]) for level, _ in pairs]
-        found = [group_kl(level, members, fitted.config, whitening) for level, whitening in pairs]
-        return combined(found, counts, fitted.config.weighting)
+        by_level = [group_kl(level, members, fitted.config, whitening) for level, whitening in pairs]
+        return combined(by_level, counts, fitted.config.weighting)
 
     def scores(self, members: Members) -> Iterator[tuple[str, np.ndarray]]:
         """(part, (G,) float64) for every part, of groups (G, size) of rows."""
         rows = torch.from_numpy(members).to(self.projected.device)
         fitted = self.fitted
-        found = {
+        scores = {
             PRIOR: self.kl(rows, PRIOR),
             TRAIN: self.kl(rows, TRAIN),
             "god_1ks": god.one_sample(self.projected, rows),
@@ -118,7 +118,7 @@ class Prepared:
             "likelihood": typicality.mean_nll(self.log_prob, rows),
         }
         for part in PARTS:
-            yield part, found[part].cpu().numpy()
+            yield part, scores[part].cpu().numpy()
 
 
 def fit(latents: Latents, config: KlodsConfig, log_prob: Tensor | None = None, where: str = "train") -> Fitted:

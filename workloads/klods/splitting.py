@@ -22,9 +22,9 @@ def vectors(latents: Tensor, split: str) -> Tensor:
     Raises UserError where the split's size does not divide the latents'.
     """
     *batch, channels, height, width = latents.shape
-    found, chosen = group_vectors(latents, split), parse(split)
+    sizes, chosen = group_vectors(latents, split), parse(split)
     if chosen.kind != "patches":
-        return torch.movedim(latents, -3, -1).reshape(*batch, found.k, found.m)
+        return torch.movedim(latents, -3, -1).reshape(*batch, sizes.k, sizes.m)
     p = chosen.size
     tiles = latents.reshape(*batch, channels, height // p, p, width // p, p)
-    return tiles.transpose(-3, -2).reshape(*batch, found.k, found.m)
+    return tiles.transpose(-3, -2).reshape(*batch, sizes.k, sizes.m)

@@ -59,16 +59,16 @@ def discriminator_macs(level: int, side: int, width: float, channels: int = RGB)
 def generator_macs(side: int, width: float, channels: int = RGB) -> float:
     """One forward pass of G on one image."""
     sizes = [scaled(c, width) for c in encoder_channels(side)]
-    total, here, inner = 0.0, side, channels
+    total, cells, inner = 0.0, side, channels
     for out in sizes:
-        here //= 2
-        total += here**2 * (16 * inner * out + out**2)
+        cells //= 2
+        total += cells**2 * (16 * inner * out + out**2)
         inner = out
     total += 2 * 16 * sizes[-1] * scaled(512, width)
     inner = 2 * sizes[-1]
     for out in reversed(sizes[:-1]):
-        here *= 2
-        total += here**2 * (9 * inner * out + out**2)
+        cells *= 2
+        total += cells**2 * (9 * inner * out + out**2)
         inner = 2 * out
     return total + side**2 * (9 * inner * sizes[0] + sizes[0] * channels)
 
@@ -77,10 +77,10 @@ def statistics_macs(side: int, width: float, channels: int = RGB) -> float:
     """One forward pass of T on one image."""
     down = [scaled(min(2 * c, 256), width) for c in encoder_channels(side)]
     first, last = scaled(64, width), scaled(512, width)
-    total, here, inner = side**2 * (9 * 2 * channels * first + first**2), side, first
+    total, cells, inner = side**2 * (9 * 2 * channels * first + first**2), side, first
     for out in down:
-        here //= 2
-        total += here**2 * (16 * inner * out + out**2)
+        cells //= 2
+        total += cells**2 * (16 * inner * out + out**2)
         inner = out
     return total + 16 * inner * last + first + sum(down) + last
 

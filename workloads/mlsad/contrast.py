@@ -104,11 +104,11 @@ class DetectorLearner(LevelScorer):
         borders then look displaced, the more the larger k is. It costs an image's score a constant, and a map its
         borders.
         """
-        own = self.place[0, 0, :, 0]
-        shape = (batch, 2, *(side or len(own),) * 2)
+        centres = self.place[0, 0, :, 0]
+        shape = (batch, 2, *(side or len(centres),) * 2)
         if self.config.position == "uniform":
             return draws.uniform(shape) * 2 - 1
-        return own[draws.mine(draws.integers(len(own), shape))]
+        return centres[draws.mine(draws.integers(len(centres), shape))]
 
     def learning_rate(self, step: int) -> float:
         passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
@@ -154,7 +154,7 @@ class DetectorLearner(LevelScorer):
 
     def contrast(self) -> Mapping[str, Scores]:
         """Scores of proxy anomalies: held-out fakes of its own and the other levels, and displaced normals."""
-        own = CONTRAST[self.level]
+        fake_level = CONTRAST[self.level]
         draws = Draws(derive_seed(self.seed, "contrast"), self.device, Parallel())
         count = max((len(fakes) for fakes in self.held_out.values()), default=HELD_OUT)
         fakes = {
@@ -162,7 +162,7 @@ class DetectorLearner(LevelScorer):
             1: level_1(draws, torch.cat([self.train, self.val]), count),
         }
         banks = fakes | self.held_out
-        scores = {f"{'own' if k == own else 'other'}/P_{k}": self.score(images) for k, images in banks.items()}
+        scores = {f"{'own' if k == fake_level else 'other'}/P_{k}": self.score(images) for k, images in banks.items()}
         with torch.inference_mode():
             maps = (self.maps(part, self.displaced(draws, len(part))) for part in self.val.split(64))
             parts = [pooled(part, self.pooling) for part in maps]

@@ -16,9 +16,9 @@ def crops(x: Tensor, corners: Tensor, side: int) -> Tensor:
     Returns (N, C, side, side).
     """
     x, reach = x.expand(len(corners), -1, -1, -1), torch.arange(side, device=x.device)
-    each = torch.arange(len(corners), device=x.device)[:, None, None]
+    image = torch.arange(len(corners), device=x.device)[:, None, None]
     rows, columns = corners[:, 0, None] + reach, corners[:, 1, None] + reach
-    return x[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return x[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def crop_corners(draws: Draws, shape: Sequence[int], side: int, crop: int, level: int) -> Tensor:
@@ -29,6 +29,6 @@ def crop_corners(draws: Draws, shape: Sequence[int], side: int, crop: int, level
     the share of crops that the squares touching it are of all, whether it lies at a border or not. With uniform corners
     the outermost windows would be seen up to `crop` times less often than others.
     """
-    own = map_side(crop, level)
-    places = map_side(side, level) + own - 1
-    return (draws.integers(places, (*shape, 2)) - (own - 1)).clamp(0, side - crop)
+    reach = map_side(crop, level)
+    places = map_side(side, level) + reach - 1
+    return (draws.integers(places, (*shape, 2)) - (reach - 1)).clamp(0, side - crop)

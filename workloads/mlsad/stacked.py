@@ -63,13 +63,13 @@ class StackedDetectors:
             return contrast_loss(normal, fake, displaced, structure, position)
 
         gradients, losses = vmap(grad_and_value(loss))(self.weights, *self.scalars)
-        own = list(gradients.values())
-        first.parallel.average_(own)
+        averaged = list(gradients.values())
+        first.parallel.average_(averaged)
         with torch.no_grad():
-            for gradient, weight in zip(own, self.weights.values(), strict=True):
+            for gradient, weight in zip(averaged, self.weights.values(), strict=True):
                 gradient += self.decay.view(-1, *[1] * (weight.dim() - 1)) * weight
         self.optimiser.param_groups[0]["lr"] = first.learning_rate(step)
-        descend(self.optimiser, own)
+        descend(self.optimiser, averaged)
         return [{"loss": value} for value in losses.detach()]
 
     @torch.no_grad()

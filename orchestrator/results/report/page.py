@@ -8,17 +8,14 @@ from importlib.resources import files
 from itertools import pairwise, takewhile
 from urllib.parse import unquote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from orchestrator.results.report.tables import KINDS, LEAK
+from orchestrator.results.report.templates import TEMPLATES
 
 FACT = re.compile(r"\*\*[^*]+\*\*: ")
-TEMPLATES = Environment(
-    loader=PackageLoader(__package__, "."), autoescape=True, trim_blocks=True, undefined=StrictUndefined
-)
 
 
 def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:

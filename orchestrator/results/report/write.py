@@ -2,10 +2,11 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from upath import UPath
@@ -13,7 +14,9 @@ from upath import UPath
 from orchestrator.results.report import sections
 from orchestrator.results.report.page import page
 from orchestrator.results.report.tables import LEAK, Table, to_csv
+from orchestrator.results.report.templates import TEMPLATES
 from workloads.scoring.metrics import rows_by_target
+from workloads.scoring.selection import Select
 
 PAGE = "report.html"
 
@@ -59,6 +62,11 @@ class Report:
         return str(self.selection["select_by"])
 
     @property
+    def criterion(self) -> Select:
+        """By what trials are ordered."""
+        return "contrastive" if self.by == "given" else cast(Select, self.by)
+
+    @property
     def leak(self) -> bool:
         """Whether the configuration was picked by test AUROC."""
         return self.by == sections.ORACLE
@@ -70,23 +78,18 @@ class Report:
 
     def markdown(self, captions: Mapping[str, str]) -> str:
         """The whole as Markdown. captions: of the plots, by file name."""
-        parts = [
-            sections.headline(self.title, self.facts, self.table),
-            sections.warning_list(self.warnings),
-            sections.per_class(self.table),
-            sections.selected(self.selection, self.trials),
-            sections.per_part(self.levels, self.table.classes, self.part_kind, self.leak),
-            sections.out_of_distribution(self.out),
-            sections.intervals(self.scores, self.leak, self.unit),
-            sections.group_intervals(self.scores, self.leak),
-            sections.pictures(captions, self.leak),
-            sections.analyses(self.findings, self.about),
-            sections.all_trials(self.trials, self.by),
-            sections.every_trial(self.trials, self.table.classes),
-            sections.costs(self.costs),
-            sections.FOOTER,
-        ]
-        return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+        text = TEMPLATES.get_template("report.md.jinja").render(
+            vars(self),
+            leak=self.leak,
+            unit=self.unit,
+            captions=captions,
+            criterion=self.criterion,
+            ended=[trial for trial in self.trials if trial.get("classes")],
+            headlines=sections.headlines(self.table),
+            reason=sections.SELECTED_BY[self.by],
+            rival=sections.rival(self.trials, self.by),
+        )
+        return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
     def record(self) -> dict[str, Any]:
         """The whole as values for report.json."""
@@ -95,7 +98,7 @@ class Report:
             "facts": self.facts,
             "table": asdict(self.table),
             "selection": {**self.selection, "leak": self.leak},
-            "trials": sections.ranked(self.trials, self.by),
+            "trials": sections.ranked(self.trials, self.criterion),
             "levels": self.levels,
             "analyses": self.findings,
             "costs": self.costs,

@@ -31,7 +31,7 @@ class ConditionalFlow(Flow):
     def heads(self, latents: tuple[Tensor, ...]) -> Tensor:
         """(B, S, classes): each scale's latents under each class's Gaussian, in nats."""
         means, log_stds = self.mean.split(self.sizes, 1), self.log_std.split(self.sizes, 1)
-        return torch.stack([gaussians(*one) for one in zip(latents, means, log_stds, strict=True)], 1)
+        return torch.stack([gaussians(*scale) for scale in zip(latents, means, log_stds, strict=True)], 1)
 
     def class_log_prob(self, x: Tensor) -> Tensor:
         """(B, classes) log p(x | y) in nats."""

@@ -36,8 +36,8 @@ class Patches(Transform):
 
     def encode(self, x: Tensor, measure: bool = False) -> Encoded:
         flow, tail, (z,) = self.flow.encode(cut(x, self.rows), measure)
-        each = (len(x), self.rows**2, 1)
-        return Encoded(flow.view(each).sum(1), tail.view(each).sum(1), (join(z, self.rows),))
+        by_patch = (len(x), self.rows**2, 1)
+        return Encoded(flow.view(by_patch).sum(1), tail.view(by_patch).sum(1), (join(z, self.rows),))
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:
         return join(self.flow.decode([cut(latents[0], self.rows)]), self.rows)
@@ -45,6 +45,6 @@ class Patches(Transform):
 
 def patch_flow(a: Architecture) -> Patches:
     """3x32x32 and patches of 8: 16 patches, one squeeze to 12x4x4, a tail actnorm of 192 dimensions for them all."""
-    one = replace(a, kind="glow", side=a.patch, scales=1)
-    (shape,) = latent_shapes(one)
+    patch = replace(a, kind="glow", side=a.patch, scales=1)
+    (shape,) = latent_shapes(patch)
     return Patches(MultiScale([shape], [conv_block(a, shape[0])]), a.side // a.patch)

@@ -49,28 +49,28 @@ class Densities:
         return self.contributions.sum(1)
 
 
-def density_scores(own: Densities, general: Densities | None, lengths: Tensor, values: int) -> Scores:
+def density_scores(target: Densities, general: Densities | None, lengths: Tensor, values: int) -> Scores:
     """All scores above that there are, (N,) float32.
 
     lengths: L, (N,) bits/dim. values: n. An image that either flow gives no finite density is as anomalous as can be by
     every score of that flow, also by the ratio where only the general flow fails: a failure must not look normal.
     """
-    scales = own.contributions.shape[1]
-    likelihood, last = bits_per_dim(own.log_prob, values), own.contributions[:, -1]
+    scales = target.contributions.shape[1]
+    likelihood, last = bits_per_dim(target.log_prob, values), target.contributions[:, -1]
     scores = {"likelihood": likelihood, "final_scale": -last}
-    scores |= {f"scale_{i + 1}": -own.contributions[:, i] for i in range(scales - 1)}
-    scores |= {f"latent_{i + 1}": -own.latent[:, i] for i in range(scales)}
+    scores |= {f"scale_{i + 1}": -target.contributions[:, i] for i in range(scales - 1)}
+    scores |= {f"latent_{i + 1}": -target.latent[:, i] for i in range(scales)}
     scores |= {"complexity": likelihood - lengths, "complexity_only": lengths}
     if general is not None:
         scores["general_likelihood"] = bits_per_dim(general.log_prob, values)
-        scores["ratio"] = general.log_prob - own.log_prob
+        scores["ratio"] = general.log_prob - target.log_prob
         scores["final_scale_ratio"] = general.contributions[:, -1] - last
     return {name: bounded(values).numpy() for name, values in scores.items()}
 
 
-def failures(own: Densities, general: Densities | None) -> int:
+def failures(target: Densities, general: Densities | None) -> int:
     """Images to which one of the flows gives no finite density."""
-    failed = own.log_prob.isnan()
+    failed = target.log_prob.isnan()
     return int((failed if general is None else failed | general.log_prob.isnan()).sum())
 
 

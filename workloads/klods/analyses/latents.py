@@ -24,8 +24,8 @@ def latents(config: KlodsFlowConfig, view: TargetView, fitted: Fitted, seed: int
     numbers: dict[str, float | None] = {}
     for name, images in ({"train": view.train} | tested | dict(view.out)).items():
         for number, level in enumerate(scorer.encode(images).good(), 1):
-            found = moments(level.double()) if len(level) else dict.fromkeys(NAMES)
-            numbers |= {f"{key}/z{number}/{name}": value for key, value in found.items()}
+            values = moments(level.double()) if len(level) else dict.fromkeys(NAMES)
+            numbers |= {f"{key}/z{number}/{name}": value for key, value in values.items()}
     return Finding(dict(sorted(numbers.items())))
 
 
@@ -43,6 +43,11 @@ def moments(level: Tensor) -> dict[str, float | None]:
     positions = unit.movedim(1, -1).flatten(0, 2)
     across = positions.mT @ positions / len(positions)
     apart = across[~torch.eye(len(across), dtype=torch.bool, device=across.device)]
-    found = variance.mean(), mean.square().mean(), torch.cat([p.flatten() for p in pairs]).mean(), apart.square().mean()
-    values = (float(value) for value in (*found[:3], found[3].sqrt()))
+    measured = (
+        variance.mean(),
+        mean.square().mean(),
+        torch.cat([p.flatten() for p in pairs]).mean(),
+        apart.square().mean(),
+    )
+    values = (float(value) for value in (*measured[:3], measured[3].sqrt()))
     return {name: None if isnan(value) else value for name, value in zip(NAMES, values, strict=True)}

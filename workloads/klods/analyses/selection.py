@@ -19,11 +19,11 @@ def selection(config: KlodsFlowConfig, view: TargetView, fitted: Fitted, seed: i
     train, held_out = (scorer.encode(images).good() for images in (view.train, view.val))
     if len(held_out[0]) < config.judged_size:
         return Finding({})
-    found, _ = survey(config, config.judged_size, sets(config, train, held_out))
-    return Finding({name: value for one in found for name, value in numbers(one)})
+    candidates, _ = survey(config, config.judged_size, sets(config, train, held_out))
+    return Finding({name: value for candidate in candidates for name, value in numbers(candidate)})
 
 
-def numbers(one: Candidate) -> list[tuple[str, float | None]]:
-    name = f"{one.split}/{one.level}/{one.regulariser}/{one.to}"
-    rate = [] if one.false_positives is None else [(f"false_positives/{name}", one.false_positives)]
-    return [*rate, (f"shift/{name}", one.shift)]
+def numbers(candidate: Candidate) -> list[tuple[str, float | None]]:
+    name = f"{candidate.split}/{candidate.level}/{candidate.regulariser}/{candidate.to}"
+    rate = [] if candidate.false_positives is None else [(f"false_positives/{name}", candidate.false_positives)]
+    return [*rate, (f"shift/{name}", candidate.shift)]

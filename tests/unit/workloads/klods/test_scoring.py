@@ -205,7 +205,7 @@ def test_groups_are_pure_disjoint_seeded_and_say_what_is_left_over():
     assert groups.anomalous.shape == (5, 10)
     assert groups.normal.max() < 103 <= groups.anomalous.min()
     assert len(np.unique(groups.normal)) == 100
-    assert "left over: 3 normal and 8 anomalous" in groups.said()
+    assert "left over: 3 normal and 8 anomalous" in groups.summary()
     assert np.array_equal(groups.anomalous, form(103, 58, 10, 7, "svhn").anomalous)
     assert not np.array_equal(groups.normal, form(103, 58, 10, 8, "svhn").normal)
     assert np.array_equal(groups.normal, form(103, 200, 10, 7, "lsun").normal)
