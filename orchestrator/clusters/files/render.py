@@ -1,8 +1,8 @@
-"""A cluster file from a few typed values. The files in cluster/ are what this gives with its defaults."""
+"""A cluster file from a few typed values: one of cluster/, which are good as they are, with other values filled in."""
 
 import json
+import re
 from importlib.resources import files
-from string import Template
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +22,7 @@ FILES: dict[Provider, str] = {
     "kuberay-rayjob": "kuberay/rayjob.yaml",
     "mlflow": "mlflow.yaml",
 }
+MARK = "  #= "
 # what may stand in a YAML value, a shell word and a DNS name at once: nothing that could end one of them
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Place = Annotated[str, Field(pattern=r"^(/|[a-z0-9]+://)[A-Za-z0-9_./-]*[A-Za-z0-9_-]$")]
@@ -142,6 +143,19 @@ def values_of(provider: str, given: dict[str, Any]) -> ClusterValues:
 
 
 def render(values: ClusterValues) -> str:
-    """The YAML file, comments and all."""
-    template = files(__package__).joinpath(f"templates/{values.provider}.yaml").read_text()
-    return Template(template).substitute(values.substitutes())
+    """The YAML file, comments and all: the one in cluster/ with these values in place of its own.
+
+    There ``key: default  #= name`` says that the line holds the value `name`; of several names in their order.
+    """
+    defaults, chosen = values_of(values.provider, {}).substitutes(), values.substitutes()
+    lines = []
+    for line in files(__package__).joinpath("deployments", FILES[values.provider]).read_text().splitlines():
+        ahead, _, marks = line.partition(MARK)
+        filled = ""
+        for name in marks.split():
+            place = re.search(rf"(?<!\w){re.escape(str(defaults[name]))}(?!\w)", ahead)
+            if place is None:
+                raise ValueError(f"{FILES[values.provider]}: no {defaults[name]!r} where {name} is marked: {line}")
+            filled, ahead = f"{filled}{ahead[: place.start()]}{chosen[name]}", ahead[place.end() :]
+        lines.append(filled + ahead)
+    return "\n".join(line for line in lines if MARK.strip() not in line) + "\n"  # without the line about marks

@@ -21,8 +21,9 @@ RAY = re.search(r"^ARG RAY_VERSION=(.+)$", (CLUSTER / "Dockerfile").read_text(),
 
 
 def broken(tmp_path, name, old, new):
-    """The problems of a file of cluster/ after one replacement, as text."""
-    text = (CLUSTER / name).read_text()
+    """The problems of a file of cluster/, as it is rendered, after one replacement, as text."""
+    [provider] = [provider for provider, file in FILES.items() if file == name]
+    text = render(values_of(provider, {}))
     assert old in text
     path = tmp_path / "broken.yaml"
     path.write_text(text.replace(old, new, 1))
@@ -35,8 +36,10 @@ def test_every_file_of_cluster_is_good(name):
 
 
 @pytest.mark.parametrize("provider", FILES)
-def test_every_file_of_cluster_is_what_render_gives(provider):
-    assert (CLUSTER / FILES[provider]).read_text() == render(values_of(provider, {}))
+def test_render_gives_the_file_of_cluster_without_its_marks(provider):
+    lines = (CLUSTER / FILES[provider]).read_text().splitlines()
+    plain = [line.partition("  #= ")[0] for line in lines if "`#= NAME" not in line]
+    assert render(values_of(provider, {})).splitlines() == plain
 
 
 @pytest.mark.parametrize("name", FILES.values())
