@@ -16,10 +16,11 @@ from workloads.errors import UserError
 
 def launch_words(request: Request, options: Any) -> list[str]:
     """The command line of the same launch, run on a machine of the cluster."""
-    from orchestrator.clusters.jobs import OWN_SPACE, option_words
+    from orchestrator.clusters.code_package import SPACE_FOLDER
+    from orchestrator.clusters.jobs import option_words
 
     source = request.loaded.source
-    space = f"{OWN_SPACE}/{source.name}" if is_own(source) else request.loaded.name
+    space = f"{SPACE_FOLDER}/{source.name}" if is_own(source) else request.loaded.name
     words = ["launch", space, *option_words(options), "--name", plan_of(request).run]
     return words + common_words(request.storage, request.tracking_uri, request.slots)
 

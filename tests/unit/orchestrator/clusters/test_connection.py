@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.cli.remote import common_words, refuse_own_folders
 from orchestrator.clusters import jobs
+from orchestrator.clusters.code_package import PACKAGES, SPACE_FOLDER, pack
 from orchestrator.clusters.connection import (
     ADDRESSES,
     check_address,
@@ -22,7 +23,7 @@ from orchestrator.clusters.connection import (
     settle_authentication,
     unreachable,
 )
-from orchestrator.clusters.jobs import PACKAGES, option_words, pack
+from orchestrator.clusters.jobs import option_words
 from orchestrator.planning.options import Options, load_space
 from orchestrator.record.paths import absolute
 from tune_spaces.schema import Auxiliary, Data
@@ -88,7 +89,7 @@ def test_what_travels_is_code_alone_and_small(tmp_path):
     own.write_text("SPACE = 1\n")
     pack(tmp_path / "packed", own)
     files = [path for path in (tmp_path / "packed").rglob("*") if path.is_file()]
-    assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, "own_space"}
+    assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, SPACE_FOLDER}
     assert {path.suffix for path in files} <= {".py", ".toml", ".yaml", ".css", ".js"}
     assert sum(path.stat().st_size for path in files) < 5e6
 
