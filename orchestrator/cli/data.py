@@ -63,8 +63,8 @@ def prepare(
     from orchestrator.clusters.session import heed_signals, ray_session
     from orchestrator.console.progress_bar import shown_progress
     from orchestrator.console.view import console, say
-    from orchestrator.data.auxiliary.deduplication import against_sets
-    from orchestrator.data.auxiliary.manifest import Layout
+    from orchestrator.data.auxiliary.deduplication import deduplication_with
+    from orchestrator.data.auxiliary.manifest import ShardLayout
     from orchestrator.data.auxiliary.prepare import begin, make
     from orchestrator.data.auxiliary.sources import open_source
     from orchestrator.record.paths import absolute
@@ -78,9 +78,9 @@ def prepare(
         if near is not None and not without:
             raise UserError("near copies of what?", where="--near", fix="give --without, too")
         opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
-        layout = Layout.of(side, round(shard_mb * 1e6))
-        against = against_sets(without, Path(data_dir), side, near) if without else None
-        task = begin(opened, absolute(out), layout, against, hold_out)
+        layout = ShardLayout.of(side, round(shard_mb * 1e6))
+        left_out = deduplication_with(without, Path(data_dir), side, near) if without else None
+        task = begin(opened, absolute(out), layout, left_out, hold_out)
         heed_signals()
         session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
         with session, shown_progress(screen, "shards") as seen:

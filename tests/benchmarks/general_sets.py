@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import ray
 
-from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from workloads.data.loaders import tiny_images
@@ -37,7 +37,7 @@ def prepared_set(folder: Path, gigabytes: float) -> Manifest:
     images = flat_file(folder / "tiny_images.bin", gigabytes)
     source = open_source("tiny_images", str(folder / "tiny_images.bin"), side=32, choose="all")
     begun = time.perf_counter()
-    manifest = make(begin(source, str(folder / "set"), Layout.of(32), None), lambda *_: None)
+    manifest = make(begin(source, str(folder / "set"), ShardLayout.of(32), None), lambda *_: None)
     print(f"prepared {images:,} images at {images / (time.perf_counter() - begun):,.0f} images/s")
     (folder / "tiny_images.bin").unlink()
     return manifest

@@ -20,12 +20,12 @@ import ray
 import torch
 
 from orchestrator.clusters.session import ray_session
-from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.datasource import worker_iterators
 from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.order import POOL_BYTES
 from orchestrator.data.auxiliary.reading import pixels, row_group
-from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
-from orchestrator.data.auxiliary.windows import split_feed
+from orchestrator.data.auxiliary.streamed import AuxiliaryStream
+from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.benchmarks.general_sets import cool, peak_memory, prepared_set, shuffling
 from workloads.training.distributed import Parallel
 
@@ -65,10 +65,10 @@ class Consumer:
     def warm(self):
         return True
 
-    def consume(self, feed, iterator, rank, start, steps):
+    def consume(self, spec, iterator, rank, start, steps):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)
         rows, marks = [], []
-        for batch in islice(batches(feed, tables, rank, start), steps):
+        for batch in islice(stream_batches(spec, tables, rank, start), steps):
             marks = [marks[0] if marks else time.time(), time.time()]
             rows.append(batch.rows)
         return np.stack(rows), marks
@@ -78,14 +78,14 @@ def streamed(manifest, epoch):
     """(images/s into two consumers over an epoch, from asking for the first to having the last; the same from having
     the first; the order). Cold, as if the run had been killed and went on there."""
     count = manifest.count("rows")
-    feed = feed_of(manifest.path, "train", BATCH, 2, 0)
+    spec = StreamSpec(manifest.path, "train", BATCH, 2, 0)
     start, end = -(-epoch * count // BATCH), (epoch + 1) * count // BATCH
     consumers = [Consumer.remote() for _ in range(2)]
     ray.get([c.warm.remote() for c in consumers])
     cool(files(manifest))
     begun = time.time()
-    iterators = split_feed(feed, start * BATCH, end * BATCH)
-    asked = [c.consume.remote(feed, iterators[rank], rank, start, end - start) for rank, c in enumerate(consumers)]
+    iterators = worker_iterators(spec, start * BATCH, end * BATCH)
+    asked = [c.consume.remote(spec, iterators[rank], rank, start, end - start) for rank, c in enumerate(consumers)]
     found, marks = zip(*ray.get(asked), strict=True)
     first, last = max(m[0] for m in marks), max(m[1] for m in marks)
     order = np.concatenate(found, axis=1).reshape(-1)
@@ -189,8 +189,8 @@ def test_print_a_training_step_fed_by_the_stream_beside_one_in_memory(prepared, 
         loss.backward()
         optimiser.step()
 
-    feed = feed_of(prepared.path, "train", BATCH, 1, 0)
-    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=240)
+    spec = StreamSpec(prepared.path, "train", BATCH, 1, 0)
+    stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=0, total=240)
     for number in range(40):
         step(stream.images(number))
     fed, resident = [], []
@@ -221,9 +221,9 @@ def streaming(folder, epochs):
     """What streaming a set takes, every image of it `epochs` times, likewise."""
     manifest = Manifest.read(str(folder / "set"))
     with ray_session(), peak_memory() as found:
-        feed = feed_of(manifest.path, "train", BATCH, 1, 0)
+        spec = StreamSpec(manifest.path, "train", BATCH, 1, 0)
         total = epochs * manifest.count("rows") // BATCH
-        stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=total)
+        stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=0, total=total)
         for step in range(total):
             stream.images(step)
         stream.close()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.data.auxiliary.manifest import Layout
+from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.record.ledger import Ledger, read_events
@@ -31,7 +31,7 @@ def general(cluster, tmp_path_factory):
     for number, tile in enumerate(np.concatenate(photo_tiles(16, 400, 40, 0))):
         Image.fromarray(tile.transpose(1, 2, 0)).save(folder / f"in/{number:04d}.png")
     source = open_source("folder", str(folder / "in"), side=16)
-    make(begin(source, str(folder / "set"), Layout(3, 16, 16, 64), None, hold_out=0.2), lambda *_: None)
+    make(begin(source, str(folder / "set"), ShardLayout(3, 16, 16, 64), None, hold_out=0.2), lambda *_: None)
     return str(folder / "set")
 
 

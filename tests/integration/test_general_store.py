@@ -14,10 +14,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from orchestrator.clusters.session import QUIET, ray_session
-from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.datasource import worker_iterators
 from orchestrator.data.auxiliary.manifest import Manifest
-from orchestrator.data.auxiliary.stream import feed_of
-from orchestrator.data.auxiliary.windows import split_feed
+from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.helpers.files import pixels
 from tests.helpers.launches import free_ports
 from workloads.data.loaders import tiny_images
@@ -99,14 +98,14 @@ def consumed(workers, start, end):
     import ray
 
     @ray.remote(num_cpus=0.1, scheduling_strategy="SPREAD")
-    def consume(feed, iterator, rank):
+    def consume(spec, iterator, rank):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow")
-        found = [(b.rows, b.images) for b in islice(batches(feed, tables, rank, start), end - start)]
+        found = [(b.rows, b.images) for b in islice(stream_batches(spec, tables, rank, start), end - start)]
         return ray.get_runtime_context().get_node_id(), found
 
-    feed = feed_of(OUT, "train", BATCH, workers, seed=5, pool_bytes=POOL)
-    iterators = split_feed(feed, start * BATCH, end * BATCH)
-    asked = [consume.remote(feed, iterator, rank) for rank, iterator in enumerate(iterators)]
+    spec = StreamSpec(OUT, "train", BATCH, workers, seed=5, pool_bytes=POOL)
+    iterators = worker_iterators(spec, start * BATCH, end * BATCH)
+    asked = [consume.remote(spec, iterator, rank) for rank, iterator in enumerate(iterators)]
     nodes, found = zip(*ray.get(asked, timeout=120), strict=True)
     assert len(set(nodes)) == 2
     return [tuple(np.concatenate(parts) for parts in zip(*step, strict=True)) for step in zip(*found, strict=True)]

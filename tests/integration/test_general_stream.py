@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from orchestrator.data.auxiliary import streamed
-from orchestrator.data.auxiliary.batches import batches
-from orchestrator.data.auxiliary.datasource import PartsDatasource
-from orchestrator.data.auxiliary.manifest import Layout, Manifest
-from orchestrator.data.auxiliary.prepare import Against, begin, make
+from orchestrator.data.auxiliary.datasource import read_pieces, worker_iterators
+from orchestrator.data.auxiliary.deduplication import Deduplication
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout
+from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.reading import pixels as column_pixels
 from orchestrator.data.auxiliary.sources import open_source
-from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
-from orchestrator.data.auxiliary.windows import split_feed
+from orchestrator.data.auxiliary.streamed import AuxiliaryStream
+from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.helpers.files import pixels, write_image
 from workloads.data.duplicates import Known
 from workloads.data.loaders import tiny_images
@@ -40,18 +40,16 @@ def prepared(cluster, tmp_path_factory):
     images = pixels(IMAGES, 3, 32, 32)
     (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
     source = open_source("tiny_images", str(folder / "tiny.bin"), side=32, choose="all")
-    make(begin(source, str(folder / "set"), Layout(3, 32, 64, 640), None), lambda *_: None)
+    make(begin(source, str(folder / "set"), ShardLayout(3, 32, 64, 640), None), lambda *_: None)
     return str(folder / "set"), images
 
 
 def test_the_datasource_streams_a_source_through_ray_data(cluster, tmp_path):
-    import ray
 
     images = pixels(500, 3, 32, 32)
     (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(images))
     source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
-    parts = source.parts(128)
-    dataset = ray.data.read_datasource(PartsDatasource(source, parts, Layout(3, 32, 64, 128)))
+    dataset = read_pieces(source, source.pieces(128), ShardLayout(3, 32, 64, 128))
     found = {}
     for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
         rows = column_pixels(table.column("image").combine_chunks()).reshape(-1, 3, 32, 32)
@@ -62,16 +60,16 @@ def test_the_datasource_streams_a_source_through_ray_data(cluster, tmp_path):
 
 def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
     path, images = prepared
-    feed = feed_of(path, "train", BATCH, 1, seed=5, pool_bytes=POOL)
+    spec = StreamSpec(path, "train", BATCH, 1, seed=5, pool_bytes=POOL)
     steps = 2 * IMAGES // BATCH
-    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=steps)
+    stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=0, total=steps)
     rows = []
     for step in range(steps):
         found = stream.images(step)
         np.testing.assert_array_equal(found.numpy(), images[stream.rows])
         rows.append(stream.rows)
     for step in (0, 100, IMAGES // BATCH, steps - 1):
-        assert sorted(rows[step]) == sorted(feed.order.row(step * BATCH + i) for i in range(BATCH))
+        assert sorted(rows[step]) == sorted(spec.order.row(step * BATCH + i) for i in range(BATCH))
     assert set(Counter(np.concatenate(rows)[: IMAGES // BATCH * BATCH].tolist()).values()) == {1}
     with pytest.raises(ValueError, match="was due"):
         stream.images(0)
@@ -80,21 +78,21 @@ def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
 
 def test_two_consumers_of_streaming_split_have_the_batches_of_one(prepared):
     path, _ = prepared
-    feed = feed_of(path, "train", BATCH, 2, seed=5, pool_bytes=POOL)
+    spec = StreamSpec(path, "train", BATCH, 2, seed=5, pool_bytes=POOL)
     start, end = 100, 400
     found: dict[int, list] = {0: [], 1: []}
 
     def consume(rank, iterator):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow")
-        found[rank] = [b.rows for b in batches(feed, tables, rank, start) if b.step < end]
+        found[rank] = [b.rows for b in stream_batches(spec, tables, rank, start) if b.step < end]
 
-    iterators = split_feed(feed, start * BATCH, end * BATCH)
+    iterators = worker_iterators(spec, start * BATCH, end * BATCH)
     threads = [threading.Thread(target=consume, args=pair) for pair in enumerate(iterators)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=120)
-    order = feed.order
+    order = spec.order
     for step in range(start, end, 37):
         side_by_side = np.concatenate([found[0][step - start], found[1][step - start]])
         expected = [order.row(step * BATCH + i) for i in range(BATCH)]
@@ -106,7 +104,7 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
     path, images = prepared
     monkeypatch.setattr(streamed, "SEGMENT", 1)
     stream = streamed.StreamedSet(path, IMAGES, 3, Parallel(), torch.device("cpu"))
-    order = feed_of(path, "train", BATCH, 1, 5, most=IMAGES).order
+    order = StreamSpec(path, "train", BATCH, 1, 5, max_images=IMAGES).order
 
     def expected(step):
         return images[[order.row(step * BATCH + i) for i in range(BATCH)]]
@@ -126,13 +124,14 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
 CONSUMER = """
 import sys, torch
 from orchestrator.clusters.session import ray_session
-from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
+from orchestrator.data.auxiliary.streamed import AuxiliaryStream
+from orchestrator.data.auxiliary.windows import StreamSpec
 from workloads.training.distributed import Parallel
 
 path, start, total, pool = sys.argv[1], *map(int, sys.argv[2:])
 with ray_session(2):
-    feed = feed_of(path, "train", 16, 1, seed=5, pool_bytes=pool)
-    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=start, total=total)
+    spec = StreamSpec(path, "train", 16, 1, seed=5, pool_bytes=pool)
+    stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=start, total=total)
     for step in range(start, total):
         stream.images(step)
         print(step, *stream.rows, flush=True)
@@ -171,7 +170,7 @@ def test_a_set_with_too_many_bad_images_is_refused_with_where_they_are_named(clu
         (tmp_path / f"in/broken-{i}.png").write_bytes(b"no image")
     source = open_source("folder", str(tmp_path / "in"), side=32)
     with pytest.raises(UserError, match="4 of 8 images") as caught:
-        make(begin(source, str(tmp_path / "out"), Layout(3, 32, 4, 4), None), lambda *_: None)
+        make(begin(source, str(tmp_path / "out"), ShardLayout(3, 32, 4, 4), None), lambda *_: None)
     assert "quarantine" in str(caught.value)
     assert not (tmp_path / "out/manifest.json").exists()
 
@@ -180,7 +179,7 @@ def test_copies_of_an_in_set_are_left_out_by_the_tasks(prepared, tmp_path):
     _, images = prepared
     source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
     (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(images[:300]))
-    against = Against({"some": "digest"}, Known.of(images[100:110], None))
-    manifest = make(begin(source, str(tmp_path / "out"), Layout(3, 32, 64, 128), against), lambda *_: None)
+    deduplication = Deduplication({"some": "digest"}, Known.of(images[100:110], None))
+    manifest = make(begin(source, str(tmp_path / "out"), ShardLayout(3, 32, 64, 128), deduplication), lambda *_: None)
     assert (manifest.count("rows"), manifest.count("exact_duplicates")) == (290, 10)
     assert Manifest.read(str(tmp_path / "out")) == manifest

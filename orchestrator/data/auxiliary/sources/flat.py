@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Part, Rows, file_facts, named_parts, part_size
+from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Piece, Rows, file_facts, named_pieces, piece_size
 from workloads.data.loaders import tiny_images as tiny
 from workloads.errors import UserError
 
@@ -63,15 +63,15 @@ class FlatSource:
         """Chunks that a fraction takes."""
         return max(1, round(fraction_of(self.choose) * len(order)))
 
-    def parts(self, images: int, least: int = 1) -> list[Part]:
+    def pieces(self, images: int, least: int = 1) -> list[Piece]:
         total = check_whole(self.file)
         if total != tiny.IMAGES and self.choose != PAPER:
             log.warning("%s has %s images, %s as published", self.file, f"{total:,}", f"{tiny.IMAGES:,}")
         excluded = np.empty(0, np.int64) if self.duplicates is None else self.duplicates.indices
         if self.choose == ALL:
             whole = whole_chunks(total, images, least)
-            pieces = (np.arange(first, min(first + whole, total)) for first in range(0, total, whole))
-            return named_parts(TRAIN, (ranged(np.setdiff1d(piece, excluded, True)) for piece in pieces))
+            runs = (np.arange(first, min(first + whole, total)) for first in range(0, total, whole))
+            return named_pieces(TRAIN, (ranged(np.setdiff1d(run, excluded, True)) for run in runs))
         if self.choose == PAPER:
             if total != tiny.IMAGES:
                 raise UserError(
@@ -86,9 +86,9 @@ class FlatSource:
         chosen = tiny.images_of(order[: self.count(order)])
         return cut(TRAIN, chosen, whole_chunks(len(chosen), images, least), excluded)
 
-    def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
+    def read(self, piece: Piece, rows: int) -> Iterator[Rows | Bad]:
         with Ranges(self.file) as file:
-            for images, indices in _gathered(part.what, rows):
+            for images, indices in _gathered(piece.what, rows):
                 raw = b"".join(file.read(first * tiny.IMAGE_BYTES, count * tiny.IMAGE_BYTES) for first, count in images)
                 yield Rows(
                     np.ascontiguousarray(tiny.decode(raw)),
@@ -109,13 +109,13 @@ def fraction_of(choose: str) -> float:
 
 
 def whole_chunks(total: int, images: int, least: int) -> int:
-    """Images of a part in whole chunks."""
-    return max(1, part_size(total, images, least) // tiny.CHUNK) * tiny.CHUNK
+    """Images of a piece in whole chunks."""
+    return max(1, piece_size(total, images, least) // tiny.CHUNK) * tiny.CHUNK
 
 
-def cut(split: str, chosen: tiny.Indices, images: int, excluded: tiny.Indices) -> list[Part]:
+def cut(split: str, chosen: tiny.Indices, images: int, excluded: tiny.Indices) -> list[Piece]:
     kept = chosen[~np.isin(chosen, excluded)]
-    return named_parts(split, (ranged(kept[first : first + images]) for first in range(0, len(kept), images)))
+    return named_pieces(split, (ranged(kept[first : first + images]) for first in range(0, len(kept), images)))
 
 
 def ranged(indices: NDArray[np.int64]) -> tuple[list[tuple[int, int]], int]:

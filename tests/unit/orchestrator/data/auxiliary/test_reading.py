@@ -9,13 +9,13 @@ import pytest
 from upath import UPath
 
 from orchestrator.data.auxiliary import reading
-from orchestrator.data.auxiliary.manifest import Layout
+from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.reading import announce, plain_page, read_pixels
 from orchestrator.data.auxiliary.shards import OPTIONS, as_table
 from orchestrator.data.auxiliary.sources.base import Rows
 from tests.helpers.files import pixels as random_pixels
 
-LAYOUT = Layout(channels=3, side=32, group_rows=500, shard_images=4000)
+LAYOUT = ShardLayout(channels=3, side=32, group_rows=500, shard_images=4000)
 SEVERAL = OPTIONS | {"data_page_size": 1024, "write_batch_size": 16}
 
 

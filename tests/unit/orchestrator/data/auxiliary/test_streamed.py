@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout
 from orchestrator.data.auxiliary.prepare import begin, with_held_out
 from orchestrator.data.auxiliary.reading import pixels as column_pixels
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.data.auxiliary.sources.base import TEST
 from orchestrator.data.auxiliary.streamed import StreamedSet, auxiliary_set, some_rows
-from orchestrator.data.auxiliary.windows import Feed, groups_at, read_block
+from orchestrator.data.auxiliary.windows import StreamSpec, groups_at, read_block
 from orchestrator.data.split_store import prepare, read_images, streamed_source
 from tests.helpers.files import pixels
 from tune_spaces.schema import Auxiliary, Data
@@ -22,7 +22,7 @@ from workloads.errors import UserError
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL
 
-LAYOUT = Layout(3, 32, 10, 64)
+LAYOUT = ShardLayout(3, 32, 10, 64)
 
 
 def made(folder, hold_out=0.3, without=None):
@@ -30,7 +30,7 @@ def made(folder, hold_out=0.3, without=None):
     images = pixels(640, 3, 32, 32)
     (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
     source = open_source("tiny_images", str(folder / "tiny.bin"), side=32, choose="all")
-    parts = with_held_out(source.parts(64), hold_out)
+    parts = with_held_out(source.pieces(64), hold_out)
     shards = [write_shard(str(folder), LAYOUT, None, part, source.read(part, 10)) for part in parts]
     plan = {"layout": vars(LAYOUT), "without": without}
     Manifest(str(folder), plan, tuple(shards)).write()
@@ -46,16 +46,16 @@ def test_whole_shards_are_held_out_by_a_seed(tmp_path):
     assert [s.rows for s in manifest.of_split(TEST)] == [64] * 3
     assert len({s.name for s in manifest.shards}) == 10
     source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
-    assert with_held_out(source.parts(64), 0.3) == with_held_out(source.parts(64), 0.3)
-    assert [p.split for p in with_held_out(source.parts(1000), 0.3)] == ["train"], "one part trains"
+    assert with_held_out(source.pieces(64), 0.3) == with_held_out(source.pieces(64), 0.3)
+    assert [p.split for p in with_held_out(source.pieces(1000), 0.3)] == ["train"], "one part trains"
 
 
 def test_a_set_of_few_images_has_shards_enough_to_hold_some_out(tmp_path):
     (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(pixels(2000, 3, 32, 32)))
     source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
-    task = begin(source, str(tmp_path / "set"), Layout.of(32), None, hold_out=0.05)
-    assert sum(part.images for part in task.parts) == 2000
-    assert [part.images for part in task.parts if part.split == TEST] in ([64, 64], [64, 16])
+    task = begin(source, str(tmp_path / "set"), ShardLayout.of(32), None, hold_out=0.05)
+    assert sum(part.images for part in task.pieces) == 2000
+    assert [part.images for part in task.pieces if part.split == TEST] in ([64, 64], [64, 16])
 
 
 def test_a_set_of_another_size_or_without_held_out_images_is_refused(tmp_path):
@@ -123,13 +123,13 @@ def test_a_worker_holds_a_sample_in_the_datasets_channels(tmp_path):
 
 def test_an_epoch_of_few_images_is_made_of_row_groups_from_all_over_the_set(tmp_path):
     path, _ = made(tmp_path)
-    few = Feed(path, "train", 8, 1, 0, most=100)
+    few = StreamSpec(path, "train", 8, 1, 0, max_images=100)
     assert 100 <= few.order.images < 110
-    assert Feed(path, "train", 8, 1, 0).order.images == 448
+    assert StreamSpec(path, "train", 8, 1, 0).order.images == 448
     drawn, all_of_it = groups_at(path, "train", 100), groups_at(path, "train")
     assert [group for group in all_of_it if group in drawn] == drawn, "in the set's order"
     assert len({file for file, _, _ in drawn}) > 3
-    held, _ = some_rows(path, "train", 1000, most=100)
-    blocks = [next(iter(read_block(few, block))) for block in range(few.order.rounds * few.blocks_a_round)]
+    held, _ = some_rows(path, "train", 1000, max_images=100)
+    blocks = [next(iter(read_block(few, block))) for block in range(few.order.rounds * few.blocks_per_round)]
     streamed = np.concatenate([column_pixels(b["image"].combine_chunks())[b["row"].to_numpy() >= 0] for b in blocks])
     assert sorted(map(bytes, streamed)) == sorted(bytes(image) for image in held.reshape(len(held), -1))
