@@ -248,10 +248,13 @@ def stream_batches(spec: StreamSpec, tables: Iterator[pa.Table], rank: int, firs
 def gather(addresses: NDArray[np.void], blocks: dict[int, Block]) -> Block:
     """Pixels and row numbers at the addresses, in their order. Neighbours in a block are copied at once; copied they
     must be, for a view would keep its whole block in Ray's store, where nothing can be written to."""
-    breaks = (np.diff(addresses["block"]) != 0) | (np.diff(addresses["row"]) != 1)
-    pieces = np.split(addresses, np.flatnonzero(breaks) + 1)
-    places = [(blocks[int(p["block"][0])], slice(int(p["row"][0]), int(p["row"][-1]) + 1)) for p in pieces]
+    numbers, rows = addresses["block"], addresses["row"]
+    breaks = np.flatnonzero((numbers[1:] != numbers[:-1]) | (rows[1:] != rows[:-1] + 1))
+    firsts, lasts = [0, *(breaks + 1).tolist()], [*breaks.tolist(), len(addresses) - 1]
+    pieces = [
+        (blocks[numbers[first]], slice(rows[first], rows[last] + 1)) for first, last in zip(firsts, lasts, strict=True)
+    ]
     return Block(
-        np.concatenate([block.images[place] for block, place in places]),
-        np.concatenate([block.rows[place] for block, place in places]),
+        np.concatenate([block.images[piece] for block, piece in pieces]),
+        np.concatenate([block.rows[piece] for block, piece in pieces]),
     )
