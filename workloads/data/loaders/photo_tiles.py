@@ -1,4 +1,4 @@
-"""General images that need no download: tiles of the two photographs that scikit-learn ships.
+"""Auxiliary images that need no download: tiles of the two photographs that scikit-learn ships.
 
 Two photographs are no image distribution: a model of these tiles knows smooth sky, stone and petals. It shows how the
 methods work where nothing can be fetched; numbers made with it compare with no paper.

@@ -15,8 +15,9 @@ from tests.helpers.files import idx_bytes, pixels, write_image
 from workloads.data.catalogue import auxiliary_names, entry, out_set_names
 from workloads.data.datasets import load, load_out
 from workloads.data.loaders.celeba import read_partition
+from workloads.data.loaders.lsun import CATEGORIES
+from workloads.data.loaders.tiny_imagenet import WNIDS
 from workloads.data.out_sets import out_sets
-from workloads.data.reading.facts import LSUN, TINY_IMAGENET_WNIDS
 from workloads.errors import UserError
 
 
@@ -32,7 +33,7 @@ def encoded(width: int, height: int, kind: str) -> bytes:
 @pytest.fixture
 def lsun_dir(tmp_path: Path) -> Path:
     """Three WebP images a category, as the published databases and as the publisher's script exports them."""
-    for category in LSUN:
+    for category in CATEGORIES:
         database = tmp_path / "base" / "lsun" / f"{category}_val_lmdb"
         database.mkdir(parents=True)
         with lmdb.open(str(database), map_size=1 << 22) as opened, opened.begin(write=True) as records:
@@ -122,7 +123,7 @@ def test_a_damaged_partition_names_its_line(tmp_path: Path, line: str) -> None:
 @pytest.fixture
 def tiny_dir(tmp_path: Path) -> Path:
     root = tmp_path / "tiny-imagenet-200"
-    for wnid in TINY_IMAGENET_WNIDS:
+    for wnid in WNIDS:
         folder = root / "train" / wnid / "images"
         folder.mkdir(parents=True)
         Image.fromarray(pixels(64, 64, 3)).save(folder / f"{wnid}_0.JPEG", "JPEG")
@@ -132,7 +133,7 @@ def tiny_dir(tmp_path: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             grey = number == 2  # a few of the published files are grey
             Image.fromarray(pixels(64, 64) if grey else pixels(64, 64, 3)).save(path, "JPEG")
-    rows = [f"val_{i}.JPEG\t{TINY_IMAGENET_WNIDS[label]}\t0\t32\t44\t62" for i, label in enumerate((7, 199, 7))]
+    rows = [f"val_{i}.JPEG\t{WNIDS[label]}\t0\t32\t44\t62" for i, label in enumerate((7, 199, 7))]
     (root / "val" / "val_annotations.txt").write_text("\n".join(rows) + "\n")
     return tmp_path
 
@@ -143,7 +144,7 @@ def test_tiny_imagenet_has_labels_in_val_and_none_in_test(tiny_dir: Path) -> Non
     assert found.train.labels.tolist() == list(range(200))
     assert found.test.ids == tuple(f"val/images/val_{i}.JPEG" for i in range(3))
     assert found.test.labels.tolist() == [7, 199, 7]
-    assert len(TINY_IMAGENET_WNIDS) == len(set(TINY_IMAGENET_WNIDS)) == 200
+    assert len(WNIDS) == len(set(WNIDS)) == 200
     out = out_sets(("tiny_imagenet",), tiny_dir, channels=1, side=16, download=False)["tiny_imagenet"]
     assert out.ids == tuple(f"test/images/test_{i}.JPEG" for i in range(3))
     assert out.images.shape == (3, 1, 16, 16)

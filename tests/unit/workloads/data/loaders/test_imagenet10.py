@@ -9,10 +9,10 @@ from PIL import Image
 
 from tests.helpers.files import write_classes
 from workloads.data.datasets import load
-from workloads.data.reading.facts import IMAGENET10_WNIDS
+from workloads.data.loaders.imagenet10 import WNIDS
 from workloads.errors import UserError
 
-NAMES = {"names": tuple(IMAGENET10_WNIDS), "wnids": tuple(IMAGENET10_WNIDS.values())}
+NAMES = {"names": tuple(WNIDS), "wnids": tuple(WNIDS.values())}
 
 
 @pytest.mark.parametrize(
