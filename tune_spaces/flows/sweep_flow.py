@@ -6,7 +6,7 @@ Expect:    deeper and wider flows have lower bits/dim; whether they detect bette
 Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
            prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
 Data:      the datasets in --data-dir or downloaded where their publishers allow it; tiny_images.bin in --data-dir, or
-           another general set by `--general NAME` (numbers made with another compare with no paper).
+           another auxiliary set by `--auxiliary NAME` (numbers made with another compare with no paper).
 Command:   python -m orchestrator launch sweep_flow --points 8
 """
 

@@ -10,8 +10,8 @@ from orchestrator.execution.launch import Request, schedule_of
 from orchestrator.planning.options import Options, load_space
 from tune_spaces.schema.load import SPACES, doc_of, load, source_of
 from tune_spaces.schema.models import Preset, Space, resolve
-from tune_spaces.shared.grids import PUBLISHED_GRID
 from tune_spaces.shared.klods_presets import KLODS_PRESETS
+from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from tune_spaces.shared.presets import FLOW_PRESETS, MLSAD_PRESETS
 from workloads.klods.config import KlodsConfig
 from workloads.klods.method import Klods

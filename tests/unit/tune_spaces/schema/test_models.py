@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tune_spaces.schema.load import load
 from tune_spaces.schema.models import Data, Resources, Scheduler, Search, Space, resolve
 from tune_spaces.schema.validation import from_validation
-from tune_spaces.shared.grids import PUBLISHED_GRID
+from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from workloads.errors import UserError
 
 ROOT = Path(__file__).parents[4]
