@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 
@@ -82,32 +83,31 @@ class ClusterValues(BaseModel):
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        found = []
+        if problems := list(self.problems()):
+            raise several(problems)
+        return self
+
+    def problems(self) -> Iterator[Problem]:
         used = USED[self.provider]
         for name in sorted(self.model_fields_set - used):
             takes = ", ".join(sorted(used - {"provider"}))
-            found.append(Problem(name, f"{self.provider} does not use it; it takes {takes}"))
+            yield Problem(name, f"{self.provider} does not use it; it takes {takes}")
         if self.min_workers > self.max_workers:
-            found.append(Problem("min_workers", f"{self.min_workers} is above max_workers, {self.max_workers}"))
+            yield Problem("min_workers", f"{self.min_workers} is above max_workers, {self.max_workers}")
         if self.gpu not in GPUS:
-            found.append(Problem("gpu", f"no such GPU {self.gpu!r}; {nearest(self.gpu, GPUS)}"))
+            yield Problem("gpu", f"no such GPU {self.gpu!r}; {nearest(self.gpu, GPUS)}")
         elif self.provider in HEADS and getattr(GPUS[self.gpu], self.provider) is None:
-            here = [name for name, gpu in GPUS.items() if getattr(gpu, self.provider)]
-            found.append(Problem("gpu", f"{self.provider} has no {self.gpu}; it has {', '.join(here)}"))
+            offered = [name for name, gpu in GPUS.items() if getattr(gpu, self.provider)]
+            yield Problem("gpu", f"{self.provider} has no {self.gpu}; it has {', '.join(offered)}")
         if self.provider == "gcp" and len(account := f"{self.name}-worker") > 30:
-            found.append(
-                Problem("name", f"{account} has {len(account)} characters, and a service account's name at most 30")
-            )
+            rule = "a service account's name at most 30"
+            yield Problem("name", f"{account} has {len(account)} characters, and {rule}")
         if ray_of(self.image) is None:
-            found.append(Problem("image", f"its tag must name its Ray, such as ray2.60.0-cuda, found {self.image!r}"))
-        if found:
-            raise several(found)
-        return self
+            yield Problem("image", f"its tag must name its Ray, such as ray2.60.0-cuda, found {self.image!r}")
 
     def machine(self) -> Machine:
         """What carries the GPU; on Kubernetes, 8 CPUs and 32 GiB a GPU are assumed."""
-        own = getattr(GPUS[self.gpu], self.provider, None)
-        return own or Machine(self.gpu, 8, 32, 1)
+        return getattr(GPUS[self.gpu], self.provider, None) or Machine(self.gpu, 8, 32, 1)
 
     def substitutes(self) -> dict[str, Any]:
         machine, region = self.machine(), ZONES.get(self.provider, ("", ""))
@@ -133,11 +133,11 @@ class ClusterValues(BaseModel):
         }
 
 
-def values_of(provider: str, given: dict[str, Any]) -> ClusterValues:
+def values_of(provider: str, values: dict[str, Any]) -> ClusterValues:
     """Typed values from the command line's. Raises UserError with everything wrong."""
     try:
         defaults = {"name": "anomaly-sweep"} if provider == "kuberay-rayjob" else {}
-        return ClusterValues.model_validate(defaults | {"provider": provider} | given)
+        return ClusterValues.model_validate(defaults | {"provider": provider} | values)
     except ValidationError as error:
         raise several(from_validation(error, ClusterValues)) from None
 
