@@ -50,7 +50,7 @@ def render(
     values = {
         key: value
         for key, value in context.params.items()
-        if key not in ("provider", "out") and value not in (None, [])
+        if key not in ("provider", "out") and value not in (None, [], ())
     }
     text = render_file(values_of(provider, values))
     if out is None:

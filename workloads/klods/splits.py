@@ -12,7 +12,7 @@ NAMES = ("patches_2", "patches_4", "channels", "groups_4", "squeeze")
 
 
 @dataclass(frozen=True)
-class Split:
+class LatentCut:
     """patches: p x p neighbours within a channel, m = p * p. channels: all channels of a position, m = C. groups: G
     adjacent channels of a position, m = G. `size` is p or G, 0 for channels."""
 
@@ -29,7 +29,7 @@ class Vectors:
     k: int
 
 
-def parse(name: str) -> Split:
+def parse(name: str) -> LatentCut:
     """`patches_P` (P >= 2), `channels`, `groups_G` (G >= 2) or `squeeze`; UserError with the nearest for another.
 
     ``squeeze`` is groups of four adjacent channels: a squeeze puts the 2 x 2 neighbourhood of a pixel into the channels
@@ -37,14 +37,14 @@ def parse(name: str) -> Split:
     """
     kind, _, size = name.partition("_")
     if name == "channels":
-        return Split("channels", 0)
+        return LatentCut("channels", 0)
     if name == "squeeze":
-        return Split("groups", SQUEEZED)
+        return LatentCut("groups", SQUEEZED)
     if size.isdecimal() and int(size) >= 2:
         if kind == "patches":
-            return Split("patches", int(size))
+            return LatentCut("patches", int(size))
         if kind == "groups":
-            return Split("groups", int(size))
+            return LatentCut("groups", int(size))
     fix = "patches_P or groups_G with a whole number of at least 2, channels, or squeeze"
     raise UserError(f"no split {name!r}", where="split", nearest=closest(name, NAMES), fix=fix)
 

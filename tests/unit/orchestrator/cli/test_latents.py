@@ -8,7 +8,7 @@ from orchestrator.cli.latents import score
 from tests.helpers.commands import orchestrate
 from tests.helpers.correlated import neighbours, white
 from workloads.errors import Kind, UserError
-from workloads.klods.files import read
+from workloads.klods.latent_files import read
 from workloads.scoring.metrics import auroc
 from workloads.scoring.table import SCHEMA
 
