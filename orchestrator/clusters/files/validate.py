@@ -1,13 +1,16 @@
 """A cluster file -> everything wrong with it, without a network and without a cluster."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from orchestrator.clusters.files.documents import at, items, read_documents, schema_problems
 from orchestrator.clusters.files.kube_checks import cluster_problems
-from orchestrator.clusters.files.kuberay import KINDS, shape_problems
 from orchestrator.clusters.files.kubernetes import resource_problems
 from orchestrator.clusters.files.pods import pod_problems
 from orchestrator.clusters.files.ray_yaml import ray_problems
@@ -46,12 +49,13 @@ def kube_problems(
         return
     if kind in definitions:
         yield from definition_problems(document, definitions[kind])
-    if kind in KINDS:
-        yield from shape_problems(document)
+    known = kuberay()
+    if kind in known["kinds"]:
+        yield from closed_problems({"$defs": known["$defs"], **known["kinds"][kind]}, document)
         yield from cluster_problems(document, others, ray_version)
         return
     if document["apiVersion"].startswith("ray.io/"):
-        yield Problem("kind", f"found {kind!r}; {nearest(kind, KINDS)}")
+        yield Problem("kind", f"found {kind!r}; {nearest(kind, known['kinds'])}")
         return
     if kind == "Secret":
         yield Problem("kind", "a Secret in a file is one in git: make it with `kubectl create secret` and refer to it")
@@ -105,14 +109,25 @@ def read_definitions(folder: Path) -> dict[str, Any]:
 
 def definition_problems(document: dict[str, Any], versions: dict[str, Any]) -> Iterator[Problem]:
     """What a CRD's schema says. Kubernetes drops keys it does not know and says nothing; here they are errors."""
-    from jsonschema import Draft202012Validator
-
     name = str(document["apiVersion"]).rpartition("/")[2]
     schema = versions.get(name)
     if schema is None:
         yield Problem("apiVersion", f"the CRD has no version {name!r}; {nearest(name, versions)}")
         return
-    yield from schema_problems(Draft202012Validator(closed(schema)), document, " in the CRD")
+    yield from closed_problems(schema, document, " in the CRD")
+
+
+@cache
+def kuberay() -> dict[str, Any]:
+    """What we use of KubeRay's resources: `kinds`, and the `$defs` that they refer to."""
+    [schemas] = yaml.safe_load_all((files(__package__) / "kuberay.yaml").read_text())
+    return dict(schemas)
+
+
+def closed_problems(schema: dict[str, Any], document: dict[str, Any], source: str = "") -> Iterator[Problem]:
+    from jsonschema import Draft202012Validator
+
+    return schema_problems(Draft202012Validator(closed(schema)), document, source)
 
 
 def closed(schema: Any) -> Any:
@@ -126,7 +141,5 @@ def closed(schema: Any) -> Any:
         return {k: v for k, v in inner.items() if k != "type"} | {"type": ["integer", "string"]}
     open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
     if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not open_ended:
-        if "metadata" in schema["properties"] and "kind" in schema["properties"]:
-            inner["properties"] = inner["properties"] | {"metadata": {"type": "object"}}  # Kubernetes' own schema
         inner["additionalProperties"] = False
     return inner
