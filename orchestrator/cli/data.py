@@ -166,12 +166,15 @@ def show(
     seed: Annotated[int, typer.Option(help="Chooses them.")] = 0,
 ) -> None:
     """What a set was made of, and a contact sheet of it."""
+    import yaml
+
     from orchestrator.console.view import console, say
 
     screen = console()
     with interruptible():
         manifest = opened(prepared)
-        for line in [*summary(manifest), *plan_lines(manifest.plan)]:
+        made_of = yaml.safe_dump(dict(manifest.plan), sort_keys=False, allow_unicode=True).splitlines()
+        for line in [*summary(manifest), *made_of]:
             say(screen, line)
         if sheet is not None:
             from orchestrator.data.auxiliary.contact_sheet import some_images, write_sheet
@@ -262,15 +265,4 @@ def summary(manifest: "Manifest") -> list[str]:
         lines.append("       none are held out: `launch` needs some, see --hold-out")
     if manifest.count("bad"):
         lines.append(f"       the bad ones are named in {manifest.path}/quarantine")
-    return lines
-
-
-def plan_lines(plan: object, indent: str = "  ") -> list[str]:
-    """Plain data as indented lines."""
-    if not isinstance(plan, dict):
-        return [f"{indent}{plan}"]
-    lines = []
-    for key, value in plan.items():
-        nested = isinstance(value, dict)
-        lines += [f"{indent}{key}", *plan_lines(value, indent + "  ")] if nested else [f"{indent}{key:12} {value}"]
     return lines

@@ -22,6 +22,7 @@ from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.data.auxiliary.streamed import AuxiliaryStream
 from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.helpers.files import pixels, write_image
+from tests.helpers.streams import row_at
 from workloads.data.duplicates import Known
 from workloads.data.loaders import tiny_images
 from workloads.errors import UserError
@@ -69,7 +70,7 @@ def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
         np.testing.assert_array_equal(found.numpy(), images[stream.rows])
         rows.append(stream.rows)
     for step in (0, 100, IMAGES // BATCH, steps - 1):
-        assert sorted(rows[step]) == sorted(spec.order.row(step * BATCH + i) for i in range(BATCH))
+        assert sorted(rows[step]) == sorted(row_at(spec.order, step * BATCH + i) for i in range(BATCH))
     assert set(Counter(np.concatenate(rows)[: IMAGES // BATCH * BATCH].tolist()).values()) == {1}
     with pytest.raises(ValueError, match="was due"):
         stream.images(0)
@@ -95,7 +96,7 @@ def test_two_consumers_of_streaming_split_have_the_batches_of_one(prepared):
     order = spec.order
     for step in range(start, end, 37):
         side_by_side = np.concatenate([found[0][step - start], found[1][step - start]])
-        expected = [order.row(step * BATCH + i) for i in range(BATCH)]
+        expected = [row_at(order, step * BATCH + i) for i in range(BATCH)]
         assert side_by_side.tolist() == expected  # as many lanes as images of a batch: the order itself
 
 
@@ -107,7 +108,7 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
     order = StreamSpec(path, "train", BATCH, 1, 5, max_images=IMAGES).order
 
     def expected(step):
-        return images[[order.row(step * BATCH + i) for i in range(BATCH)]]
+        return images[[row_at(order, step * BATCH + i) for i in range(BATCH)]]
 
     opened = set()
     for step in range(330):

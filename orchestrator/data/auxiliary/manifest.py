@@ -121,11 +121,9 @@ class Manifest:
         """Raises UserError where there are no images of that split."""
         shards = [shard for shard in self.shards if shard.split == split and shard.rows]
         if not shards:
-            raise UserError(
-                f"no images of split {split!r}, only of {', '.join(self.splits)}",
-                where=self.path,
-                fix="prepare it again into another --out with --hold-out 0.05",
-            )
+            headline = f"no images of split {split!r}, only of {', '.join(self.splits)}"
+            fix = "prepare it again into another --out with --hold-out 0.05"
+            raise UserError(headline, where=self.path, fix=fix)
         return shards
 
     def count(self, what: str) -> int:

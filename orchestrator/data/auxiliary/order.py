@@ -134,18 +134,6 @@ class Order:
             at, place = last, place + 1
         return stretches
 
-    def row(self, position: int) -> int:
-        """The image at a position of the stream: its number in the manifest's order. Slow; what tests compare with."""
-        lane = position % self.lanes
-        round_, done = self.entry(position, lane)
-        window = self.at(round_, lane)
-        index = int(self.within(window)[done])
-        for stretch in self.stretches(window):
-            if index < stretch.last - stretch.first:
-                return int(self.starts[stretch.group]) + stretch.first + index
-            index -= stretch.last - stretch.first
-        raise AssertionError("a window is as long as its stretches")
-
 
 def order_of(groups: Sequence[int], image_bytes: int, seed: int, batch: int, pool_bytes: int = POOL_BYTES) -> Order:
     """The order for batches of `batch` images over all workers.

@@ -110,12 +110,9 @@ def claim(folder: UPath, plan: dict[str, Any]) -> None:
     before = json.loads(file.read_text())
     changed = differences(before, plan)
     if changed:
-        raise UserError(
-            f"{folder} holds a set made of something else",
-            details="\n".join(f"  {line}" for line in changed),
-            fix="give another --out, or remove that folder; a source that changed meanwhile cannot be continued",
-            kind=Kind.REFUSED,
-        )
+        headline, details = f"{folder} holds a set made of something else", "\n".join(f"  {line}" for line in changed)
+        fix = "give another --out, or remove that folder; a source that changed meanwhile cannot be continued"
+        raise UserError(headline, details=details, fix=fix, kind=Kind.REFUSED)
 
 
 def with_held_out(pieces: Sequence[Piece], share: float) -> list[Piece]:
@@ -173,18 +170,16 @@ def check_seen(task: Task) -> None:
     """Raises UserError where this machine lacks shards that others have made."""
     lacking = len(task.pieces) - len(finished(task.out, task.pieces))
     if lacking:
-        raise UserError(
-            f"{lacking} of {len(task.pieces)} finished shards are not here",
-            where=task.out,
-            fix="give an --out that all nodes share: a folder at the same path on each, or a URI",
-        )
+        headline = f"{lacking} of {len(task.pieces)} finished shards are not here"
+        fix = "give an --out that all nodes share: a folder at the same path on each, or a URI"
+        raise UserError(headline, where=task.out, fix=fix)
 
 
 def check_bad(out: str, shards: Sequence[Shard]) -> None:
     bad, rows = sum(s.bad for s in shards), sum(s.rows for s in shards)
     if not rows or bad > max(1, MAX_BAD * (bad + rows)):
-        raise UserError(
+        headline, where = (
             f"{bad:,} of {bad + rows:,} images cannot be used",
-            where=f"{out}/quarantine names each with its reason",
-            fix="mend or remove them and prepare again into another --out",
+            f"{out}/quarantine names each with its reason",
         )
+        raise UserError(headline, where=where, fix="mend or remove them and prepare again into another --out")

@@ -125,11 +125,9 @@ def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
         if name.lower().endswith(endings) and not any(part.startswith(".") for part in name.split("/"))
     }
     if not shown:
-        raise UserError(
-            "no files of this kind here" if root.exists() else "there is nothing here",
-            where=str(root),
-            fix=f"give a folder that holds files ending in {', '.join(sorted(endings))}",
-        )
+        headline = "no files of this kind here" if root.exists() else "there is nothing here"
+        fix = f"give a folder that holds files ending in {', '.join(sorted(endings))}"
+        raise UserError(headline, where=str(root), fix=fix)
     return Listing(root, list(shown), content_digest(list(shown.items())))
 
 

@@ -54,11 +54,8 @@ def opened(file: UPath, side: int) -> Iterator[tuple[IO[bytes], int]]:
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(data)
             if dtype != np.uint8 or fortran or math.prod(shape[1:]) != 3 * side**2:
-                raise UserError(
-                    f"`data` is {dtype} {shape}, expected uint8 (N, {3 * side**2})",
-                    where=str(file),
-                    fix="give the --side of these images",
-                )
+                headline = f"`data` is {dtype} {shape}, expected uint8 (N, {3 * side**2})"
+                raise UserError(headline, where=str(file), fix="give the --side of these images")
             yield data, shape[0]
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError) as error:
         if isinstance(error, UserError):

@@ -56,20 +56,13 @@ class ParquetSource(RowSource):
 
     def _check(self, schema: pa.Schema, file: UPath) -> None:
         if self.column not in schema.names:
-            raise UserError(
-                f"no column {self.column!r}",
-                where=str(file),
-                nearest=closest(self.column, schema.names),
-                fix=f"--column: one of {', '.join(schema.names)}",
-            )
+            near, fix = closest(self.column, schema.names), f"--column: one of {', '.join(schema.names)}"
+            raise UserError(f"no column {self.column!r}", where=str(file), nearest=near, fix=fix)
         kind = schema.field(self.column).type
         inner = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
         if not (pa.types.is_binary(inner) or pa.types.is_large_binary(inner)):
-            raise UserError(
-                f"the column {self.column!r} is {kind}",
-                where=str(file),
-                fix="encoded images are binary, or {bytes, path}",
-            )
+            fix = "encoded images are binary, or {bytes, path}"
+            raise UserError(f"the column {self.column!r} is {kind}", where=str(file), fix=fix)
 
 
 def encoded(parquet: pq.ParquetFile, group: int, column: str, wanted: range) -> Iterator[tuple[int, bytes]]:
