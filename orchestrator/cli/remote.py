@@ -36,11 +36,9 @@ def users_space(request: Request) -> Path | None:
 def common_words(storage: str, tracking_uri: str | None, slots: int | None) -> list[str]:
     """Options of every launcher on a cluster. Raises UserError where the results would go with the job."""
     if storage == absolute(DEFAULT_STORAGE):
-        raise UserError(
-            "where on the cluster do the results go?",
-            details="this machine's folder `runs` is not there, and a job's own folder goes with the job",
-            fix="give --storage a URI, or a path that all nodes share",
-        )
+        details = "this machine's folder `runs` is not there, and a job's own folder goes with the job"
+        fix = "give --storage a URI, or a path that all nodes share"
+        raise UserError("where on the cluster do the results go?", details=details, fix=fix)
     words = ["--address", "auto", "--plain", "--storage", storage]
     words += ["--tracking-uri", tracking_uri] if tracking_uri else []
     return words + (["--slots", str(slots)] if slots else [])

@@ -43,11 +43,9 @@ def submit(client: Any, words: Sequence[str], run: str, space: Path | None = Non
     Raises UserError (exit 4) where a job of that run is still going on.
     """
     if alive := [job for job in jobs_of(client, run) if job.status not in ENDED]:
-        raise UserError(
-            f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}",
-            fix=f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`",
-            kind=Kind.REFUSED,
-        )
+        headline = f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}"
+        fix = f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`"
+        raise UserError(headline, fix=fix, kind=Kind.REFUSED)
     with tempfile.TemporaryDirectory() as folder:
         pack(Path(folder), space)
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
@@ -137,11 +135,8 @@ def halt(client: Any, job: str) -> None:
     deadline = time.monotonic() + 2 * STOP_WAIT_S
     while client.get_job_status(job) not in ENDED:
         if time.monotonic() > deadline:
-            raise UserError(
-                f"the job {job} does not end",
-                fix="look at `cluster status`; the same command tries again",
-                kind=Kind.ENVIRONMENT,
-            )
+            fix = "look at `cluster status`; the same command tries again"
+            raise UserError(f"the job {job} does not end", fix=fix, kind=Kind.ENVIRONMENT)
         time.sleep(1)
 
 

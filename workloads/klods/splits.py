@@ -40,11 +40,8 @@ def parse(name: str) -> LatentCut:
         return LatentCut("channels", 0)
     if name == "squeeze":
         return LatentCut("groups", SQUEEZED)
-    if size.isdecimal() and int(size) >= 2:
-        if kind == "patches":
-            return LatentCut("patches", int(size))
-        if kind == "groups":
-            return LatentCut("groups", int(size))
+    if size.isdecimal() and int(size) >= 2 and kind in ("patches", "groups"):
+        return LatentCut("patches" if kind == "patches" else "groups", int(size))
     fix = "patches_P or groups_G with a whole number of at least 2, channels, or squeeze"
     raise UserError(f"no split {name!r}", where="split", nearest=closest(name, NAMES), fix=fix)
 
@@ -56,21 +53,15 @@ def counted(shape: tuple[int, int, int], split: str, size: int = 1) -> Vectors:
     if chosen.kind == "patches":
         p = chosen.size
         if height % p or width % p:
-            raise UserError(
-                f"patches of {p} x {p} do not tile latents of {height} x {width}",
-                where="split",
-                fix="a patch side that divides both, or another split (channels, groups_G)",
-            )
+            fix = "a patch side that divides both, or another split (channels, groups_G)"
+            raise UserError(f"patches of {p} x {p} do not tile latents of {height} x {width}", where="split", fix=fix)
         m = p * p
     else:
         m = chosen.size or channels
         if channels % m:
             sizes = [size for size in range(2, channels + 1) if channels % size == 0]
-            raise UserError(
-                f"groups of {m} channels do not divide {channels} channels",
-                where="split",
-                fix=f"a group of {', '.join(map(str, sizes))}" if sizes else "patches_P: one channel has no groups",
-            )
+            fix = f"a group of {', '.join(map(str, sizes))}" if sizes else "patches_P: one channel has no groups"
+            raise UserError(f"groups of {m} channels do not divide {channels} channels", where="split", fix=fix)
     k = channels * height * width // m
     return Vectors(size * k, m, k)
 

@@ -16,11 +16,8 @@ KUBERNETES = "1.31"
 def schema_folder() -> Any:
     """Raises UserError (exit 3) where the package is not installed."""
     if find_spec("kubernetes_validate") is None:
-        raise UserError(
-            "checking Kubernetes files needs kubernetes-validate",
-            fix="pip install 'anomaly-orchestrator[cluster]'",
-            kind=Kind.ENVIRONMENT,
-        )
+        fix = "pip install 'anomaly-orchestrator[cluster]'"
+        raise UserError("checking Kubernetes files needs kubernetes-validate", fix=fix, kind=Kind.ENVIRONMENT)
     return files("kubernetes_validate") / "kubernetes-json-schema" / f"v{KUBERNETES}.0-local-strict"
 
 

@@ -57,11 +57,9 @@ def chosen_chunks(
     if without is not None:
         order = order[~np.isin(order, without // CHUNK)]
     if len(order) < chunks:
-        raise UserError(
-            f"{len(order):,} chunks of {CHUNK} images to choose {chunks:,} from",
-            where=f"a file of {images:,} images",
-            fix="choose a fraction or all images instead of the paper's subset",
-        )
+        headline = f"{len(order):,} chunks of {CHUNK} images to choose {chunks:,} from"
+        fix = "choose a fraction or all images instead of the paper's subset"
+        raise UserError(headline, where=f"a file of {images:,} images", fix=fix)
     return order[:chunks]
 
 
@@ -100,11 +98,9 @@ def read_duplicates(files: Sequence[Path], images: int = IMAGES) -> Duplicates:
             if not text:
                 continue
             if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) > images:
-                raise UserError(
-                    f"{text[:40]!r} is no index from 0 to {images:,}",
-                    where=f"{file}, line {line}",
-                    fix="give the published list: one 1-based index a line, 0 where unknown",
-                )
+                fix = "give the published list: one 1-based index a line, 0 where unknown"
+                headline = f"{text[:40]!r} is no index from 0 to {images:,}"
+                raise UserError(headline, where=f"{file}, line {line}", fix=fix)
             numbers.append(int(text))
     values = np.asarray(numbers, dtype=np.int64)
     known = values[values > 0]
