@@ -2,8 +2,7 @@
 
 Question:  does the hierarchy of natural images help with medical ones?
 Expect:    as found: no number of the paper could be read, and which sets it takes for outliers is our choice.
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
 Data:      BraTS 2018 slices as image files under brats/ in --data-dir (see `spaces show`); tiny_images.bin, or
            `--auxiliary NAME`.
 Command:   python -m orchestrator launch flow_brats

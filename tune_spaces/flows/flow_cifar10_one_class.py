@@ -2,10 +2,8 @@
 
 Question:  what is the AUROC of flows in the protocol of the one-class papers, class by class, beside MLSAD's?
 Expect:    not in the paper. Low: one class's images are of the same kind as the others'.
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
-Data:      the datasets in --data-dir or downloaded where their publishers allow it; tiny_images.bin in --data-dir, or
-           another auxiliary set by `--auxiliary NAME` (numbers made with another compare with no paper).
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
+Data:      in --data-dir or downloaded; tiny_images.bin, or `--auxiliary NAME` (its numbers compare with no paper's).
 Command:   python -m orchestrator launch flow_cifar10_one_class
 """
 

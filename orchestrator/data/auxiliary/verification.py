@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from orchestrator.data.auxiliary.manifest import Manifest, Shard
 
-BLOCK = 1 << 22
-
 
 @dataclass(frozen=True)
 class Damage:
@@ -42,13 +40,10 @@ def damage_of(manifest: Manifest, shard: Shard) -> Damage | None:
     file = manifest.file(shard)
     if not file.exists():
         return Damage(file.name, "missing")
-    size, digest = 0, hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(BLOCK):
-            size += len(block)
-            digest.update(block)
-    if size != shard.bytes:
+    if (size := file.stat().st_size) != shard.bytes:
         return Damage(file.name, f"{size:,} bytes, its record has {shard.bytes:,}")
-    if digest.hexdigest() != shard.sha256:
-        return Damage(file.name, f"other bytes: SHA-256 {digest.hexdigest()[:16]}, its record has {shard.sha256[:16]}")
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if digest != shard.sha256:
+        return Damage(file.name, f"other bytes: SHA-256 {digest[:16]}, its record has {shard.sha256[:16]}")
     return None
