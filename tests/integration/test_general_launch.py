@@ -67,19 +67,19 @@ def parameters(places):
     stages = [m.parent for m in sorted((places.root / "stages").rglob("manifest.json"), key=str)]
     trial = next(iter(Ledger(places).state.trials))
     units = [m.parent for m in sorted((places.trial(trial).folder / "units").rglob("manifest.json"), key=str)]
-    found = [load_state(folder) for folder in stages] + [load_state(folder)["learner"] for folder in units]
-    assert len(found) == 2
-    return [state["net"] for state in found]
+    actual = [load_state(folder) for folder in stages] + [load_state(folder)["learner"] for folder in units]
+    assert len(actual) == 2
+    return [state["net"] for state in actual]
 
 
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
-    one = launched(tmp_path / "one", general)
-    opened = Ledger(one).state.opened
+    single = launched(tmp_path / "one", general)
+    opened = Ledger(single).state.opened
     assert opened["space"]["data"]["auxiliary"][0]["path"] == general
-    shards = json.loads(next((one.root / "data").rglob("manifest.json")).read_text())
+    shards = json.loads(next((single.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general
     again = launched(tmp_path / "two", general, workers=2, share="batches")
-    for first, second in zip(parameters(one), parameters(again), strict=True):
+    for first, second in zip(parameters(single), parameters(again), strict=True):
         for name, value in first.items():
             np.testing.assert_allclose(second[name].float().numpy(), value.float().numpy(), atol=1e-4, err_msg=name)
 
@@ -89,14 +89,14 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
     """Its state is saved at a rung, here a ninth of the way; the parameters in the end are those of an undisturbed
     launch."""
     text = SPACE.format(path=general).replace('kind="fifo"', 'kind="asha", eta=9, first_rung=0.11')
-    own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
     places = [RunPaths(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
     for place in places:
         place.root.mkdir(parents=True)
         (place.root / "space.py").write_text(text)
         words = ["launch", place.root / "space.py", "--preset", "smoke", "--name", "streamed", "--points", "1"]
         words += ["--set", "epochs=40", "--storage", place.storage]
-        process = subprocess.Popen(command(*words), env=own)
+        process = subprocess.Popen(command(*words), env=environment)
         if place is places[0]:
             deadline = time.monotonic() + 240
             while not any(event["event"] == "rung" for event in read_events(place.ledger)):
@@ -107,7 +107,7 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
             process.wait()
             assert not any(e.get("state") == "finished" for e in read_events(place.ledger))
             time.sleep(2)  # Ray's processes end with their driver
-            process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=own)
+            process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=environment)
         assert process.wait(timeout=300) == 0
     for first, second in zip(*map(parameters, places), strict=True):
         for name, value in first.items():

@@ -51,12 +51,12 @@ def test_the_datasource_streams_a_source_through_ray_data(cluster, tmp_path):
     (tmp_path / "tiny.bin").write_bytes(tiny_images.encode(images))
     source = open_source("tiny_images", str(tmp_path / "tiny.bin"), side=32, choose="all")
     dataset = read_pieces(source, source.pieces(128), ShardLayout(3, 32, 64, 128))
-    found = {}
+    actual = {}
     for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
         rows = column_pixels(table.column("image").combine_chunks()).reshape(-1, 3, 32, 32)
-        found |= dict(zip(table.column("id").to_pylist(), rows, strict=True))
-    assert sorted(found) == [f"tiny_images/{i:08d}" for i in range(500)]
-    np.testing.assert_array_equal(np.stack([found[name] for name in sorted(found)]), images)
+        actual |= dict(zip(table.column("id").to_pylist(), rows, strict=True))
+    assert sorted(actual) == [f"tiny_images/{i:08d}" for i in range(500)]
+    np.testing.assert_array_equal(np.stack([actual[name] for name in sorted(actual)]), images)
 
 
 def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
@@ -66,8 +66,8 @@ def test_the_stream_hands_out_the_pure_order_over_epochs(prepared):
     stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=0, total=steps)
     rows = []
     for step in range(steps):
-        found = stream.images(step)
-        np.testing.assert_array_equal(found.numpy(), images[stream.rows])
+        actual = stream.images(step)
+        np.testing.assert_array_equal(actual.numpy(), images[stream.rows])
         rows.append(stream.rows)
     for step in (0, 100, IMAGES // BATCH, steps - 1):
         assert sorted(rows[step]) == sorted(row_at(spec.order, step * BATCH + i) for i in range(BATCH))
@@ -81,11 +81,11 @@ def test_two_consumers_of_streaming_split_have_the_batches_of_one(prepared):
     path, _ = prepared
     spec = StreamSpec(path, "train", BATCH, 2, seed=5, pool_bytes=POOL)
     start, end = 100, 400
-    found: dict[int, list] = {0: [], 1: []}
+    actual: dict[int, list] = {0: [], 1: []}
 
     def consume(rank, iterator):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow")
-        found[rank] = [b.rows for b in stream_batches(spec, tables, rank, start) if b.step < end]
+        actual[rank] = [b.rows for b in stream_batches(spec, tables, rank, start) if b.step < end]
 
     iterators = worker_iterators(spec, start * BATCH, end * BATCH)
     threads = [threading.Thread(target=consume, args=pair) for pair in enumerate(iterators)]
@@ -95,7 +95,7 @@ def test_two_consumers_of_streaming_split_have_the_batches_of_one(prepared):
         thread.join(timeout=120)
     order = spec.order
     for step in range(start, end, 37):
-        side_by_side = np.concatenate([found[0][step - start], found[1][step - start]])
+        side_by_side = np.concatenate([actual[0][step - start], actual[1][step - start]])
         expected = [row_at(order, step * BATCH + i) for i in range(BATCH)]
         assert side_by_side.tolist() == expected  # as many lanes as images of a batch: the order itself
 
@@ -112,10 +112,10 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
 
     opened = set()
     for step in range(330):
-        found = stream.batch(5, BATCH, step)
+        actual = stream.batch(5, BATCH, step)
         opened.add(id(stream.open))
         if step % 55 == 0 or 310 < step < 315:
-            np.testing.assert_array_equal(found.numpy(), expected(step))
+            np.testing.assert_array_equal(actual.numpy(), expected(step))
     assert len(opened) > 1
     assert not np.array_equal(stream.batch(6, BATCH, 0).numpy(), expected(0))
     np.testing.assert_array_equal(stream.batch(5, BATCH, 40).numpy(), expected(40))
@@ -148,8 +148,8 @@ def test_an_epoch_killed_with_sigkill_continues_without_loss_or_repetition(prepa
         words = [sys.executable, "-c", CONSUMER, path, str(start), str(steps), str(POOL)]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         for line in process.stdout:
-            step, *found = map(int, line.split())
-            rows[step] = found
+            step, *actual = map(int, line.split())
+            rows[step] = actual
             if step == kill_at:
                 os.kill(process.pid, signal.SIGKILL)
                 break
@@ -160,7 +160,7 @@ def test_an_epoch_killed_with_sigkill_continues_without_loss_or_repetition(prepa
     consume(0, kill_at=101)
     consume(max(rows) + 1)
     assert sorted(rows) == list(range(steps))
-    seen = Counter(row for found in rows.values() for row in found)
+    seen = Counter(row for actual in rows.values() for row in actual)
     assert set(seen.values()) == {1}
     assert len(seen) == steps * BATCH  # the epoch's last 11 images open the next batch
 

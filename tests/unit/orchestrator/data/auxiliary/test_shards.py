@@ -74,10 +74,10 @@ def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
     second.write_bytes(second.read_bytes()[:-1])
     third.unlink()
     (first.parent / "other.parquet").write_bytes(b"")
-    found = {p.shard: p.what for p in verify(manifest, lambda shard: None)}
-    assert list(found) == [first.name, second.name, third.name, "other.parquet"]
-    assert "other bytes" in found[first.name]
-    assert "missing" in found[third.name]
+    actual = {p.shard: p.what for p in verify(manifest, lambda shard: None)}
+    assert list(actual) == [first.name, second.name, third.name, "other.parquet"]
+    assert "other bytes" in actual[first.name]
+    assert "missing" in actual[third.name]
     shutil.rmtree(first.parent)
     assert [p.what for p in verify(manifest, lambda shard: None)] == ["missing"] * 3
 
@@ -92,8 +92,8 @@ def test_a_set_in_an_object_store_is_written_verified_and_read(made):
     manifest = Manifest.read(out)
     assert finished(out, parts) == {shard.name: shard for shard in shards}
     assert verify(manifest, lambda shard: None) == []
-    found = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
-    np.testing.assert_array_equal(found, images[148:158])
+    actual = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
+    np.testing.assert_array_equal(actual, images[148:158])
     manifest.file(shards[2]).write_bytes(b"other")
     assert [p.shard for p in verify(manifest, lambda shard: None)] == ["train-000002.parquet"]
     assert set(finished(out, parts)) == {"train-000000", "train-000001"}
@@ -116,8 +116,8 @@ def test_in_sets_of_any_size_are_kept_out_at_the_size_of_the_set(tmp_path):
     assert list(against.digests) == ["digits", f"folder={tmp_path / 'own'}"]
     as_seen = read_images(Data(name="digits", side=32), tmp_path).test.images
     assert against.known.find(np.repeat(as_seen, 3, axis=1))[0].all()
-    own = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
-    assert against.known.find(own)[0].all()
+    own_images = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
+    assert against.known.find(own_images)[0].all()
     assert not against.known.find(random_pixels(50, 3, 32, 32))[0].any()
 
 

@@ -26,11 +26,11 @@ LAYOUT = ShardLayout(channels=3, side=32, group_rows=10, shard_images=128)
 
 def everything(source, images=100, rows=7):
     """(images, ids, offsets, bad ids) of all parts, in order."""
-    found = [item for part in source.pieces(images) for item in source.read(part, rows)]
-    rows_ = [item for item in found if not isinstance(item, Bad)]
+    actual = [item for part in source.pieces(images) for item in source.read(part, rows)]
+    rows_ = [item for item in actual if not isinstance(item, Bad)]
     pixels_ = np.concatenate([r.images for r in rows_])
     ids = [name for r in rows_ for name in r.ids]
-    return pixels_, ids, [o for r in rows_ for o in r.offsets], [b.id for b in found if isinstance(b, Bad)]
+    return pixels_, ids, [o for r in rows_ for o in r.offsets], [b.id for b in actual if isinstance(b, Bad)]
 
 
 def png(array):
@@ -41,8 +41,8 @@ def png(array):
 
 def test_the_whole_flat_file_comes_in_its_order_with_offsets(tmp_path):
     file, images = flat_file(tmp_path, 301)
-    found, ids, offsets, bad = everything(open_source("tiny_images", str(file), side=32, choose="all"))
-    np.testing.assert_array_equal(found, images)
+    actual, ids, offsets, bad = everything(open_source("tiny_images", str(file), side=32, choose="all"))
+    np.testing.assert_array_equal(actual, images)
     assert ids[300] == "tiny_images/00000300"
     assert offsets[300] == 300 * 3072
     assert not bad
@@ -50,10 +50,10 @@ def test_the_whole_flat_file_comes_in_its_order_with_offsets(tmp_path):
 
 def test_a_fraction_is_whole_chunks_in_the_published_order(tmp_path):
     file, images = flat_file(tmp_path, 64 * 8 + 5)
-    found, ids, _, _ = everything(open_source("tiny_images", str(file), side=32, choose="0.5"))
+    actual, ids, _, _ = everything(open_source("tiny_images", str(file), side=32, choose="0.5"))
     indices = tiny_images.images_of(tiny_images.permuted_chunks(64 * 8 + 5)[:4])
     assert ids == [f"tiny_images/{i:08d}" for i in indices]
-    np.testing.assert_array_equal(found, images[indices])
+    np.testing.assert_array_equal(actual, images[indices])
 
 
 def test_listed_duplicates_are_left_out_of_a_fraction(tmp_path):
@@ -130,13 +130,13 @@ def test_the_same_bytes_come_from_an_object_store(tmp_path):
     from upath import UPath
 
     UPath("memory://bucket/tiny.bin").write_bytes(file.read_bytes())
-    found, _, _, _ = everything(open_source("tiny_images", "memory://bucket/tiny.bin", side=32, choose="all"))
-    np.testing.assert_array_equal(found, images)
+    actual, _, _, _ = everything(open_source("tiny_images", "memory://bucket/tiny.bin", side=32, choose="all"))
+    np.testing.assert_array_equal(actual, images)
     for name in ("b/2.png", "a/1.PNG", ".hidden/3.png"):
         UPath(f"memory://bucket/photos/{name}").parent.mkdir(parents=True, exist_ok=True)
         UPath(f"memory://bucket/photos/{name}").write_bytes(png(images[len(name)]))
     source = open_source("folder", "memory://bucket/photos", side=32)
-    found, ids, _, _ = everything(source)
+    actual, ids, _, _ = everything(source)
     assert ids == ["a/1.PNG", "b/2.png"]
     before = source.facts()
     assert before["files"] == 2
@@ -151,10 +151,10 @@ def test_a_folder_comes_decoded_and_its_bad_files_are_named(tmp_path):
     write_image(tmp_path / "secret.png")
     (tmp_path / "in/link.png").symlink_to(tmp_path / "secret.png")
     (tmp_path / "in/notes.txt").write_text("no image")
-    found, ids, _, bad = everything(open_source("folder", str(tmp_path / "in"), side=32))
+    actual, ids, _, bad = everything(open_source("folder", str(tmp_path / "in"), side=32))
     assert ids == ["3.bmp", "a/1.png", "a/b/2.jpg"]
     assert sorted(bad) == ["a/broken.png", "link.png"]
-    np.testing.assert_array_equal(found[1], decode(tmp_path / "in/a/1.png", 32))
+    np.testing.assert_array_equal(actual[1], decode(tmp_path / "in/a/1.png", 32))
 
 
 def test_webdataset_shards_come_in_and_a_cut_one_keeps_what_is_whole(tmp_path):
@@ -166,13 +166,13 @@ def test_webdataset_shards_come_in_and_a_cut_one_keeps_what_is_whole(tmp_path):
                     info = tarfile.TarInfo(name)
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
-    found, ids, offsets, bad = everything(open_source("webdataset", str(tmp_path), side=32))
-    np.testing.assert_array_equal(found, images)
+    actual, ids, offsets, bad = everything(open_source("webdataset", str(tmp_path), side=32))
+    np.testing.assert_array_equal(actual, images)
     assert ids[3] == "0001.tar/0.png"
     raw = (tmp_path / "0001.tar").read_bytes()
     assert raw[offsets[3] : offsets[3] + 4] == b"\x89PNG"
     (tmp_path / "0001.tar").write_bytes(raw[: offsets[5] + 100])
-    found, ids, _, bad = everything(open_source("webdataset", str(tmp_path), side=32))
+    actual, ids, _, bad = everything(open_source("webdataset", str(tmp_path), side=32))
     assert len(ids) == 5
     assert len(bad) == 1
 
@@ -212,12 +212,12 @@ def test_a_single_tar_is_cut_into_parts_of_its_images_in_their_order(tmp_path):
     images = random_pixels(10, 3, 32, 32)
     tar_of(tmp_path / "0.tar", images)
     source = open_source("webdataset", str(tmp_path / "0.tar"), side=32)
-    found, ids, offsets, bad = everything(source)
+    actual, ids, offsets, bad = everything(source)
     shared = [rows for part in source.pieces(100, least=4) for rows in source.read(part, 7)]
     assert [len(rows.ids) for rows in shared] == [3, 3, 2, 2]
     assert [name for rows in shared for name in rows.ids] == ids
     assert [offset for rows in shared for offset in rows.offsets] == offsets
-    np.testing.assert_array_equal(np.concatenate([rows.images for rows in shared]), found)
+    np.testing.assert_array_equal(np.concatenate([rows.images for rows in shared]), actual)
     assert not bad
 
 
@@ -263,8 +263,8 @@ def test_a_damaged_page_costs_its_row_group_only(tmp_path):
     first = column.dictionary_page_offset or column.data_page_offset
     raw[first : first + 16] = b"\xff" * 16
     file.write_bytes(raw)
-    found, _, _, bad = everything(open_source("parquet", str(file), side=32))
-    np.testing.assert_array_equal(found, images[[0, 1, 2, 3, 8, 9, 10, 11]])
+    actual, _, _, bad = everything(open_source("parquet", str(file), side=32))
+    np.testing.assert_array_equal(actual, images[[0, 1, 2, 3, 8, 9, 10, 11]])
     assert bad == [f"train.parquet/{n:09d}" for n in range(4, 8)]
 
 
@@ -299,8 +299,8 @@ def test_parquet_with_encoded_images_comes_in(tmp_path, struct):
     pq.write_table(pa.table({"image": column, "label": [0] * 25}), tmp_path / "train.parquet", row_group_size=4)
     source = open_source("parquet", str(tmp_path), side=32)
     assert len(source.pieces(10)) == 3
-    found, ids, offsets, _ = everything(source, images=10)
-    np.testing.assert_array_equal(found, images)
+    actual, ids, offsets, _ = everything(source, images=10)
+    np.testing.assert_array_equal(actual, images)
     assert ids[24] == "train.parquet/000000024"
     assert offsets == list(range(25))
     with pytest.raises(UserError, match="no column 'imag'"):
@@ -311,8 +311,8 @@ def test_parquet_with_encoded_images_comes_in(tmp_path, struct):
 def test_npz_batches_come_in_and_pickles_do_not(tmp_path, save):
     images = random_pixels(25, 3, 32, 32)
     save(tmp_path / "train_data_batch_1.npz", data=images.reshape(25, -1), labels=np.arange(25))
-    found, ids, _, _ = everything(open_source("npz", str(tmp_path), side=32), images=10)
-    np.testing.assert_array_equal(found, images)
+    actual, ids, _, _ = everything(open_source("npz", str(tmp_path), side=32), images=10)
+    np.testing.assert_array_equal(actual, images)
     assert ids[10] == "train_data_batch_1.npz/000000010"
     with pytest.raises(UserError, match="expected uint8"):
         open_source("npz", str(tmp_path), side=64).pieces(10)

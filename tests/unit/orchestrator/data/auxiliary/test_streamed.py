@@ -37,7 +37,7 @@ def made(folder, hold_out=0.3, without=None):
     return str(folder), images
 
 
-def asked(path, side=32, **options):
+def requested(path, side=32, **options):
     return Data(name="digits", side=side, auxiliary=(Auxiliary(name="prepared", path=path, **options),))
 
 
@@ -60,13 +60,13 @@ def test_a_set_of_few_images_has_shards_enough_to_hold_some_out(tmp_path):
 
 def test_a_set_of_another_size_or_without_held_out_images_is_refused(tmp_path):
     path, _ = made(tmp_path, hold_out=0)
-    data = asked(path)
+    data = requested(path)
     with pytest.raises(UserError, match="no images of split 'test'"):
         auxiliary_set(data.auxiliary[0], data, tmp_path)
-    data = asked(path, side=16)
+    data = requested(path, side=16)
     with pytest.raises(UserError, match="--side 16"):
         auxiliary_set(data.auxiliary[0], data, tmp_path)
-    data = asked(str(tmp_path / "nowhere"))
+    data = requested(str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no prepared image set"):
         auxiliary_set(data.auxiliary[0], data, tmp_path)
     with pytest.raises(UserError, match="streamed alone"):
@@ -76,18 +76,18 @@ def test_a_set_of_another_size_or_without_held_out_images_is_refused(tmp_path):
 def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path, caplog):
     for name, without in (("any", None), ("other", {"sets": {"svhn": "x"}, "near": 4})):
         (tmp_path / name).mkdir()
-        data = asked(made(tmp_path / name, without=without)[0])
+        data = requested(made(tmp_path / name, without=without)[0])
         with caplog.at_level(logging.WARNING):
             auxiliary_set(data.auxiliary[0], data, tmp_path)
         assert "without --without digits:" in caplog.text
         caplog.clear()
     (tmp_path / "without").mkdir()
-    data = asked(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
+    data = requested(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
     caplog.clear()
     auxiliary_set(data.auxiliary[0], data, tmp_path)
     assert not caplog.text
-    own = data.model_copy(update={"name": "folder", "path": str(tmp_path / "own")})
-    auxiliary_set(data.auxiliary[0], own, tmp_path)
+    of_folder = data.model_copy(update={"name": "folder", "path": str(tmp_path / "own")})
+    auxiliary_set(data.auxiliary[0], of_folder, tmp_path)
     assert f"without --without folder={tmp_path / 'own'}:" in caplog.text
     auxiliary_set(data.auxiliary[0], data.model_copy(update={"out": ("svhn", "noise")}), tmp_path)
     assert "without --without svhn:" in caplog.text
@@ -96,17 +96,17 @@ def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path,
 def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):
     (tmp_path / "general").mkdir()
     path, _ = made(tmp_path / "general")
-    data = asked(path)
-    found = auxiliary_set(data.auxiliary[0], data, tmp_path)
+    data = requested(path)
+    actual = auxiliary_set(data.auxiliary[0], data, tmp_path)
     split = read_images(data, tmp_path)
-    with_set, alone = (prepare(split, tmp_path / "runs", s) for s in (found, None))
+    with_set, alone = (prepare(split, tmp_path / "runs", s) for s in (actual, None))
     assert with_set.digest != alone.digest, "another general set, other trials"
     assert with_set.general_set == path
     assert with_set.general_images == 448
-    assert with_set.target_digests[GENERAL] == found.digest
-    few = auxiliary_set(asked(path, max_images=100).auxiliary[0], data, tmp_path)
+    assert with_set.target_digests[GENERAL] == actual.digest
+    few = auxiliary_set(requested(path, max_images=100).auxiliary[0], data, tmp_path)
     assert few.images == 80
-    assert few.digest != found.digest
+    assert few.digest != actual.digest
 
 
 def test_a_worker_holds_a_sample_in_the_datasets_channels(tmp_path):

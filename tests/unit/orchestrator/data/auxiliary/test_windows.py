@@ -31,21 +31,21 @@ def prepared(tmp_path_factory):
 def streamed(path, workers, start, end, batch=24, seed=0):
     """What each worker gets of the batches start..end-1: a list of its batches."""
     spec = StreamSpec(path, "train", batch, workers, seed, POOL)
-    found = []
+    actual = []
     for rank in range(workers):
         numbers = spec.blocks(start * batch, end * batch)[rank::workers]
         tables = (table for number in numbers for table in read_block(spec, number))
-        own = [b for b in stream_batches(spec, tables, rank, start) if b.step < end]
-        assert [b.step for b in own] == list(range(start, end))
-        found.append(own)
-    return found
+        batches = [b for b in stream_batches(spec, tables, rank, start) if b.step < end]
+        assert [b.step for b in batches] == list(range(start, end))
+        actual.append(batches)
+    return actual
 
 
 def test_one_worker_gets_the_order_and_the_pixels_of_its_images(prepared):
     path, images = prepared
     spec = StreamSpec(path, "train", 24, 1, 0, POOL)
-    (own,) = streamed(path, 1, 0, 60)
-    for b in own:
+    (batches,) = streamed(path, 1, 0, 60)
+    for b in batches:
         expected = [row_at(spec.order, b.step * 24 + i) for i in range(24)]
         assert sorted(b.rows) == sorted(expected)
         np.testing.assert_array_equal(b.images.reshape(-1, 3, 32, 32), images[b.rows])
@@ -56,11 +56,11 @@ def test_one_worker_gets_the_order_and_the_pixels_of_its_images(prepared):
 @pytest.mark.parametrize("workers", [2, 3, 5, 12, 24])
 def test_workers_side_by_side_have_the_batch_of_one(prepared, workers):
     path, _ = prepared
-    (one,) = streamed(path, 1, 0, 50)
+    (alone,) = streamed(path, 1, 0, 50)
     several = streamed(path, workers, 0, 50)
     for step in range(50):
-        side_by_side = np.concatenate([own[step].rows for own in several])
-        np.testing.assert_array_equal(side_by_side, one[step].rows)
+        side_by_side = np.concatenate([batches[step].rows for batches in several])
+        np.testing.assert_array_equal(side_by_side, alone[step].rows)
 
 
 @pytest.mark.parametrize("step", [1, 5, 22, 23, 31, 45])
@@ -70,7 +70,7 @@ def test_a_stream_continues_exactly_with_any_number_of_workers(prepared, step, w
     (whole,) = streamed(path, 1, 0, 50)
     rest = streamed(path, workers, step, 50)
     for i in range(50 - step):
-        np.testing.assert_array_equal(np.concatenate([own[i].rows for own in rest]), whole[step + i].rows)
+        np.testing.assert_array_equal(np.concatenate([batches[i].rows for batches in rest]), whole[step + i].rows)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -80,16 +80,18 @@ def test_batches_of_several_images_a_lane_are_shared_and_continued_exactly(prepa
     (whole,) = streamed(path, 1, 0, 14, batch=128)  # three epochs
     rest = streamed(path, workers, 5, 14, batch=128)
     for step in range(5, 14):
-        side_by_side = [own[step - 5] for own in rest]
+        side_by_side = [batches[step - 5] for batches in rest]
         np.testing.assert_array_equal(np.concatenate([b.rows for b in side_by_side]), whole[step].rows)
-        found = np.concatenate([b.images for b in side_by_side]).reshape(-1, 3, 32, 32)
-        np.testing.assert_array_equal(found, images[whole[step].rows])
+        actual = np.concatenate([b.images for b in side_by_side]).reshape(-1, 3, 32, 32)
+        np.testing.assert_array_equal(actual, images[whole[step].rows])
 
 
 def test_every_image_comes_once_an_epoch_over_a_resume(prepared):
     path, images = prepared
     before, after = streamed(path, 2, 0, 13), streamed(path, 6, 13, 45)
-    rows = [np.concatenate([own[i].rows for own in part]) for part in (before, after) for i in range(len(part[0]))]
+    rows = [
+        np.concatenate([batches[i].rows for batches in part]) for part in (before, after) for i in range(len(part[0]))
+    ]
     seen = np.bincount(np.concatenate(rows), minlength=len(images))
     assert seen.min() == 45 * 24 // len(images)
     assert seen.max() <= seen.min() + 1
@@ -117,6 +119,6 @@ def test_workers_that_cannot_share_are_refused_with_the_nearest(prepared):
 def test_a_block_out_of_turn_is_an_error(prepared):
     path, _ = prepared
     spec = StreamSpec(path, "train", 24, 2, 0, POOL)
-    wrong = (table for number in (1, 0) for table in read_block(spec, number))
+    out_of_turn = (table for number in (1, 0) for table in read_block(spec, number))
     with pytest.raises(RuntimeError, match="block 1 where block 0 was due"):
-        list(stream_batches(spec, wrong, 0, 0))
+        list(stream_batches(spec, out_of_turn, 0, 0))
