@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.cli.cluster import check
+from orchestrator.cli.groups.cluster import check
 from orchestrator.clusters.files.images import ray_of, tag_of
 from orchestrator.clusters.files.lifecycle import run_tool
 from orchestrator.clusters.files.render import FILES, USED, ClusterValues, render, values_of

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.cli.latents import score
+from orchestrator.cli.groups.latents import score
 from tests.helpers.commands import orchestrate
 from tests.helpers.correlated import neighbours, white
 from workloads.errors import Kind, UserError
