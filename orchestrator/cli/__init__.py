@@ -1,25 +1,12 @@
-"""The command line: one verb a file, nothing heavy imported before a verb needs it."""
+"""The command line: one verb or group of verbs a file, nothing heavy imported before a verb needs it."""
 
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import (
-    analyse,
-    cluster,
-    compare,
-    data,
-    latents,
-    launch,
-    logs,
-    plan,
-    report,
-    resume,
-    score,
-    spaces,
-    status,
-)
+from orchestrator.cli import analyse, compare, launch, logs, plan, report, resume, score, status
+from orchestrator.cli.groups import cluster, data, latents, spaces
 
 if TYPE_CHECKING:
     from workloads.errors import UserError

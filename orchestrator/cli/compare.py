@@ -25,16 +25,16 @@ def compare(
     from orchestrator.results.comparison import write
     from orchestrator.results.report.tables import to_rich
 
-    found, screen = compare_runs(absolute(storage), runs, part), console()
-    screen.print(to_rich(found.table))
-    names = [model.name for model in found.models]
+    comparison, screen = compare_runs(absolute(storage), runs, part), console()
+    screen.print(to_rich(comparison.table))
+    names = [model.name for model in comparison.models]
     shown = Table(f"rank correlation of {part}", *names, box=None, header_style="bold")
-    for name, row, shared in zip(names, found.correlations, found.shared, strict=True):
+    for name, row, shared in zip(names, comparison.correlations, comparison.shared, strict=True):
         cells = [
             f"{rho:.3f} ({count})" if rho == rho else f"- ({count})" for rho, count in zip(row, shared, strict=True)
         ]
         shown.add_row(name, *cells)
     screen.print(shown)
     say(screen, "Spearman's rho over images that both have scored; in brackets how many")
-    for path in write(found, out, part) if out else []:
+    for path in write(comparison, out, part) if out else []:
         say(screen, str(path))

@@ -1,5 +1,6 @@
 """`plan SPACE --nodes N`: what a sweep takes on clusters of several sizes; `simulate RUN`: what one would have."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from orchestrator.planning.plan import Plan
     from orchestrator.planning.simulation import Outcome
 
 COLUMNS = ("trials at once", "waves", "stages", "trials", "in all", "speed-up", "idle")
@@ -36,14 +38,11 @@ def plan(
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
     from upath import UPath
 
-    from orchestrator.console.output import console, duration, say
     from orchestrator.data.auxiliary.manifest import prepared_images
-    from orchestrator.planning.cluster_size import Size, by_one_worker, limits, load_of, refuse_crowded, slots_of
+    from orchestrator.planning.cluster_size import refuse_crowded
     from orchestrator.planning.options import Options, load_space
     from orchestrator.planning.plan import make_plan, rates_key, read_rates, unit_costs
-    from orchestrator.planning.simulation import critical_path, simulate
     from orchestrator.record.paths import absolute
-    from workloads.errors import UserError
 
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
     options = Options(
@@ -58,18 +57,38 @@ def plan(
         refuse_crowded(planned, gpu)
     measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
     costs, source = unit_costs(resolved.resources, measured)
-    rates = costs["rate"], costs["start"], costs["trial_start"]
+    node = f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs"
+    worker = f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}"
+    sizes = [(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
+    show_sizes(planned, costs, sizes, {"a node": node, "a worker": worker}, price, plain)
+
+
+def show_sizes(
+    planned: "Plan",
+    costs: Mapping[str, float],
+    sizes: Sequence[tuple[int, int, int]],
+    about: Mapping[str, str],
+    price: float | None,
+    plain: bool,
+) -> None:
+    """Print what a sweep takes on clusters of (nodes, GPUs a node, CPUs a node). Raises UserError where none is large
+    enough."""
+    from orchestrator.console.output import console, duration, say
+    from orchestrator.planning.cluster_size import Size, by_one_worker, limits, load_of, slots_of
+    from orchestrator.planning.simulation import critical_path, simulate
+    from workloads.errors import UserError
+
+    rates, resources = (costs["rate"], costs["start"], costs["trial_start"]), planned.space.resources
     load, alone = load_of(planned, *rates), simulate(by_one_worker(planned, *rates), 1).seconds
-    sizes = [Size(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]
-    slots = {size.nodes: slots_of(size, resolved.resources) for size in sizes}
+    slots = {size[0]: slots_of(Size(*size), resources) for size in sizes}
     if not any(slots.values()):
         raise UserError("not even one trial fits on such nodes", fix="lower --workers, or more --nodes")
     out = console(plain)
     kinds = f"{len(load.trials)} trials, {sum(map(len, load.rounds))} shared stages in {len(load.rounds)} round(s)"
-    say(out, f"{loaded.name}, {chosen} preset: {kinds}")
-    say(out, f"a node    {f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs")
-    say(out, f"a trial   {resolved.resources.workers} worker(s), shared out by {resolved.resources.share}")
-    say(out, f"a worker  {costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}")
+    say(out, f"{planned.name}, {planned.preset} preset: {kinds}")
+    say(out, f"a node    {about['a node']}")
+    say(out, f"a trial   {resources.workers} worker(s), shared out by {resources.share}")
+    say(out, f"a worker  {about['a worker']}")
     fitting = {n: simulate(load, count) for n, count in slots.items() if count}
     shown = sizes_table("cluster")
     for n in slots:

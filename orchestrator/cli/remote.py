@@ -18,29 +18,29 @@ from workloads.errors import UserError
 
 def launch_words(request: Request, options: Any) -> list[str]:
     """The command line of the same launch, run on a machine of the cluster."""
-    from orchestrator.clusters.jobs import OWN_SPACE, option_words
+    from orchestrator.clusters.code_package import SPACE_FOLDER
+    from orchestrator.clusters.jobs import option_words
 
-    source = request.loaded.source
-    space = f"{OWN_SPACE}/{source.name}" if is_own(source) else request.loaded.name
+    source = users_space(request)
+    space = f"{SPACE_FOLDER}/{source.name}" if source else request.loaded.name
     words = ["launch", space, *option_words(options), "--name", plan_of(request).run]
     return words + common_words(request.storage, request.tracking_uri, request.slots)
 
 
-def is_own(source: Path) -> bool:
-    """Whether a space is the user's file, which must travel, and none of ours."""
+def users_space(request: Request) -> Path | None:
+    """The user's own space file, which must travel; None for one of ours."""
     import tune_spaces
 
-    return not source.absolute().is_relative_to(Path(tune_spaces.__file__).parent)
+    source = request.loaded.source
+    return None if source.absolute().is_relative_to(Path(tune_spaces.__file__).parent) else source
 
 
 def common_words(storage: str, tracking_uri: str | None, slots: int | None) -> list[str]:
     """Options of every launcher on a cluster. Raises UserError where the results would go with the job."""
     if storage == absolute(DEFAULT_STORAGE):
-        raise UserError(
-            "where on the cluster do the results go?",
-            details="this machine's folder `runs` is not there, and a job's own folder goes with the job",
-            fix="give --storage a URI, or a path that all nodes share",
-        )
+        details = "this machine's folder `runs` is not there, and a job's own folder goes with the job"
+        fix = "give --storage a URI, or a path that all nodes share"
+        raise UserError("where on the cluster do the results go?", details=details, fix=fix)
     words = ["--address", "auto", "--plain", "--storage", storage]
     words += ["--tracking-uri", tracking_uri] if tracking_uri else []
     return words + (["--slots", str(slots)] if slots else [])
@@ -52,16 +52,14 @@ def refuse_own_folders(data: Data, data_dir: str) -> None:
     The default folder is let through: a dataset that comes with a package needs none, and a downloaded one lies as
     shards in the storage before the job's folder goes.
     """
-    given = {} if data_dir == DEFAULT_DATA else {"--data-dir": data_dir}
-    given |= {"--images": data.path} if data.path else {}
-    given |= {f"--auxiliary {source.name}": source.path for source in data.auxiliary if source.path}
-    wrong = {name: path for name, path in given.items() if not path.startswith(("/", "~")) and "://" not in path}
-    if wrong:
-        raise UserError(
-            "where on the cluster are the images?",
-            details="\n".join(f"  {name}: {path!r} would be in the job's own folder" for name, path in wrong.items()),
-            fix="give the whole path (/...), as all nodes see it",
-        )
+    places = {} if data_dir == DEFAULT_DATA else {"--data-dir": data_dir}
+    places |= {"--images": data.path} if data.path else {}
+    places |= {f"--auxiliary {source.name}": source.path for source in data.auxiliary if source.path}
+    relative = {name: path for name, path in places.items() if not path.startswith(("/", "~")) and "://" not in path}
+    if relative:
+        details = "\n".join(f"  {name}: {path!r} would be in the job's own folder" for name, path in relative.items())
+        fix = "give the whole path (/...), as all nodes see it"
+        raise UserError("where on the cluster are the images?", details=details, fix=fix)
 
 
 def hand_over(request: Request, words: Sequence[str], data_dir: str, *, plain: bool) -> NoReturn:
@@ -72,9 +70,8 @@ def hand_over(request: Request, words: Sequence[str], data_dir: str, *, plain: b
     address, plan = str(request.address), plan_of(request)
     client = connect(address)
     console(plain).print(plan_table(plan, request))
-    there = ["--data-dir", data_dir] if data_dir != DEFAULT_DATA else []
-    source = request.loaded.source
-    job = submit(client, [*words, *there], plan.run, source if is_own(source) else None)
+    folder = ["--data-dir", data_dir] if data_dir != DEFAULT_DATA else []
+    job = submit(client, [*words, *folder], plan.run, users_space(request))
     watch(client, job, plan.run, address)
 
 
@@ -96,14 +93,16 @@ def watch(client: Any, job: str, run: str, address: str) -> NoReturn:
         sys.stdout.write(text)
         sys.stdout.flush()
 
+    def about() -> None:
+        for line in words_about(job, run, address):
+            say(out, line)
+
     out = console(plain=True)
-    for line in words_about(job, run, address):
-        say(out, line)
+    about()
     heed_signals()
     try:
         sys.exit(follow(client, job, write))
     except KeyboardInterrupt:
         say(out, "\ndetached; the job goes on")
-        for line in words_about(job, run, address):
-            say(out, line)
+        about()
         sys.exit(Exit.INTERRUPTED)

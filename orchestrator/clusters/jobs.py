@@ -1,12 +1,10 @@
 """A launch handed to a cluster: its launcher runs there as a Ray job, so it outlives whoever submitted it.
 
-What travels is the code alone: the three packages and, where there is one, the user's own space. Data and results are
-where `--storage` and `--data-dir` say, seen from the cluster.
+What travels is the code alone. Data and results are where `--storage` and `--data-dir` say, seen from the cluster.
 """
 
 import asyncio
 import shlex
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +14,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from orchestrator.clusters.code_package import pack as pack
 from orchestrator.planning.options import Options
 from orchestrator.record.provenance import this_python
 from workloads.errors import Kind, UserError, nearest
 
-PACKAGES = ("orchestrator", "tune_spaces", "workloads")
-OWN_SPACE = "own_space"
-STOP_WAIT_S = 60  # a launcher told to stop closes its books first; Ray's own three seconds are too short for that
+STOP_WAIT_S = 60  # a launcher that is to stop closes its books first; Ray's own three seconds are too short for that
 STARTING_S = 60
 GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
 INTERRUPTED, REFUSED = 130, 4  # exit codes of a launcher: stopped by the user, and the largest of its own others
@@ -40,36 +37,25 @@ def option_words(options: Options) -> list[str]:
     return words
 
 
-def pack(folder: Path, own: Path | None) -> None:
-    """Copy the code into `folder`: sources only, no .git, no data, about a megabyte."""
-    root = Path(__file__).parents[2]
-    for name in PACKAGES:
-        shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.md"))
-    if own is not None:
-        (folder / OWN_SPACE).mkdir()
-        shutil.copy(own, folder / OWN_SPACE / own.name)
-
-
-def submit(client: Any, words: Sequence[str], run: str, own: Path | None = None) -> str:
+def submit(client: Any, words: Sequence[str], run: str, space: Path | None = None) -> str:
     """Start `python -m orchestrator WORDS` on the cluster; the job's id.
 
     Raises UserError (exit 4) where a job of that run is still going on.
     """
     if alive := [job for job in jobs_of(client, run) if job.status not in ENDED]:
-        raise UserError(
-            f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}",
-            fix=f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`",
-            kind=Kind.REFUSED,
-        )
+        headline = f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}"
+        fix = f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`"
+        raise UserError(headline, fix=fix, kind=Kind.REFUSED)
     with tempfile.TemporaryDirectory() as folder:
-        pack(Path(folder), own)
-        environment = {
-            "working_dir": folder,
-            "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"},
+        pack(Path(folder), space)
+        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
+        job = {
+            "entrypoint": shlex.join(["python", "-m", "orchestrator", *words]),
+            "runtime_env": {"working_dir": folder, "env_vars": variables},
+            "submission_id": f"{run}-{uuid4().hex[:6]}",
+            "metadata": {"run": run},
         }
-        asked = {"entrypoint": shlex.join(["python", "-m", "orchestrator", *words]), "runtime_env": environment}
-        asked |= {"submission_id": f"{run}-{uuid4().hex[:6]}", "metadata": {"run": run}}
-        return once_up(lambda: client.submit_job(**asked))
+        return once_up(lambda: client.submit_job(**job))
 
 
 def once_up(submit_job: Callable[[], str]) -> str:
@@ -86,22 +72,19 @@ def once_up(submit_job: Callable[[], str]) -> str:
 
 def jobs_of(client: Any, run: str | None = None) -> list[Any]:
     """Jobs that were submitted from here or elsewhere, the newest last; those of one run, by its name or a job's id."""
-    found = [job for job in client.list_jobs() if job.submission_id and "run" in (job.metadata or {})]
+    jobs = [job for job in client.list_jobs() if job.submission_id and "run" in (job.metadata or {})]
     if run is not None:
-        found = [job for job in found if run in (job.metadata["run"], job.submission_id)]
-    return sorted(found, key=lambda job: job.start_time or 0)
+        jobs = [job for job in jobs if run in (job.metadata["run"], job.submission_id)]
+    return sorted(jobs, key=lambda job: job.start_time or 0)
 
 
 def job_of(client: Any, run: str) -> str:
     """The newest job of a run. Raises UserError (exit 2) where the cluster knows none."""
-
-    found = jobs_of(client, run)
-    if not found:
-        known = sorted({job.metadata["run"] for job in jobs_of(client)})
-        hint = nearest(run, known) if known else "it has none of any run"
-        raise UserError(f"the cluster has no job of {run!r}", details=hint)
-    job: str = found[-1].submission_id
-    return job
+    if jobs := jobs_of(client, run):
+        return str(jobs[-1].submission_id)
+    known = sorted({job.metadata["run"] for job in jobs_of(client)})
+    hint = nearest(run, known) if known else "it has none of any run"
+    raise UserError(f"the cluster has no job of {run!r}", details=hint)
 
 
 def follow(client: Any, job: str, write: Callable[[str], None]) -> int:
@@ -136,10 +119,10 @@ def follow(client: Any, job: str, write: Callable[[str], None]) -> int:
 
 def gone(job: str, error: Exception) -> UserError:
     """What to say of a job whose cluster is silent."""
-    said = str(error).strip().splitlines() or [type(error).__name__]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
     return UserError(
         f"the cluster has not answered about the job {job} for {GONE_S / 60:.0f} minutes",
-        details=said[0][:300],
+        details=lines[0][:300],
         fix="if it still runs, the job goes on: mend the way there (`ray dashboard FILE`, `kubectl port-forward`) and "
         "give the same `logs --follow`; if it is gone, launch the run again on another with the same --storage",
         kind=Kind.ENVIRONMENT,
@@ -152,11 +135,8 @@ def halt(client: Any, job: str) -> None:
     deadline = time.monotonic() + 2 * STOP_WAIT_S
     while client.get_job_status(job) not in ENDED:
         if time.monotonic() > deadline:
-            raise UserError(
-                f"the job {job} does not end",
-                fix="look at `cluster status`; the same command tries again",
-                kind=Kind.ENVIRONMENT,
-            )
+            fix = "look at `cluster status`; the same command tries again"
+            raise UserError(f"the job {job} does not end", fix=fix, kind=Kind.ENVIRONMENT)
         time.sleep(1)
 
 
@@ -184,8 +164,8 @@ def ended(info: Any) -> int:
         return INTERRUPTED
     if info.driver_exit_code is not None and 0 <= info.driver_exit_code <= REFUSED:
         return int(info.driver_exit_code)
-    said = (info.message or "no reason given").strip().splitlines()
-    raise UserError("the job failed", details=said[-1][:500], kind=Kind.ENVIRONMENT)
+    lines = (info.message or "no reason given").strip().splitlines()
+    raise UserError("the job failed", details=lines[-1][:500], kind=Kind.ENVIRONMENT)
 
 
 def words_about(job: str, run: str, address: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import ray
 
-from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from workloads.data.loaders import tiny_images
@@ -37,7 +37,7 @@ def prepared_set(folder: Path, gigabytes: float) -> Manifest:
     images = flat_file(folder / "tiny_images.bin", gigabytes)
     source = open_source("tiny_images", str(folder / "tiny_images.bin"), side=32, choose="all")
     begun = time.perf_counter()
-    manifest = make(begin(source, str(folder / "set"), Layout.of(32), None), lambda *_: None)
+    manifest = make(begin(source, str(folder / "set"), ShardLayout.of(32), None), lambda *_: None)
     print(f"prepared {images:,} images at {images / (time.perf_counter() - begun):,.0f} images/s")
     (folder / "tiny_images.bin").unlink()
     return manifest
@@ -58,8 +58,8 @@ def shuffling(rows: np.ndarray, batch: int) -> str:
     correlation = np.corrcoef(rows, np.arange(len(rows)))[0, 1]
     whole = rows[: len(rows) // batch * batch].reshape(-1, batch)[:2000]
     uniform = np.random.default_rng(1).integers(0, rows.max() + 1, whole.shape)
-    found, best = (np.mean([len(np.unique(b // NOUNS)) for b in r]) for r in (whole, uniform))
-    return f"rank correlation {correlation:+.3f}, label mixing {found / best:.3f}"
+    actual, best = (np.mean([len(np.unique(b // NOUNS)) for b in r]) for r in (whole, uniform))
+    return f"rank correlation {correlation:+.3f}, label mixing {actual / best:.3f}"
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def peak_memory():
 
     Shared pages (the object store) count once: it is the proportional set size that is summed.
     """
-    found, stop = {"rss": 0, "store": 0}, threading.Event()
+    actual, stop = {"rss": 0, "store": 0}, threading.Event()
 
     def watch():
         while not stop.wait(0.5):
@@ -78,13 +78,13 @@ def peak_memory():
                     total += process.memory_full_info().pss
                 except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue
-            found["rss"] = max(found["rss"], total)
-            found["store"] = max(found["store"], store_bytes())
+            actual["rss"] = max(actual["rss"], total)
+            actual["store"] = max(actual["store"], store_bytes())
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield found
+        yield actual
     finally:
         stop.set()
         thread.join()

@@ -20,12 +20,12 @@ import ray
 import torch
 
 from orchestrator.clusters.session import ray_session
-from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.datasource import worker_iterators
 from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.order import POOL_BYTES
 from orchestrator.data.auxiliary.reading import pixels, row_group
-from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
-from orchestrator.data.auxiliary.windows import split_feed
+from orchestrator.data.auxiliary.streamed import AuxiliaryStream
+from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.benchmarks.general_sets import cool, peak_memory, prepared_set, shuffling
 from workloads.training.distributed import Parallel
 
@@ -65,10 +65,10 @@ class Consumer:
     def warm(self):
         return True
 
-    def consume(self, feed, iterator, rank, start, steps):
+    def consume(self, spec, iterator, rank, start, steps):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=2)
         rows, marks = [], []
-        for batch in islice(batches(feed, tables, rank, start), steps):
+        for batch in islice(stream_batches(spec, tables, rank, start), steps):
             marks = [marks[0] if marks else time.time(), time.time()]
             rows.append(batch.rows)
         return np.stack(rows), marks
@@ -78,17 +78,17 @@ def streamed(manifest, epoch):
     """(images/s into two consumers over an epoch, from asking for the first to having the last; the same from having
     the first; the order). Cold, as if the run had been killed and went on there."""
     count = manifest.count("rows")
-    feed = feed_of(manifest.path, "train", BATCH, 2, 0)
+    spec = StreamSpec(manifest.path, "train", BATCH, 2, 0)
     start, end = -(-epoch * count // BATCH), (epoch + 1) * count // BATCH
     consumers = [Consumer.remote() for _ in range(2)]
     ray.get([c.warm.remote() for c in consumers])
     cool(files(manifest))
     begun = time.time()
-    iterators = split_feed(feed, start * BATCH, end * BATCH)
-    asked = [c.consume.remote(feed, iterators[rank], rank, start, end - start) for rank, c in enumerate(consumers)]
-    found, marks = zip(*ray.get(asked), strict=True)
+    iterators = worker_iterators(spec, start * BATCH, end * BATCH)
+    requested = [c.consume.remote(spec, iterators[rank], rank, start, end - start) for rank, c in enumerate(consumers)]
+    actual, marks = zip(*ray.get(requested), strict=True)
     first, last = max(m[0] for m in marks), max(m[1] for m in marks)
-    order = np.concatenate(found, axis=1).reshape(-1)
+    order = np.concatenate(actual, axis=1).reshape(-1)
     assert len(np.unique(order)) == len(order)
     return len(order) / (last - begun), len(order) / (last - first), order
 
@@ -117,9 +117,9 @@ def data_loader(manifest, folder):
     cool([raw])
     loader = torch.utils.data.DataLoader(Mapped(raw, manifest.count("rows")), BATCH, shuffle=True, num_workers=2)
     rows, begun, seen = [], time.perf_counter(), 0
-    for _, found in loader:
-        rows.append(found.numpy())
-        seen += len(found)
+    for _, actual in loader:
+        rows.append(actual.numpy())
+        seen += len(actual)
         if time.perf_counter() - begun > 60:
             break
     rate = seen / (time.perf_counter() - begun)
@@ -148,9 +148,9 @@ def web_dataset(manifest, folder):
 
     loader = torch.utils.data.DataLoader(dataset.map(decoded), BATCH, num_workers=2)
     rows, begun, seen = [], time.perf_counter(), 0
-    for _, found in loader:
-        rows.append(found.numpy())
-        seen += len(found)
+    for _, actual in loader:
+        rows.append(actual.numpy())
+        seen += len(actual)
     rate = seen / (time.perf_counter() - begun)
     for path in paths:
         Path(path).unlink()
@@ -166,14 +166,14 @@ def test_print_images_a_second_beside_the_disk_and_other_loaders(prepared, tmp_p
         for number, epoch in enumerate(epochs):
             stream, running = (median(values) for values in list(zip(*epoch, strict=True))[:2])
             order = epoch[-1][-1]
-            told = f"{stream / median(disk):.2f} of it, {shuffling(order, BATCH)}"
-            print(f"stream, epoch {number}      {stream:10,.0f} images/s, {told}")
+            summary = f"{stream / median(disk):.2f} of it, {shuffling(order, BATCH)}"
+            print(f"stream, epoch {number}      {stream:10,.0f} images/s, {summary}")
             print(f"  from the first on  {running:10,.0f} images/s, {running / median(disk):.2f} of it")
         stream = median(rate for rate, _, _ in epochs[0])
         for name, other in (("DataLoader, memmap", data_loader), ("webdataset", web_dataset)):
             rate, order = other(prepared, tmp_path)
-            told = f"stream {stream / rate:.2f} times, {shuffling(order, BATCH)}"
-            print(f"{name:20} {rate:10,.0f} images/s, {told}")
+            summary = f"stream {stream / rate:.2f} times, {shuffling(order, BATCH)}"
+            print(f"{name:20} {rate:10,.0f} images/s, {summary}")
 
 
 def test_print_a_training_step_fed_by_the_stream_beside_one_in_memory(prepared, capsys):
@@ -189,8 +189,8 @@ def test_print_a_training_step_fed_by_the_stream_beside_one_in_memory(prepared, 
         loss.backward()
         optimiser.step()
 
-    feed = feed_of(prepared.path, "train", BATCH, 1, 0)
-    stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=240)
+    spec = StreamSpec(prepared.path, "train", BATCH, 1, 0)
+    stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=0, total=240)
     for number in range(40):
         step(stream.images(number))
     fed, resident = [], []
@@ -212,22 +212,22 @@ def test_print_a_training_step_fed_by_the_stream_beside_one_in_memory(prepared, 
 def preparing(folder, gigabytes):
     """What preparing such a set takes (see `peak_memory`), in a Ray and a process of its own: those of an earlier set
     would count, too."""
-    with ray_session(), peak_memory() as found:
+    with ray_session(), peak_memory() as actual:
         prepared_set(folder, gigabytes)
-    return found
+    return actual
 
 
 def streaming(folder, epochs):
     """What streaming a set takes, every image of it `epochs` times, likewise."""
     manifest = Manifest.read(str(folder / "set"))
-    with ray_session(), peak_memory() as found:
-        feed = feed_of(manifest.path, "train", BATCH, 1, 0)
+    with ray_session(), peak_memory() as actual:
+        spec = StreamSpec(manifest.path, "train", BATCH, 1, 0)
         total = epochs * manifest.count("rows") // BATCH
-        stream = AuxiliaryStream(feed, Parallel(), torch.device("cpu"), start=0, total=total)
+        stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=0, total=total)
         for step in range(total):
             stream.images(step)
         stream.close()
-    return found
+    return actual
 
 
 @pytest.mark.parametrize("times", [1, 2, 4])
@@ -238,6 +238,6 @@ def test_print_peak_memory_as_the_set_grows(tmp_path, times, capsys):
             fresh.submit(preparing, tmp_path, times * GB).result(),
             fresh.submit(streaming, tmp_path, 2).result(),
         ]
-    told = [f"{m['rss'] / 1e9:.2f} GB in all processes, object store {m['store'] / 1e6:.0f} MB" for m in measured]
+    summary = [f"{m['rss'] / 1e9:.2f} GB in all processes, object store {m['store'] / 1e6:.0f} MB" for m in measured]
     with capsys.disabled():
-        print(f"\n{times * GB:g} GB: prepare {told[0]}; stream, two epochs, {told[1]}")
+        print(f"\n{times * GB:g} GB: prepare {summary[0]}; stream, two epochs, {summary[1]}")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.data.auxiliary.manifest import Layout
+from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.record.events import RungReached
@@ -33,7 +33,7 @@ def general(cluster, tmp_path_factory):
     for number, tile in enumerate(np.concatenate(photo_tiles(16, 400, 40, 0))):
         Image.fromarray(tile.transpose(1, 2, 0)).save(folder / f"in/{number:04d}.png")
     source = open_source("folder", str(folder / "in"), side=16)
-    make(begin(source, str(folder / "set"), Layout(3, 16, 16, 64), None, hold_out=0.2), lambda *_: None)
+    make(begin(source, str(folder / "set"), ShardLayout(3, 16, 16, 64), None, hold_out=0.2), lambda *_: None)
     return str(folder / "set")
 
 
@@ -69,18 +69,18 @@ def parameters(places):
     stages = [m.parent for m in sorted((places.root / "stages").rglob("manifest.json"), key=str)]
     trial = next(iter(Ledger(places).state.trials))
     units = [m.parent for m in sorted((places.trial(trial).folder / "units").rglob("manifest.json"), key=str)]
-    found = [load_state(folder) for folder in stages] + [load_state(folder)["learner"] for folder in units]
-    assert len(found) == 2
-    return [state["net"] for state in found]
+    actual = [load_state(folder) for folder in stages] + [load_state(folder)["learner"] for folder in units]
+    assert len(actual) == 2
+    return [state["net"] for state in actual]
 
 
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
-    one = launched(tmp_path / "one", general)
-    assert Ledger(one).state.space.data.auxiliary[0].path == general
-    shards = json.loads(next((one.root / "data").rglob("manifest.json")).read_text())
+    single = launched(tmp_path / "one", general)
+    assert Ledger(single).state.space.data.auxiliary[0].path == general
+    shards = json.loads(next((single.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general
     again = launched(tmp_path / "two", general, workers=2, share="batches")
-    for first, second in zip(parameters(one), parameters(again), strict=True):
+    for first, second in zip(parameters(single), parameters(again), strict=True):
         for name, value in first.items():
             np.testing.assert_allclose(second[name].float().numpy(), value.float().numpy(), atol=1e-4, err_msg=name)
 
@@ -90,14 +90,14 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
     """Its state is saved at a rung, here a ninth of the way; the parameters in the end are those of an undisturbed
     launch."""
     text = SPACE.format(path=general).replace('kind="fifo"', 'kind="asha", eta=9, first_rung=0.11')
-    own = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
     places = [RunPaths(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
     for place in places:
         place.root.mkdir(parents=True)
         (place.root / "space.py").write_text(text)
         words = ["launch", place.root / "space.py", "--preset", "smoke", "--name", "streamed", "--points", "1"]
         words += ["--set", "epochs=40", "--storage", place.storage]
-        process = subprocess.Popen(command(*words), env=own)
+        process = subprocess.Popen(command(*words), env=environment)
         if place is places[0]:
             deadline = time.monotonic() + 240
             while not any(isinstance(event, RungReached) for event in read_events(place)):
@@ -108,7 +108,7 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
             process.wait()
             assert not any(trial.state == "finished" for trial in fold(read_events(place)).trials.values())
             time.sleep(2)  # Ray's processes end with their driver
-            process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=own)
+            process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=environment)
         assert process.wait(timeout=300) == 0
     for first, second in zip(*map(parameters, places), strict=True):
         for name, value in first.items():

@@ -14,10 +14,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from orchestrator.clusters.session import QUIET, ray_session
-from orchestrator.data.auxiliary.batches import batches
+from orchestrator.data.auxiliary.datasource import worker_iterators
 from orchestrator.data.auxiliary.manifest import Manifest
-from orchestrator.data.auxiliary.stream import feed_of
-from orchestrator.data.auxiliary.windows import split_feed
+from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.helpers.files import pixels
 from tests.helpers.launches import cluster_of, free_ports
 from workloads.data.loaders import tiny_images
@@ -33,10 +32,10 @@ def store():
     (port,) = free_ports(1)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
-    own = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "*"}
-    own |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    settings = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "*"}
+    settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in own.items():
+        for name, value in settings.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket="images")
         yield boto3.client("s3")
@@ -71,16 +70,16 @@ def prepared(two_nodes, tmp_path_factory):
     images = pixels(IMAGES, 3, 32, 32)
     (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
     words = ["--source", folder / "tiny.bin", "--out", OUT, "--choose", "all", "--shard-mb", "6", "--hold-out", "0"]
-    code, said = data("prepare", "tiny_images", *words, "--address", two_nodes)
-    assert code == 0, said
-    return said, images
+    code, message = data("prepare", "tiny_images", *words, "--address", two_nodes)
+    assert code == 0, message
+    return message, images
 
 
 def test_a_job_prepares_into_the_store_with_tasks_on_both_nodes(prepared):
     from ray.util.state import list_tasks
 
-    said, _ = prepared
-    assert "20,000 train images" in said
+    message, _ = prepared
+    assert "20,000 train images" in message
     assert Manifest.read(OUT).count("rows") == IMAGES
     tasks = list_tasks(filters=[("state", "=", "FINISHED")], detail=True, limit=1000)
     assert len({task.node_id for task in tasks if "ReadGeneralImages" in task.name}) == 2
@@ -91,25 +90,25 @@ def consumed(workers, start, end):
     import ray
 
     @ray.remote(num_cpus=0.1, scheduling_strategy="SPREAD")
-    def consume(feed, iterator, rank):
+    def consume(spec, iterator, rank):
         tables = iterator.iter_batches(batch_size=None, batch_format="pyarrow")
-        found = [(b.rows, b.images) for b in islice(batches(feed, tables, rank, start), end - start)]
-        return ray.get_runtime_context().get_node_id(), found
+        actual = [(b.rows, b.images) for b in islice(stream_batches(spec, tables, rank, start), end - start)]
+        return ray.get_runtime_context().get_node_id(), actual
 
-    feed = feed_of(OUT, "train", BATCH, workers, seed=5, pool_bytes=POOL)
-    iterators = split_feed(feed, start * BATCH, end * BATCH)
-    asked = [consume.remote(feed, iterator, rank) for rank, iterator in enumerate(iterators)]
-    nodes, found = zip(*ray.get(asked, timeout=120), strict=True)
+    spec = StreamSpec(OUT, "train", BATCH, workers, seed=5, pool_bytes=POOL)
+    iterators = worker_iterators(spec, start * BATCH, end * BATCH)
+    requested = [consume.remote(spec, iterator, rank) for rank, iterator in enumerate(iterators)]
+    nodes, actual = zip(*ray.get(requested, timeout=120), strict=True)
     assert len(set(nodes)) == 2
-    return [tuple(np.concatenate(parts) for parts in zip(*step, strict=True)) for step in zip(*found, strict=True)]
+    return [tuple(np.concatenate(parts) for parts in zip(*step, strict=True)) for step in zip(*actual, strict=True)]
 
 
 def test_three_workers_stream_from_the_store_and_two_go_on_without_loss_or_repetition(prepared):
     _, images = prepared
     steps, kill = IMAGES // BATCH, 417
     rows = []
-    for rows_of_batch, found in consumed(3, 0, kill) + consumed(2, kill, steps):
-        np.testing.assert_array_equal(found.reshape(-1, 3, 32, 32), images[rows_of_batch])
+    for rows_of_batch, actual in consumed(3, 0, kill) + consumed(2, kill, steps):
+        np.testing.assert_array_equal(actual.reshape(-1, 3, 32, 32), images[rows_of_batch])
         rows.append(rows_of_batch)
     assert Counter(np.concatenate(rows).tolist()) == Counter(range(IMAGES))
 
@@ -119,6 +118,6 @@ def test_verify_names_the_object_with_the_flipped_byte(prepared, store):
     raw = bytearray(store.get_object(Bucket="images", Key=key)["Body"].read())
     raw[100_000] ^= 1
     store.put_object(Bucket="images", Key=key, Body=bytes(raw))
-    code, said = data("verify", OUT, "--plain")
+    code, message = data("verify", OUT, "--plain")
     assert code == 1
-    assert "train-000003.parquet: other bytes" in said
+    assert "train-000003.parquet: other bytes" in message

@@ -2,27 +2,15 @@
 
 Question:  does the hierarchy of natural images help with medical ones?
 Expect:    as found: no number of the paper could be read, and which sets it takes for outliers is our choice.
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
 Data:      BraTS 2018 slices as image files under brats/ in --data-dir (see `spaces show`); tiny_images.bin, or
-           `--general NAME`.
+           `--auxiliary NAME`.
 Command:   python -m orchestrator launch flow_brats
 """
 
-from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.schema import Data
+from tune_spaces.shared.flow_spaces import flow_space
 from tune_spaces.shared.pairs import TINY_IMAGES
-from tune_spaces.shared.presets import FLOW_PRESETS
 
-SPACE = Space(
-    workload="flow",
-    data=Data(
-        name="brats_t1",
-        protocol="in_out",
-        side=32,
-        out=("brats_t2", "brats_flair", "cifar10"),
-        auxiliary=(TINY_IMAGES,),
-    ),
-    scheduler=Scheduler(kind="fifo"),
-    analyses=("correlation", "samples", "curves"),
-    presets=FLOW_PRESETS,
-)
+OTHERS = ("brats_t2", "brats_flair", "cifar10")
+SPACE = flow_space(Data(name="brats_t1", protocol="in_out", side=32, out=OTHERS, auxiliary=(TINY_IMAGES,)))

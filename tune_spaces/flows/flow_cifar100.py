@@ -4,21 +4,12 @@ Question:  what does CIFAR-100's flow say of images that are none, by likelihood
            final scale alone?
 Expect:    no table of the paper could be read, only its words: the likelihood alone is far below chance against SVHN,
            the ratio much higher, and the two flows rank images almost alike (the analysis `correlation`).
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
-Data:      the datasets in --data-dir or downloaded where their publishers allow it; tiny_images.bin in --data-dir, or
-           another general set by `--general NAME` (numbers made with another compare with no paper).
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
+Data:      in --data-dir or downloaded; tiny_images.bin, or `--auxiliary NAME` (its numbers compare with no paper's).
 Command:   python -m orchestrator launch flow_cifar100
 """
 
-from tune_spaces.schema import Scheduler, Space
+from tune_spaces.shared.flow_spaces import flow_space
 from tune_spaces.shared.pairs import in_out
-from tune_spaces.shared.presets import FLOW_PRESETS
 
-SPACE = Space(
-    workload="flow",
-    data=in_out("cifar100"),
-    scheduler=Scheduler(kind="fifo"),
-    analyses=("correlation", "samples", "curves"),
-    presets=FLOW_PRESETS,
-)
+SPACE = flow_space(in_out("cifar100"))

@@ -2,21 +2,13 @@
 
 Question:  what is the AUROC of flows in the protocol of the one-class papers, class by class, beside MLSAD's?
 Expect:    not in the paper. Low: one class's images are of the same kind as the others'.
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
-Data:      the datasets in --data-dir or downloaded where their publishers allow it; tiny_images.bin in --data-dir, or
-           another general set by `--general NAME` (numbers made with another compare with no paper).
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
+Data:      in --data-dir or downloaded; tiny_images.bin, or `--auxiliary NAME` (its numbers compare with no paper's).
 Command:   python -m orchestrator launch flow_cifar10_one_class
 """
 
-from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.schema import Data
+from tune_spaces.shared.flow_spaces import flow_space
 from tune_spaces.shared.pairs import TINY_IMAGES
-from tune_spaces.shared.presets import FLOW_PRESETS
 
-SPACE = Space(
-    workload="flow",
-    data=Data(name="cifar10", side=32, auxiliary=(TINY_IMAGES,)),
-    scheduler=Scheduler(kind="fifo"),
-    analyses=("correlation", "samples", "curves"),
-    presets=FLOW_PRESETS,
-)
+SPACE = flow_space(Data(name="cifar10", side=32, auxiliary=(TINY_IMAGES,)))

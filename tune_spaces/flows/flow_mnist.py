@@ -1,23 +1,13 @@
-"""A flow of MNIST against Fashion-MNIST, fine-tuned from a flow of grey general images.
+"""A flow of MNIST against Fashion-MNIST, fine-tuned from a flow of grey auxiliary images.
 
 Question:  the grey pair, with MNIST as normal.
 Expect:    no table of the paper could be read, only its words: clothes are unlikely for a flow of digits.
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
-Data:      the datasets in --data-dir or downloaded where their publishers allow it; tiny_images.bin in --data-dir, or
-           another general set by `--general NAME` (numbers made with another compare with no paper).
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
+Data:      in --data-dir or downloaded; tiny_images.bin, or `--auxiliary NAME` (its numbers compare with no paper's).
 Command:   python -m orchestrator launch flow_mnist
 """
 
-from tune_spaces.schema import Scheduler, Space
+from tune_spaces.shared.flow_spaces import flow_space
 from tune_spaces.shared.pairs import in_out
-from tune_spaces.shared.presets import FLOW_PRESETS
 
-SPACE = Space(
-    workload="flow",
-    data=in_out("mnist"),
-    fixed={"flip": False},
-    scheduler=Scheduler(kind="fifo"),
-    analyses=("correlation", "samples", "curves"),
-    presets=FLOW_PRESETS,
-)
+SPACE = flow_space(in_out("mnist"), fixed={"flip": False})

@@ -8,16 +8,12 @@ Data:      the datasets in --data-dir or downloaded where their publishers allow
 Command:   python -m orchestrator launch flow_patch
 """
 
-from tune_spaces.schema import Scheduler, Space
+from tune_spaces.shared.flow_spaces import flow_space
 from tune_spaces.shared.pairs import in_out
-from tune_spaces.shared.presets import FLOW_PRESETS
 
-SPACE = Space(
-    workload="flow",
-    data=in_out("cifar10", auxiliary=False),
+SPACE = flow_space(
+    in_out("cifar10", auxiliary=False),
     fixed={"kind": "patch", "hierarchy": "none", "from_general": False, "score": "likelihood"},
-    scheduler=Scheduler(kind="fifo"),
-    select_by="likelihood",  # without general images nothing stands in for anomalies
+    select_by="likelihood",  # without auxiliary images nothing stands in for anomalies
     analyses=("samples", "curves"),
-    presets=FLOW_PRESETS,
 )

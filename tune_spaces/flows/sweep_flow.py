@@ -3,10 +3,8 @@
 Question:  what do the keys that the paper fixes, or varies without a table that could be read, do? Depth and width get
            a general flow of their own each.
 Expect:    deeper and wider flows have lower bits/dim; whether they detect better is the question.
-Takes:     about 30 PFLOP an epoch of the 1.25 million Tiny Images and 1.2 an epoch of CIFAR-10, so GPUs; `--dry-run`
-           prints the estimate for your machine, `--preset reduced` is minutes to hours on two cores.
-Data:      the datasets in --data-dir or downloaded where their publishers allow it; tiny_images.bin in --data-dir, or
-           another general set by `--general NAME` (numbers made with another compare with no paper).
+Takes:     GPUs: 30 PFLOP an epoch of Tiny Images, 1.2 of CIFAR-10 (`--dry-run` estimates); reduced: hours on two cores.
+Data:      in --data-dir or downloaded; tiny_images.bin, or `--auxiliary NAME` (its numbers compare with no paper's).
 Command:   python -m orchestrator launch sweep_flow --points 8
 """
 

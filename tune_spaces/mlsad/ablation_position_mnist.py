@@ -14,17 +14,15 @@ sets lambda_position to 0. Axes are a product and cannot tie one key to another,
 trials: only the position pair differs between them.
 """
 
-from tune_spaces.schema import Data, Scheduler, Search, Space
+from tune_spaces.schema import Data, Search
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 from tune_spaces.shared.presets import SHORTER_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="mnist", side=32),
+SPACE = mlsad_space(
+    Data(name="mnist", side=32),
+    SHORTER_PRESETS,
     fixed={"lambda_structure": 1.0},
     axes={"lambda_position": (0.4, 0.0)},
     search=Search(kind="grid"),
-    scheduler=Scheduler(kind="fifo"),  # a comparison needs both
     analyses=("position",),
-    presets=SHORTER_PRESETS,
-    preset="paper",
 )

@@ -12,12 +12,17 @@ here, and the paper drops the detector that does. Half-trained fakes make it wor
 the other levels' fakes lower scores than held-out shirts (AUROC .361; G_8 of 225 steps, D_16 of 1,800).
 """
 
-from tune_spaces.schema import Data, Preset, Scheduler, Space
+from tune_spaces.schema import Data, Preset
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 from tune_spaces.shared.presets import MLSAD_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="fashion_mnist", side=16),
+REDUCED = Preset(
+    config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 3.0, "detector_epochs": 14.0}, max_train_images=2000
+)
+SPACE = mlsad_space(
+    Data(name="fashion_mnist", side=16),
+    {**MLSAD_PRESETS, "reduced": REDUCED},
+    "reduced",
     fixed={
         "grey_as_rgb": False,  # repeated to RGB, half-trained generators give themselves away by colour
         "levels": (1, 2, 4, 8),
@@ -27,13 +32,4 @@ SPACE = Space(
         "lambda_structure": 0.6,
         "lambda_position": 1.0,
     },
-    scheduler=Scheduler(kind="fifo"),
-    presets={
-        **MLSAD_PRESETS,
-        "reduced": Preset(
-            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 3.0, "detector_epochs": 14.0},
-            max_train_images=2000,
-        ),
-    },
-    preset="reduced",
 )

@@ -10,14 +10,7 @@ Data:      --data-dir, or torchvision's download with its checksum.
 Command:   python -m orchestrator launch figures_cifar10
 """
 
-from tune_spaces.schema import Data, Scheduler, Space
-from tune_spaces.shared.presets import MLSAD_PRESETS
+from tune_spaces.schema import Data
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="cifar10", side=32, classes=("horse",)),
-    scheduler=Scheduler(kind="fifo"),  # one point: the paper does not say which of its grid it took
-    analyses=("generators", "fooling"),
-    presets=MLSAD_PRESETS,
-    preset="paper",
-)
+SPACE = mlsad_space(Data(name="cifar10", side=32, classes=("horse",)), analyses=("generators", "fooling"))

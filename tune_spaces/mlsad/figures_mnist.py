@@ -8,15 +8,13 @@ Command:   python -m orchestrator launch figures_mnist
            python -m orchestrator launch figures_mnist --set lambda_position=0      (without the pair)
 """
 
-from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.schema import Data
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 from tune_spaces.shared.presets import SHORTER_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="mnist", side=32, classes=("7",)),
+SPACE = mlsad_space(
+    Data(name="mnist", side=32, classes=("7",)),
+    SHORTER_PRESETS,
     fixed={"levels": (1,), "lambda_structure": 1.0},  # as ablation_position_mnist
-    scheduler=Scheduler(kind="fifo"),
     analyses=("position",),
-    presets=SHORTER_PRESETS,
-    preset="paper",
 )

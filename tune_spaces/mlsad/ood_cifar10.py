@@ -10,17 +10,15 @@ Data:      CIFAR-10 and the out sets, in --data-dir or downloaded; noise is made
 Command:   python -m orchestrator launch ood_cifar10 --preset reduced
 """
 
-from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.schema import Data
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 from tune_spaces.shared.presets import MLSAD_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="cifar10", side=32, classes=("dog", "frog", "horse"), out=("cifar100", "svhn", "mnist", "noise")),
-    scheduler=Scheduler(kind="fifo"),  # one point: the paper does not say which of its grid it took
-    presets={
+SPACE = mlsad_space(
+    Data(name="cifar10", side=32, classes=("dog", "frog", "horse"), out=("cifar100", "svhn", "mnist", "noise")),
+    {
         "paper": MLSAD_PRESETS["paper"],
         "reduced": MLSAD_PRESETS["reduced"].model_copy(update={"max_out_images": 2000}),
         "smoke": MLSAD_PRESETS["smoke"].model_copy(update={"classes": ("frog",), "max_out_images": 64}),
     },
-    preset="paper",
 )

@@ -7,25 +7,19 @@ Data:      Debian's package dataset-fashion-mnist (31 MB), or --data-dir, or tor
 Command:   python -m orchestrator launch sweep_fashion_mnist --preset reduced
 """
 
-from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
-from tune_spaces.shared.grids import PUBLISHED_GRID
+from tune_spaces.schema import Preset
+from tune_spaces.shared.mlsad_spaces import published_sweep
 from tune_spaces.shared.presets import MLSAD_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="fashion_mnist", side=32),
+REDUCED = Preset(
+    config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 2.0, "detector_epochs": 3.0},
+    max_train_images=2000,
+    points=4,
+    first_rung=0.34,
+)
+SPACE = published_sweep(
+    "fashion_mnist",
+    {**MLSAD_PRESETS, "reduced": REDUCED},
+    "reduced",
     fixed={"grey_as_rgb": False},  # repeated to RGB, half-trained generators give themselves away by colour
-    axes=PUBLISHED_GRID,
-    search=Search(kind="random", points=32),
-    scheduler=Scheduler(kind="asha", eta=3, first_rung=0.04),
-    presets={
-        **MLSAD_PRESETS,
-        "reduced": Preset(
-            config=MLSAD_PRESETS["reduced"].config | {"generator_epochs": 2.0, "detector_epochs": 3.0},
-            max_train_images=2000,
-            points=4,
-            first_rung=0.34,
-        ),
-    },
-    preset="reduced",
 )

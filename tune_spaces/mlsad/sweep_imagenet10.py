@@ -9,16 +9,6 @@ Command:   python -m orchestrator launch sweep_imagenet10         (32 random poi
            python -m orchestrator launch sweep_imagenet10 --search grid
 """
 
-from tune_spaces.schema import Data, Scheduler, Search, Space
-from tune_spaces.shared.grids import PUBLISHED_GRID
-from tune_spaces.shared.presets import MLSAD_PRESETS
+from tune_spaces.shared.mlsad_spaces import published_sweep
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="imagenet10", side=32),
-    axes=PUBLISHED_GRID,
-    search=Search(kind="random", points=32),
-    scheduler=Scheduler(kind="asha", eta=3, first_rung=0.04),
-    presets=MLSAD_PRESETS,
-    preset="paper",
-)
+SPACE = published_sweep("imagenet10")

@@ -9,16 +9,7 @@ Command:   python -m orchestrator launch sweep_mnist              (32 random poi
            python -m orchestrator launch sweep_mnist --search grid
 """
 
-from tune_spaces.schema import Data, Scheduler, Search, Space
-from tune_spaces.shared.grids import PUBLISHED_GRID
+from tune_spaces.shared.mlsad_spaces import published_sweep
 from tune_spaces.shared.presets import SHORTER_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="mnist", side=32),
-    axes=PUBLISHED_GRID,
-    search=Search(kind="random", points=32),
-    scheduler=Scheduler(kind="asha", eta=3, first_rung=0.04),
-    presets=SHORTER_PRESETS,
-    preset="paper",
-)
+SPACE = published_sweep("mnist", SHORTER_PRESETS)

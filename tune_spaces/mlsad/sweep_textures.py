@@ -17,24 +17,17 @@ maps of high levels are bright whatever is there. On made defects in 32 x 32 pho
 tests/integration/test_textures.py) D_8's pixel AUROC was .850 as published and .959 so.
 """
 
-from tune_spaces.schema import Data, Preset, Scheduler, Space
+from tune_spaces.schema import Data, Preset
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 from tune_spaces.shared.presets import SHORTER_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="mvtec_textures", side=256),
-    fixed={
-        "crop": 64,
-        "position": "grid",
-        "generator_batch_size": 4,
-        "map_levels": (4, 8, 16),
-    },
-    scheduler=Scheduler(kind="fifo"),  # one point: the paper searches on objects only
-    analyses=("maps",),
-    presets={
+SPACE = mlsad_space(
+    Data(name="mvtec_textures", side=256),
+    {
         **SHORTER_PRESETS,  # appendix C gives textures MNIST's schedule
         "reduced": Preset(config=SHORTER_PRESETS["reduced"].config | {"bank_size": 256}),
         "smoke": Preset(config=SHORTER_PRESETS["smoke"].config, max_train_images=16, classes=("carpet",)),
     },
-    preset="paper",
+    fixed={"crop": 64, "position": "grid", "generator_batch_size": 4, "map_levels": (4, 8, 16)},
+    analyses=("maps",),
 )

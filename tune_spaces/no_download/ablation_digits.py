@@ -13,15 +13,14 @@ every trial" has the numbers, also of the levels alone.
 """
 
 from tune_spaces.no_download.sweep_digits import SPACE as DIGITS
-from tune_spaces.schema import Scheduler, Search, Space
+from tune_spaces.schema import Search
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 
-SPACE = Space(
-    workload="mlsad",
-    data=DIGITS.data,
+SPACE = mlsad_space(
+    DIGITS.data,
+    DIGITS.presets,
+    "reduced",
     fixed=DIGITS.fixed | {"batch_size": 8, "weight_decay": 5e-5, "noise": 0.0, "lambda_structure": 1.0},
     axes={"lambda_position": (0.4, 0.0), "lambda_entropy": (1.0, 0.0)},
     search=Search(kind="grid"),
-    scheduler=Scheduler(kind="fifo"),  # a comparison needs all of them
-    presets=DIGITS.presets,
-    preset="reduced",
 )

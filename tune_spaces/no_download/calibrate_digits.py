@@ -11,15 +11,14 @@ images of your own.
 """
 
 from tune_spaces.no_download.sweep_digits import SPACE as DIGITS
-from tune_spaces.schema import Scheduler, Search, Space
+from tune_spaces.schema import Search
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 
-SPACE = Space(
-    workload="mlsad",
-    data=DIGITS.data,
+SPACE = mlsad_space(
+    DIGITS.data,
+    DIGITS.presets,
+    "reduced",
     fixed=DIGITS.fixed | {"batch_size": 16, "weight_decay": 5e-5, "noise": 0.05},
-    axes={"detector_lr": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)},
+    axes={"detector_lr": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)},  # a small one may only be slow: compared at the end
     search=Search(kind="grid"),
-    scheduler=Scheduler(kind="fifo"),  # a small rate may only be slow: compare at the end
-    presets=DIGITS.presets,
-    preset="reduced",
 )

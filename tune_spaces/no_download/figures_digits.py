@@ -8,15 +8,14 @@ Command:   python -m orchestrator launch figures_digits
 """
 
 from tune_spaces.no_download.sweep_digits import SPACE as DIGITS
-from tune_spaces.schema import Resources, Scheduler, Space
+from tune_spaces.schema import Resources
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 
-SPACE = Space(
-    workload="mlsad",
-    data=DIGITS.data.model_copy(update={"classes": ("3", "8")}),
+SPACE = mlsad_space(
+    DIGITS.data.model_copy(update={"classes": ("3", "8")}),
+    DIGITS.presets,
+    "reduced",
     fixed=DIGITS.fixed | {"batch_size": 16, "weight_decay": 5e-5, "noise": 0.0},
-    scheduler=Scheduler(kind="fifo"),
     resources=Resources(workers=2),
     analyses=("generators", "position", "maps", "fooling"),
-    presets=DIGITS.presets,
-    preset="reduced",
 )

@@ -9,24 +9,19 @@ Data:      scikit-learn's digits and photographs.
 Command:   python -m orchestrator launch flow_digits
 """
 
-from tune_spaces.schema import Auxiliary, Data, Scheduler, Search, Space
+from tune_spaces.schema import Data, Search
+from tune_spaces.shared.flow_spaces import PHOTO_TILES, flow_space
 from tune_spaces.shared.presets import FLOW_PRESETS
 
 SMALL = {"epochs": 20.0, "batch_size": 16, "warmup_steps": 20}  # 81 images a class: epochs of five steps
-
-SPACE = Space(
-    workload="flow",
-    data=Data(name="digits", side=16, out=("noise",), auxiliary=(Auxiliary(name="photo_tiles"),)),
+REDUCED = FLOW_PRESETS["reduced"].model_copy(update={"config": FLOW_PRESETS["reduced"].config | SMALL})
+SPACE = flow_space(
+    Data(name="digits", side=16, out=("noise",), auxiliary=(PHOTO_TILES,)),
     fixed={"flip": False},
     axes={"lr": (5e-4, 1e-3, 2e-3)},
     search=Search(kind="grid"),
-    scheduler=Scheduler(kind="fifo"),
     select_by="likelihood",
     analyses=("correlation",),
-    presets={
-        "paper": FLOW_PRESETS["paper"],
-        "reduced": FLOW_PRESETS["reduced"].model_copy(update={"config": FLOW_PRESETS["reduced"].config | SMALL}),
-        "smoke": FLOW_PRESETS["smoke"],
-    },
+    presets=FLOW_PRESETS | {"reduced": REDUCED},
     preset="reduced",
 )

@@ -1,4 +1,4 @@
-"""A flow of scikit-learn's digits against Fashion-MNIST, with a general set that needs no download.
+"""A flow of scikit-learn's digits against Fashion-MNIST, with a auxiliary set that needs no download.
 
 Question:  does the paper's ordering (likelihood, final scale, ratio) appear on real data that every machine can have?
 Expect:    as found; workloads/flows/README.md has what was.
@@ -7,20 +7,8 @@ Data:      scikit-learn's digits and photographs; Fashion-MNIST from Debian's pa
 Command:   python -m orchestrator launch flow_digits_fashion --preset reduced
 """
 
-from tune_spaces.schema import Auxiliary, Data, Scheduler, Space
-from tune_spaces.shared.presets import FLOW_PRESETS
+from tune_spaces.schema import Data
+from tune_spaces.shared.flow_spaces import PHOTO_TILES, flow_space
 
-SPACE = Space(
-    workload="flow",
-    data=Data(
-        name="digits",
-        protocol="in_out",
-        side=32,
-        out=("fashion_mnist", "noise"),
-        auxiliary=(Auxiliary(name="photo_tiles"),),
-    ),
-    fixed={"flip": False},
-    scheduler=Scheduler(kind="fifo"),
-    analyses=("correlation", "samples", "curves"),
-    presets=FLOW_PRESETS,
-)
+DATA = Data(name="digits", protocol="in_out", side=32, out=("fashion_mnist", "noise"), auxiliary=(PHOTO_TILES,))
+SPACE = flow_space(DATA, fixed={"flip": False})

@@ -8,15 +8,9 @@ Command:   python -m orchestrator launch ood_digits
 """
 
 from tune_spaces.no_download.sweep_digits import SPACE as DIGITS
-from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.schema import Data
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="digits", side=16, out=("noise",)),
-    fixed=DIGITS.fixed
-    # the point of figures_digits, by the contrastive score
-    | {"batch_size": 16, "weight_decay": 5e-5, "noise": 0.0, "lambda_structure": 0.6, "lambda_position": 0.4},
-    scheduler=Scheduler(kind="fifo"),
-    presets=DIGITS.presets,
-    preset="reduced",
-)
+# the point of figures_digits, by the contrastive score
+POINT = {"batch_size": 16, "weight_decay": 5e-5, "noise": 0.0, "lambda_structure": 0.6, "lambda_position": 0.4}
+SPACE = mlsad_space(Data(name="digits", side=16, out=("noise",)), DIGITS.presets, "reduced", fixed=DIGITS.fixed | POINT)

@@ -9,12 +9,19 @@ The 1,797 images are 8x8 pixels. They are doubled to 16x16, not to the papers' 3
 interpolated pixels, and every network costs a quarter. Half of each class trains, the other half of all classes tests.
 """
 
-from tune_spaces.schema import Data, Preset, Scheduler, Search, Space
+from tune_spaces.schema import Data, Preset, Scheduler, Search
+from tune_spaces.shared.mlsad_spaces import mlsad_space
 from tune_spaces.shared.presets import MLSAD_PRESETS
 
-SPACE = Space(
-    workload="mlsad",
-    data=Data(name="digits", side=16),
+REDUCED = MLSAD_PRESETS["reduced"].config | {"generator_epochs": 20.0, "detector_epochs": 18.0, "bank_size": 1024}
+SPACE = mlsad_space(
+    Data(name="digits", side=16),
+    {
+        "paper": MLSAD_PRESETS["paper"],
+        "reduced": Preset(config=REDUCED),
+        "smoke": MLSAD_PRESETS["smoke"].model_copy(update={"classes": ("3", "8")}),
+    },
+    "reduced",
     fixed={"grey_as_rgb": False},  # repeated to RGB, half-trained generators give themselves away by colour
     axes={
         "batch_size": (8, 16),
@@ -23,15 +30,6 @@ SPACE = Space(
         "lambda_structure": (0.6, 1.0),
         "lambda_position": (0.4, 0.6),
     },
-    search=Search(kind="random", points=4),
-    scheduler=Scheduler(kind="asha", eta=3, first_rung=0.34),
-    presets={
-        "paper": MLSAD_PRESETS["paper"],
-        "reduced": Preset(
-            config=MLSAD_PRESETS["reduced"].config
-            | {"generator_epochs": 20.0, "detector_epochs": 18.0, "bank_size": 1024},
-        ),
-        "smoke": MLSAD_PRESETS["smoke"].model_copy(update={"classes": ("3", "8")}),
-    },
-    preset="reduced",
+    search=Search(points=4),
+    scheduler=Scheduler(eta=3, first_rung=0.34),
 )

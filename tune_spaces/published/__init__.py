@@ -9,8 +9,8 @@ from typing import Any
 
 def names() -> tuple[str, ...]:
     """The tables there are, sorted."""
-    found = (entry.name for entry in files(__name__).iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
+    entries = (entry.name for entry in files(__name__).iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in entries if name.endswith(".toml")))
 
 
 def load(name: str) -> "PublishedTable | None":

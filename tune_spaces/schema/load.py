@@ -15,46 +15,15 @@ from tune_spaces.schema.validation import from_validation
 from workloads.errors import Problem, UserError, nearest, several
 
 SPACES = (
-    "sweep_digits",
-    "sweep_cifar10",
-    "sweep_fashion_mnist",
-    "fashion_mnist_small",
-    "sweep_mnist",
-    "sweep_imagenet10",
-    "sweep_textures",
-    "ablation_position_mnist",
-    "ablation_digits",
-    "ood_cifar10",
-    "ood_digits",
-    "figures_cifar10",
-    "figures_mnist",
-    "figures_digits",
-    "calibrate_digits",
-    "flow_digits",
-    "flow_fashion_digits",
-    "flow_digits_fashion",
-    "flow_general",
-    "flow_cifar10",
-    "flow_cifar10_outlier",
-    "flow_cifar10_classes",
-    "flow_cifar10_one_class",
-    "flow_cifar100",
-    "flow_svhn",
-    "flow_mnist",
-    "flow_fashion_mnist",
-    "flow_brats",
-    "flow_patch",
-    "flow_dense",
-    "sweep_flow",
-    "klods_digits",
-    "klods_digits_fashion",
-    "klods_fashion_digits",
-    "klods_cifar10",
-    "klods_cifar100",
-    "klods_svhn",
-    "klods_celeba",
-    "klods_fashion_mnist",
-)
+    "sweep_digits", "sweep_cifar10", "sweep_fashion_mnist", "fashion_mnist_small", "sweep_mnist",
+    "sweep_imagenet10", "sweep_textures", "ablation_position_mnist", "ablation_digits", "ood_cifar10",
+    "ood_digits", "figures_cifar10", "figures_mnist", "figures_digits", "calibrate_digits", "flow_digits",
+    "flow_fashion_digits", "flow_digits_fashion", "flow_general", "flow_cifar10", "flow_cifar10_outlier",
+    "flow_cifar10_classes", "flow_cifar10_one_class", "flow_cifar100", "flow_svhn", "flow_mnist",
+    "flow_fashion_mnist", "flow_brats", "flow_patch", "flow_dense", "sweep_flow", "klods_digits",
+    "klods_digits_fashion", "klods_fashion_digits", "klods_cifar10", "klods_cifar100", "klods_svhn",
+    "klods_celeba", "klods_fashion_mnist",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,16 +53,13 @@ def load(name_or_path: str) -> Loaded:
 
     The file is run, as any Python config is: launch only files you trust. Raises UserError with everything wrong.
     """
-    own_file = name_or_path.endswith(".py")
-    source = Path(name_or_path) if own_file else source_of(name_or_path)
-    if own_file and not source.is_file():
+    built_in = not name_or_path.endswith(".py")
+    source = source_of(name_or_path) if built_in else Path(name_or_path)
+    if not source.is_file():
         raise several([Problem("space", f"no file {str(source)!r}")])
     try:
-        module = (
-            run_file(source)
-            if own_file
-            else importlib.import_module(f"tune_spaces.{source.parent.name}.{name_or_path}")
-        )
+        place = f"tune_spaces.{source.parent.name}.{name_or_path}"
+        module = importlib.import_module(place) if built_in else run_file(source)
     except ValidationError as error:
         raise several(from_validation(error, Space), str(source)) from None
     except UserError:

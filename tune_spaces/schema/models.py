@@ -3,7 +3,7 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import fields
 from functools import cache
@@ -62,16 +62,21 @@ def as_written(value: Any) -> Any:
     return {k: as_written(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-def known_dataset(name: str) -> str:
-    if name not in CATALOGUE:
-        raise ValueError(f"no such dataset; {nearest(name, CATALOGUE)}")
-    return name
+def refuse(problems: Iterable[Problem]) -> None:
+    """Raises UserError with all of the problems, if there are any."""
+    if listed := list(problems):
+        raise several(listed)
 
 
-def known_workload(name: str) -> str:
-    if name not in WORKLOADS:
-        raise ValueError(f"no such workload; {nearest(name, WORKLOADS)}")
-    return name
+def known(kind: str, names: Collection[str]) -> AfterValidator:
+    """A validator of a name that must be one of these."""
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"no such {kind}; {nearest(name, names)}")
+        return name
+
+    return AfterValidator(check)
 
 
 def known_source(name: str) -> str:
@@ -94,7 +99,7 @@ class Auxiliary(Part):
     @model_validator(mode="after")
     def consistent(self) -> Self:
         if self.path is not None and (self.name not in SOURCES or not SOURCES[self.name].place):
-            raise several([Problem("path", f"{self.name!r} takes no path")])
+            refuse([Problem("path", f"{self.name!r} takes no path")])
         return self
 
 
@@ -105,7 +110,7 @@ class Data(Part):
     anomalies; in `in_out` the whole dataset is normal, and the out sets are its anomalies.
     """
 
-    name: Annotated[str, AfterValidator(known_dataset)]
+    name: Annotated[str, known("dataset", CATALOGUE)]
     path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
     protocol: Literal["one_class", "in_out"] = "one_class"
     side: int = Field(default=32, ge=8, le=1024, description="pixels; images are resized to side x side")
@@ -119,37 +124,33 @@ class Data(Part):
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        problems = []
-        if self.name == "folder" and self.path is None:
-            problems.append(Problem("path", "the dataset 'folder' needs the path of a folder of class folders"))
-        if self.name != "folder" and self.path is not None:
-            problems.append(Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}"))
-        known = CATALOGUE[self.name].classes
-        if len(set(self.classes or ())) < len(self.classes or ()):
-            problems.append(Problem("classes", "names a class twice"))
-        problems += [
-            Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, known)}")
-            for name in self.classes or ()
-            if known is not None and name not in known
-        ]
-        others = out_set_names(self.name)
-        problems += [
-            Problem("out", f"{name!r} cannot be an out set of {self.name}; {nearest(name, others)}")
-            for name in self.out
-            if name not in others
-        ]
-        if len(set(self.out)) < len(self.out):
-            problems.append(Problem("out", "names a set twice"))
-        problems += [*self.protocol_problems(), *self.auxiliary_problems()]
-        if problems:
-            raise several(problems)
+        refuse([*self.folder_problems(), *self.name_problems(), *self.protocol_problems(), *self.auxiliary_problems()])
         return self
 
+    def folder_problems(self) -> Iterator[Problem]:
+        if self.name == "folder" and self.path is None:
+            yield Problem("path", "the dataset 'folder' needs the path of a folder of class folders")
+        if self.name != "folder" and self.path is not None:
+            yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
+
+    def name_problems(self) -> Iterator[Problem]:
+        classes, others = CATALOGUE[self.name].classes, out_set_names(self.name)
+        if len(set(self.classes or ())) < len(self.classes or ()):
+            yield Problem("classes", "names a class twice")
+        for name in self.classes or ():
+            if classes is not None and name not in classes:
+                yield Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, classes)}")
+        for name in self.out:
+            if name not in others:
+                yield Problem("out", f"{name!r} cannot be an out set of {self.name}; {nearest(name, others)}")
+        if len(set(self.out)) < len(self.out):
+            yield Problem("out", "names a set twice")
+
     def protocol_problems(self) -> Iterator[Problem]:
-        known = CATALOGUE[self.name]
-        if known.out_only:
+        entry = CATALOGUE[self.name]
+        if entry.out_only:
             yield Problem("name", f"{self.name!r} has no training images here: it can only be an out set")
-        elif self.protocol == "one_class" and known.classes is not None and len(known.classes) == 1:
+        elif self.protocol == "one_class" and entry.classes is not None and len(entry.classes) == 1:
             yield Problem("protocol", f"{self.name!r} has no classes to tell apart; use 'in_out' with an out set")
         if self.protocol == "in_out" and not self.out:
             yield Problem("out", "the protocol 'in_out' needs an out set: no other image is anomalous")
@@ -164,9 +165,8 @@ class Data(Part):
             if source.name == self.name and source.name not in SOURCES:
                 yield Problem(f"auxiliary.{number}.name", f"{self.name!r} is the dataset itself")
             if source.name in self.out:
-                yield Problem(
-                    f"auxiliary.{number}.name", f"{source.name!r} is an out set, which nothing may learn from"
-                )
+                message = f"{source.name!r} is an out set, which nothing may learn from"
+                yield Problem(f"auxiliary.{number}.name", message)
 
 
 class Search(Part):
@@ -194,11 +194,11 @@ class Scheduler(Part):
 
 
 class Resources(Part):
-    """What one trial gets. `units` gives whole networks to workers; `data` shares every batch of every network."""
+    """What one trial gets. `units` gives whole networks to workers; `batches` shares every batch of every network."""
 
     workers: int = Field(default=1, ge=1)
     min_workers: int | None = Field(
-        default=None, ge=1, description="elastic: while workers are lost, training goes on with as few; split 'data'"
+        default=None, ge=1, description="elastic: while workers are lost, training goes on with as few; share 'batches'"
     )
     cpus_per_worker: float = Field(default=1, gt=0)
     gpus_per_worker: float = Field(default=0, ge=0, description="a fraction shares one GPU between workers")
@@ -212,11 +212,9 @@ class Resources(Part):
     @model_validator(mode="after")
     def consistent(self) -> Self:
         if self.min_workers is not None and self.min_workers > self.workers:
-            raise several([Problem("min_workers", f"must be at most workers, {self.workers}")])
+            refuse([Problem("min_workers", f"must be at most workers, {self.workers}")])
         if self.min_workers is not None and self.share != "batches":
-            raise several(
-                [Problem("min_workers", "needs share 'batches': only workers that share batches can be fewer")]
-            )
+            refuse([Problem("min_workers", "needs share 'batches': only workers that share batches can be fewer")])
         return self
 
 
@@ -260,7 +258,7 @@ def config_problems(workload: str, values: dict[str, Any]) -> list[Problem]:
 class Space(Strict):
     """A question: a method, data, what is fixed, what varies, how it is searched and how the winner is chosen."""
 
-    workload: Annotated[str, AfterValidator(known_workload)] = "mlsad"
+    workload: Annotated[str, known("workload", WORKLOADS)] = "mlsad"
     data: Data
     fixed: dict[str, Any] = Field(default_factory=dict, description="config keys that every point shares")
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
@@ -282,60 +280,48 @@ class Space(Strict):
     @field_validator("fixed")
     @classmethod
     def known_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "workload" in info.data and (found := config_problems(info.data["workload"], value)):
-            raise several(found)
+        if "workload" in info.data:
+            refuse(config_problems(info.data["workload"], value))
         return value
 
     @field_validator("axes")
     @classmethod
     def known_axes(cls, value: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
-        found = [Problem(key, "has no values") for key, values in value.items() if not values]
-        found += [
-            Problem(key, "has a value twice")
-            for key, values in value.items()
-            if len({*map(repr, values)}) < len(values)
-        ]
-        if "workload" in info.data:
-            for key, values in value.items():
-                problems = dict.fromkeys(p for v in values for p in config_problems(info.data["workload"], {key: v}))
-                found += problems
-        found += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in info.data.get("fixed", {})]
-        shared = method(info.data["workload"]).shared_keys() if "workload" in info.data else ()
-        found += [
-            Problem(key, "is one value a sweep; launch once a value, with --set") for key in value if key in shared
-        ]
-        if found:
-            raise several(found)
+        workload: str = info.data.get("workload", "")
+        problems = [Problem(key, "has no values") for key, values in value.items() if not values]
+        problems += [Problem(k, "has a value twice") for k, v in value.items() if len({*map(repr, v)}) < len(v)]
+        for key, values in value.items() if workload else ():
+            problems += dict.fromkeys(p for v in values for p in config_problems(workload, {key: v}))
+        fixed, shared = info.data.get("fixed", {}), method(workload).shared_keys() if workload else ()
+        problems += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in fixed]
+        once = "is one value a sweep; launch once a value, with --set"
+        refuse([*problems, *(Problem(key, once) for key in value if key in shared)])
         return value
 
     @field_validator("select_by")
     @classmethod
     def known_selection(cls, value: Select, info: ValidationInfo) -> Select:
-        known = method(info.data["workload"]).selections if "workload" in info.data else (value,)
-        if value not in known:
-            raise ValueError(f"{info.data['workload']} cannot be selected by {value!r}, only by {', '.join(known)}")
+        selections = method(info.data["workload"]).selections if "workload" in info.data else (value,)
+        if value not in selections:
+            others = ", ".join(selections)
+            raise ValueError(f"{info.data['workload']} cannot be selected by {value!r}, only by {others}")
         return value
 
     @field_validator("analyses")
     @classmethod
     def known_analyses(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        known = method(info.data["workload"]).analyses if "workload" in info.data else value
-        if found := [Problem("", f"no analysis {n!r}; {nearest(n, known)}") for n in value if n not in known]:
-            raise several(found)
+        names = method(info.data["workload"]).analyses if "workload" in info.data else value
+        refuse(Problem("", f"no analysis {n!r}; {nearest(n, names)}") for n in value if n not in names)
         return value
 
     @field_validator("presets")
     @classmethod
     def known_presets(cls, value: dict[PresetName, Preset], info: ValidationInfo) -> dict[PresetName, Preset]:
-        if "workload" not in info.data:
-            return value
-        found = [
+        refuse(
             Problem(f"{name}.config.{p.key}", p.message)
             for name, preset in value.items()
-            for p in config_problems(info.data["workload"], preset.config)
-        ]
-        if found:
-            raise several(found)
+            for p in (config_problems(info.data["workload"], preset.config) if "workload" in info.data else ())
+        )
         return value
 
     @model_validator(mode="after")
@@ -350,19 +336,18 @@ class Space(Strict):
             classes=len(known.classes or ()) if pooled else 1,
             select_by=self.select_by,
         )
-        said = [said for p in points for said in method(self.workload).data_problems(self.config(p), facts)]
+        messages = [m for p in points for m in method(self.workload).data_problems(self.config(p), facts)]
         if self.resources.share == "batches":
-            counts = range(self.resources.least_workers, self.resources.workers + 1)
-            said += [s for p in points for n in counts for s in method(self.workload).share_problems(self.config(p), n)]
-        found = [Problem(key, message) for key, message in dict.fromkeys(said)]
+            for n in range(self.resources.least_workers, self.resources.workers + 1):
+                messages += [m for p in points for m in method(self.workload).share_problems(self.config(p), n)]
+        problems = [Problem(key, message) for key, message in dict.fromkeys(messages)]
         halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
         if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
-            found.append(Problem("scheduler.kind", late))
+            problems.append(Problem("scheduler.kind", late))
         if self.presets and self.preset not in self.presets:
-            found.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
-        if found:
-            raise several(found)
+            problems.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
+        refuse(problems)
         return self
 
     def size(self) -> int:
@@ -383,19 +368,16 @@ class Space(Strict):
 
 def resolve(space: Space) -> Space:
     """The space with its preset written into its keys; axes win over the preset where both name a key."""
-    preset = space.presets.get(space.preset, Preset())
-    config = {k: v for k, v in preset.config.items() if k not in space.axes}
-    data = {key: getattr(preset, key) for key in ("max_train_images", "max_out_images", "classes")}
-    values = space.model_dump()
-    values["data"] |= {k: v for k, v in data.items() if v is not None}
+    preset, values = space.presets.get(space.preset, Preset()), space.model_dump()
+    for key in ("max_train_images", "max_out_images", "classes"):
+        if (value := getattr(preset, key)) is not None:
+            values["data"][key] = value
     if preset.max_auxiliary_images is not None:
-        values["data"]["auxiliary"] = [
-            g | {"max_images": preset.max_auxiliary_images} for g in values["data"]["auxiliary"]
-        ]
-    values["fixed"] |= config
+        for source in values["data"]["auxiliary"]:
+            source["max_images"] = preset.max_auxiliary_images
+    values["fixed"] |= {key: value for key, value in preset.config.items() if key not in space.axes}
     if preset.points is not None:
         values["search"]["points"] = preset.points
     if preset.first_rung is not None:
         values["scheduler"]["first_rung"] = preset.first_rung
-    values["presets"] = {}
-    return Space.model_validate(values)
+    return Space.model_validate(values | {"presets": {}})

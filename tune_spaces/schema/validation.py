@@ -35,6 +35,6 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> Iterator[
         elif item["type"] == "literal_error":
             yield Problem(key, f"found {item['input']!r}, expected {context['expected']}")
         else:
-            found = "" if item["type"] == "missing" else f", found {item['input']!r}"
+            value = "" if item["type"] == "missing" else f", found {item['input']!r}"
             message = item["msg"].removeprefix("Value error, ")
-            yield Problem(key, f"{message[:1].lower()}{message[1:]}{found}")
+            yield Problem(key, f"{message[:1].lower()}{message[1:]}{value}")

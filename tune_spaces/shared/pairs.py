@@ -1,10 +1,10 @@
-"""Which datasets stand against which in the flow papers, and what they take for the general set."""
+"""Which datasets stand against which in the flow papers, and what they take for the auxiliary set."""
 
 from tune_spaces.schema import Auxiliary, Data
 
 RGB_SETS = ("cifar10", "cifar100", "svhn", "lsun", "celeba", "tiny_imagenet")
 GREY_SETS = ("mnist", "fashion_mnist")
-TINY_IMAGES = Auxiliary(name="tiny_images")  # the published one: withdrawn, so `--general` can name another
+TINY_IMAGES = Auxiliary(name="tiny_images")  # the published one: withdrawn, so `--auxiliary` can name another
 
 
 def in_out(name: str, *, auxiliary: bool = True) -> Data:

@@ -9,7 +9,7 @@ from workloads.data.catalogue import entry
 from workloads.data.images import Dataset, LabelledImages
 from workloads.data.loaders.brats import brats
 from workloads.data.loaders.celeba import celeba
-from workloads.data.loaders.cifar import LAYOUTS, cifar
+from workloads.data.loaders.cifar import BINARY, cifar
 from workloads.data.loaders.imagenet10 import imagenet10
 from workloads.data.loaders.lsun import lsun
 from workloads.data.loaders.mnist import mnist_like
@@ -83,7 +83,7 @@ def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) 
         return celeba(data_dir, side)
     if name.startswith("brats"):
         return brats(name, data_dir, side)
-    if name in LAYOUTS:
+    if name in BINARY:
         return cifar(name, data_dir, download)
     return mnist_like(name, data_dir, download)
 

@@ -22,7 +22,7 @@ from workloads.klods.config import SUM, KlodsConfig
 from workloads.klods.groups import partition
 from workloads.klods.latents import Latents, check_alike, checked
 from workloads.klods.scoring import PRIOR, TRAIN, blocks, combined, group_kl
-from workloads.klods.splits import NAMES, REGULARISERS, Split, Vectors, check_enough, parse
+from workloads.klods.splits import NAMES, REGULARISERS, LatentCut, Vectors, check_enough, parse
 from workloads.klods.splitting import group_vectors
 from workloads.klods.statistics.gaussian import Whitening
 from workloads.klods.statistics.null_law import p_values
@@ -99,7 +99,7 @@ def survey(
     """
     candidates: list[Candidate] = []
     skipped: list[str] = []
-    distinct: dict[Split, str] = {}
+    distinct: dict[LatentCut, str] = {}
     for name in (config.split, *splits):
         distinct.setdefault(parse(name), name)
     for split in distinct.values():

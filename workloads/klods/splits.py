@@ -12,7 +12,7 @@ NAMES = ("patches_2", "patches_4", "channels", "groups_4", "squeeze")
 
 
 @dataclass(frozen=True)
-class Split:
+class LatentCut:
     """patches: p x p neighbours within a channel, m = p * p. channels: all channels of a position, m = C. groups: G
     adjacent channels of a position, m = G. `size` is p or G, 0 for channels."""
 
@@ -29,7 +29,7 @@ class Vectors:
     k: int
 
 
-def parse(name: str) -> Split:
+def parse(name: str) -> LatentCut:
     """`patches_P` (P >= 2), `channels`, `groups_G` (G >= 2) or `squeeze`; UserError with the nearest for another.
 
     ``squeeze`` is groups of four adjacent channels: a squeeze puts the 2 x 2 neighbourhood of a pixel into the channels
@@ -37,14 +37,11 @@ def parse(name: str) -> Split:
     """
     kind, _, size = name.partition("_")
     if name == "channels":
-        return Split("channels", 0)
+        return LatentCut("channels", 0)
     if name == "squeeze":
-        return Split("groups", SQUEEZED)
-    if size.isdecimal() and int(size) >= 2:
-        if kind == "patches":
-            return Split("patches", int(size))
-        if kind == "groups":
-            return Split("groups", int(size))
+        return LatentCut("groups", SQUEEZED)
+    if size.isdecimal() and int(size) >= 2 and kind in ("patches", "groups"):
+        return LatentCut("patches" if kind == "patches" else "groups", int(size))
     fix = "patches_P or groups_G with a whole number of at least 2, channels, or squeeze"
     raise UserError(f"no split {name!r}", where="split", nearest=closest(name, NAMES), fix=fix)
 
@@ -56,21 +53,15 @@ def counted(shape: tuple[int, int, int], split: str, size: int = 1) -> Vectors:
     if chosen.kind == "patches":
         p = chosen.size
         if height % p or width % p:
-            raise UserError(
-                f"patches of {p} x {p} do not tile latents of {height} x {width}",
-                where="split",
-                fix="a patch side that divides both, or another split (channels, groups_G)",
-            )
+            fix = "a patch side that divides both, or another split (channels, groups_G)"
+            raise UserError(f"patches of {p} x {p} do not tile latents of {height} x {width}", where="split", fix=fix)
         m = p * p
     else:
         m = chosen.size or channels
         if channels % m:
             sizes = [size for size in range(2, channels + 1) if channels % size == 0]
-            raise UserError(
-                f"groups of {m} channels do not divide {channels} channels",
-                where="split",
-                fix=f"a group of {', '.join(map(str, sizes))}" if sizes else "patches_P: one channel has no groups",
-            )
+            fix = f"a group of {', '.join(map(str, sizes))}" if sizes else "patches_P: one channel has no groups"
+            raise UserError(f"groups of {m} channels do not divide {channels} channels", where="split", fix=fix)
     k = channels * height * width // m
     return Vectors(size * k, m, k)
 

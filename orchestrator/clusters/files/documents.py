@@ -1,12 +1,12 @@
-"""Reading a YAML file of one or several documents: every key once, nothing but plain data."""
+"""Reading a YAML file of one or several documents, each key once, plain data only; and JSON schemas for them."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from workloads.errors import Problem, several
+from workloads.errors import Problem, nearest, several
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -28,18 +28,18 @@ class UniqueKeys(yaml.SafeLoader):
 def read_documents(path: Path) -> list[dict[str, Any]]:
     """The documents of a file. Raises UserError where it cannot be read, is no YAML, or holds no mapping."""
     try:
-        found = [item for item in yaml.load_all(path.read_text(), UniqueKeys) if item is not None]
+        documents = [item for item in yaml.load_all(path.read_text(), UniqueKeys) if item is not None]
     except (OSError, UnicodeDecodeError) as error:
         raise several([Problem(str(path), f"cannot be read: {error}")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "somewhere"
         raise several([Problem(where, f"no YAML: {getattr(error, 'problem', None) or error}")]) from None
-    if not found:
+    if not documents:
         raise several([Problem(str(path), "holds no document")])
-    if wrong := [n for n, item in enumerate(found) if not isinstance(item, dict)]:
-        raise several([Problem(f"document {n + 1}", "is no mapping") for n in wrong])
-    return found
+    if odd := [n for n, item in enumerate(documents) if not isinstance(item, dict)]:
+        raise several([Problem(f"document {n + 1}", "is no mapping") for n in odd])
+    return documents
 
 
 def at(document: Any, *path: str | int) -> Any:
@@ -56,10 +56,10 @@ def at(document: Any, *path: str | int) -> Any:
 
 def items(document: Any, *path: str | int) -> list[tuple[str, Any]]:
     """(key path, value) of everything in the mapping or list at `path`; nothing where there is none."""
-    found, base = at(document, *path), key(*path)
-    if isinstance(found, dict):
-        return [(key(base, str(name)), value) for name, value in found.items()]
-    return [(f"{base}[{n}]", value) for n, value in enumerate(found)] if isinstance(found, list) else []
+    inner, base = at(document, *path), key(*path)
+    if isinstance(inner, dict):
+        return [(key(base, str(name)), value) for name, value in inner.items()]
+    return [(f"{base}[{n}]", value) for n, value in enumerate(inner)] if isinstance(inner, list) else []
 
 
 def key(*path: str | int) -> str:
@@ -68,3 +68,28 @@ def key(*path: str | int) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text and step else str(step)
     return text
+
+
+# what a JSON schema says as a type, in words
+PLAIN = {"boolean": "true or false", "integer": "a whole number", "object": "a mapping", "array": "a list"}
+
+
+def schema_problems(validator: Any, document: Any, source: str = "") -> Iterator[Problem]:
+    """A JSON schema's errors with key paths, an unknown key with the nearest known one; of alternatives, the errors of
+    the one that came nearest. source: ends every message, where it is not plain whose schema it is."""
+    from jsonschema.exceptions import best_match
+
+    for error in sorted(validator.iter_errors(document), key=lambda e: list(map(str, e.absolute_path))):
+        inner = best_match([error]) if error.context else error
+        where = key(*inner.absolute_path)
+        if inner.validator == "additionalProperties" and isinstance(inner.instance, dict):
+            known = inner.schema.get("properties", {})
+            for name in sorted(map(str, inner.instance.keys() - known.keys())):
+                yield Problem(key(where, name), f"no such key{source}; {nearest(name, known)}")
+        elif inner.validator == "type":
+            wanted = inner.validator_value
+            names = [wanted] if isinstance(wanted, str) else wanted
+            words = " or ".join(PLAIN.get(t, f"a {t}") for t in names if t != "null")
+            yield Problem(where or "the document", f"found {inner.instance!r}, expected {words}{source}")
+        else:
+            yield Problem(where or "the document", f"{inner.message}{source}")

@@ -24,8 +24,8 @@ def cluster_problems(document: dict[str, Any], others: Sequence[dict[str, Any]],
             yield from template_problems(template, place)
             yield from pod_problems(template, place)
             image = at(template, "spec", "containers", 0, "image")
-            if isinstance(image, str) and (said := image_problem(image, ray_version)):
-                yield Problem(f"{place}.spec.containers[0].image", said)
+            if isinstance(image, str) and (message := image_problem(image, ray_version)):
+                yield Problem(f"{place}.spec.containers[0].image", message)
     if isinstance(version := at(spec, "rayVersion"), str) and version != ray_version:
         yield Problem(key(where, "rayVersion"), f"found {version}, and Ray {ray_version} is installed here")
     yield from group_problems(spec, where)
@@ -40,19 +40,21 @@ def group_problems(spec: Any, where: str) -> Iterator[Problem]:
     names = [at(group, "groupName") for _, group in items(spec, "workerGroupSpecs")]
     for place, group in items(spec, "workerGroupSpecs"):
         inside = key(where, place)
-        low, now, high = (at(group, name) for name in ("minReplicas", "replicas", "maxReplicas"))
+        low, count, high = (at(group, name) for name in ("minReplicas", "replicas", "maxReplicas"))
         if isinstance(low, int) and isinstance(high, int):
             if low > high:
                 yield Problem(f"{inside}.minReplicas", f"{low} is above maxReplicas, {high}")
-            elif isinstance(now, int) and not low <= now <= high:
-                yield Problem(f"{inside}.replicas", f"{now} is not between minReplicas, {low}, and maxReplicas, {high}")
+            elif isinstance(count, int) and not low <= count <= high:
+                yield Problem(
+                    f"{inside}.replicas", f"{count} is not between minReplicas, {low}, and maxReplicas, {high}"
+                )
             if low < high and at(spec, "enableInTreeAutoscaling") is not True:
                 yield Problem(key(where, "enableInTreeAutoscaling"), f"is not true, so {inside} would never grow")
         if names.count(at(group, "groupName")) > 1:
             yield Problem(f"{inside}.groupName", f"{at(group, 'groupName')!r} names two groups")
-        told, has = at(group, "rayStartParams", "num-gpus"), gpus_of(at(group, "template"))
-        if told is not None and str(told) != str(has):
-            yield Problem(f"{inside}.rayStartParams.num-gpus", f"tells Ray of {told} GPUs, and the pod has {has}")
+        stated, has = at(group, "rayStartParams", "num-gpus"), gpus_of(at(group, "template"))
+        if stated is not None and str(stated) != str(has):
+            yield Problem(f"{inside}.rayStartParams.num-gpus", f"tells Ray of {stated} GPUs, and the pod has {has}")
 
 
 def head_problems(spec: Any, where: str) -> Iterator[Problem]:
@@ -68,9 +70,8 @@ def head_problems(spec: Any, where: str) -> Iterator[Problem]:
     if tolerance is None:
         yield Problem(key(where, "gcsFaultToleranceOptions"), "is missing: a head that dies takes the cluster with it")
     elif at(tolerance, "backend") in (None, "redis") and not at(tolerance, "redisAddress"):
-        yield Problem(
-            key(where, "gcsFaultToleranceOptions.redisAddress"), "is missing: where does the head keep its state?"
-        )
+        address = key(where, "gcsFaultToleranceOptions.redisAddress")
+        yield Problem(address, "is missing: where does the head keep its state?")
 
 
 def storage_problems(
@@ -97,8 +98,8 @@ def storage_problems(
     for other in others:
         name, modes = at(other, "metadata", "name"), at(other, "spec", "accessModes") or []
         if other.get("kind") == "PersistentVolumeClaim" and name in claims.values() and "ReadWriteMany" not in modes:
-            said = f"of the claim {name} is not ReadWriteMany, and pods on several nodes write to it"
-            yield Problem("spec.accessModes", said)
+            message = f"of the claim {name} is not ReadWriteMany, and pods on several nodes write to it"
+            yield Problem("spec.accessModes", message)
 
 
 def job_problems(document: dict[str, Any]) -> Iterator[Problem]:

@@ -1,30 +1,23 @@
 """Kubernetes' own resources and pod templates, by the schemas that kubernetes-validate carries."""
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
-from orchestrator.clusters.files.documents import key
-from workloads.errors import Kind, Problem, UserError, nearest
+from orchestrator.clusters.files.documents import key, schema_problems
+from workloads.errors import Kind, Problem, UserError
 
 KUBERNETES = "1.31"
 """The oldest Kubernetes that the files are for: what it does not know is refused."""
-
-# what the JSON schemas say as a regular expression or a type, in words
-PLAIN = {"boolean": "true or false", "integer": "a whole number", "object": "a mapping", "array": "a list"}
 
 
 def schema_folder() -> Any:
     """Raises UserError (exit 3) where the package is not installed."""
     if find_spec("kubernetes_validate") is None:
-        raise UserError(
-            "checking Kubernetes files needs kubernetes-validate",
-            fix="pip install 'anomaly-orchestrator[cluster]'",
-            kind=Kind.ENVIRONMENT,
-        )
+        fix = "pip install 'anomaly-orchestrator[cluster]'"
+        raise UserError("checking Kubernetes files needs kubernetes-validate", fix=fix, kind=Kind.ENVIRONMENT)
     return files("kubernetes_validate") / "kubernetes-json-schema" / f"v{KUBERNETES}.0-local-strict"
 
 
@@ -58,33 +51,11 @@ def resource_problems(document: dict[str, Any]) -> list[Problem]:
     validator = validator_of(kind, api_version)
     if validator is None:
         return [Problem("kind", f"Kubernetes {KUBERNETES} has no {kind} of {api_version}")]
-    return list(said(validator, document, ""))
+    return list(schema_problems(validator, document))
 
 
 def template_problems(template: Any, where: str) -> list[Problem]:
     """What Kubernetes would say to a pod template that stands at `where` in a resource it does not know itself."""
-    validator = validator_of("PodTemplate", "v1")
     document = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "checked"}, "template": template}
-    found = said(validator, document, "")
-    return [Problem(key(where, p.key.removeprefix("template").removeprefix(".")), p.message) for p in found]
-
-
-def said(validator: Any, document: dict[str, Any], where: str) -> Iterator[Problem]:
-    """A JSON schema's errors with key paths; of alternatives, the errors of the one that came nearest."""
-    from jsonschema.exceptions import best_match
-
-    errors = validator.iter_errors(document)
-    for error in sorted(errors, key=lambda e: list(map(str, e.absolute_path))):
-        inner = best_match([error]) if error.context else error
-        at = key(where, *inner.absolute_path)
-        if inner.validator == "additionalProperties" and isinstance(inner.instance, dict):
-            known = inner.schema.get("properties", {})
-            for name in sorted(map(str, inner.instance.keys() - known.keys())):
-                yield Problem(key(at, name), f"no such key; {nearest(name, known)}")
-        elif inner.validator == "type":
-            wanted = inner.validator_value
-            names = [wanted] if isinstance(wanted, str) else wanted
-            words = " or ".join(PLAIN.get(t, f"a {t}") for t in names if t != "null")
-            yield Problem(at, f"found {inner.instance!r}, expected {words}")
-        else:
-            yield Problem(at or "the document", inner.message)
+    problems = schema_problems(validator_of("PodTemplate", "v1"), document)
+    return [Problem(key(where, p.key.removeprefix("template").removeprefix(".")), p.message) for p in problems]

@@ -5,29 +5,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 from orchestrator.clusters.files.documents import at, read_documents
 from workloads.errors import Kind, UserError
 
 
-def is_ray_up(path: Path) -> bool:
-    return at(read_documents(path)[0], "cluster_name") is not None
-
-
-def up_command(path: Path) -> list[str]:
-    return ["ray", "up", "-y", str(path)] if is_ray_up(path) else ["kubectl", "apply", "-f", str(path)]
-
-
-def down_command(path: Path) -> list[str]:
-    return ["ray", "down", "-y", str(path)] if is_ray_up(path) else ["kubectl", "delete", "-f", str(path)]
-
-
-def status_command(path: Path) -> list[str]:
-    return (
-        ["ray", "exec", str(path), "RAY_AUTH_MODE=token ray status"]  # its login shell need not know the mode
-        if is_ray_up(path)
-        else ["kubectl", "get", "-f", str(path), "-o", "wide"]
-    )
+def command_for(action: Literal["up", "down", "status"], path: Path) -> list[str]:
+    """The command that brings a file's cluster up, takes it down, or tells how it is."""
+    if at(read_documents(path)[0], "cluster_name") is None:
+        verb = {"up": "apply", "down": "delete", "status": "get"}[action]
+        return ["kubectl", verb, "-f", str(path), *(["-o", "wide"] if action == "status" else [])]
+    if action == "status":
+        return ["ray", "exec", str(path), "RAY_AUTH_MODE=token ray status"]  # its login shell need not know the mode
+    return ["ray", action, "-y", str(path)]
 
 
 def run_tool(command: list[str]) -> None:
@@ -35,9 +26,8 @@ def run_tool(command: list[str]) -> None:
     beside = Path(sys.executable).with_name(command[0])  # Ray's own tool, also where the environment is not active
     tool = str(beside) if beside.exists() else shutil.which(command[0])
     if tool is None:
-        raise UserError(
-            f"{command[0]} is not installed", fix=f"install it, or run: {shlex.join(command)}", kind=Kind.ENVIRONMENT
-        )
+        fix = f"install it, or run: {shlex.join(command)}"
+        raise UserError(f"{command[0]} is not installed", fix=fix, kind=Kind.ENVIRONMENT)
     code = subprocess.run([tool, *command[1:]], check=False).returncode  # noqa: S603 - no shell, and the user's own file
     if code:
         raise UserError(f"`{shlex.join(command)}` ended with {code}", kind=Kind.ENVIRONMENT)

@@ -37,24 +37,22 @@ def resource_problems(container: Any, where: str) -> Iterator[Problem]:
         for name in ("cpu", "memory"):
             if at(container, "resources", kind, name) is None:
                 yield Problem(f"{where}.resources.{kind}.{name}", "is missing: a pod without it starves its neighbours")
-    asked, limit = (at(container, "resources", kind, GPU) for kind in ("requests", "limits"))
-    for kind, value in (("requests", asked), ("limits", limit)):
+    request, limit = (at(container, "resources", kind, GPU) for kind in ("requests", "limits"))
+    for kind, value in (("requests", request), ("limits", limit)):
         if value is not None and not re.fullmatch(r"\d+", str(value)):
             yield Problem(f"{where}.resources.{kind}.{GPU}", f"found {value!r}: Kubernetes gives whole GPUs only")
-    if asked is not None and str(asked) != str(limit):
-        yield Problem(
-            f"{where}.resources.limits.{GPU}", f"found {limit!r}, and {asked!r} requested; they must be equal"
-        )
+    if request is not None and str(request) != str(limit):
+        message = f"found {limit!r}, and {request!r} requested; they must be equal"
+        yield Problem(f"{where}.resources.limits.{GPU}", message)
 
 
 def security_problems(pod: Any, container: Any, where: str) -> Iterator[Problem]:
-    own = at(container, "securityContext")
-    not_root = at(own, "runAsNonRoot") if at(own, "runAsNonRoot") is not None else at(pod, "runAsNonRoot")
-    if not_root is not True:
+    context = (pod if isinstance(pod, dict) else {}) | (at(container, "securityContext") or {})
+    if context.get("runAsNonRoot") is not True:
         yield Problem(f"{where}.securityContext.runAsNonRoot", "is not true: nothing here needs to be root")
-    if at(own, "allowPrivilegeEscalation") is not False:
+    if at(container, "securityContext", "allowPrivilegeEscalation") is not False:
         yield Problem(f"{where}.securityContext.allowPrivilegeEscalation", "is not false")
-    if at(own, "privileged") is True:
+    if at(container, "securityContext", "privileged") is True:
         yield Problem(f"{where}.securityContext.privileged", "is true: nothing here needs it")
 
 
@@ -77,5 +75,4 @@ def mounts_of(template: Any) -> dict[str, str]:
     volumes = items(template, "spec", "volumes")
     claims = {at(v, "name"): at(v, "persistentVolumeClaim", "claimName") for _, v in volumes}
     mounts = items(template, "spec", "containers", 0, "volumeMounts")
-    found = {at(m, "mountPath"): claims.get(at(m, "name")) for _, m in mounts}
-    return {str(path): str(claim) for path, claim in found.items() if claim}
+    return {str(at(m, "mountPath")): str(claim) for _, m in mounts if (claim := claims.get(at(m, "name")))}

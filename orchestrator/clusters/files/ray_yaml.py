@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from orchestrator.clusters.files.documents import at, items, key
+from orchestrator.clusters.files.documents import at, items, key, schema_problems
 from orchestrator.clusters.files.images import image_problem, login_of
 from orchestrator.planning.machines import known_machines
 from workloads.errors import Problem, nearest
@@ -35,34 +35,21 @@ def ray_schema() -> dict[str, Any]:
     return schema
 
 
-def schema_problems(document: dict[str, Any], schema: dict[str, Any]) -> Iterator[Problem]:
-    """Everything a JSON schema finds, with key paths, an unknown key with the nearest known one."""
+def ray_problems(document: dict[str, Any], ray_version: str) -> list[Problem]:
+    """All that is wrong with a `ray up` file."""
     from jsonschema import Draft7Validator
 
-    for error in sorted(Draft7Validator(schema).iter_errors(document), key=lambda e: list(map(str, e.absolute_path))):
-        where = key(*error.absolute_path)
-        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-            known = error.schema.get("properties", {})
-            for name in error.instance.keys() - known.keys():
-                yield Problem(key(where, str(name)), f"no such key; {nearest(str(name), known)}")
-        else:
-            yield Problem(where or "the document", error.message)
-
-
-def problems(document: dict[str, Any], ray_version: str) -> list[Problem]:
-    """All that is wrong with a `ray up` file."""
-    found = list(schema_problems(document, ray_schema()))
-    kind = at(document, "provider", "type")
+    kind = str(at(document, "provider", "type"))
     checks = (provider_problems, type_problems, worker_problems, gpu_problems, storage_problems, auth_problems)
-    for check in (*checks, login_problems):
-        found += check(document, str(kind))
+    problems = list(schema_problems(Draft7Validator(ray_schema()), document))
+    problems += [problem for check in (*checks, login_problems) for problem in check(document, kind)]
     for where in ("image", "head_image", "worker_image"):
         image = at(document, "docker", where)
-        if isinstance(image, str) and (said := image_problem(image, ray_version)):
-            found.append(Problem(f"docker.{where}", said))
+        if isinstance(image, str) and (message := image_problem(image, ray_version)):
+            problems.append(Problem(f"docker.{where}", message))
     if kind in ("aws", "gcp") and not at(document, "docker", "image"):
-        found.append(Problem("docker.image", "is missing: nodes that the cloud starts would have no code to run"))
-    return found
+        problems.append(Problem("docker.image", "is missing: nodes that the cloud starts would have no code to run"))
+    return problems
 
 
 def provider_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
@@ -108,7 +95,7 @@ def type_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
 
 def worker_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
     """Minima, maxima and their sums."""
-    most, least = document.get("max_workers"), 0
+    total, least = document.get("max_workers"), 0
     for where, node in items(document, "available_node_types"):
         low, high = at(node, "min_workers") or 0, at(node, "max_workers")
         if not isinstance(low, int) or not isinstance(high, int | None):
@@ -117,14 +104,14 @@ def worker_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
             yield Problem(f"{where}.min_workers", f"found {low}, a number of machines")
         if high is not None and low > high:
             yield Problem(f"{where}.min_workers", f"{low} is above max_workers, {high}")
-        if high is not None and isinstance(most, int) and high > most:
-            yield Problem(f"{where}.max_workers", f"{high} can never be reached: max_workers of the cluster is {most}")
+        if high is not None and isinstance(total, int) and high > total:
+            yield Problem(f"{where}.max_workers", f"{high} can never be reached: max_workers of the cluster is {total}")
         least += low
-    if isinstance(most, int) and least > most:
-        yield Problem("max_workers", f"{most} is below the sum of all min_workers, {least}")
+    if isinstance(total, int) and least > total:
+        yield Problem("max_workers", f"{total} is below the sum of all min_workers, {least}")
     ips = at(document, "provider", "worker_ips")
-    if kind == "local" and isinstance(ips, list) and isinstance(most, int) and most > len(ips):
-        yield Problem("max_workers", f"{most} is more than the {len(ips)} machines in provider.worker_ips")
+    if kind == "local" and isinstance(ips, list) and isinstance(total, int) and total > len(ips):
+        yield Problem("max_workers", f"{total} is more than the {len(ips)} machines in provider.worker_ips")
 
 
 def gpu_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
@@ -155,10 +142,8 @@ def storage_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
         if not storage.startswith("/"):
             yield Problem("metadata.storage", f"found {storage!r}: a relative path is another place on every node")
         elif not alone(document, kind) and not mounted(document, storage):
-            yield Problem(
-                "docker.run_options",
-                f"no --volume brings {storage} (metadata.storage) into every node's container",
-            )
+            message = f"no --volume brings {storage} (metadata.storage) into every node's container"
+            yield Problem("docker.run_options", message)
         return
     scheme = STORAGE_SCHEMES.get(kind)
     if scheme and storage.startswith(scheme):
@@ -201,8 +186,8 @@ def auth_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
 def login_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
     """A cloud's own registry lets nobody pull without a login, and its machines come without one."""
     image = str(at(document, "docker", "image"))
-    said = " ".join(str(command) for _, command in items(document, "initialization_commands"))
-    if (login := login_of(image, kind)) and image.partition("/")[0] not in said:
+    commands = " ".join(str(command) for _, command in items(document, "initialization_commands"))
+    if (login := login_of(image, kind)) and image.partition("/")[0] not in commands:
         yield Problem("initialization_commands", f"no login to where docker.image is; add: {login}")
 
 

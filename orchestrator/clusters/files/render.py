@@ -1,8 +1,9 @@
-"""A cluster file from a few typed values. The files in cluster/ are what this gives with its defaults."""
+"""A cluster file from a few typed values: one of cluster/, which are good as they are, with other values filled in."""
 
 import json
+import re
+from collections.abc import Iterator
 from importlib.resources import files
-from string import Template
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,6 +23,7 @@ FILES: dict[Provider, str] = {
     "kuberay-rayjob": "kuberay/rayjob.yaml",
     "mlflow": "mlflow.yaml",
 }
+MARK = "  #= "
 # what may stand in a YAML value, a shell word and a DNS name at once: nothing that could end one of them
 Name = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Place = Annotated[str, Field(pattern=r"^(/|[a-z0-9]+://)[A-Za-z0-9_./-]*[A-Za-z0-9_-]$")]
@@ -81,32 +83,31 @@ class ClusterValues(BaseModel):
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
-        found = []
+        if problems := list(self.problems()):
+            raise several(problems)
+        return self
+
+    def problems(self) -> Iterator[Problem]:
         used = USED[self.provider]
         for name in sorted(self.model_fields_set - used):
             takes = ", ".join(sorted(used - {"provider"}))
-            found.append(Problem(name, f"{self.provider} does not use it; it takes {takes}"))
+            yield Problem(name, f"{self.provider} does not use it; it takes {takes}")
         if self.min_workers > self.max_workers:
-            found.append(Problem("min_workers", f"{self.min_workers} is above max_workers, {self.max_workers}"))
+            yield Problem("min_workers", f"{self.min_workers} is above max_workers, {self.max_workers}")
         if self.gpu not in GPUS:
-            found.append(Problem("gpu", f"no such GPU {self.gpu!r}; {nearest(self.gpu, GPUS)}"))
+            yield Problem("gpu", f"no such GPU {self.gpu!r}; {nearest(self.gpu, GPUS)}")
         elif self.provider in HEADS and getattr(GPUS[self.gpu], self.provider) is None:
-            here = [name for name, gpu in GPUS.items() if getattr(gpu, self.provider)]
-            found.append(Problem("gpu", f"{self.provider} has no {self.gpu}; it has {', '.join(here)}"))
+            offered = [name for name, gpu in GPUS.items() if getattr(gpu, self.provider)]
+            yield Problem("gpu", f"{self.provider} has no {self.gpu}; it has {', '.join(offered)}")
         if self.provider == "gcp" and len(account := f"{self.name}-worker") > 30:
-            found.append(
-                Problem("name", f"{account} has {len(account)} characters, and a service account's name at most 30")
-            )
+            rule = "a service account's name at most 30"
+            yield Problem("name", f"{account} has {len(account)} characters, and {rule}")
         if ray_of(self.image) is None:
-            found.append(Problem("image", f"its tag must name its Ray, such as ray2.60.0-cuda, found {self.image!r}"))
-        if found:
-            raise several(found)
-        return self
+            yield Problem("image", f"its tag must name its Ray, such as ray2.60.0-cuda, found {self.image!r}")
 
     def machine(self) -> Machine:
         """What carries the GPU; on Kubernetes, 8 CPUs and 32 GiB a GPU are assumed."""
-        own = getattr(GPUS[self.gpu], self.provider, None)
-        return own or Machine(self.gpu, 8, 32, 1)
+        return getattr(GPUS[self.gpu], self.provider, None) or Machine(self.gpu, 8, 32, 1)
 
     def substitutes(self) -> dict[str, Any]:
         machine, region = self.machine(), ZONES.get(self.provider, ("", ""))
@@ -132,16 +133,29 @@ class ClusterValues(BaseModel):
         }
 
 
-def values_of(provider: str, given: dict[str, Any]) -> ClusterValues:
+def values_of(provider: str, values: dict[str, Any]) -> ClusterValues:
     """Typed values from the command line's. Raises UserError with everything wrong."""
     try:
         defaults = {"name": "anomaly-sweep"} if provider == "kuberay-rayjob" else {}
-        return ClusterValues.model_validate(defaults | {"provider": provider} | given)
+        return ClusterValues.model_validate(defaults | {"provider": provider} | values)
     except ValidationError as error:
         raise several(from_validation(error, ClusterValues)) from None
 
 
 def render(values: ClusterValues) -> str:
-    """The YAML file, comments and all."""
-    template = files(__package__).joinpath(f"templates/{values.provider}.yaml").read_text()
-    return Template(template).substitute(values.substitutes())
+    """The YAML file, comments and all: the one in cluster/ with these values in place of its own.
+
+    There ``key: default  #= name`` says that the line holds the value `name`; of several names in their order.
+    """
+    defaults, chosen = values_of(values.provider, {}).substitutes(), values.substitutes()
+    lines = []
+    for line in files(__package__).joinpath("deployments", FILES[values.provider]).read_text().splitlines():
+        ahead, _, marks = line.partition(MARK)
+        filled = ""
+        for name in marks.split():
+            place = re.search(rf"(?<!\w){re.escape(str(defaults[name]))}(?!\w)", ahead)
+            if place is None:
+                raise ValueError(f"{FILES[values.provider]}: no {defaults[name]!r} where {name} is marked: {line}")
+            filled, ahead = f"{filled}{ahead[: place.start()]}{chosen[name]}", ahead[place.end() :]
+        lines.append(filled + ahead)
+    return "\n".join(line for line in lines if MARK.strip() not in line) + "\n"  # without the line about marks

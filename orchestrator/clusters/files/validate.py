@@ -1,26 +1,25 @@
 """A cluster file -> everything wrong with it, without a network and without a cluster."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from orchestrator.clusters.files.documents import at, items, key, read_documents
+import yaml
+
+from orchestrator.clusters.files.documents import at, items, read_documents, schema_problems
 from orchestrator.clusters.files.kube_checks import cluster_problems
-from orchestrator.clusters.files.kuberay import KINDS, shape_problems
 from orchestrator.clusters.files.kubernetes import resource_problems
 from orchestrator.clusters.files.pods import pod_problems
-from orchestrator.clusters.files.ray_yaml import problems as ray_problems
+from orchestrator.clusters.files.ray_yaml import ray_problems
 from workloads.errors import Problem, UserError, nearest, several
-
-
-def installed_ray() -> str:
-    return version("ray")
 
 
 def file_problems(path: Path, ray_version: str | None = None, crds: Path | None = None) -> list[Problem]:
     """All problems of a file. `crds`: a folder of CustomResourceDefinitions, such as KubeRay's, to check it by, too."""
-    wanted = ray_version or installed_ray()
+    wanted = ray_version or version("ray")
     try:
         documents = read_documents(path)
         definitions = read_definitions(crds) if crds else {}
@@ -29,13 +28,14 @@ def file_problems(path: Path, ray_version: str | None = None, crds: Path | None 
     if "cluster_name" in documents[0] or "provider" in documents[0]:
         extra = [Problem("document 2", "a file for `ray up` is one document")] if len(documents) > 1 else []
         return ray_problems(documents[0], wanted) + extra
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for n, document in enumerate(documents):
         others = documents[:n] + documents[n + 1 :]
         named = f"{document.get('kind', 'document')} {at(document, 'metadata', 'name') or n + 1}"
         prefix = f"{named}: " if len(documents) > 1 else ""
-        found += [Problem(f"{prefix}{p.key}", p.message) for p in kube_problems(document, others, wanted, definitions)]
-    return [*found, *twins(documents), *dangling(documents)]
+        resource = kube_problems(document, others, wanted, definitions)
+        problems += [Problem(f"{prefix}{p.key}", p.message) for p in resource]
+    return [*problems, *twins(documents), *dangling(documents)]
 
 
 def kube_problems(
@@ -49,17 +49,16 @@ def kube_problems(
         return
     if kind in definitions:
         yield from definition_problems(document, definitions[kind])
-    if kind in KINDS:
-        yield from shape_problems(document)
+    known = kuberay()
+    if kind in known["kinds"]:
+        yield from closed_problems({"$defs": known["$defs"], **known["kinds"][kind]}, document)
         yield from cluster_problems(document, others, ray_version)
         return
     if document["apiVersion"].startswith("ray.io/"):
-        yield Problem("kind", f"found {kind!r}; {nearest(kind, KINDS)}")
+        yield Problem("kind", f"found {kind!r}; {nearest(kind, known['kinds'])}")
         return
     if kind == "Secret":
-        yield Problem(
-            "kind", "a Secret in a file is a secret in git: make it with `kubectl create secret` and refer to it"
-        )
+        yield Problem("kind", "a Secret in a file is one in git: make it with `kubectl create secret` and refer to it")
         return
     yield from resource_problems(document)
     if (template := at(document, "spec", "template")) is not None:
@@ -90,41 +89,45 @@ def dangling(documents: Sequence[dict[str, Any]]) -> Iterator[Problem]:
         wanted, name = at(document, "spec", "selector"), at(document, "metadata", "name")
         if document.get("kind") != "Service" or not isinstance(wanted, dict):
             continue
-        if not any(wanted.items() <= found.items() for found in labels if isinstance(found, dict)):
+        if not any(wanted.items() <= names.items() for names in labels if isinstance(names, dict)):
             yield Problem(f"Service {name}: spec.selector", f"no pod of this file has the labels {wanted}")
 
 
 def read_definitions(folder: Path) -> dict[str, Any]:
     """kind -> {version: OpenAPI schema} of a folder of CRDs. Raises UserError where it holds none."""
-    found: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
     for file in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
         for document in read_documents(file):
             if document.get("kind") == "CustomResourceDefinition":
                 versions = items(document, "spec", "versions")
                 schemas = {at(v, "name"): at(v, "schema", "openAPIV3Schema") for _, v in versions}
-                found[str(at(document, "spec", "names", "kind"))] = schemas
-    if not found:
+                definitions[str(at(document, "spec", "names", "kind"))] = schemas
+    if not definitions:
         raise several([Problem("--crds", f"no CustomResourceDefinition in {folder}")])
-    return found
+    return definitions
 
 
 def definition_problems(document: dict[str, Any], versions: dict[str, Any]) -> Iterator[Problem]:
     """What a CRD's schema says. Kubernetes drops keys it does not know and says nothing; here they are errors."""
-    from jsonschema import Draft202012Validator
-
     name = str(document["apiVersion"]).rpartition("/")[2]
     schema = versions.get(name)
     if schema is None:
         yield Problem("apiVersion", f"the CRD has no version {name!r}; {nearest(name, versions)}")
         return
-    for error in Draft202012Validator(closed(schema)).iter_errors(document):
-        where = key(*error.absolute_path)
-        if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-            known = error.schema.get("properties", {})
-            for extra in sorted(map(str, error.instance.keys() - known.keys())):
-                yield Problem(key(where, extra), f"no such key in the CRD; {nearest(extra, known)}")
-        else:
-            yield Problem(where or "the document", f"{error.message} (the CRD)")
+    yield from closed_problems(schema, document, " in the CRD")
+
+
+@cache
+def kuberay() -> dict[str, Any]:
+    """What we use of KubeRay's resources: `kinds`, and the `$defs` that they refer to."""
+    [schemas] = yaml.safe_load_all((files(__package__) / "kuberay.yaml").read_text())
+    return dict(schemas)
+
+
+def closed_problems(schema: dict[str, Any], document: dict[str, Any], source: str = "") -> Iterator[Problem]:
+    from jsonschema import Draft202012Validator
+
+    return schema_problems(Draft202012Validator(closed(schema)), document, source)
 
 
 def closed(schema: Any) -> Any:
@@ -138,7 +141,5 @@ def closed(schema: Any) -> Any:
         return {k: v for k, v in inner.items() if k != "type"} | {"type": ["integer", "string"]}
     open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
     if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not open_ended:
-        if "metadata" in schema["properties"] and "kind" in schema["properties"]:
-            inner["properties"] = inner["properties"] | {"metadata": {"type": "object"}}  # Kubernetes' own schema
         inner["additionalProperties"] = False
     return inner

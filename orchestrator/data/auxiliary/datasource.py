@@ -1,36 +1,46 @@
-"""Sources as Ray Data reads them: every part a read task, so any number of machines share them."""
+"""What Ray Data reads: sources, a piece a task, so that any number of machines share them; and blocks of a stream."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import ray
+import ray.data
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-from orchestrator.data.auxiliary.manifest import Layout
+from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.shards import as_table
-from orchestrator.data.auxiliary.sources.base import Bad, Part, Rows, Source
+from orchestrator.data.auxiliary.sources.base import Bad, Piece, Rows, SourceFormat
+from orchestrator.data.auxiliary.windows import StreamSpec, read_block
 
-Then = Callable[[Part, Iterator[Rows | Bad]], Iterable[pa.Table]]
-"""What a read task makes of its part: the images themselves, or, in `prepare`, a shard and its record."""
+ROUNDS_AHEAD = 8
+"""Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set. Ray
+Data keeps half of it in reserve; with two rounds it lets one reader run at a time, a third as fast."""
+
+Then = Callable[[Piece, Iterator[Rows | Bad]], Iterable[pa.Table]]
+"""What a read task makes of its piece: the images themselves, or, in `prepare`, a shard and its record."""
 
 
-class PartsDatasource(Datasource):
-    """Parts of a source. One block a table, so a task holds one row group of pixels at a time."""
+class TaskSource(Datasource):
+    """Read tasks in their order, each a function that gives tables; a table is a block.
 
-    def __init__(self, source: Source, parts: Sequence[Part], layout: Layout, then: Then | None = None) -> None:
+    rows, bytes: of a task's block, where they are known beforehand.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Callable[[], Iterable[pa.Table]]], rows: int | None = None, size: int | None = None
+    ) -> None:
         super().__init__()
-        self.parts, self.layout = parts, layout
-        self.source = ray.put(source)  # once, not with every task
-        self.then = then or partial(images, layout)
+        self.tasks, self.facts = tasks, BlockMetadata(rows, size, input_files=None, exec_stats=None)
 
     def get_name(self) -> str:
         return "AuxiliaryImages"
 
     def estimate_inmemory_data_size(self) -> int | None:
-        return sum(part.images for part in self.parts) * self.layout.image_bytes
+        return self.facts.size_bytes and len(self.tasks) * self.facts.size_bytes
 
     def get_read_tasks(
         self,
@@ -38,21 +48,40 @@ class PartsDatasource(Datasource):
         per_task_row_limit: int | None = None,
         data_context: Any = None,  # noqa: ARG002
     ) -> list[ReadTask]:
-        return [
-            ReadTask(
-                partial(read_part, self.source, part, self.layout.group_rows, self.then),
-                BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None),
-                per_task_row_limit=per_task_row_limit,
-            )
-            for part in self.parts
-        ]
+        return [ReadTask(task, self.facts, per_task_row_limit=per_task_row_limit) for task in self.tasks]
 
 
-def read_part(source: Any, part: Part, rows: int, then: Then) -> Iterable[pa.Table]:
-    opened: Source = ray.get(source)
-    return then(part, opened.read(part, rows))
+def read_pieces(
+    source: SourceFormat, pieces: Sequence[Piece], layout: ShardLayout, then: Then | None = None
+) -> ray.data.Dataset:
+    """What `then` makes of the pieces of a source; without it the images: id, offset, image, the bad ones left out.
+
+    A task holds one row group of pixels at a time.
+    """
+    shared = ray.put(source)  # once, not with every task
+    tasks = [partial(read_piece, shared, piece, layout, then) for piece in pieces]
+    return ray.data.read_datasource(TaskSource(tasks), override_num_blocks=len(pieces))
 
 
-def images(layout: Layout, part: Part, stream: Iterator[Rows | Bad]) -> Iterator[pa.Table]:  # noqa: ARG001
-    """id, offset, image; bad images are left out."""
-    return (as_table(rows, layout) for rows in stream if isinstance(rows, Rows))
+def read_piece(source: Any, piece: Piece, layout: ShardLayout, then: Then | None) -> Iterable[pa.Table]:
+    opened: SourceFormat = ray.get(source)
+    stream = opened.read(piece, layout.group_rows)
+    return then(piece, stream) if then else (as_table(rows, layout) for rows in stream if isinstance(rows, Rows))
+
+
+def worker_iterators(spec: StreamSpec, start: int, end: int) -> list[Any]:
+    """A Ray Data iterator for each worker over the stream's positions from `start` up to `end`.
+
+    Ray's splitter gives a block to the worker with the fewest rows, the first of equals: blocks of a round are equally
+    long and a round has as many for each worker, so with order preserved that is in turn. Whoever reads checks it.
+    """
+    tasks = [partial(read_block, spec, block) for block in spec.blocks(start, end)]
+    rows = spec.lanes_per_block * spec.order.window
+    dataset = ray.data.read_datasource(TaskSource(tasks, rows, rows * spec.image_bytes), override_num_blocks=len(tasks))
+    context = dataset.context
+    context.target_max_block_size = None  # a block stays as it is read
+    context.execution_options.preserve_order = True
+    ahead = ROUNDS_AHEAD * spec.order.lanes * spec.order.window * spec.image_bytes
+    limits = context.execution_options.resource_limits
+    context.execution_options.resource_limits = limits.copy(object_store_memory=math.ceil(ahead))
+    return list(dataset.streaming_split(spec.workers, equal=False))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
-from orchestrator.data.auxiliary.sources.base import Part
+from orchestrator.data.auxiliary.sources.base import Piece
 from tune_spaces.schema import Auxiliary
 from workloads.errors import UserError
 from workloads.files import write_atomically
@@ -30,7 +30,7 @@ SHARD_BYTES = 96 << 20
 
 
 @dataclass(frozen=True)
-class Layout:
+class ShardLayout:
     """How pixels lie in shards: (C, S, S) images, rows of a Parquet row group, about how many images a shard."""
 
     channels: int
@@ -39,7 +39,7 @@ class Layout:
     shard_images: int
 
     @classmethod
-    def of(cls, side: int, shard_bytes: int = SHARD_BYTES) -> "Layout":
+    def of(cls, side: int, shard_bytes: int = SHARD_BYTES) -> "ShardLayout":
         """RGB in row groups of about 1.5 MiB and shards of about `shard_bytes`."""
         size = 3 * side**2
         rows = max(1, GROUP_BYTES // size)
@@ -87,14 +87,11 @@ class Manifest:
         """Raises UserError where no finished set lies at `path`."""
         file = UPath(path) / MANIFEST
         if not file.exists():
-            begun = (UPath(path) / PLAN).exists()
-            raise UserError(
-                "this set is not finished" if begun else "no prepared image set here",
-                where=path,
-                fix="give the command that began it again: it continues"
-                if begun
-                else "make one: python -m orchestrator data prepare --help",
-            )
+            if (UPath(path) / PLAN).exists():
+                fix = "give the command that began it again: it continues"
+                raise UserError("this set is not finished", where=path, fix=fix)
+            fix = "make one: python -m orchestrator data prepare --help"
+            raise UserError("no prepared image set here", where=path, fix=fix)
         try:
             values = json.loads(file.read_text())
             if values["version"] != VERSION:
@@ -110,8 +107,8 @@ class Manifest:
         write_atomically(UPath(self.path) / MANIFEST, json.dumps(values, indent=1).encode())
 
     @property
-    def layout(self) -> Layout:
-        return Layout(**self.plan["layout"])
+    def layout(self) -> ShardLayout:
+        return ShardLayout(**self.plan["layout"])
 
     @property
     def splits(self) -> list[str]:
@@ -123,14 +120,12 @@ class Manifest:
 
     def of_split(self, split: str) -> list[Shard]:
         """Raises UserError where there are no images of that split."""
-        found = [shard for shard in self.shards if shard.split == split and shard.rows]
-        if not found:
-            raise UserError(
-                f"no images of split {split!r}, only of {', '.join(self.splits)}",
-                where=self.path,
-                fix="prepare it again into another --out with --hold-out 0.05",
-            )
-        return found
+        shards = [shard for shard in self.shards if shard.split == split and shard.rows]
+        if not shards:
+            headline = f"no images of split {split!r}, only of {', '.join(self.splits)}"
+            fix = "prepare it again into another --out with --hold-out 0.05"
+            raise UserError(headline, where=self.path, fix=fix)
+        return shards
 
     def count(self, what: str) -> int:
         """Sum of one of COUNTS over the shards. blank: images whose every value is 0, which are kept."""
@@ -163,21 +158,21 @@ def in_set(name: str, path: str | None) -> str:
     return f"{name}={Path(path).expanduser().resolve()}" if path else name
 
 
-def finished(path: str, parts: Sequence[Part]) -> dict[str, Shard]:
-    """Records of the parts whose shard is there with its full size."""
-    found = {}
-    for part in parts:
-        record = record_file(path, part.name)
+def finished(path: str, pieces: Sequence[Piece]) -> dict[str, Shard]:
+    """Records of the pieces whose shard is there with its full size."""
+    shards = {}
+    for piece in pieces:
+        record = record_file(path, piece.name)
         if not record.exists():
             continue
         shard = Shard.parse(json.loads(record.read_text()))
-        file = shard_file(path, part.name)
+        file = shard_file(path, piece.name)
         if file.exists() and file.stat().st_size == shard.bytes:
-            found[part.name] = shard
-    return found
+            shards[piece.name] = shard
+    return shards
 
 
 def prepared_images(sources: Sequence[Auxiliary]) -> int | None:
-    """Images of the prepared set among a space's general sources; None where it names none. Raises UserError."""
+    """Images of the prepared set among a space's auxiliary sources; None where it names none. Raises UserError."""
     paths = [source.path for source in sources if source.name == "prepared" and source.path]
     return Manifest.read(paths[0]).count("rows") if paths else None

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from workloads.errors import UserError
 from workloads.training.seeds import derive_seed
 
-Rows = NDArray[np.int64]
+Indices = NDArray[np.int64]
 MAX_LANES = 64
 POOL_BYTES = 96 << 20
 """Pixels of all windows that are open at once; larger mixes further and takes more memory."""
@@ -66,15 +66,15 @@ class Order:
         return sum(self.groups)
 
     @cached_property
-    def starts(self) -> Rows:
+    def starts(self) -> Indices:
         """The number of the first image of each row group, and the number of images: int64 (groups + 1,)."""
         return np.concatenate([[0], np.cumsum(np.asarray(self.groups, np.int64))])
 
     @cached_property
-    def _epochs(self) -> dict[int, tuple[Rows, Rows]]:
+    def _epochs(self) -> dict[int, tuple[Indices, Indices]]:
         return {}
 
-    def epoch(self, number: int) -> tuple[Rows, Rows]:
+    def epoch(self, number: int) -> tuple[Indices, Indices]:
         """(row groups in the epoch's order, where in the epoch's rows each begins, and the end). Two are kept."""
         if number not in self._epochs:
             order = permutation(len(self.groups), self.seed, "groups", number)
@@ -107,44 +107,32 @@ class Order:
         base = number * self.lanes * self.window
         if number < self.full_rounds:
             return Window(epoch, virtual, number, base + virtual * self.window, self.window)
-        each, more = divmod(self.images - base, self.lanes)
-        start = base + virtual * each + min(virtual, more)
-        return Window(epoch, virtual, number, start, each + (virtual < more))
+        rows, more = divmod(self.images - base, self.lanes)
+        start = base + virtual * rows + min(virtual, more)
+        return Window(epoch, virtual, number, start, rows + (virtual < more))
 
     def entry(self, position: int, lane: int) -> tuple[int, int]:
         """(round, rows of its window already streamed) where a lane stands when the stream stands at `position`."""
-        own = position + (lane - position) % self.lanes  # the lane's first position from there on
-        epoch, within = divmod(own, self.images)
+        first = position + (lane - position) % self.lanes  # of the lane, from there on
+        epoch, within = divmod(first, self.images)
         number, done = divmod(within // self.lanes, self.window)
         return epoch * self.rounds + number, done
 
-    def within(self, window: Window) -> Rows:
+    def within(self, window: Window) -> Indices:
         """The order of a window's rows, int64 (rows,): indices from 0."""
         return permutation(window.rows, self.seed, "window", window.epoch, window.number, window.virtual)
 
     def stretches(self, window: Window) -> list[Stretch]:
         """Where a window's rows lie, before they are permuted: at most its rows, in reading order."""
         order, bounds = self.epoch(window.epoch)
-        found = []
+        stretches = []
         at, end = window.start, window.start + window.rows
         place = int(np.searchsorted(bounds, at, "right")) - 1
         while at < end:
             last = min(end, int(bounds[place + 1]))
-            found.append(Stretch(int(order[place]), at - int(bounds[place]), last - int(bounds[place])))
+            stretches.append(Stretch(int(order[place]), at - int(bounds[place]), last - int(bounds[place])))
             at, place = last, place + 1
-        return found
-
-    def row(self, position: int) -> int:
-        """The image at a position of the stream: its number in the manifest's order. Slow; what tests compare with."""
-        lane = position % self.lanes
-        round_, done = self.entry(position, lane)
-        window = self.at(round_, lane)
-        index = int(self.within(window)[done])
-        for stretch in self.stretches(window):
-            if index < stretch.last - stretch.first:
-                return int(self.starts[stretch.group]) + stretch.first + index
-            index -= stretch.last - stretch.first
-        raise AssertionError("a window is as long as its stretches")
+        return stretches
 
 
 def order_of(groups: Sequence[int], image_bytes: int, seed: int, batch: int, pool_bytes: int = POOL_BYTES) -> Order:
@@ -160,7 +148,7 @@ def order_of(groups: Sequence[int], image_bytes: int, seed: int, batch: int, poo
     return Order(tuple(groups), seed, lanes, min(largest, max(1, pool_bytes // image_bytes // lanes)))
 
 
-def permutation(count: int, *parts: object) -> Rows:
+def permutation(count: int, *parts: object) -> Indices:
     """A permutation that is a function of `parts`, for ever: NumPy's legacy generator, whose stream is frozen."""
     words = np.frombuffer(derive_seed(*parts).to_bytes(8, "little"), np.uint32)
     return np.random.RandomState(words).permutation(count).astype(np.int64)

@@ -11,11 +11,12 @@ import pyarrow as pa
 import ray
 from upath import UPath
 
-from orchestrator.data.auxiliary.datasource import PartsDatasource
-from orchestrator.data.auxiliary.manifest import PLAN, Layout, Manifest, Shard, finished
+from orchestrator.data.auxiliary.datasource import read_pieces
+from orchestrator.data.auxiliary.deduplication import Deduplication
+from orchestrator.data.auxiliary.manifest import PLAN, Manifest, Shard, ShardLayout, finished
 from orchestrator.data.auxiliary.order import permutation
 from orchestrator.data.auxiliary.shards import write_shard
-from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Part, Rows, Source
+from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Piece, Rows, SourceFormat
 from orchestrator.planning.identity import content_hash
 from orchestrator.record.locks import alone
 from workloads.data.duplicates import Known
@@ -29,60 +30,53 @@ Seen = Callable[[int, int, int, int], None]
 """(shards done, shards in all, images done, images in all) whenever a shard is finished."""
 
 
-@dataclass(frozen=True)
-class Against:
-    """In-sets whose images are to be kept out: name -> digest of each, the hashes of all of them."""
-
-    digests: Mapping[str, str]
-    known: Known
-
-    @property
-    def near(self) -> int | None:
-        return None if self.known.near is None else self.known.threshold
-
-
-def plan_of(source: Source, layout: Layout, against: Against | None, parts: Sequence[Part]) -> dict[str, Any]:
+def plan_of(
+    source: SourceFormat, layout: ShardLayout, deduplication: Deduplication | None, pieces: Sequence[Piece]
+) -> dict[str, Any]:
     """What determines every byte of the set, as plain data."""
     return {
         "source": dict(source.facts()),
         "layout": asdict(layout),
-        "without": None if against is None else {"sets": dict(against.digests), "near": against.near},
-        "parts": {"count": len(parts), "digest": content_hash([[p.name, p.split, p.what] for p in parts])},
+        "without": deduplication and {"sets": dict(deduplication.digests), "near": deduplication.near},
+        "parts": {"count": len(pieces), "digest": content_hash([[p.name, p.split, p.what] for p in pieces])},
     }
 
 
 @dataclass(frozen=True)
 class Task:
-    """A set to be made, or to be gone on with: nothing stands against it any more."""
+    """A set to be made, or to be gone on with: nothing stands in its way any more."""
 
-    source: Source
+    source: SourceFormat
     out: str
-    layout: Layout
+    layout: ShardLayout
     known: Known | None
-    parts: Sequence[Part]
+    pieces: Sequence[Piece]
     plan: Mapping[str, Any]
 
     def done(self) -> bool:
         """Whether every shard is there, so that `make` needs no Ray."""
-        return len(finished(self.out, self.parts)) == len(self.parts)
+        return len(finished(self.out, self.pieces)) == len(self.pieces)
 
 
-def begin(source: Source, out: str, layout: Layout, against: Against | None, hold_out: float = 0.0) -> Task:
+def begin(
+    source: SourceFormat, out: str, layout: ShardLayout, deduplication: Deduplication | None, hold_out: float = 0.0
+) -> Task:
     """Look at the source, and claim `out` for it. No Ray, no pixels.
 
     hold_out: share of the shards that test and never train, where the source does not say which; a small set has as
     many shards as that takes. Raises UserError where the source cannot be used; UserError (exit 4) where `out`
     holds a set of another source or other options.
     """
-    parts = with_held_out(source.parts(layout.shard_images, math.ceil(1 / hold_out) if hold_out else 1), hold_out)
-    if not parts:
+    least = math.ceil(1 / hold_out) if hold_out else 1
+    pieces = with_held_out(source.pieces(layout.shard_images, least), hold_out)
+    if not pieces:
         raise UserError("no images chosen", where=str(source.facts()))
-    plan = plan_of(source, layout, against, parts)
+    plan = plan_of(source, layout, deduplication, pieces)
     folder = UPath(out)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / "prepare"):
         claim(folder, plan)
-    return Task(source, out, layout, against.known if against else None, parts, plan)
+    return Task(source, out, layout, deduplication.known if deduplication else None, pieces, plan)
 
 
 def make(task: Task, seen: Seen) -> Manifest:
@@ -91,19 +85,19 @@ def make(task: Task, seen: Seen) -> Manifest:
     with alone(UPath(task.out) / "prepare"):
         for left in (UPath(task.out) / "shards").glob(".*.tmp"):  # of a prepare that was killed
             left.unlink()
-        shards = finished(task.out, task.parts)
-        total = sum(part.images for part in task.parts)
+        shards = finished(task.out, task.pieces)
+        total = sum(piece.images for piece in task.pieces)
 
-        def told() -> None:
-            seen(len(shards), len(task.parts), sum(s.rows + s.bad for s in shards.values()), total)
+        def report() -> None:
+            seen(len(shards), len(task.pieces), sum(s.rows + s.bad for s in shards.values()), total)
 
-        told()
-        for shard in made(task, [part for part in task.parts if part.name not in shards]):
+        report()
+        for shard in made(task, [piece for piece in task.pieces if piece.name not in shards]):
             shards[shard.name] = shard
-            told()
+            report()
         check_bad(task.out, list(shards.values()))
         check_seen(task)
-        manifest = Manifest(task.out, task.plan, tuple(shards[part.name] for part in task.parts))
+        manifest = Manifest(task.out, task.plan, tuple(shards[piece.name] for piece in task.pieces))
         manifest.write()
         return manifest
 
@@ -117,82 +111,76 @@ def claim(folder: UPath, plan: dict[str, Any]) -> None:
     before = json.loads(file.read_text())
     changed = differences(before, plan)
     if changed:
-        raise UserError(
-            f"{folder} holds a set made of something else",
-            details="\n".join(f"  {line}" for line in changed),
-            fix="give another --out, or remove that folder; a source that changed meanwhile cannot be continued",
-            kind=Kind.REFUSED,
-        )
+        headline, details = f"{folder} holds a set made of something else", "\n".join(f"  {line}" for line in changed)
+        fix = "give another --out, or remove that folder; a source that changed meanwhile cannot be continued"
+        raise UserError(headline, details=details, fix=fix, kind=Kind.REFUSED)
 
 
-def with_held_out(parts: Sequence[Part], share: float) -> list[Part]:
-    """The parts, some of which test: whole parts, a seeded choice. As they are where some test already, or where there
-    is one only."""
-    if share == 0 or len(parts) < 2 or any(part.split == TEST for part in parts):
-        return list(parts)
-    count = min(len(parts) - 1, max(1, round(share * len(parts))))
-    chosen = set(permutation(len(parts), "held out", len(parts))[:count].tolist())
+def with_held_out(pieces: Sequence[Piece], share: float) -> list[Piece]:
+    """The pieces, some of which test: a seeded choice. As they are where some test already, or where there is one
+    only."""
+    if share == 0 or len(pieces) < 2 or any(piece.split == TEST for piece in pieces):
+        return list(pieces)
+    count = min(len(pieces) - 1, max(1, round(share * len(pieces))))
+    chosen = set(permutation(len(pieces), "held out", len(pieces))[:count].tolist())
     return [
-        replace(part, split=TEST, name=part.name.replace(TRAIN, TEST, 1)) if number in chosen else part
-        for number, part in enumerate(parts)
+        replace(piece, split=TEST, name=piece.name.replace(TRAIN, TEST, 1)) if number in chosen else piece
+        for number, piece in enumerate(pieces)
     ]
 
 
-def differences(before: Any, now: Any, key: str = "") -> list[str]:
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
     """Where two plain values differ, a line each."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = dict.fromkeys([*before, *now])
-        return [d for k in keys for d in differences(before.get(k), now.get(k), f"{key}.{k}" if key else k)]
-    return [] if before == now else [f"{key}: there it is {before}, now {now}"]
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = dict.fromkeys([*before, *after])
+        return [d for k in keys for d in differences(before.get(k), after.get(k), f"{key}.{k}" if key else k)]
+    return [] if before == after else [f"{key}: there it is {before}, now {after}"]
 
 
-def made(task: Task, parts: Sequence[Part]) -> Iterator[Shard]:
-    """Records of the shards of `parts`, in the order in which they are finished."""
-    if not parts:
+def made(task: Task, pieces: Sequence[Piece]) -> Iterator[Shard]:
+    """Records of the shards of `pieces`, in the order in which they are finished."""
+    if not pieces:
         return
     then = partial(write_and_record, task.out, task.layout, ray.put(task.known))
-    source = PartsDatasource(task.source, parts, task.layout, then)
     try:
-        for row in ray.data.read_datasource(source, override_num_blocks=len(parts)).iter_rows():
+        for row in read_pieces(task.source, pieces, task.layout, then).iter_rows():
             yield Shard.parse(json.loads(row["record"]))
     except Exception as error:
         raise innermost(error) from error
 
 
 def write_and_record(
-    out: str, layout: Layout, known: Any, part: Part, stream: Iterator[Rows | Bad]
+    out: str, layout: ShardLayout, known: Any, piece: Piece, stream: Iterator[Rows | Bad]
 ) -> Iterator[pa.Table]:
     """Inside a read task: the pixels go from the source to the shard and never through Ray's object store."""
-    shard = write_shard(out, layout, ray.get(known), part, stream)
+    shard = write_shard(out, layout, ray.get(known), piece, stream)
     yield pa.table({"record": [json.dumps(asdict(shard))]})
 
 
 def innermost(error: BaseException) -> BaseException:
     """What the user can mend, out of the layers that Ray lays about an error in a task."""
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, UserError):
-            return UserError(*found.args)
-        found = getattr(found, "cause", None) or found.__cause__
+    layer: BaseException | None = error
+    while layer is not None:
+        if isinstance(layer, UserError):
+            return UserError(*layer.args)
+        layer = getattr(layer, "cause", None) or layer.__cause__
     return error
 
 
 def check_seen(task: Task) -> None:
     """Raises UserError where this machine lacks shards that others have made."""
-    lacking = len(task.parts) - len(finished(task.out, task.parts))
+    lacking = len(task.pieces) - len(finished(task.out, task.pieces))
     if lacking:
-        raise UserError(
-            f"{lacking} of {len(task.parts)} finished shards are not here",
-            where=task.out,
-            fix="give an --out that all nodes share: a folder at the same path on each, or a URI",
-        )
+        headline = f"{lacking} of {len(task.pieces)} finished shards are not here"
+        fix = "give an --out that all nodes share: a folder at the same path on each, or a URI"
+        raise UserError(headline, where=task.out, fix=fix)
 
 
 def check_bad(out: str, shards: Sequence[Shard]) -> None:
     bad, rows = sum(s.bad for s in shards), sum(s.rows for s in shards)
     if not rows or bad > max(1, MAX_BAD * (bad + rows)):
-        raise UserError(
+        headline, where = (
             f"{bad:,} of {bad + rows:,} images cannot be used",
-            where=f"{out}/quarantine names each with its reason",
-            fix="mend or remove them and prepare again into another --out",
+            f"{out}/quarantine names each with its reason",
         )
+        raise UserError(headline, where=where, fix="mend or remove them and prepare again into another --out")

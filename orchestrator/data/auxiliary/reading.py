@@ -88,10 +88,10 @@ def read_pixels(file: str, group: int, first: int, out: NDArray[np.uint8], fetch
     with open(file, "rb", buffering=0) as opened:
         opened.seek(start + first * out.shape[1])
         while wanted:  # a read may give less than it was asked for
-            found = opened.readinto(wanted)
-            if not found:
+            count = opened.readinto(wanted)
+            if not count:
                 raise OSError(f"{file} ends within row group {group}")
-            wanted = wanted[found:]
+            wanted = wanted[count:]
 
 
 def pixels(column: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:

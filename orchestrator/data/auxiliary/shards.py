@@ -1,4 +1,4 @@
-"""One part of a source -> one Parquet shard, with its checksum, what was left out of it, and why. No Ray here."""
+"""One piece of a source -> one Parquet shard, with its checksum, what was left out of it, and why. No Ray here."""
 
 import hashlib
 import json
@@ -16,8 +16,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from upath import UPath
 
-from orchestrator.data.auxiliary.manifest import Layout, Shard, quarantine_file, record_file, shard_file
-from orchestrator.data.auxiliary.sources.base import Bad, Broken, Part, Rows
+from orchestrator.data.auxiliary.manifest import (
+    Shard,
+    ShardLayout,
+    quarantine_file,
+    record_file,
+    shard_file,
+)
+from orchestrator.data.auxiliary.sources.base import Bad, Broken, Piece, Rows
 from workloads.data.duplicates import Known
 from workloads.files import write_atomically
 
@@ -26,23 +32,25 @@ QUARANTINE_BYTES = 64 << 20
 QUARANTINE = pa.schema([("id", pa.string()), ("reason", pa.string()), ("raw", pa.binary())])
 
 
-def write_shard(path: str, layout: Layout, known: Known | None, part: Part, stream: Iterable[Rows | Bad]) -> Shard:
-    """Write the shard of a part and, last, its record. Images in `known` are left out. Equal input, equal bytes."""
+def write_shard(
+    path: str, layout: ShardLayout, known: Known | None, piece: Piece, stream: Iterable[Rows | Bad]
+) -> Shard:
+    """Write the shard of a piece and, last, its record. Images in `known` are left out. Equal input, equal bytes."""
     counts = Counts(layout)
-    file = shard_file(path, part.name)
+    file = shard_file(path, piece.name)
     file.parent.mkdir(parents=True, exist_ok=True)
     with hashed(file) as sink, pq.ParquetWriter(sink, schema(layout), **OPTIONS) as writer:
         for table in grouped(counts.kept(stream, known), layout):
             writer.write_table(table, row_group_size=layout.group_rows)
             counts.groups.append(len(table))
     if counts.bad:
-        bad = quarantine_file(path, part.name)
+        bad = quarantine_file(path, piece.name)
         bad.parent.mkdir(parents=True, exist_ok=True)
         with bad.open("wb") as opened:
             pq.write_table(pa.Table.from_pylist([asdict(b) for b in counts.bad], QUARANTINE), opened)
     shard = Shard(
-        name=part.name,
-        split=part.split,
+        name=piece.name,
+        split=piece.split,
         rows=sum(counts.groups),
         groups=tuple(counts.groups),
         bytes=sink.size,
@@ -55,7 +63,7 @@ def write_shard(path: str, layout: Layout, known: Known | None, part: Part, stre
         sums=tuple(int(v) for v in counts.sums),
         squares=tuple(int(v) for v in counts.squares),
     )
-    write_atomically(record_file(path, part.name), json.dumps(asdict(shard)).encode())
+    write_atomically(record_file(path, piece.name), json.dumps(asdict(shard)).encode())
     return shard
 
 
@@ -68,7 +76,7 @@ OPTIONS: dict[str, Any] = {
 """Pixels of small photographs hardly compress, and one plain page a row group is read at the speed of a copy."""
 
 
-def schema(layout: Layout) -> pa.Schema:
+def schema(layout: ShardLayout) -> pa.Schema:
     shape = f"{layout.channels},{layout.side},{layout.side}"
     fields = [
         pa.field("id", pa.string(), nullable=False),
@@ -82,7 +90,7 @@ def schema(layout: Layout) -> pa.Schema:
 class Counts:
     """What one shard has seen so far."""
 
-    layout: Layout
+    layout: ShardLayout
     groups: list[int] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     exact: int = 0
@@ -128,23 +136,23 @@ def take(rows: Rows, index: NDArray[np.intp]) -> Rows:
     return Rows(rows.images[index], [rows.ids[i] for i in index], [rows.offsets[i] for i in index])
 
 
-def grouped(stream: Iterable[Rows], layout: Layout) -> Iterator[pa.Table]:
+def grouped(stream: Iterable[Rows], layout: ShardLayout) -> Iterator[pa.Table]:
     """Tables of exactly `group_rows` rows, the last of the rest: they do not depend on how the source cut its rows."""
-    held: list[pa.Table] = []
+    waiting: list[pa.Table] = []
     count = 0
     for rows in stream:
-        held.append(as_table(rows, layout))
-        count += len(held[-1])
+        waiting.append(as_table(rows, layout))
+        count += len(waiting[-1])
         while count >= layout.group_rows:
-            whole = pa.concat_tables(held).combine_chunks()
+            whole = pa.concat_tables(waiting).combine_chunks()
             yield whole.slice(0, layout.group_rows)
-            held = [whole.slice(layout.group_rows)]
-            count = len(held[0])
+            waiting = [whole.slice(layout.group_rows)]
+            count = len(waiting[0])
     if count:
-        yield pa.concat_tables(held).combine_chunks()
+        yield pa.concat_tables(waiting).combine_chunks()
 
 
-def as_table(rows: Rows, layout: Layout) -> pa.Table:
+def as_table(rows: Rows, layout: ShardLayout) -> pa.Table:
     images = np.ascontiguousarray(rows.images)
     if images.dtype != np.uint8 or images.shape[1:] != (layout.channels, layout.side, layout.side):
         raise ValueError(f"found {images.dtype} {images.shape}, expected {layout}")

@@ -10,8 +10,8 @@ from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import Request, schedule_name
 from tune_spaces.schema.load import SPACES, doc_of, load, source_of
 from tune_spaces.schema.models import Preset, Space, resolve
-from tune_spaces.shared.grids import PUBLISHED_GRID
 from tune_spaces.shared.klods_presets import KLODS_PRESETS
+from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from tune_spaces.shared.presets import FLOW_PRESETS, MLSAD_PRESETS
 from workloads.klods.config import KlodsConfig
 from workloads.klods.method import Klods
@@ -118,19 +118,19 @@ def test_every_built_in_space_loads_and_names_its_command(name) -> None:
 @pytest.mark.parametrize(("name", "preset"), list(itertools.product(SPACES, ("paper", "reduced", "smoke"))))
 def test_every_built_in_space_resolves_for_each_preset(name, preset) -> None:
     declared = load(name).space
-    found = resolve(declared.model_copy(update={"preset": preset}))
-    points = found.points()
+    actual = resolve(declared.model_copy(update={"preset": preset}))
+    points = actual.points()
     assert 1 <= len(points) <= declared.size()
     for key, value in declared.presets[preset].config.items():
-        assert key in found.axes or getattr(found.config(points[0]), key) == value
+        assert key in actual.axes or getattr(actual.config(points[0]), key) == value
     # as the ledger holds it: JSON has no tuples
-    assert Space.model_validate_json(found.model_dump_json()).model_dump(mode="json") == found.model_dump(mode="json")
+    assert Space.model_validate_json(actual.model_dump_json()).model_dump(mode="json") == actual.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("preset", ["paper", "reduced", "smoke"])
 def test_flow_general_trains_no_flow_of_the_dataset_whatever_the_preset(preset) -> None:
-    found = resolve(load("flow_general").space.model_copy(update={"preset": preset}))
-    assert [found.config(p).epochs for p in found.points()] == [0.0]
+    actual = resolve(load("flow_general").space.model_copy(update={"preset": preset}))
+    assert [actual.config(p).epochs for p in actual.points()] == [0.0]
 
 
 def test_every_space_file_is_listed() -> None:

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
 from workloads.data.reading.decode import decode_crop
-from workloads.data.reading.folder import Listed, decode_all, file_id, images_under
-from workloads.errors import data_missing
+from workloads.data.reading.folder import Listed, as_dataset, decode_all, file_id, images_under
+from workloads.data.reading.published_files import not_here
 from workloads.training.seeds import derive_seed
 
 FOLDERS = {"train": ("lgg", "hgg"), "test": ("valid",)}
@@ -42,7 +41,7 @@ def brats(name: str, data_dir: Path, side: int) -> Dataset:
     if missing:
         wanted = " and ".join(f"{', '.join(FOLDERS[split])} ({split})" for split in missing)
         reason = f"{root} has no {modality or 'image'} files in {wanted}"
-        raise data_missing(name, (root,), entry(name).how_to_get, [reason] if root.is_dir() else [])
+        raise not_here(name, (root,), [reason] if root.is_dir() else [])
 
     def cut(path: Path, size: int) -> NDArray[np.uint8]:
         if path.relative_to(resolved).parts[0] in FOLDERS["test"]:
@@ -50,6 +49,4 @@ def brats(name: str, data_dir: Path, side: int) -> Dataset:
         row, column = np.random.default_rng(derive_seed("brats", file_id(path, resolved))).random(2)
         return decode_crop(path, size, float(row), float(column))
 
-    whole, kept = decode_all(listing, (SLICE,), resolved, side, cut)
-    tested = np.asarray([item.split == "test" for item in kept])
-    return Dataset(name, (SLICE,), whole.take(~tested), whole.take(tested))
+    return as_dataset(name, (SLICE,), *decode_all(listing, (SLICE,), resolved, side, cut))

@@ -8,13 +8,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
-from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
-from workloads.data.reading.folder import Listed, decode_all
-from workloads.data.reading.published_files import REFETCH, warn_if_changed
-from workloads.errors import UserError, data_missing
+from workloads.data.reading.folder import Listed, as_dataset, decode_all
+from workloads.data.reading.published_files import damaged, not_here, warn_if_changed
+from workloads.errors import UserError
 
 IMAGES, PARTITION = "img_align_celeba", "list_eval_partition.txt"
 PARTITIONS = {"0": "train", "1": "valid", "2": "test"}
@@ -38,34 +35,29 @@ def celeba(data_dir: Path, side: int, splits: Iterable[str] = SPLITS) -> Dataset
         listing = [Listed("test", "face", file) for file in _ready_made(root)]
     if not listing:
         lacking = f"{root} lacks {IMAGES} with {PARTITION}, and celeb_<i>.png"
-        raise data_missing("celeba", (root,), entry("celeba").how_to_get, [lacking] if root.is_dir() else [])
+        raise not_here("celeba", (root,), [lacking] if root.is_dir() else [])
     listing = [item for item in listing if item.split in splits]
     if not listing:
-        raise UserError(
-            f"no image of {' or '.join(splits)}", where=str(root), fix="use img_align_celeba with its partition"
-        )
-    whole, kept = decode_all(listing, ("face",), root.resolve(), side)
-    train, test = (whole.take(np.asarray([item.split == split for item in kept])) for split in SPLITS)
-    return Dataset("celeba", ("face",), train, test)
+        fix = "use img_align_celeba with its partition"
+        raise UserError(f"no image of {' or '.join(splits)}", where=str(root), fix=fix)
+    return as_dataset("celeba", ("face",), *decode_all(listing, ("face",), root.resolve(), side))
 
 
 def read_partition(path: Path) -> dict[str, str]:
     """File name -> ``train``, ``valid`` or ``test``. Raises UserError where a line is no name and 0, 1 or 2."""
-    found = {}
+    splits = {}
     for number, line in enumerate(path.read_text(errors="backslashreplace").splitlines(), 1):
         name, _, part = line.strip().rpartition(" ")
         if part not in PARTITIONS or Path(name.strip()).name != name.strip() or not name.strip():
-            raise UserError(
-                f"line {number} is {line[:80]!r}, expected a file name and 0, 1 or 2", where=str(path), fix=REFETCH
-            )
-        found[name.strip()] = PARTITIONS[part]
-    return found
+            raise damaged(f"line {number} is {line[:80]!r}, expected a file name and 0, 1 or 2", path)
+        splits[name.strip()] = PARTITIONS[part]
+    return splits
 
 
 def _ready_made(root: Path) -> list[Path]:
     """``celeb_<i>.png`` in the order of their numbers."""
     if not root.is_dir():
         return []
-    numbers = {file: READY_MADE.fullmatch(file.name) for file in root.resolve().iterdir()}
-    found = {file: int(match[1]) for file, match in numbers.items() if match}
-    return sorted(found, key=lambda file: found[file])
+    matches = {file: READY_MADE.fullmatch(file.name) for file in root.resolve().iterdir()}
+    numbers = {file: int(match[1]) for file, match in matches.items() if match}
+    return sorted(numbers, key=lambda file: numbers[file])

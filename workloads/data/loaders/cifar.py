@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
-from workloads.data.reading.published_files import REFETCH, numbered, one_line, patient_download
-from workloads.errors import UserError, data_missing
+from workloads.data.reading.published_files import damaged, not_here, numbered, one_line, patient_download
 
 PIXELS = 3 * 32 * 32  # red, green and blue planes, row by row
 
@@ -22,28 +21,23 @@ PIXELS = 3 * 32 * 32  # red, green and blue planes, row by row
 def cifar(name: str, data_dir: Path, download: bool) -> Dataset:
     """``cifar10`` or ``cifar100`` (uint8, 3x32x32, 50,000 + 10,000); labels are the fine ones.
 
-    Raises UserError for a damaged binary file, UserError where it can be had nowhere.
+    Raises UserError for a damaged binary file, and where it can be had nowhere.
     """
-    layout = LAYOUTS[name]
-    binary, python = data_dir / layout.binary, data_dir / layout.python
+    form = BINARY[name]
+    binary, python = data_dir / form.folder, data_dir / form.python
     reasons: list[str] = []
     if binary.is_dir():
-        missing = [file for file in (*layout.train, *layout.test) if not (binary / file).is_file()]
+        missing = [file for file in (*form.train, *form.test) if not (binary / file).is_file()]
         if not missing:
-            return numbered(name, *(_split(name, binary, files) for files in (layout.train, layout.test)))
+            return numbered(name, *(_split(name, binary, files) for files in (form.train, form.test)))
         reasons.append(f"{binary} lacks {', '.join(missing)}")
-    if python.is_dir():
-        try:
-            return _through_torchvision(name, data_dir, download=False)
-        except RuntimeError as error:  # torchvision's word for a file that is missing or fails its checksum
-            reasons.append(f"{python}: {one_line(error)}")
-    if download:
+    for fetch in [False] * python.is_dir() + [True] * download:
         try:
             with patient_download():
-                return _through_torchvision(name, data_dir, download=True)
-        except (OSError, RuntimeError) as error:  # URLError is an OSError
-            reasons.append(f"the download failed: {one_line(error)}")
-    raise data_missing(name, (binary, python), entry(name).how_to_get, reasons)
+                return _through_torchvision(name, data_dir, fetch)
+        except (OSError, RuntimeError) as error:  # RuntimeError: a file is missing or fails its checksum
+            reasons.append(f"{'the download failed' if fetch else python}: {one_line(error)}")
+    raise not_here(name, (binary, python), reasons)
 
 
 def read_cifar_bin(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -52,17 +46,15 @@ def read_cifar_bin(path: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np
     A record is one label byte (CIFAR-10) or a coarse and a fine one (CIFAR-100: the fine one is taken), then the
     pixels. Raises UserError where the size is not a whole number of records or a label is out of range.
     """
-    labels = LAYOUTS[name].label_bytes
+    labels = BINARY[name].label_bytes
     record = labels + PIXELS
     size = path.stat().st_size
     if size == 0 or size % record:
-        raise UserError(
-            f"{size} bytes are not a whole number of {record}-byte {name} records", where=str(path), fix=REFETCH
-        )
+        raise damaged(f"{size} bytes are not a whole number of {record}-byte {name} records", path)
     records = np.fromfile(path, dtype=np.uint8).reshape(-1, record)
     fine, highest = records[:, labels - 1], len(entry(name).classes or ()) - 1
     if fine.max() > highest:
-        raise UserError(f"label {fine.max()} in a {name} file, expected 0 to {highest}", where=str(path), fix=REFETCH)
+        raise damaged(f"label {fine.max()} in a {name} file, expected 0 to {highest}", path)
     return records[:, labels:].reshape(-1, 3, 32, 32), fine.astype(np.int64)
 
 
@@ -74,17 +66,17 @@ def _split(name: str, folder: Path, files: tuple[str, ...]) -> tuple[NDArray[np.
 def _through_torchvision(name: str, data_dir: Path, download: bool) -> Dataset:
     import torchvision.datasets  # takes seconds, and the other loaders do without
 
-    read = getattr(torchvision.datasets, LAYOUTS[name].torchvision)
+    read = getattr(torchvision.datasets, BINARY[name].torchvision)
     parts: list[Any] = [read(root=str(data_dir), train=train, download=download) for train in (True, False)]
     splits = [(np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), np.asarray(part.targets)) for part in parts]
     return numbered(name, *splits)
 
 
 @dataclass(frozen=True)
-class Layout:
+class BinaryFormat:
     """Folders of the binary and the Python version, the binary version's files, label bytes before each image."""
 
-    binary: str
+    folder: str
     python: str
     train: tuple[str, ...]
     test: tuple[str, ...]
@@ -92,21 +84,8 @@ class Layout:
     torchvision: str
 
 
-LAYOUTS = {
-    "cifar10": Layout(
-        binary="cifar-10-batches-bin",
-        python="cifar-10-batches-py",
-        train=tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-        test=("test_batch.bin",),
-        label_bytes=1,
-        torchvision="CIFAR10",
-    ),
-    "cifar100": Layout(
-        binary="cifar-100-binary",
-        python="cifar-100-python",
-        train=("train.bin",),
-        test=("test.bin",),
-        label_bytes=2,
-        torchvision="CIFAR100",
-    ),
+BATCHES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+BINARY = {
+    "cifar10": BinaryFormat("cifar-10-batches-bin", "cifar-10-batches-py", BATCHES, ("test_batch.bin",), 1, "CIFAR10"),
+    "cifar100": BinaryFormat("cifar-100-binary", "cifar-100-python", ("train.bin",), ("test.bin",), 2, "CIFAR100"),
 }

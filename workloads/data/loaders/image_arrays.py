@@ -1,4 +1,4 @@
-"""General images from NumPy files: the .npz batches of downsampled ImageNet (Chrabaszcz et al., 1707.08819), or .npy.
+"""Auxiliary images from NumPy files: the .npz batches of downsampled ImageNet (Chrabaszcz et al., 1707.08819), or .npy.
 
 Their other published form is pickled; a pickle can run any program, so it is not opened.
 """
@@ -32,8 +32,8 @@ def image_arrays(path: Path) -> NDArray[np.uint8]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
         if not any(p.suffix in SUFFIXES for p in files):
-            found = f", only {', '.join(p.name for p in files[:3])}" if files else ""
-            raise UserError(f"no .npz or .npy files in it{found}", where=str(path), fix=FIX)
+            others = f", only {', '.join(p.name for p in files[:3])}" if files else ""
+            raise UserError(f"no .npz or .npy files in it{others}", where=str(path), fix=FIX)
         files = [p for p in files if p.suffix in SUFFIXES]
     batches = [_batch(file) for file in files]
     shapes = {batch.shape[1:] for batch in batches}

@@ -6,14 +6,13 @@ known that Imagenette's division into train and val is the one that the publishe
 
 from pathlib import Path
 
-import numpy as np
-
 from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
-from workloads.data.reading.facts import IMAGENET10_WNIDS
-from workloads.data.reading.folder import Listed, class_images, decode_all
-from workloads.errors import data_missing
+from workloads.data.reading.folder import Listed, as_dataset, class_images, decode_all
+from workloads.data.reading.published_files import place_of
 
+WNIDS = dict(zip(entry("imagenet10").classes or (), entry("imagenet10").folders, strict=True))
+"""Class -> WordNet id, by which ImageNet's folders are called."""
 FOLDERS = ("imagenet10", "imagenette2", "imagenette2-320", "imagenette2-160")
 
 
@@ -23,35 +22,29 @@ def imagenet10(data_dir: Path, side: int) -> Dataset:
     Each image's centre square is resized (see `workloads.data.reading.decode`); further folders are not looked at.
     Raises UserError where no place has all classes of both splits, UserError as `folder.decode_all` does.
     """
-    places = tuple(data_dir / name for name in FOLDERS)
-    reasons: list[str] = []
-    for place in (place for place in places if place.is_dir()):
-        splits = {"train": place / "train", "test": place / ("val" if (place / "val").is_dir() else "test")}
-        missing = [
-            f"{folder.name}/{name} (or {wnid})"
-            for folder in splits.values()
-            for name, wnid in IMAGENET10_WNIDS.items()
-            if _class_folder(folder, name) is None
-        ]
-        if not missing:
-            return _read(place.resolve(), {split: folder.name for split, folder in splits.items()}, side)
-        reasons.append(f"{place} lacks {', '.join(missing)}")
-    raise data_missing("imagenet10", places, entry("imagenet10").how_to_get, reasons)
+    root = place_of("imagenet10", tuple(data_dir / name for name in FOLDERS), _lacks).resolve()
+    listing = [
+        Listed(split, name, image)
+        for split, folder in _splits(root).items()
+        for name in WNIDS
+        if (class_folder := _class_folder(folder, name)) is not None
+        for image in class_images(class_folder, root)
+    ]
+    return as_dataset("imagenet10", tuple(WNIDS), *decode_all(listing, tuple(WNIDS), root, side))
+
+
+def _splits(place: Path) -> dict[str, Path]:
+    return {"train": place / "train", "test": place / ("val" if (place / "val").is_dir() else "test")}
+
+
+def _lacks(place: Path) -> list[str]:
+    return [
+        f"{folder.name}/{name} (or {wnid})"
+        for folder in _splits(place).values()
+        for name, wnid in WNIDS.items()
+        if _class_folder(folder, name) is None
+    ]
 
 
 def _class_folder(split: Path, name: str) -> Path | None:
-    return next((p for p in (split / name, split / IMAGENET10_WNIDS[name]) if p.is_dir()), None)
-
-
-def _read(root: Path, splits: dict[str, str], side: int) -> Dataset:
-    classes = tuple(IMAGENET10_WNIDS)
-    listing = [
-        Listed(split, name, image)
-        for split, folder in splits.items()
-        for name in classes
-        if (found := _class_folder(root / folder, name)) is not None
-        for image in class_images(found, root)
-    ]
-    whole, kept = decode_all(listing, classes, root, side)
-    tested = np.asarray([item.split == "test" for item in kept])
-    return Dataset("imagenet10", classes, whole.take(~tested), whole.take(tested))
+    return next((p for p in (split / name, split / WNIDS[name]) if p.is_dir()), None)

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
 from workloads.data.reading.idx import read_idx
-from workloads.data.reading.published_files import REFETCH, numbered, one_line, patient_download, warn_if_changed
-from workloads.errors import UserError, data_missing
+from workloads.data.reading.published_files import damaged, numbered, place_of, warn_if_changed
+from workloads.errors import UserError
 
 IDX_FILES = tuple(f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 TORCHVISION_NAMES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -19,32 +18,20 @@ SYSTEM_FOLDERS = {"fashion_mnist": (Path("/usr/share/datasets/fashion-mnist"),)}
 def mnist_like(name: str, data_dir: Path, download: bool) -> Dataset:
     """MNIST, Fashion-MNIST or Kuzushiji-MNIST (uint8, 1x28x28, 60,000 + 10,000) from IDX files, else downloaded.
 
-    Raises UserError for a damaged file, UserError where it can be had nowhere.
+    Raises UserError for a damaged file, and where it can be had nowhere.
     """
     title = TORCHVISION_NAMES[name]
     places = (data_dir / title / "raw", data_dir / name, *SYSTEM_FOLDERS.get(name, ()))
-    reasons: list[str] = []
-    for place in places:
-        missing = [file for file in IDX_FILES if _idx_file(place, file) is None]
-        if not missing:
-            return _read_idx_folder(name, place)
-        if len(missing) < len(IDX_FILES):
-            reasons.append(f"{place} lacks {', '.join(missing)}")
-    if download:
-        try:
-            _fetch_idx(title, data_dir)
-        except (OSError, RuntimeError) as error:  # URLError is an OSError
-            reasons.append(f"the download failed: {one_line(error)}")
-        else:
-            return _read_idx_folder(name, places[0])
-    raise data_missing(name, places, entry(name).how_to_get, reasons)
 
+    def lacks(place: Path) -> list[str]:
+        return [file for file in IDX_FILES if _idx_file(place, file) is None]
 
-def _fetch_idx(title: str, data_dir: Path) -> None:
-    import torchvision.datasets
+    def fetch() -> None:
+        import torchvision.datasets
 
-    with patient_download():
         getattr(torchvision.datasets, title)(root=str(data_dir), download=True)
+
+    return _read_idx_folder(name, place_of(name, places, lacks, fetch if download else None))
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
@@ -64,12 +51,9 @@ def _read_idx_folder(name: str, folder: Path) -> Dataset:
     for split in ("train", "t10k"):
         images, labels = read(f"{split}-images-idx3-ubyte", 3), read(f"{split}-labels-idx1-ubyte", 1)
         if len(images) != len(labels):
-            raise UserError(
-                f"{len(images)} {split} images but {len(labels)} labels",
-                where=str(folder),
-                fix="fetch both files again",
-            )
+            headline = f"{len(images)} {split} images but {len(labels)} labels"
+            raise UserError(headline, where=str(folder), fix="fetch both files again")
         if labels.max() > 9:
-            raise UserError(f"label {labels.max()} in {split}, expected 0 to 9", where=str(folder), fix=REFETCH)
+            raise damaged(f"label {labels.max()} in {split}, expected 0 to 9", folder)
         splits.append((images[:, None], labels.astype(np.int64)))
     return numbered(name, *splits)

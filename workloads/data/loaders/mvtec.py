@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
-from workloads.data.reading.facts import MVTEC_TEXTURES
-from workloads.data.reading.folder import Listed, check_class_name, class_images, decode_all, visible_folders
+from workloads.data.reading.folder import (
+    Listed,
+    as_dataset,
+    check_class_name,
+    class_images,
+    decode_all,
+    visible_folders,
+)
 from workloads.data.reading.masks import GROUND_TRUTH, read_masks
-from workloads.errors import data_missing
+from workloads.data.reading.published_files import place_of
 
+TEXTURES = entry("mvtec_textures").classes or ()
 FOLDERS = ("mvtec", "mvtec_anomaly_detection")
 GOOD = "good"
 PIECES = (f"train/{GOOD}", f"test/{GOOD}", GROUND_TRUTH)
@@ -24,36 +29,23 @@ def mvtec_textures(data_dir: Path, side: int) -> Dataset:
     defective. Raises UserError where no place has all five, UserError as `folder.decode_all` and
     `masks.read_masks` do.
     """
-    places = tuple(data_dir / name for name in FOLDERS)
-    reasons: list[str] = []
-    for place in (place for place in places if place.is_dir()):
-        wanted = [f"{texture}/{piece}" for texture in MVTEC_TEXTURES for piece in PIECES]
-        missing = [folder for folder in wanted if not (place / folder).is_dir()]
-        if not missing:
-            return _read(place.resolve(), side)
-        reasons.append(f"{place} lacks {', '.join(missing)}")
-    raise data_missing("mvtec_textures", places, entry("mvtec_textures").how_to_get, reasons)
+    wanted = [f"{texture}/{piece}" for texture in TEXTURES for piece in PIECES]
 
+    def lacks(place: Path) -> list[str]:
+        return [folder for folder in wanted if not (place / folder).is_dir()]
 
-def _read(root: Path, side: int) -> Dataset:
+    root = place_of("mvtec_textures", tuple(data_dir / name for name in FOLDERS), lacks).resolve()
     defects = {
         texture: {f"{texture}-{check_class_name(p)}": p for p in visible_folders(root / texture / "test")}
-        for texture in MVTEC_TEXTURES
+        for texture in TEXTURES
     }
-    folders = [("train", texture, root / texture / "train" / GOOD) for texture in MVTEC_TEXTURES]
-    for texture, found in defects.items():
-        folders.append(("test", texture, found.pop(f"{texture}-{GOOD}")))
-        folders += [("test", name, folder) for name, folder in found.items()]
+    folders = [("train", texture, root / texture / "train" / GOOD) for texture in TEXTURES]
+    for texture, named in defects.items():
+        folders.append(("test", texture, named.pop(f"{texture}-{GOOD}")))
+        folders += [("test", name, folder) for name, folder in named.items()]
     listing = [Listed(split, name, image) for split, name, folder in folders for image in class_images(folder, root)]
-    classes = (*MVTEC_TEXTURES, *(name for found in defects.values() for name in found))
-    whole, kept = decode_all(listing, classes, root, side)
-    test = [item for item in kept if item.split == "test"]
-    tested = np.asarray([item.split == "test" for item in kept])
-    return Dataset(
-        "mvtec_textures",
-        classes,
-        whole.take(~tested),
-        whole.take(tested),
-        tested_on={texture: (texture, *found) for texture, found in defects.items()},
-        masks=read_masks(test, MVTEC_TEXTURES, root, side),
-    )
+    classes = (*TEXTURES, *(name for named in defects.values() for name in named))
+    images, kept = decode_all(listing, classes, root, side)
+    tested_on = {texture: (texture, *named) for texture, named in defects.items()}
+    masks = read_masks([item for item in kept if item.split == "test"], TEXTURES, root, side)
+    return as_dataset("mvtec_textures", classes, images, kept, tested_on=tested_on, masks=masks)

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workloads.data.catalogue import entry
 from workloads.data.images import Dataset
-from workloads.data.reading.folder import Listed, decode_all, images_under
-from workloads.errors import data_missing
+from workloads.data.reading.folder import Listed, as_dataset, decode_all, images_under
+from workloads.data.reading.published_files import place_of
 
 FOLDERS = ("omniglot-py", "omniglot")
 SETS = {"train": "images_background", "test": "images_evaluation"}
@@ -22,17 +21,10 @@ def omniglot(data_dir: Path, side: int) -> Dataset:
     as `folder.decode_all` does.
     """
     places = tuple(data_dir / name for name in FOLDERS)
-    reasons: list[str] = []
-    for place in (place for place in places if place.is_dir()):
-        root = place.resolve()
-        listing = {split: images_under(root / folder) for split, folder in SETS.items()}
-        missing = [SETS[split] for split, files in listing.items() if not files]
-        if missing:
-            reasons.append(f"{place} lacks {', '.join(missing)}")
-            continue
-        listed = [Listed(split, CHARACTER, file) for split, files in listing.items() for file in files]
-        whole, kept = decode_all(listed, (CHARACTER,), root, side)
-        grey = replace(whole, images=np.ascontiguousarray(whole.images[:, :1]))  # decoded as RGB, three times the same
-        tested = np.asarray([item.split == "test" for item in kept])
-        return Dataset("omniglot", (CHARACTER,), grey.take(~tested), grey.take(tested))
-    raise data_missing("omniglot", places, entry("omniglot").how_to_get, reasons)
+    root = place_of(
+        "omniglot", places, lambda p: [name for name in SETS.values() if not images_under(p / name)]
+    ).resolve()
+    listing = [Listed(split, CHARACTER, file) for split, name in SETS.items() for file in images_under(root / name)]
+    images, kept = decode_all(listing, (CHARACTER,), root, side)
+    grey = replace(images, images=np.ascontiguousarray(images.images[:, :1]))  # decoded as RGB, three times the same
+    return as_dataset("omniglot", (CHARACTER,), grey, kept)

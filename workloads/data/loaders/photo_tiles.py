@@ -1,4 +1,4 @@
-"""General images that need no download: tiles of the two photographs that scikit-learn ships.
+"""Auxiliary images that need no download: tiles of the two photographs that scikit-learn ships.
 
 Two photographs are no image distribution: a model of these tiles knows smooth sky, stone and petals. It shows how the
 methods work where nothing can be fetched; numbers made with it compare with no paper.
@@ -48,11 +48,8 @@ def _tiles(regions: list[Images], side: int, count: int, seed: int, part: str) -
     height, width = (min(region.shape[axis] for region in regions) for axis in (1, 2))
     scales = [scale for scale in SCALES if scale * side <= min(height, width)]
     if not scales:
-        raise UserError(
-            f"no {side}x{side} tile fits in the {part} part of the photographs, {height}x{width} pixels",
-            where="general",
-            fix="use a smaller side or another val_fraction",
-        )
+        headline = f"no {side}x{side} tile fits in the {part} part of the photographs, {height}x{width} pixels"
+        raise UserError(headline, where="auxiliary", fix="use a smaller side or another val_fraction")
     random = np.random.default_rng(derive_seed("photo_tiles", part, seed))
     chosen, drawn = random.integers(len(regions), size=count), random.choice(scales, size=count)
     places = random.random((count, 2))

@@ -2,15 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from workloads.data.catalogue import entry
 from workloads.data.images import Dataset, LabelledImages
-from workloads.data.reading.facts import TINY_IMAGENET_WNIDS
-from workloads.data.reading.folder import Listed, class_images, decode_all
-from workloads.data.reading.published_files import REFETCH
-from workloads.errors import UserError, data_missing
+from workloads.data.reading.folder import Listed, as_dataset, class_images, decode_all
+from workloads.data.reading.published_files import damaged, place_of
 
+WNIDS = entry("tiny_imagenet").classes or ()
 FOLDER = "tiny-imagenet-200"
 ANNOTATIONS = "val_annotations.txt"
 
@@ -21,16 +18,12 @@ def tiny_imagenet(data_dir: Path, side: int) -> Dataset:
     Resized bilinearly (antialiased) from 64 pixels. Classes are WordNet ids, ascending; ids the paths of the files.
     Raises UserError where a part is not there, UserError for a damaged list and as `folder.decode_all` does.
     """
-    root = _existing(data_dir, [*(f"train/{wnid}/images" for wnid in TINY_IMAGENET_WNIDS), f"val/{ANNOTATIONS}"])
+    root = _existing(data_dir, [*(f"train/{wnid}/images" for wnid in WNIDS), f"val/{ANNOTATIONS}"])
     listing = [
-        Listed("train", wnid, image)
-        for wnid in TINY_IMAGENET_WNIDS
-        for image in class_images(root / "train" / wnid / "images", root)
+        Listed("train", wnid, image) for wnid in WNIDS for image in class_images(root / "train" / wnid / "images", root)
     ]
     listing += read_annotations(root / "val" / ANNOTATIONS)
-    whole, kept = decode_all(listing, TINY_IMAGENET_WNIDS, root, side)
-    tested = np.asarray([item.split == "test" for item in kept])
-    return Dataset("tiny_imagenet", TINY_IMAGENET_WNIDS, whole.take(~tested), whole.take(tested))
+    return as_dataset("tiny_imagenet", WNIDS, *decode_all(listing, WNIDS, root, side))
 
 
 def unlabelled(data_dir: Path, side: int) -> LabelledImages:
@@ -46,25 +39,21 @@ def read_annotations(path: Path) -> list[Listed]:
 
     Raises UserError for a line that is not, and for a WordNet id that is no class.
     """
-    found = []
+    listing = []
     for number, line in enumerate(path.read_text(errors="backslashreplace").splitlines(), 1):
         name, wnid = [*line.split("\t"), "", ""][:2]
-        if wnid not in TINY_IMAGENET_WNIDS or not name or Path(name).name != name:
-            raise UserError(
-                f"line {number} is {line[:80]!r}, expected a file name, a WordNet id of the 200 and a box",
-                where=str(path),
-                fix=REFETCH,
-            )
-        found.append(Listed("test", wnid, path.parent / "images" / name))
-    return found
+        if wnid not in WNIDS or not name or Path(name).name != name:
+            expected = "a file name, a WordNet id of the 200 and a box"
+            raise damaged(f"line {number} is {line[:80]!r}, expected {expected}", path)
+        listing.append(Listed("test", wnid, path.parent / "images" / name))
+    return listing
 
 
 def _existing(data_dir: Path, pieces: list[str]) -> Path:
     """The dataset's resolved folder. Raises UserError where it lacks one of the pieces."""
-    root = data_dir / FOLDER
-    missing = [piece for piece in pieces if not (root / piece).exists()]
-    if not missing:
-        return root.resolve()
-    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    reasons = [f"{root} lacks {', '.join(missing[:3])}{more}"] if root.is_dir() else []
-    raise data_missing("tiny_imagenet", (root,), entry("tiny_imagenet").how_to_get, reasons)
+
+    def lacks(root: Path) -> list[str]:
+        missing = [piece for piece in pieces if not (root / piece).exists()]
+        return missing if len(missing) <= 3 else [*missing[:3], f"{len(missing) - 3} more"]
+
+    return place_of("tiny_imagenet", (data_dir / FOLDER,), lacks).resolve()

@@ -57,11 +57,9 @@ def chosen_chunks(
     if without is not None:
         order = order[~np.isin(order, without // CHUNK)]
     if len(order) < chunks:
-        raise UserError(
-            f"{len(order):,} chunks of {CHUNK} images to choose {chunks:,} from",
-            where=f"a file of {images:,} images",
-            fix="choose a fraction or all images instead of the paper's subset",
-        )
+        headline = f"{len(order):,} chunks of {CHUNK} images to choose {chunks:,} from"
+        fix = "choose a fraction or all images instead of the paper's subset"
+        raise UserError(headline, where=f"a file of {images:,} images", fix=fix)
     return order[:chunks]
 
 
@@ -93,25 +91,21 @@ def read_duplicates(files: Sequence[Path], images: int = IMAGES) -> Duplicates:
 
     Raises UserError, with file and line, for anything else than a whole number from 0 to `images`.
     """
-    found: list[int] = []
-    lines = 0
+    numbers: list[int] = []
     for file in files:
-        for number, line in enumerate(file.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
-            text = line.strip()
+        for line, content in enumerate(file.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+            text = content.strip()
             if not text:
                 continue
             if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) > images:
-                raise UserError(
-                    f"{text[:40]!r} is no index from 0 to {images:,}",
-                    where=f"{file}, line {number}",
-                    fix="give the published list: one 1-based index a line, 0 where unknown",
-                )
-            lines += 1
-            found.append(int(text))
-    values = np.asarray(found, dtype=np.int64)
+                fix = "give the published list: one 1-based index a line, 0 where unknown"
+                headline = f"{text[:40]!r} is no index from 0 to {images:,}"
+                raise UserError(headline, where=f"{file}, line {line}", fix=fix)
+            numbers.append(int(text))
+    values = np.asarray(numbers, dtype=np.int64)
     known = values[values > 0]
     distinct = np.unique(known)
-    return Duplicates(distinct - 1, lines, len(values) - len(known), len(known) - len(distinct))
+    return Duplicates(distinct - 1, len(values), len(values) - len(known), len(known) - len(distinct))
 
 
 def ranges(indices: Indices) -> list[tuple[int, int]]:

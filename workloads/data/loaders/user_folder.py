@@ -4,10 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from workloads.data.images import Dataset
-from workloads.data.reading.folder import Listed, check_class_name, class_images, decode_all, visible_folders
+from workloads.data.reading.folder import (
+    Listed,
+    as_dataset,
+    check_class_name,
+    class_images,
+    decode_all,
+    visible_folders,
+)
 from workloads.data.reading.masks import GROUND_TRUTH, masks_folder, read_masks
 from workloads.data.shuffling import halves
 from workloads.errors import UserError, closest
@@ -39,13 +44,12 @@ def read_folder(root: Path, *, side: int, seed: int = 0) -> Dataset:
     if len(parts) < len(SPLITS):
         train, test = halves(whole.labels, classes, seed)
         return Dataset("folder", classes, whole.take(train), whole.take(test))
-    tested = np.asarray([item.split == "test" for item in kept])
     masks = None
     if (root / GROUND_TRUTH).is_dir():
         learnt = {item.name for item in kept if item.split == "train"}
         normal = {name for name in learnt if not masks_folder(root / "test" / name).is_dir()}
         masks = read_masks([item for item in kept if item.split == "test"], normal, root, side)
-    return Dataset("folder", classes, whole.take(~tested), whole.take(tested), masks=masks)
+    return as_dataset("folder", classes, whole, kept, masks=masks)
 
 
 def _existing(root: Path) -> Path:
@@ -64,21 +68,17 @@ def _split_folders(root: Path) -> list[tuple[str, Path]]:
     for name in present:
         if visible_folders(root / name):
             missing = SPLITS[1 - SPLITS.index(name)]
-            raise UserError(
-                f"there is {name}/ with class folders in it, but no {missing}/", where=str(root), fix=f"add {missing}/"
-            )
+            headline = f"there is {name}/ with class folders in it, but no {missing}/"
+            raise UserError(headline, where=str(root), fix=f"add {missing}/")
     return [("", root)]
 
 
 def _listed(split: str, folder: Path, root: Path) -> list[Listed]:
     """Every image file of a split, sorted by class and file name."""
-    found: list[Listed] = []
-    for class_folder in visible_folders(folder):
-        name = check_class_name(class_folder)
-        found += [Listed(split, name, image) for image in class_images(class_folder, root)]
-    if not found:
+    folders = {check_class_name(class_folder): class_folder for class_folder in visible_folders(folder)}
+    if not folders:
         raise UserError("no class folders in it", where=str(folder), fix="make one folder of images for each class")
-    return found
+    return [Listed(split, name, image) for name, inner in folders.items() for image in class_images(inner, root)]
 
 
 def _check_classes(kept: Sequence[Listed], classes: tuple[str, ...], root: Path) -> None:
@@ -87,8 +87,5 @@ def _check_classes(kept: Sequence[Listed], classes: tuple[str, ...], root: Path)
     has_test = any(item.split == "test" for item in kept)
     for name in classes:
         if learnt[name] == 1 or (learnt[name] == 0 and not has_test):
-            raise UserError(
-                f"the class {name!r} has {learnt[name]} usable image(s) to learn from",
-                where=str(root),
-                fix="add images: at least 2 are needed",
-            )
+            headline = f"the class {name!r} has {learnt[name]} usable image(s) to learn from"
+            raise UserError(headline, where=str(root), fix="add images: at least 2 are needed")

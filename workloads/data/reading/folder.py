@@ -3,14 +3,14 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.images import LabelledImages
+from workloads.data.images import Dataset, LabelledImages
 from workloads.data.reading.decode import UnreadableError, decode
 from workloads.errors import UserError
 from workloads.units import GENERAL
@@ -22,6 +22,7 @@ CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
 RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 NAMED = 5  # bad files that a message names
+Item = TypeVar("Item")
 
 
 class Listed(NamedTuple):
@@ -41,15 +42,12 @@ def check_class_name(folder: Path) -> str:
     """The folder's name. Raises UserError where it cannot be a class: unsafe in paths, or a word of the tables."""
     name = folder.name
     if name in RESERVED:
-        raise UserError(
-            f"a class cannot be called {name!r}: that word has another meaning", where=str(folder), fix="rename it"
-        )
+        headline = f"a class cannot be called {name!r}: that word has another meaning"
+        raise UserError(headline, where=str(folder), fix="rename it")
     if not CLASS_NAME.fullmatch(name):
-        raise UserError(
-            f"the class name {name!r} is not safe in paths and metric names",
-            where=str(folder),
-            fix="rename the folder with letters, digits, '.', '_' and '-' only",
-        )
+        headline = f"the class name {name!r} is not safe in paths and metric names"
+        fix = "rename the folder with letters, digits, '.', '_' and '-' only"
+        raise UserError(headline, where=str(folder), fix=fix)
     return name
 
 
@@ -60,30 +58,23 @@ def class_images(folder: Path, root: Path) -> list[Path]:
     """
     if not folder.resolve().is_relative_to(root):
         raise UserError("a class folder that links out of the data is not followed", where=str(folder))
-    inner = visible_folders(folder)
-    if inner:
-        raise UserError(
-            f"the class folder {folder.name!r} has a folder {inner[0].name!r} in it",
-            where=str(folder),
-            fix="put a class's images directly into its folder",
-        )
+    if inner := visible_folders(folder):
+        headline = f"the class folder {folder.name!r} has a folder {inner[0].name!r} in it"
+        raise UserError(headline, where=str(folder), fix="put a class's images directly into its folder")
     files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     images = [p for p in files if p.suffix.lower() in SUFFIXES]
     if len(images) < len(files):
         log.warning("%s: passed over %d files that are no images", folder, len(files) - len(images))
     if not images:
-        raise UserError(
-            f"the class folder {folder.name!r} has no images in it",
-            where=str(folder),
-            fix=f"remove it, or add images ({' '.join(sorted(SUFFIXES))})",
-        )
+        fix = f"remove it, or add images ({' '.join(sorted(SUFFIXES))})"
+        raise UserError(f"the class folder {folder.name!r} has no images in it", where=str(folder), fix=fix)
     return images
 
 
 def images_under(folder: Path) -> list[Path]:
     """The image files in a folder and the folders in it, sorted; names that begin with a dot are passed over."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    images = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in images if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 Reader = Callable[[Path, int], NDArray[np.uint8]]
@@ -100,19 +91,47 @@ def decode_all(
     """
     if side < 1:
         raise UserError(f"a side of {side} pixels", where="side", fix="give 1 or more")
+
+    def image_of(item: Listed) -> NDArray[np.uint8]:
+        check_file(item.file, root)
+        return read(item.file, side)
+
+    images, kept = readable(listing, image_of, lambda item: file_id(item.file, root), root)
+    labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
+    return LabelledImages(images, labels, tuple(file_id(item.file, root) for item in kept)), kept
+
+
+def readable(
+    items: Iterable[Item], read: Callable[[Item], NDArray[np.uint8]], name: Callable[[Item], str], root: Path
+) -> tuple[NDArray[np.uint8], list[Item]]:
+    """The images, uint8 (N, 3, S, S), of the items that `read` does not raise UnreadableError for, and these items.
+
+    The others are named in a warning. Raises UserError where more than one and more than 5 % are.
+    """
     images: list[NDArray[np.uint8]] = []
-    kept: list[Listed] = []
+    kept: list[Item] = []
     bad: list[str] = []
-    for item in listing:
+    for item in items:
         try:
-            check_file(item.file, root)
-            images.append(read(item.file, side))
+            images.append(read(item))
             kept.append(item)
         except UnreadableError as error:
-            bad.append(f"{file_id(item.file, root)} ({error})")
-    report_unreadable(bad, len(listing), root)
-    labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
-    return LabelledImages(np.stack(images), labels, tuple(file_id(item.file, root) for item in kept)), kept
+            bad.append(f"{name(item)} ({error})")
+    total = len(kept) + len(bad)
+    if bad and (len(bad) == total or len(bad) > max(1, MAX_UNREADABLE * total)):
+        headline = f"{len(bad)} of {total} image files cannot be used: {few_of(bad)}"
+        raise UserError(headline, where=str(root), fix="mend or remove these files")
+    if bad:
+        log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))
+    return np.stack(images), kept
+
+
+def as_dataset(
+    name: str, classes: tuple[str, ...], images: LabelledImages, kept: Sequence[Listed], **facts: Any
+) -> Dataset:
+    """What `decode_all` gave as a dataset: the images listed as ``test`` are, all others train."""
+    tested = np.asarray([item.split == "test" for item in kept])
+    return Dataset(name, classes, images.take(~tested), images.take(tested), **facts)
 
 
 def check_file(file: Path, root: Path) -> None:
@@ -136,16 +155,3 @@ def escaped(name: str) -> str:
 def few_of(names: Sequence[str]) -> str:
     """The first names, for a message."""
     return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")
-
-
-def report_unreadable(bad: Sequence[str], total: int, root: Path) -> None:
-    """Name the files left out in a warning. Raises UserError where more than one and more than 5 % are."""
-    if not bad:
-        return
-    if len(bad) == total or len(bad) > max(1, MAX_UNREADABLE * total):
-        raise UserError(
-            f"{len(bad)} of {total} image files cannot be used: {few_of(bad)}",
-            where=str(root),
-            fix="mend or remove these files",
-        )
-    log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.reading.published_files import REFETCH
-from workloads.errors import UserError
+from workloads.data.reading.published_files import damaged
 
 UINT8 = 0x08
 MAX_BYTES = 1 << 30  # the largest real file has 47 MB; a corrupt header must not ask for all of the memory
@@ -26,30 +25,27 @@ def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
     Raises UserError for a wrong magic number, sizes that make no sense, a truncated or overlong file, or bad gzip.
     """
     try:
-        return _read(path, dims)
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(4 + 4 * dims)
+            sizes = _sizes(header, dims, path)
+            expected = math.prod(sizes)
+            # A bytearray: the array owns its memory and may be written to; one byte more shows what may not follow.
+            body = bytearray(file.read(expected + 1))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"not a whole gzip file: {error}", where=str(path), fix=REFETCH) from error
-
-
-def _read(path: Path, dims: int) -> NDArray[np.uint8]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        header = file.read(4 + 4 * dims)
-        if len(header) < 4 + 4 * dims:
-            raise UserError(f"truncated IDX header: {len(header)} bytes", where=str(path), fix=REFETCH)
-        if header[:4] != bytes((0, 0, UINT8, dims)):
-            raise UserError(
-                f"wrong magic number 0x{header[:4].hex()}, expected 0x0000{UINT8:02x}{dims:02x} "
-                f"(IDX, uint8, {dims} dimensions)",
-                where=str(path),
-                fix=REFETCH,
-            )
-        sizes = struct.unpack(f">{dims}I", header[4:])
-        expected = math.prod(sizes)
-        if not 0 < expected <= MAX_BYTES:
-            raise UserError(f"IDX sizes {sizes} make no sense", where=str(path), fix=REFETCH)
-        # A bytearray, so that the array owns its memory and may be written to; one byte more shows what may not follow.
-        body = bytearray(file.read(expected + 1))
+        raise damaged(f"not a whole gzip file: {error}", path) from error
     if len(body) != expected:
-        found = f"only {len(body)}" if len(body) < expected else "more"
-        raise UserError(f"IDX sizes {sizes} need {expected} bytes, the file has {found}", where=str(path), fix=REFETCH)
+        there = f"only {len(body)}" if len(body) < expected else "more"
+        raise damaged(f"IDX sizes {sizes} need {expected} bytes, the file has {there}", path)
     return np.frombuffer(body, dtype=np.uint8).reshape(sizes)
+
+
+def _sizes(header: bytes, dims: int, path: Path) -> tuple[int, ...]:
+    if len(header) < 4 + 4 * dims:
+        raise damaged(f"truncated IDX header: {len(header)} bytes", path)
+    if header[:4] != bytes((0, 0, UINT8, dims)):
+        wanted = f"0x0000{UINT8:02x}{dims:02x} (IDX, uint8, {dims} dimensions)"
+        raise damaged(f"wrong magic number 0x{header[:4].hex()}, expected {wanted}", path)
+    sizes = struct.unpack(f">{dims}I", header[4:])
+    if not 0 < math.prod(sizes) <= MAX_BYTES:
+        raise damaged(f"IDX sizes {sizes} make no sense", path)
+    return sizes

@@ -32,21 +32,18 @@ def read_masks(test: Sequence[Listed], normal: Collection[str], root: Path, side
     for row, item in enumerate(test):
         if item.name in normal:
             continue
-        found = _mask_of(item.file)
-        if found is None:
+        mask = _mask_of(item.file)
+        if mask is None:
             without.append(file_id(item.file, root))
             continue
         try:
-            check_file(found, root)
-            masks[row] = decode_mask(found, item.file, side)
+            check_file(mask, root)
+            masks[row] = decode_mask(mask, item.file, side)
         except UnreadableError as error:
-            raise UserError(f"a mask that cannot be used: {error}", where=str(found), fix="mend it") from error
+            raise UserError(f"a mask that cannot be used: {error}", where=str(mask), fix="mend it") from error
     if without:
-        raise UserError(
-            f"{len(without)} test images have no mask: {few_of(without)}",
-            where=str(root),
-            fix=f"add {GROUND_TRUTH}/<class>/<name>_mask.png of the image's size, black where nothing is wrong",
-        )
+        fix = f"add {GROUND_TRUTH}/<class>/<name>_mask.png of the image's size, black where nothing is wrong"
+        raise UserError(f"{len(without)} test images have no mask: {few_of(without)}", where=str(root), fix=fix)
     return masks
 
 

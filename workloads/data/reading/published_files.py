@@ -5,7 +5,7 @@ import hashlib
 import logging
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from workloads.data.catalogue import entry
 from workloads.data.images import Dataset, LabelledImages
+from workloads.errors import UserError, data_missing
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,45 @@ def warn_if_changed(dataset: str, file: Path) -> None:
     if expected is None:
         return
     with file.open("rb") as opened:
-        found = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != expected:
-        log.warning("%s has MD5 %s, the published %s has %s", file, found, dataset, expected)
+        digest = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != expected:
+        log.warning("%s has MD5 %s, the published %s has %s", file, digest, dataset, expected)
+
+
+def damaged(headline: str, path: Path) -> UserError:
+    """What to say of a published file whose content cannot be right."""
+    return UserError(headline, where=str(path), fix=REFETCH)
+
+
+def not_here(dataset: str, places: Iterable[Path], reasons: Iterable[str] = ()) -> UserError:
+    """`data_missing` with how to get the dataset."""
+    return data_missing(dataset, places, entry(dataset).how_to_get, reasons)
+
+
+def place_of(
+    dataset: str,
+    places: Sequence[Path],
+    lacks: Callable[[Path], Sequence[str]],
+    fetch: Callable[[], object] | None = None,
+) -> Path:
+    """The first place that lacks nothing; where none is whole, the first of them once `fetch` has filled it.
+
+    Raises UserError with what each place lacks and why the download failed.
+    """
+    reasons = []
+    for place in (place for place in places if place.is_dir()):
+        missing = lacks(place)
+        if not missing:
+            return place
+        reasons.append(f"{place} lacks {', '.join(missing)}")
+    if fetch is not None:
+        try:
+            with patient_download():
+                fetch()
+            return places[0]
+        except (OSError, RuntimeError) as error:  # URLError is an OSError
+            reasons.append(f"the download failed: {one_line(error)}")
+    raise not_here(dataset, places, reasons)
 
 
 @contextlib.contextmanager

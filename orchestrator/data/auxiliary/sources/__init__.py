@@ -1,9 +1,9 @@
-"""Sources of general images by the name that the command line knows them under."""
+"""Sources of auxiliary images by the name that the command line knows them under."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.data.auxiliary.sources.base import Source
+from orchestrator.data.auxiliary.sources.base import SourceFormat
 from orchestrator.data.auxiliary.sources.flat import PAPER, FlatSource
 from orchestrator.data.auxiliary.sources.folder import FolderSource
 from orchestrator.data.auxiliary.sources.npz import NpzSource
@@ -29,30 +29,26 @@ def open_source(
     choose: str | None = None,
     duplicates: Sequence[Path] = (),
     column: str | None = None,
-) -> Source:
+) -> SourceFormat:
     """The source of that kind; `choose` and `duplicates` are for tiny_images, `column` for parquet.
 
     Raises UserError for an unknown kind, what is for another kind, and index lists that cannot be read.
     """
     if kind not in KINDS:
         raise UserError(f"no kind of source {kind!r}", nearest=closest(kind, KINDS), fix=f"use {', '.join(KINDS)}")
-    only = (
-        ("--choose", choose, "tiny_images"),
-        ("--exclude", duplicates, "tiny_images"),
-        ("--column", column, "parquet"),
-    )
-    for option, given, of in only:
-        if given and kind != of:
-            raise UserError(f"this is for {of}, not for {kind}", where=option, fix="leave it out")
+    options = {
+        "--choose": (choose, "tiny_images"),
+        "--exclude": (duplicates, "tiny_images"),
+        "--column": (column, "parquet"),
+    }
+    for option, (value, owner) in options.items():
+        if value and kind != owner:
+            raise UserError(f"this is for {owner}, not for {kind}", where=option, fix="leave it out")
     if kind == "tiny_images":
         if side != tiny_images.SIDE:
             raise UserError(f"a side of {side}", where="--side", fix="leave it: these images are 32x32")
         known = tiny_images.read_duplicates(duplicates) if duplicates else None
         return FlatSource(path, choose or PAPER, known)
-    if kind == "folder":
-        return FolderSource(path, side)
-    if kind == "webdataset":
-        return TarSource(path, side)
     if kind == "parquet":
         return ParquetSource(path, side, column or "image")
-    return NpzSource(path, side)
+    return {source.kind: source for source in (FolderSource, TarSource, NpzSource)}[kind](path, side)

@@ -1,11 +1,11 @@
-"""The one door through which general images come in: what a source must say and do. No Ray here."""
+"""How auxiliary images come in, whatever format they lie in: what a source must say and do. No Ray here."""
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ KEPT_BYTES = 1 << 20  # of a bad image's file that go into quarantine
 
 
 @dataclass(frozen=True)
-class Part:
-    """The images of one shard: a unit of work that any machine can do alone.
+class Piece:
+    """The images of one shard of a source: a unit of work that any machine can do alone.
 
     name: of the shard, unique, safe in paths. split: train or test. what: plain data that its source understands.
     images: how many are expected, 0 where only reading tells.
@@ -55,7 +55,7 @@ class Broken(Bad):
     """A source file that breaks off: how many images lay behind that, nobody can tell."""
 
 
-class Source(Protocol):
+class SourceFormat(Protocol):
     """Images from somewhere. Frozen and picklable: it travels to the machines that read."""
 
     @property
@@ -65,31 +65,24 @@ class Source(Protocol):
         """What identifies the content, as plain data: a prepare that continues must find the same."""
         ...
 
-    def parts(self, images: int, least: int = 1) -> Sequence[Part]:
-        """All parts of about `images` images, always the same in the same order; of fewer where there would not be
-        `least` parts. Raises UserError where the source cannot be used, before any work begins."""
+    def pieces(self, images: int, least: int = 1) -> Sequence[Piece]:
+        """All pieces of about `images` images, always the same in the same order; of fewer where there would not be
+        `least` pieces. Raises UserError where the source cannot be used, before any work begins."""
         ...
 
-    def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
-        """The part's images in order, at most `rows` at a time."""
+    def read(self, piece: Piece, rows: int) -> Iterator[Rows | Bad]:
+        """The piece's images in order, at most `rows` at a time."""
         ...
 
 
-def named_parts(split: str, whats: Iterable[tuple[Any, int]]) -> list[Part]:
-    """Parts from (what, images) in their order."""
-    return [Part(f"{split}-{number:06d}", split, what, images) for number, (what, images) in enumerate(whats)]
+def named_pieces(split: str, whats: Iterable[tuple[Any, int]]) -> list[Piece]:
+    """Pieces from (what, images) in their order."""
+    return [Piece(f"{split}-{number:06d}", split, what, images) for number, (what, images) in enumerate(whats)]
 
 
-def part_size(total: int, images: int, least: int) -> int:
-    """Images of a part: `images`, or fewer so that `total` images make `least` parts."""
+def piece_size(total: int, images: int, least: int) -> int:
+    """Images of a piece: `images`, or fewer so that `total` images make `least` pieces."""
     return images if math.ceil(total / images) >= least else max(1, total // least)
-
-
-def row_ranges(totals: Mapping[str, int], images: int) -> Iterator[tuple[tuple[str, int], int]]:
-    """((file's name, first row), rows) of parts that hold `images` rows of one file, its last one fewer."""
-    for name, total in totals.items():
-        for first in range(0, total, images):
-            yield (name, first), min(images, total - first)
 
 
 def version_of(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,14 +107,6 @@ class Listing:
     def facts(self) -> dict[str, Any]:
         return {"files": len(self.names), "digest": self.digest}
 
-    def files(self) -> Iterator[tuple[str, UPath]]:
-        return ((name, file_at(self.root, name)) for name in self.names)
-
-
-def file_at(root: UPath, name: str) -> UPath:
-    """The file that a listing of `root` names so."""
-    return root if root.name == name and root.is_file() else root / name
-
 
 def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
     """Every visible file below a folder with one of the endings, in order of their paths; or the file itself.
@@ -132,19 +117,17 @@ def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
     endings, base = tuple(suffixes), root.path.rstrip("/")
     if root.is_file():
         return Listing(root, [root.name], content_digest([(root.name, file_facts(root))]))
-    found = root.fs.find(base, detail=True) if root.exists() else {}
-    names = {name.removeprefix(base).lstrip("/"): version_of(info) for name, info in sorted(found.items())}
+    listed = root.fs.find(base, detail=True) if root.exists() else {}
+    names = {name.removeprefix(base).lstrip("/"): version_of(info) for name, info in sorted(listed.items())}
     shown = {
         name: version
         for name, version in names.items()
-        if name.lower().endswith(endings) and not any(piece.startswith(".") for piece in name.split("/"))
+        if name.lower().endswith(endings) and not any(part.startswith(".") for part in name.split("/"))
     }
     if not shown:
-        raise UserError(
-            "no files of this kind here" if root.exists() else "there is nothing here",
-            where=str(root),
-            fix=f"give a folder that holds files ending in {', '.join(sorted(endings))}",
-        )
+        headline = "no files of this kind here" if root.exists() else "there is nothing here"
+        fix = f"give a folder that holds files ending in {', '.join(sorted(endings))}"
+        raise UserError(headline, where=str(root), fix=fix)
     return Listing(root, list(shown), content_digest(list(shown.items())))
 
 
@@ -152,13 +135,57 @@ def content_digest(items: Sequence[object]) -> str:
     return hashlib.sha256(repr(items).encode()).hexdigest()
 
 
-def decoded(items: Iterable[tuple[str, int, bytes]], side: int, rows: int) -> Iterator[Rows | Bad]:
-    """Encoded images (name, offset, bytes) as rows of (3, side, side): the centre square, resized. Bad ones are named.
-    An id is the name, escaped."""
+@dataclass(frozen=True)
+class FileSource:
+    """Files of one format below a folder, or a single one. Small: the files are listed where they are asked for."""
+
+    path: str
+    side: int
+    kind: ClassVar[str]
+    suffixes: ClassVar[Collection[str]]
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"kind": self.kind, "side": self.side, **self.listing().facts()}
+
+    def listing(self) -> Listing:
+        return files_below(UPath(self.path), self.suffixes)
+
+    def file(self, name: str) -> UPath:
+        """The file that the listing names so."""
+        root = UPath(self.path)
+        return root if root.name == name and root.is_file() else root / name
+
+
+class RowSource(FileSource):
+    """Files that say how many images they hold. A piece is some rows of one file, its `what` (name, first row)."""
+
+    def rows_of(self, file: UPath) -> int:
+        """Raises UserError for a file that is not of the format."""
+        raise NotImplementedError
+
+    def pieces(self, images: int, least: int = 1) -> list[Piece]:
+        totals = {name: self.rows_of(self.file(name)) for name in self.listing().names}
+        size = piece_size(sum(totals.values()), images, least)
+        ranges = (
+            ((name, first), min(size, total - first))
+            for name, total in totals.items()
+            for first in range(0, total, size)
+        )
+        return named_pieces(TRAIN, ranges)
+
+
+def decoded(items: Iterable[tuple[str, int, bytes] | Bad], side: int, rows: int) -> Iterator[Rows | Bad]:
+    """Encoded images (name, offset, bytes) as rows of (3, side, side): the centre square, resized. Bad ones are named,
+    those that came as such last. An id is the name, escaped."""
     images: list[NDArray[np.uint8]] = []
     ids: list[str] = []
     offsets: list[int] = []
-    for name, offset, raw in items:
+    unread: list[Bad] = []
+    for item in items:
+        if isinstance(item, Bad):
+            unread.append(item)
+            continue
+        name, offset, raw = item
         try:
             images.append(decode(BytesIO(raw), side))
         except UnreadableError as error:
@@ -171,3 +198,4 @@ def decoded(items: Iterable[tuple[str, int, bytes]], side: int, rows: int) -> It
             images, ids, offsets = [], [], []
     if images:
         yield Rows(np.stack(images), ids, offsets)
+    yield from unread

@@ -1,60 +1,45 @@
 """A folder of image files, at any depth."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from upath import UPath
 
 from orchestrator.data.auxiliary.sources.base import (
     TRAIN,
     Bad,
-    Listing,
-    Part,
+    FileSource,
+    Piece,
     Rows,
     decoded,
-    file_at,
-    files_below,
-    named_parts,
-    part_size,
+    named_pieces,
+    piece_size,
 )
 from workloads.data.reading.decode import UnreadableError
 from workloads.data.reading.folder import SUFFIXES, check_file, escaped
 
 
-@dataclass(frozen=True)
-class FolderSource:
+class FolderSource(FileSource):
     """Every image file below `path`; its id is its path from there. Links that lead out of it are bad images."""
 
-    path: str
-    side: int
+    kind = "folder"
+    suffixes = SUFFIXES
 
-    def facts(self) -> Mapping[str, Any]:
-        return {"kind": "folder", "side": self.side, **self._listing().facts()}
+    def pieces(self, images: int, least: int = 1) -> list[Piece]:
+        names = self.listing().names
+        size = piece_size(len(names), images, least)
+        return named_pieces(
+            TRAIN, ((some, len(some)) for i in range(0, len(names), size) if (some := names[i : i + size]))
+        )
 
-    def parts(self, images: int, least: int = 1) -> list[Part]:
-        names = self._listing().names
-        images = part_size(len(names), images, least)
-        pieces = (names[first : first + images] for first in range(0, len(names), images))
-        return named_parts(TRAIN, ((piece, len(piece)) for piece in pieces))
+    def read(self, piece: Piece, rows: int) -> Iterator[Rows | Bad]:
+        return decoded(map(self._item, piece.what), self.side, rows)
 
-    def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
-        root = UPath(self.path)
-        bad: list[Bad] = []
-
-        def items() -> Iterator[tuple[str, int, bytes]]:
-            for name in part.what:
-                file = file_at(root, name)
-                try:
-                    if isinstance(file, Path):
-                        check_file(file, root.resolve())
-                    yield name, 0, file.read_bytes()
-                except (UnreadableError, FileNotFoundError, PermissionError) as error:
-                    bad.append(Bad(escaped(name), str(error), b""))
-
-        yield from decoded(items(), self.side, rows)
-        yield from bad
-
-    def _listing(self) -> Listing:
-        return files_below(UPath(self.path), SUFFIXES)
+    def _item(self, name: str) -> tuple[str, int, bytes] | Bad:
+        file = self.file(name)
+        try:
+            if isinstance(file, Path):
+                check_file(file, UPath(self.path).resolve())
+            return name, 0, file.read_bytes()
+        except (UnreadableError, FileNotFoundError, PermissionError) as error:
+            return Bad(escaped(name), str(error), b"")

@@ -4,8 +4,7 @@ import contextlib
 import itertools
 import math
 import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -16,69 +15,55 @@ from orchestrator.data.auxiliary.sources.base import (
     TRAIN,
     Bad,
     Broken,
-    Listing,
-    Part,
+    FileSource,
+    Piece,
     Rows,
     decoded,
-    file_at,
-    files_below,
-    named_parts,
+    named_pieces,
 )
 from workloads.data.reading.folder import SUFFIXES, escaped
 
 MAX_FILE = 1 << 28  # bytes of one image file; a corrupt header must not ask for all of the memory
 
 
-@dataclass(frozen=True)
-class TarSource:
+class TarSource(FileSource):
     """All .tar files below `path` (or one file). An image's id is tar/member, its offset the byte of its data.
 
-    A tar file is a part; where there are few, each is several, and is looked through for where these begin.
+    A tar file is a piece; where there are few, each is several, and is looked through for where these begin.
     """
 
-    path: str
-    side: int
+    kind = "webdataset"
+    suffixes = (".tar",)
 
-    def facts(self) -> Mapping[str, Any]:
-        return {"kind": "webdataset", "side": self.side, **self._listing().facts()}
+    def pieces(self, images: int, least: int = 1) -> list[Piece]:  # noqa: ARG002 - how many a tar holds, only reading tells
+        names = self.listing().names
+        count = math.ceil(least / len(names))
+        whats: list[tuple[Any, int]] = []
+        for name in names:
+            begins = [0, *(cuts(self.file(name), count) if count > 1 else ())]
+            whats += [((name, begin, end), 0) for begin, end in itertools.zip_longest(begins, begins[1:])]
+        return named_pieces(TRAIN, whats)
 
-    def parts(self, images: int, least: int = 1) -> list[Part]:  # noqa: ARG002 - how many a tar holds, only reading tells
-        listing = self._listing()
-        pieces = math.ceil(least / len(listing.names))
-        found: list[tuple[Any, int]] = []
-        for name, file in listing.files():
-            begins = [0, *(cuts(file, pieces) if pieces > 1 else ())]
-            found += [((name, begin, end), 0) for begin, end in itertools.zip_longest(begins, begins[1:])]
-        return named_parts(TRAIN, found)
+    def read(self, piece: Piece, rows: int) -> Iterator[Rows | Bad]:
+        return decoded(self._items(*piece.what), self.side, rows)
 
-    def read(self, part: Part, rows: int) -> Iterator[Rows | Bad]:
-        name, begin, end = part.what
-        file = file_at(UPath(self.path), name)
-        bad: list[Bad] = []
-
-        def items() -> Iterator[tuple[str, int, bytes]]:
-            try:
-                with file.open("rb") as opened:
-                    opened.seek(begin)
-                    with tarfile.open(fileobj=opened, mode="r|") as tar:
-                        for member in image_members(tar):
-                            if end is not None and begin + member.offset >= end:
-                                return
-                            if member.size > MAX_FILE:
-                                told = f"{member.size:,} bytes, more than the limit"
-                                bad.append(Bad(escaped(f"{name}/{member.name}"), told, b""))
-                                continue
-                            data = tar.extractfile(member)
-                            yield f"{name}/{member.name}", begin + member.offset_data, data.read() if data else b""
-                        check_end(opened, begin + tar.offset)
-            except (tarfile.TarError, EOFError) as error:
-                bad.append(Broken(escaped(name), f"the tar file ends or breaks here: {error}", b""))
-
-        yield from decoded(items(), self.side, rows)
-        yield from bad
-
-    def _listing(self) -> Listing:
-        return files_below(UPath(self.path), (".tar",))
+    def _items(self, name: str, begin: int, end: int | None) -> Iterator[tuple[str, int, bytes] | Bad]:
+        try:
+            with self.file(name).open("rb") as opened:
+                opened.seek(begin)
+                with tarfile.open(fileobj=opened, mode="r|") as tar:
+                    for member in image_members(tar):
+                        if end is not None and begin + member.offset >= end:
+                            return
+                        if member.size > MAX_FILE:
+                            reason = f"{member.size:,} bytes, more than the limit"
+                            yield Bad(escaped(f"{name}/{member.name}"), reason, b"")
+                            continue
+                        data = tar.extractfile(member)
+                        yield f"{name}/{member.name}", begin + member.offset_data, data.read() if data else b""
+                    check_end(opened, begin + tar.offset)
+        except (tarfile.TarError, EOFError) as error:
+            yield Broken(escaped(name), f"the tar file ends or breaks here: {error}", b"")
 
 
 def image_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -88,8 +73,8 @@ def image_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-def cuts(file: UPath, pieces: int) -> list[int]:
-    """Where in a tar file the second and later of `pieces` pieces begin, each of about as many images. As far as it can
+def cuts(file: UPath, count: int) -> list[int]:
+    """Where in a tar file the second and later of `count` pieces begin, each of about as many images. As far as it can
     be read, and only its headers are."""
     begins: list[int] = []
     with (
@@ -98,7 +83,7 @@ def cuts(file: UPath, pieces: int) -> list[int]:
         tarfile.open(fileobj=opened, mode="r:") as tar,
     ):
         begins.extend(member.offset for member in image_members(tar))
-    return [int(piece[0]) for piece in np.array_split(begins, pieces)[1:] if len(piece)]
+    return [int(some[0]) for some in np.array_split(begins, count)[1:] if len(some)]
 
 
 def check_end(opened: IO[bytes], offset: int) -> None:

@@ -146,7 +146,7 @@ def test_an_unknown_storage_protocol_is_no_traceback(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "words", "said"),
+    ("kind", "words", "message"),
     [
         ("folder", ["--choose", "0.1"], "this is for tiny_images, not for folder"),
         ("folder", ["--near", "4"], "near copies of what?"),
@@ -155,8 +155,8 @@ def test_an_unknown_storage_protocol_is_no_traceback(tmp_path):
         ("folder", ["--address", "10.0.0.1"], "is no cluster's"),
     ],
 )
-def test_prepare_names_what_it_cannot_use_before_it_writes_anything(tmp_path, kind, words, said):
+def test_prepare_names_what_it_cannot_use_before_it_writes_anything(tmp_path, kind, words, message):
     done = orchestrate("data", "prepare", kind, "--source", tmp_path, "--out", tmp_path / "out", *words)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.cli.remote import common_words, refuse_own_folders
 from orchestrator.clusters import jobs
+from orchestrator.clusters.code_package import PACKAGES, SPACE_FOLDER, pack
 from orchestrator.clusters.connection import (
     ADDRESSES,
     check_address,
@@ -22,7 +23,7 @@ from orchestrator.clusters.connection import (
     settle_authentication,
     unreachable,
 )
-from orchestrator.clusters.jobs import PACKAGES, option_words, pack
+from orchestrator.clusters.jobs import option_words
 from orchestrator.planning.options import Options, load_space
 from orchestrator.record.paths import absolute
 from tune_spaces.schema import Auxiliary, Data
@@ -32,11 +33,11 @@ from workloads.errors import Kind, UserError
 @contextmanager
 def door():
     """A job server's door: its address, what it answers to whoever comes, and the paths that were asked for."""
-    answers, asked = [], []
+    answers, requested = [], []
 
     class Door(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            requested.append(self.path)
             status, text = answers[0]
             self.send_response(status)
             self.end_headers()
@@ -45,11 +46,11 @@ def door():
         def log_message(self, *args):
             pass
 
-    found = HTTPServer(("127.0.0.1", 0), Door)
-    Thread(target=found.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{found.server_port}", answers, asked
-    found.shutdown()
-    found.server_close()
+    httpd = HTTPServer(("127.0.0.1", 0), Door)
+    Thread(target=httpd.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{httpd.server_port}", answers, requested
+    httpd.shutdown()
+    httpd.server_close()
 
 
 @pytest.fixture
@@ -69,8 +70,8 @@ def bare(monkeypatch, tmp_path):
 
 
 def test_options_become_a_command_line_that_gives_the_same_space():
-    given = Options(preset="smoke", points=3, classes=["3", "8"], seed=5, set=["noise=0.0"], gpus_per_worker=0.5)
-    words = option_words(given)
+    options = Options(preset="smoke", points=3, classes=["3", "8"], seed=5, set=["noise=0.0"], gpus_per_worker=0.5)
+    words = option_words(options)
     pairs = list(zip(words[::2], words[1::2], strict=True))
     again = Options(
         preset=dict(pairs)["--preset"],
@@ -80,15 +81,15 @@ def test_options_become_a_command_line_that_gives_the_same_space():
         set=[value for name, value in pairs if name == "--set"],
         gpus_per_worker=float(dict(pairs)["--gpus-per-worker"]),
     )
-    assert load_space("sweep_digits", again)[1] == load_space("sweep_digits", given)[1]
+    assert load_space("sweep_digits", again)[1] == load_space("sweep_digits", options)[1]
 
 
 def test_what_travels_is_code_alone_and_small(tmp_path):
-    own = tmp_path / "mine.py"
-    own.write_text("SPACE = 1\n")
-    pack(tmp_path / "packed", own)
+    users_space = tmp_path / "mine.py"
+    users_space.write_text("SPACE = 1\n")
+    pack(tmp_path / "packed", users_space)
     files = [path for path in (tmp_path / "packed").rglob("*") if path.is_file()]
-    assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, "own_space"}
+    assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, SPACE_FOLDER}
     assert {path.suffix for path in files} <= {".py", ".toml", ".yaml", ".css", ".js"}
     assert sum(path.stat().st_size for path in files) < 5e6
 
@@ -157,8 +158,8 @@ def test_another_server_at_the_address_is_none(server):
 
 
 def test_a_mismatch_of_versions_is_named_as_one():
-    said = "Version mismatch: The cluster was started with:\n    Ray: 2.9.3\n    Python: 3.9.1\nThis process ..."
-    error = unreachable("auto", RuntimeError(said))
+    message = "Version mismatch: The cluster was started with:\n    Ray: 2.9.3\n    Python: 3.9.1\nThis process ..."
+    error = unreachable("auto", RuntimeError(message))
     assert "other versions" in error.headline
     assert "2.9.3" in error.details
 
@@ -202,9 +203,9 @@ class Flaky:
 
 def test_a_lost_connection_is_taken_up_where_it_was(monkeypatch):
     monkeypatch.setattr(jobs.time, "sleep", lambda seconds: None)
-    said = []
-    assert jobs.follow(Flaky(), "run-1", said.append) == 0
-    assert "".join(said) == "begun\ntrained\nended\n"
+    output = []
+    assert jobs.follow(Flaky(), "run-1", output.append) == 0
+    assert "".join(output) == "begun\ntrained\nended\n"
 
 
 @pytest.mark.parametrize(
@@ -235,19 +236,19 @@ def test_images_that_the_cluster_finds_are_not_refused(data_dir):
 
 def test_a_relative_folder_is_refused_before_the_cluster_is_asked():
     words = ["launch", "sweep_digits", "--address", "http://127.0.0.1:9", "--data-dir", "images"]
-    found = CliRunner().invoke(app, words)
-    assert isinstance(found.exception, UserError)
-    assert "--data-dir: 'images'" in found.exception.details
+    actual = CliRunner().invoke(app, words)
+    assert isinstance(actual.exception, UserError)
+    assert "--data-dir: 'images'" in actual.exception.details
 
 
 @pytest.mark.parametrize("variable", ADDRESSES)
 def test_the_address_that_is_given_is_the_one_that_is_asked(server, monkeypatch, variable):
     address, answers = server
     answers[:] = [(200, json.dumps({"ray_version": ray.__version__}))]
-    with door() as (other, _, asked):
+    with door() as (other, _, requested):
         monkeypatch.setenv(variable, other)
         assert connect(address).get_address() == address
-        assert not asked
+        assert not requested
 
 
 def test_a_cluster_that_has_just_started_is_given_time_to_take_the_job(monkeypatch):

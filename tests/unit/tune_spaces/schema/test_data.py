@@ -23,24 +23,24 @@ def problems(tmp_path: Path, settings: str) -> dict[str, str]:
     return {problem.key: problem.message for problem in caught.value.problems}
 
 
-def said(**settings: object) -> dict[str, str]:
+def messages(**settings: object) -> dict[str, str]:
     with pytest.raises(ValidationError) as caught:
         Data(**settings)
     return {problem.key: problem.message for problem in from_validation(caught.value, Data)}
 
 
 def test_in_out_needs_an_out_set_and_no_classes() -> None:
-    found = said(name="cifar10", protocol="in_out", classes=("cat",))
-    assert set(found) == {"out", "classes"}
-    assert "needs an out set" in found["out"]
+    actual = messages(name="cifar10", protocol="in_out", classes=("cat",))
+    assert set(actual) == {"out", "classes"}
+    assert "needs an out set" in actual["out"]
     assert Data(name="cifar10", protocol="in_out", out=("svhn", "lsun", "noise")).out[1] == "lsun"
 
 
 def test_datasets_without_classes_say_what_they_are_good_for() -> None:
-    assert "can only be an out set" in said(name="lsun")["name"]
-    assert "use 'in_out'" in said(name="celeba")["protocol"]
+    assert "can only be an out set" in messages(name="lsun")["name"]
+    assert "use 'in_out'" in messages(name="celeba")["protocol"]
     assert Data(name="celeba", protocol="in_out", out=("svhn",)).protocol == "in_out"
-    assert "in_out" in said(name="cifar10", protocol="inout", out=("svhn",))["protocol"]
+    assert "in_out" in messages(name="cifar10", protocol="inout", out=("svhn",))["protocol"]
 
 
 def test_a_general_set_is_neither_the_dataset_nor_an_out_set() -> None:
@@ -50,25 +50,25 @@ def test_a_general_set_is_neither_the_dataset_nor_an_out_set() -> None:
         Auxiliary(name="photo_tiles"),
         Auxiliary(name="photo_tiles"),
     )
-    found = said(name="cifar10", out=("svhn",), auxiliary=sources)
-    assert set(found) == {"auxiliary", "auxiliary.0.name", "auxiliary.1.name"}
+    actual = messages(name="cifar10", out=("svhn",), auxiliary=sources)
+    assert set(actual) == {"auxiliary", "auxiliary.0.name", "auxiliary.1.name"}
     assert Data(name="folder", path="x", auxiliary=(Auxiliary(name="folder", path="y"),)).auxiliary[0].path == "y"
 
 
 def test_every_mistake_of_every_source_is_reported_at_once(tmp_path: Path) -> None:
-    found = problems(
+    actual = problems(
         tmp_path,
         "data=Data(name='cifar10', protocol='in_out', out=('svnh',), auxiliary=("
         "Auxiliary(name='photo_tile'), Auxiliary(name='photo_tiles', path='x'), Auxiliary(name='mnist', path='x'),"
         "Auxiliary(name='lsun'), Auxiliary(name='digits', max_images=1, frction=0.1))), fixed={'nois': 3}",
     )
-    assert "did you mean 'photo_tiles'?" in found["data.auxiliary.0.name"]
-    assert "takes no path" in found["data.auxiliary.1.path"]
-    assert "takes no path" in found["data.auxiliary.2.path"]
-    assert "no training images" in found["data.auxiliary.3.name"]
-    assert "greater than or equal to 4" in found["data.auxiliary.4.max_images"]
-    assert "no such key" in found["data.auxiliary.4.frction"]
-    assert "fixed.nois" in found
+    assert "did you mean 'photo_tiles'?" in actual["data.auxiliary.0.name"]
+    assert "takes no path" in actual["data.auxiliary.1.path"]
+    assert "takes no path" in actual["data.auxiliary.2.path"]
+    assert "no training images" in actual["data.auxiliary.3.name"]
+    assert "greater than or equal to 4" in actual["data.auxiliary.4.max_images"]
+    assert "no such key" in actual["data.auxiliary.4.frction"]
+    assert "fixed.nois" in actual
 
 
 def test_a_preset_scales_every_source() -> None:
@@ -78,6 +78,6 @@ def test_a_preset_scales_every_source() -> None:
         presets={"smoke": Preset(max_auxiliary_images=40)},
         preset="smoke",
     )
-    found = resolve(space).data.auxiliary
-    assert [source.max_images for source in found] == [40, 40]
-    assert found[1].val_fraction == 0.5
+    actual = resolve(space).data.auxiliary
+    assert [source.max_images for source in actual] == [40, 40]
+    assert actual[1].val_fraction == 0.5

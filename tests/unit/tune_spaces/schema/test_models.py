@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tune_spaces.schema.load import load
 from tune_spaces.schema.models import Data, Resources, Scheduler, Search, Space, resolve
 from tune_spaces.schema.validation import from_validation
-from tune_spaces.shared.grids import PUBLISHED_GRID
+from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from workloads.errors import UserError
 
 ROOT = Path(__file__).parents[4]
@@ -108,13 +108,13 @@ def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
         },
         preset="smoke",
     )
-    found = resolve(chosen)
-    assert found.data.max_out_images == 32
-    assert (found.search.points, found.scheduler.first_rung, found.data.max_train_images) == (1, 0.5, 64)
-    assert found.data.classes == ("cat",)
-    assert [found.config(p).detector_epochs for p in found.points()] == [0.5, 1.0]
-    assert (found.config({}).bank_size, found.config({}).seed) == (64, 3)
-    assert resolve(found) == found
+    actual = resolve(chosen)
+    assert actual.data.max_out_images == 32
+    assert (actual.search.points, actual.scheduler.first_rung, actual.data.max_train_images) == (1, 0.5, 64)
+    assert actual.data.classes == ("cat",)
+    assert [actual.config(p).detector_epochs for p in actual.points()] == [0.5, 1.0]
+    assert (actual.config({}).bank_size, actual.config({}).seed) == (64, 3)
+    assert resolve(actual) == actual
     assert resolve(space()).model_copy(update={"presets": {}}) == space()
 
 
@@ -122,24 +122,24 @@ def test_a_preset_is_written_into_the_keys_but_axes_win() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resources", "said"),
+    ("resources", "message"),
     [
         ({"workers": 2, "min_workers": 3, "share": "batches"}, "must be at most workers, 2"),
         ({"workers": 4, "min_workers": 2}, "needs share 'batches'"),
     ],
 )
-def test_elastic_workers_are_fewer_and_share_batches(resources, said) -> None:
-    assert said in problems(data={"name": "digits", "side": 16}, resources=resources)["resources.min_workers"]
+def test_elastic_workers_are_fewer_and_share_batches(resources, message) -> None:
+    assert message in problems(data={"name": "digits", "side": 16}, resources=resources)["resources.min_workers"]
 
 
 def test_every_count_of_elastic_workers_must_be_able_to_share_a_batch() -> None:
     elastic = {"workers": 4, "min_workers": 1, "share": "batches"}
-    found = problems(data={"name": "digits", "side": 16}, fixed={"batch_size": 8}, resources=elastic)
-    assert "by 3 workers" in found["batch_size"]
+    actual = problems(data={"name": "digits", "side": 16}, fixed={"batch_size": 8}, resources=elastic)
+    assert "by 3 workers" in actual["batch_size"]
 
 
 def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() -> None:
-    found = problems(
+    actual = problems(
         workload="mlsad",
         data={"name": "cifar", "side": 4, "clases": ["cat"]},
         fixed={"widht": 0.5, "dropout": 1.5},
@@ -162,9 +162,9 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
         "presets.smoke.config.detector_epoch": "did you mean 'detector_epochs'?",
         "selectby": "did you mean 'select_by'?",
     }
-    assert found.keys() == expected.keys()
+    assert actual.keys() == expected.keys()
     for key, message in expected.items():
-        assert message in found[key], key
+        assert message in actual[key], key
 
 
 @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
     ],
 )
 def test_what_does_not_fit_names_its_key(values, key, message) -> None:
-    found = problems(**({"data": {"name": "mnist"}} | values))
-    assert any(k.startswith(key) and message in m for k, m in found.items()), found
+    actual = problems(**({"data": {"name": "mnist"}} | values))
+    assert any(k.startswith(key) and message in m for k, m in actual.items()), actual
 
 
 def test_no_space_is_changed_after_it_was_checked() -> None:

@@ -12,7 +12,6 @@ import torchvision.datasets as published
 from tests.helpers.files import cut_network
 from workloads.data.catalogue import CATALOGUE, entry
 from workloads.data.datasets import load
-from workloads.data.reading.facts import IMAGENET10_WNIDS
 from workloads.errors import UserError, closest
 
 
@@ -68,7 +67,7 @@ def test_checksums_are_those_that_torchvision_has() -> None:
     assert entry("celeba").checksums.items() <= {name: md5 for _, md5, name in published.CelebA.file_list}.items()
     archives = published.Imagenette._ARCHIVES.values()
     assert entry("imagenet10").checksums == {url.rpartition("/")[2]: md5 for url, md5 in archives}
-    assert list(published.Imagenette._WNID_TO_CLASS) == list(IMAGENET10_WNIDS.values())
+    assert list(published.Imagenette._WNID_TO_CLASS) == list(entry("imagenet10").folders)
 
 
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name not in ("digits", "folder")])

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tune_spaces.shared.grids import PUBLISHED_GRID
+from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information

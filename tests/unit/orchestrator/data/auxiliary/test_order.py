@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.data.auxiliary.order import Order, order_of
+from tests.helpers.streams import row_at
 from workloads.errors import UserError
 
 orders = st.builds(
@@ -23,7 +24,7 @@ orders = st.builds(
 @settings(max_examples=60, deadline=None)
 def test_every_epoch_has_each_image_once(order):
     for epoch in range(3):
-        seen = [order.row(epoch * order.images + i) for i in range(order.images)]
+        seen = [row_at(order, epoch * order.images + i) for i in range(order.images)]
         assert sorted(seen) == list(range(order.images))
 
 
@@ -41,7 +42,7 @@ def test_a_lane_continues_where_it_stands(order, position):
             walked += np.array(rows, dtype=int)[order.within(window)][done:].tolist()
             round_, done = round_ + 1, 0
         first = position + (lane - position) % order.lanes
-        assert walked[:12] == [order.row(first + i * order.lanes) for i in range(12)]
+        assert walked[:12] == [row_at(order, first + i * order.lanes) for i in range(12)]
 
 
 def global_rows(order, stretch):
@@ -51,17 +52,17 @@ def global_rows(order, stretch):
 
 def test_epochs_and_seeds_differ_and_equal_seeds_agree():
     order = order_of([8] * 40, 3072, seed=1, batch=16)
-    first = [order.row(i) for i in range(order.images)]
-    second = [order.row(order.images + i) for i in range(order.images)]
+    first = [row_at(order, i) for i in range(order.images)]
+    second = [row_at(order, order.images + i) for i in range(order.images)]
     other = order_of([8] * 40, 3072, seed=2, batch=16)
     assert first != second
-    assert first != [other.row(i) for i in range(other.images)]
-    assert first == [order_of([8] * 40, 3072, seed=1, batch=16).row(i) for i in range(order.images)]
+    assert first != [row_at(other, i) for i in range(other.images)]
+    assert first == [row_at(order_of([8] * 40, 3072, seed=1, batch=16), i) for i in range(order.images)]
 
 
 def test_the_order_is_frozen():
     order = Order(groups=(4, 4, 4, 2), seed=7, lanes=2, window=3)
-    assert [order.row(i) for i in range(14)] == [5, 7, 6, 9, 4, 8, 10, 1, 12, 13, 11, 0, 2, 3]
+    assert [row_at(order, i) for i in range(14)] == [5, 7, 6, 9, 4, 8, 10, 1, 12, 13, 11, 0, 2, 3]
 
 
 @pytest.mark.parametrize(("batch", "lanes"), [(64, 64), (48, 48), (100, 50), (128, 64), (7, 7), (1, 1), (97, 1)])
@@ -83,7 +84,7 @@ def test_a_batch_below_one_is_refused():
 def test_sorted_input_comes_out_mixed():
     """Images of one row group spread over the epoch, and a batch holds images of many groups."""
     order = order_of([16] * 256, 3072, seed=0, batch=16, pool_bytes=16 * 64 * 3072)
-    rows = np.array([order.row(i) for i in range(order.images)])
+    rows = np.array([row_at(order, i) for i in range(order.images)])
     ranks = np.corrcoef(rows, np.arange(len(rows)))[0, 1]
     assert abs(ranks) < 0.1
     distinct = [len(Counter(batch // 16)) for batch in rows.reshape(-1, 16)]

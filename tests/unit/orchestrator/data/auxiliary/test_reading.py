@@ -9,13 +9,13 @@ import pytest
 from upath import UPath
 
 from orchestrator.data.auxiliary import reading
-from orchestrator.data.auxiliary.manifest import Layout
+from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.reading import announce, plain_page, read_pixels
 from orchestrator.data.auxiliary.shards import OPTIONS, as_table
 from orchestrator.data.auxiliary.sources.base import Rows
 from tests.helpers.files import pixels as random_pixels
 
-LAYOUT = Layout(channels=3, side=32, group_rows=500, shard_images=4000)
+LAYOUT = ShardLayout(channels=3, side=32, group_rows=500, shard_images=4000)
 SEVERAL = OPTIONS | {"data_page_size": 1024, "write_batch_size": 16}
 
 
@@ -67,22 +67,22 @@ def test_a_file_that_was_cut_after_its_footer_was_read_is_an_error(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="there is nothing to announce reads to on this system")
 def test_what_is_announced_is_what_is_read(tmp_path, monkeypatch):
-    file, asked = tmp_path / "shard.parquet", []
+    file, requested = tmp_path / "shard.parquet", []
     images = written(str(file), OPTIONS)
-    monkeypatch.setattr(os, "posix_fadvise", lambda _, *where: asked.append(where))
+    monkeypatch.setattr(os, "posix_fadvise", lambda _, *where: requested.append(where))
     with ThreadPoolExecutor() as pool:
         assert not announce(pool, [(str(file), 1, 7, 97)], 3072)
-    ((start, size, advice),) = asked
+    ((start, size, advice),) = requested
     assert advice == os.POSIX_FADV_WILLNEED
     assert file.read_bytes()[start : start + size] == images[507:597].tobytes()
 
 
 def test_a_row_group_of_an_object_store_is_asked_for_once(tmp_path, monkeypatch):
     written(str(tmp_path / "shard.parquet"), OPTIONS)
-    file, asked = "memory://bucket/shard.parquet", []
+    file, requested = "memory://bucket/shard.parquet", []
     UPath(file).parent.mkdir(parents=True, exist_ok=True)
     UPath(file).write_bytes((tmp_path / "shard.parquet").read_bytes())
-    monkeypatch.setattr(reading, "row_group", lambda *place: asked.append(place))
+    monkeypatch.setattr(reading, "row_group", lambda *place: requested.append(place))
     with ThreadPoolExecutor() as pool:
         fetched = announce(pool, [(file, 0, 0, 100), (file, 1, 0, 20), (file, 0, 100, 500)], 3072)
-    assert sorted(asked) == sorted(fetched) == [(file, 0), (file, 1)]
+    assert sorted(requested) == sorted(fetched) == [(file, 0), (file, 1)]

@@ -10,8 +10,8 @@ from PIL import Image
 
 from orchestrator.data.auxiliary import shards
 from orchestrator.data.auxiliary.contact_sheet import some_images, write_sheet
-from orchestrator.data.auxiliary.deduplication import against_sets
-from orchestrator.data.auxiliary.manifest import Layout, Manifest, finished
+from orchestrator.data.auxiliary.deduplication import deduplication_with
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout, finished
 from orchestrator.data.auxiliary.reading import pixels, row_group
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources import open_source
@@ -24,7 +24,7 @@ from workloads.data.duplicates import Known
 from workloads.data.reading.decode import decode
 from workloads.errors import UserError
 
-LAYOUT = Layout(channels=3, side=32, group_rows=10, shard_images=128)
+LAYOUT = ShardLayout(channels=3, side=32, group_rows=10, shard_images=128)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def made(tmp_path):
     file, images = flat_file(tmp_path, 300)
     source = open_source("tiny_images", str(file), side=32, choose="all")
     out = str(tmp_path / "out")
-    shards = [write_shard(out, LAYOUT, None, part, source.read(part, 7)) for part in source.parts(128)]
+    shards = [write_shard(out, LAYOUT, None, part, source.read(part, 7)) for part in source.pieces(128)]
     manifest = Manifest(out, {"layout": vars(LAYOUT)}, tuple(shards))
     manifest.write()
     return manifest, images, source
@@ -59,7 +59,7 @@ def test_statistics_are_those_of_the_pixels(made):
 def test_shards_do_not_depend_on_how_the_source_cuts_its_rows(made, tmp_path):
     manifest, _, source = made
     again = [
-        write_shard(str(tmp_path / "again"), LAYOUT, None, part, source.read(part, 64)) for part in source.parts(128)
+        write_shard(str(tmp_path / "again"), LAYOUT, None, part, source.read(part, 64)) for part in source.pieces(128)
     ]
     assert [s.sha256 for s in again] == [s.sha256 for s in manifest.shards]
 
@@ -74,10 +74,10 @@ def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
     second.write_bytes(second.read_bytes()[:-1])
     third.unlink()
     (first.parent / "other.parquet").write_bytes(b"")
-    found = {p.shard: p.what for p in verify(manifest, lambda shard: None)}
-    assert list(found) == [first.name, second.name, third.name, "other.parquet"]
-    assert "other bytes" in found[first.name]
-    assert "missing" in found[third.name]
+    actual = {p.shard: p.what for p in verify(manifest, lambda shard: None)}
+    assert list(actual) == [first.name, second.name, third.name, "other.parquet"]
+    assert "other bytes" in actual[first.name]
+    assert "missing" in actual[third.name]
     shutil.rmtree(first.parent)
     assert [p.what for p in verify(manifest, lambda shard: None)] == ["missing"] * 3
 
@@ -86,14 +86,14 @@ def test_a_set_in_an_object_store_is_written_verified_and_read(made):
     """fsspec's store in memory stands for the others: whole objects, no renaming, no file descriptors."""
     _, images, source = made
     out = "memory://bucket/set"
-    parts = source.parts(128)
+    parts = source.pieces(128)
     shards = [write_shard(out, LAYOUT, None, part, source.read(part, 7)) for part in parts]
     Manifest(out, {"layout": vars(LAYOUT)}, tuple(shards)).write()
     manifest = Manifest.read(out)
     assert finished(out, parts) == {shard.name: shard for shard in shards}
     assert verify(manifest, lambda shard: None) == []
-    found = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
-    np.testing.assert_array_equal(found, images[148:158])
+    actual = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
+    np.testing.assert_array_equal(actual, images[148:158])
     manifest.file(shards[2]).write_bytes(b"other")
     assert [p.shard for p in verify(manifest, lambda shard: None)] == ["train-000002.parquet"]
     assert set(finished(out, parts)) == {"train-000000", "train-000001"}
@@ -102,7 +102,7 @@ def test_a_set_in_an_object_store_is_written_verified_and_read(made):
 def test_copies_of_an_in_set_are_left_out_and_counted(tmp_path):
     file, images = flat_file(tmp_path, 100)
     source = open_source("tiny_images", str(file), side=32, choose="all")
-    (part,) = source.parts(128)
+    (part,) = source.pieces(128)
     changed = images[50:60].copy()
     changed[:, 0, 0, 0] ^= 3
     known = Known.of(np.concatenate([images[20:25], changed]), threshold=2)
@@ -112,12 +112,12 @@ def test_copies_of_an_in_set_are_left_out_and_counted(tmp_path):
 
 def test_in_sets_of_any_size_are_kept_out_at_the_size_of_the_set(tmp_path):
     write_classes(tmp_path / "own")
-    against = against_sets(["digits", f"folder={tmp_path / 'own'}"], tmp_path, 32, None)
+    against = deduplication_with(["digits", f"folder={tmp_path / 'own'}"], tmp_path, 32, None)
     assert list(against.digests) == ["digits", f"folder={tmp_path / 'own'}"]
     as_seen = load_splits(Data(name="digits", side=32), tmp_path).test.images
     assert against.known.find(np.repeat(as_seen, 3, axis=1))[0].all()
-    own = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
-    assert against.known.find(own)[0].all()
+    own_images = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
+    assert against.known.find(own_images)[0].all()
     assert not against.known.find(random_pixels(50, 3, 32, 32))[0].any()
 
 
@@ -127,7 +127,7 @@ def test_many_bad_images_do_not_fill_the_memory(tmp_path, monkeypatch):
         (tmp_path / f"{i}.png").write_bytes(b"x" * 100)
     write_image(tmp_path / "good.png")
     source = open_source("folder", str(tmp_path), side=32)
-    (part,) = source.parts(128)
+    (part,) = source.pieces(128)
     write_shard(str(tmp_path / "out"), LAYOUT, None, part, source.read(part, 7))
     rows = pq.read_table(tmp_path / "out/quarantine/train-000000.parquet").to_pylist()
     assert [(row["id"], len(row["raw"])) for row in rows] == [("0.png", 100), ("1.png", 0), ("2.png", 0)]
@@ -137,7 +137,7 @@ def test_bad_images_are_in_quarantine_with_their_reason(tmp_path):
     write_image(tmp_path / "in/1.png")
     (tmp_path / "in/2.png").write_bytes(b"not an image")
     source = open_source("folder", str(tmp_path / "in"), side=32)
-    (part,) = source.parts(128)
+    (part,) = source.pieces(128)
     shard = write_shard(str(tmp_path / "out"), LAYOUT, None, part, source.read(part, 7))
     assert (shard.rows, shard.bad) == (1, 1)
     (row,) = pq.read_table(tmp_path / "out/quarantine/train-000000.parquet").to_pylist()

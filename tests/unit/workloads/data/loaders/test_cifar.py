@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tests.helpers.files import pixels
 from workloads.data.catalogue import entry
 from workloads.data.datasets import load
-from workloads.data.loaders.cifar import LAYOUTS, read_cifar_bin
+from workloads.data.loaders.cifar import BINARY, read_cifar_bin
 from workloads.errors import UserError
 
 Records = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -26,12 +26,12 @@ def cifar_records(n: int) -> Records:
 
 def write_binary(root: Path, name: str) -> dict[str, Records]:
     """Ten images a file; before the label of CIFAR-100 stands a coarse one, 19."""
-    layout = LAYOUTS[name]
-    (root / layout.binary).mkdir()
+    layout = BINARY[name]
+    (root / layout.folder).mkdir()
     made = {file: cifar_records(10) for file in (*layout.train, *layout.test)}
     for file, (images, labels) in made.items():
         records = [bytes([19, k][-layout.label_bytes :]) + row.tobytes() for row, k in zip(images, labels, strict=True)]
-        (root / layout.binary / file).write_bytes(b"".join(records))
+        (root / layout.folder / file).write_bytes(b"".join(records))
     return made
 
 
@@ -39,7 +39,7 @@ def write_binary(root: Path, name: str) -> dict[str, Records]:
 def test_binary_version(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, file: str, start: int) -> None:
     made = write_binary(tmp_path, name)
     cifar = load(name, tmp_path, download=False)
-    assert len(cifar.train) == 10 * len(LAYOUTS[name].train)
+    assert len(cifar.train) == 10 * len(BINARY[name].train)
     assert len(cifar.test) == 10
     assert cifar.classes == entry(name).classes
     images, labels = made[file]
@@ -78,8 +78,8 @@ def test_a_lacking_binary_file_is_named(tmp_path: Path) -> None:
 
 def write_python(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Records]:
     """torchvision's files, and torchvision told to expect their checksums."""
-    theirs: Any = getattr(torchvision.datasets, LAYOUTS[name].torchvision)
-    folder = root / LAYOUTS[name].python
+    theirs: Any = getattr(torchvision.datasets, BINARY[name].torchvision)
+    folder = root / BINARY[name].python
     folder.mkdir()
     made: dict[str, Records] = {}
     sums: dict[str, str] = {}
@@ -113,7 +113,7 @@ def test_python_version_through_torchvision(
         def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
             return Path(tmp_path / "exploded").touch, ()
 
-    (tmp_path / LAYOUTS[name].python / last).write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / BINARY[name].python / last).write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(UserError, match="corrupted"):
         load(name, tmp_path, download=False)
     assert not (tmp_path / "exploded").exists()

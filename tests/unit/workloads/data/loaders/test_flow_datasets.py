@@ -15,8 +15,9 @@ from tests.helpers.files import idx_bytes, pixels, write_image
 from workloads.data.catalogue import auxiliary_names, entry, out_set_names
 from workloads.data.datasets import load, load_out
 from workloads.data.loaders.celeba import read_partition
+from workloads.data.loaders.lsun import CATEGORIES
+from workloads.data.loaders.tiny_imagenet import WNIDS
 from workloads.data.out_sets import out_sets
-from workloads.data.reading.facts import LSUN, TINY_IMAGENET_WNIDS
 from workloads.errors import UserError
 from workloads.units import ImageShape
 
@@ -33,7 +34,7 @@ def encoded(width: int, height: int, kind: str) -> bytes:
 @pytest.fixture
 def lsun_dir(tmp_path: Path) -> Path:
     """Three WebP images a category, as the published databases and as the publisher's script exports them."""
-    for category in LSUN:
+    for category in CATEGORIES:
         database = tmp_path / "base" / "lsun" / f"{category}_val_lmdb"
         database.mkdir(parents=True)
         with lmdb.open(str(database), map_size=1 << 22) as opened, opened.begin(write=True) as records:
@@ -90,13 +91,13 @@ def test_celeba_follows_the_official_partition(tmp_path: Path) -> None:
         write_image(root / "img_align_celeba" / f"{number:06d}.jpg", (178, 218))
     lines = [f"{number:06d}.jpg {part}" for number, part in enumerate((0, 0, 1, 2, 0, 2), 1)]
     (root / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
-    found = load("celeba", tmp_path, side=32)
-    assert [Path(name).stem for name in found.train.ids] == ["000001", "000002", "000005"]
-    assert [Path(name).stem for name in found.test.ids] == ["000004", "000006"]
-    assert found.test.images.shape == (2, 3, 32, 32)
+    actual = load("celeba", tmp_path, side=32)
+    assert [Path(name).stem for name in actual.train.ids] == ["000001", "000002", "000005"]
+    assert [Path(name).stem for name in actual.test.ids] == ["000004", "000006"]
+    assert actual.test.images.shape == (2, 3, 32, 32)
     alone = load_out("celeba", tmp_path, side=32, seed=0, download=False)
-    assert alone.ids == found.test.ids
-    assert np.array_equal(alone.images, found.test.images)
+    assert alone.ids == actual.test.ids
+    assert np.array_equal(alone.images, actual.test.images)
 
 
 def test_ready_made_celeba_is_test_images_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -104,10 +105,10 @@ def test_ready_made_celeba_is_test_images_in_the_order_of_their_numbers(tmp_path
     (tmp_path / "celeba").mkdir()
     for number, image in images.items():
         Image.fromarray(image).save(tmp_path / "celeba" / f"celeb_{number}.png")
-    found = load("celeba", tmp_path, side=32)
-    assert found.test.ids == ("celeb_1.png", "celeb_2.png", "celeb_10.png")
-    assert np.array_equal(found.test.images[2], images[10].transpose(2, 0, 1)), "32x32 files are taken as they are"
-    assert len(found.train) == 0
+    actual = load("celeba", tmp_path, side=32)
+    assert actual.test.ids == ("celeb_1.png", "celeb_2.png", "celeb_10.png")
+    assert np.array_equal(actual.test.images[2], images[10].transpose(2, 0, 1)), "32x32 files are taken as they are"
+    assert len(actual.train) == 0
 
 
 @pytest.mark.parametrize("line", ["000001.jpg 3", "000001.jpg", "../000001.jpg 0", " 0"])
@@ -123,7 +124,7 @@ def test_a_damaged_partition_names_its_line(tmp_path: Path, line: str) -> None:
 @pytest.fixture
 def tiny_dir(tmp_path: Path) -> Path:
     root = tmp_path / "tiny-imagenet-200"
-    for wnid in TINY_IMAGENET_WNIDS:
+    for wnid in WNIDS:
         folder = root / "train" / wnid / "images"
         folder.mkdir(parents=True)
         Image.fromarray(pixels(64, 64, 3)).save(folder / f"{wnid}_0.JPEG", "JPEG")
@@ -133,18 +134,18 @@ def tiny_dir(tmp_path: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             grey = number == 2  # a few of the published files are grey
             Image.fromarray(pixels(64, 64) if grey else pixels(64, 64, 3)).save(path, "JPEG")
-    rows = [f"val_{i}.JPEG\t{TINY_IMAGENET_WNIDS[label]}\t0\t32\t44\t62" for i, label in enumerate((7, 199, 7))]
+    rows = [f"val_{i}.JPEG\t{WNIDS[label]}\t0\t32\t44\t62" for i, label in enumerate((7, 199, 7))]
     (root / "val" / "val_annotations.txt").write_text("\n".join(rows) + "\n")
     return tmp_path
 
 
 def test_tiny_imagenet_has_labels_in_val_and_none_in_test(tiny_dir: Path) -> None:
-    found = load("tiny_imagenet", tiny_dir, side=32)
-    assert found.train.images.shape == (200, 3, 32, 32)
-    assert found.train.labels.tolist() == list(range(200))
-    assert found.test.ids == tuple(f"val/images/val_{i}.JPEG" for i in range(3))
-    assert found.test.labels.tolist() == [7, 199, 7]
-    assert len(TINY_IMAGENET_WNIDS) == len(set(TINY_IMAGENET_WNIDS)) == 200
+    actual = load("tiny_imagenet", tiny_dir, side=32)
+    assert actual.train.images.shape == (200, 3, 32, 32)
+    assert actual.train.labels.tolist() == list(range(200))
+    assert actual.test.ids == tuple(f"val/images/val_{i}.JPEG" for i in range(3))
+    assert actual.test.labels.tolist() == [7, 199, 7]
+    assert len(WNIDS) == len(set(WNIDS)) == 200
     out = out_sets(("tiny_imagenet",), tiny_dir, shape=ImageShape(1, 16, 16), download=False)["tiny_imagenet"]
     assert out.ids == tuple(f"test/images/test_{i}.JPEG" for i in range(3))
     assert out.images.shape == (3, 1, 16, 16)
@@ -197,10 +198,10 @@ def test_omniglot_is_grey_and_its_sets_stay_apart(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         for number in range(2):
             Image.fromarray(pixels(105, 105) > 128).save(folder / f"0001_0{number}.png")  # 1 bit, as published
-    found = load("omniglot", tmp_path, side=28)
-    assert found.train.images.shape == found.test.images.shape == (2, 1, 28, 28)
-    assert all(name.startswith("images_background/Greek/character01/") for name in found.train.ids)
-    assert all(name.startswith("images_evaluation/Tibetan/") for name in found.test.ids)
+    actual = load("omniglot", tmp_path, side=28)
+    assert actual.train.images.shape == actual.test.images.shape == (2, 1, 28, 28)
+    assert all(name.startswith("images_background/Greek/character01/") for name in actual.train.ids)
+    assert all(name.startswith("images_evaluation/Tibetan/") for name in actual.test.ids)
     shutil.rmtree(tmp_path / "omniglot-py" / "images_evaluation")
     with pytest.raises(UserError, match="lacks images_evaluation"):
         load("omniglot", tmp_path, side=28)
@@ -214,9 +215,9 @@ def test_kmnist_is_read_as_mnist(tmp_path: Path) -> None:
         (raw / f"{split}-images-idx3-ubyte").write_bytes(idx_bytes(images))
         labels = struct.pack(">II", 0x801, 10) + bytes(range(10))
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(labels)
-    found = load("kmnist", tmp_path, download=False)
-    assert np.array_equal(found.test.images[:, 0], images)
-    assert found.classes[3] == "tsu"
+    actual = load("kmnist", tmp_path, download=False)
+    assert np.array_equal(actual.test.images[:, 0], images)
+    assert actual.classes[3] == "tsu"
 
 
 # --- the catalogue

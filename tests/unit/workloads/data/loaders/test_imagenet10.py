@@ -9,10 +9,10 @@ from PIL import Image
 
 from tests.helpers.files import write_classes
 from workloads.data.datasets import load
-from workloads.data.reading.facts import IMAGENET10_WNIDS
+from workloads.data.loaders.imagenet10 import WNIDS
 from workloads.errors import UserError
 
-NAMES = {"names": tuple(IMAGENET10_WNIDS), "wnids": tuple(IMAGENET10_WNIDS.values())}
+NAMES = {"names": tuple(WNIDS), "wnids": tuple(WNIDS.values())}
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ def test_both_ways_of_calling_folders(
 ) -> None:
     write_classes(tmp_path / folder / "train", 2, NAMES[names])
     write_classes(tmp_path / folder / test, 1, (*NAMES[names], "other"))
-    found = load("imagenet10", tmp_path, side=8)
-    assert found.classes == NAMES["names"]
-    assert found.train.images.shape == (20, 3, 8, 8)
-    assert found.train.labels.tolist() == np.arange(10).repeat(2).tolist()
-    assert found.test.labels.tolist() == list(range(10))
-    assert found.test.ids[1] == f"{test}/{NAMES[names][1]}/000.png"
+    actual = load("imagenet10", tmp_path, side=8)
+    assert actual.classes == NAMES["names"]
+    assert actual.train.images.shape == (20, 3, 8, 8)
+    assert actual.train.labels.tolist() == np.arange(10).repeat(2).tolist()
+    assert actual.test.labels.tolist() == list(range(10))
+    assert actual.test.ids[1] == f"{test}/{NAMES[names][1]}/000.png"
     assert "9469 and 3925 as published" in caplog.text
 
 
@@ -39,9 +39,9 @@ def test_images_are_decoded_as_any_folder_s(tmp_path: Path, caplog: pytest.LogCa
     write_classes(root / "val", 1, NAMES["names"])
     Image.fromarray(np.full((9, 7), 25700, np.uint16)).save(root / "val" / "tench" / "000.png")
     (root / "train" / "church" / "broken.jpg").write_bytes(b"no image")
-    found = load("imagenet10", tmp_path, side=8)
-    assert (found.test.images[0] == 100).all()
-    assert len(found.train) == 20
+    actual = load("imagenet10", tmp_path, side=8)
+    assert (actual.test.images[0] == 100).all()
+    assert len(actual.train) == 20
     assert "left out 1 of 31" in caplog.text
     shutil.rmtree(root / "train" / "church")
     (root / "train" / "church").mkdir()

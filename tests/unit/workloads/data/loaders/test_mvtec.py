@@ -9,8 +9,8 @@ import pytest
 from tests.helpers.files import write_classes, write_mask
 from workloads.data.datasets import load
 from workloads.data.images import Dataset
+from workloads.data.loaders.mvtec import TEXTURES
 from workloads.data.protocols import one_class
-from workloads.data.reading.facts import MVTEC_TEXTURES
 from workloads.errors import UserError
 
 DEFECTS = {"carpet": ("color", "metal_contamination"), "tile": ("crack",)}
@@ -20,7 +20,7 @@ TOP = np.broadcast_to(np.arange(16)[:, None] < 8, (16, 16))
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     folder = tmp_path / "mvtec"
-    for texture in MVTEC_TEXTURES:
+    for texture in TEXTURES:
         defects = DEFECTS.get(texture, ("hole",))
         write_classes(folder / texture / "train", 4, ("good",))
         write_classes(folder / texture / "test", 2, ("good", *defects))
@@ -37,7 +37,7 @@ def mvtec(root: Path) -> Dataset:
 
 
 def test_textures_come_first_and_defects_are_test_only(mvtec: Dataset) -> None:
-    assert mvtec.classes[:5] == MVTEC_TEXTURES
+    assert mvtec.classes[:5] == TEXTURES
     assert set(mvtec.classes[5:]) >= {"carpet-color", "carpet-metal_contamination", "tile-crack", "wood-hole"}
     assert sorted(set(mvtec.train.labels)) == [0, 1, 2, 3, 4]
     assert mvtec.train.images.shape == (20, 3, 10, 10)
@@ -64,7 +64,7 @@ def test_the_other_place_is_looked_in(root: Path) -> None:
 
 def test_each_texture_is_tested_on_its_own_images(mvtec: Dataset) -> None:
     split = one_class(mvtec, side=5)
-    assert split.targets.names == MVTEC_TEXTURES
+    assert split.targets.names == TEXTURES
     assert split.masks is not None
     assert split.masks.shape == (len(split.test), 5, 5)
     for target in split.targets.names:

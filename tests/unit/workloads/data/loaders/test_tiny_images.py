@@ -41,9 +41,9 @@ def test_a_file_too_small_for_the_papers_subset_is_refused():
 def test_index_lists_are_one_based_and_zero_is_unknown(tmp_path):
     (tmp_path / "a.txt").write_text("1\n3\n3\n0\n")
     (tmp_path / "b.txt").write_text("3\n10\n0\n\n")
-    found = tiny.read_duplicates([tmp_path / "a.txt", tmp_path / "b.txt"], images=10)
-    assert found.indices.tolist() == [0, 2, 9]
-    assert (found.lines, found.unknown, found.repeated) == (7, 2, 2)
+    actual = tiny.read_duplicates([tmp_path / "a.txt", tmp_path / "b.txt"], images=10)
+    assert actual.indices.tolist() == [0, 2, 9]
+    assert (actual.lines, actual.unknown, actual.repeated) == (7, 2, 2)
 
 
 @pytest.mark.parametrize("line", ["11", "-1", "1.0", "eleven"])

@@ -14,29 +14,31 @@ from workloads.errors import UserError
 
 def test_folder_without_splits_is_halved(tmp_path: Path) -> None:
     write_classes(tmp_path, count=7)
-    found = load("folder", tmp_path, path=tmp_path, side=8)
-    assert found.classes == ("cat", "dog")
-    assert found.train.images.shape == (8, 3, 8, 8)
-    assert found.test.images.shape == (6, 3, 8, 8)
-    assert set(found.train.ids) | set(found.test.ids) == {f"{c}/{i:03d}.png" for c in ("cat", "dog") for i in range(7)}
-    assert load("folder", tmp_path, path=tmp_path, side=8).train.ids == found.train.ids
+    actual = load("folder", tmp_path, path=tmp_path, side=8)
+    assert actual.classes == ("cat", "dog")
+    assert actual.train.images.shape == (8, 3, 8, 8)
+    assert actual.test.images.shape == (6, 3, 8, 8)
+    assert set(actual.train.ids) | set(actual.test.ids) == {
+        f"{c}/{i:03d}.png" for c in ("cat", "dog") for i in range(7)
+    }
+    assert load("folder", tmp_path, path=tmp_path, side=8).train.ids == actual.train.ids
 
 
 def test_folder_with_splits(tmp_path: Path) -> None:
     write_classes(tmp_path / "train", classes=("good",))
     write_classes(tmp_path / "test", classes=("good", "scratch"), count=3)
-    found = read_folder(tmp_path, side=8)
-    assert found.classes == ("good", "scratch")
-    assert (len(found.train), len(found.test)) == (6, 6)
-    assert all(name.startswith("train/good/") for name in found.train.ids)
+    actual = read_folder(tmp_path, side=8)
+    assert actual.classes == ("good", "scratch")
+    assert (len(actual.train), len(actual.test)) == (6, 6)
+    assert all(name.startswith("train/good/") for name in actual.train.ids)
 
 
 def test_one_unreadable_file_is_named_in_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_classes(tmp_path)
     (tmp_path / "cat" / "broken.jpg").write_bytes(b"no image")
     (tmp_path / "cat" / "notes.txt").write_text("no image by its ending")
-    found = read_folder(tmp_path, side=8)
-    assert len(found.train) + len(found.test) == 12
+    actual = read_folder(tmp_path, side=8)
+    assert len(actual.train) + len(actual.test) == 12
     assert "left out 1 of 13" in caplog.text
     assert "cat/broken.jpg" in caplog.text
 
@@ -56,8 +58,8 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, caplog: pytest
     write_image(secret)
     (root / "cat" / "link.png").symlink_to(secret)
     (root / "cat" / "inside.png").symlink_to(root / "cat" / "000.png")
-    found = read_folder(root, side=8)
-    assert "cat/inside.png" in found.train.ids + found.test.ids
+    actual = read_folder(root, side=8)
+    assert "cat/inside.png" in actual.train.ids + actual.test.ids
     assert "cat/link.png (links out of the data folder)" in caplog.text
     write_classes(tmp_path / "elsewhere", classes=("bird",))
     (root / "bird").symlink_to(tmp_path / "elsewhere" / "bird")
@@ -133,16 +135,16 @@ def write_masked(root: Path) -> None:
 
 def test_masks_lie_as_the_test_images_do(tmp_path: Path) -> None:
     write_masked(tmp_path)
-    found = read_folder(tmp_path, side=8)
-    assert found.masks is not None
-    assert found.masks.shape == (6, 8, 8)
-    for row, label in enumerate(found.test.labels):
-        expected = np.broadcast_to(np.arange(8) < 4, (8, 8)) if found.classes[label] == "scratch" else np.zeros((8, 8))
-        assert np.array_equal(found.masks[row], expected)
+    actual = read_folder(tmp_path, side=8)
+    assert actual.masks is not None
+    assert actual.masks.shape == (6, 8, 8)
+    for row, label in enumerate(actual.test.labels):
+        expected = np.broadcast_to(np.arange(8) < 4, (8, 8)) if actual.classes[label] == "scratch" else np.zeros((8, 8))
+        assert np.array_equal(actual.masks[row], expected)
     (tmp_path / "test" / "good" / "000.png").write_bytes(b"no image")
     fewer = read_folder(tmp_path, side=8)
     assert fewer.masks is not None
-    assert np.array_equal(fewer.masks, found.masks[1:])
+    assert np.array_equal(fewer.masks, actual.masks[1:])
 
 
 def test_without_ground_truth_there_are_no_masks(tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
-"""`data prepare|ls|show|verify|stats`: general image sets in checked shards."""
+"""`data prepare|ls|show|verify|stats`: auxiliary image sets in checked shards."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli.options import DEFAULT_DATA, Address, Cpus, DataDir, Debug, Plain, all_cpus
 
 if TYPE_CHECKING:
-    from orchestrator.data.auxiliary.manifest import Manifest
+    from rich.console import Console
 
-app = typer.Typer(help="Prepare, list, show and check general image sets.", no_args_is_help=True)
+    from orchestrator.data.auxiliary.manifest import Manifest, Shard
+    from orchestrator.data.auxiliary.prepare import Task
+
+app = typer.Typer(help="Prepare, list, show and check auxiliary image sets.", no_args_is_help=True)
 Prepared = Annotated[str, typer.Argument(help="A prepared set: the --out of `data prepare`.")]
 
 
@@ -55,38 +58,56 @@ def prepare(
     address: Address = None,
     cpus: Cpus = None,
     plain: Plain = False,
-    debug: Debug = False,  # noqa: ARG001 - read by main
+    debug: Debug = False,
 ) -> None:
     """Make shards of any source. The same command continues what was interrupted."""
     from orchestrator.cli.remote import hand_over_words
     from orchestrator.clusters.connection import check_address, is_remote
-    from orchestrator.clusters.session import heed_signals, ray_session
     from orchestrator.console.output import console, say
-    from orchestrator.console.progress_bar import shown_progress
-    from orchestrator.data.auxiliary.deduplication import against_sets
-    from orchestrator.data.auxiliary.manifest import Layout
-    from orchestrator.data.auxiliary.prepare import begin, make
-    from orchestrator.data.auxiliary.sources import open_source
     from orchestrator.record.paths import absolute
     from workloads.errors import UserError
 
     check_address(address)
     if is_remote(address):
         hand_over_words(job_name(absolute(out)), str(address), prepare_words(context))
+    if near is not None and not without:
+        raise UserError("near copies of what?", where="--near", fix="give --without, too")
     screen = console(plain)
     with interruptible():
-        if near is not None and not without:
-            raise UserError("near copies of what?", where="--near", fix="give --without, too")
-        opened = open_source(kind, absolute(source), side=side, choose=choose, duplicates=exclude, column=column)
-        layout = Layout.of(side, round(shard_mb * 1e6))
-        against = against_sets(without, Path(data_dir), side, near) if without else None
-        task = begin(opened, absolute(out), layout, against, hold_out)
-        heed_signals()
-        session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
-        with session, shown_progress(screen, "shards") as seen:
-            manifest = make(task, seen)
+        task = begun(context.params)
+        manifest = finished(task, screen, cpus, address)
     for line in summary(manifest):
         say(screen, line)
+
+
+def begun(options: Mapping[str, Any]) -> "Task":
+    """What `prepare` was asked for, looked at and claimed."""
+    from orchestrator.data.auxiliary.deduplication import deduplication_with
+    from orchestrator.data.auxiliary.manifest import ShardLayout
+    from orchestrator.data.auxiliary.prepare import begin
+    from orchestrator.data.auxiliary.sources import open_source
+    from orchestrator.record.paths import absolute
+
+    side, without = options["side"], options["without"]
+    source = open_source(
+        options["kind"], absolute(options["source"]), side=side, choose=options["choose"],
+        duplicates=[Path(file) for file in options["exclude"]], column=options["column"],
+    )  # fmt: skip
+    layout = ShardLayout.of(side, round(options["shard_mb"] * 1e6))
+    left_out = deduplication_with(without, Path(options["data_dir"]), side, options["near"]) if without else None
+    return begin(source, absolute(options["out"]), layout, left_out, options["hold_out"])
+
+
+def finished(task: "Task", screen: "Console", cpus: int | None, address: str | None) -> "Manifest":
+    """Make what is missing, with a Ray where anything is, and show how far it is."""
+    from orchestrator.clusters.session import heed_signals, ray_session
+    from orchestrator.console.progress_bar import shown_progress
+    from orchestrator.data.auxiliary.prepare import make
+
+    heed_signals()
+    session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
+    with session, shown_progress(screen, "shards") as seen:
+        return make(task, seen)
 
 
 def job_name(out: str) -> str:
@@ -101,20 +122,18 @@ def prepare_words(context: typer.Context) -> list[str]:
     from orchestrator.data.auxiliary.manifest import in_set
     from orchestrator.record.paths import absolute
 
-    given = context.params | {"address": "auto", "plain": True, "cpus": None}
-    given |= {name: absolute(given[name]) for name in ("source", "out")}
-    given["data_dir"] = None if given["data_dir"] == DEFAULT_DATA else absolute(given["data_dir"])
-    given["exclude"] = [absolute(str(path)) for path in given["exclude"]]
-    given["without"] = [in_set(*name.partition("=")[::2]) for name in given["without"]]
-    words = ["data", "prepare", given.pop("kind")]
+    values = context.params | {"address": "auto", "plain": True, "cpus": None}
+    values |= {name: absolute(values[name]) for name in ("source", "out")}
+    values["data_dir"] = None if values["data_dir"] == DEFAULT_DATA else absolute(values["data_dir"])
+    values["exclude"] = [absolute(str(path)) for path in values["exclude"]]
+    values["without"] = [in_set(*name.partition("=")[::2]) for name in values["without"]]
+    words = ["data", "prepare", values.pop("kind")]
     for option in context.command.params:
-        value = given.get(option.name or "")
+        value, flag = values.get(option.name or ""), option.opts[0]
         if value is True:
-            words.append(option.opts[0])
+            words.append(flag)
         elif value is not None and value is not False:
-            words += [
-                w for item in (value if isinstance(value, list) else [value]) for w in (option.opts[0], str(item))
-            ]
+            words += [w for item in (value if isinstance(value, list) else [value]) for w in (flag, str(item))]
     return words
 
 
@@ -128,15 +147,15 @@ def ls(root: Annotated[str, typer.Argument(help="Where to look for prepared sets
     from orchestrator.record.paths import absolute
     from workloads.errors import UserError
 
-    found, screen = UPath(absolute(root)), console()
-    sets = sorted((file.parent for file in found.rglob(PLAN)), key=str) if found.exists() else []
-    for folder in sets:
+    folder, screen = UPath(absolute(root)), console()
+    sets = sorted((file.parent for file in folder.rglob(PLAN)), key=str) if folder.exists() else []
+    for path in sets:
         try:
-            say(screen, f"{folder}  {headline(Manifest.read(str(folder)))}")
+            say(screen, f"{path}  {headline(Manifest.read(str(path)))}")
         except UserError as error:
-            say(screen, f"{folder}  {error.headline}")
+            say(screen, f"{path}  {error.headline}")
     if not sets:
-        say(screen, f"no prepared sets in {found}")
+        say(screen, f"no prepared sets in {folder}")
 
 
 @app.command("show")
@@ -147,12 +166,15 @@ def show(
     seed: Annotated[int, typer.Option(help="Chooses them.")] = 0,
 ) -> None:
     """What a set was made of, and a contact sheet of it."""
+    import yaml
+
     from orchestrator.console.output import console, say
 
     screen = console()
     with interruptible():
         manifest = opened(prepared)
-        for line in [*summary(manifest), *plan_lines(manifest.plan)]:
+        made_of = yaml.safe_dump(dict(manifest.plan), sort_keys=False, allow_unicode=True).splitlines()
+        for line in [*summary(manifest), *made_of]:
             say(screen, line)
         if sheet is not None:
             from orchestrator.data.auxiliary.contact_sheet import some_images, write_sheet
@@ -175,16 +197,16 @@ def verify(prepared: Prepared, plain: Plain = False) -> None:
         total, done = manifest.count("rows"), [0, 0]
         with shown_progress(screen, "verified") as seen:
 
-            def counted(shard: object) -> None:
+            def counted(shard: "Shard") -> None:
                 done[0] += 1
-                done[1] += shard.rows  # type: ignore[attr-defined]
+                done[1] += shard.rows
                 seen(done[0], len(manifest.shards), done[1], total)
 
-            problems = check(manifest, counted)
-    for problem in problems:
-        say(screen, f"{problem.shard}: {problem.what}")
-    say(screen, f"{len(manifest.shards)} shards, {manifest.count('bytes') / 1e9:.2f} GB: {len(problems)} problems")
-    if problems:
+            damages = check(manifest, counted)
+    for damage in damages:
+        say(screen, f"{damage.shard}: {damage.what}")
+    say(screen, f"{len(manifest.shards)} shards, {manifest.count('bytes') / 1e9:.2f} GB: {len(damages)} problems")
+    if damages:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
@@ -199,16 +221,16 @@ def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", he
     with interruptible():
         manifest = opened(prepared)
     mean, deviation = manifest.moments()
-    found = {what: manifest.count(what) for what in COUNTS} | {
+    facts = {what: manifest.count(what) for what in COUNTS} | {
         "splits": {s: sum(x.rows for x in manifest.shards if x.split == s) for s in manifest.splits},
         "mean": [round(float(v), 3) for v in mean],
         "std": [round(float(v), 3) for v in deviation],
     }
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(facts, indent=1))
         return
     screen = console()
-    for what, value in found.items():
+    for what, value in facts.items():
         say(screen, f"{what.replace('_', ' '):18} {value:,}" if isinstance(value, int) else f"{what:18} {value}")
 
 
@@ -243,15 +265,4 @@ def summary(manifest: "Manifest") -> list[str]:
         lines.append("       none are held out: `launch` needs some, see --hold-out")
     if manifest.count("bad"):
         lines.append(f"       the bad ones are named in {manifest.path}/quarantine")
-    return lines
-
-
-def plan_lines(plan: object, indent: str = "  ") -> list[str]:
-    """Plain data as indented lines."""
-    if not isinstance(plan, dict):
-        return [f"{indent}{plan}"]
-    lines = []
-    for key, value in plan.items():
-        nested = isinstance(value, dict)
-        lines += [f"{indent}{key}", *plan_lines(value, indent + "  ")] if nested else [f"{indent}{key:12} {value}"]
     return lines

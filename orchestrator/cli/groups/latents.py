@@ -39,26 +39,18 @@ def score(
 
     from orchestrator.console.output import console, say
     from workloads.klods import latent_files as latents
-    from workloads.klods.files import read
 
-    values = {
-        "group_sizes": tuple(sorted(set(group_size))),
-        "split": split,
-        "level": level,
-        "regulariser": regulariser,
-        "shrinkage": shrinkage,
-        "weighting": weighting,
-        "contamination": contamination,
-        "directions": directions,
+    config = latents.configured({
+        "group_sizes": tuple(sorted(set(group_size))), "split": split, "level": level, "regulariser": regulariser,
+        "shrinkage": shrinkage, "weighting": weighting, "contamination": contamination, "directions": directions,
         "group_seed": seed,
-    }
-    config = latents.configured(values)
-    sources = [read(path) for path in (train, normal, *out)]
-    table, cells, said = latents.score(sources[0], sources[1], sources[2:], config)
+    })  # fmt: skip
+    files = [latents.read(path) for path in (train, normal, *out)]
+    table, cells, notes = latents.score(files[0], files[1], files[2:], config)
     screen = console()
     for name in dict.fromkeys(cell.out for cell in cells):
         screen.print(_shown(name, [cell for cell in cells if cell.out == name]))
-    for line in said:
+    for line in notes:
         say(screen, line)
     if out_file:
         out_file.parent.mkdir(parents=True, exist_ok=True)
@@ -97,27 +89,22 @@ def select(
     from orchestrator.console.output import console, say
     from orchestrator.results.report.tables import number
     from workloads.klods import latent_files as latents
-    from workloads.klods.files import read
 
-    values = {
-        "group_sizes": (group_size,),
-        "shift": shift,
-        "alpha": alpha,
-        "shrinkage": shrinkage,
-        "weighting": weighting,
+    config = latents.configured({
+        "group_sizes": (group_size,), "shift": shift, "alpha": alpha, "shrinkage": shrinkage, "weighting": weighting,
         "group_seed": seed,
-    }
-    config = latents.configured(values)
-    found, skipped, chosen = latents.select(read(train), read(held_out), read(out) if out else None, config, by)
+    })  # fmt: skip
+    anomalies = latents.read(out) if out else None
+    candidates, skipped, chosen = latents.select(latents.read(train), latents.read(held_out), anomalies, config, by)
     screen = console()
     shown = Table("", "split", "level", "regulariser", "score", "false positives", "shift")
     shown.box, shown.header_style = None, "bold"
     if out:
         shown.add_column("oracle (LEAK)")
-    for one in found:
-        numbers = [one.false_positives, one.shift, *([one.oracle] if out else [])]
-        mark = "*" if one is chosen else ""
-        shown.add_row(mark, one.split, one.level, one.regulariser, one.to, *map(number, numbers))
+    for candidate in candidates:
+        numbers = [candidate.false_positives, candidate.shift, *([candidate.oracle] if out else [])]
+        setting = (candidate.split, candidate.level, candidate.regulariser, candidate.to)
+        shown.add_row("*" if candidate is chosen else "", *setting, *map(number, numbers))
     screen.print(shown)
     for line in skipped:
         say(screen, f"not possible: {line}")

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from orchestrator.cli.latents import score
+from orchestrator.cli.groups.latents import score
 from tests.helpers.commands import orchestrate
 from tests.helpers.correlated import neighbours, white
 from workloads.errors import Kind, UserError
-from workloads.klods.files import read
+from workloads.klods.latent_files import read
 from workloads.scoring.metrics import auroc
 from workloads.scoring.table import SCHEMA
 
@@ -25,8 +25,8 @@ def files(tmp_path_factory):
 
 def test_scores_print_auroc_and_join_the_common_table(files, tmp_path):
     out = tmp_path / "made" / "groups.parquet"
-    given = ("--train", files / "train.npz", "--in", files / "test.npz", "--out", files / "odd.npz")
-    done = orchestrate("latents", "score", *given, "--group-size", 1, "--group-size", 7, "--out-file", out)
+    options = ("--train", files / "train.npz", "--in", files / "test.npz", "--out", files / "odd.npz")
+    done = orchestrate("latents", "score", *options, "--group-size", 1, "--group-size", 7, "--out-file", out)
     assert done.returncode == 0, done.stderr
     for expected in ("against odd", "groups of 7", "klods_prior", "god_2ks", "left over: 4 normal and 4 anomalous"):
         assert expected in done.stdout
@@ -48,15 +48,15 @@ def test_a_selection_sees_no_anomaly_and_gives_the_options_to_use(files):
 
 
 def test_the_oracle_is_called_a_leak(files):
-    given = ("--train", files / "train.npz", "--held-out", files / "test.npz", "--select-by", "oracle")
-    assert "the oracle needs anomalies" in orchestrate("latents", "select", *given).stderr
-    done = orchestrate("latents", "select", *given, "--out", files / "odd.npz")
+    options = ("--train", files / "train.npz", "--held-out", files / "test.npz", "--select-by", "oracle")
+    assert "the oracle needs anomalies" in orchestrate("latents", "select", *options).stderr
+    done = orchestrate("latents", "select", *options, "--out", files / "odd.npz")
     assert "chosen by oracle, which looks at anomalies: a LEAK" in done.stdout
 
 
 def test_contaminated_groups_are_counted_and_said(files, tmp_path, capsys):
-    given = files / "train.npz", files / "test.npz", [files / "odd.npz"]
-    score(*given, group_size=[5], contamination=0.4, out_file=tmp_path / "groups.parquet")
+    options = files / "train.npz", files / "test.npz", [files / "odd.npz"]
+    score(*options, group_size=[5], contamination=0.4, out_file=tmp_path / "groups.parquet")
     assert "groups of 5: 6 normal, 10 anomalous (2 anomalies in each)" in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "groups.parquet").to_pandas()
     counts = rows[rows.part == "klods_train/5"].anomalous.value_counts()

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ RayVersion = Annotated[
 
 @app.command("render")
 def render(
+    context: typer.Context,
     provider: Annotated[
         str, typer.Argument(help="aws, gcp, onprem, local, kuberay-raycluster, kuberay-rayjob, mlflow")
     ],
@@ -46,13 +47,12 @@ def render(
     from orchestrator.clusters.files.render import values_of
     from workloads.errors import UserError
 
-    given: dict[str, Any] = {
-        "name": name, "gpu": gpu, "min_workers": min_workers, "max_workers": max_workers, "storage": storage,
-        "image": image, "tracking_uri": tracking_uri, "artifacts": artifacts, "region": region, "zone": zone,
-        "project": project, "head_ip": head_ip, "worker_ips": tuple(worker_ips) or None, "ssh_user": ssh_user,
-        "space": space,
-    }  # fmt: skip
-    text = render_file(values_of(provider, {k: v for k, v in given.items() if v is not None}))
+    values = {
+        key: value
+        for key, value in context.params.items()
+        if key not in ("provider", "out") and value not in (None, [], ())
+    }
+    text = render_file(values_of(provider, values))
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -79,30 +79,26 @@ def check(files: Sequence[Path], ray_version: str | None = None, crds: Path | No
     from orchestrator.clusters.files.validate import file_problems
     from workloads.errors import Problem, several
 
-    bad = {file: found for file in files if (found := file_problems(file, ray_version, crds))}
+    bad = {file: problems for file in files if (problems := file_problems(file, ray_version, crds))}
     if len(bad) == 1:
         [(file, problems)] = bad.items()
         raise several(problems, str(file))
     if bad:
-        problems = [Problem(f"{file}: {p.key}", p.message) for file, found in bad.items() for p in found]
+        problems = [Problem(f"{file}: {p.key}", p.message) for file, listed in bad.items() for p in listed]
         raise several(problems, f"{len(bad)} files")
 
 
 @app.command("launch")
 def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) -> None:
     """Check a file, then bring the cluster up with `ray up` or `kubectl apply`."""
-    from orchestrator.clusters.files.lifecycle import up_command
-
     check([file], ray_version)
-    run_or_print(up_command(file), dry_run)
+    run_or_print("up", file, dry_run)
 
 
 @app.command("stop")
 def stop(file: File, dry_run: DryRun = False) -> None:
     """Take a cluster down with `ray down` or `kubectl delete`."""
-    from orchestrator.clusters.files.lifecycle import down_command
-
-    run_or_print(down_command(file), dry_run)
+    run_or_print("down", file, dry_run)
 
 
 @app.command("status")
@@ -112,25 +108,23 @@ def status(
     dry_run: DryRun = False,
 ) -> None:
     """Nodes, free resources and jobs of a running cluster."""
+    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.jobs import describe
     from workloads.errors import UserError
 
     if (file is None) == (address is None):
         raise UserError("give either a cluster file or --address")
     if file is not None:
-        from orchestrator.clusters.files.lifecycle import status_command
-
-        run_or_print(status_command(file), dry_run)
+        run_or_print("status", file, dry_run)
         return
-    from orchestrator.clusters.connection import connect
-    from orchestrator.clusters.jobs import describe
-
     for line in describe(connect(str(address))):
         typer.echo(line)
 
 
-def run_or_print(command: list[str], dry_run: bool) -> None:
-    from orchestrator.clusters.files.lifecycle import run_tool
+def run_or_print(action: Literal["up", "down", "status"], file: Path, dry_run: bool) -> None:
+    from orchestrator.clusters.files.lifecycle import command_for, run_tool
 
+    command = command_for(action, file)
     typer.echo(shlex.join(command))
     if not dry_run:
         run_tool(command)

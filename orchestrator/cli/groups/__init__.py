@@ -1,0 +1,1 @@
+"""Groups of verbs: `cluster`, `data`, `latents` and `spaces`, a group a file."""
