@@ -25,29 +25,33 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # where this file is run as 
 from PIL import Image
 
 from orchestrator.data.auxiliary.contact_sheet import some_images
-from orchestrator.data.auxiliary.manifest import Layout, Manifest
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout
 from orchestrator.data.auxiliary.order import order_of
 from orchestrator.data.auxiliary.prepare import with_held_out
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources import open_source
 from tests.helpers.files import flat_file, pixels
+from tests.helpers.streams import row_at
+from workloads.analyses import analyse
 from workloads.data.auxiliary import Source, general_images
 from workloads.data.datasets import load
 from workloads.data.in_out import in_out
 from workloads.data.out_sets import out_sets
 from workloads.data.protocols import one_class
+from workloads.data.view import TargetView
 from workloads.flows.config import FlowConfig
 from workloads.flows.method import Flows
 from workloads.klods.calibration import sets, survey
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.groups import form
 from workloads.klods.method import Klods
-from workloads.method import Trained, UnitInputs
+from workloads.method import Fitted
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.training import batches, seeds
 from workloads.training.batches import batch_rows, order_seed
 from workloads.training.distributed import Parallel
+from workloads.units import ImageShape
 
 TABLE = Path(__file__).with_name("seed_strings.json")
 
@@ -71,51 +75,49 @@ def steps(learner: Any, seed: int, unit: Any, train: Tensor, count: int = 2) -> 
         learner.step(step, train[batch_rows(order_seed(seed, unit), step, learner.batch_size, len(train))])
 
 
-def trained_by(method: Any, inputs: UnitInputs) -> Trained:
+def trained_by(method: Any, view: TargetView) -> tuple[TargetView, Fitted]:
     """Stages and detectors of class "3" after two steps each; detectors' proxies are scored on the way."""
     artifacts, states = {}, {}
     for unit in method.stages(["3"]):
-        own = inputs if unit.target == "3" else UnitInputs(*inputs.auxiliary)
-        learner = method.stage(unit, own, Parallel())
-        steps(learner, method.config.seed, unit, own.train)
+        of_unit = view if unit.target == "3" else TargetView(unit.target, *view.auxiliary)
+        learner = method.stage(unit, of_unit, {}, Parallel())
+        steps(learner, method.config.seed, unit, of_unit.train)
         artifacts[str(unit)] = learner.artifact()
     for unit in method.units(["3"]):
-        learner = method.detector(unit, replace(inputs, artifacts=artifacts), Parallel())
-        steps(learner, method.config.seed, unit, inputs.train)
+        learner = method.detector(unit, view, artifacts, Parallel())
+        steps(learner, method.config.seed, unit, view.train)
         learner.contrast()
         states[str(unit)] = learner.state()
-    anomalous = np.arange(40) % 2 == 1
-    out = {"noise": images(10, 6)}
-    return Trained("3", inputs.train, inputs.val, images(40, 5), anomalous, artifacts, states, out=out)
+    tests = {"test": images(40, 5), "anomalous": np.arange(40) % 2 == 1, "out": {"noise": images(10, 6)}}
+    return replace(view, **tests), Fitted(artifacts, states)
 
 
 def mlsad(_: Path) -> None:
     method = MLSAD(MLSAD_CONFIG)
-    trained = trained_by(method, UnitInputs(images(20), images(8, 2)))
+    trained = trained_by(method, TargetView("3", images(20), images(8, 2)))
     for name in method.analyses:
-        method.analyse(name, trained)
+        analyse(method, name, *trained)
 
 
 def flow(_: Path) -> None:
     method = Flows(FLOW_CONFIG)
-    inputs = UnitInputs(
-        images(20), images(8, 2), labels=torch.arange(20) % 2, classes=2, auxiliary=(images(16, 3), images(8, 4))
-    )
-    trained = trained_by(method, inputs)
+    auxiliary = (images(16, 3), images(8, 4))
+    labels = torch.arange(20) % 2
+    view = TargetView("3", images(20), images(8, 2), labels=labels, classes=("a", "b"), auxiliary=auxiliary)
+    trained = trained_by(method, view)
     for name in method.analyses:
-        method.analyse(name, trained)
+        analyse(method, name, *trained)
 
 
 def klods(_: Path) -> None:
     method = Klods(KLODS_CONFIG)
-    inputs = UnitInputs(images(20), images(10, 2))
-    trained = trained_by(method, inputs)
+    view, fitted = trained_by(method, TargetView("3", images(20), images(10, 2)))
     for name in method.analyses:
-        method.analyse(name, trained)
+        analyse(method, name, view, fitted)
     (unit,) = method.units(["3"])
-    learner = method.detector(unit, replace(inputs, artifacts=trained.artifacts), Parallel())
-    learner.step(0, inputs.train)
-    learner.score_groups(inputs.val, images(20, 7), {"test": images(20, 8), "out/noise": images(10, 9)})
+    learner = method.detector(unit, view, fitted.artifacts, Parallel())
+    learner.step(0, view.train)
+    learner.score_groups(view.val, images(20, 7), {"test": images(20, 8), "out/noise": images(10, 9)})
     form(20, 10, 5, seed=0, name="svhn.npz", contamination=0.4)  # as `latents score` and `latents select` do
     train, held_out, anomalies = ([images(count).float()] for count in (20, 10, 11))
     survey(KLODS_CONFIG, 5, sets(KLODS_CONFIG, train, held_out, anomalies), splits=())
@@ -125,9 +127,9 @@ def data(folder: Path) -> None:
     digits = load("digits", folder, seed=0)
     one_class(digits, side=16, val_fraction=0.1, max_train_images=20, classes=["3", "8"], seed=0)
     in_out(digits, side=16, max_train_images=20, seed=0)
-    out_sets(["noise", "digits"], folder, channels=1, side=16, max_images=5, seed=0)
+    out_sets(["noise", "digits"], folder, shape=ImageShape(1, 16, 16), max_images=5, seed=0)
     sources = [Source("photo_tiles", max_images=10), Source("digits", max_images=10)]
-    general_images(sources, folder, channels=1, side=16)
+    general_images(sources, folder, shape=ImageShape(1, 16, 16))
     for name in ("lgg/a_t1_80.png", "valid/d_t1_3.png"):
         (folder / "brats" / name).parent.mkdir(parents=True)
         Image.fromarray(pixels(48, 40)).save(folder / "brats" / name)
@@ -138,13 +140,13 @@ def prepared(folder: Path) -> None:
     """A prepared general set: what is held out, the order of its stream, its contact sheet."""
     file, _ = flat_file(folder, 300)
     source = open_source("tiny_images", str(file), side=32, choose="all")
-    parts = with_held_out(source.parts(128), 0.3)
-    layout = Layout(channels=3, side=32, group_rows=10, shard_images=128)
-    shards = [write_shard(str(folder), layout, None, part, source.read(part, 10)) for part in parts]
+    pieces = with_held_out(source.pieces(128), 0.3)
+    layout = ShardLayout(channels=3, side=32, group_rows=10, shard_images=128)
+    shards = [write_shard(str(folder), layout, None, piece, source.read(piece, 10)) for piece in pieces]
     some_images(Manifest(str(folder), {"layout": vars(layout)}, tuple(shards)), 9, seed=3)
     order = order_of([4, 4, 4, 2], image_bytes=3072, seed=7, batch=2, pool_bytes=6 * 3072)
     for position in range(2 * order.images):
-        order.row(position)
+        row_at(order, position)
 
 
 CASES: dict[str, Callable[[Path], None]] = {

@@ -65,9 +65,10 @@ class RayExecutor:
             for task in ready:
                 listener.started(task)
             workers = self.room(ready[0], limit) * ready[0].claim.workers
-            for task, end in train_round(ready, self.manifest, self.store.paths, workers).items():
-                self.ended(task, end, listener)
-            waiting = [task for task in waiting if task not in ready]
+            ends = train_round(ready, self.manifest, self.store.paths, workers)
+            for task in ready:
+                self.ended(task, ends[task.id], listener)
+            waiting = [task for task in waiting if task.id not in ends]
 
     def run_trials(self, tasks: Sequence[Task], listener: Listener, limit: int | None) -> None:
         """Run trials under Tune, as many at once as fit."""

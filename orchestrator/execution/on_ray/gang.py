@@ -51,8 +51,8 @@ def scaling_of(claim: Resources, workers: int) -> ScalingConfig:
     return ScalingConfig(num_workers=count, use_gpu=claim.gpus_per_worker > 0, resources_per_worker=resources)
 
 
-def train_round(tasks: Sequence[Task], manifest: SplitManifest, paths: RunPaths, workers: int) -> dict[Task, End]:
-    """Train stages that wait for none of each other, shared out over so many workers; how each ended."""
+def train_round(tasks: Sequence[Task], manifest: SplitManifest, paths: RunPaths, workers: int) -> dict[str, End]:
+    """Train stages that wait for none of each other, shared out over so many workers; task id -> how it ended."""
     claim = tasks[0].claim
     workers = claim.workers if claim.share == "batches" else min(workers, len(tasks))
     run = RunConfig(
@@ -66,7 +66,7 @@ def train_round(tasks: Sequence[Task], manifest: SplitManifest, paths: RunPaths,
         off_main_thread(gang.fit)
     except TrainingFailedError as failure:
         error = reason(failure)
-    return {task: end_of(task, error) for task in tasks}
+    return {task.id: end_of(task, error) for task in tasks}
 
 
 def end_of(task: Task, error: str) -> End:
