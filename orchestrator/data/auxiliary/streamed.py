@@ -16,7 +16,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from orchestrator.data.auxiliary.datasource import worker_iterators
 from orchestrator.data.auxiliary.manifest import Manifest, in_set
 from orchestrator.data.auxiliary.reading import manifest_at, pixels, row_group
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN
