@@ -8,45 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workloads.analyses import Analysis
+from workloads.data.view import TargetView
 from workloads.training.distributed import Parallel
-from workloads.units import DataFacts, ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
 """Nested dicts and lists of tensors and plain numbers, strings and booleans; nothing else, so it needs no pickle."""
 
-
 Scores = Mapping[str, np.ndarray]
 """Part of a detector -> (N,) float32, higher = more anomalous. One network may give several kinds of score."""
-
-
-class ImageStream(Protocol):
-    """A general set that is too large to be held: batches of it for ever, epoch after epoch in a fresh order."""
-
-    def __len__(self) -> int:
-        """Images of an epoch."""
-        ...
-
-    def batch(self, seed: int, size: int, step: int) -> Tensor:
-        """This worker's rows of batch `step`, of `size` images over all workers, in the order that `seed` names: uint8
-        (b, C, H, W) on the device. Any step may be the first; the ones after it are ready when they are asked for."""
-        ...
-
-
-@dataclass(frozen=True)
-class UnitInputs:
-    """What a unit learns from. `train` and `val` are uint8 (N, C, H, W) of its target, on the device, disjoint.
-
-    Where the general set is a `stream`, the images in `general`, and in the general unit's `train`, are a sample of it.
-    """
-
-    train: Tensor
-    val: Tensor
-    artifacts: Mapping[str, Tensors] = field(default_factory=dict)  # by str(unit) of the stages it needs
-    labels: Tensor | None = None  # int64 (N,) of `train`: which of the target's `classes` classes; None where unknown
-    classes: int = 1
-    auxiliary: tuple[Tensor, Tensor] | None = None  # the general set's train and val images, where the space names one
-    stream: ImageStream | None = None
 
 
 class Learner(Protocol):
@@ -112,19 +84,12 @@ class GroupDetector(Protocol):
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A target after training, for an analysis to look at. Images are uint8 (N, C, S, S) on the device."""
+class Fitted:
+    """What was made of a target, for an analysis to look at beside its images. All by str(unit)."""
 
-    target: str
-    train: Tensor
-    val: Tensor
-    test: Tensor
-    test_anomalous: np.ndarray  # (N,) bool
-    artifacts: Mapping[str, Tensors]  # by str(unit) of every stage of the target
-    states: Mapping[str, State]  # by str(unit) of every detector of the target
-    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # logs by str(unit)
-    out: Mapping[str, Tensor] = field(default_factory=dict)  # out set -> uint8 (N, C, S, S)
-    test_masks: Tensor | None = None  # uint8 (N, S, S), 0 or 1, where the dataset says which pixels are anomalous
+    artifacts: Mapping[str, Tensors] = field(default_factory=dict)  # of every stage of the target
+    states: Mapping[str, State] = field(default_factory=dict)  # of every detector of the target
+    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # what both logged
 
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
@@ -146,7 +111,9 @@ class Method(Protocol):
     packages: ClassVar[tuple[str, ...]]  # of `workloads`, whose code its numbers depend on
     stage_packages: ClassVar[tuple[str, ...]]  # those of them that its stages depend on
     config_type: ClassVar[type]
-    analyses: ClassVar[Mapping[str, str]]  # name -> what it shows, in a line
+    config: Any
+    analyses: ClassVar[Mapping[str, Analysis]]  # by name
+    part_names: ClassVar[PartNames]  # what results call its parts
     selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.scoring.selection`)
 
     @staticmethod
@@ -195,19 +162,23 @@ class Method(Protocol):
         """The part of the config that determines the stage, to be hashed."""
         ...
 
-    def steps(self, unit: Unit, shape: ImageShape) -> int: ...
+    def steps(self, unit: Unit, counts: TrainingCounts) -> int: ...
 
-    def macs(self, unit: Unit, shape: ImageShape) -> float:
+    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         """Multiply-accumulates of training the unit to the end."""
         ...
 
-    def memory(self, unit: Unit, shape: ImageShape) -> float:
+    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         """Bytes that training the unit holds on its device, images apart: an estimate from the layer tables."""
         ...
 
-    def stage(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Stage: ...
+    def stage(self, unit: Unit, view: TargetView, artifacts: Mapping[str, Tensors], parallel: Parallel) -> Stage:
+        """The stage's learner. artifacts: by str(unit), of the stages it needs."""
+        ...
 
-    def detector(self, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> Detector: ...
+    def detector(self, unit: Unit, view: TargetView, artifacts: Mapping[str, Tensors], parallel: Parallel) -> Detector:
+        """The detector's learner. artifacts: by str(unit), of the stages it needs."""
+        ...
 
     def scored_with(self, unit: Unit) -> list[Unit]:
         """Of the stages it needs, those whose artifacts scoring reads as well."""
@@ -227,8 +198,4 @@ class Method(Protocol):
 
     def remarks(self) -> list[str]:
         """What a reader of the results must know of this config, in sentences."""
-        ...
-
-    def analyse(self, name: str, trained: Trained) -> Finding:
-        """One of `analyses` for one target."""
         ...

@@ -1,5 +1,6 @@
 """Names and sizes of pieces of work; no torch, so that planning is instant."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -16,27 +17,63 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class PartNames:
+    """How results call a method's score parts: `kind` in headings; metrics' names leave out `prefix`."""
+
+    kind: str = "score"
+    prefix: str = ""
+
+    def short(self, part: str) -> str:
+        """The part in the names of metrics, such as ``auroc_level/4``."""
+        return part.removeprefix(self.prefix)
+
+
+@dataclass(frozen=True)
 class ImageShape:
-    """What a cost estimate must know of the data: channels, side in pixels, training images of one target."""
+    """Of every image of a dataset: channels (1 grey, 3 RGB), height and width in pixels."""
 
     channels: int
-    side: int
+    height: int
+    width: int
+
+    @property
+    def side(self) -> int:
+        """Of square images, in pixels. Raises ValueError for others: a method that needs squares has a problem then."""
+        if self.height != self.width:
+            raise ValueError(f"images of {self.height} x {self.width} pixels have no one side")
+        return self.height
+
+    @property
+    def values(self) -> int:
+        """Numbers that an image is made of."""
+        return self.channels * self.height * self.width
+
+
+@dataclass(frozen=True)
+class TrainingCounts:
+    """Training images, validation apart: of a target (the largest, where several are meant), and auxiliary ones."""
+
     images: int
-    auxiliary: int = 0  # training images of the general set
+    auxiliary: int = 0
 
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a config must fit. side: of the images, in pixels. pooled: whether a target is a whole dataset with all its
-    classes. auxiliary: whether there is an auxiliary set. channels: 1 grey, 3 RGB. classes: that are normal for a
-    target; 0 where unknown. select_by: the criterion that chooses the winner; empty where there is none yet."""
+    """What a config must fit. shape: of the images. pooled: whether a target is a whole dataset with all its classes.
+    auxiliary: whether there is an auxiliary set. classes: that are normal for a target; 0 where unknown. select_by: the
+    criterion that chooses the winner; empty where there is none yet."""
 
-    side: int
+    shape: ImageShape
     pooled: bool = False
     auxiliary: bool = False
-    channels: int = 3
     classes: int = 0
     select_by: str = ""
+
+
+def square_problems(shape: ImageShape) -> Iterator[tuple[str, str]]:
+    """What a method says that works on square images alone: (key, message), nothing for squares."""
+    if shape.height != shape.width:
+        yield "data.side", f"needs square images, found {shape.height} x {shape.width}"
 
 
 def training_bytes(parameters: float, kept: float) -> float:
@@ -45,4 +82,4 @@ def training_bytes(parameters: float, kept: float) -> float:
 
 
 GENERAL = "general"
-"""The target of stages that learn from the general set. No class may be called so."""
+"""The target of stages that learn from the auxiliary set. No class may be called so."""

@@ -29,8 +29,8 @@ def analyse(
     known = method(state.space.workload).analyses
     out = console(plain)
     if not names:
-        for name, about in known.items():
-            say(out, f"{name:12} {about}")
+        for name, analysis in known.items():
+            say(out, f"{name:12} {analysis.title}")
         return
     unknown = [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]
     if unknown:

@@ -64,7 +64,7 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
     table.add_row("data", data_lines(plan))
     if space.data.auxiliary:
         sources = ", ".join(source.name for source in space.data.auxiliary)
-        table.add_row("general set", f"{sources}; about {plan.shape.auxiliary:,} training images")
+        table.add_row("general set", f"{sources}; about {plan.counts.auxiliary:,} training images")
     if space.data.out:
         table.add_row("out sets", ", ".join(space.data.out))
     table.add_row("preset", plan.preset)
@@ -91,11 +91,12 @@ def plan_table(plan: Plan, storage: str, tracking: str, resume: str) -> Table:
 
 def data_lines(plan: Plan) -> str:
     """Which images, and what is normal among them."""
-    data, side = plan.space.data, f"{plan.shape.side}x{plan.shape.side}"
+    data, side = plan.space.data, f"{plan.shape.height}x{plan.shape.width}"
     if data.protocol == "in_out":
-        return f"{data.name}, {side}, about {plan.shape.images} training images, all normal; anomalies are the out sets"
+        about = f"{data.name}, {side}, about {plan.counts.images} training images"
+        return f"{about}, all normal; anomalies are the out sets"
     problems = f"{counted(len(plan.targets), 'one-class problem')}: {', '.join(plan.targets)}"
-    return f"{data.name}, {side}, about {plan.shape.images} training images a class\n" + (
+    return f"{data.name}, {side}, about {plan.counts.images} training images a class\n" + (
         problems if plan.targets else "classes as found"
     )
 

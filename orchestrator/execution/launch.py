@@ -74,7 +74,7 @@ def show_plan(out: Console, request: Request, plan: Plan) -> RunPaths:
     return places
 
 
-def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], request: Request) -> Opened:
+def opening(plan: Plan, manifest: Any, code: str, trials: list[TrialPlan], request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
     return Opened(
         uid=uuid4().hex,
@@ -86,9 +86,9 @@ def opening(plan: Plan, prepared: Any, code: str, trials: list[TrialPlan], reque
         schedule=schedule_of(request),
         dataset=plan.space.data.name,
         targets=plan.targets,
-        counts=prepared.counts,
+        counts=dict(manifest.sizes),
         shape=plan.shape,
-        identity=Identity(prepared.digest, code),
+        identity=Identity(manifest.digest, code),
         costs={name: round(s, 2) for name, s in plan.estimate.networks.items()},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
@@ -120,15 +120,12 @@ def refuse_blind_oracle(request: Request, images: Any) -> None:
 
 def refuse_unfit(request: Request, images: Any) -> None:
     """What only the images tell, such as how many classes a user's folder has; refused before anything is trained."""
-    from workloads.data.protocols import members_of  # with torch behind it
-
     space, chosen = request.space, method(request.space.workload)
     facts = DataFacts(
-        side=space.data.side,
+        shape=images.shape,
         pooled=space.data.protocol == "in_out",
         auxiliary=bool(space.data.auxiliary),
-        channels=images.test.images.shape[1],
-        classes=max(len(members_of(images.members, target)) for target in images.targets),
+        classes=max(len(images.targets.members_of(target)) for target in images.targets.names),
         select_by=space.select_by,
     )
     said = [said for point in space.points() for said in chosen.data_problems(space.config(point), facts)]
@@ -159,8 +156,8 @@ class Work:
 
     request: Request
     plan: Plan
-    prepared: Any  # orchestrator.data.split_store.Prepared
-    images: Any  # workloads.data.protocols.OneClassSplit
+    manifest: Any  # orchestrator.data.split_store.SplitManifest
+    images: Any  # workloads.data.splits.Splits
     places: RunPaths
     stages: list[StagePlan]
     trials: list[TrialPlan]
@@ -181,29 +178,27 @@ def launch(request: Request, out: Console) -> Outcome:
     places = show_plan(out, request, plan_of(request))
     refuse_format_1(places)
     tracker = tracker_of(request, places)
-    from orchestrator.data.auxiliary.streamed import auxiliary_set
-    from orchestrator.data.split_store import prepare, read_images, streamed_source
+    from orchestrator.data.loading import load_splits
+    from orchestrator.data.split_store import SplitStore
 
     with out.status("reading images"):
-        images = read_images(request.space.data, Path(request.data_dir))
+        images = load_splits(request.space.data, Path(request.data_dir))
         refuse_blind_oracle(request, images)
         refuse_unfit(request, images)
-        source = streamed_source(request.space.data)
-        streamed = auxiliary_set(source, request.space.data, Path(request.data_dir)) if source else None
-        prepared = prepare(images, places.root / "data", streamed)
-    plan = plan_of(request, prepared)
+        manifest = SplitStore(places).keep(images)
+    plan = plan_of(request, images)
     chosen = method(plan.space.workload)
     code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
-    stages, trials = identify(plan, prepared.digest, prepared.target_digests, code, stage_code)
+    stages, trials = identify(plan, images.digest, images.target_digests, code, stage_code)
     with launcher_lock(places), heartbeat(places):
         ledger = Ledger(places)
-        opened = opening(plan, prepared, code, trials, request)
+        opened = opening(plan, manifest, code, trials, request)
         refuse_other_run(ledger, opened, plan.run)
         if not ledger.events:
             ledger.append(opened)
         ledger.append(Launched(opened.provenance.command, host=socket.gethostname(), pid=os.getpid()))
         mirror = Mirror(tracker, ledger.snapshot, lambda text: say(out, text))
-        work = Work(request, plan, prepared, images, places, stages, trials, ledger, mirror, out, {})
+        work = Work(request, plan, manifest, images, places, stages, trials, ledger, mirror, out, {})
         try:
             train(work)
             return finish(work, time.monotonic() - begun)
@@ -230,20 +225,18 @@ def tracker_of(request: Request, places: RunPaths) -> Tracker:
 def train(work: Work) -> None:
     """Everything that needs Ray: baselines, missing stages, unfinished trials, analyses."""
     from orchestrator.clusters.session import node_resources, ray_session
+    from orchestrator.execution.on_ray import baselines
     from orchestrator.execution.on_ray import progress as board
+    from orchestrator.execution.on_ray.analyses import missing, run_analyses
     from orchestrator.execution.on_ray.stages import run_stages
     from orchestrator.execution.on_ray.tune import run_sweep
-    from orchestrator.execution.work import baseline
-    from orchestrator.execution.work.analysis import missing, run_analyses
     from orchestrator.planning.capacity import slots
     from orchestrator.planning.cluster_size import check_crowded_nodes
-    from orchestrator.results import baselines
 
     plan, ledger, spent = work.plan, work.ledger, work.spent
     trained = all(t.state in DONE for t in ledger.state.trials.values())
     if trained and not missing(ledger.state, plan.space.analyses):
         return
-    made_of = (work.places, work.prepared.digest, ledger.state.opened.identity.code)
     clock = time.monotonic()
     with ray_session(work.request.cpus, work.request.address) as ray:
         notes = board.start()
@@ -256,18 +249,17 @@ def train(work: Work) -> None:
         spent["start-up"] = time.monotonic() - clock
         with progress.running():
             progress.phase = "baselines and shared stages"
-            running = baseline.start(work.images, *made_of)
+            running = baselines.start(work.images, work.places, ledger.state.opened["identity"]["code"])
             clock = time.monotonic()
-            run_stages(plan, work.prepared, work.places, work.stages, ledger, room)
+            run_stages(plan, work.manifest, work.places, work.stages, ledger, room)
             try:
-                for name, table in ray.get(running).items():
-                    baselines.keep(table, *made_of, name)
+                ray.get(running)
             except ray.exceptions.RayError as error:  # a table without baselines is better than none
                 say(work.out, f"warning: the baselines failed: {str(error).strip().splitlines()[-1][:300]}")
             spent["stages"] = time.monotonic() - clock
             clock = time.monotonic()
             progress.phase = "trials"
-            run_sweep(plan, work.trials, work.prepared, work.places, ledger, room, work.mirror.changed)
+            run_sweep(plan, work.trials, work.manifest, work.places, ledger, room, work.mirror.changed)
             spent["trials"] = time.monotonic() - clock
             if plan.space.analyses:
                 clock = time.monotonic()
@@ -345,7 +337,7 @@ def analyse_run(places: RunPaths, names: list[str], tracking_uri: str | None, cp
     """Analyse the winner of a run that is not being launched; what was done before is not done again."""
     from orchestrator.clusters.session import ray_session
     from orchestrator.execution.on_ray import progress as board
-    from orchestrator.execution.work.analysis import run_analyses
+    from orchestrator.execution.on_ray.analyses import run_analyses
     from orchestrator.results.run import conclude
 
     with launcher_lock(places), heartbeat(places):

@@ -34,16 +34,16 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
     Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn.
     """
     methods = [plan.method(point) for point in plan.points]
-    targets, shape, resources = plan.targets or ("?",), plan.shape, plan.space.resources
+    targets, images, resources = plan.targets or ("?",), (plan.shape, plan.counts), plan.space.resources
     levels: dict[int, list[float]] = {}
     depth: dict[str, int] = {}
     for chosen, unit in distinct_stages(methods, targets):
         needs = [depth[str(need)] for need in chosen.needs(unit) if str(need) in depth]
         depth[str(unit)] = 1 + max(needs, default=-1)
-        levels.setdefault(depth[str(unit)], []).append(chosen.macs(unit, shape) / rate)
+        levels.setdefault(depth[str(unit)], []).append(chosen.macs(unit, *images) / rate)
     trials, trained = [], []
     for chosen in methods:
-        units = [chosen.macs(unit, shape) / rate for unit in chosen.units(targets)]
+        units = [chosen.macs(unit, *images) / rate for unit in chosen.units(targets)]
         trained.append(sum(units))
         if resources.share == "batches":
             trials.append(sum(units) / resources.workers)
@@ -130,5 +130,5 @@ def memory_of(plan: Plan) -> float:
     methods = [plan.method(point) for point in plan.points]
     targets = plan.targets[:1] or ("?",)
     units = [(m, unit) for m in methods for unit in (*m.stages(targets), *m.units(targets))]
-    held = plan.shape.images * plan.shape.channels * plan.shape.side**2 * max(1, len(plan.targets))
-    return CUDA_BYTES + held + max(m.memory(unit, plan.shape) for m, unit in units)
+    held = plan.counts.images * plan.shape.values * max(1, len(plan.targets))
+    return CUDA_BYTES + held + max(m.memory(unit, plan.shape, plan.counts) for m, unit in units)

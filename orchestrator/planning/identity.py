@@ -26,7 +26,8 @@ def code_digest(packages: Iterable[str]) -> str:
     files += root.glob("*.py")
     files = [f for f in files if f.name != "registry.py" and f.parent.name != "analyses"]
     rooms = Path(__file__).parents[1]
-    files += [rooms / name for name in ("execution/work/worker.py", "data/split_store.py", "results/evaluation.py")]
+    files += [*(rooms / "execution" / "work").glob("*.py"), *(rooms / "data").glob("*.py")]
+    files.append(rooms / "results" / "evaluation.py")
     files += (rooms / "data" / "auxiliary").glob("*.py")
     parts = {str(f.relative_to(root.parent)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
     return content_hash(parts)

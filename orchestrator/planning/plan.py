@@ -15,7 +15,7 @@ from tune_spaces.schema import Auxiliary, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES
 from workloads.files import write_atomically
 from workloads.registry import method
-from workloads.units import ImageShape, Unit
+from workloads.units import ImageShape, TrainingCounts, Unit
 
 MEASURED_CPU = {"rate": 5.4e9, "trial_start": 15.0, "start": 30.0}
 MEASURED_CPU_SOURCE = (
@@ -53,6 +53,7 @@ class Plan:
     preset: str
     targets: tuple[str, ...]  # empty where the images must be read first
     shape: ImageShape
+    counts: TrainingCounts  # of the largest target
     points: tuple[dict[str, Any], ...]
     rungs: tuple[int, ...]
     workers: int  # of all concurrent trials together
@@ -78,10 +79,15 @@ ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
 """Of a class of a user's folder, and of a general source of a user's, before they have been counted."""
 
 
-def shape_of(space: Space, prepared_images: int | None = None) -> ImageShape:
-    """Channels, side and training images of a target as the catalogue has them.
+def shape_of(space: Space) -> ImageShape:
+    """Of the images that the space asks for, channels as the catalogue has them."""
+    return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
 
-    prepared_images: of the prepared general set that the space names, where it could be read.
+
+def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCounts:
+    """Training images of a target and of the auxiliary set as the catalogue has them.
+
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read.
     """
     data, entry = space.data, CATALOGUE[space.data.name]
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
@@ -90,7 +96,7 @@ def shape_of(space: Space, prepared_images: int | None = None) -> ImageShape:
     general = sum(
         round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
     )
-    return ImageShape(entry.channels, data.side, max(1, round(images * (1 - data.val_fraction))), general)
+    return TrainingCounts(max(1, round(images * (1 - data.val_fraction))), general)
 
 
 def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:
@@ -138,8 +144,8 @@ def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tupl
     return list(found.values())
 
 
-def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape) -> float:
-    return sum(plan_method.macs(unit, shape) for unit in plan_method.units(targets))
+def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> float:
+    return sum(plan_method.macs(unit, shape, counts) for unit in plan_method.units(targets))
 
 
 def unit_costs(resources: Resources, rates: dict[str, float] | None) -> tuple[dict[str, float], str]:
@@ -157,20 +163,20 @@ def unit_costs(resources: Resources, rates: dict[str, float] | None) -> tuple[di
     return default | {"rate": default["rate"] / sharing} | (rates or {}), source
 
 
-def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape,
+def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape, counts: TrainingCounts,
              workers: int, rates: dict[str, float] | None) -> Estimate:  # fmt: skip
     """Wall time on `workers` that are kept busy; `methods`: one a point."""
     known, source = unit_costs(space.resources, rates)
-    trials = sum(trial_macs(m, targets, shape) for m in methods)
+    trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
     all_trials = trials
     if space.scheduler.kind == "asha":
         trials *= expected_share(len(methods), space.scheduler.rungs(), space.scheduler.eta)
     rate = known["rate"] * workers
     overhead = known["start"] + known["trial_start"] * len(methods) * space.resources.workers / workers
-    stages = sum(m.macs(unit, shape) for m, unit in distinct_stages(methods, targets)) / rate
+    stages = sum(m.macs(unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
     units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
     networks = {
-        f"{unit.kind}/{unit.part}": sum(m.macs(unit, shape) for m in methods) / len(methods) / known["rate"]
+        f"{unit.kind}/{unit.part}": sum(m.macs(unit, shape, counts) for m in methods) / len(methods) / known["rate"]
         for unit in units
     }
     longest = stages + all_trials / rate + overhead
@@ -192,12 +198,13 @@ def make_plan(
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs.
 
-    prepared_images: of the prepared general set that the space names, where it could be read. known: targets and shape
-    once the images are read, else the catalogue's.
+    prepared_images: of the prepared general set that the space names, where it could be read. known: the images'
+    `Splits` once they are read; before, targets, shape and counts are the catalogue's.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
-    targets = known.targets if known else whole or space.data.classes or CATALOGUE[space.data.name].classes or ()
-    shape = known.shape if known else shape_of(space, prepared_images)
+    targets = known.targets.names if known else whole or space.data.classes or CATALOGUE[space.data.name].classes or ()
+    shape = known.shape if known else shape_of(space)
+    counts = known.counts if known else counts_of(space, prepared_images)
     points = space.points()
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
@@ -206,11 +213,11 @@ def make_plan(
     workers = min(workers, len(points) * space.resources.workers)
     rates = read_rates(storage, rates_key(name, preset, space.resources))
     methods = [method(space.workload)(space.config(point)) for point in points]
-    cost = estimate(space, methods, targets or ("?",) * 10, shape, workers, rates)
+    cost = estimate(space, methods, targets or ("?",) * 10, shape, counts, workers, rates)
     stages = len(distinct_stages(methods, targets))
     run = run_name(name, space, preset) if run is None else run
     return Plan(
-        name, run, doc, space, preset, tuple(targets), shape, tuple(points), tuple(rungs), workers, stages, cost
+        name, run, doc, space, preset, tuple(targets), shape, counts, tuple(points), tuple(rungs), workers, stages, cost
     )
 
 

@@ -26,8 +26,8 @@ def upgrade_opened(values: dict[str, Any]) -> dict[str, Any]:
     rename(values, "planned_seconds", "costs")
     values["schedule"] = SCHEDULES.get(values["schedule"], values["schedule"])
     values["space"] = upgrade_space(values["space"])
-    values["shape"] = dict(values["shape"])
-    rename(values["shape"], "general", "auxiliary")
+    stored = values["shape"]
+    values["shape"] = {"channels": stored["channels"], "height": stored["side"], "width": stored["side"]}
     flat = values["provenance"]
     versions = {key.removeprefix("version."): text for key, text in flat.items() if key.startswith("version.")}
     values["provenance"] = {key: text for key, text in flat.items() if not key.startswith("version.")}

@@ -1,18 +1,12 @@
 """Scores of scikit-learn's baselines as they lie in a storage, found again by content."""
 
-import pyarrow as pa
 from upath import UPath
 
 from orchestrator.planning.identity import content_hash
 from orchestrator.record.paths import RunPaths
-from orchestrator.results.evaluation import read_table, write_table
+from orchestrator.results.evaluation import read_table
 from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import per_class_auroc
-
-
-def keep(table: pa.Table, places: RunPaths, digest: str, code: str, name: str) -> None:
-    """Store a baseline's scores under what they were made of."""
-    write_table(table_path(places, name, digest, code), table)
 
 
 def measured(places: RunPaths, digest: str, code: str) -> dict[str, dict[str, float | None]]:

@@ -1,20 +1,16 @@
-"""From scores in workers' memory to Parquet files, and from those files alone to every number."""
+"""Score files, and every number that comes from those files alone."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from orchestrator.data.split_store import Prepared, Resident
 from orchestrator.record.paths import TrialPaths
-from workloads.data.protocols import normal_for
 from workloads.files import read_checked, remove_checked, write_checked
-from workloads.method import GroupScores, Scores
 from workloads.scoring.metrics import (
     contrastive,
     contrastive_by_unit,
@@ -24,52 +20,11 @@ from workloads.scoring.metrics import (
     not_learned,
     out_auroc,
     per_class_auroc,
-    per_level_auroc,
+    per_part_auroc,
 )
-from workloads.scoring.table import LIKELIHOOD, SCHEMA, WHOLE, out_name, rows
+from workloads.scoring.table import LIKELIHOOD, WHOLE, join, out_name, rows
 
 SECONDS = b"seconds"
-OTHER = "other"  # the label of a group of the other classes' images
-
-
-def block(target: str, part: str, split: str, scores: np.ndarray, images: Resident, prepared: Prepared) -> pa.Table:
-    """Scores that one part gives one split, with the ids and labels that belong to it."""
-    count = len(scores)
-    if split == "test":
-        tested = np.flatnonzero(images.test_rows[target])
-        found, ids = images.test_labels[tested], [images.test_ids[i] for i in tested]
-        labels = [prepared.classes[label] for label in found]
-        anomalous = ~normal_for(found, prepared.classes, prepared.members, target)
-        return rows(target, split, part, ids, labels, anomalous, scores)
-    if split == "val":
-        ids, labels = images.val_ids[target], images.val_labels[target]
-        return rows(target, split, part, ids, labels, np.zeros(count, bool), scores)
-    if name := out_name(split):
-        return rows(target, split, part, images.out_ids[name], [name] * count, np.ones(count, bool), scores)
-    name = split.partition("/")[2]
-    return rows(
-        target, split, part, [f"{name}/{i}" for i in range(count)], ["fake"] * count, np.ones(count, bool), scores
-    )
-
-
-def group_blocks(target: str, found: GroupScores) -> Iterator[pa.Table]:
-    """Rows of groups; in a split, the anomalous groups are numbered on from the normal ones."""
-    for part, scores in found.held_out.items():
-        yield group_block(target, part, "val", target, scores)
-    for part, scores in found.normal.items():
-        yield group_block(target, part, "test", target, scores)
-    for split, parts in found.anomalous.items():
-        for part, scores in parts.items():
-            first = len(found.normal.get(part, ())) if split == "test" else 0
-            yield group_block(target, part, split, out_name(split) or OTHER, scores, True, first)
-
-
-def group_block(
-    target: str, part: str, split: str, label: str, scores: np.ndarray, anomalous: bool = False, first: int = 0
-) -> pa.Table:
-    size = part.rpartition("/")[2]
-    ids = [f"group-{size}/{number:05d}" for number in range(first, first + len(scores))]
-    return rows(target, split, part, ids, [label] * len(scores), np.full(len(scores), anomalous), scores)
 
 
 def write_table(path: UPath, table: pa.Table) -> None:
@@ -83,31 +38,15 @@ def read_table(path: UPath) -> pa.Table:
     return pq.read_table(pa.BufferReader(read_checked(path)))
 
 
-def write_part(
-    path: UPath,
-    scores: Iterable[tuple[str, Mapping[str, Scores]]],
-    seconds: Mapping[str, float],
-    images: Resident,
-    prepared: Prepared,
-    groups: Iterable[tuple[str, GroupScores]] = (),
-) -> None:
-    """One worker's scores of a rung, (target, split -> part -> scores) each, those of groups, and in the file's own
-    notes what training took: str(unit) -> seconds."""
-    blocks = [
-        block(target, part, split, values, images, prepared)
-        for target, splits in scores
-        for split, parts in splits.items()
-        for part, values in parts.items()
-    ]
-    blocks += [one for target, found in groups for one in group_blocks(target, found)]
-    table = pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
-    write_table(path, table.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
+def write_part(path: UPath, scores: pa.Table, seconds: Mapping[str, float]) -> None:
+    """One worker's scores of a rung and, in the file's own notes, what training took: str(unit) -> seconds."""
+    write_table(path, scores.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
 
 
 def seconds_of(table: pa.Table) -> dict[str, float]:
     """The notes of `write_part`."""
-    found: dict[str, float] = json.loads((table.schema.metadata or {}).get(SECONDS, b"{}"))
-    return found
+    seconds: dict[str, float] = json.loads((table.schema.metadata or {}).get(SECONDS, b"{}"))
+    return seconds
 
 
 def combined(table: pa.Table, method: Any) -> pa.Table:
@@ -131,7 +70,7 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
             whole = method.combine({n: p.column("score").to_numpy() for n, p in parts.items()})
             ids, labels = (first.column(n).to_pylist() for n in ("image_id", "label"))
             blocks.append(rows(target, split, WHOLE, ids, labels, first.column("anomalous").to_numpy(), whole))
-    return pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
+    return join(blocks)
 
 
 def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
@@ -140,9 +79,9 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
     ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
     """
     whole = per_class_auroc(table, WHOLE)
-    out = out_numbers(table)
+    out = out_numbers(table, method)
     tested = mean(whole.values())
-    levels = {part: values for part, values in per_level_auroc(table).items() if part != WHOLE}
+    levels = {part: values for part, values in per_part_auroc(table).items() if part != WHOLE}
     own = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
     return {
         "contrastive": contrastive(table, method.judged_parts()),
@@ -150,7 +89,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         **({"bits_per_dim": mean_validation(table, LIKELIHOOD)} if "likelihood" in method.selections else {}),
         "auroc/mean": tested,
         **{f"auroc/{target}": value for target, value in whole.items()},
-        **{f"auroc_level/{part.removeprefix('level_')}": mean(v.values()) for part, v in levels.items()},
+        **{f"auroc_level/{method.part_names.short(part)}": mean(v.values()) for part, v in levels.items()},
         **out,
         "levels": levels,
         "own": own,
@@ -160,7 +99,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
     }
 
 
-def out_numbers(table: pa.Table) -> dict[str, Any]:
+def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
     """AUROC against the out sets: ``out`` holds all as set -> part -> target, the other keys what MLflow shows.
 
     ``auroc_out/<set>/<target>`` and its means are of the whole detectors, ``auroc_out_level/<k>/<set>`` is the mean of
@@ -176,7 +115,7 @@ def out_numbers(table: pa.Table) -> dict[str, Any]:
                 shown |= {f"auroc_out/{name}/{target}": value for target, value in values.items()}
                 shown[f"auroc_out/{name}/mean"] = mean(values.values())
             else:
-                shown[f"auroc_out_level/{part.removeprefix('level_')}/{name}"] = mean(values.values())
+                shown[f"auroc_out_level/{method.part_names.short(part)}/{name}"] = mean(values.values())
     if nested:
         shown["auroc_out/mean"] = mean(shown[f"auroc_out/{name}/mean"] for name in nested)
     return shown

@@ -21,7 +21,7 @@ from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
 from workloads.scoring.baselines import LARGEST
-from workloads.scoring.metrics import mean, per_level_auroc
+from workloads.scoring.metrics import mean, per_part_auroc
 from workloads.scoring.selection import CRITERIA
 from workloads.units import GENERAL
 
@@ -133,7 +133,7 @@ def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table |
 def sets_table_of(state: RunState, best: TrialState, contests: pa.Table) -> Table:
     """The winner's scores against the out sets, of a run whose dataset is normal as a whole."""
     return sets_table(
-        per_level_auroc(contests),
+        per_part_auroc(contests),
         state.space.data.out,
         dataset=state.opened.dataset,
         kind=KINDS[state.opened.schedule],
@@ -280,7 +280,7 @@ def conclude(places: RunPaths, state: RunState) -> Results:
     if is_pooled(state):
         scores = against_sets(scores)
     else:
-        out, levels = out_table_of(state, best, scores), per_level_auroc(scores)
+        out, levels = out_table_of(state, best, scores), per_part_auroc(scores)
     report = write_report(
         places.report,
         title=f"{opened.name}: {state.space.workload.upper()} on {opened.dataset}",
@@ -293,7 +293,7 @@ def conclude(places: RunPaths, state: RunState) -> Results:
         selection=selection_of(state, best, chosen),
         costs=network_costs(state, best),
         findings=read_findings(places, state),
-        about=chosen.analyses,
+        about={name: analysis.title for name, analysis in chosen.analyses.items()},
         out=out,
     )
     return Results(best, table, warnings, report.with_name(PAGE), out)

@@ -4,9 +4,9 @@ from functools import cache
 
 import torch
 
+from workloads.data.view import TargetView
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.method import Klods
-from workloads.method import UnitInputs
 from workloads.training.distributed import Parallel
 from workloads.units import Unit
 
@@ -30,8 +30,8 @@ def noise(count, seed):
 @cache
 def trained_flow():
     """Its artifact."""
-    inputs = UnitInputs(smooth(64, 0), smooth(10, 1))
-    learner = Klods(SMALL).stage(FLOW, inputs, Parallel())
+    view = TargetView("3", smooth(64, 0), smooth(10, 1))
+    learner = Klods(SMALL).stage(FLOW, view, {}, Parallel())
     for step in range(learner.total_steps):
-        learner.step(step, inputs.train[:8])
+        learner.step(step, view.train[:8])
     return learner.artifact()

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workloads.data.view import TargetView, auxiliary_view
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
 from workloads.flows.method import Flows
-from workloads.method import Tensors, UnitInputs
+from workloads.method import Tensors
 from workloads.training.batches import batch_rows, order_seed
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, Unit
@@ -35,36 +36,37 @@ def noise(count: int, seed: int = 1, channels: int = 1, low: int = 0, high: int 
     return torch.randint(low, high, (count, channels, 8, 8), generator=generator, dtype=torch.uint8)
 
 
-def inputs(**changes: Any) -> UnitInputs:
+def view(**changes: Any) -> TargetView:
     """24 dark images to learn, 8 held out; general images of all greys."""
-    given = UnitInputs(
+    made = TargetView(
+        "3",
         train=noise(24, 1, high=64),
         val=noise(8, 2, high=64),
         labels=torch.arange(24) % 3,
-        classes=3,
+        classes=("a", "b", "c"),
         auxiliary=(noise(32, 3), noise(16, 4)),
     )
-    return replace(given, **changes)
+    return replace(made, **changes)
 
 
-def general_flow(config: FlowConfig, given: UnitInputs, steps: int = 2) -> FlowLearner:
+def general_flow(config: FlowConfig, given: TargetView, steps: int = 2) -> FlowLearner:
     """The general flow after a few steps."""
     assert given.auxiliary is not None
-    own = UnitInputs(*given.auxiliary)
-    learner = Flows(config).stage(GENERAL_FLOW, own, Parallel())
+    own = auxiliary_view(given.auxiliary, ())
+    learner = Flows(config).stage(GENERAL_FLOW, own, {}, Parallel())
     run(learner, GENERAL_FLOW, own.train, range(steps))
     return learner
 
 
 def target_flow(
     config: FlowConfig,
-    given: UnitInputs,
+    given: TargetView,
     general: Tensors | None = None,
     parallel: Parallel | None = None,
 ) -> FlowLearner:
     """An untrained flow of the target."""
     artifacts = {} if general is None else {str(GENERAL_FLOW): general}
-    return Flows(config).detector(TARGET, replace(given, artifacts=artifacts), parallel or Parallel())
+    return Flows(config).detector(TARGET, given, artifacts, parallel or Parallel())
 
 
 def batch_of(learner: FlowLearner, unit: Unit, images: Tensor, step: int) -> Tensor:

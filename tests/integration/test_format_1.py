@@ -53,9 +53,9 @@ def test_report_written_again_has_the_bytes_of_then(storage):
         (report / name).unlink()
     orchestrate(storage, "report", RUN)
     for name in names:
-        then = (STORED / RUN / "report" / name).read_bytes()
-        # the schedule that is no preset's has another name since
-        assert (report / name).read_bytes() == then.replace(b"(own schedule)", b"(custom schedule)"), name
+        stored = (STORED / RUN / "report" / name).read_bytes()
+        # a schedule that is no preset's was called the run's own; nothing else differs
+        assert (report / name).read_bytes() == stored.replace(b"own schedule", b"custom schedule"), name
     assert {"report.html", "roc.png", "scores.png"} < {file.name for file in report.iterdir()}
 
 

@@ -105,7 +105,7 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
     """Other seeds open other streams; an earlier step may be asked for again, as after a resume."""
     path, images = prepared
     monkeypatch.setattr(streamed, "SEGMENT", 1)
-    stream = streamed.StreamedSet(path, IMAGES, 3, Parallel(), torch.device("cpu"))
+    stream = streamed.StreamedSet(path, IMAGES, 3, torch.device("cpu"))
     order = feed_of(path, "train", BATCH, 1, 5, most=IMAGES).order
 
     def expected(step):
@@ -113,13 +113,13 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
 
     opened = set()
     for step in range(330):
-        found = stream.batch(5, BATCH, step)
+        found = stream.batch(5, BATCH, step, Parallel())
         opened.add(id(stream.open))
         if step % 55 == 0 or 310 < step < 315:
             np.testing.assert_array_equal(found.numpy(), expected(step))
     assert len(opened) > 1
-    assert not np.array_equal(stream.batch(6, BATCH, 0).numpy(), expected(0))
-    np.testing.assert_array_equal(stream.batch(5, BATCH, 40).numpy(), expected(40))
+    assert not np.array_equal(stream.batch(6, BATCH, 0, Parallel()).numpy(), expected(0))
+    np.testing.assert_array_equal(stream.batch(5, BATCH, 40, Parallel()).numpy(), expected(40))
     stream.open.close()
 
 

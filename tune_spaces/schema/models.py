@@ -25,7 +25,7 @@ from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_se
 from workloads.errors import Problem, nearest, several
 from workloads.registry import WORKLOADS, method
 from workloads.scoring.selection import Select
-from workloads.units import DataFacts
+from workloads.units import DataFacts, ImageShape
 
 PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
@@ -344,10 +344,9 @@ class Space(Strict):
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
         pooled, known = self.data.protocol == "in_out", CATALOGUE[self.data.name]
         facts = DataFacts(
-            side=self.data.side,
+            shape=ImageShape(known.channels, self.data.side, self.data.side),
             pooled=pooled,
             auxiliary=bool(self.data.auxiliary),
-            channels=known.channels,
             classes=len(known.classes or ()) if pooled else 1,
             select_by=self.select_by,
         )

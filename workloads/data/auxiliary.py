@@ -23,6 +23,7 @@ from workloads.data.out_sets import alike, no_class
 from workloads.data.reading.folder import Listed, decode_all, images_under
 from workloads.data.shuffling import shuffled
 from workloads.errors import UserError, data_missing
+from workloads.units import ImageShape
 
 log = logging.getLogger(__name__)
 
@@ -50,19 +51,18 @@ def general_images(
     sources: Sequence[Source],
     data_dir: Path,
     *,
-    channels: int,
-    side: int,
+    shape: ImageShape,
     known: Sequence[NDArray[np.uint8]] = (),
     download: bool = True,
 ) -> AuxiliaryImages:
-    """The images of all sources as one set: uint8 (N, channels, side, side), labels `NO_CLASS`.
+    """The images of all sources as one set: uint8 (N, *shape), labels `NO_CLASS`.
 
-    known: images, uint8 (N, channels, side, side), of the dataset and the out sets that they stand beside, for nothing
+    known: images, uint8 (N, *shape), of the dataset and the out sets that they stand beside, for nothing
     may learn from what is tested as anomalous; exact copies of any of them are left out, counted and named in a
     warning. Raises as `workloads.data.datasets.load`, and UserError for files that cannot be used and for a source
     with fewer than 2 images.
     """
-    pairs = [_source(number, source, data_dir, channels, side, download) for number, source in enumerate(sources)]
+    pairs = [_source(number, source, data_dir, shape, download) for number, source in enumerate(sources)]
     hashes = np.concatenate([exact_hashes(images) for images in known]) if known else np.empty(0, np.uint64)
     parts: list[LabelledImages] = []
     duplicates = 0
@@ -82,23 +82,23 @@ def general_images(
     return AuxiliaryImages(parts[0], parts[1], duplicates)
 
 
-def _source(number: int, source: Source, data_dir: Path, channels: int, side: int, download: bool) -> Pair:
+def _source(number: int, source: Source, data_dir: Path, shape: ImageShape, download: bool) -> Pair:
     """Train and val of one source. Ids begin with the source's number, for two may have files of the same name."""
     if source.name == "photo_tiles":
         count = source.max_images or TILES
-        tiles = photo_tiles(side, count, _held_out(count, source), source.seed)
-        return _pair(number, _named_parts(source.name, tiles), channels, side)
+        tiles = photo_tiles(shape.side, count, _held_out(count, source), source.seed)
+        return _pair(number, _named_parts(source.name, tiles), shape)
     if source.name == "tiny_images":
         images = _tiny_images(_path(source, data_dir), source.max_images)
         first = len(images) - _held_out(len(images), source)  # by place, as the paper does: the choice was random
-        return _pair(number, _named_parts(source.name, (images[:first], images[first:])), channels, side)  # no copy
+        return _pair(number, _named_parts(source.name, (images[:first], images[first:])), shape)  # no copy
     if source.name == "folder":
-        return _pair(number, _of_folder(source, _path(source, data_dir), side), channels, side)
+        return _pair(number, _of_folder(source, _path(source, data_dir), shape.side), shape)
     if source.name == "arrays":
         whole = _named(source.name, image_arrays(_path(source, data_dir)))
     else:
-        whole = load(source.name, data_dir, side=side, seed=source.seed, download=download).train
-    return _pair(number, [whole.take(rows) for rows in _divided(len(whole), source)], channels, side)
+        whole = load(source.name, data_dir, side=shape.side, seed=source.seed, download=download).train
+    return _pair(number, [whole.take(rows) for rows in _divided(len(whole), source)], shape)
 
 
 def _of_folder(source: Source, folder: Path, side: int) -> list[LabelledImages]:
@@ -162,8 +162,8 @@ def _named_parts(name: str, parts: tuple[NDArray[np.uint8], NDArray[np.uint8]]) 
     return [_named(f"{name}/{part}", images) for part, images in zip(PARTS, parts, strict=True)]
 
 
-def _pair(number: int, parts: Sequence[LabelledImages], channels: int, side: int) -> Pair:
-    train, val = (alike(part, channels, side) for part in parts)
+def _pair(number: int, parts: Sequence[LabelledImages], shape: ImageShape) -> Pair:
+    train, val = (alike(part, shape) for part in parts)
     return _prefixed(f"general_{number}", train), _prefixed(f"general_{number}", val)
 
 

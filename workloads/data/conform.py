@@ -1,14 +1,62 @@
-"""Grey and RGB: one conversion for whoever needs images in another number of channels."""
+"""Images in another form: the one place that changes their channels and sides. They are uint8 throughout."""
 
+from typing import overload
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
+
+from workloads.errors import UserError
+from workloads.units import ImageShape
+
+BLOCK = 1024  # images turned to float32 at a time: 12 MB at 3x32x32
+
+
+@overload
+def conform(images: NDArray[np.uint8], shape: ImageShape) -> NDArray[np.uint8]: ...
+@overload
+def conform(images: Tensor, shape: ImageShape) -> Tensor: ...
+def conform(images: NDArray[np.uint8] | Tensor, shape: ImageShape) -> NDArray[np.uint8] | Tensor:
+    """Images uint8 (N, 1 or 3, H, W) as uint8 (N, *shape), first resized, then in the other number of channels.
+
+    What has the shape already is returned as it is. Raises UserError for another dtype or number of channels, and for
+    a side of no pixels.
+    """
+    if isinstance(images, np.ndarray):
+        if images.shape[1:] == (shape.channels, shape.height, shape.width):
+            return images
+        writable = images if images.flags.writeable else images.copy()  # torch warns of arrays that are read-only
+        return np.ascontiguousarray(conform(torch.from_numpy(writable), shape).numpy())
+    if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
+        raise UserError(f"images are uint8 (N, 1 or 3, H, W), found {images.dtype} {tuple(images.shape)}")
+    return as_channels(resize(images, shape.height, shape.width), shape.channels)
 
 
 def as_channels(images: Tensor, channels: int) -> Tensor:
-    """uint8 (N, C, S, S) with 1 or 3 channels: grey is repeated to RGB, RGB becomes its luminance (ITU-R 601)."""
+    """(N, C, H, W) with 1 or 3 channels: grey is repeated to RGB, RGB uint8 becomes its luminance (ITU-R 601)."""
     if images.shape[1] == channels:
         return images
     if channels == 3:
         return images.expand(-1, 3, -1, -1)
     weights = images.new_tensor([0.299, 0.587, 0.114], dtype=torch.float32).view(1, 3, 1, 1)
     return (images.float() * weights).sum(1, keepdim=True).round().clamp(0, 255).to(torch.uint8)
+
+
+def resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Images uint8 (N, C, H, W) as uint8 (N, C, height, width); the same tensor where they are that size already.
+
+    Bilinear, with antialiasing where a side shrinks, pixel centres at half-integers (align_corners=False), rounded.
+    """
+    if min(height, width) < 1:
+        raise UserError(f"a side of {min(height, width)} pixels", where="side", fix="give 1 or more")
+    if images.shape[2:] == (height, width):
+        return images
+    shrinks = height < images.shape[2] or width < images.shape[3]
+    out = images.new_empty((*images.shape[:2], height, width))
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK].float()
+        small = interpolate(block, (height, width), mode="bilinear", align_corners=False, antialias=shrinks)
+        out[start : start + BLOCK] = small.round().clamp(0, 255).to(torch.uint8)
+    return out

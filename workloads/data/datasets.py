@@ -1,12 +1,9 @@
-"""Every dataset by name, and resizing. See `workloads.data.catalogue` for what there is."""
+"""Every dataset by name. See `workloads.data.catalogue` for what there is."""
 
 import logging
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from workloads.data.catalogue import entry
 from workloads.data.images import Dataset, LabelledImages
@@ -25,8 +22,6 @@ from workloads.data.shuffling import halves
 from workloads.errors import UserError
 
 log = logging.getLogger(__name__)
-
-RESIZE_BLOCK = 1024  # images turned to float32 at a time: 12 MB at 3x32x32
 
 
 def load(
@@ -67,26 +62,6 @@ def load_out(name: str, data_dir: Path, *, side: int, seed: int, download: bool)
     if name == "celeba":
         return celeba(data_dir, side, splits=("test",)).test
     return load(name, data_dir, side=side, seed=seed, download=download).test
-
-
-def resize(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Images uint8 (N, C, H, W) as uint8 (N, C, side, side); the same array where they are that size already.
-
-    Bilinear, with antialiasing where it shrinks, pixel centres at half-integers (align_corners=False), rounded.
-    """
-    if side < 1:
-        raise UserError(f"a side of {side} pixels", where="side", fix="give 1 or more")
-    n, channels, height, width = images.shape
-    if (height, width) == (side, side):
-        return images
-    out = np.empty((n, channels, side, side), dtype=np.uint8)
-    for start in range(0, n, RESIZE_BLOCK):
-        block = torch.from_numpy(images[start : start + RESIZE_BLOCK].astype(np.float32))
-        small = interpolate(
-            block, (side, side), mode="bilinear", align_corners=False, antialias=side < max(height, width)
-        )
-        out[start : start + RESIZE_BLOCK] = small.round().clamp(0, 255).to(torch.uint8).numpy()
-    return out
 
 
 def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) -> Dataset:

@@ -1,6 +1,6 @@
 """Containers of labelled images: what every dataset yields and every protocol takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,15 @@ NO_CLASS = -1
 """The label of images that belong to none of a dataset's classes: out sets and general images."""
 
 
+def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) int64: the number of the image that each row belongs to, from the id of its image."""
+    numbers: dict[str, int] = {}
+    return np.fromiter((numbers.setdefault(item, len(numbers)) for item in ids), np.int64, len(ids))
+
+
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images of one split.
+    """Images of one split, a row a window (today an image is its one window).
 
     images: uint8, (N, C, H, W), C is 1 (grey) or 3 (RGB).
     labels: int64, (N,), an index into `classes`.
@@ -32,6 +38,14 @@ class LabelledImages:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def image_of_window(self) -> NDArray[np.int64]:
+        """(N,) int64: the image that each row is a window of, numbered in the order in which images come first.
+
+        Windows of an image share its id. Today every image is its one window, so this counts 0, 1, 2, ...
+        """
+        return image_of_window(self.ids)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "LabelledImages":
         """The chosen rows, in the order given (or where a boolean mask is true)."""
@@ -65,6 +79,16 @@ class Dataset:
         expected = (len(self.test), *self.test.images.shape[2:])
         if self.masks.dtype != np.uint8 or self.masks.shape != expected or self.masks.max(initial=0) > 1:
             raise ValueError(f"masks must be uint8 {expected}, 0 or 1, found {self.masks.dtype} {self.masks.shape}")
+
+
+@dataclass(frozen=True)
+class AuxiliarySet:
+    """A prepared auxiliary set that stays where it is and is streamed: path or URI of its folder, the training images
+    that are to be used, and a digest of its content and of these."""
+
+    path: str
+    images: int
+    digest: str
 
 
 @dataclass(frozen=True)

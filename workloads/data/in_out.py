@@ -8,15 +8,16 @@ too.
 import numpy as np
 
 from workloads.data.images import Dataset
-from workloads.data.protocols import Split, check_numbers, held_out, resized
+from workloads.data.protocols import check_numbers, held_out, resized
 from workloads.data.shuffling import shuffled
+from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError
 
 
 def in_out(
     dataset: Dataset, *, side: int, val_fraction: float = 0.1, max_train_images: int | None = None, seed: int = 0
-) -> Split:
-    """The split whose one target is the whole dataset, images resized to `side` pixels; the channels stay as they are.
+) -> Splits:
+    """The splits whose one target is the whole dataset, images resized to `side` pixels; the channels stay as they are.
 
     val_fraction: of all train images, in (0, 1); at least 2 are held out of 4 or more, and 1 of fewer.
     max_train_images: of the whole dataset, train and val together, chosen by `seed`, whatever their classes. Masks are
@@ -41,11 +42,9 @@ def in_out(
             fix="add test images",
         )
     count = held_out(len(rows), val_fraction)
-    return Split(
+    return Splits(
         train=resized(dataset.train.take(np.sort(rows[count:])), side),
         val=resized(dataset.train.take(np.sort(rows[:count])), side),
         test=resized(dataset.test, side),
-        classes=dataset.classes,
-        targets=(dataset.name,),
-        members={dataset.name: members},
+        targets=Targets(dataset.classes, (dataset.name,), {dataset.name: members}),
     )

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from workloads.data.catalogue import NOISE
-from workloads.data.conform import as_channels
-from workloads.data.datasets import load_out, resize
+from workloads.data.conform import conform
+from workloads.data.datasets import load_out
 from workloads.data.images import NO_CLASS, LabelledImages
 from workloads.data.shuffling import shuffled
 from workloads.training.seeds import derive_seed
+from workloads.units import ImageShape
 
 NOISE_IMAGES = 1000
 
@@ -20,13 +20,12 @@ def out_sets(
     names: Sequence[str],
     data_dir: Path,
     *,
-    channels: int,
-    side: int,
+    shape: ImageShape,
     max_images: int | None = None,
     seed: int = 0,
     download: bool = True,
 ) -> dict[str, LabelledImages]:
-    """Every out set by name, in the order given: uint8 (N, channels, side, side), labels `NO_CLASS`.
+    """Every out set by name, in the order given: uint8 (N, *shape), labels `NO_CLASS`.
 
     max_images: of each set, chosen by `seed`, which also makes the noise; None is all (`NOISE_IMAGES` of noise).
     Raises as `workloads.data.datasets.load_out`: UserError where a set cannot be had.
@@ -34,25 +33,24 @@ def out_sets(
     found = {}
     for name in names:
         if name == NOISE:
-            found[name] = noise(min(NOISE_IMAGES, max_images or NOISE_IMAGES), channels, side, seed)
+            found[name] = noise(min(NOISE_IMAGES, max_images or NOISE_IMAGES), shape, seed)
             continue
-        test = load_out(name, data_dir, side=side, seed=seed, download=download)
+        test = load_out(name, data_dir, side=shape.side, seed=seed, download=download)
         rows = np.sort(shuffled(np.arange(len(test)), "out", seed, name)[:max_images])
-        found[name] = alike(test.take(rows), channels, side)
+        found[name] = alike(test.take(rows), shape)
     return found
 
 
-def noise(count: int, channels: int, side: int, seed: int) -> LabelledImages:
+def noise(count: int, shape: ImageShape, seed: int) -> LabelledImages:
     """`count` images whose every value is independent and uniform over 0..255; fewer are the first of more."""
     random = np.random.default_rng(derive_seed(NOISE, seed))
-    images = random.integers(256, size=(count, channels, side, side), dtype=np.uint8)
+    images = random.integers(256, size=(count, shape.channels, shape.height, shape.width), dtype=np.uint8)
     return LabelledImages(images, no_class(count), tuple(f"{NOISE}/{i:05d}" for i in range(count)))
 
 
-def alike(images: LabelledImages, channels: int, side: int) -> LabelledImages:
-    """The images in another size and number of channels, without their own classes."""
-    pixels = as_channels(torch.from_numpy(resize(images.images, side)), channels).numpy()
-    return LabelledImages(np.ascontiguousarray(pixels), no_class(len(images)), images.ids)
+def alike(images: LabelledImages, shape: ImageShape) -> LabelledImages:
+    """The images in another shape, without their own classes."""
+    return LabelledImages(conform(images.images, shape), no_class(len(images)), images.ids)
 
 
 def no_class(count: int) -> np.ndarray:

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.augment import augmented
 from workloads.flows.bits import dequantise
 from workloads.flows.config import FlowConfig
-from workloads.method import UnitInputs
 from workloads.training.batches import batch_rows, order_seed
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.seeds import derive_seed
@@ -30,15 +30,15 @@ class Batch(NamedTuple):
         return Batch(self.images[chosen], labels, outliers)
 
 
-def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
+def require_fitting(config: FlowConfig, view: TargetView) -> None:
     """Raises UserError where labels or general images are missing or do not fit what the config asks."""
-    if config.supervised and (inputs.labels is None or inputs.classes < 2):
+    if config.supervised and (view.labels is None or len(view.classes) < 2):
         raise UserError(
-            f"a class-conditional flow needs the labels of two classes or more, found {inputs.classes}",
+            f"a class-conditional flow needs the labels of two classes or more, found {len(view.classes)}",
             where="supervised",
             fix="train on all classes together, or set supervised to false",
         )
-    if inputs.auxiliary is None:
+    if view.auxiliary is None:
         if config.outlier_loss != "none":
             raise UserError(
                 "the outlier loss needs general images, and the data names no general set",
@@ -46,7 +46,7 @@ def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
                 fix="name a general set, or set outlier_loss to 'none'",
             )
         return
-    found, own = inputs.auxiliary[0].shape[1:], inputs.train.shape[1:]
+    found, own = view.auxiliary[0].shape[1:], view.train.shape[1:]
     if found != own:
         raise UserError(f"the general set's images are {tuple(found)}, the normal ones {tuple(own)}", "general")
 
@@ -54,11 +54,11 @@ def require_fitting(config: FlowConfig, inputs: UnitInputs) -> None:
 class Feed:
     """The batches of one unit, a function of its seed and the step, whatever the number of workers."""
 
-    def __init__(self, config: FlowConfig, unit: Unit, inputs: UnitInputs, parallel: Parallel) -> None:
-        require_fitting(config, inputs)
-        self.config, self.inputs, self.parallel = config, inputs, parallel
+    def __init__(self, config: FlowConfig, unit: Unit, view: TargetView, parallel: Parallel) -> None:
+        require_fitting(config, view)
+        self.config, self.view, self.parallel = config, view, parallel
         self.seed, self.order = derive_seed(config.seed, unit), order_seed(config.seed, unit)
-        self.device, self.size = inputs.train.device, config.batch_size
+        self.device, self.size = view.device, config.batch_size
 
     def noised(self, images: Tensor, draws: Draws, batch: int, flip: bool) -> Tensor:
         """This worker's rows of a batch, uint8, as the flow sees them in training: float32 in [-.5, .5)."""
@@ -67,7 +67,7 @@ class Feed:
 
     def first(self) -> Tensor:
         """All images of `init_batches` batches, for actnorms to start from; the same on every worker."""
-        count, train = self.config.init_batches * self.size, self.inputs.train
+        count, train = self.config.init_batches * self.size, self.view.train
         draws = Draws(derive_seed(self.seed, "first images"), self.device, Parallel())
         rows = batch_rows(derive_seed(self.seed, "first order"), 0, count, len(train))
         return self.noised(train[rows.to(self.device)], draws, count, self.config.flip)
@@ -76,19 +76,19 @@ class Feed:
         """images: this worker's rows of the step's normal images, uint8."""
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
         normal, labels, outliers = self.noised(images, draws, self.size, self.config.flip), None, None
-        if self.config.supervised and self.inputs.labels is not None:
-            labels = self.rows(self.inputs.labels, self.order, step)
-        if self.config.outlier_loss != "none" and self.inputs.auxiliary is not None:
+        if self.config.supervised and self.view.labels is not None:
+            labels = self.rows(self.view.labels, self.order, step)
+        if self.config.outlier_loss != "none" and self.view.auxiliary is not None:
             outliers = self.noised(
-                self.outliers(self.inputs.auxiliary[0], step), draws, self.size, self.config.general_flip
+                self.outliers(self.view.auxiliary[0], step), draws, self.size, self.config.general_flip
             )
         return Batch(normal, labels, outliers)
 
     def outliers(self, held: Tensor, step: int) -> Tensor:
         """This worker's rows of a step's general images, out of those held or out of the stream."""
         seed = derive_seed(self.seed, "outliers")
-        if self.inputs.stream is not None:
-            return self.inputs.stream.batch(seed, self.size, step)
+        if self.view.stream is not None:
+            return self.view.stream.batch(seed, self.size, step, self.parallel)
         return self.rows(held, seed, step)
 
     def rows(self, pool: Tensor, seed: int, step: int) -> Tensor:

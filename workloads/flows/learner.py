@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from workloads.data.view import TargetView
 from workloads.flows.artifact import packed, require_same_body
 from workloads.flows.bits import bits_per_dim
 from workloads.flows.config import FlowConfig, architecture
@@ -15,7 +16,7 @@ from workloads.flows.feed import Batch, Feed
 from workloads.flows.networks.build import build
 from workloads.flows.objective import losses
 from workloads.flows.scorer import FlowScorer, densities
-from workloads.method import Scores, State, Tensors, UnitInputs
+from workloads.method import Scores, State, Tensors
 from workloads.training.distributed import Parallel
 from workloads.training.optimisers import descend, load_optimiser
 from workloads.training.seeds import derive_seed
@@ -29,7 +30,7 @@ class FlowLearner(FlowScorer):
     """One step a batch with Adamax. Images without a finite likelihood are left out of their step, and a step without
     finite gradients is skipped; both are counted.
 
-    inputs: `general` is read where there is an outlier loss and for the scores to be selected by, `labels` where the
+    view: `auxiliary` is read where there is an outlier loss and for the scores to be selected by, `labels` where the
     flow is class-conditional. general: the artifact of the general flow, None without. Raises UserError where
     images, labels or the general flow do not fit the config.
     """
@@ -38,17 +39,17 @@ class FlowLearner(FlowScorer):
         self,
         config: FlowConfig,
         unit: Unit,
-        inputs: UnitInputs,
+        view: TargetView,
         parallel: Parallel,
         steps: int,
         general: Mapping[str, Any] | None = None,
     ) -> None:
-        classes = inputs.classes if config.supervised else 0
-        self.architecture = architecture(config, inputs.train.shape[1], inputs.train.shape[2], classes)
+        classes = len(view.classes) if config.supervised else 0
+        self.architecture = architecture(config, view.shape.channels, view.shape.side, classes)
         if general is not None:
             require_same_body(general, self.architecture, "the general flow")
-        super().__init__(config, inputs.train.device, general)
-        self.feed, self.inputs, self.parallel = Feed(config, unit, inputs, parallel), inputs, parallel
+        super().__init__(config, view.device, general)
+        self.feed, self.view, self.parallel = Feed(config, unit, view, parallel), view, parallel
         self.total_steps, self.batch_size = steps, config.batch_size
         self.counts = {"skipped": 0, "skipped_in_a_row": 0, "dropped": 0}
         with torch.random.fork_rng(devices=[]):
@@ -130,7 +131,7 @@ class FlowLearner(FlowScorer):
     def validation(self, step: int) -> dict[str, float]:
         """Bits/dim of the first held-out images, without noise, now and then; workers share them."""
         every = 5 * max(1, self.total_steps // 50)  # a multiple of the steps whose logs are kept
-        images = self.inputs.val[:VALIDATION]
+        images = self.view.val[:VALIDATION]
         if step % every and step != self.total_steps - 1:
             return {}
         found = densities(self.net, images[self.parallel.rows(len(images))]).log_prob.to(self.device)
@@ -142,9 +143,9 @@ class FlowLearner(FlowScorer):
 
     def contrast(self) -> Mapping[str, Scores]:
         """Held-out images of the general set are the proxy anomalies: no outlier loss has seen them."""
-        if self.inputs.auxiliary is None or not len(self.inputs.auxiliary[1]):
+        if self.view.auxiliary is None or not len(self.view.auxiliary[1]):
             return {}
-        return {"general/val": self.score(self.inputs.auxiliary[1])}
+        return {"general/val": self.score(self.view.auxiliary[1])}
 
     def artifact(self) -> State:
         return packed(self.net, self.architecture)

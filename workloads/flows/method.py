@@ -1,22 +1,32 @@
 """Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workloads.analyses import Analysis
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
 from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
-from workloads.training.seeds import derive_seed
-from workloads.units import GENERAL, DataFacts, ImageShape, Unit, training_bytes
+from workloads.units import (
+    GENERAL,
+    DataFacts,
+    ImageShape,
+    PartNames,
+    TrainingCounts,
+    Unit,
+    square_problems,
+    training_bytes,
+)
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
     import torch
 
+    from workloads.data.view import TargetView
     from workloads.flows.learner import FlowLearner
     from workloads.flows.scorer import FlowScorer
-    from workloads.method import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.method import Scores, Tensors
     from workloads.training.distributed import Parallel
 
 NO_NUMBER = ("checkpointing", "accumulate", "skip_limit")
@@ -29,10 +39,20 @@ class Flows:
     name: ClassVar[str] = "flow"
     packages: ClassVar[tuple[str, ...]] = ("flows",)
     stage_packages: ClassVar[tuple[str, ...]] = ("flows",)
-    analyses: ClassVar[Mapping[str, str]] = {
-        "correlation": "How alike a flow and the general flow rank images by likelihood.",
-        "samples": "Images drawn from the flow and from the general flow.",
-        "curves": "Bits/dim over the steps of training, and what was skipped.",
+    part_names: ClassVar[PartNames] = PartNames()
+    analyses: ClassVar[Mapping[str, Analysis]] = {
+        "correlation": Analysis(
+            "How alike a flow and the general flow rank images by likelihood.",
+            "workloads.flows.analyses.correlation:correlation",
+        ),
+        "samples": Analysis(
+            "Images drawn from the flow and from the general flow.",
+            "workloads.flows.analyses.samples:samples",
+        ),
+        "curves": Analysis(
+            "Bits/dim over the steps of training, and what was skipped.",
+            "workloads.flows.analyses.curves:curves",
+        ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "likelihood", "oracle")
     config_type: ClassVar[type] = FlowConfig
@@ -47,7 +67,8 @@ class Flows:
     @staticmethod
     def data_problems(config: FlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between the network and the data: (key, message)."""
-        for key, message in architecture_problems(architecture(config, 1, data.side)):
+        yield from (unfit := list(square_problems(data.shape)))
+        for key, message in () if unfit else architecture_problems(architecture(config, 1, data.shape.side)):
             yield "data.side" if key == "side" else key, message
         if config.hierarchy == "general" and not data.auxiliary:
             yield "data.auxiliary", "hierarchy 'general' learns from general images; name a source, or set it to 'none'"
@@ -99,37 +120,42 @@ class Flows:
     def stage_config(self, unit: Unit) -> dict[str, Any]:
         return {key: value for key, value in asdict(self.config_of(unit)).items() if key not in NO_NUMBER}
 
-    def steps(self, unit: Unit, shape: ImageShape) -> int:
-        config, images = self.config_of(unit), shape.auxiliary if unit.target == GENERAL else shape.images
+    def steps(self, unit: Unit, counts: TrainingCounts) -> int:
+        config, images = self.config_of(unit), counts.auxiliary if unit.target == GENERAL else counts.images
         return max(1, round(config.epochs * images / config.batch_size)) if config.epochs else 0
 
-    def macs(self, unit: Unit, shape: ImageShape) -> float:
+    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         """A pass forward and back costs three forward; the frozen general flow goes forward alone."""
         config = self.config_of(unit)
         passes = 3 + 3 * (config.outlier_loss != "none") + (config.outlier_loss == "ratio") + config.supervised
         image = macs(architecture(config, shape.channels, shape.side))
-        return passes * image * config.batch_size * self.steps(unit, shape)
+        return passes * image * config.batch_size * self.steps(unit, counts)
 
-    def memory(self, unit: Unit, shape: ImageShape) -> float:
+    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:  # noqa: ARG002 - none depends on them
         """The general flow, frozen, keeps nothing for a backward pass; normal and other images pass together."""
         config = self.config_of(unit)
         net = architecture(config, shape.channels, shape.side)
         images = -(-config.batch_size // config.accumulate) * (1 + (config.outlier_loss != "none"))
         return training_bytes(parameters(net), kept(net) * images) + 4 * parameters(net) * len(self.needs(unit))
 
-    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
+    def stage(
+        self,
+        unit: Unit,
+        view: "TargetView",
+        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
+        parallel: "Parallel",
+    ) -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
 
-        shape = shape_of(inputs)
-        if inputs.stream is not None:
-            shape = replace(shape, auxiliary=len(inputs.stream))
-        return FlowLearner(self.config_of(unit), unit, inputs, parallel, self.steps(unit, shape))
+        return FlowLearner(self.config_of(unit), unit, view, parallel, self.steps(unit, view.counts))
 
-    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
+    def detector(
+        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "FlowLearner":
         from workloads.flows.learner import FlowLearner
 
-        steps, general = self.steps(unit, shape_of(inputs)), self.general_of(unit, inputs.artifacts)
-        return FlowLearner(self.config, unit, inputs, parallel, steps, general)
+        steps, general = self.steps(unit, view.counts), self.general_of(unit, artifacts)
+        return FlowLearner(self.config, unit, view, parallel, steps, general)
 
     def scored_with(self, unit: Unit) -> list[Unit]:
         """The ratio is taken to the general flow."""
@@ -159,32 +185,17 @@ class Flows:
 
     def remarks(self) -> list[str]:
         """What is not as published, or sees more than the normal class."""
-        config, said = self.config, []
+        config, remarks = self.config, list[str]()
         if config.epochs == 0:
-            said.append("the detectors are the general flow as it is: no normal image trained them")
+            remarks.append("the detectors are the general flow as it is: no normal image trained them")
         if config.outlier_loss != "none":
-            said.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
+            remarks.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
         if config.supervised:
-            said.append("the normal images' class labels train the detectors")
+            remarks.append("the normal images' class labels train the detectors")
         if config.hierarchy == "general" and not config.from_general:
-            said.append("trained from scratch and not from the general flow's weights, as published")
+            remarks.append("trained from scratch and not from the general flow's weights, as published")
         if config.score.startswith("complexity"):
-            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
+            remarks.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
         if config.autocast:
-            said.append("coupling networks in bfloat16 while training; published: float32")
-        return said
-
-    def analyse(self, name: str, trained: "Trained") -> "Finding":
-        """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.flows.analyses.correlation import correlation
-        from workloads.flows.analyses.curves import curves
-        from workloads.flows.analyses.samples import samples
-
-        chosen = {"correlation": correlation, "samples": samples, "curves": curves}[name]
-        return chosen(self.config, trained, derive_seed(self.config.seed, name))
-
-
-def shape_of(inputs: "UnitInputs") -> ImageShape:
-    """Of a unit's own images, which are the general ones where the unit learns from those."""
-    count, channels, side, _ = inputs.train.shape
-    return ImageShape(channels, side, count, count)
+            remarks.append("coupling networks in bfloat16 while training; published: float32")
+        return remarks

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
+from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
 from workloads.flows.artifact import unpacked
@@ -18,7 +19,7 @@ from workloads.flows.config import FlowConfig
 from workloads.flows.networks.flow import Flow
 from workloads.flows.scores.complexity import code_length
 from workloads.flows.scores.densities import Densities, density_scores, failures
-from workloads.method import Scores, State, Trained
+from workloads.method import Fitted, Scores, State
 from workloads.units import GENERAL, Unit
 
 BATCH = 128
@@ -98,9 +99,9 @@ class FlowScorer:
         return as_channels(images.to(self.device), channels)
 
 
-def trained_scorer(config: FlowConfig, trained: Trained) -> FlowScorer:
+def trained_scorer(config: FlowConfig, view: TargetView, fitted: Fitted) -> FlowScorer:
     """The scorer of a target after training. Raises KeyError without its state."""
-    general = trained.artifacts.get(str(Unit("flow", GENERAL, "flow")))
-    scorer = FlowScorer(config, trained.test.device, general)
-    scorer.load_state(trained.states[str(Unit("detector", trained.target, "flow"))])
+    general = fitted.artifacts.get(str(Unit("flow", GENERAL, "flow")))
+    scorer = FlowScorer(config, view.device, general)
+    scorer.load_state(fitted.states[str(Unit("detector", view.target, "flow"))])
     return scorer

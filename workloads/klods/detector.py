@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
+from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
 from workloads.flows.artifact import unpacked
@@ -25,7 +26,7 @@ from workloads.klods.groups import Members, form, normal_groups
 from workloads.klods.scoring import Fitted, Prepared, fit
 from workloads.klods.statistics.complexity import complexity, complexity_only
 from workloads.klods.statistics.gaussian import Whitening
-from workloads.method import GroupScores, Scores, State, Tensors, UnitInputs
+from workloads.method import GroupScores, Scores, State, Tensors
 from workloads.scoring.table import FAILED
 
 
@@ -179,14 +180,14 @@ class MomentsLearner(GroupScorer):
 
     total_steps = 1
 
-    def __init__(self, config: KlodsFlowConfig, inputs: UnitInputs, flow: Mapping[str, Any]) -> None:
-        super().__init__(config, inputs.train.device, flow)
-        self.inputs, self.batch_size = inputs, config.batch_size
+    def __init__(self, config: KlodsFlowConfig, view: TargetView, flow: Mapping[str, Any]) -> None:
+        super().__init__(config, view.device, flow)
+        self.view, self.batch_size = view, config.batch_size
 
     @cached_property
     def fitted(self) -> Fitted:  # type: ignore[override]
         """Images that fail are left out. Raises UserError where too few are left, or they do not vary."""
-        encoded = self.encode(self.inputs.train)
+        encoded = self.encode(self.view.train)
         return fit(encoded.good(), self.config, encoded.log_prob[~encoded.failed])
 
     def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
@@ -195,7 +196,7 @@ class MomentsLearner(GroupScorer):
 
     def contrast(self) -> Mapping[str, Scores]:
         """Held-out images with correlated neighbours in their latents: what selection takes for anomalies."""
-        made = self.measured(self.inputs.val).correlated(self.config.shift)
+        made = self.measured(self.view.val).correlated(self.config.shift)
         return {f"shift/{self.config.shift:g}": self.of_normals(made)}
 
     def state(self) -> State:

@@ -4,22 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workloads.analyses import Analysis
 from workloads.errors import UserError
 from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
-from workloads.flows.method import Flows, shape_of
+from workloads.flows.method import Flows
 from workloads.klods.config import levels
 from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
 from workloads.klods.splits import check_enough, counted
-from workloads.units import DataFacts, ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
     import torch
 
+    from workloads.data.view import TargetView
     from workloads.flows.learner import FlowLearner
     from workloads.klods.detector import GroupScorer, MomentsLearner
-    from workloads.method import Finding, Scores, Tensors, Trained, UnitInputs
+    from workloads.method import Scores, Tensors
     from workloads.training.distributed import Parallel
 
 
@@ -29,9 +31,16 @@ class Klods:
     name: ClassVar[str] = "klods"
     packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
     stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
-    analyses: ClassVar[Mapping[str, str]] = {
-        "selection": "Every split, level, regulariser and reference, judged without an anomaly.",
-        "latents": "Where the latents of a set differ from the prior: variance, mean, neighbours, channels.",
+    part_names: ClassVar[PartNames] = PartNames()
+    analyses: ClassVar[Mapping[str, Analysis]] = {
+        "selection": Analysis(
+            "Every split, level, regulariser and reference, judged without an anomaly.",
+            "workloads.klods.analyses.selection:selection",
+        ),
+        "latents": Analysis(
+            "Where the latents of a set differ from the prior: variance, mean, neighbours, channels.",
+            "workloads.klods.analyses.latents:latents",
+        ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = KlodsFlowConfig
@@ -47,10 +56,10 @@ class Klods:
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
         flow = replace(data, select_by="")  # proxies are made of latents here, not of general images
-        found = list(Flows.data_problems(flow_config(config), flow))
-        yield from found
-        if not found and (said := unscorable(config, data.channels, data.side)):
-            yield "split", said
+        problems = list(Flows.data_problems(flow_config(config), flow))
+        yield from problems
+        if not problems and (message := unscorable(config, data.shape)):
+            yield "split", message
 
     @staticmethod
     def share_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
@@ -82,34 +91,41 @@ class Klods:
     def stage_config(self, unit: Unit) -> dict[str, Any]:
         return self.flows.stage_config(unit)
 
-    def steps(self, unit: Unit, shape: ImageShape) -> int:
+    def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         """Moments are fitted in one."""
-        return 1 if unit.kind == "detector" else self.flows.steps(unit, shape)
+        return 1 if unit.kind == "detector" else self.flows.steps(unit, counts)
 
-    def macs(self, unit: Unit, shape: ImageShape) -> float:
+    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         """A detector passes every training image through the flow once."""
         if unit.kind != "detector":
-            return self.flows.macs(unit, shape)
-        return macs(architecture(self.flows.config, shape.channels, shape.side)) * shape.images
+            return self.flows.macs(unit, shape, counts)
+        return macs(architecture(self.flows.config, shape.channels, shape.side)) * counts.images
 
-    def memory(self, unit: Unit, shape: ImageShape) -> float:
+    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         """A detector holds the flow, for its passes forward, and the latents of all training images."""
         if unit.kind != "detector":
-            return self.flows.memory(unit, shape)
+            return self.flows.memory(unit, shape, counts)
         net = architecture(self.flows.config, shape.channels, shape.side)
-        return 4 * (parameters(net) + shape.images * shape.channels * shape.side**2)
+        return 4 * (parameters(net) + counts.images * shape.values)
 
-    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "FlowLearner":
+    def stage(
+        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "FlowLearner":
         """The flow. Raises UserError, before it is trained, where no group of a size could be scored with it."""
-        shape = shape_of(inputs)
-        if said := unscorable(self.config, shape.channels, shape.side):
-            raise UserError(said, where="split")
-        return self.flows.stage(unit, inputs, parallel)
+        if message := unscorable(self.config, view.shape):
+            raise UserError(message, where="split")
+        return self.flows.stage(unit, view, artifacts, parallel)
 
-    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "MomentsLearner":  # noqa: ARG002 - each worker fits all
+    def detector(
+        self,
+        unit: Unit,
+        view: "TargetView",
+        artifacts: "Mapping[str, Tensors]",
+        parallel: "Parallel",  # noqa: ARG002 - each worker fits all
+    ) -> "MomentsLearner":
         from workloads.klods.detector import MomentsLearner
 
-        return MomentsLearner(self.config, inputs, inputs.artifacts[str(self.needs(unit)[0])])
+        return MomentsLearner(self.config, view, artifacts[str(self.needs(unit)[0])])
 
     def scored_with(self, unit: Unit) -> list[Unit]:
         return self.needs(unit)
@@ -136,27 +152,20 @@ class Klods:
     def remarks(self) -> list[str]:
         """That this is a derivation, and which groups the numbers are of."""
         config = self.config
-        said = [
+        remarks = [
             "KLODS' exact estimator could not be read: its scores here are a documented derivation, not the paper's",
             f"AUROC is over groups of {config.judged_size} images, formed with seed {config.group_seed}",
         ]
         if config.group_score.startswith("complexity"):
-            said.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
+            remarks.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
         if config.contamination < 1:
-            said.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
-        return said
-
-    def analyse(self, name: str, trained: "Trained") -> "Finding":
-        """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.klods.analyses.latents import latents
-        from workloads.klods.analyses.selection import selection
-
-        return {"selection": selection, "latents": latents}[name](self.config, trained)
+            remarks.append(f"anomalous groups hold {config.contamination:.0%} anomalies")
+        return remarks
 
 
-def unscorable(config: KlodsFlowConfig, channels: int, side: int) -> str:
+def unscorable(config: KlodsFlowConfig, shape: ImageShape) -> str:
     """Why groups of images of that shape cannot be scored, in a line; empty where they can."""
-    shapes = latent_shapes(architecture(flow_config(config), channels, side))
+    shapes = latent_shapes(architecture(flow_config(config), shape.channels, shape.side))
     try:
         for index in levels(config, len(shapes)):
             for size in config.group_sizes:

@@ -65,7 +65,7 @@ class DetectorLearner(LevelScorer):
         self.crop = config.crop or self.side
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
-            shape = ImageShape(self.train.shape[1], self.side, len(self.train))
+            shape = ImageShape(*self.train.shape[1:])
             super().__init__(config, level, shape, self.train.device)
         parts = {k: split_bank(bank) for k, bank in banks.items()}
         self.held_out = {k: held_out.clone() for k, (_, held_out) in parts.items()}  # a view would keep the whole bank

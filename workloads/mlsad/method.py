@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
+from workloads.analyses import Analysis
 from workloads.mlsad.architecture import (
     detector_kept,
     detector_parameters,
@@ -14,13 +13,16 @@ from workloads.mlsad.architecture import (
     generator_step_macs,
 )
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
+from workloads.mlsad.levels import combined, level_of, part_of
 from workloads.training.seeds import derive_seed
-from workloads.units import DataFacts, ImageShape, Unit, training_bytes
+from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit, square_problems, training_bytes
 
 if TYPE_CHECKING:  # planning needs no torch
+    import numpy as np
     import torch
 
-    from workloads.method import Finding, Tensors, Trained, UnitInputs
+    from workloads.data.view import TargetView
+    from workloads.method import Scores, Tensors
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
@@ -49,7 +51,7 @@ GENERATOR_KEYS = (
 
 
 def part_level(unit: Unit) -> int:
-    return int(unit.part.removeprefix("level_"))
+    return level_of(unit.part)
 
 
 class MLSAD:
@@ -58,11 +60,24 @@ class MLSAD:
     name: ClassVar[str] = "mlsad"
     packages: ClassVar[tuple[str, ...]] = ("mlsad",)
     stage_packages: ClassVar[tuple[str, ...]] = ("mlsad",)
-    analyses: ClassVar[Mapping[str, str]] = {
-        "generators": "Quality of the generators, and samples of every level (Fig. 3 of the paper).",
-        "position": "What the position pair teaches D_1: its maps of a white and of a noise image (appendix B).",
-        "maps": "Where the anomaly is: pixel maps over test images (Fig. 4), pixel AUROC where there are masks.",
-        "fooling": "Robustness probe (section 4.3): images made to look normal to the detector.",
+    part_names: ClassVar[PartNames] = PartNames(kind="level", prefix="level_")
+    analyses: ClassVar[Mapping[str, Analysis]] = {
+        "generators": Analysis(
+            "Quality of the generators, and samples of every level (Fig. 3 of the paper).",
+            "workloads.mlsad.analyses.quality:generators",
+        ),
+        "position": Analysis(
+            "What the position pair teaches D_1: its maps of a white and of a noise image (appendix B).",
+            "workloads.mlsad.analyses.position:position",
+        ),
+        "maps": Analysis(
+            "Where the anomaly is: pixel maps over test images (Fig. 4), pixel AUROC where there are masks.",
+            "workloads.mlsad.analyses.localisation:localise",
+        ),
+        "fooling": Analysis(
+            "Robustness probe (section 4.3): images made to look normal to the detector.",
+            "workloads.mlsad.analyses.fooling:fooling",
+        ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     config_type: ClassVar[type] = MLSADConfig
@@ -104,7 +119,10 @@ class MLSAD:
     @staticmethod
     def data_problems(config: MLSADConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between config and image side, or between keys of the config: (key, message)."""
-        side = data.side
+        yield from (problems := list(square_problems(data.shape)))
+        if problems:
+            return
+        side = data.shape.side
         if side < 8 or side & (side - 1):
             yield "data.side", f"the generators need a power of two from 8 on, found {side}"
         if side < max(config.levels):
@@ -118,10 +136,10 @@ class MLSAD:
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         levels = [CONTRAST[level] for level in self.config.levels if CONTRAST[level] > 1]
-        return [Unit("generator", target, f"level_{k}") for target in targets for k in levels]
+        return [Unit("generator", target, part_of(k)) for target in targets for k in levels]
 
     def units(self, targets: Sequence[str]) -> list[Unit]:
-        return [Unit("detector", target, f"level_{k}") for target in targets for k in self.config.levels]
+        return [Unit("detector", target, part_of(k)) for target in targets for k in self.config.levels]
 
     def needs(self, unit: Unit) -> list[Unit]:
         """A detector trains on one bank and is held against all of its class's banks for selection."""
@@ -130,13 +148,13 @@ class MLSAD:
     def stage_config(self, unit: Unit) -> dict[str, Any]:
         return {key: getattr(self.config, key) for key in GENERATOR_KEYS} | {"level": part_level(unit)}
 
-    def steps(self, unit: Unit, shape: ImageShape) -> int:
+    def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config = self.config
         if unit.kind == "generator":
-            return max(1, round(config.generator_epochs * shape.images / config.generator_batch_size))
-        return max(1, round(config.detector_epochs * shape.images / config.batch_size))
+            return max(1, round(config.generator_epochs * counts.images / config.generator_batch_size))
+        return max(1, round(config.detector_epochs * counts.images / config.batch_size))
 
-    def macs(self, unit: Unit, shape: ImageShape) -> float:
+    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
         config, level = self.config, part_level(unit)
         channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
@@ -144,9 +162,9 @@ class MLSAD:
         else:
             side = config.crop or shape.side
             step = detector_step_macs(level, side, config.width, config.blocks, channels) * config.batch_size
-        return step * self.steps(unit, shape)
+        return step * self.steps(unit, counts)
 
-    def memory(self, unit: Unit, shape: ImageShape) -> float:
+    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:  # noqa: ARG002 - none depends on them
         config, level = self.config, part_level(unit)
         channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
@@ -158,18 +176,26 @@ class MLSAD:
     def seed(self, unit: Unit) -> int:
         return derive_seed(self.config.seed, unit)
 
-    def stage(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "GeneratorLearner":
+    def stage(
+        self,
+        unit: Unit,
+        view: "TargetView",
+        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
+        parallel: "Parallel",
+    ) -> "GeneratorLearner":
         from workloads.mlsad.gan import GeneratorLearner
 
-        steps = self.steps(unit, shape_of(inputs))
-        return GeneratorLearner(self.config, part_level(unit), inputs.train, self.seed(unit), parallel, steps)
+        steps = self.steps(unit, view.counts)
+        return GeneratorLearner(self.config, part_level(unit), view.train, self.seed(unit), parallel, steps)
 
-    def detector(self, unit: Unit, inputs: "UnitInputs", parallel: "Parallel") -> "DetectorLearner":
+    def detector(
+        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "DetectorLearner":
         from workloads.mlsad.contrast import DetectorLearner
 
-        steps = self.steps(unit, shape_of(inputs))
-        banks = {part_level(need): inputs.artifacts[str(need)]["fakes"] for need in self.needs(unit)}
-        images = (inputs.train, inputs.val)
+        steps = self.steps(unit, view.counts)
+        banks = {part_level(need): artifacts[str(need)]["fakes"] for need in self.needs(unit)}
+        images = (view.train, view.val)
         return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
 
     def scored_with(self, unit: Unit) -> list[Unit]:  # noqa: ARG002 - fakes are for training alone
@@ -186,33 +212,16 @@ class MLSAD:
 
         return LevelScorer(self.config, part_level(unit), shape, device)
 
-    def combine(self, parts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Eq. 4: positions were averaged within each level, now the mean over levels."""
-        mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
-        return mean.astype(np.float32)
+    def combine(self, parts: "Scores") -> "np.ndarray":
+        return combined(parts)
 
     def judged_parts(self) -> tuple[str, ...]:
-        return tuple(f"level_{level}" for level in self.config.levels)
+        return tuple(map(part_of, self.config.levels))
 
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""
         left_out = [level for level in CONTRAST if level not in self.config.levels]
-        said = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
+        remarks = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
         if self.config.pooling != "mean":
-            said.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
-        return said
-
-    def analyse(self, name: str, trained: "Trained") -> "Finding":
-        """One of `analyses` for one target. Raises KeyError for another name."""
-        from workloads.mlsad.analyses.fooling import fooling
-        from workloads.mlsad.analyses.localisation import localise
-        from workloads.mlsad.analyses.position import position
-        from workloads.mlsad.analyses.quality import generators
-
-        chosen = {"generators": generators, "position": position, "maps": localise, "fooling": fooling}[name]
-        return chosen(self.config, trained, derive_seed(self.config.seed, name))
-
-
-def shape_of(inputs: "UnitInputs") -> ImageShape:
-    count, channels, side, _ = inputs.train.shape
-    return ImageShape(channels, side, count)
+            remarks.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
+        return remarks

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
-from workloads.method import Scores, State, Trained
+from workloads.data.view import TargetView
+from workloads.method import Fitted, Scores, State
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.mrf import to_signed
 from workloads.mlsad.networks.detector import PatchDetector
@@ -21,13 +22,13 @@ CELLS = 2**16
 """Window scores of one forward pass: at 512 channels 128 MiB a layer. Larger images are scored in tiles."""
 
 
-def scorers(config: MLSADConfig, trained: Trained) -> dict[int, "LevelScorer"]:
+def scorers(config: MLSADConfig, view: TargetView, fitted: Fitted) -> dict[int, "LevelScorer"]:
     """Level -> trained scorer of a target. Raises KeyError without the state of a level."""
-    shape, found = ImageShape(trained.test.shape[1], trained.test.shape[-1], len(trained.train)), {}
+    by_level = {}
     for level in config.levels:
-        found[level] = LevelScorer(config, level, shape, trained.test.device)
-        found[level].load_state(trained.states[str(Unit("detector", trained.target, f"level_{level}"))])
-    return found
+        by_level[level] = LevelScorer(config, level, view.shape, view.device)
+        by_level[level].load_state(fitted.states[str(Unit("detector", view.target, f"level_{level}"))])
+    return by_level
 
 
 class LevelScorer:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 from sklearn.svm import OneClassSVM
 
-from workloads.data.datasets import resize
-from workloads.data.protocols import Split
+from workloads.data.conform import conform
+from workloads.data.view import TargetView
 from workloads.errors import UserError
-from workloads.scoring.table import WHOLE, rows
+from workloads.scoring.table import WHOLE, score_rows
+from workloads.units import ImageShape
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -87,8 +89,8 @@ def leave_one_out_bandwidth(train: Images) -> float:
     log_sums = np.zeros(len(grid))
     start = 0
     for block in _distances(normal, normal):
-        own = np.arange(len(block))
-        block[own, start + own] = np.inf
+        diagonal = np.arange(len(block))
+        block[diagonal, start + diagonal] = np.inf
         log_sums += [_log_kernel_sum(block, h).sum() for h in grid]
         start += len(block)
     return float(grid[np.argmax(log_sums / n - dims * np.log(grid))])
@@ -139,13 +141,11 @@ def _distances(rows: Images, others: Images) -> Iterator[Floats]:
         yield squared
 
 
-def scores_of(name: str, split: Split, target: str) -> pa.Table:
-    """One baseline fitted on all normal images of one target (it needs no validation) and its test scores."""
-    normal = np.concatenate([part.images[split.own(part, target)] for part in (split.train, split.val)])
-    test = split.tested(target)
-    images = test.images
-    if images.shape[-1] > LARGEST:
-        normal, images = resize(normal, LARGEST), resize(images, LARGEST)
-    scores = BASELINES[name](normal, images)
-    labels = [split.classes[i] for i in test.labels]
-    return rows(target, "test", WHOLE, test.ids, labels, ~split.own(test, target), np.asarray(scores))
+def baseline_rows(name: str, view: TargetView) -> pa.Table:
+    """The test scores of one baseline, fitted on all normal images of one target: it needs no validation."""
+    normal, images = torch.cat([view.train, view.val]).cpu().numpy(), view.tested.cpu().numpy()
+    channels, height, width = images.shape[1:]
+    if max(height, width) > LARGEST:
+        small = ImageShape(channels, min(height, LARGEST), min(width, LARGEST))
+        normal, images = conform(normal, small), conform(images, small)
+    return score_rows(view, "test", {WHOLE: np.asarray(BASELINES[name](normal, images))})

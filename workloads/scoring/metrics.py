@@ -1,4 +1,4 @@
-"""Exact AUROC and what is made of it: per class, per level, and the selection criterion that needs no test label.
+"""Exact AUROC and what is made of it: per class, per part, and the selection criterion that needs no test label.
 
 Higher score = more anomalous; the anomaly is the positive class. Undefined is None, never 0.5. The functions over
 tables take one with the columns of `workloads.scoring.table.SCHEMA` and group it once: a million rows cost a second.
@@ -7,6 +7,7 @@ tables take one with the columns of `workloads.scoring.table.SCHEMA` and group i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from statistics import NormalDist
 from typing import NamedTuple
@@ -18,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from workloads.scoring.table import FAILED, SCHEMA, WHOLE, out_name
 
-TEST, VALIDATION, OWN = "test", "val", "own"
+TEST, VALIDATION = "test", "val"
+OWN_FAKES = "own"  # the proxy group of the made anomalies that a part was trained against
 
 Floats = NDArray[np.float64]
 
@@ -92,15 +94,23 @@ def per_class_auroc(table: pa.Table, part: str = WHOLE) -> dict[str, float | Non
 
     Raises ValueError for missing columns, nulls or NaN scores.
     """
+    return {target: rows.auroc() for target, rows in rows_by_target(table, part).items()}
+
+
+def rows_by_target(table: pa.Table, part: str = WHOLE) -> dict[str, Rows]:
+    """The test rows of one part for every target in the table, in natural order. Raises as `per_class_auroc`."""
     groups = _groups(table)
-    return {target: _test_area(groups, target, part) for target in _targets(groups)}
+    return {target: groups.get(_Unit(target, part, TEST), _NO_ROWS) for target in _targets(groups)}
 
 
-def per_level_auroc(table: pa.Table) -> dict[str, dict[str, float | None]]:
+def per_part_auroc(table: pa.Table) -> dict[str, dict[str, float | None]]:
     """`per_class_auroc` of every part in the table: parts in natural order, the whole detector last."""
     groups = _groups(table)
-    targets = _targets(groups)
-    return {part: {target: _test_area(groups, target, part) for target in targets} for part in _parts(groups)}
+    parts = sorted({unit.part for unit in groups}, key=lambda part: (part == WHOLE, _natural(part)))
+    return {
+        part: {target: groups.get(_Unit(target, part, TEST), _NO_ROWS).auroc() for target in _targets(groups)}
+        for part in parts
+    }
 
 
 def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
@@ -111,14 +121,14 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
     ValueError for rows of an out set that are marked normal.
     """
     groups = _groups(table)
-    found: dict[tuple[str, str, str], float | None] = {}
+    areas: dict[tuple[str, str, str], float | None] = {}
     for unit, rows in groups.items():
         if name := out_name(unit.split):
             if not rows.anomalous.all():
                 raise ValueError(f"{unit}: the rows of an out set must be anomalous")
             test = groups.get(unit._replace(split=TEST), _NO_ROWS)
-            found[unit.target, unit.part, name] = _area(test.scores[~test.anomalous], rows.scores)
-    return found
+            areas[unit.target, unit.part, name] = _area(test.scores[~test.anomalous], rows.scores)
+    return areas
 
 
 def contrastive(table: pa.Table, parts: Collection[str] | None = None) -> float | None:
@@ -172,20 +182,18 @@ def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, floa
 def not_learned(table: pa.Table, threshold: float = 0.55) -> list[tuple[str, str, float]]:
     """(target, part, AUROC) of every detector that hardly tells held-out normals from the fakes it was trained against.
 
-    Those are near chance, or upside down, on their own task, and drag the average of the levels down. A unit whose
+    Those are near chance, or upside down, on their own task, and drag the average of the parts down. A unit whose
     own-group AUROC is undefined cannot be judged and is not listed. Raises as `contrastive_by_unit`.
     """
-    own = ((target, part, groups.get(OWN)) for (target, part), groups in contrastive_by_unit(table).items())
-    return [(target, part, value) for target, part, value in own if value is not None and value < threshold]
+    areas = ((*unit, groups.get(OWN_FAKES)) for unit, groups in contrastive_by_unit(table).items())
+    return [(target, part, area) for target, part, area in areas if area is not None and area < threshold]
 
 
 def failed(table: pa.Table) -> dict[str, int]:
     """How many images (or groups) of a target could not be scored by some part; targets without one left out."""
     rows = table.filter(pc.greater_equal(table["score"], FAILED)).select(["target", "split", "image_id"])
-    counts: dict[str, int] = {}
-    for target in rows.group_by(rows.column_names).aggregate([])["target"].to_pylist():
-        counts[target] = counts.get(target, 0) + 1
-    return counts
+    images = rows.group_by(rows.column_names, use_threads=False).aggregate([])
+    return dict(Counter(images["target"].to_pylist()))
 
 
 def _by_class(scores: ArrayLike, anomalous: ArrayLike) -> tuple[Floats, Floats]:
@@ -220,17 +228,8 @@ def _exceeding(scores: Floats, thresholds: Floats) -> Floats:
     return np.concatenate([[0.0], counts / len(scores)])
 
 
-def _test_area(groups: dict[_Unit, _Rows], target: str, part: str) -> float | None:
-    rows = groups.get(_Unit(target, part, TEST), _NO_ROWS)
-    return _area(rows.scores[~rows.anomalous], rows.scores[rows.anomalous])
-
-
-def _targets(groups: dict[_Unit, _Rows]) -> list[str]:
+def _targets(groups: dict[_Unit, Rows]) -> list[str]:
     return sorted({unit.target for unit in groups}, key=_natural)
-
-
-def _parts(groups: dict[_Unit, _Rows]) -> list[str]:
-    return sorted({unit.part for unit in groups}, key=lambda part: (part == WHOLE, _natural(part)))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -238,49 +237,25 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"(\d+)", name)]
 
 
-def _groups(table: pa.Table) -> dict[_Unit, _Rows]:
-    """The rows of every (target, part, split), in natural order; one sort of the whole table."""
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
+def _groups(table: pa.Table) -> dict[_Unit, Rows]:
+    """The rows of every (target, part, split), in natural order; one grouping of the whole table."""
+    if missing := [name for name in SCHEMA.names if name not in table.column_names]:
         raise ValueError(f"not a table of scores: columns {', '.join(missing)} are missing")
-    if not table.num_rows:
-        return {}
-    names: list[list[str]] = []
-    key = np.zeros(table.num_rows, dtype=np.int64)
-    for column in _Unit._fields:
-        codes, values = _codes(table, column)
-        key = key * len(values) + codes
-        names.append(values)
-    size = int(np.prod([len(values) for values in names]))
-    order = np.argsort(key.astype(np.min_scalar_type(size)), kind="stable")  # narrow integers sort by radix
-    scores, anomalous = _plain(table, "score").astype(np.float64)[order], _plain(table, "anomalous")[order]
-    found, starts = np.unique(key[order], return_index=True)
-    ends = [*starts[1:].tolist(), table.num_rows]
-    groups: dict[_Unit, _Rows] = {}
-    for code, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True):
-        picks = np.unravel_index(code, [len(values) for values in names])
-        unit = _Unit(*(values[pick] for values, pick in zip(names, picks, strict=True)))
-        groups[unit] = _Rows(scores[start:end], anomalous[start:end])
-        if np.isnan(groups[unit].scores).any():
-            raise ValueError(f"NaN scores in {unit}")
-    return dict(sorted(groups.items(), key=lambda item: [_natural(name) for name in item[0]]))
-
-
-def _codes(table: pa.Table, column: str) -> tuple[NDArray[np.int64], list[str]]:
+    columns = [*_Unit._fields, "score", "anomalous"]
+    for column in columns:
+        if nulls := table[column].null_count:
+            raise ValueError(f"column {column} has {nulls} nulls")
     # Chunks written by different workers number the same names differently: one dictionary for all first.
-    encoded = _whole(table, column).dictionary_encode().unify_dictionaries().combine_chunks()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
-
-
-def _plain(table: pa.Table, column: str) -> NDArray:
-    return np.asarray(_whole(table, column).to_numpy())
-
-
-def _whole(table: pa.Table, column: str) -> pa.ChunkedArray:
-    values = table.column(column)
-    if values.null_count:
-        raise ValueError(f"column {column} has {values.null_count} nulls")
-    return values
+    grouping = table.select(columns).unify_dictionaries().group_by(_Unit._fields, use_threads=False)
+    listed = grouping.aggregate([("score", "list"), ("anomalous", "list")])
+    units = (_Unit(*names) for names in zip(*(listed[name].to_pylist() for name in _Unit._fields), strict=True))
+    groups: dict[_Unit, Rows] = {}
+    for unit, scores, anomalous in zip(units, listed["score_list"], listed["anomalous_list"], strict=True):
+        values = scores.values.to_numpy().astype(np.float64)
+        if np.isnan(values).any():
+            raise ValueError(f"NaN scores in {unit}")
+        groups[unit] = Rows(values, anomalous.values.to_numpy(zero_copy_only=False))
+    return dict(sorted(groups.items(), key=lambda item: [_natural(name) for name in item[0]]))
 
 
 class _Unit(NamedTuple):
@@ -289,9 +264,14 @@ class _Unit(NamedTuple):
     split: str
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
+    """Scores of one target, part and split, and which of them are of anomalies, (N,) each."""
+
     scores: Floats
     anomalous: NDArray[np.bool_]
 
+    def auroc(self) -> float | None:
+        return _area(self.scores[~self.anomalous], self.scores[self.anomalous])
 
-_NO_ROWS = _Rows(np.empty(0), np.empty(0, dtype=np.bool_))
+
+_NO_ROWS = Rows(np.empty(0), np.empty(0, dtype=np.bool_))

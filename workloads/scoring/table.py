@@ -15,9 +15,16 @@ score      float32  higher = more anomalous
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+
+from workloads.data.images import image_of_window
+
+if TYPE_CHECKING:  # reports are made of tables, and need no torch
+    from workloads.data.view import TargetView
+    from workloads.method import GroupScores, Scores
 
 SCHEMA = pa.schema(
     [
@@ -36,6 +43,8 @@ LIKELIHOOD = "likelihood"
 FAILED = 1e6
 """The score of an image that a detector could not score: as anomalous as can be, for a failure must not look normal."""
 OUT = "out"
+OTHER = "other"
+"""The label of a group of the other classes' images."""
 
 
 def out_split(name: str) -> str:
@@ -63,3 +72,61 @@ def rows(
     columns = [ids, [target] * count, [split] * count, labels, anomalous, [part] * count, scores.astype(np.float32)]
     arrays = [pa.array(c).cast(field.type) for c, field in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def join(blocks: Sequence[pa.Table]) -> pa.Table:
+    """All blocks as one table, empty where there is none."""
+    return pa.concat_tables(blocks) if blocks else SCHEMA.empty_table()
+
+
+def score_rows(view: "TargetView", split: str, scores: "Scores") -> pa.Table:
+    """A row an image and part of a split of a target: `test`, `val`, `out/NAME`, or a proxy `group/name`.
+
+    scores: (N,) of each part, one a window; an image has the highest of its windows' scores.
+    """
+    if split not in view.ids:
+        return join([_proxy_rows(view.target, split, part, values) for part, values in scores.items()])
+    numbers = image_of_window(view.ids[split])
+    first = np.unique(numbers, return_index=True)[1]
+    ids, labels = ([column[row] for row in first] for column in (view.ids[split], view.class_names[split]))
+    anomalous = view.anomalous[first] if split == "test" else np.full(len(first), bool(out_name(split)))
+    return join(
+        [
+            rows(view.target, split, part, ids, labels, anomalous, _highest(values, numbers, len(first)))
+            for part, values in scores.items()
+        ]
+    )
+
+
+def _proxy_rows(target: str, split: str, part: str, scores: np.ndarray) -> pa.Table:
+    name, count = split.partition("/")[2], len(scores)
+    ids = [f"{name}/{number}" for number in range(count)]
+    return rows(target, split, part, ids, ["fake"] * count, np.ones(count, bool), scores)
+
+
+def _highest(scores: np.ndarray, numbers: np.ndarray, images: int) -> np.ndarray:
+    """(images,): of each image the highest of its windows' scores (N,)."""
+    if len(scores) == images:
+        return scores
+    highest = np.full(images, -np.inf, scores.dtype)
+    np.maximum.at(highest, numbers, scores)
+    return highest
+
+
+def group_rows(target: str, scores: "GroupScores") -> pa.Table:
+    """A row a group and part; in a split, the anomalous groups are numbered on from the normal ones."""
+    blocks = [_group_rows(target, part, "val", target, values) for part, values in scores.held_out.items()]
+    blocks += [_group_rows(target, part, "test", target, values) for part, values in scores.normal.items()]
+    for split, parts in scores.anomalous.items():
+        for part, values in parts.items():
+            first = len(scores.normal.get(part, ())) if split == "test" else 0
+            blocks.append(_group_rows(target, part, split, out_name(split) or OTHER, values, True, first))
+    return join(blocks)
+
+
+def _group_rows(
+    target: str, part: str, split: str, label: str, scores: np.ndarray, anomalous: bool = False, first: int = 0
+) -> pa.Table:
+    size = part.rpartition("/")[2]
+    ids = [f"group-{size}/{number:05d}" for number in range(first, first + len(scores))]
+    return rows(target, split, part, ids, [label] * len(scores), np.full(len(scores), anomalous), scores)

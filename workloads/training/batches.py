@@ -1,12 +1,15 @@
 """The order in which images are seen."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from workloads.data.view import TargetView
+from workloads.training.distributed import Parallel
 from workloads.training.seeds import derive_seed
-from workloads.units import Unit
+from workloads.units import GENERAL, Unit
 
 
 def order_seed(seed: int, unit: Unit) -> int:
@@ -35,3 +38,16 @@ def batch_rows(seed: int, step: int, batch: int, size: int) -> Tensor:
         rows.append(piece)
         taken += len(piece)
     return torch.cat(rows)
+
+
+def unit_batches(unit: Unit, seed: int, view: TargetView, size: int, parallel: Parallel) -> Callable[[int], Tensor]:
+    """Step -> this worker's rows of a batch of `size` images of the unit's target, uint8 (b, C, H, W) on the device.
+
+    Their order is a function of the config's seed and the step. Where the target is a streamed auxiliary set, the
+    stream gives them.
+    """
+    order, stream, images = order_seed(seed, unit), view.stream, view.train
+    if unit.target == GENERAL and stream is not None:
+        return lambda step: stream.batch(order, size, step, parallel)
+    rows = parallel.rows(size)
+    return lambda step: images[batch_rows(order, step, size, len(images))[rows].to(images.device)]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.reading import pixels, row_group
-from workloads.pictures import grid
+from workloads.figures import image_grid
 from workloads.training.seeds import derive_seed
 
 
@@ -19,7 +19,7 @@ def write_sheet(images: NDArray[np.uint8], file: Path) -> None:
     """uint8 (N, C, S, S) as a .png, about as wide as high."""
     file.parent.mkdir(parents=True, exist_ok=True)
     columns = math.ceil(math.sqrt(len(images)))
-    Image.fromarray(grid([torch.from_numpy(images).split(columns)])).save(file, "PNG")
+    Image.fromarray(image_grid(torch.from_numpy(images), columns)).save(file, "PNG")
 
 
 def some_images(manifest: Manifest, count: int, seed: int) -> NDArray[np.uint8]:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from orchestrator.data.auxiliary.manifest import in_set
 from orchestrator.data.auxiliary.prepare import Against
-from workloads.data.conform import as_channels
-from workloads.data.datasets import load, load_out, resize
+from workloads.data.conform import conform
+from workloads.data.datasets import load, load_out
 from workloads.data.duplicates import Known
+from workloads.units import ImageShape
 
 
 def against_sets(names: Sequence[str], data_dir: Path, side: int, near: int | None) -> Against:
@@ -27,7 +27,7 @@ def against_sets(names: Sequence[str], data_dir: Path, side: int, near: int | No
         parts = [dataset.train, dataset.test]
         if name == "tiny_imagenet":  # as an out set it is its unlabelled images
             parts.append(load_out(name, data_dir, side=side, seed=0, download=True))
-        found = [as_channels(torch.from_numpy(resize(part.images, side)), 3).numpy() for part in parts]
+        found = [conform(part.images, ImageShape(3, side, side)) for part in parts]
         digests[in_set(name, path)] = hashlib.sha256(b"".join(i.tobytes() for i in found)).hexdigest()
         images += found
     return Against(digests, Known.of(np.concatenate(images), near))

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,11 @@ from torch import Tensor
 from orchestrator.data.auxiliary.manifest import Manifest, in_set
 from orchestrator.data.auxiliary.reading import manifest_at, pixels, row_group
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN
-from orchestrator.data.auxiliary.windows import groups_at
 from orchestrator.record.paths import absolute
 from tune_spaces.schema import Auxiliary, Data
 from workloads.data.catalogue import NOISE, SOURCES
 from workloads.data.conform import as_channels
+from workloads.data.images import AuxiliarySet
 from workloads.errors import UserError
 from workloads.training.distributed import Parallel
 
@@ -32,15 +31,6 @@ HELD_OUT = 4096
 """Held-out images that a worker holds: for curves, and for the scores that select a winner."""
 SEGMENT = 1024
 """Blocks (see `windows.BLOCK_BYTES`) of one Ray dataset; a stream is one after the other, without an end."""
-
-
-@dataclass(frozen=True)
-class AuxiliarySet:
-    """Where a general set lies, its training images that are to be used, and a digest of its content and of these."""
-
-    path: str
-    images: int
-    digest: str
 
 
 def auxiliary_set(source: Auxiliary, data: Data, data_dir: Path) -> AuxiliarySet:
@@ -68,32 +58,32 @@ def auxiliary_set(source: Auxiliary, data: Data, data_dir: Path) -> AuxiliarySet
 
 
 class StreamedSet:
-    """A prepared set as a worker sees it (see `workloads.method.ImageStream`). One stream is open at a time.
+    """A prepared set as a worker sees it (see `workloads.data.view.ImageStream`). One stream is open at a time.
 
     images: of an epoch; where the set has more, row groups drawn from all over it. channels: 1 or 3, as the dataset's.
     """
 
-    def __init__(self, path: str, images: int, channels: int, parallel: Parallel, device: torch.device) -> None:
-        self.path, self.images, self.channels = path, images, channels
-        self.parallel, self.device = parallel, device
+    def __init__(self, path: str, images: int, channels: int, device: torch.device) -> None:
+        self.path, self.images, self.channels, self.device = path, images, channels, device
         self.open: AuxiliaryStream | None = None
-        self.opened: tuple[int, int] | None = None
+        self.opened: tuple[int, int, Parallel] | None = None
 
     def __len__(self) -> int:
         return self.images
 
-    def batch(self, seed: int, size: int, step: int) -> Tensor:
+    def batch(self, seed: int, size: int, step: int, parallel: Parallel) -> Tensor:
+        """As `ImageStream.batch` says."""
         from orchestrator.data.auxiliary.stream import AuxiliaryStream, feed_of
 
-        now = self.open
-        if now is None or self.opened != (seed, size) or step != now.next or step == now.total:
-            if now is not None:
-                now.close()
-            feed = feed_of(self.path, TRAIN, size, self.parallel.world, seed, most=self.images)
+        stream, opened = self.open, (seed, size, parallel)
+        if stream is None or self.opened != opened or step != stream.next or step == stream.total:
+            if stream is not None:
+                stream.close()
+            feed = feed_of(self.path, TRAIN, size, parallel.world, seed, most=self.images)
             steps = max(1, SEGMENT * feed.lanes_a_block * feed.order.window // size)
-            now = AuxiliaryStream(feed, self.parallel, self.device, start=step, total=step + steps)
-            self.open, self.opened = now, (seed, size)
-        return as_channels(now.images(step), self.channels)
+            stream = AuxiliaryStream(feed, parallel, self.device, start=step, total=step + steps)
+            self.open, self.opened = stream, opened
+        return as_channels(stream.images(step), self.channels)
 
     def sample(self) -> tuple[Tensor, Tensor, list[str]]:
         """Training images and held-out ones, uint8 (N, C, S, S) on the device, and the ids of the latter."""
@@ -106,6 +96,8 @@ class StreamedSet:
 def some_rows(path: str, split: str, count: int, most: int | None = None) -> tuple[np.ndarray, list[str]]:
     """Up to `count` images, uint8 (N, C, S, S), of row groups that lie evenly over a split (or over what `groups_at`
     draws from it), and their ids."""
+    from orchestrator.data.auxiliary.windows import groups_at  # which needs Ray Data
+
     manifest, groups = manifest_at(path), groups_at(path, split, most)
     layout = manifest.layout
     wanted = min(len(groups), -(-count // layout.group_rows))

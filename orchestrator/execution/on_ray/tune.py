@@ -1,16 +1,19 @@
 """Ray Tune over the plan's trials; every event goes into the ledger before anything else sees it."""
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from orchestrator.data.split_store import Prepared
-from orchestrator.execution.on_ray.stages import artifacts, job_of, scaling, torch_config
+from orchestrator.data.split_store import SplitManifest
+from orchestrator.execution.on_ray.stages import artifacts
 from orchestrator.execution.on_ray.trial import run_trial
+from orchestrator.execution.on_ray.workers import scaling, threads, torch_config
+from orchestrator.execution.work.trial import TrialUnits, TrialWork
+from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.plan import Plan, TrialPlan, trial_macs
 from orchestrator.record.events import RungMetrics, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger
@@ -112,62 +115,63 @@ def keep_credentials_out_of_logs() -> None:
 
 def longest_first(plan: Plan, trials: list[TrialPlan]) -> list[TrialPlan]:
     """So that no long trial begins when all the others end. Not for ASHA, which spares the first to reach a rung."""
-    return sorted(trials, key=lambda t: -trial_macs(plan.method(t.point), plan.targets, plan.shape))
+    return sorted(trials, key=lambda t: -trial_macs(plan.method(t.point), plan.targets, plan.shape, plan.counts))
+
+
+def trial_work(plan: Plan, paths: RunPaths, trial: TrialPlan) -> TrialWork:
+    """What a worker must know of a trial."""
+    folders = artifacts(paths, trial.stages)
+    units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
+    resources = plan.space.resources
+    return TrialWork(
+        plan.space.workload,
+        (TrialUnits(trial.id, str(paths.trial(trial.id).folder), units),),
+        plan.rungs,
+        resources.share,
+        threads(resources),
+    )
 
 
 def run_sweep(
     plan: Plan,
     trials: list[TrialPlan],
-    prepared: Prepared,
-    places: RunPaths,
+    manifest: SplitManifest,
+    paths: RunPaths,
     ledger: Ledger,
     slots: int,
     changed: Callable[[], None],
 ) -> None:
     """Run, or finish running, every trial that is not over. One that fails is recorded; the others go on."""
     resources = plan.space.resources
-    per_worker = {"cpu": resources.cpus_per_worker}
-    if resources.gpus_per_worker:
-        per_worker["gpu"] = resources.gpus_per_worker
-    units = [astuple(unit) for unit in plan.units]
-    job = job_of(plan, prepared, [], "")
     scheduler = scheduler_of(plan, ledger)
     todo = [t for t in trials if ledger.state.trials[t.id].state not in DONE]
     if isinstance(scheduler, FIFOScheduler):
         todo = longest_first(plan, todo)
     if not todo:
         return
-    described = [
-        {
-            "id": t.id,
-            "pieces": [
-                {"unit": unit, "config": t.config, "artifacts": artifacts(places, t.stages), "folder": ""}
-                for unit in units
-            ],
-            "folder": str(places.trial(t.id).folder),
-            "ray": str(places.folder / "ray"),
-            "told": list(ledger.state.trials[t.id].rungs),
-        }
-        for t in todo
-    ]
     function = tune.with_parameters(
         run_trial,
-        job=job,
-        trials=described,
-        scaling=scaling(plan, 0 if resources.workers == 1 else resources.workers),
+        works=[trial_work(plan, paths, trial) for trial in todo],
+        known=[list(ledger.state.trials[trial.id].rungs) for trial in todo],
+        manifest=manifest,
+        ray_folder=str(paths.folder / "ray"),
+        scaling=scaling(resources, 0 if resources.workers == 1 else resources.workers),
         torch_config=torch_config(resources),
     )
+    per_worker = {"cpu": resources.cpus_per_worker}
+    if resources.gpus_per_worker:
+        per_worker["gpu"] = resources.gpus_per_worker
     # a nested trial's own process only waits: it must claim something, or Tune would refuse it, but no CPU
-    own = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
+    claim = per_worker if resources.workers == 1 else {"cpu": 0, "memory": 2**20}
     together = min(slots, len(todo))
     keep_credentials_out_of_logs()
     tune.Tuner(
-        tune.with_resources(function, own),
+        tune.with_resources(function, claim),
         param_space={"trial": tune.grid_search(list(range(len(todo))))},
         tune_config=tune.TuneConfig(scheduler=scheduler, max_concurrent_trials=together, reuse_actors=False),
         run_config=tune.RunConfig(
             name=f"sweep-{ledger.state.launches}",
-            storage_path=str(places.folder / "ray"),
+            storage_path=str(paths.folder / "ray"),
             verbose=0,
             callbacks=[Recorder(ledger, todo, changed)],
             failure_config=tune.FailureConfig(max_failures=1),

@@ -1,33 +1,28 @@
-"""scikit-learn's baselines on the same splits, scored by a Ray task."""
+"""scikit-learn's baselines on the same splits."""
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Generator
+from dataclasses import dataclass
 
 import pyarrow as pa
+from upath import UPath
 
-from orchestrator.record.paths import RunPaths
-from orchestrator.results.baselines import table_path
-from workloads.data.protocols import Split
-from workloads.scoring.baselines import BASELINES, scores_of
-
-
-def start(split: Split, places: RunPaths, digest: str, code: str) -> Any:
-    """One Ray task for the baselines that are not there yet: a future of a table a baseline.
-
-    It claims no CPU: training must not wait for it, and the reader's spare CPU stays free. Where a target is a whole
-    dataset there are none: distances to all its images would take hours, and its test images are all normal.
-    """
-    import ray
-
-    names = [] if split.members else [*BASELINES]
-    missing = [name for name in names if not table_path(places, name, digest, code).exists()]
-    bare = replace(split, out={}, auxiliary=None)  # these are large, and not theirs
-    return ray.remote(num_cpus=0)(tables_of).remote(missing, bare)
+from orchestrator.execution.work.worker import End, RungReport, Worker
+from orchestrator.results.evaluation import write_table
+from workloads.scoring.baselines import baseline_rows
 
 
-def tables_of(names: list[str], split: Split) -> dict[str, pa.Table]:
-    """Scores of several baselines for every target."""
-    return {
-        name: pa.concat_tables([scores_of(name, split, target) for target in split.targets]).unify_dictionaries()
-        for name in names
-    }
+@dataclass(frozen=True)
+class BaselineWork:
+    """One baseline, for every target. path: of its score table."""
+
+    name: str
+    path: str
+    threads: int = 1
+
+    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
+        """Fit and score it. It has no rungs."""
+        yield from ()
+        names = worker.splits.targets.names
+        tables = [baseline_rows(self.name, worker.splits.view(target, worker.device)) for target in names]
+        write_table(UPath(self.path), pa.concat_tables(tables).unify_dictionaries())
+        return End()

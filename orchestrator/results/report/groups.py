@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orchestrator.results.report.tables import LEAK, markdown_row, ranged
-from workloads.scoring.metrics import auroc, auroc_interval, per_level_auroc
+from workloads.scoring.metrics import auroc, auroc_interval, per_part_auroc
 
 SAID = """\
 AUROC with its 95 % DeLong interval: the doubt from the number of groups, not from the training's seed nor from which \
@@ -21,7 +21,7 @@ def group_intervals(scores: pa.Table | None, leak: bool) -> str:
     if scores is None:
         return ""
     tested = scores.filter(pc.equal(scores["split"], "test"))
-    areas = per_level_auroc(tested)
+    areas = per_part_auroc(tested)
     parts = [part for part in areas if group_size(part)]
     if not parts:
         return ""

@@ -14,7 +14,7 @@ from orchestrator.results.report.groups import group_size
 from orchestrator.results.report.tables import Row, Table, with_published
 from tune_spaces import published
 from workloads.data.catalogue import NOISE
-from workloads.scoring.metrics import mean, out_auroc, per_level_auroc
+from workloads.scoring.metrics import mean, out_auroc, per_part_auroc
 from workloads.scoring.table import SCHEMA, WHOLE, out_name, out_split
 
 
@@ -40,7 +40,7 @@ def out_table(
     rest = f"r{heading(dataset)}"
     columns = tuple(f"{target}/{name}" for name in (rest, *map(heading, out)) for target in targets)
     rows = []
-    for part, classes in per_level_auroc(scores).items():
+    for part, classes in per_part_auroc(scores).items():
         values = {f"{target}/{rest}": classes.get(target) for target in targets}
         values |= {f"{target}/{heading(name)}": areas.get((target, part, name)) for name in out for target in targets}
         rows.append(Row(part, kind, values, None, note))
@@ -74,7 +74,7 @@ def against_sets(scores: pa.Table) -> pa.Table:
 def sets_table(
     areas: Mapping[str, Mapping[str, float | None]], sets: Sequence[str], *, dataset: str, kind: str, **row: Any
 ) -> Table:
-    """Rows are the parts, the whole last; columns the out sets. areas: `per_level_auroc` of `against_sets`.
+    """Rows are the parts, the whole last; columns the out sets. areas: `per_part_auroc` of `against_sets`.
 
     kind: of number, one of `tables.KINDS`. row: further fields of every measured `Row`. Published rows stand below.
     """

@@ -51,7 +51,7 @@ def write_report(
     trials: each with "trial" (its id), "params", "contrastive" and "auroc" (mean test AUROC), both in [0, 1] or None;
         "classes", class -> test AUROC, of those that reached the end; "levels", part -> mean test AUROC of it alone.
         Further keys become columns.
-    levels: as `workloads.scoring.metrics.per_level_auroc` gives them.
+    levels: as `workloads.scoring.metrics.per_part_auroc` gives them.
     scores: per-image scores of the selected configuration (`workloads.scoring.table.SCHEMA`); None: no plots.
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds.

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.catalogue import SOURCES
-from workloads.data.datasets import resize
+from workloads.data.conform import conform
 from workloads.errors import UserError
 from workloads.training.seeds import derive_seed
+from workloads.units import ImageShape
 
 TILES = SOURCES["photo_tiles"].images  # where no number is given
 SCALES = (1, 2, 4)  # a tile is a square of scale x side pixels, shrunk to side
@@ -60,7 +61,7 @@ def _tiles(regions: list[Images], side: int, count: int, seed: int, part: str) -
         rows, size = np.flatnonzero(drawn == scale), scale * side
         for some in (rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)):
             squares = [_square(regions[chosen[row]], size, *places[row]) for row in some]
-            tiles[some] = resize(np.stack(squares), side)
+            tiles[some] = conform(np.stack(squares), ImageShape(3, side, side))
     return tiles
 
 

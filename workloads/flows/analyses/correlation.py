@@ -1,17 +1,20 @@
 """Model bias and domain prior: a flow of one class and a flow of everything rank images almost alike."""
 
 import numpy as np
-import torch
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from workloads.flows.analyses.scatter import scatter
+from workloads.data.view import TargetView
+from workloads.figures import Picture, drawn
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import FlowScorer, trained_scorer
-from workloads.method import Finding, Trained
+from workloads.method import Finding, Fitted
+
+NORMAL, ANOMALOUS = "#0072B2", "#E69F00"  # of Okabe and Ito: told apart with any common colour blindness
 
 
-def correlation(config: FlowConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
+def correlation(config: FlowConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """Spearman's rank correlation of images' likelihoods under the target's flow and under the general flow.
 
     Numbers in [-1, 1]: over the `normal` test images, over each group of anomalies (the `anomalous` test images where
@@ -21,19 +24,32 @@ def correlation(config: FlowConfig, trained: Trained, seed: int) -> Finding:  # 
     the general flow to the right and under the target's upwards; anomalies are orange.
     Source: Schirrmeister et al., NeurIPS 2020, Figure 2.
     """
-    groups = {"normal": trained.test[torch.from_numpy(~trained.test_anomalous)]}
-    if trained.test_anomalous.any():
-        groups["anomalous"] = trained.test[torch.from_numpy(trained.test_anomalous)]
-    groups |= trained.out
+    groups = {"normal": view.test_images(anomalous=False)}
+    if view.anomalous.any():
+        groups["anomalous"] = view.test_images(anomalous=True)
+    groups |= view.out
     if config.hierarchy == "none":
         return Finding({f"rank_correlation/{name}": None for name in ("all", *groups)})
-    scorer = trained_scorer(config, trained)
+    scorer = trained_scorer(config, view, fitted)
     pairs = {name: likelihoods(scorer, images) for name, images in groups.items()}
     together = np.concatenate(list(pairs.values()), axis=1)
     numbers = {f"rank_correlation/{name}": ranked(*pair) for name, pair in ({"all": together} | pairs).items()}
     anomalous = np.arange(together.shape[1]) >= pairs["normal"].shape[1]
-    names = ("general flow, bits/dim", "own flow, bits/dim")
-    return Finding(numbers, {"likelihoods": scatter(together[0], together[1], anomalous, names)})
+    return Finding(numbers, {"likelihoods": scatter(together[0], together[1], anomalous)})
+
+
+def scatter(general: np.ndarray, target: np.ndarray, anomalous: np.ndarray) -> Picture:
+    """Points of images, (N,) bits/dim. The axes reach over 98 % of the values; what lies beyond is at the border."""
+    figure = Figure(figsize=(5.2, 5.2), dpi=110, layout="constrained")
+    axes = figure.add_subplot(xlabel="general flow, bits/dim", ylabel="the target's flow, bits/dim")
+    x, y = (np.clip(values, *np.percentile(values, (1, 99))) if len(values) else values for values in (general, target))
+    shuffled = np.random.default_rng(0).permutation(len(x))  # neither colour lies on top
+    axes.scatter(x[shuffled], y[shuffled], s=9, c=np.where(anomalous, ANOMALOUS, NORMAL)[shuffled])
+    for name, colour in (("normal", NORMAL), ("anomalous", ANOMALOUS)):
+        axes.scatter([], [], s=16, c=colour, label=name)
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return drawn(figure)
 
 
 def likelihoods(scorer: FlowScorer, images: Tensor) -> np.ndarray:

@@ -3,18 +3,19 @@
 import torch
 from torch import Tensor
 
+from workloads.data.view import TargetView
+from workloads.figures import image_rows
 from workloads.flows.bits import BINS
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import trained_scorer
-from workloads.method import Finding, Trained
-from workloads.pictures import grid
+from workloads.method import Finding, Fitted
 from workloads.training.seeds import derive_seed
 
 COLUMNS = 8
 TEMPERATURES = (1.0, 0.7)
 
 
-def samples(config: FlowConfig, trained: Trained, seed: int) -> Finding:
+def samples(config: FlowConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:
     """Images drawn from the target's flow, and from the general flow where there is one.
 
     Picture: `samples`: a row of training images; then of each flow a row at temperature 1 and one at 0.7, which scales
@@ -22,15 +23,15 @@ def samples(config: FlowConfig, trained: Trained, seed: int) -> Finding:
     temperature 1 that no image can have, beyond [-.5, .5] or not finite: affine couplings make some, drawn as black or
     white.
     """
-    scorer = trained_scorer(config, trained)
+    scorer = trained_scorer(config, view, fitted)
     flows = {"flow": scorer.net} | ({"general": scorer.general} if scorer.general is not None else {})
-    groups, numbers = [[trained.train[:COLUMNS]]], dict[str, float | None]()
+    rows, numbers = {"training images": view.train[:COLUMNS]}, dict[str, float | None]()
     for name, flow in flows.items():
-        generator = torch.Generator(scorer.device).manual_seed(derive_seed(seed, name, trained.target))
+        generator = torch.Generator(scorer.device).manual_seed(derive_seed(seed, name, view.target))
         drawn = [flow.sample(COLUMNS, generator, temperature) for temperature in TEMPERATURES]
         numbers[f"outside/{name}"] = float((~(drawn[0].abs() <= 0.5)).float().mean())
-        groups.append([to_bytes(images) for images in drawn])
-    return Finding(numbers, {"samples": grid(groups)})
+        rows |= {f"{name}, T = {t:g}": to_bytes(images) for t, images in zip(TEMPERATURES, drawn, strict=True)}
+    return Finding(numbers, {"samples": image_rows(rows)})
 
 
 def to_bytes(x: Tensor) -> Tensor:

@@ -5,25 +5,24 @@ from math import isnan
 import torch
 from torch import Tensor
 
+from workloads.data.view import TargetView
 from workloads.klods.detector import GroupScorer
 from workloads.klods.flow_config import KlodsFlowConfig
-from workloads.method import Finding, Trained
+from workloads.method import Finding, Fitted
 from workloads.units import Unit
 
 NAMES = ("variance", "mean_square", "neighbours", "channels")
 
 
-def latents(config: KlodsFlowConfig, trained: Trained) -> Finding:
+def latents(config: KlodsFlowConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """`moments` of every level over the images of a set: training, test normals, test anomalies, out sets.
 
     Numbers by ``LEVEL/SET``; None for a set without images.
     """
-    flow = trained.artifacts[str(Unit("flow", trained.target, "flow"))]
-    scorer = GroupScorer(config, trained.train.device, flow)
-    anomalous = torch.from_numpy(trained.test_anomalous)
-    sets = {"train": trained.train, "normal": trained.test[~anomalous], "anomalous": trained.test[anomalous]}
+    scorer = GroupScorer(config, view.device, fitted.artifacts[str(Unit("flow", view.target, "flow"))])
+    tested = {name: view.test_images(anomalous=name == "anomalous") for name in ("normal", "anomalous")}
     numbers: dict[str, float | None] = {}
-    for name, images in (sets | dict(trained.out)).items():
+    for name, images in ({"train": view.train} | tested | dict(view.out)).items():
         for number, level in enumerate(scorer.encode(images).good(), 1):
             found = moments(level.double()) if len(level) else dict.fromkeys(NAMES)
             numbers |= {f"{key}/z{number}/{name}": value for key, value in found.items()}

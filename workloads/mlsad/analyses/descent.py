@@ -80,8 +80,8 @@ def descend_pixels(
         scores.append(mean)
         if step == steps:
             break
-        own = torch.cat([part / len(part) for part in slopes.split(sizes)])
-        descend(optimiser, [own + torch.autograd.grad(apart.sum(), x)[0]])
+        slope = torch.cat([part / len(part) for part in slopes.split(sizes)])
+        descend(optimiser, [slope + torch.autograd.grad(apart.sum(), x)[0]])
         with torch.no_grad():
             x.clamp_(-1, 1)
     return Descent(list(x.detach().split(sizes)), torch.stack(objectives), torch.stack(scores))
@@ -91,6 +91,6 @@ def descend_pixels(
 class Descent:
     """Where the batches ended and how they got there; row t of a trajectory is after t updates."""
 
-    found: list[Tensor]  # of each batch, float32 (N, C, S, S) in [-1, 1]
+    ends: list[Tensor]  # of each batch, float32 (N, C, S, S) in [-1, 1]
     objectives: Tensor  # (steps + 1, batches)
     scores: Tensor  # (steps + 1, batches), mean A alone

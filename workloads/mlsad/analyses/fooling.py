@@ -36,14 +36,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.method import Finding, Trained
+from workloads.data.view import TargetView
+from workloads.figures import image_rows
+from workloads.method import Finding, Fitted
 from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.analyses.distances import diversity, nearest
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.method import MLSAD
+from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
-from workloads.pictures import grid
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.seeds import derive_seed
 
@@ -51,59 +52,60 @@ BATCH = 16
 GREY_NOISE = 5.0  # standard deviation in grey levels of 255
 
 
-def fooling(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
+def fooling(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:
     """The probe of one target; the module says what is found. Pictures: `fooling_full` and so on, starting images above
     found ones for every set. The same numbers for the same seed.
 
     Without normal or without anomalous test images there is nothing to compare with, and nothing is found. Raises
     KeyError without the state of a level.
     """
-    anomalous = torch.from_numpy(trained.test_anomalous).to(trained.test.device)
-    normal = trained.test[~anomalous]
-    if not len(normal) or anomalous.sum() == 0:
+    normal = view.test_images(anomalous=False)
+    if not len(normal) or not view.anomalous.any():
         return Finding({f"full/{name}/fooled": None for name in ("noise", "shuffled", "anomalous", "grey")})
-    sets = starts(trained, seed)
+    sets = starts(view, seed)
     numbers: dict[str, float | None] = {}
     for name, images in {"normal": normal, **{f"start/{name}": images for name, images in sets.items()}}.items():
-        numbers |= {f"{name}/{key}": value for key, value in distances(images, trained.train).items()}
+        numbers |= {f"{name}/{key}": value for key, value in distances(images, view.train).items()}
     pictures = {}
-    for variant, parts in variants(config, trained).items():
+    for variant, parts in variants(config, view, fitted).items():
         score = partial(detector_score, list(parts.values()))
         pace = (config.fooling_steps, config.fooling_lr, config.fooling_pull_away)
         descent = descend_pixels(score, list(sets.values()), *pace)
-        found = [to_bytes(part) for part in descent.found]
-        median = float(np.median(whole_score(config, parts, normal)))
+        ends = [to_bytes(part) for part in descent.ends]
+        median = float(np.median(whole_score(parts, normal)))
         numbers[f"{variant}/normal/score"] = median
         for i, (name, start) in enumerate(sets.items()):
-            before, after = (whole_score(config, parts, images) for images in (start, found[i]))
+            before, after = (whole_score(parts, images) for images in (start, ends[i]))
             values = success(before, after, median) | trajectory(descent, i, float(after.mean()))
-            values |= distances(found[i], trained.train)
+            values |= distances(ends[i], view.train)
             numbers |= {f"{variant}/{name}/{key}": value for key, value in values.items()}
-        pictures[f"fooling_{variant}"] = grid(list(zip(sets.values(), found, strict=True)))
+        pairs = ((name, start, end) for (name, start), end in zip(sets.items(), ends, strict=True))
+        rows = {row: part for name, *both in pairs for row, part in zip((name, f"{name}, end"), both, strict=True)}
+        pictures[f"fooling_{variant}"] = image_rows(rows)
     return Finding(numbers, pictures)
 
 
-def starts(trained: Trained, seed: int) -> dict[str, Tensor]:
+def starts(view: TargetView, seed: int) -> dict[str, Tensor]:
     """The starting sets by name, each uint8 (16, C, S, S); of `anomalous` as many as there are, if fewer."""
-    device, shape = trained.test.device, (BATCH, *trained.test.shape[1:])
+    device, shape = view.device, (BATCH, *view.train.shape[1:])
 
     def draws(name: str) -> Draws:
-        return Draws(derive_seed(seed, "fooling", trained.target, name), device, Parallel())
+        return Draws(derive_seed(seed, "fooling", view.target, name), device, Parallel())
 
-    anomalous = trained.test[torch.from_numpy(trained.test_anomalous).to(device)]
+    anomalous = view.test_images(anomalous=True)
     order = torch.randperm(len(anomalous), generator=draws("anomalous").generator, device=device)
     shades = torch.linspace(0, 255, BATCH, device=device).view(-1, 1, 1, 1)
     return {
         "noise": level_0(draws("noise"), shape),
-        "shuffled": level_1(draws("shuffled"), trained.train, BATCH),
+        "shuffled": level_1(draws("shuffled"), view.train, BATCH),
         "anomalous": anomalous[order[:BATCH]],
         "grey": (shades + GREY_NOISE * draws("grey").normal(shape)).round().clamp(0, 255).to(torch.uint8),
     }
 
 
-def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, LevelScorer]]:
+def variants(config: MLSADConfig, view: TargetView, fitted: Fitted) -> dict[str, dict[str, LevelScorer]]:
     """Scorers by part of the full detector and of its lowest and highest level alone, on networks of their own."""
-    parts = {f"level_{level}": scorer for level, scorer in scorers(config, trained).items()}
+    parts = {part_of(level): scorer for level, scorer in scorers(config, view, fitted).items()}
     for scorer in parts.values():
         scorer.net.requires_grad_(False)  # only pixels learn
     if len(parts) == 1:
@@ -112,9 +114,9 @@ def variants(config: MLSADConfig, trained: Trained) -> dict[str, dict[str, Level
     return {"full": parts, lowest: {lowest: parts[lowest]}, highest: {highest: parts[highest]}}
 
 
-def whole_score(config: MLSADConfig, parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
+def whole_score(parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
     """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
-    return MLSAD(config).combine({part: scorer.image_scores(images) for part, scorer in parts.items()})
+    return combined({part: scorer.image_scores(images) for part, scorer in parts.items()})
 
 
 def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:

@@ -7,15 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.method import Finding, Trained
-from workloads.mlsad.analyses.overlays import Picture, limits, overlay
+from workloads.data.view import TargetView
+from workloads.figures import Panel, panel_rows
+from workloads.method import Finding, Fitted
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.method import MLSAD
+from workloads.mlsad.levels import combined, part_of
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import scorers
 from workloads.scoring.metrics import pixel_auroc
 
 SHOWN = 4  # images at either end of the order of scores
+QUIET, LOUD = 1.0, 99.5  # percentiles of the maps of normal images at which colours begin and, at least, end
 
 
 def at_pixels(scores: Tensor, level: int, side: int) -> Tensor:
@@ -44,34 +46,44 @@ def pixel_map(maps: Mapping[int, Tensor], side: int) -> Tensor:
     return total / len(maps)
 
 
-def window_maps(config: MLSADConfig, trained: Trained, images: Tensor) -> dict[int, Tensor]:
+def window_maps(config: MLSADConfig, view: TargetView, fitted: Fitted, images: Tensor) -> dict[int, Tensor]:
     """Level -> window scores (N, M, M) of uint8 images (N, C, S, S), by the target's trained detectors."""
-    return {level: scorer.maps(images) for level, scorer in scorers(config, trained).items()}
+    return {level: scorer.maps(images) for level, scorer in scorers(config, view, fitted).items()}
 
 
-def localise(config: MLSADConfig, trained: Trained, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
+def limits(normal: Tensor, shown: Tensor) -> tuple[float, float]:
+    """Scores at which colours begin and end, from the maps (N, S, S) of normal images and of those to be shown."""
+    low, loud = np.percentile(normal.cpu().numpy(), (QUIET, LOUD))
+    return float(low), max(float(loud), float(shown.max()))
+
+
+def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """Pixel maps of a target's test images, with the levels of `map_levels`.
 
     Numbers: where the test images have masks, the AUROC over all their pixels in [0, 1], higher is better, of the map
     (`pixel_auroc`) and of every level alone (`pixel_auroc/level_4`); None if no pixel is odd. No masks, no number.
-    Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top,
-    as rows of `overlay`. The colours' limits are the target's, from its held-out normal images and those shown.
+    Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top;
+    a row is the image, its map over it, and the true mask where there is one. The colours' limits are the target's,
+    from its held-out normal images and those shown.
     """
-    side, used = trained.test.shape[-1], config.map_levels or config.levels
-    windows = window_maps(config, trained, trained.test)
+    side, used = view.shape.side, config.map_levels or config.levels
+    windows = window_maps(config, view, fitted, view.tested)
     maps = pixel_map({level: windows[level] for level in used}, side)
     numbers: dict[str, float | None] = {}
-    if (masks := trained.test_masks) is not None:
+    if (masks := view.masks) is not None:
         numbers["pixel_auroc"] = pixel_auroc(maps.cpu(), masks.cpu())
         for level, scores in windows.items():
-            numbers[f"pixel_auroc/level_{level}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
-    parts = {f"level_{level}": pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
-    order = np.argsort(MLSAD(config).combine(parts), kind="stable")
+            numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
+    parts = {part_of(level): pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
+    order = np.argsort(combined(parts), kind="stable")
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
-    normal = window_maps(config, trained, trained.val)
+    normal = window_maps(config, view, fitted, view.val)
     low, high = limits(pixel_map({level: normal[level] for level in used}, side), maps[[*chain(*ends.values())]])
+    titles = ("image", "map", "mask")[: 2 if masks is None else 3]
 
-    def row(i: int) -> Picture:
-        return overlay(trained.test[i], maps[i], low, high, None if masks is None else masks[i])
+    def panels(i: int) -> list[Panel]:
+        row = [Panel(view.tested[i]), Panel(view.tested[i], maps[i])]
+        return row if masks is None else [*row, Panel(255 * masks[i][None])]
 
-    return Finding(numbers, {name: np.concatenate([row(i) for i in rows]) for name, rows in ends.items()})
+    pictures = {name: panel_rows([panels(i) for i in rows], titles, low, high) for name, rows in ends.items()}
+    return Finding(numbers, pictures)

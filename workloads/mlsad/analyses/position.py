@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from workloads.method import Finding, Trained
+from workloads.data.view import TargetView
+from workloads.figures import Panel, panel_rows
+from workloads.method import Finding, Fitted
 from workloads.mlsad.analyses.localisation import window_maps
-from workloads.mlsad.analyses.overlays import colours, side_by_side, stretched
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.mrf import level_0
 from workloads.training.distributed import Draws, Parallel
@@ -19,7 +20,7 @@ def correlation(a: Tensor, b: Tensor) -> float | None:
     return float(a @ b) / size if size > 1e-12 else None
 
 
-def position(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
+def position(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:
     """D_1's map of an all-white image and of one of noise, against the training images' mean.
 
     D_1 sees single pixels. Trained with the position pair it knows which are bright where, so the map of the white
@@ -34,16 +35,16 @@ def position(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     names = ("white", "noise")
     if 1 not in config.levels:
         return Finding({f"{what}/{name}": None for what in ("correlation", "spread") for name in names})
-    shape = trained.train.shape[1:]
-    draws = Draws(derive_seed(seed, "position", trained.target), trained.train.device, Parallel())
-    images = torch.cat([trained.train.new_full((1, *shape), 255), level_0(draws, (1, *shape))])
-    maps = window_maps(config, trained, images)[1]
-    mean = trained.train.float().mean((0, 1)) / 255
+    shape = view.train.shape[1:]
+    draws = Draws(derive_seed(seed, "position", view.target), view.train.device, Parallel())
+    images = torch.cat([view.train.new_full((1, *shape), 255), level_0(draws, (1, *shape))])
+    maps = window_maps(config, view, fitted, images)[1]
+    mean = view.train.float().mean((0, 1)) / 255
     numbers: dict[str, float | None] = {}
     for name, scores in zip(names, maps, strict=True):
         numbers[f"correlation/{name}"] = correlation(scores, 1 - mean)
         numbers[f"spread/{name}"] = float(scores.std(correction=0))
-    low, high = float(maps.min()), float(maps.max())
-    panels = [(255 * grey).round().to(torch.uint8)[None] for grey in (mean, 1 - mean)]
-    panels += [colours(stretched(scores, low, high)) for scores in maps]
-    return Finding(numbers, {"position": side_by_side(panels)})
+    panels = [Panel(image=(255 * grey).round().to(torch.uint8)[None]) for grey in (mean, 1 - mean)]
+    panels += [Panel(scores=scores) for scores in maps]
+    titles = ("mean image", "1 - mean image", "map of white", "map of noise")
+    return Finding(numbers, {"position": panel_rows([panels], titles, float(maps.min()), float(maps.max()))})

@@ -32,13 +32,15 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
-from workloads.method import Finding, Trained
+from workloads.data.view import TargetView
+from workloads.figures import image_rows
+from workloads.method import Finding, Fitted
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest
 from workloads.mlsad.analyses.judge import Images, accuracy
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.contrast import split_bank
+from workloads.mlsad.levels import part_of
 from workloads.mlsad.mrf import level_0, level_1
-from workloads.pictures import grid
 from workloads.scoring.metrics import mean
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.seeds import derive_seed
@@ -48,7 +50,7 @@ COLUMNS = 8
 FEW = 64  # validation images; with fewer, one of them moves an accuracy by more than 1.5 points
 
 
-def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
+def generators(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:
     """The report on all generators of the target, the picture ``generators``, the curves ``information``, ``lambda``.
 
     The picture's rows: real, level 0 (noise), level 1 (pixels shuffled), then the generators in order. Raises
@@ -56,25 +58,27 @@ def generators(config: MLSADConfig, trained: Trained, seed: int) -> Finding:
     """
     levels = [CONTRAST[level] for level in config.levels if CONTRAST[level] > 1]
     numbers: dict[str, float | None] = {
-        "held_out/val": len(trained.val),
-        "held_out/test": len(held_out(trained)) - len(trained.val),
+        "held_out/val": len(view.val),
+        "held_out/test": len(held_out(view)) - len(view.val),
     }
     for level in levels:
-        numbers |= quality(config, level, trained, seed).numbers
-    curves = {name: {f"G_{k}": logged(trained, k, name) for k in levels} for name in ("information", "lambda")}
-    return Finding(numbers, {"generators": grid([samples(config, trained, levels, seed)])}, curves)
+        numbers |= quality(config, level, view, fitted, seed).numbers
+    curves = {
+        name: {f"G_{k}": logged(fitted, view.target, k, name) for k in levels} for name in ("information", "lambda")
+    }
+    return Finding(numbers, {"generators": image_rows(samples(config, view, fitted, levels, seed))}, curves)
 
 
-def logged(trained: Trained, level: int, name: str) -> list[tuple[float, float]]:
+def logged(fitted: Fitted, target: str, level: int, name: str) -> list[tuple[float, float]]:
     """(step, value) of what G_k's training logged under a name."""
-    return [(row["step"], row[name]) for row in trained.histories.get(str(stage(trained, level)), ())]
+    return [(row["step"], row[name]) for row in fitted.histories.get(str(stage(target, level)), ())]
 
 
-def quality(config: MLSADConfig, level: int, trained: Trained, seed: int) -> Finding:
+def quality(config: MLSADConfig, level: int, view: TargetView, fitted: Fitted, seed: int) -> Finding:
     """The numbers of one generator G_k, k = `level`."""
-    fake = Images(*split_bank(bank(trained, level)))
+    fake = Images(*split_bank(bank(fitted, view.target, level)))
     channels = fake.train.shape[1]
-    real = Images(as_channels(trained.train, channels), as_channels(held_out(trained), channels))
+    real = Images(as_channels(view.train, channels), as_channels(held_out(view), channels))
     fields = {"k": level, "2k": 2 * level}
     numbers = {
         f"accuracy_at_{name}": accuracy(config, field, real, fake, derive_seed(seed, "quality", level, field))
@@ -88,42 +92,42 @@ def quality(config: MLSADConfig, level: int, trained: Trained, seed: int) -> Fin
         "mean_image": mean_difference(torch.cat(fake), real.train),
         "mean_image_real": mean_difference(real.held_out, real.train),
     }
-    numbers |= schedule(trained, level)
+    numbers |= schedule(fitted, view.target, level)
     return Finding({f"G_{level}/{name}": value for name, value in numbers.items()})
 
 
-def schedule(trained: Trained, level: int) -> dict[str, float | None]:
+def schedule(fitted: Fitted, target: str, level: int) -> dict[str, float | None]:
     """What training logged of the entropy term; None where no history came along."""
-    history = trained.histories.get(str(stage(trained, level)), ())
+    history = fitted.histories.get(str(stage(target, level)), ())
     return {
         "information": history[-1]["information"] if history else None,
         "lambda": mean(row["lambda"] for row in history),
     }
 
 
-def samples(config: MLSADConfig, trained: Trained, levels: list[int], seed: int) -> list[Tensor]:
+def samples(config: MLSADConfig, view: TargetView, fitted: Fitted, levels: list[int], seed: int) -> dict[str, Tensor]:
     """8 images a row: real, level 0, level 1, then the held-out fakes of each generator."""
-    train = as_channels(trained.train, 3 if config.grey_as_rgb else trained.train.shape[1])
+    train = as_channels(view.train, 3 if config.grey_as_rgb else view.train.shape[1])
     draws = Draws(derive_seed(seed, "samples"), train.device, Parallel())
-    made = [level_0(draws, (COLUMNS, *train.shape[1:])), level_1(draws, train, COLUMNS)]
-    return [train[:COLUMNS], *made, *(split_bank(bank(trained, level))[1][:COLUMNS] for level in levels)]
+    rows = {"real": train[:COLUMNS], "noise": level_0(draws, (COLUMNS, *train.shape[1:]))}
+    rows["shuffled"] = level_1(draws, train, COLUMNS)
+    return rows | {f"G_{level}": split_bank(bank(fitted, view.target, level))[1][:COLUMNS] for level in levels}
 
 
-def held_out(trained: Trained) -> Tensor:
+def held_out(view: TargetView) -> Tensor:
     """uint8 (N, C, S, S) normal images that no generator and no classifier of this report trains on."""
-    if len(trained.val) >= FEW:
-        return trained.val
-    normal = torch.from_numpy(~trained.test_anomalous).to(trained.test.device)
-    return torch.cat([trained.val, trained.test[normal]])
+    if len(view.val) >= FEW:
+        return view.val
+    return torch.cat([view.val, view.test_images(anomalous=False)])
 
 
-def bank(trained: Trained, level: int) -> Tensor:
+def bank(fitted: Fitted, target: str, level: int) -> Tensor:
     """uint8 (M, C, S, S) fakes of G_k, C as the networks have."""
-    name = str(stage(trained, level))
-    if name not in trained.artifacts:
+    name = str(stage(target, level))
+    if name not in fitted.artifacts:
         raise ValueError(f"the report on G_{level} needs the artifact of {name}")
-    return trained.artifacts[name]["fakes"]
+    return fitted.artifacts[name]["fakes"]
 
 
-def stage(trained: Trained, level: int) -> Unit:
-    return Unit("generator", trained.target, f"level_{level}")
+def stage(target: str, level: int) -> Unit:
+    return Unit("generator", target, part_of(level))

@@ -7,17 +7,17 @@ from torch.autograd.graph import saved_tensors_hooks
 from orchestrator.planning.cluster_size import CUDA_BYTES, check_crowded_nodes, memory_of, refuse_crowded
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import make_plan
+from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
 from workloads.flows.method import Flows
-from workloads.method import UnitInputs
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.gan import GeneratorLearner
 from workloads.mlsad.method import MLSAD
 from workloads.training.distributed import Parallel
-from workloads.units import ImageShape, Unit
+from workloads.units import ImageShape, TrainingCounts, Unit
 
 
 def pictures(count, seed=1, side=32):
@@ -41,12 +41,14 @@ def kept_bytes(step):
 
 def learner_of(kind, level):
     config = MLSADConfig(width=0.25, batch_size=8, generator_batch_size=8, bank_size=16)
-    unit, shape = Unit(kind, "x", f"level_{level}"), ImageShape(3, 32, 20)
+    unit, shape = Unit(kind, "x", f"level_{level}"), ImageShape(3, 32, 32)
     if kind == "generator":
-        return GeneratorLearner(config, level, pictures(20), 7, Parallel(), 6), MLSAD(config).memory(unit, shape)
+        return GeneratorLearner(config, level, pictures(20), 7, Parallel(), 6), MLSAD(config).memory(
+            unit, shape, TrainingCounts(20)
+        )
     banks = {k: pictures(16, seed=k) for k in (2, 4, 8)}
     learner = DetectorLearner(config, level, (pictures(20), pictures(5, seed=2)), banks, 7, Parallel(), 6)
-    return learner, MLSAD(config).memory(unit, shape)
+    return learner, MLSAD(config).memory(unit, shape, TrainingCounts(20))
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,10 @@ def test_the_estimate_of_an_mlsad_network_is_what_autograd_keeps_within_a_factor
 def test_the_estimate_of_a_flow_is_what_autograd_keeps_within_a_factor(kind):
     config = FlowConfig(kind=kind, scales=2, steps=3, hidden=64, batch_size=8, hierarchy="none", outlier_loss="none")
     unit, images = Unit("detector", "x", "flow"), pictures(20, side=16)
-    inputs = UnitInputs(images, pictures(5, seed=2, side=16))
-    learner = FlowLearner(config, unit, inputs, Parallel(), 6)
+    view = TargetView("x", images, pictures(5, seed=2, side=16))
+    learner = FlowLearner(config, unit, view, Parallel(), 6)
     measured = kept_bytes(lambda: learner.step(0, images[:8]))
-    estimate = Flows(config).memory(unit, ImageShape(3, 16, 20))
+    estimate = Flows(config).memory(unit, ImageShape(3, 16, 16), TrainingCounts(20))
     assert 0.5 < estimate / measured < 3
 
 

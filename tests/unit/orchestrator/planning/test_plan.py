@@ -3,7 +3,7 @@
 import pytest
 from upath import UPath
 
-from orchestrator.execution.work.worker import Piece, share
+from orchestrator.execution.work.worker import balance
 from orchestrator.planning.identity import content_hash, safe_name
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import (
@@ -20,8 +20,6 @@ from orchestrator.record.provenance import without_secrets
 from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
 from workloads.errors import Kind, UserError
-from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.method import MLSAD
 from workloads.units import Unit
 
 DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
@@ -101,9 +99,7 @@ def test_workers_that_share_a_gpu_share_its_speed_and_each_share_has_a_measured_
 
 def test_units_go_longest_first_to_the_least_loaded_worker():
     costs = {Unit("d", "x", str(i)): c for i, c in enumerate([8.0, 7.0, 6.0, 5.0, 4.0])}
-    pieces = [Piece(unit, MLSAD(MLSADConfig()), 0, {}, UPath("unused")) for unit in costs]
-    shared = share(pieces, lambda piece: costs[piece.unit], 2)
-    shares = [[piece.unit for piece in own] for own in shared]
+    shares = balance(list(costs), costs.__getitem__, str, 2)
     assert sorted(u for s in shares for u in s) == sorted(costs)
     # longest first leaves at most the optimum (15) plus a third
     assert max(sum(costs[u] for u in s) for s in shares) <= 17

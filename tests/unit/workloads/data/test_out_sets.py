@@ -20,9 +20,10 @@ import torch
 from sklearn.metrics import roc_auc_score
 from upath import UPath
 
-from orchestrator.data.split_store import collect, prepare, read_images
-from orchestrator.execution.work.worker import scored
-from orchestrator.record.paths import TrialPaths
+from orchestrator.data.loading import load_splits
+from orchestrator.data.shared import ShardedSplits, SplitsInMemory
+from orchestrator.data.split_store import SplitStore
+from orchestrator.record.paths import RunPaths, TrialPaths
 from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_part
 from orchestrator.results.report.out import heading, out_table, set_means
 from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
@@ -31,11 +32,12 @@ from tune_spaces import published
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
 from workloads.data.out_sets import NO_CLASS, NOISE_IMAGES, noise, out_sets
-from workloads.data.protocols import digest, one_class
+from workloads.data.protocols import one_class
 from workloads.errors import UserError
 from workloads.scoring import metrics
-from workloads.scoring.table import rows
-from workloads.units import Unit
+from workloads.scoring.evaluate import score
+from workloads.scoring.table import join, rows
+from workloads.units import ImageShape, PartNames, Unit
 
 NOWHERE = Path("nowhere")
 REDUCED = "measured (reduced preset)"
@@ -63,7 +65,7 @@ def mnist_dir(tmp_path):
 
 
 def test_an_out_set_is_the_official_test_split_in_the_datasets_own_form(mnist_dir):
-    found = out_sets(("mnist", "noise"), mnist_dir, channels=3, side=16, download=False)
+    found = out_sets(("mnist", "noise"), mnist_dir, shape=ImageShape(3, 16, 16), download=False)
     assert list(found) == ["mnist", "noise"]
     mnist = found["mnist"]
     assert mnist.images.shape == (30, 3, 16, 16)
@@ -75,7 +77,7 @@ def test_an_out_set_is_the_official_test_split_in_the_datasets_own_form(mnist_di
 
 def test_the_choice_of_out_images_is_seeded_and_keeps_their_order(mnist_dir):
     first, again, other = (
-        out_sets(("mnist",), mnist_dir, channels=1, side=8, max_images=9, seed=seed, download=False)["mnist"].ids
+        out_sets(("mnist",), mnist_dir, shape=ImageShape(1, 8, 8), max_images=9, seed=seed, download=False)["mnist"].ids
         for seed in (0, 0, 1)
     )
     assert len(first) == 9
@@ -84,32 +86,32 @@ def test_the_choice_of_out_images_is_seeded_and_keeps_their_order(mnist_dir):
 
 
 def test_noise_is_uniform_and_seeded():
-    drawn = noise(200, 3, 16, seed=0)
+    drawn = noise(200, ImageShape(3, 16, 16), seed=0)
     assert drawn.images.dtype == np.uint8
     counts = np.bincount(drawn.images.ravel(), minlength=256)
     expected = drawn.images.size / 256
     assert abs(counts - expected).max() < 6 * expected**0.5
-    assert np.array_equal(noise(20, 3, 16, seed=0).images, drawn.images[:20])
-    assert not np.array_equal(noise(200, 3, 16, seed=1).images, drawn.images)
-    assert len(out_sets(("noise",), NOWHERE, channels=1, side=8, max_images=5)["noise"]) == 5
+    assert np.array_equal(noise(20, ImageShape(3, 16, 16), seed=0).images, drawn.images[:20])
+    assert not np.array_equal(noise(200, ImageShape(3, 16, 16), seed=1).images, drawn.images)
+    assert len(out_sets(("noise",), NOWHERE, shape=ImageShape(1, 8, 8), max_images=5)["noise"]) == 5
 
 
 def test_a_digest_changes_with_out_sets_and_only_with_them():
     plain = one_class(load("digits", NOWHERE), side=8, classes=["3"])
-    images = noise(5, 1, 8, seed=0)
+    images = noise(5, ImageShape(1, 8, 8), seed=0)
     digests = {
-        digest(plain),
-        digest(replace(plain, out={"noise": images})),
-        digest(replace(plain, out={"other": images})),
-        digest(replace(plain, out={"noise": noise(5, 1, 8, seed=1)})),
+        plain.digest,
+        replace(plain, out={"noise": images}).digest,
+        replace(plain, out={"other": images}).digest,
+        replace(plain, out={"noise": noise(5, ImageShape(1, 8, 8), seed=1)}).digest,
     }
     assert len(digests) == 4
-    assert digest(replace(plain, out={})) == digest(plain)  # what that is: test_protocols, for ever
+    assert replace(plain, out={}).digest == plain.digest  # what that is: test_protocols, for ever
 
 
 def test_a_missing_out_set_ends_a_launch_before_any_work(tmp_path):
     with pytest.raises(UserError, match="mnist"):
-        read_images(Data(name="digits", side=16, out=("mnist",)), tmp_path, download=False)
+        load_splits(Data(name="digits", side=16, out=("mnist",)), tmp_path, download=False)
     (tmp_path / "mine.py").write_text(
         "from tune_spaces.schema import *\nSPACE = Space(data=Data(name='digits', side=16, out=('mnist',)))\n"
     )
@@ -134,27 +136,27 @@ def split(mnist_dir):
     data = Data(
         name="digits", side=16, classes=("3", "8"), max_train_images=10, out=("mnist", "noise"), max_out_images=12
     )
-    return read_images(data, mnist_dir, download=False)
+    return load_splits(data, mnist_dir, download=False)
 
 
 def test_shards_bring_every_out_image_back(split, tmp_path):
-    prepared = prepare(split, UPath(tmp_path / "data"))
-    files = sorted((Path(prepared.path) / "shards").iterdir())
+    manifest = SplitStore(RunPaths(str(tmp_path), "run")).keep(split)
+    files = sorted((Path(manifest.path) / "shards").iterdir())
     assert all(file.is_file() for file in files), "an out set's name makes no folder"
-    assert (prepared.counts["out/mnist"], prepared.counts["out/noise"]) == (12, 12)
+    assert (manifest.sizes["out/mnist"], manifest.sizes["out/noise"]) == (12, 12)
     tables = [table for file in files for table in (pq.read_table(file).slice(0, 7), pq.read_table(file).slice(7))]
-    found = collect(tables[::-1], prepared, ["8"], torch.device("cpu"))
-    assert list(found.train) == ["8"]
-    assert len(found.test) == len(split.test)
+    view = ShardedSplits(manifest, lambda: tables[::-1], ["8"]).view("8", torch.device("cpu"))
+    assert len(view.tested) == len(split.test)
     for name, images in split.out.items():
-        assert torch.equal(found.out[name], torch.from_numpy(images.images))
-        assert tuple(found.out_ids[name]) == images.ids
+        assert torch.equal(view.out[name], torch.from_numpy(images.images))
+        assert view.ids[f"out/{name}"] == images.ids
 
 
 class Made:
     """A detector whose score is the mean pixel, and a method whose whole is the mean of the parts."""
 
     selections = ("contrastive", "oracle")
+    part_names = PartNames(prefix="level_")
 
     def __init__(self, part):
         self.part = part
@@ -174,15 +176,14 @@ class Made:
 
 @pytest.fixture
 def trial(split, tmp_path):
-    """A trial's folder whose last rung was scored by two workers, and its metrics."""
-    prepared = prepare(split, UPath(tmp_path / "data"))
-    tables = [pq.read_table(file) for file in sorted((Path(prepared.path) / "shards").iterdir())]
-    images = collect(tables, prepared, ["3", "8"], torch.device("cpu"))
+    """A trial's folder whose last rung was scored by two workers, and the images."""
+    images = SplitsInMemory(split)
     places = TrialPaths(UPath(tmp_path / "trial"))
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
-        scores = [(target, scored(Made(unit.part), images, target, last=True)) for unit in units]
-        write_part(places.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5}, images, prepared)
+        view = images.view(target, torch.device("cpu"))
+        scores = join([score(Made(unit.part), view, last=True) for unit in units])
+        write_part(places.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5})
     finish_rung(places, 1000, 2, Made("all"), 1.0, 1.0)
     return places, images
 
@@ -195,9 +196,10 @@ def test_workers_notes_of_what_training_took_are_joined(trial):
 
 
 def test_out_sets_are_scored_at_the_last_rung_only(trial):
-    early, last = (scored(Made("level_1"), trial[1], "3", last=at_end) for at_end in (False, True))
-    assert set(early) == {"test", "val", "own/P_0"}
-    assert set(last) - set(early) == {"out/mnist", "out/noise"}
+    view = trial[1].view("3", torch.device("cpu"))
+    early, last = (set(score(Made("level_1"), view, last=at_end)["split"].to_pylist()) for at_end in (False, True))
+    assert early == {"test", "val", "own/P_0"}
+    assert last - early == {"out/mnist", "out/noise"}
 
 
 def test_the_score_file_holds_the_out_sets_and_the_rung_their_auroc(trial):
@@ -304,7 +306,7 @@ def test_the_table_has_the_papers_shape_and_its_rows_beside_ours():
     assert [row.name for row in ours] == [*LEVELS, "all"]
     assert [row.name for row in theirs] == ["D_1", "D_2", "D_4", "D_8", "D_16", "all"]
     assert len(ours) + len(theirs) == len(table.rows)
-    areas, classes = metrics.out_auroc(scores), metrics.per_level_auroc(scores)
+    areas, classes = metrics.out_auroc(scores), metrics.per_part_auroc(scores)
     assert ours[-1].values["dog/Noise"] == areas["dog", "all", "noise"]
     assert ours[0].values["dog/rCIFAR10"] == classes["level_1"]["dog"]
     assert (theirs[2].values["frog/Noise"], theirs[-1].values["dog/rCIFAR10"]) == (0.674, 0.812)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from workloads.data.datasets import load
 from workloads.data.images import Dataset, LabelledImages
-from workloads.data.protocols import Split, digest, one_class
+from workloads.data.protocols import one_class
+from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError
 
 
@@ -36,7 +37,7 @@ def test_parts_are_disjoint_and_complete(digits: Dataset) -> None:
     assert not train & val
     assert not (train | val) & test
     assert train | val == set(digits.train.ids)
-    assert split.targets == split.classes == digits.classes
+    assert split.targets == Targets(digits.classes, digits.classes)
     assert split.test.ids == digits.test.ids
     for label in range(10):
         held_out = np.count_nonzero(split.val.labels == label)
@@ -46,7 +47,7 @@ def test_parts_are_disjoint_and_complete(digits: Dataset) -> None:
 
 def test_only_targets_are_learnt_but_all_classes_tested(digits: Dataset) -> None:
     split = one_class(digits, side=16, classes=["7", "3"])
-    assert split.targets == ("3", "7")
+    assert split.targets.names == ("3", "7")
     assert set(split.train.labels) == set(split.val.labels) == {3, 7}
     assert set(split.test.labels) == set(range(10))
     assert split.train.images.shape[1:] == split.test.images.shape[1:] == (1, 16, 16)
@@ -91,7 +92,7 @@ def test_seed_decides(digits: Dataset) -> None:
     first, again, other = (one_class(digits, side=8, seed=s) for s in (0, 0, 1))
     assert first.val.ids == again.val.ids
     assert first.val.ids != other.val.ids
-    assert digest(first) == digest(again) != digest(other)
+    assert first.digest == again.digest != other.digest
 
 
 @pytest.mark.parametrize(("n", "held_out"), [(2, 1), (3, 1), (4, 2), (5, 2), (30, 3), (100, 10)])
@@ -108,7 +109,7 @@ def test_large_fraction_leaves_something_to_learn() -> None:
 
 def test_digest_changes_with_every_part(digits: Dataset) -> None:
     split = one_class(digits, side=8, max_train_images=10)
-    whole = digest(split)
+    whole = split.digest
     assert len(whole) == 64
     for name in ("train", "val", "test"):
         part: LabelledImages = getattr(split, name)
@@ -121,26 +122,26 @@ def test_digest_changes_with_every_part(digits: Dataset) -> None:
             replace(part, ids=("new", *part.ids[1:])),
             part.take(np.arange(len(part))[::-1]),
         )
-        digests = {digest(replace(split, **{name: item})) for item in changed}
+        digests = {replace(split, **{name: item}).digest for item in changed}
         assert len(digests) == 4
         assert whole not in digests
-    assert digest(replace(split, targets=split.targets[1:])) != whole
+    assert replace(split, targets=replace(split.targets, names=split.targets.names[1:])).digest != whole
 
 
 def test_digest_is_the_same_for_ever() -> None:
     """A stored result is found again by this value: a change of it makes all finished work be done anew."""
     dataset = made((2, 2))
-    split = Split(dataset.train, dataset.train, dataset.test, dataset.classes, ("a",))
-    assert digest(split) == "958dd6ef27ba3a3cdc11ccf421f452cefa0139e620266a9fee3561cadb90f1b5"
+    split = Splits(dataset.train, dataset.train, dataset.test, Targets(dataset.classes, ("a",)))
+    assert split.digest == "958dd6ef27ba3a3cdc11ccf421f452cefa0139e620266a9fee3561cadb90f1b5"
 
 
 def test_digest_of_an_empty_part(digits: Dataset) -> None:
     split = one_class(digits, side=8, classes=["0"])
-    assert digest(replace(split, val=split.val.take(np.arange(0)))) != digest(split)
+    assert replace(split, val=split.val.take(np.arange(0))).digest != split.digest
 
 
 def test_a_class_without_train_images_is_only_an_anomaly() -> None:
-    assert one_class(made((6, 0)), side=2).targets == ("a",)
+    assert one_class(made((6, 0)), side=2).targets.names == ("a",)
     with pytest.raises(UserError, match="'b' has 0 training"):
         one_class(made((6, 0)), side=2, classes=["b"])
 
@@ -180,11 +181,11 @@ def test_digest_names_masks_and_what_is_tested_where_there_are_any() -> None:
         plain,
         full,
         replace(full, masks=None),
-        replace(full, tested_on=None),
+        replace(full, targets=replace(full.targets, tested_on=None)),
         replace(full, masks=changed),
-        replace(full, tested_on={"a": ("a",)}),
+        replace(full, targets=replace(full.targets, tested_on={"a": ("a",)})),
     )
-    assert len({digest(split) for split in variants}) == len(variants)
+    assert len({split.digest for split in variants}) == len(variants)
 
 
 def test_a_target_without_tests_of_its_own_kind_is_refused() -> None:
@@ -194,6 +195,6 @@ def test_a_target_without_tests_of_its_own_kind_is_refused() -> None:
 
 def test_only_a_user_s_folder_may_have_one_class() -> None:
     lone = replace(made((6,), (2,)), classes=("a",))
-    assert one_class(replace(lone, name="folder"), side=2).targets == ("a",)
+    assert one_class(replace(lone, name="folder"), side=2).targets.names == ("a",)
     with pytest.raises(UserError, match="cannot be tested"):
         one_class(lone, side=2)

@@ -11,13 +11,13 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from tests.helpers.learners import GENERAL_FLOW, TARGET, TINY, batch_of, general_flow, inputs, noise, run, target_flow
+from tests.helpers.learners import GENERAL_FLOW, TARGET, TINY, batch_of, general_flow, noise, run, target_flow, view
+from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
 from workloads.flows.method import Flows
 from workloads.flows.scorer import FlowScorer
-from workloads.method import UnitInputs
 from workloads.scoring.metrics import auroc
 from workloads.training.checkpoint import load_state, save_state
 from workloads.training.distributed import Parallel
@@ -35,11 +35,11 @@ CASES: dict[str, FlowConfig] = {
 
 
 def general_artefact(config: FlowConfig) -> Any:
-    return general_flow(config, inputs()).artifact() if config.hierarchy == "general" else None
+    return general_flow(config, view()).artifact() if config.hierarchy == "general" else None
 
 
-def made(config: FlowConfig) -> tuple[FlowLearner, UnitInputs]:
-    given = inputs()
+def made(config: FlowConfig) -> tuple[FlowLearner, TargetView]:
+    given = view()
     return target_flow(config, given, general_artefact(config)), given
 
 
@@ -118,8 +118,8 @@ class Poisoned(FlowLearner):
         return super().step(step, images)
 
 
-def poisoned(poison: dict[int, list[int]], **changes: Any) -> tuple[Poisoned, UnitInputs]:
-    given = inputs()
+def poisoned(poison: dict[int, list[int]], **changes: Any) -> tuple[Poisoned, TargetView]:
+    given = view()
     config = replace(CASES["no general flow"], **changes)
     learner = Poisoned(config, TARGET, given, Parallel(), steps=6)
     learner.poison = poison
@@ -187,11 +187,11 @@ def test_the_warm_up_is_linear_and_then_the_rate_stays() -> None:
     [({"hidden": 16}, "it has hidden 8, asked is hidden 16"), ({"scales": 1, "steps": 1}, "scales 2, steps 2")],
 )
 def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str, Any], said: str) -> None:
-    given = inputs()
+    given = view()
     artifact = general_flow(TINY, given).artifact()
     with pytest.raises(UserError, match=said):
         target_flow(replace(TINY, **changes), given, artifact)
-    rgb = inputs(train=noise(24, channels=3), auxiliary=None)
+    rgb = view(train=noise(24, channels=3), auxiliary=None)
     with pytest.raises(UserError, match="channels 1"):
         target_flow(TINY, rgb, artifact)
     target_flow(replace(TINY, checkpointing=True, autocast=True), given, artifact)  # the same network
@@ -201,7 +201,7 @@ def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str,
     ("config", "changes", "said"),
     [
         (CASES["supervised, outliers"], {"labels": None}, "labels of two classes"),
-        (CASES["supervised, outliers"], {"classes": 1}, "labels of two classes"),
+        (CASES["supervised, outliers"], {"classes": ("a",)}, "labels of two classes"),
         (RATIO, {"auxiliary": None}, "names no general set"),
         (
             TINY,
@@ -211,13 +211,13 @@ def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str,
     ],
 )
 def test_images_and_labels_that_do_not_fit_are_refused(config: FlowConfig, changes: dict[str, Any], said: str) -> None:
-    artifact = general_flow(TINY, inputs()).artifact()
+    artifact = general_flow(TINY, view()).artifact()
     with pytest.raises(UserError, match=said):
-        target_flow(config, inputs(**changes), artifact)
+        target_flow(config, view(**changes), artifact)
 
 
 def test_labels_go_with_their_images_whatever_the_step() -> None:
-    given = inputs()
+    given = view()
     marked = given.train.clone()
     marked[:, 0, 4, 4] = torch.arange(24, dtype=torch.uint8) * 10  # which image it is; no shift, no mirror
     given = replace(given, train=marked)
@@ -238,8 +238,8 @@ def test_a_flow_learns_digits_and_its_held_out_likelihood_rises() -> None:
     images = digits()
     config = replace(TINY, steps=4, hidden=16, batch_size=32, general_batch_size=32, lr=2e-3, general_lr=2e-3)
     config = replace(config, general_epochs=4.0, general_flip=False)
-    own = UnitInputs(images[:800], images[800:])
-    learner = Flows(config).stage(GENERAL_FLOW, own, Parallel())
+    own = TargetView(GENERAL_FLOW.target, images[:800], images[800:], auxiliary=(images[:800], images[800:]))
+    learner = Flows(config).stage(GENERAL_FLOW, own, {}, Parallel())
     logs = run(learner, GENERAL_FLOW, own.train, range(learner.total_steps))
     held_out = [row["val_bits_per_dim"] for row in logs if "val_bits_per_dim" in row]
     assert len(held_out) >= 10
@@ -252,7 +252,7 @@ def test_the_ratio_finds_what_a_likelihood_takes_for_normal() -> None:
     """Noise is normal; anomalies are flat greys, far likelier under the general flow, which knows both."""
     flat = torch.arange(256, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 8, 8)
     general = torch.cat([noise(128, 3), flat[::2]])
-    given = inputs(train=noise(96, 1), val=noise(32, 2), auxiliary=(general, noise(8)))
+    given = view(train=noise(96, 1), val=noise(32, 2), auxiliary=(general, noise(8)))
     config = replace(TINY, steps=3, hidden=16, batch_size=16, general_batch_size=16, epochs=8, general_epochs=8)
     config = replace(config, lr=2e-3, general_lr=2e-3, translate=0.0, outlier_loss="ratio", outlier_temperature=100.0)
     config = replace(config, outlier_weight=300.0)

@@ -9,9 +9,10 @@ import pytest
 from workloads.flows.config import FlowConfig, of_general
 from workloads.flows.method import Flows
 from workloads.registry import method
-from workloads.units import GENERAL, DataFacts, ImageShape, Unit
+from workloads.units import GENERAL, DataFacts, ImageShape, TrainingCounts, Unit
 
-SHAPE = ImageShape(channels=3, side=32, images=5000, auxiliary=50_000)
+COUNTS = TrainingCounts(5000, auxiliary=50_000)
+IMAGES = (ImageShape(3, 32, 32), COUNTS)
 NONE = FlowConfig(hierarchy="none", from_general=False, score="likelihood")
 GENERAL_FLOW, CAT = Unit("flow", GENERAL, "flow"), Unit("detector", "cat", "flow")
 
@@ -79,12 +80,12 @@ def test_the_general_flows_own_config_is_a_good_one() -> None:
 
 def test_steps_and_cost_are_those_of_the_unit() -> None:
     flows = Flows(FlowConfig())
-    assert flows.steps(CAT, SHAPE) == 19_531
-    assert flows.steps(GENERAL_FLOW, SHAPE) == 195_312
-    forward = flows.macs(CAT, SHAPE) / flows.steps(CAT, SHAPE) / 64 / 3
+    assert flows.steps(CAT, COUNTS) == 19_531
+    assert flows.steps(GENERAL_FLOW, COUNTS) == 195_312
+    forward = flows.macs(CAT, *IMAGES) / flows.steps(CAT, COUNTS) / 64 / 3
     assert forward == pytest.approx(4.01e9, rel=0.01)
     ratio = Flows(FlowConfig(outlier_loss="ratio"))
-    assert ratio.macs(CAT, SHAPE) / flows.macs(CAT, SHAPE) == pytest.approx(7 / 3)
+    assert ratio.macs(CAT, *IMAGES) / flows.macs(CAT, *IMAGES) == pytest.approx(7 / 3)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_published_and_reduced_configs_have_no_problem() -> None:
 
 def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
     def keys(config: FlowConfig, **facts: Any) -> list[str]:
-        data = replace(DataFacts(side=32, pooled=True, auxiliary=True), **facts)
+        data = replace(DataFacts(ImageShape(3, 32, 32), pooled=True, auxiliary=True), **facts)
         return [key for key, _ in Flows.data_problems(config, data)]
 
     assert keys(FlowConfig(supervised=True)) == []

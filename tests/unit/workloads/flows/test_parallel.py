@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.helpers.learners import TARGET, TINY, batch_of, general_flow, inputs, target_flow
+from tests.helpers.learners import TARGET, TINY, batch_of, general_flow, target_flow, view
 from tests.helpers.workers import one_and_two
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
@@ -47,7 +47,7 @@ def train(parallel: Parallel) -> dict[str, Any]:
     """Per case: weights at the start and at the end, gradients of the first step, and what was logged."""
     found: dict[str, Any] = {}
     for case, config in CASES.items():
-        given = inputs()
+        given = view()
         general = general_flow(config, given).artifact() if config.hierarchy == "general" else None
         learner = target_flow(config, given, general, parallel)
         if "not finite" in case:

@@ -7,17 +7,18 @@ import pytest
 import torch
 
 from tests.helpers.klods import DETECTOR, FLOW, SMALL, noise, smooth, trained_flow
+from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.method import Flows
 from workloads.flows.scorer import FlowScorer
 from workloads.klods.flow_config import flow_config, problems
 from workloads.klods.groups import normal_groups
 from workloads.klods.method import Klods
-from workloads.method import GroupDetector, UnitInputs
+from workloads.method import GroupDetector
 from workloads.scoring.metrics import auroc
 from workloads.training.checkpoint import load_state, save_state
 from workloads.training.distributed import Parallel
-from workloads.units import DataFacts, ImageShape, Unit
+from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +27,8 @@ def flow():
 
 
 def detector(flow, config=SMALL):
-    inputs = UnitInputs(smooth(64, 0), smooth(25, 1), {str(FLOW): flow})
-    return Klods(config).detector(DETECTOR, inputs, Parallel())
+    view = TargetView("3", smooth(64, 0), smooth(25, 1))
+    return Klods(config).detector(DETECTOR, view, {str(FLOW): flow}, Parallel())
 
 
 def test_trials_share_a_flow_unless_its_own_keys_differ():
@@ -81,17 +82,17 @@ def test_anomalous_groups_may_hold_normal_images(flow):
 
 
 def test_a_detector_needs_less_memory_than_training_its_flow():
-    shape = ImageShape(1, 8, 64)
+    images = ImageShape(1, 8, 8), TrainingCounts(64)
     method = Klods(SMALL)
-    assert 4 * 64 * 64 < method.memory(DETECTOR, shape) < method.memory(FLOW, shape)
-    assert method.memory(FLOW, shape) == Flows(flow_config(SMALL)).memory(Unit("detector", "3", "flow"), shape)
+    assert 4 * 64 * 64 < method.memory(DETECTOR, *images) < method.memory(FLOW, *images)
+    assert method.memory(FLOW, *images) == Flows(flow_config(SMALL)).memory(Unit("detector", "3", "flow"), *images)
 
 
 def test_a_saved_detector_scores_as_the_learner_did(flow, tmp_path):
     learner = detector(flow)
     save_state(tmp_path / "unit", {"learner": learner.state()})
     method = Klods(SMALL)
-    scorer = method.scorer(DETECTOR, ImageShape(1, 8, 64), torch.device("cpu"), {str(FLOW): flow})
+    scorer = method.scorer(DETECTOR, ImageShape(1, 8, 8), torch.device("cpu"), {str(FLOW): flow})
     scorer.load_state(load_state(tmp_path / "unit")["learner"])
     for part, scores in scorer.score(smooth(9, 5)).items():
         np.testing.assert_array_equal(scores, learner.score(smooth(9, 5))[part])
@@ -130,12 +131,14 @@ def test_a_group_with_an_image_that_the_flow_fails_on_is_the_most_anomalous(flow
 def test_what_cannot_be_scored_is_said_before_a_flow_is_trained():
     bad = replace(SMALL, split="channels", level="z2")
     assert dict(problems(bad)) == {}
-    assert dict(Klods.data_problems(bad, DataFacts(8, channels=1)))["split"].startswith("n = 4 vectors of length m = 8")
-    assert dict(Klods.data_problems(replace(bad, split="patches_3"), DataFacts(8, channels=1)))["split"].startswith(
-        "patches of 3"
+    assert dict(Klods.data_problems(bad, DataFacts(ImageShape(1, 8, 8))))["split"].startswith(
+        "n = 4 vectors of length m = 8"
     )
+    assert dict(Klods.data_problems(replace(bad, split="patches_3"), DataFacts(ImageShape(1, 8, 8))))[
+        "split"
+    ].startswith("patches of 3")
     with pytest.raises(UserError, match="n = 4 vectors of length m = 8"):
-        Klods(bad).stage(FLOW, UnitInputs(smooth(20, 0), smooth(5, 1)), Parallel())
+        Klods(bad).stage(FLOW, TargetView("3", smooth(20, 0), smooth(5, 1)), {}, Parallel())
 
 
 @pytest.mark.parametrize(

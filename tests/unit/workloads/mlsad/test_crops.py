@@ -15,7 +15,7 @@ from workloads.mlsad.method import MLSAD
 from workloads.mlsad.networks.layers import coordinates
 from workloads.training.batches import batch_rows
 from workloads.training.distributed import Draws, Parallel
-from workloads.units import ImageShape, Unit
+from workloads.units import ImageShape, TrainingCounts, Unit
 
 CPU = torch.device("cpu")
 TINY = MLSADConfig(width=0.0625, batch_size=8, crop=20)
@@ -119,13 +119,14 @@ def test_whole_images_are_scored() -> None:
 
 
 def test_the_estimate_counts_the_crop() -> None:
-    config, shape, unit = replace(TINY, blocks=2), ImageShape(3, 256, 100), Unit("detector", "wood", "level_8")
+    config, unit = replace(TINY, blocks=2), Unit("detector", "wood", "level_8")
+    images = ImageShape(3, 256, 256), TrainingCounts(100)
     step = architecture.detector_step_macs(8, 20, config.width, 2, 3) * config.batch_size
     method = MLSAD(config)
-    assert method.macs(unit, shape) == step * method.steps(unit, shape)
-    assert method.macs(unit, shape) < MLSAD(replace(config, crop=0)).macs(unit, shape) / 100
+    assert method.macs(unit, *images) == step * method.steps(unit, TrainingCounts(100))
+    assert method.macs(unit, *images) < MLSAD(replace(config, crop=0)).macs(unit, *images) / 100
     made = Unit("generator", "wood", "level_8")
-    assert method.macs(made, shape) == MLSAD(replace(config, crop=0)).macs(made, shape)
+    assert method.macs(made, *images) == MLSAD(replace(config, crop=0)).macs(made, *images)
 
 
 def test_generators_do_not_depend_on_keys_of_detectors_and_maps() -> None:

@@ -81,7 +81,7 @@ def test_levels_count_alike_and_maps_stay_in_range() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("cells", [25, 100, 400])
 def test_tiles_give_the_scores_of_the_whole(level, cells, monkeypatch) -> None:
-    one = LevelScorer(MLSADConfig(width=0.0625), level, ImageShape(3, 24, 10), CPU)
+    one = LevelScorer(MLSADConfig(width=0.0625), level, ImageShape(3, 24, 24), CPU)
     images = torch.randint(256, (3, 3, 24, 24), dtype=torch.uint8)
     place = torch.rand(3, 2, 25 - level, 25 - level) * 2 - 1
     whole, score, elsewhere = one.maps(images), one.image_scores(images), one.maps(images, place)
@@ -152,7 +152,7 @@ def test_the_config_chooses_the_pooling_of_scores() -> None:
     images, found = torch.randint(256, (3, 3, 16, 16), dtype=torch.uint8), {}
     for how in ("mean", "max", "softmax", "linear_softmax"):
         torch.manual_seed(1)
-        one = LevelScorer(MLSADConfig(width=0.0625, pooling=how), 2, ImageShape(3, 16, 10), CPU)
+        one = LevelScorer(MLSADConfig(width=0.0625, pooling=how), 2, ImageShape(3, 16, 16), CPU)
         found[how] = one.image_scores(images)
         np.testing.assert_allclose(found[how], pooled(one.maps(images), how))
     assert all((found["mean"] < found[how]).all() for how in ("max", "softmax", "linear_softmax"))

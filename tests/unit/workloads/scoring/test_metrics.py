@@ -100,7 +100,7 @@ def test_a_detector_without_test_anomalies_has_no_auroc_but_a_criterion():
     rows = [("normal", "test", False, part, score) for part in ("level_1", "all") for score in (0.1, 0.2)]
     rows += [("normal", "val", False, "level_1", 0.1), ("normal", "own/fakes", True, "level_1", 0.9)]
     assert metrics.per_class_auroc(table(rows)) == {"normal": None}
-    assert metrics.per_level_auroc(table(rows))["level_1"] == {"normal": None}
+    assert metrics.per_part_auroc(table(rows))["level_1"] == {"normal": None}
     assert metrics.contrastive(table(rows)) == 1.0
 
 
@@ -153,7 +153,7 @@ def test_images_that_could_not_be_scored_are_counted_once_whatever_the_part():
 
 def test_per_class_and_per_level_against_a_naive_loop():
     rows = made()
-    levels = metrics.per_level_auroc(table(rows))
+    levels = metrics.per_part_auroc(table(rows))
     assert list(levels) == ["level_2", "level_16", "all"]
     for part, values in levels.items():
         assert list(values) == ["1", "3", "10"]
@@ -230,12 +230,12 @@ def test_row_order_chunks_and_dictionaries_do_not_matter():
     rows = made()
     shuffled = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))]
     chunked = pa.concat_tables([table(shuffled[:100]), table(shuffled[100:])])
-    assert metrics.per_level_auroc(chunked) == metrics.per_level_auroc(table(rows))
+    assert metrics.per_part_auroc(chunked) == metrics.per_part_auroc(table(rows))
     assert metrics.contrastive(chunked) == metrics.contrastive(table(rows))
 
 
 def test_tables_that_are_wrong_or_empty():
-    assert metrics.per_level_auroc(SCHEMA.empty_table()) == {}
+    assert metrics.per_part_auroc(SCHEMA.empty_table()) == {}
     assert metrics.contrastive(SCHEMA.empty_table()) is None
     with pytest.raises(ValueError, match="score are missing"):
         metrics.per_class_auroc(table(made()).drop_columns(["score"]))

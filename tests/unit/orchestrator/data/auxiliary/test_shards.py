@@ -16,7 +16,7 @@ from orchestrator.data.auxiliary.reading import pixels, row_group
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.data.auxiliary.verification import verify
-from orchestrator.data.split_store import read_images
+from orchestrator.data.loading import load_splits
 from tests.helpers.files import flat_file, write_classes, write_image
 from tests.helpers.files import pixels as random_pixels
 from tune_spaces.schema import Data
@@ -114,7 +114,7 @@ def test_in_sets_of_any_size_are_kept_out_at_the_size_of_the_set(tmp_path):
     write_classes(tmp_path / "own")
     against = against_sets(["digits", f"folder={tmp_path / 'own'}"], tmp_path, 32, None)
     assert list(against.digests) == ["digits", f"folder={tmp_path / 'own'}"]
-    as_seen = read_images(Data(name="digits", side=32), tmp_path).test.images
+    as_seen = load_splits(Data(name="digits", side=32), tmp_path).test.images
     assert against.known.find(np.repeat(as_seen, 3, axis=1))[0].all()
     own = np.stack([decode(file, 32) for file in sorted((tmp_path / "own").rglob("*.png"))])
     assert against.known.find(own)[0].all()

@@ -1,6 +1,7 @@
 """A prepared general set beside a dataset: refusals, the parts that only test, what a worker holds of it."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.data.auxiliary.sources.base import TEST
 from orchestrator.data.auxiliary.streamed import StreamedSet, auxiliary_set, some_rows
 from orchestrator.data.auxiliary.windows import Feed, groups_at, read_block
-from orchestrator.data.split_store import prepare, read_images, streamed_source
+from orchestrator.data.loading import load_splits, streamed_source
+from orchestrator.data.split_store import SplitStore
+from orchestrator.record.paths import RunPaths
 from tests.helpers.files import pixels
 from tune_spaces.schema import Auxiliary, Data
 from workloads.data.loaders import tiny_images
 from workloads.errors import UserError
-from workloads.training.distributed import Parallel
 from workloads.units import GENERAL
 
 LAYOUT = Layout(3, 32, 10, 64)
@@ -98,11 +100,13 @@ def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):
     path, _ = made(tmp_path / "general")
     data = asked(path)
     found = auxiliary_set(data.auxiliary[0], data, tmp_path)
-    split = read_images(data, tmp_path)
-    with_set, alone = (prepare(split, tmp_path / "runs", s) for s in (found, None))
+    splits = load_splits(data, tmp_path)
+    assert splits.streamed == found
+    store = SplitStore(RunPaths(str(tmp_path / "runs"), "run"))
+    with_set, alone = (store.keep(replace(splits, streamed=streamed)) for streamed in (found, None))
     assert with_set.digest != alone.digest, "another general set, other trials"
-    assert with_set.general_set == path
-    assert with_set.general_images == 448
+    assert with_set.streamed == store.manifest(with_set.digest).streamed == found
+    assert with_set.counts.auxiliary == 448
     assert with_set.target_digests[GENERAL] == found.digest
     few = auxiliary_set(asked(path, max_images=100).auxiliary[0], data, tmp_path)
     assert few.images == 80
@@ -111,12 +115,12 @@ def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):
 
 def test_a_worker_holds_a_sample_in_the_datasets_channels(tmp_path):
     path, images = made(tmp_path)
-    stream = StreamedSet(path, 448, 1, Parallel(), torch.device("cpu"))
+    stream = StreamedSet(path, 448, 1, torch.device("cpu"))
     assert len(stream) == 448
     train, held_out, ids = stream.sample()
     assert train.shape[1:] == held_out.shape[1:] == (1, 32, 32)
     assert len(held_out) == len(ids) == 192
-    coloured = StreamedSet(path, 448, 3, Parallel(), torch.device("cpu")).sample()[1].numpy()
+    coloured = StreamedSet(path, 448, 3, torch.device("cpu")).sample()[1].numpy()
     numbers = [int(name.split("/")[1]) for name in ids]
     np.testing.assert_array_equal(coloured, images[numbers])
 

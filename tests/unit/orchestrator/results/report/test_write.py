@@ -21,7 +21,7 @@ from orchestrator.results.report import plots
 from orchestrator.results.report.tables import LEAK, Row, Table, number, to_csv, to_markdown, to_rich, with_published
 from orchestrator.results.report.write import write_report
 from tune_spaces import published
-from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_level_auroc
+from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_part_auroc
 from workloads.scoring.table import SCHEMA, rows
 
 CLASSES = ("airplane", "auto|mobile", "$bird_1$")
@@ -248,7 +248,7 @@ def test_a_report_from_scores_shows_the_metrics_numbers(tmp_path):
     table = scores()
     values = per_class_auroc(table)
     row = Row("MLSAD", "measured (smoke preset)", values, mean(values.values()))
-    path = report(tmp_path, table=Table(CLASSES, (row,)), levels=per_level_auroc(table), scores=table)
+    path = report(tmp_path, table=Table(CLASSES, (row,)), levels=per_part_auroc(table), scores=table)
     shown = next(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
     assert {name: float(shown[name]) for name in CLASSES} == values
     assert f"mean AUROC {row.mean:.3f}".replace("0.", ".") in path.read_text()

@@ -18,6 +18,7 @@ from workloads.data.loaders.celeba import read_partition
 from workloads.data.out_sets import out_sets
 from workloads.data.reading.facts import LSUN, TINY_IMAGENET_WNIDS
 from workloads.errors import UserError
+from workloads.units import ImageShape
 
 
 def encoded(width: int, height: int, kind: str) -> bytes:
@@ -144,7 +145,7 @@ def test_tiny_imagenet_has_labels_in_val_and_none_in_test(tiny_dir: Path) -> Non
     assert found.test.ids == tuple(f"val/images/val_{i}.JPEG" for i in range(3))
     assert found.test.labels.tolist() == [7, 199, 7]
     assert len(TINY_IMAGENET_WNIDS) == len(set(TINY_IMAGENET_WNIDS)) == 200
-    out = out_sets(("tiny_imagenet",), tiny_dir, channels=1, side=16, download=False)["tiny_imagenet"]
+    out = out_sets(("tiny_imagenet",), tiny_dir, shape=ImageShape(1, 16, 16), download=False)["tiny_imagenet"]
     assert out.ids == tuple(f"test/images/test_{i}.JPEG" for i in range(3))
     assert out.images.shape == (3, 1, 16, 16)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.helpers.files import write_classes, write_mask
 from workloads.data.datasets import load
 from workloads.data.images import Dataset
-from workloads.data.protocols import one_class, rows_for
+from workloads.data.protocols import one_class
 from workloads.data.reading.facts import MVTEC_TEXTURES
 from workloads.errors import UserError
 
@@ -64,11 +64,11 @@ def test_the_other_place_is_looked_in(root: Path) -> None:
 
 def test_each_texture_is_tested_on_its_own_images(mvtec: Dataset) -> None:
     split = one_class(mvtec, side=5)
-    assert split.targets == MVTEC_TEXTURES
+    assert split.targets.names == MVTEC_TEXTURES
     assert split.masks is not None
     assert split.masks.shape == (len(split.test), 5, 5)
-    for target in split.targets:
-        rows = rows_for(split.test.labels, split.classes, split.tested_on, target)
+    for target in split.targets.names:
+        rows = split.targets.tested(target, split.test.labels)
         assert {split.test.ids[i].split("/")[0] for i in np.flatnonzero(rows)} == {target}
         assert np.count_nonzero(rows) == 2 + 2 * len(DEFECTS.get(target, ("hole",)))
 
@@ -76,7 +76,7 @@ def test_each_texture_is_tested_on_its_own_images(mvtec: Dataset) -> None:
 def test_images_that_no_target_is_tested_on_are_left_out(mvtec: Dataset) -> None:
     split = one_class(mvtec, side=10, classes=["tile"])
     assert {name.split("/")[0] for name in split.test.ids} == {"tile"}
-    assert split.tested_on == {"tile": ("tile", "tile-crack")}
+    assert split.targets.tested_on == {"tile": ("tile", "tile-crack")}
     assert split.masks is not None
     assert [mask.any() for mask in split.masks] == ["/crack/" in name for name in split.test.ids]
 
@@ -100,4 +100,4 @@ def test_one_texture_alone_is_a_folder_like_any(root: Path) -> None:
     carpet = load("folder", root.parent, path=root / "carpet", side=8)
     assert carpet.classes == ("color", "good", "metal_contamination")
     assert carpet.masks is not None
-    assert one_class(carpet, side=8).targets == ("good",)
+    assert one_class(carpet, side=8).targets.names == ("good",)

@@ -108,14 +108,14 @@ def test_empty_class_folder_is_refused(tmp_path: Path) -> None:
 def test_normal_images_alone_are_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_classes(tmp_path, classes=("normal",))
     split = one_class(read_folder(tmp_path, side=8), side=8)
-    assert split.targets == ("normal",)
+    assert split.targets.names == ("normal",)
     assert (len(split.train) + len(split.val), len(split.test)) == (3, 3)
     assert "'normal' is the folder's only class" in caplog.text
 
 
 def test_normal_images_beside_others_are_a_class_like_any(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_classes(tmp_path, classes=("normal", "broken"))
-    assert one_class(read_folder(tmp_path, side=8), side=8).targets == ("broken", "normal")
+    assert one_class(read_folder(tmp_path, side=8), side=8).targets.names == ("broken", "normal")
     assert not caplog.text
 
 

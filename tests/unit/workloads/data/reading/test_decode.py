@@ -8,9 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.helpers.files import RNG, write_image, write_mask
-from workloads.data.datasets import resize
+from workloads.data.conform import conform
 from workloads.data.reading.decode import UnreadableError, decode, decode_mask, resize_mask
 from workloads.errors import UserError
+from workloads.units import ImageShape
+
+
+def resize(images: np.ndarray, side: int) -> np.ndarray:
+    return conform(images, ImageShape(images.shape[1], side, side))
 
 
 def test_decode_crops_the_centre(tmp_path: Path) -> None:

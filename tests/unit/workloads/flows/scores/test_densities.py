@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from tests.helpers.learners import TARGET, TINY, general_flow, inputs, noise, run, target_flow
+from tests.helpers.learners import TARGET, TINY, general_flow, noise, run, target_flow, view
 from workloads.errors import UserError
 from workloads.flows.bits import bin_centres
 from workloads.flows.config import Codec
@@ -27,7 +27,7 @@ def densities(contributions: list[list[float]]) -> Densities:
 
 
 def test_the_ratio_of_a_flow_with_itself_is_exactly_zero() -> None:
-    given = inputs()
+    given = view()
     general = general_flow(TINY, given)
     own = target_flow(TINY, given, general.artifact())  # starts from the general flow's weights
     scores = own.score(noise(40, 9))
@@ -37,7 +37,7 @@ def test_the_ratio_of_a_flow_with_itself_is_exactly_zero() -> None:
 
 
 def test_scores_are_those_of_the_flows_own_terms() -> None:
-    given = inputs()
+    given = view()
     learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     run(learner, TARGET, given.train, range(2))
     images = noise(5, 9)
@@ -63,7 +63,7 @@ def test_scores_are_those_of_the_flows_own_terms() -> None:
 
 
 def test_an_image_scores_the_same_in_any_company() -> None:
-    given = inputs()
+    given = view()
     learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     run(learner, TARGET, given.train, range(2))
     images = noise(150, 9)
@@ -73,7 +73,7 @@ def test_an_image_scores_the_same_in_any_company() -> None:
 
 
 def test_grey_and_rgb_are_brought_to_the_flows_channels_and_other_shapes_are_refused() -> None:
-    given = inputs()
+    given = view()
     learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     grey = noise(3, 9)
     np.testing.assert_allclose(
@@ -102,7 +102,7 @@ def test_a_failure_of_either_flow_is_the_most_anomalous_of_all(broken: float) ->
 
 
 def test_failures_are_counted_and_said() -> None:
-    given = inputs()
+    given = view()
     learner = target_flow(TINY, given, general_flow(TINY, given).artifact())
     with torch.no_grad():
         learner.general.body.tails[0].shift.fill_(math.nan)

@@ -8,9 +8,11 @@ import torch
 
 from tests.helpers.correlated import neighbours, white
 from tests.helpers.klods import DETECTOR, FLOW, SMALL, noise, smooth, trained_flow
+from workloads.analyses import analyse
+from workloads.data.view import TargetView
 from workloads.klods.analyses.latents import moments
 from workloads.klods.method import Klods
-from workloads.method import Trained, UnitInputs
+from workloads.method import Fitted
 from workloads.scoring.metrics import auroc
 
 
@@ -20,19 +22,17 @@ def trained(**changes):
         "train": smooth(64, 0),
         "val": smooth(25, 1),
         "test": torch.cat([smooth(20, 2), noise(10, 3)]),
-        "test_anomalous": np.repeat([False, True], [20, 10]),
-        "artifacts": {str(FLOW): trained_flow()},
-        "states": {},
+        "anomalous": np.repeat([False, True], [20, 10]),
         "out": {"noise": noise(12, 4)},
     }
-    return Trained(**(values | changes))
+    return TargetView(**(values | changes)), Fitted({str(FLOW): trained_flow()})
 
 
 def test_a_selection_names_every_candidate_and_agrees_with_what_a_sweep_selects_by():
     config = replace(SMALL, group_sizes=(1,), judged_size=1)
-    numbers = Klods(config).analyse("selection", trained()).numbers
+    numbers = analyse(Klods(config), "selection", *trained()).numbers
     learner = Klods(config).detector(
-        DETECTOR, UnitInputs(smooth(64, 0), smooth(25, 1), {str(FLOW): trained_flow()}), None
+        DETECTOR, TargetView("3", smooth(64, 0), smooth(25, 1)), {str(FLOW): trained_flow()}, None
     )
     held_out = learner.score_groups(smooth(25, 1), smooth(0, 0), {}).held_out
     for to in ("klods_prior", "klods_train"):
@@ -47,15 +47,15 @@ def test_a_selection_names_every_candidate_and_agrees_with_what_a_sweep_selects_
 
 
 def test_too_few_held_out_images_for_a_group_leave_a_selection_empty():
-    assert Klods(SMALL).analyse("selection", trained(val=smooth(4, 1))).numbers == {}
+    assert analyse(Klods(SMALL), "selection", *trained(val=smooth(4, 1))).numbers == {}
 
 
 def test_noise_differs_from_the_prior_more_than_test_normals_do():
-    numbers = Klods(SMALL).analyse("latents", trained()).numbers
+    numbers = analyse(Klods(SMALL), "latents", *trained()).numbers
     for name in ("anomalous", "noise"):
         assert numbers[f"variance/z1/{name}"] > 1.3
     assert numbers["variance/z1/normal"] == pytest.approx(1, abs=0.2)
-    empty = Klods(SMALL).analyse("latents", trained(test_anomalous=np.zeros(30, bool))).numbers
+    empty = analyse(Klods(SMALL), "latents", *trained(anomalous=np.zeros(30, bool))).numbers
     assert empty["neighbours/z1/anomalous"] is None
 
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from workloads.method import Finding, Trained
+from workloads.data.view import TargetView
+from workloads.figures import GAP
+from workloads.method import Finding, Fitted
 from workloads.mlsad.analyses.descent import descend_pixels, detector_score, pull_away
 from workloads.mlsad.analyses.fooling import fooling, starts, variants, whole_score
 from workloads.mlsad.config import MLSADConfig, problems
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import to_bytes, to_signed
-from workloads.pictures import grid
 from workloads.units import ImageShape
 
 TINY = MLSADConfig(width=0.0625, levels=(1, 4, 16), fooling_steps=6, fooling_lr=0.1)
@@ -34,23 +35,24 @@ def pictures(count: int, seed: int = 1, channels: int = 1) -> Tensor:
     return torch.randint(256, (count, channels, 16, 16), generator=generator, dtype=torch.uint8)
 
 
-def trained(config: MLSADConfig = TINY, channels: int = 1, odd: int = 20) -> Trained:
+def trained(config: MLSADConfig = TINY, channels: int = 1, odd: int = 20) -> tuple[TargetView, Fitted]:
     """Untrained networks with weights large enough to tell images apart; every second test image is normal at first."""
     method, states = MLSAD(config), {}
     for unit in method.units(["a"]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(method.seed(unit) % 2**31)
-            scorer = method.scorer(unit, ImageShape(channels, 16, 24), torch.device("cpu"), {})
+            scorer = method.scorer(unit, ImageShape(channels, 16, 16), torch.device("cpu"), {})
         states[str(unit)] = {"net": {k: 2 * v.detach().clone() for k, v in scorer.net.state_dict().items()}}
     anomalous = np.array([i % 2 == 1 for i in range(2 * odd)] + [False] * 5)
     test = pictures(len(anomalous), seed=3, channels=channels)
-    return Trained("a", pictures(24, 1, channels), pictures(4, 2, channels), test, anomalous, {}, states)
+    train, val = pictures(24, 1, channels), pictures(4, 2, channels)
+    return TargetView("a", train, val, test, anomalous=anomalous), Fitted({}, states)
 
 
 @pytest.fixture(scope="module")
 def finding() -> Finding:
     torch.set_num_threads(1)
-    return fooling(TINY, trained(), seed=0)
+    return fooling(TINY, *trained(), seed=0)
 
 
 # --- the objective
@@ -88,16 +90,16 @@ def test_images_without_contrast_leave_objective_and_gradient_finite() -> None:
 @pytest.mark.parametrize(("channels", "as_rgb"), [(1, True), (1, False), (3, True)])
 def test_the_differentiable_score_is_the_score_of_test_images(channels, as_rgb) -> None:
     config, images = replace(TINY, grey_as_rgb=as_rgb), pictures(70, 4, channels)
-    for scorers in variants(config, trained(config, channels)).values():
+    for scorers in variants(config, *trained(config, channels)).values():
         with torch.no_grad():
             found = detector_score(list(scorers.values()), to_signed(images)).numpy()
-        np.testing.assert_allclose(found, whole_score(config, scorers, images), atol=1e-6)
+        np.testing.assert_allclose(found, whole_score(scorers, images), atol=1e-6)
         assert np.ptp(found) > 1e-3
-    assert np.array_equal(scorers["level_16"].image_scores(images), whole_score(config, scorers, images))
+    assert np.array_equal(scorers["level_16"].image_scores(images), whole_score(scorers, images))
 
 
 def test_the_gradient_of_the_score_is_the_numerical_one() -> None:
-    scorers = list(variants(TINY, trained())["full"].values())
+    scorers = list(variants(TINY, *trained())["full"].values())
     for scorer in scorers:
         scorer.net.double()
         scorer.place = scorer.place.double()
@@ -115,11 +117,11 @@ def test_the_gradient_of_the_score_is_the_numerical_one() -> None:
 
 
 def test_descent_keeps_the_range_and_lowers_the_objective() -> None:
-    score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
+    score = partial(detector_score, list(variants(TINY, *trained())["full"].values()))
     white = 255 - pictures(4) // 32  # starts at the end of the range
     descent = descend_pixels(score, [pictures(16), white], steps=32, lr=0.05, weight=0.1)
-    assert [part.shape for part in descent.found] == [(16, 1, 16, 16), (4, 1, 16, 16)]
-    assert all(part.abs().max() <= 1 for part in descent.found)
+    assert [part.shape for part in descent.ends] == [(16, 1, 16, 16), (4, 1, 16, 16)]
+    assert all(part.abs().max() <= 1 for part in descent.ends)
     assert descent.objectives.shape == descent.scores.shape == (33, 2)
     quarters = descent.objectives[:32].view(4, 8, 2).mean(1)
     assert (quarters.diff(dim=0) <= 0).all()
@@ -127,22 +129,22 @@ def test_descent_keeps_the_range_and_lowers_the_objective() -> None:
 
 
 def test_pixels_that_want_out_of_the_range_stay_at_its_end() -> None:
-    (found,) = descend_pixels(lambda x: x.mean((1, 2, 3)), [pictures(3)], steps=30, lr=0.5, weight=0.0).found
+    (found,) = descend_pixels(lambda x: x.mean((1, 2, 3)), [pictures(3)], steps=30, lr=0.5, weight=0.0).ends
     assert torch.equal(found, torch.full_like(found, -1))
 
 
 def test_batches_share_networks_and_nothing_else() -> None:
-    score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
+    score = partial(detector_score, list(variants(TINY, *trained())["full"].values()))
     one, two = pictures(8), pictures(5, seed=9)
     both = descend_pixels(score, [one, two], steps=5, lr=0.05, weight=0.1)
     for i, part in enumerate((one, two)):
         alone = descend_pixels(score, [part], steps=5, lr=0.05, weight=0.1)
-        torch.testing.assert_close(both.found[i], alone.found[0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(both.ends[i], alone.ends[0], atol=1e-4, rtol=0)
         torch.testing.assert_close(both.objectives[:, i], alone.objectives[:, 0])
 
 
 def test_large_images_are_descended_a_few_at_a_time_to_the_same_end(monkeypatch) -> None:
-    score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
+    score = partial(detector_score, list(variants(TINY, *trained())["full"].values()))
     whole, seen = descend_pixels(score, [pictures(5), pictures(2, seed=9)], steps=3, lr=0.05, weight=0.1), []
     monkeypatch.setattr("workloads.mlsad.analyses.descent.AT_ONCE", 2)
 
@@ -152,15 +154,15 @@ def test_large_images_are_descended_a_few_at_a_time_to_the_same_end(monkeypatch)
 
     parts = descend_pixels(watched, [pictures(5), pictures(2, seed=9)], steps=3, lr=0.05, weight=0.1)
     assert set(seen) == {1, 2}
-    torch.testing.assert_close(torch.cat(parts.found), torch.cat(whole.found), atol=1e-4, rtol=0)
+    torch.testing.assert_close(torch.cat(parts.ends), torch.cat(whole.ends), atol=1e-4, rtol=0)
     torch.testing.assert_close(parts.objectives, whole.objectives)
 
 
 def test_pull_away_makes_found_images_differ_more() -> None:
-    score = partial(detector_score, list(variants(TINY, trained())["full"].values()))
+    score = partial(detector_score, list(variants(TINY, *trained())["full"].values()))
     near = pictures(1).float() + 20 * torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     start = near.clamp(0, 255).to(torch.uint8)
-    found = [descend_pixels(score, [start], steps=20, lr=0.1, weight=w).found[0] for w in (0.0, 1.0)]
+    found = [descend_pixels(score, [start], steps=20, lr=0.1, weight=w).ends[0] for w in (0.0, 1.0)]
     assert float(pull_away(found[1])) < 0.5 * float(pull_away(found[0]))
 
 
@@ -168,17 +170,17 @@ def test_pull_away_makes_found_images_differ_more() -> None:
 
 
 def test_anomalous_starts_are_distinct_anomalies_and_never_normal() -> None:
-    data = trained()
+    data, _ = trained()
     for seed in range(5):
         found = starts(data, seed)["anomalous"]
         rows = [[i for i, image in enumerate(data.test) if torch.equal(image, one)] for one in found]
-        assert all(len(row) == 1 and data.test_anomalous[row[0]] for row in rows)
+        assert all(len(row) == 1 and data.anomalous[row[0]] for row in rows)
         assert len({row[0] for row in rows}) == 16
-    assert len(starts(trained(odd=3), 0)["anomalous"]) == 3
+    assert len(starts(trained(odd=3)[0], 0)["anomalous"]) == 3
 
 
 def test_starting_sets_are_what_they_are_called() -> None:
-    data = trained()
+    data, _ = trained()
     sets = starts(data, 0)
     assert tuple(sets) == SETS
     assert all(s.dtype == torch.uint8 and s.shape == (16, 1, 16, 16) for s in sets.values())
@@ -214,14 +216,14 @@ def test_scores_fall_from_start_to_found(finding) -> None:
 
 
 def test_numbers_are_those_of_the_images_that_were_found() -> None:
-    data, sets = trained(), starts(trained(), 0)
-    n = fooling(TINY, data, 0).numbers
-    scorers = variants(TINY, data)["level_1"]
+    (data, fitted), sets = trained(), starts(trained()[0], 0)
+    n = fooling(TINY, data, fitted, 0).numbers
+    scorers = variants(TINY, data, fitted)["level_1"]
     score = partial(detector_score, list(scorers.values()))
-    found = to_bytes(descend_pixels(score, list(sets.values()), 6, 0.1, 0.1).found[0])
-    normal = whole_score(TINY, scorers, data.test[torch.from_numpy(~data.test_anomalous)])
+    found = to_bytes(descend_pixels(score, list(sets.values()), 6, 0.1, 0.1).ends[0])
+    normal = whole_score(scorers, data.test[torch.from_numpy(~data.anomalous)])
     assert n["level_1/normal/score"] == pytest.approx(np.median(normal))
-    scores = whole_score(TINY, scorers, found)
+    scores = whole_score(scorers, found)
     assert n["level_1/noise/fooled"] == np.mean(scores < np.median(normal))
     assert n["level_1/noise/score"] == pytest.approx(scores.mean())
     byte = found.flatten(1).double().numpy() / 255
@@ -232,21 +234,21 @@ def test_numbers_are_those_of_the_images_that_were_found() -> None:
 
 
 def test_a_seed_fixes_every_number_and_nothing_trained_is_touched(finding) -> None:
-    data = trained()
-    weights = {f"{unit}/{k}": v for unit, state in data.states.items() for k, v in state["net"].items()}
+    data, fitted = trained()
+    weights = {f"{unit}/{k}": v for unit, state in fitted.states.items() for k, v in state["net"].items()}
     before, images = {k: v.clone() for k, v in weights.items()}, data.test.clone()
     torch.manual_seed(123)
-    again = fooling(TINY, data, seed=0)
+    again = fooling(TINY, data, fitted, seed=0)
     assert again.numbers == finding.numbers
     assert all(np.array_equal(again.pictures[k], finding.pictures[k]) for k in finding.pictures)
-    assert fooling(TINY, data, seed=1).numbers != finding.numbers
+    assert fooling(TINY, data, fitted, seed=1).numbers != finding.numbers
     assert all(torch.equal(weights[k], before[k]) and not weights[k].requires_grad for k in weights)
     assert torch.equal(data.test, images)
 
 
 def test_a_single_level_is_the_full_model_and_few_anomalies_are_enough() -> None:
     config = replace(TINY, levels=(4,), fooling_steps=1)
-    found = fooling(config, trained(config, odd=1), seed=0)
+    found = fooling(config, *trained(config, odd=1), seed=0)
     assert found.pictures.keys() == {"fooling_full"}
     assert found.numbers["start/anomalous/diversity"] is None
     assert found.numbers["full/anomalous/fooled"] in (0, 1)
@@ -254,9 +256,9 @@ def test_a_single_level_is_the_full_model_and_few_anomalies_are_enough() -> None
 
 @pytest.mark.parametrize("anomalous", [True, False])
 def test_without_both_kinds_of_test_images_there_is_no_probe(anomalous) -> None:
-    data = trained()
-    data = replace(data, test_anomalous=np.full(len(data.test), anomalous))
-    found = fooling(TINY, data, seed=0)
+    data, fitted = trained()
+    data = replace(data, anomalous=np.full(len(data.test), anomalous))
+    found = fooling(TINY, data, fitted, seed=0)
     assert set(found.numbers.values()) == {None}
     assert not found.pictures
 
@@ -270,20 +272,11 @@ def test_settings_that_cannot_work_are_named(key, bad) -> None:
 # --- pictures
 
 
-def test_a_picture_has_a_row_a_batch_and_a_column_an_image(finding) -> None:
+def test_there_is_a_picture_a_variant(finding) -> None:
     assert finding.pictures.keys() == {"fooling_full", "fooling_level_1", "fooling_level_16"}
+    start = starts(trained()[0], 0)["noise"][0, 0].numpy()
     for picture in finding.pictures.values():
-        assert picture.dtype == np.uint8
-        assert picture.shape == (4 * (2 * 64 + 8 + 2) + 8, 16 * (64 + 2) + 14, 3)
-    first = starts(trained(), 0)["noise"][0, 0].numpy()
-    assert np.array_equal(finding.pictures["fooling_full"][8:72:4, 8:72:4, 1], first)
-
-
-def test_images_are_enlarged_by_whole_pixels_and_rows_may_differ_in_length() -> None:
-    picture = grid([[pictures(3, channels=3)[:, :, :10, :10], pictures(1)[:, :, :10, :10]]])
-    assert picture.shape == (8 + 70 + 2 + 70 + 8, 8 + 3 * 70 + 2 * 2 + 8, 3)
-    cells = picture[8:78, 8:78].reshape(10, 7, 10, 7, 3)
-    assert (cells == cells[:, :1, :, :1]).all()
-    assert grid([[pictures(1, channels=3).repeat(1, 1, 4, 4)]]).shape == (80, 80, 3)
-    with pytest.raises(ValueError, match="at least one row"):
-        grid([[]])
+        assert (picture.dtype, picture.shape[2]) == (np.uint8, 3)
+        assert picture.shape[0] > 8 * 64  # before and after, of four sets
+        left = picture.shape[1] - GAP - 2 - 16 * (64 + 2)
+        assert np.array_equal(picture[GAP + 2 : GAP + 66 : 4, left + 2 : left + 66 : 4, 1], start)

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from workloads.method import Trained
+from workloads.data.view import TargetView
+from workloads.method import Fitted
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest, pairwise
 from workloads.mlsad.analyses.judge import Images, accuracy, cropped
-from workloads.mlsad.analyses.quality import generators, held_out, quality
+from workloads.mlsad.analyses.quality import generators, held_out, quality, samples
 from workloads.mlsad.config import MLSADConfig, problems
 from workloads.mlsad.networks.layers import at_once, coordinates
 
@@ -41,16 +42,17 @@ def stripes(count: int, seed: int, ordered: bool, side: int = SMALL) -> Tensor:
     return (bits * 255).to(torch.uint8)[:, None, None].expand(-1, 1, side, -1).contiguous()
 
 
-def trained(bank: Tensor, train: Tensor | None = None, val: int = 64, levels: tuple[int, ...] = (2, 4, 8)) -> Trained:
-    return Trained(
+def trained(
+    bank: Tensor, train: Tensor | None = None, val: int = 64, levels: tuple[int, ...] = (2, 4, 8)
+) -> tuple[TargetView, Fitted]:
+    view = TargetView(
         target="3",
         train=noise(40, seed=1) if train is None else train,
         val=noise(val, seed=2),
         test=noise(20, seed=3),
-        test_anomalous=np.arange(20) % 2 == 1,
-        artifacts={f"generator/3/level_{k}": {"fakes": bank} for k in levels},
-        states={},
+        anomalous=np.arange(20) % 2 == 1,
     )
+    return view, Fitted({f"generator/3/level_{k}": {"fakes": bank} for k in levels})
 
 
 # --- the fresh classifier
@@ -116,20 +118,20 @@ def test_distances_of_no_images_are_undefined() -> None:
 
 def test_memorised_fakes_are_at_distance_0_of_training_images() -> None:
     train = noise(40, seed=1)
-    numbers = quality(TINY, 2, trained(train.flip(0), train), seed=0).numbers
+    numbers = quality(TINY, 2, *trained(train.flip(0), train), seed=0).numbers
     assert numbers["G_2/nearest_fake"] == 0
     assert numbers["G_2/mean_image"] == 0
     assert numbers["G_2/nearest_real"] > 0.2
 
 
 def test_a_collapsed_bank_has_no_diversity() -> None:
-    numbers = quality(TINY, 4, trained(noise(1, 5).expand(30, -1, -1, -1)), seed=0).numbers
+    numbers = quality(TINY, 4, *trained(noise(1, 5).expand(30, -1, -1, -1)), seed=0).numbers
     assert numbers["G_4/diversity_fake"] == 0
     assert numbers["G_4/diversity_real"] == pytest.approx(np.sqrt(1 / 6), abs=0.01)  # of independent uniform pixels
 
 
 def test_a_report_covers_all_generators_and_is_the_same_for_a_seed() -> None:
-    found, again = (generators(TINY, trained(noise(30, 5)), seed=0) for _ in range(2))
+    found, again = (generators(TINY, *trained(noise(30, 5)), seed=0) for _ in range(2))
     names = {
         *("accuracy_at_k", "accuracy_at_2k", "nearest_fake", "nearest_real", "diversity_fake", "diversity_real"),
         *("mean_image", "mean_image_real", "information", "lambda"),
@@ -140,42 +142,43 @@ def test_a_report_covers_all_generators_and_is_the_same_for_a_seed() -> None:
 
 
 def test_a_report_has_the_generators_of_the_levels_alone() -> None:
-    numbers = generators(replace(TINY, levels=(1, 2, 4)), trained(noise(8, 5), levels=(2,)), seed=0).numbers
+    numbers = generators(replace(TINY, levels=(1, 2, 4)), *trained(noise(8, 5), levels=(2,)), seed=0).numbers
     assert {name.partition("/")[0] for name in numbers} == {"held_out", "G_2"}
 
 
 def test_the_entropy_term_is_read_from_the_history() -> None:
     rows = [{"step": s, "information": i, "lambda": v} for s, i, v in ((0, -1.4, 1.0), (1, -1.2, 0.5))]
-    numbers = quality(TINY, 2, replace(trained(noise(8, 5)), histories={"generator/3/level_2": rows}), 0).numbers
+    view, fitted = trained(noise(8, 5))
+    numbers = quality(TINY, 2, view, replace(fitted, histories={"generator/3/level_2": rows}), 0).numbers
     assert (numbers["G_2/information"], numbers["G_2/lambda"]) == (-1.2, 0.75)
-    bare = quality(TINY, 2, trained(noise(8, 5)), 0).numbers
+    bare = quality(TINY, 2, *trained(noise(8, 5)), 0).numbers
     assert bare["G_2/information"] is bare["G_2/lambda"] is None
 
 
 def test_normal_test_images_help_out_where_validation_images_are_few() -> None:
-    many, few = trained(noise(8, 5), val=64), trained(noise(8, 5), val=5)
+    (many, _), (few, fitted) = trained(noise(8, 5), val=64), trained(noise(8, 5), val=5)
     assert torch.equal(held_out(many), many.val)
     assert torch.equal(held_out(few), torch.cat([few.val, few.test[::2]]))
-    numbers = generators(replace(TINY, levels=(1, 2)), few, seed=0).numbers
+    numbers = generators(replace(TINY, levels=(1, 2)), few, fitted, seed=0).numbers
     assert numbers == {"held_out/val": 5, "held_out/test": 10}
 
 
 def test_without_held_out_images_numbers_are_undefined() -> None:
-    empty = replace(trained(noise(8, 5), val=0), test_anomalous=np.ones(20, bool))
-    numbers = quality(TINY, 2, empty, 0).numbers
+    view, fitted = trained(noise(8, 5), val=0)
+    numbers = quality(TINY, 2, replace(view, anomalous=np.ones(20, bool)), fitted, 0).numbers
     undefined = {name.removeprefix("G_2/") for name, value in numbers.items() if value is None}
     real = {"nearest_real", "diversity_real", "mean_image_real"}
     assert undefined == real | {"accuracy_at_k", "accuracy_at_2k", "information", "lambda"}
 
 
 def test_grey_images_meet_rgb_fakes() -> None:
-    numbers = quality(replace(TINY, grey_as_rgb=True), 2, trained(noise(40, 1).expand(-1, 3, -1, -1)), 0).numbers
+    numbers = quality(replace(TINY, grey_as_rgb=True), 2, *trained(noise(40, 1).expand(-1, 3, -1, -1)), 0).numbers
     assert numbers["G_2/nearest_fake"] == 0
 
 
 def test_a_missing_generator_is_named() -> None:
     with pytest.raises(ValueError, match="G_8 needs the artifact of generator/3/level_8"):
-        generators(TINY, trained(noise(8, 5), levels=(2, 4)), seed=0)
+        generators(TINY, *trained(noise(8, 5), levels=(2, 4)), seed=0)
 
 
 def test_no_steps_are_refused() -> None:
@@ -187,17 +190,18 @@ def test_no_steps_are_refused() -> None:
 
 def test_rows_are_real_noise_shuffled_and_generators_in_order() -> None:
     train = stripes(20, 1, ordered=True, side=16) // 255 * 100  # only 0 and 100
-    whole = trained(noise(8, 0), train)
+    view, _ = trained(noise(8, 0), train)
     banks = {k: torch.full((20, 1, 16, 16), 10 * k, dtype=torch.uint8) for k in (2, 4, 8)}
     artifacts = {f"generator/3/level_{k}": {"fakes": bank} for k, bank in banks.items()}
-    picture = generators(TINY, replace(whole, artifacts=artifacts), seed=0).pictures["generators"]
-    assert (picture.shape, picture.dtype) == ((6 * 66 + 14, 8 * 66 + 14, 3), np.uint8)
-    rows = [picture[8 + i * 66 : 72 + i * 66, 8:72] for i in range(6)]
-    assert np.array_equal(rows[0][::4, ::4, 0], train[0, 0])  # pixels repeated four times
-    assert len(np.unique(rows[1])) > 100
-    assert set(np.unique(rows[2])) == {0, 100}
-    assert (rows[2] != rows[2][:1]).any()  # columns no longer hold together
-    assert [set(np.unique(row)) for row in rows[3:]] == [{20}, {40}, {80}]
+    rows = samples(TINY, view, Fitted(artifacts), [2, 4, 8], seed=0)
+    assert list(rows) == ["real", "noise", "shuffled", "G_2", "G_4", "G_8"]
+    assert torch.equal(rows["real"], train[:8])
+    assert len(rows["noise"].unique()) > 100
+    assert set(rows["shuffled"].unique().tolist()) == {0, 100}
+    assert (rows["shuffled"] != rows["shuffled"][:, :, :1]).any()  # columns no longer hold together
+    assert [rows[f"G_{k}"].unique().tolist() for k in (2, 4, 8)] == [[20], [40], [80]]
+    picture = generators(TINY, view, Fitted(artifacts), seed=0).pictures["generators"]
+    assert picture.shape[0] > 6 * 64
 
 
 def test_judges_of_large_images_train_on_crops_that_know_their_place() -> None:

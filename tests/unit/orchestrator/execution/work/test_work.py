@@ -1,0 +1,155 @@
+"""Work as a generator of rungs: without Ray, picklable, stopped by not being asked, and resumed from its files."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from orchestrator.data.loading import load_splits
+from orchestrator.data.shared import SplitsInMemory
+from orchestrator.execution.work.baseline import BaselineWork
+from orchestrator.execution.work.stage import StageWork
+from orchestrator.execution.work.trial import TrialUnits, TrialWork
+from orchestrator.execution.work.worker import End, RungReport, UnitWork, Worker, computing, method_of
+from orchestrator.record.paths import TrialPaths
+from orchestrator.results.evaluation import read_table
+from tests.helpers.learners import TINY as FLOW
+from tune_spaces.schema import Auxiliary, Data
+from workloads.mlsad.config import MLSADConfig
+from workloads.training.checkpoint import is_complete, load_state
+
+ROOT = Path(__file__).parents[5]
+MLSAD = MLSADConfig(
+    width=0.0625, levels=(1, 4), generator_epochs=1, detector_epochs=2, batch_size=8, generator_batch_size=8,
+    bank_size=16,
+)  # fmt: skip
+CONFIGS = {"mlsad": MLSAD, "flow": FLOW}
+
+
+@pytest.fixture(scope="module")
+def worker() -> Worker:
+    auxiliary = (Auxiliary(name="photo_tiles", max_images=40),)
+    data = Data(name="digits", side=8, classes=("3", "8"), max_train_images=20, out=("noise",), auxiliary=auxiliary)
+    return Worker(SplitsInMemory(load_splits(data, Path("nowhere"), download=False)), torch.device("cpu"))
+
+
+def drained(work, worker: Worker, most: int | None = None) -> tuple[list[RungReport], End | None]:
+    """The rungs, at most so many, and the end. Work travels, so it must survive pickling."""
+    rungs, generator = [], pickle.loads(pickle.dumps(work)).run(worker)
+    while most is None or len(rungs) < most:
+        try:
+            rungs.append(next(generator))
+        except StopIteration as end:
+            return rungs, end.value
+    generator.close()
+    return rungs, None
+
+
+def works(name: str, folder: Path, rungs: tuple[int, ...] = (500, 1000)) -> tuple[list[StageWork], TrialWork]:
+    """A trial of both targets, and the stages that it needs."""
+    config = json.loads(json.dumps(asdict(CONFIGS[name])))
+    method = method_of(name, config)
+    folders = {str(unit): str(folder / "stages" / str(unit).replace("/", "-")) for unit in method.stages(["3", "8"])}
+    stages = [StageWork(name, UnitWork(unit, config), folders[str(unit)]) for unit in method.stages(["3", "8"])]
+    units = tuple(UnitWork(unit, config, folders) for unit in method.units(["3", "8"]))
+    return stages, TrialWork(name, (TrialUnits("id", str(folder / "trial"), units),), rungs)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_trial_is_trained_scored_and_reported_rung_by_rung(name, worker, tmp_path):
+    stages, trial = works(name, tmp_path)
+    with computing(1):
+        ends = [drained(stage, worker) for stage in stages]
+        rungs, end = drained(trial, worker)
+    assert all(not reports and spent.steps > 0 and spent.seconds >= 0 for reports, spent in ends)
+    assert [report.rung for report in rungs] == [500, 1000]
+    assert end == End()
+    paths = TrialPaths(tmp_path / "trial")
+    for report in rungs:
+        assert report.trial == "id"
+        assert report.metrics == json.loads(paths.rung(report.rung).read_text())
+    unit = trial.trials[0].units[0].unit
+    assert is_complete(paths.unit(unit, 1000))
+    assert not is_complete(paths.unit(unit, 500)), "a state that a later one has replaced is gone"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_trial_that_nobody_asks_on_resumes_to_the_same_bits(name, worker, tmp_path):
+    tables, weights = {}, {}
+    with computing(1):
+        for how, most in (("whole", None), ("stopped", 1)):
+            stages, trial = works(name, tmp_path / how)
+            for stage in stages:
+                drained(stage, worker)
+            first, _ = drained(trial, worker, most)
+            rest, _ = drained(trial, worker)
+            assert [report.rung for report in (*first, *rest)] == [500, 1000], "no rung is reported twice"
+            paths = TrialPaths(tmp_path / how / "trial")
+            tables[how] = read_table(paths.scores(1000))
+            weights[how] = load_state(paths.unit(trial.trials[0].units[-1].unit, 1000))["learner"]["net"]
+    assert tables["whole"].equals(tables["stopped"])
+    for key, value in weights["whole"].items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, weights["stopped"][key]), key
+
+
+def test_a_stage_that_is_there_is_not_made_again(worker, tmp_path):
+    (stage, *_), _ = works("mlsad", tmp_path)
+    _, first = drained(stage, worker)
+    files = {file: file.stat().st_mtime_ns for file in Path(stage.folder).iterdir()}
+    _, again = drained(stage, worker)
+    assert again == first, "what it took is known all the same"
+    assert {file: file.stat().st_mtime_ns for file in Path(stage.folder).iterdir()} == files
+
+
+def test_progress_is_of_all_networks_together(worker, tmp_path, monkeypatch):
+    notes = []
+    monkeypatch.setattr("workloads.training.loop.SHOW_EVERY", -1.0)
+    monkeypatch.setattr(worker, "progress", lambda done, total, text: notes.append(done / total), raising=False)
+    stages, trial = works("mlsad", tmp_path)
+    for stage in stages:
+        drained(stage, worker)
+    notes.clear()
+    drained(trial, worker)
+    assert notes == sorted(notes)
+    assert notes[-1] == pytest.approx(1)
+
+
+def test_a_baseline_is_scored_for_every_target(worker, tmp_path):
+    drained(BaselineWork("5-NN", str(tmp_path / "scores.parquet")), worker)
+    table = read_table(tmp_path / "scores.parquet")
+    assert set(table["target"].to_pylist()) == {"3", "8"}
+    assert np.isfinite(table["score"].to_numpy()).all()
+
+
+def test_the_process_is_left_as_it_was():
+    before = torch.get_num_threads()
+    with computing(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_work_needs_no_ray(name, tmp_path):
+    """In a process of its own, where importing Ray fails."""
+    program = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from pathlib import Path\n"
+        "from tests.unit.orchestrator.execution.work import test_work as t\n"
+        f"stages, trial = t.works({name!r}, Path({str(tmp_path)!r}), (1000,))\n"
+        "worker = t.worker.__wrapped__() if hasattr(t.worker, '__wrapped__') else t.worker.__pytest_wrapped__.obj()\n"
+        "for work in (*stages, trial):\n"
+        "    rungs, _ = t.drained(work, worker)\n"
+        "assert [report.rung for report in rungs] == [1000]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,150 @@
+"""One target's images on a device: all that a learner, a scorer or an analysis sees of a dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workloads.data.images import NO_CLASS, AuxiliaryImages, LabelledImages
+from workloads.data.splits import Targets
+from workloads.scoring.table import out_split
+from workloads.training.distributed import Parallel
+from workloads.units import GENERAL, ImageShape, TrainingCounts
+
+
+class ImageStream(Protocol):
+    """An auxiliary set that is too large to be held: batches of it for ever, epoch after epoch in a fresh order."""
+
+    def __len__(self) -> int:
+        """Images of an epoch."""
+        ...
+
+    def batch(self, seed: int, size: int, step: int, parallel: Parallel) -> Tensor:
+        """This worker's rows of batch `step`, of `size` images over all workers, in the order that `seed` names: uint8
+        (b, C, H, W) on the device. Any step may be the first; the ones after it are ready when they are asked for."""
+        ...
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """Images uint8 (N, C, H, W). `train`, `val`, `labels` and `auxiliary` are on the device; `test`, `out` and `masks`
+    stay on the host, as workers share them, and a scorer moves what it scores.
+
+    labels: int64 (N,) of `train`, which of the target's `classes`; None where unknown. ids, class_names: of the rows of
+    a split, by `val`, `test`, `out/NAME`; an image's windows share its id. anomalous: (M,) bool of `test`. masks: uint8
+    (M, H, W), 1 where a pixel of `test` is anomalous; None where unknown. auxiliary: the auxiliary set's train and
+    validation images, where they were asked for; a sample of it where it is a `stream`. The view of the target
+    `GENERAL` has the auxiliary images as its own.
+    """
+
+    target: str
+    train: Tensor
+    val: Tensor
+    test: Tensor | None = None
+    labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
+    ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    anomalous: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    out: Mapping[str, Tensor] = field(default_factory=dict)
+    masks: Tensor | None = None
+    auxiliary: tuple[Tensor, Tensor] | None = None
+    stream: ImageStream | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.device
+
+    @property
+    def shape(self) -> ImageShape:
+        return ImageShape(*self.train.shape[1:])
+
+    @property
+    def counts(self) -> TrainingCounts:
+        """Of this target, and of the auxiliary set as far as the view has it."""
+        if self.stream is not None:
+            return TrainingCounts(len(self.train), len(self.stream))
+        return TrainingCounts(len(self.train), 0 if self.auxiliary is None else len(self.auxiliary[0]))
+
+    @property
+    def tested(self) -> Tensor:
+        """The test images. Raises ValueError for a view without them."""
+        if self.test is None:
+            raise ValueError(f"this view of {self.target} has no test images")
+        return self.test
+
+    def test_images(self, *, anomalous: bool) -> Tensor:
+        """The anomalous test images, or the normal ones."""
+        return self.tested[torch.from_numpy(self.anomalous == anomalous).to(self.tested.device)]
+
+    def on_device(self) -> "TargetView":
+        """The view with everything on its device, for work that looks at the same images again and again."""
+        return replace(
+            self,
+            test=None if self.test is None else self.test.to(self.device),
+            out={name: images.to(self.device) for name, images in self.out.items()},
+            masks=None if self.masks is None else self.masks.to(self.device),
+        )
+
+
+def training_view(
+    target: str, train: LabelledImages, val: LabelledImages, targets: Targets, device: torch.device
+) -> TargetView:
+    """A target's images to learn from, without its test images."""
+    return TargetView(
+        target,
+        train=torch.from_numpy(train.images).to(device),
+        val=torch.from_numpy(val.images).to(device),
+        labels=torch.from_numpy(targets.among_members(target, train.labels)).to(device),
+        classes=targets.members_of(target),
+        ids={"val": val.ids},
+        class_names={"val": [targets.classes[label] for label in val.labels]},
+    )
+
+
+def auxiliary_view(held: tuple[Tensor, Tensor], val_ids: Sequence[str]) -> TargetView:
+    """The auxiliary images as a target's own; it has no test images. held: train and validation, on the device."""
+    train, val = held
+    return TargetView(
+        GENERAL,
+        train,
+        val,
+        labels=torch.full((len(train),), NO_CLASS, device=train.device),
+        classes=(GENERAL,),
+        ids={"val": val_ids},
+        class_names={"val": [GENERAL] * len(val)},
+        auxiliary=held,
+    )
+
+
+def with_tests(
+    view: TargetView,
+    test: LabelledImages,
+    masks: NDArray[np.uint8] | None,
+    targets: Targets,
+    out: Mapping[str, LabelledImages],
+) -> TargetView:
+    """The view with what its target is tested on, and the out sets; nothing is copied."""
+    return replace(
+        view,
+        test=torch.from_numpy(test.images),
+        anomalous=~targets.normal(view.target, test.labels),
+        ids={**view.ids, "test": test.ids, **{out_split(name): part.ids for name, part in out.items()}},
+        class_names={
+            **view.class_names,
+            "test": [targets.classes[label] for label in test.labels],
+            **{out_split(name): [name] * len(part) for name, part in out.items()},
+        },
+        out={name: torch.from_numpy(part.images) for name, part in out.items()},
+        masks=None if masks is None else torch.from_numpy(masks),
+    )
+
+
+def held_auxiliary(images: AuxiliaryImages, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Train and validation images on the device."""
+    train, val = (torch.from_numpy(part.images).to(device) for part in (images.train, images.val))
+    return train, val

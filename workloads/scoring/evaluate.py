@@ -1,0 +1,32 @@
+"""A detector's scores of one target as rows of the score table."""
+
+import pyarrow as pa
+
+from workloads.data.view import TargetView
+from workloads.method import Detector, GroupDetector, Scores
+from workloads.scoring.table import group_rows, join, out_split, score_rows
+
+
+def score(detector: Detector, view: TargetView, *, last: bool) -> pa.Table:
+    """A row an image and part: test images, held-out normal ones, proxy anomalies.
+
+    last: whether the schedule ends here; the out sets, which are large, are scored then only. Of a detector of groups
+    these are the proxies alone (see `score_groups`).
+    """
+    scores: dict[str, Scores] = {}
+    if not isinstance(detector, GroupDetector):
+        scores = {"test": detector.score(view.tested), "val": detector.score(view.val)}
+    scores |= detector.contrast()
+    if last and not isinstance(detector, GroupDetector):
+        scores |= {out_split(name): detector.score(images) for name, images in view.out.items()}
+    return join([score_rows(view, split, parts) for split, parts in scores.items()])
+
+
+def score_groups(detector: GroupDetector, view: TargetView, *, last: bool) -> pa.Table:
+    """A row a group and part: groups of the normal test images, of the anomalous ones, of held-out images and, at
+    last, of the out sets."""
+    normal, others = (view.test_images(anomalous=anomalous) for anomalous in (False, True))
+    anomalous = {"test": others} if len(others) else {}
+    if last:
+        anomalous |= {out_split(name): images for name, images in view.out.items()}
+    return group_rows(view.target, detector.score_groups(view.val, normal, anomalous))
