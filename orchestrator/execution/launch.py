@@ -249,7 +249,7 @@ def train(work: Work) -> None:
         spent["start-up"] = time.monotonic() - clock
         with progress.running():
             progress.phase = "baselines and shared stages"
-            running = baselines.start(work.images, work.places, ledger.state.opened["identity"]["code"])
+            running = baselines.start(work.images, work.places, ledger.state.opened.identity.code)
             clock = time.monotonic()
             run_stages(plan, work.manifest, work.places, work.stages, ledger, room)
             try:
