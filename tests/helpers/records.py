@@ -28,7 +28,7 @@ def opened(space="sweep_digits", options=None, **changes):
         dataset=resolved.data.name,
         targets=resolved.data.classes or ("3",),
         counts={"train": 90, "val": 10, "test": 50},
-        shape=ImageShape(1, 16, 90),
+        shape=ImageShape(1, 16, 16),
         identity=Identity("d" * 16, "c" * 12),
         costs={},
         data_dir="data",

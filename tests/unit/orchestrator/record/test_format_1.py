@@ -87,7 +87,7 @@ def test_a_run_of_the_first_format_is_read_in_todays_words(storage):
     _, state = open_run(str(storage), "old")
     assert state.opened.schedule == "custom"
     assert state.opened.costs == {"detector/whole": 2.5}
-    assert state.opened.shape == ImageShape(1, 16, 58, auxiliary=100)
+    assert state.opened.shape == ImageShape(1, 16, 16)
     assert state.opened.provenance.versions == {"ray": "2.60"}
     assert state.opened.provenance.flat()["version.ray"] == "2.60"
     assert state.space.data.auxiliary[0].name == "photo_tiles"
