@@ -21,7 +21,7 @@ def analyse(
     """Analyse the winner of a run; numbers and pictures join its report."""
     from orchestrator.cli.exit_codes import Exit
     from orchestrator.console.output import console, say
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
     from orchestrator.record.provenance import from_here
     from orchestrator.record.runs import open_run, tracking_of
     from workloads.errors import UserError, nearest

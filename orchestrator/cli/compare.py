@@ -20,7 +20,7 @@ def compare(
     from rich.table import Table
 
     from orchestrator.console.output import console, say
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
     from orchestrator.results.comparison import compare as compare_runs
     from orchestrator.results.comparison import write
     from orchestrator.results.report.tables import to_rich

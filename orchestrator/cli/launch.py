@@ -1,6 +1,6 @@
 """`launch NAME`: run a space, or continue a run of the same name."""
 
-from pathlib import Path
+from dataclasses import fields
 from typing import Annotated
 
 import typer
@@ -22,6 +22,7 @@ from orchestrator.cli.options import (
 
 
 def launch(
+    context: typer.Context,
     space: Annotated[str, typer.Argument(help="A space by name (see `spaces ls`) or the path of your own .py file.")],
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = DEFAULT_DATA,
@@ -38,72 +39,37 @@ def launch(
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
     share: Annotated[str | None, typer.Option(help="units (whole networks) or batches (rows of every batch).")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
-    only: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
+    classes: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
     auxiliary: Annotated[
         list[str], typer.Option(help="NAME or NAME=PATH of an auxiliary set, instead of the space's; may be repeated.")
     ] = [],  # noqa: B006
-    settings: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
+    set: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     address: Address = None,
     slots: Slots = None,
     executor: Executor = "ray",
     cpus: Cpus = None,
     plain: Plain = False,
-    debug: Debug = False,  # noqa: ARG001 - read by main, for every verb
+    debug: Debug = False,
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
     from orchestrator.cli.remote import hand_over, launch_words, refuse_own_folders
     from orchestrator.cli.run import run
     from orchestrator.clusters.connection import check_address, is_remote
     from orchestrator.planning.options import Options, load_space
-    from orchestrator.planning.request import Request
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import Request, absolute, with_whole_paths
     from orchestrator.record.provenance import gpu_count
 
     check_address(address)
-    options = Options(
-        preset=preset,
-        search=search,
-        points=points,
-        scheduler=scheduler,
-        select_by=select_by,
-        workers=workers,
-        min_workers=min_workers,
-        cpus_per_worker=cpus_per_worker,
-        gpus_per_worker=gpus_per_worker,
-        share=share,
-        seed=seed,
-        classes=only,
-        images=images,
-        auxiliary=auxiliary,
-        set=settings,
-    )
-    loaded, resolved, chosen = load_space(space, options)
+    options = Options(**{option.name: context.params[option.name] for option in fields(Options)})
+    loaded, resolved, preset_name = load_space(space, options)
     if is_remote(address):
         refuse_own_folders(resolved.data, data_dir)
-    if resolved.data.path is not None:  # the run may be resumed from another folder
-        own = resolved.data.model_copy(update={"path": str(Path(resolved.data.path).expanduser().absolute())})
-        resolved = resolved.model_copy(update={"data": own})
-    sources = tuple(
-        source if source.path is None else source.model_copy(update={"path": absolute(source.path)})
-        for source in resolved.data.auxiliary
-    )
-    resolved = resolved.model_copy(update={"data": resolved.data.model_copy(update={"auxiliary": sources})})
     request = Request(
-        loaded=loaded,
-        space=resolved,
-        preset=chosen,
-        storage=absolute(storage),
-        data_dir=str(Path(data_dir).expanduser().absolute()),
-        tracking_uri=tracking_uri,
-        name=name,
-        cpus=cpus or all_cpus(),
-        gpus=gpu_count(),
-        executor=executor,
-        address=address,
-        slots=slots,
-    )
+        loaded, with_whole_paths(resolved), preset_name, absolute(storage), absolute(data_dir), tracking_uri, name,
+        cpus or all_cpus(), gpu_count(), executor, address, slots,
+    )  # fmt: skip
     if is_remote(address) and not dry_run:
         hand_over(request, launch_words(request, options), data_dir, plain=plain)
     run(request, plain=plain, dry_run=dry_run)

@@ -42,7 +42,7 @@ def plan(
     from orchestrator.planning.cluster_size import refuse_crowded
     from orchestrator.planning.options import Options, load_space
     from orchestrator.planning.plan import make_plan, rates_key, read_rates, unit_costs
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
 
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
     options = Options(
@@ -117,9 +117,9 @@ def simulate_run(
     Slots are taken to have cores of their own; processes that share a machine's start more slowly.
     """
     from orchestrator.console.output import console
+    from orchestrator.planning.request import absolute
     from orchestrator.planning.simulation import simulate
     from orchestrator.record.ledger import read_events
-    from orchestrator.record.paths import absolute
     from orchestrator.record.replay import replay
     from orchestrator.record.runs import open_run
 

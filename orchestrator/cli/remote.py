@@ -10,8 +10,7 @@ from orchestrator.cli.options import DEFAULT_DATA, DEFAULT_STORAGE
 from orchestrator.console.output import console, say
 from orchestrator.console.plan_view import plan_table
 from orchestrator.execution.from_request import plan_of
-from orchestrator.planning.request import Request
-from orchestrator.record.paths import absolute
+from orchestrator.planning.request import Request, absolute
 from tune_spaces.schema import Data
 from workloads.errors import UserError
 

@@ -6,7 +6,7 @@ from orchestrator.cli.options import DEFAULT_STORAGE, Run, Storage
 def report(run: Run, storage: Storage = DEFAULT_STORAGE) -> None:
     """Write the report of a run again and print its table."""
     from orchestrator.console.output import console, say
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
     from orchestrator.record.runs import open_run
     from orchestrator.results.report.tables import to_rich
     from orchestrator.results.run import conclude

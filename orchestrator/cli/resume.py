@@ -32,8 +32,7 @@ def resume(
     from orchestrator.cli.remote import common_words, hand_over_words
     from orchestrator.cli.run import run as run_request
     from orchestrator.clusters.connection import check_address, is_remote
-    from orchestrator.planning.request import Request
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import Request, absolute
     from orchestrator.record.provenance import gpu_count
     from orchestrator.record.runs import open_run, refuse_format_1, tracking_of
     from tune_spaces.schema.load import Loaded

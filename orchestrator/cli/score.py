@@ -26,7 +26,7 @@ def score(
 
     from orchestrator.console.output import console, say
     from orchestrator.inference.images import score_folder
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
     from orchestrator.record.runs import open_run
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -17,8 +17,8 @@ def status(
     """Show the runs of a storage, or one run's trials."""
     from orchestrator.console.output import console, say
     from orchestrator.console.result_view import run_summary, trials_table
+    from orchestrator.planning.request import absolute
     from orchestrator.record.heartbeat import life_of
-    from orchestrator.record.paths import absolute
     from orchestrator.record.runs import names, open_run, resume_command
 
     out, root = console(), absolute(storage)

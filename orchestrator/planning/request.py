@@ -1,6 +1,7 @@
 """A launch as it is asked for, its space resolved."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tune_spaces.schema import Space
@@ -30,6 +31,24 @@ class Request:
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None
+
+
+def with_whole_paths(space: Space) -> Space:
+    """The space with absolute paths of the user's images, for the run may be resumed from another folder."""
+    data = space.data
+    path = None if data.path is None else absolute(data.path)
+    auxiliary = tuple(
+        source if source.path is None else source.model_copy(update={"path": absolute(source.path)})
+        for source in data.auxiliary
+    )
+    return space.model_copy(update={"data": data.model_copy(update={"path": path, "auxiliary": auxiliary})})
+
+
+def absolute(path: str) -> str:
+    """Return a path as an absolute one. A URI stays; one of a local file becomes a path."""
+    if "://" in path and not path.startswith("file://"):
+        return path.rstrip("/")
+    return str(Path(path.removeprefix("file://")).expanduser().absolute())
 
 
 def schedule_name(request: Request) -> str:

@@ -27,13 +27,6 @@ from workloads.units import Unit
 SHARED = ("mlflow.db", "mlartifacts", "rates.json", "data", "stages", "baselines")
 
 
-def absolute(storage: str) -> str:
-    """A storage as given -> an absolute path or a URI."""
-    if "://" in storage and not storage.startswith("file://"):
-        return storage.rstrip("/")
-    return str(UPath(storage.removeprefix("file://")).expanduser().absolute())
-
-
 def is_run_name(name: str) -> bool:
     """One path piece that stays below the storage."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name) is not None

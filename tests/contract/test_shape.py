@@ -7,6 +7,7 @@ ROOT = Path(__file__).parents[2]
 LINES, MODULES = 50, 15
 FILES = [file for name in ("workloads", "tune_spaces", "orchestrator") for file in sorted((ROOT / name).rglob("*.py"))]
 
+
 def long_functions(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

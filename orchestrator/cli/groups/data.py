@@ -64,7 +64,7 @@ def prepare(
     from orchestrator.cli.remote import hand_over_words
     from orchestrator.clusters.connection import check_address, is_remote
     from orchestrator.console.output import console, say
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
     from workloads.errors import UserError
 
     check_address(address)
@@ -86,7 +86,7 @@ def begun(options: Mapping[str, Any]) -> "Task":
     from orchestrator.data.auxiliary.manifest import ShardLayout
     from orchestrator.data.auxiliary.prepare import begin
     from orchestrator.data.auxiliary.sources import open_source
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
 
     side, without = options["side"], options["without"]
     source = open_source(
@@ -120,7 +120,7 @@ def job_name(out: str) -> str:
 def prepare_words(context: typer.Context) -> list[str]:
     """This command line again, for a machine of the cluster: paths as they are here, so they must be there, too."""
     from orchestrator.data.auxiliary.manifest import in_set
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
 
     values = context.params | {"address": "auto", "plain": True, "cpus": None}
     values |= {name: absolute(values[name]) for name in ("source", "out")}
@@ -144,7 +144,7 @@ def ls(root: Annotated[str, typer.Argument(help="Where to look for prepared sets
 
     from orchestrator.console.output import console, say
     from orchestrator.data.auxiliary.manifest import PLAN, Manifest
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
     from workloads.errors import UserError
 
     folder, screen = UPath(absolute(root)), console()
@@ -236,7 +236,7 @@ def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", he
 
 def opened(prepared: str) -> "Manifest":
     from orchestrator.data.auxiliary.manifest import Manifest
-    from orchestrator.record.paths import absolute
+    from orchestrator.planning.request import absolute
 
     return Manifest.read(absolute(prepared))
 

@@ -20,7 +20,7 @@ from orchestrator.data.auxiliary.manifest import Manifest, in_set
 from orchestrator.data.auxiliary.reading import manifest_at, pixels, row_group
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN
 from orchestrator.data.auxiliary.windows import StreamBatch, StreamSpec, groups_at, stream_batches
-from orchestrator.record.paths import absolute
+from orchestrator.planning.request import absolute
 from tune_spaces.schema import Auxiliary, Data
 from workloads.data.catalogue import NOISE, SOURCES
 from workloads.data.conform import as_channels
@@ -153,6 +153,8 @@ class AuxiliaryStream:
 
 def shared_iterators(spec: StreamSpec, start: int, end: int, parallel: Parallel) -> list[Any]:
     """The workers' iterators of one running dataset, which the first worker opens and sends to the others."""
+    from orchestrator.data.auxiliary.datasource import worker_iterators  # Ray, which only an open stream needs
+
     if parallel.world == 1:
         return worker_iterators(spec, start, end)
     shared: list[Any] = [worker_iterators(spec, start, end) if parallel.rank == 0 else None]

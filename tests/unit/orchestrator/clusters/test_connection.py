@@ -25,7 +25,7 @@ from orchestrator.clusters.connection import (
 )
 from orchestrator.clusters.jobs import option_words
 from orchestrator.planning.options import Options, load_space
-from orchestrator.record.paths import absolute
+from orchestrator.planning.request import absolute
 from tune_spaces.schema import Auxiliary, Data
 from workloads.errors import Kind, UserError
 
