@@ -41,9 +41,7 @@ def launch(
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
     classes: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
-    auxiliary: Annotated[
-        list[str], typer.Option(help="NAME or NAME=PATH of an auxiliary set, instead of the space's; may be repeated.")
-    ] = [],  # noqa: B006
+    auxiliary: Annotated[list[str], typer.Option(help="NAME or NAME=PATH of an auxiliary set; may be repeated.")] = [],  # noqa: B006
     set: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     address: Address = None,
