@@ -63,9 +63,9 @@ def cluster_of(**head):
     from ray.cluster_utils import Cluster
 
     (port,) = free_ports(1)
-    own = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
+    dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
     with sealed() as folder:
-        cluster = Cluster(initialize_head=True, head_node_args=own | {"temp_dir": folder} | head)
+        cluster = Cluster(initialize_head=True, head_node_args=dashboard | {"temp_dir": folder} | head)
         try:
             yield cluster
         finally:
