@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from orchestrator.clusters.code_package import pack as pack
+from orchestrator.clusters.code_package import pack
 from orchestrator.planning.options import Options
 from orchestrator.record.provenance import this_python
 from workloads.errors import Kind, UserError, nearest

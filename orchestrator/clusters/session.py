@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
-from orchestrator.clusters.jobs import pack
 from orchestrator.planning.capacity import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
@@ -53,13 +53,13 @@ def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator
         return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with own_ray(ray, cpus) if address is None else joined(ray, address):
+    with local_ray(ray, cpus) if address is None else joined(ray, address):
         heed_signals()  # again: Ray has put its own in their place
         yield ray
 
 
 @contextmanager
-def own_ray(ray: Any, cpus: int | None) -> Iterator[None]:
+def local_ray(ray: Any, cpus: int | None) -> Iterator[None]:
     """A Ray of our own, dashboard on the loopback address, which is not for show.
 
     Without the dashboard Ray leaks the resources of trials that a scheduler stops.
@@ -93,11 +93,11 @@ def sealed() -> Iterator[str]:
     from ray._private import ray_constants
 
     loopback_only = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR  # else Ray turns 127.0.0.1 into the network's address
-    own: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
-    own |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
-    own["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    variables: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
+    variables |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
+    variables["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
-    with environment(own), private_folder() as folder:
+    with environment(variables), private_folder() as folder:
         ray_constants.ENABLE_RAY_CLUSTER = False  # the variable again, for this process: it was read on import
         read_authentication_again()
         try:

@@ -43,9 +43,10 @@ def nodes():
 
 def from_outside(cluster, *words):
     """What a command prints that is given in a shell of a machine of the cluster."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_") or name[:4] != "RAY_"}
-    own = {"RAY_ADDRESS": cluster.address}  # another Ray may run here: "auto" is this one
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=kept | own, timeout=300)
+    way_in = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")  # the last: nodes are on loopback
+    kept = {name: value for name, value in os.environ.items() if name in way_in or not name.startswith("RAY_")}
+    kept["RAY_ADDRESS"] = cluster.address  # another Ray may run here: "auto" is this one
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, env=kept, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -57,7 +57,7 @@ print(ray.get(ray.remote(lambda: "let in").remote()))
 class Launched:
     """What was seen of a launch, while its Ray was there and afterwards."""
 
-    said: str
+    output: str
     storage: Path
     secrets: dict[str, str] = field(repr=False)  # what -> the text that must be nowhere
     listening: set[tuple[str, str]]  # (process, address)
@@ -91,9 +91,9 @@ def listeners():
             sockets = process.net_connections(kind="tcp")
         except psutil.Error:
             continue
-        for each in sockets:
-            if each.status == psutil.CONN_LISTEN:
-                yield name, each.laddr.ip.removeprefix("::ffff:"), each.laddr.port
+        for connection in sockets:
+            if connection.status == psutil.CONN_LISTEN:
+                yield name, connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port
 
 
 def hand_in_jobs():
@@ -109,12 +109,12 @@ def hand_in_jobs():
     return dict(answers)
 
 
-def join_as_stranger(address, home, **own):
+def join_as_stranger(address, home, **variables):
     """`ray.init` from a process that knows the address, and finds the node, but not the token."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    own |= {"HOME": str(home), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    variables |= {"HOME": str(home), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     words = [sys.executable, "-c", STRANGER, address]
-    return subprocess.run(words, capture_output=True, text=True, env=kept | own, timeout=120)
+    return subprocess.run(words, capture_output=True, text=True, env=kept | variables, timeout=120)
 
 
 def contents(*folders):
@@ -149,9 +149,9 @@ def launched(tmp_path_factory):
             token = os.environ["RAY_AUTH_TOKEN"]
             watcher = threading.Thread(target=watch, daemon=True)
             watcher.start()
-            asked = {"space": storage / "small.py", "name": "small", "preset": None}
+            small = {"space": storage / "small.py", "name": "small", "preset": None}
             uri = f"http://someone:{password}@127.0.0.1:9"
-            said = [run(request_for(storage, **asked, tracking_uri=uri))[1], run(request_for(storage, **asked))[1]]
+            printed = [run(request_for(storage, **small, tracking_uri=uri))[1], run(request_for(storage, **small))[1]]
             over.set()
             watcher.join()
             address, jobs = ray.get_runtime_context().gcs_address, hand_in_jobs()
@@ -161,7 +161,7 @@ def launched(tmp_path_factory):
             mode, files = stat.S_IMODE(folder.stat().st_mode), contents(folder, storage)
         after = {name: value for name, value in os.environ.items() if name.startswith("RAY_AUTH_")}
     return Launched(
-        said="\n".join(said),
+        output="\n".join(printed),
         storage=storage,
         secrets=planted | {"token": token, "stale token": stale["RAY_AUTH_TOKEN"], "password": password},
         listening=listening,
@@ -203,7 +203,7 @@ def test_no_secret_is_in_anything_that_a_launch_leaves_or_says(launched):
     assert {"runtime_env_agent.log", "raylet.out", "mlflow.db", "000001.jsonl"} <= names
     for what, secret in launched.secrets.items():
         assert not [name for name, content in launched.files.items() if secret.encode() in content], what
-        assert secret not in launched.said, what
+        assert secret not in launched.output, what
         assert secret not in launched.commands, what
 
 
