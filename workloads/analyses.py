@@ -5,7 +5,6 @@ So a method and its analyses import each other in no circle, and a plan, which o
 
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workloads.training.seeds import derive_seed
@@ -13,15 +12,6 @@ from workloads.training.seeds import derive_seed
 if TYPE_CHECKING:  # planning needs no torch
     from workloads.data.view import TargetView
     from workloads.method import Finding, Fitted, Method
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """title: what it shows, in a line. function: ``package.module:name`` of a (config, view, fitted,
-    seed) -> `Finding`."""
-
-    title: str
-    function: str
 
 
 def analyse(method: "Method", name: str, view: "TargetView", fitted: "Fitted") -> "Finding":

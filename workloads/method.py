@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.analyses import Analysis
 from workloads.data.view import TargetView
 from workloads.training.distributed import Parallel
-from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit
+from workloads.units import Analysis, DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]

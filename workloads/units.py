@@ -17,6 +17,15 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Analysis:
+    """title: what it shows, in a line. function: ``package.module:name`` of a (config, view, fitted,
+    seed) -> `Finding`."""
+
+    title: str
+    function: str
+
+
+@dataclass(frozen=True)
 class PartNames:
     """How results call a method's score parts: `kind` in headings; metrics' names leave out `prefix`."""
 

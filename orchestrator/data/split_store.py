@@ -15,9 +15,8 @@ from upath import UPath
 from orchestrator.data.auxiliary.reading import pixels
 from orchestrator.record.locks import alone
 from orchestrator.record.paths import RunPaths
-from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages
+from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
-from workloads.scoring.table import out_name
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 SHARD_ROWS = 4096

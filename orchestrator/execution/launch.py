@@ -179,6 +179,10 @@ def executor_named(name: str, cpus: int, address: str | None = None) -> Executor
     """An executor by its name; Ray on `cpus` cores of this machine, or the one at `address`. Raises UserError."""
     if name not in EXECUTORS:
         raise UserError(f"no executor {name!r}", where="--executor", fix=nearest(name, EXECUTORS))
+    if name == "local" and address:
+        raise UserError(
+            "--executor local works in this process, not on the cluster at --address", fix="give one of them"
+        )
     if name == "local":
         from orchestrator.execution.local import LocalExecutor
 

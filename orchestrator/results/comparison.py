@@ -15,8 +15,9 @@ from orchestrator.record.state import RunState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.report.tables import KINDS, Row, Table
 from orchestrator.results.run import main_table, sure_winner
+from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
-from workloads.scoring.table import WHOLE, out_name
+from workloads.scoring.table import WHOLE
 
 LEAST = 10
 """Images that two models must share, or a rank correlation would be noise."""

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from orchestrator.record.paths import TrialPaths
+from workloads.data.images import out_name
 from workloads.files import read_checked, remove_checked, write_checked
 from workloads.scoring.metrics import (
     contrastive,
@@ -22,7 +23,7 @@ from workloads.scoring.metrics import (
     per_class_auroc,
     per_part_auroc,
 )
-from workloads.scoring.table import LIKELIHOOD, WHOLE, join, out_name, rows
+from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
 
 SECONDS = b"seconds"
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 NO_CLASS = -1
 """The label of images that belong to none of a dataset's classes: out sets and general images."""
+OUT = "out"
 
 
 def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:
@@ -102,3 +103,14 @@ class AuxiliaryImages:
     train: LabelledImages
     val: LabelledImages
     duplicates: int
+
+
+def out_split(name: str) -> str:
+    """The split of an out set's rows."""
+    return f"{OUT}/{name}"
+
+
+def out_name(split: str) -> str:
+    """The out set of a split, empty for any other split."""
+    group, _, name = split.partition("/")
+    return name if group == OUT else ""

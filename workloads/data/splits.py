@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages
-from workloads.scoring.table import out_split
+from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 Bools = NDArray[np.bool_]

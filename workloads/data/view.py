@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.images import NO_CLASS, AuxiliaryImages, LabelledImages
+from workloads.data.images import NO_CLASS, AuxiliaryImages, LabelledImages, out_split
 from workloads.data.splits import Targets
-from workloads.scoring.table import out_split
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 

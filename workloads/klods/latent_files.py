@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from workloads.data.images import out_split
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.klods import calibration
 from workloads.klods.config import KlodsConfig, problems
@@ -18,7 +19,7 @@ from workloads.klods.groups import form
 from workloads.klods.latents import check_alike, checked
 from workloads.klods.scoring import PARTS, fit
 from workloads.scoring.metrics import auroc, auroc_interval
-from workloads.scoring.table import out_split, rows
+from workloads.scoring.table import rows
 
 LOG_PROB = "log_prob"
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workloads.analyses import Analysis
 from workloads.errors import UserError
 from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
@@ -12,7 +11,7 @@ from workloads.flows.method import Flows
 from workloads.klods.config import levels
 from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
 from workloads.klods.splits import check_enough, counted
-from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit
+from workloads.units import Analysis, DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workloads.analyses import Analysis
 from workloads.mlsad.architecture import (
     detector_kept,
     detector_parameters,
@@ -15,7 +14,16 @@ from workloads.mlsad.architecture import (
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
 from workloads.mlsad.levels import combined, level_of, part_of
 from workloads.training.seeds import derive_seed
-from workloads.units import DataFacts, ImageShape, PartNames, TrainingCounts, Unit, square_problems, training_bytes
+from workloads.units import (
+    Analysis,
+    DataFacts,
+    ImageShape,
+    PartNames,
+    TrainingCounts,
+    Unit,
+    square_problems,
+    training_bytes,
+)
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np

@@ -2,9 +2,10 @@
 
 import pyarrow as pa
 
+from workloads.data.images import out_split
 from workloads.data.view import TargetView
 from workloads.method import Detector, GroupDetector, Scores
-from workloads.scoring.table import group_rows, join, out_split, score_rows
+from workloads.scoring.table import group_rows, join, score_rows
 
 
 def score(detector: Detector, view: TargetView, *, last: bool) -> pa.Table:

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from workloads.scoring.table import FAILED, SCHEMA, WHOLE, out_name
+from workloads.data.images import out_name
+from workloads.scoring.table import FAILED, SCHEMA, WHOLE
 
 TEST, VALIDATION = "test", "val"
 OWN_FAKES = "own"  # the proxy group of the made anomalies that a part was trained against

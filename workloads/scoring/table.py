@@ -42,20 +42,8 @@ LIKELIHOOD = "likelihood"
 """The part that holds an image's negative log-likelihood in bits/dim, of methods that have one."""
 FAILED = 1e6
 """The score of an image that a detector could not score: as anomalous as can be, for a failure must not look normal."""
-OUT = "out"
 OTHER = "other"
 """The label of a group of the other classes' images."""
-
-
-def out_split(name: str) -> str:
-    """The split of an out set's rows."""
-    return f"{OUT}/{name}"
-
-
-def out_name(split: str) -> str:
-    """The out set of a split, empty for any other split."""
-    group, _, name = split.partition("/")
-    return name if group == OUT else ""
 
 
 def group_size(part: str) -> int:

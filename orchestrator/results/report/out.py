@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from orchestrator.results.report.tables import Row, Table, with_published
 from tune_spaces import published
 from workloads.data.catalogue import NOISE
+from workloads.data.images import out_name, out_split
 from workloads.scoring.metrics import mean, out_auroc, per_part_auroc
-from workloads.scoring.table import SCHEMA, WHOLE, group_size, out_name, out_split
+from workloads.scoring.table import SCHEMA, WHOLE, group_size
 
 
 def out_table(
