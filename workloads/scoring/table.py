@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from workloads.data.images import image_of_window
+from workloads.data.images import image_of_window, out_name
 
 if TYPE_CHECKING:  # reports are made of tables, and need no torch
     from workloads.data.view import TargetView
