@@ -30,9 +30,10 @@ class Recorder:
     ) -> None:
         self.ledger, self.rule, self.metric, self.changed, self.warn = ledger, rule, metric, changed, warn
         self.lock = RLock()  # executors may tell from several threads
+        self.decisions: dict[str, Decision] = {}  # trial -> the one at its last rung
         for event in ledger.events:
             if isinstance(event, RungReached):
-                rule.decide(event.trial, event.rung, event.metrics.numbers.get(metric))
+                self.decide(event)
 
     def append(self, event: Event) -> None:
         """Write an event of the launch itself."""
@@ -46,14 +47,22 @@ class Recorder:
                 self.move(trial.id, State.RUNNING)
 
     def reported(self, task: Task, rung: RungReport) -> Decision:  # noqa: ARG002 - the rung names its trial
-        """Record a rung and decide. What a trial that was begun again reports once more is there already."""
-        metrics = RungMetrics.parse(rung.metrics)
+        """Record a rung and decide. What a trial that was begun again reports once more is there already: the decision
+        at its last rung stands, for a launcher may have died before it acted on it."""
+        event = RungReached(rung.trial, rung.rung, RungMetrics.parse(rung.metrics))
         with self.lock:
-            if rung.rung in self.ledger.state.trials[rung.trial].rungs:
-                return Decision.CONTINUE
-            self.ledger.append(RungReached(rung.trial, rung.rung, metrics))
-            decision = self.rule.decide(rung.trial, rung.rung, metrics.numbers.get(self.metric))
+            trial = self.ledger.state.trials[rung.trial]
+            if rung.rung in trial.rungs:
+                return self.decisions[rung.trial] if rung.rung == trial.reached else Decision.CONTINUE
+            self.ledger.append(event)
+            decision = self.decide(event)
         self.changed()
+        return decision
+
+    def decide(self, event: RungReached) -> Decision:
+        """Ask the rule about a rung that the ledger holds."""
+        decision = self.rule.decide(event.trial, event.rung, event.metrics.numbers.get(self.metric))
+        self.decisions[event.trial] = decision
         return decision
 
     def ended(self, task: Task, end: End) -> None:

@@ -106,7 +106,8 @@ def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str]) -> li
 
 
 def reconcile(tasks: Sequence[Task], recorder: Recorder) -> list[Task]:
-    """Record and decide on rungs that lie on disk and not in the ledger: a launcher died between the two.
+    """Record and decide on rungs that lie on disk and not in the ledger: a launcher died between the two. A trial that
+    the rule had stopped, or that was at its end, ends here where the launcher died before it could say so.
 
     Returns the tasks that remain.
     """
@@ -115,12 +116,10 @@ def reconcile(tasks: Sequence[Task], recorder: Recorder) -> list[Task]:
         work = task.work
         assert isinstance(work, TrialWork)
         (trial,) = work.trials
-        known = recorder.ledger.state.trials[trial.id].rungs
-        reports = [report for report in rungs_on_disk(trial, work.rungs) if report.rung not in known]
-        if reports:
+        reports = rungs_on_disk(trial, work.rungs)
+        stopped = any(recorder.reported(task, report) == Decision.STOP for report in reports)
+        if stopped or (reports and reports[-1].rung == work.rungs[-1]):
             recorder.started(task)
-        decisions = [recorder.reported(task, report) for report in reports]
-        if Decision.STOP in decisions or (reports and reports[-1].rung == work.rungs[-1]):
             recorder.ended(task, End())
         else:
             remaining.append(task)

@@ -74,6 +74,8 @@ class TrialWork:
         if len(done) == len(self.rungs):
             return End()
         training = _Training(self, paths, worker)
+        for rung in done[:-1]:
+            training.forget(rung)  # an attempt that died after it had written the next rung has left its state
         start = done[-1] if done else 0
         # what an earlier attempt has spent counts, so that the books add up after a resume
         begun = time.monotonic() - (json.loads(read_checked(paths.rung(start)))["train_seconds"] if done else 0.0)

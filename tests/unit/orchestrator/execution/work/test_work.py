@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,18 @@ def test_a_trial_that_nobody_asks_on_resumes_to_the_same_bits(name, worker, tmp_
     for key, value in weights["whole"].items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, weights["stopped"][key]), key
+
+
+def test_states_that_an_attempt_could_not_remove_go_with_the_next(worker, tmp_path):
+    stages, trial = works("mlsad", tmp_path, (250, 500, 1000))
+    for stage in stages:
+        drained(stage, worker)
+    drained(trial, worker, 2)
+    paths, unit = TrialPaths(tmp_path / "trial"), trial.trials[0].units[0].unit
+    shutil.copytree(paths.unit(unit, 500), paths.unit(unit, 250))
+    drained(trial, worker)
+    assert not paths.unit(unit, 250).exists()
+    assert is_complete(paths.unit(unit, 1000))
 
 
 def test_a_stage_that_is_there_is_not_made_again(worker, tmp_path):

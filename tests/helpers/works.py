@@ -1,0 +1,72 @@
+"""Trials and stages that train nothing: they report what they are made to, so that executors alone are tested."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from orchestrator.execution.executor import Task
+from orchestrator.execution.work.stage import StageWork
+from orchestrator.execution.work.trial import TrialUnits, TrialWork
+from orchestrator.execution.work.worker import End, RungReport, UnitWork
+from orchestrator.planning.early_stopping import Decision
+from tune_spaces.schema import Resources
+from workloads.units import Unit
+
+RUNGS = (250, 500, 1000)
+
+
+def nothing(rung: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class MadeTrial(TrialWork):
+    """Reports its rungs. value: of the metric `contrastive`. before: called before every rung; may raise."""
+
+    value: float = 0.5
+    before: Callable[[int], None] = nothing
+
+    def run(self, worker):
+        for rung in self.rungs:
+            self.before(rung)
+            yield RungReport(self.trials[0].id, rung, {"budget": rung, "contrastive": self.value})
+        return End()
+
+
+@dataclass(frozen=True)
+class MadeStage(StageWork):
+    """Ends after 1.5 seconds and 3 steps, so it says. before: called first, with 0; may raise."""
+
+    before: Callable[[int], None] = nothing
+
+    def run(self, worker):
+        yield from ()
+        self.before(0)
+        return End(seconds=1.5, steps=3)
+
+
+def made_trial(name, folder="nowhere", after=(), retries=1, rungs=RUNGS, **values):
+    work = MadeTrial("mlsad", (TrialUnits(name, str(folder), ()),), rungs, **values)
+    return Task(f"trial/{name}", work, Resources(), frozenset(after), retries)
+
+
+def made_stage(key, after=(), retries=0, **values):
+    work = MadeStage("mlsad", UnitWork(Unit("generator", "3", "level_2"), {}), "nowhere", **values)
+    return Task(f"stage/{key}", work, Resources(), frozenset(after), retries)
+
+
+@dataclass
+class Heard:
+    """A listener that keeps what it hears. stop_at: (trial, rung) where it says stop."""
+
+    stop_at: tuple[str, int] | None = None
+    events: list[tuple] = field(default_factory=list)
+
+    def started(self, task):
+        self.events.append(("started", task.id))
+
+    def reported(self, task, rung):
+        self.events.append(("reported", rung.trial, rung.rung))
+        return Decision.STOP if (rung.trial, rung.rung) == self.stop_at else Decision.CONTINUE
+
+    def ended(self, task, end):
+        self.events.append(("ended", task.id, end.error))

@@ -1,0 +1,160 @@
+"""A whole launch in this process: stopped by the rule, interrupted, failed in part, and what a dead launcher leaves."""
+
+import json
+from statistics import median
+
+import pytest
+
+from orchestrator.execution.local import LocalExecutor
+from orchestrator.record.events import Launched, RungReached, TrialMoved
+from orchestrator.record.ledger import Ledger, encode
+from orchestrator.record.paths import RunPaths
+from orchestrator.record.state import State
+from tests.helpers.launches import request_for, run
+
+SPACE = '''"""Two stages, four trials, two rungs, in seconds."""
+
+from tune_spaces.schema import Data, Scheduler, Search, Space
+
+SPACE = Space(
+    workload="mlsad",
+    data=Data(name="digits", side=8, classes=("3",), max_train_images=20),
+    fixed={
+        "width": 0.0625, "levels": (1, 4), "generator_epochs": 1.0, "detector_epochs": 2.0, "bank_size": 16,
+        "generator_batch_size": 8, "quality_steps": 1, "grey_as_rgb": False,
+    },
+    axes={"lambda_entropy": (1.0, 0.0), "detector_lr": (1e-2, 1e-5)},
+    search=Search(kind="grid"),
+    scheduler=Scheduler(kind="asha", eta=2, first_rung=0.5),
+)
+'''
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory):
+    file = tmp_path_factory.mktemp("spaces") / "small.py"
+    file.write_text(SPACE)
+    return file
+
+
+class Disturbed(LocalExecutor):
+    """Raises before an attempt at a task for which `error` returns something to raise."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def attempt(self, task, listener):
+        if error := self.error(task):
+            raise error
+        return super().attempt(task, listener)
+
+
+def launched(space, storage, executor=None):
+    """(exit code, what was printed, the ledger)."""
+    request = request_for(storage, space, "run", executor="local", preset=None)
+    code, text = run(request, executor)
+    return code, text, ledger_of(storage)
+
+
+def ledger_of(storage):
+    return Ledger(RunPaths(str(storage), "run"))
+
+
+def rungs(ledger):
+    return [(event.trial, event.rung) for event in ledger.events if isinstance(event, RungReached)]
+
+
+def scores(storage):
+    return {file.name: file.read_bytes() for file in sorted(storage.rglob("scores/*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def whole(space, tmp_path_factory):
+    """(storage, ledger) of a run that nothing disturbed."""
+    storage = tmp_path_factory.mktemp("whole")
+    code, text, ledger = launched(space, storage)
+    assert code == 0, text
+    return storage, ledger
+
+
+def test_trials_are_stopped_by_the_rule_and_only_by_it(whole):
+    """Half are kept: a trial stops that is below the median of those that were at its rung before."""
+    _, ledger = whole
+    trials = list(ledger.state.trials.values())
+    values = [trial.rungs[500].numbers["contrastive"] for trial in trials]
+    kept = [number == 0 or values[number] >= median(values[:number]) for number in range(len(trials))]
+    assert [trial.state for trial in trials] == [State.FINISHED if good else State.STOPPED for good in kept]
+    assert set(kept) == {True, False}
+    assert [1000 in trial.rungs for trial in trials] == kept
+
+
+def test_an_interrupted_run_is_resumed_to_the_same_end(space, whole, tmp_path):
+    name = list(whole[1].state.trials)[1]
+    code, _, ledger = launched(
+        space, tmp_path, Disturbed(lambda task: KeyboardInterrupt() if task.name == name else None)
+    )
+    assert code == 130
+    states = [trial.state for trial in ledger.state.trials.values()]
+    assert states == [State.FINISHED, State.INTERRUPTED, State.PENDING, State.PENDING]
+    assert ledger.state.closed.outcome == "interrupted"
+    code, text, ledger = launched(space, tmp_path)
+    assert code == 0, text
+    assert rungs(ledger) == rungs(whole[1])
+    assert scores(tmp_path) == scores(whole[0])
+    assert ledger.state.closed.best == whole[1].state.closed.best
+
+
+def test_a_trial_that_fails_once_ends_as_if_it_had_not(space, whole, tmp_path):
+    name, left = next(iter(whole[1].state.trials)), [RuntimeError("once")]
+    code, text, ledger = launched(
+        space, tmp_path, Disturbed(lambda task: left.pop() if left and task.name == name else None)
+    )
+    assert code == 0, text
+    moves = [event.state for event in ledger.events if isinstance(event, TrialMoved) and event.trial == name]
+    assert moves == [State.RUNNING, State.RUNNING, State.FINISHED]
+    assert rungs(ledger) == rungs(whole[1])
+
+
+def test_a_stage_that_fails_fails_its_trials_by_name_and_resuming_mends_them(space, whole, tmp_path):
+    first, *_, last = whole[1].state.trials.values()
+    (key,) = set(last.stages.values()) - set(first.stages.values())
+    code, text, ledger = launched(
+        space, tmp_path, Disturbed(lambda task: RuntimeError("no room") if task.name == key else None)
+    )
+    assert code == 1
+    failed = {trial.id: trial.error for trial in ledger.state.trials.values() if trial.state == State.FAILED}
+    assert failed == {
+        trial.id: f"stage/{key} failed: RuntimeError: no room"
+        for trial in whole[1].state.trials.values()
+        if key in trial.stages.values()
+    }
+    assert len(failed) == 2
+    assert f"stage/{key} failed" in text
+    code, text, ledger = launched(space, tmp_path)
+    assert code == 0, text
+    assert scores(tmp_path) == scores(whole[0])
+
+
+def test_rungs_that_the_ledger_has_lost_are_in_it_again_before_anything_runs(space, whole, tmp_path):
+    """A launcher that dies between a rung's file and its line; and one that dies before it can write a stop."""
+    _, ledger = whole
+    code, text, _ = launched(space, tmp_path)
+    assert code == 0, text
+    kept = [event for event in ledger.events if not isinstance(event, RungReached | TrialMoved)][:-1]
+    file = tmp_path / "run" / "ledger" / "000001.jsonl"
+    file.write_text("".join(map(encode, kept)))
+
+    class Never(LocalExecutor):
+        def run(self, tasks, listener, slots=None):
+            raise AssertionError(f"nothing is left to do, and there is {tasks}")
+
+    code, text, again = launched(space, tmp_path, Never())
+    assert code == 0, text
+    assert rungs(again) == rungs(ledger)
+    assert {name: trial.state for name, trial in again.state.trials.items()} == {
+        name: trial.state for name, trial in ledger.state.trials.items()
+    }
+    first = next(n for n, event in enumerate(again.events) if isinstance(event, RungReached))
+    assert isinstance(again.events[first - 1], Launched)
+    assert json.loads((tmp_path / "run" / "report" / "report.json").read_text())
