@@ -17,7 +17,7 @@ def without_secrets(text: str) -> str:
     """A URI or command line without user:password@ and without values of secret-looking options."""
     # greedy: a password may hold / and @; a file's path may, too, and has no secret
     text = re.sub(r"\b(?!sqlite:|file:)(\w+://)\S+@", r"\1***@", text)
-    return re.sub(r"(?i)([\w-]*(?:token|passw|secret|api[_-]?key)[\w-]*[=\s]+)\S+", r"\1***", text)
+    return re.sub(r"(?i)((?<![\w-])[\w-]*(?:token|passw|secret|api[_-]?key)[\w-]*[=\s]+)\S+", r"\1***", text)
 
 
 def this_python() -> str:

@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 
 
 @cache
-def images_of(text: str) -> tuple[Any, dict[str, Any]]:
-    """(the split, target -> its train and val images, "test" -> those), read once a process; text: of the data."""
+def views_of(text: str) -> dict[str, Any]:
+    """Target -> a view of its images, read once a process; text: of the data."""
     import science
     import torch
 
@@ -37,23 +37,29 @@ def images_of(text: str) -> tuple[Any, dict[str, Any]]:
     data = json.loads(text)
     whole = science.load(data["name"], Path("nowhere"), side=data["side"], seed=data["seed"])
     keys = ("side", "val_fraction", "max_train_images", "classes", "seed")
-    split = science.one_class(whole, **{key: data[key] for key in keys})
+    splits = science.one_class(whole, **{key: data[key] for key in keys})
 
     def tensor(images: np.ndarray) -> Any:
         return torch.from_numpy(np.ascontiguousarray(images))
 
-    by_target = {t: tuple(tensor(p.images[split.own(p, t)]) for p in (split.train, split.val)) for t in split.targets}
-    return split, by_target | {"test": tensor(split.test.images)}
+    views = {}
+    for target in splits.targets.names:
+        own = splits.of(target)
+        images = (tensor(part.images) for part in (own.train, own.val))
+        anomalous = ~splits.targets.normal(target, own.test.labels)
+        test = {"test": tensor(own.test.images), "ids": {"test": own.test.ids}, "anomalous": anomalous}
+        views[target] = science.TargetView(target, *images, **test)
+    return views
 
 
-def setting(work: dict[str, Any], config: dict[str, Any]) -> tuple[Any, dict[str, Any], Any]:
-    """(the split, its images, the method)."""
+def setting(work: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """(the views of the targets, the method)."""
     import science
 
-    split, images = images_of(json.dumps(work["data"]))
+    views = views_of(json.dumps(work["data"]))
     chosen = science.method(work["workload"])
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return split, images, chosen(chosen.config_type(**values))
+    return views, chosen(chosen.config_type(**values))
 
 
 def train(learner: Any, unit: Any, seed: int, images: Any) -> None:
@@ -65,15 +71,15 @@ def train(learner: Any, unit: Any, seed: int, images: Any) -> None:
 
 
 def stage(work: dict[str, Any], task: dict[str, Any], folder: str) -> None:
-    """Train a stage and leave its artefact under its key."""
+    """Train a stage and leave its artifact under its key."""
     import science
 
-    _, images, method = setting(work, task["config"])
+    views, method = setting(work, task["config"])
     unit = science.Unit(*task["unit"])
-    normal = images[unit.target]
-    learner = method.stage(unit, science.UnitInputs(*normal), science.Parallel())
-    train(learner, unit, task["config"]["seed"], normal[0])
-    science.save_state(Path(folder) / task["key"], learner.artefact())
+    view = views[unit.target]
+    learner = method.stage(unit, view, {}, science.Parallel())
+    train(learner, unit, task["config"]["seed"], view.train)
+    science.save_state(Path(folder) / task["key"], learner.artifact())
 
 
 def trial(work: dict[str, Any], task: dict[str, Any], folder: str) -> dict[str, float]:
@@ -82,35 +88,34 @@ def trial(work: dict[str, Any], task: dict[str, Any], folder: str) -> dict[str, 
     import pyarrow.parquet as pq
     import science
 
-    split, images, method = setting(work, task["config"])
+    views, method = setting(work, task["config"])
     out = Path(folder) / task["id"]
     out.mkdir(parents=True, exist_ok=True)
     found = {}
     for target in work["targets"]:
         parts: dict[str, np.ndarray] = {}
-        normal = images[target]
+        view = views[target]
         for unit in (science.Unit(*u) for u in work["units"] if u[1] == target):
-            artefacts = {str(n): science.load_state(Path(folder) / task["stages"][str(n)]) for n in method.needs(unit)}
-            learner = method.detector(unit, science.UnitInputs(*normal, artefacts), science.Parallel())
-            train(learner, unit, task["config"]["seed"], normal[0])
+            artifacts = {str(n): science.load_state(Path(folder) / task["stages"][str(n)]) for n in method.needs(unit)}
+            learner = method.detector(unit, view, artifacts, science.Parallel())
+            train(learner, unit, task["config"]["seed"], view.train)
             science.save_state(out / f"{unit.target}-{unit.part}", {"learner": learner.state()})
-            parts |= learner.score(images["test"])
-            learner.score(normal[1])
+            parts |= learner.score(view.test)
+            learner.score(view.val)
             learner.contrast()
         whole = method.combine(parts)
-        found[target] = science.auroc(whole, ~split.own(split.test, target))
-        pq.write_table(pa.table({"image": split.test.ids, "score": whole, **parts}), out / f"{target}.parquet")
+        found[target] = science.auroc(whole, view.anomalous)
+        pq.write_table(pa.table({"image": view.ids["test"], "score": whole, **parts}), out / f"{target}.parquet")
     return found
 
 
 def baselines(work: dict[str, Any]) -> None:
     import science
 
-    split, _ = images_of(json.dumps(work["data"]))
     for baseline in science.BASELINES.values():
-        for target in split.targets:
-            normal = np.concatenate([p.images[split.own(p, target)] for p in (split.train, split.val)])
-            science.auroc(baseline(normal, split.test.images), ~split.own(split.test, target))
+        for view in views_of(json.dumps(work["data"])).values():
+            normal = np.concatenate([view.train.numpy(), view.val.numpy()])
+            science.auroc(baseline(normal, view.test.numpy()), view.anomalous)
 
 
 def serial(work: dict[str, Any], folder: str) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 from workloads.data.datasets import load
 from workloads.data.protocols import one_class
-from workloads.method import UnitInputs
+from workloads.data.view import TargetView
 from workloads.registry import method
 from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import auroc
@@ -15,8 +15,8 @@ from workloads.units import Unit
 __all__ = [
     "BASELINES",
     "Parallel",
+    "TargetView",
     "Unit",
-    "UnitInputs",
     "auroc",
     "batch_rows",
     "keep_freed_memory",

@@ -26,11 +26,11 @@ WAYS = os.environ.get("WAYS", "pool tune tune_naive relay").split()
 OLDER = os.environ.get("BASELINE_CHECKOUT")
 
 
-def launched(checkout: Path, folder: Path) -> Cost:
-    """A launch by the code of a checkout into a storage of its own, `folder`/runs/launch."""
+def launched(checkout: Path, folder: Path, *more: str) -> Cost:
+    """A launch by the code of a checkout into a storage of its own, `folder`/runs/launch. more: options of `launch`."""
     space = checkout / "tests" / "benchmarks" / "scale_space.py"
     words = ["launch", str(space), "--name", "launch", "--cpus", "2", "--plain", "--storage", str(folder / "runs")]
-    command = [sys.executable, "-m", "orchestrator", *words, "--data-dir", str(folder)]
+    command = [sys.executable, "-m", "orchestrator", *words, "--data-dir", str(folder), *more]
     return measure(command, folder / "log", {"PYTHONPATH": str(checkout)}, checkout)
 
 
@@ -58,6 +58,7 @@ def work(tmp_path_factory):
 
 def test_print_what_a_launch_costs_over_bare_loops(work, tmp_path, capsys):
     rows = {"launch": lambda folder: launched(ROOT, folder)}
+    rows["local"] = lambda folder: launched(ROOT, folder, "--executor", "local")
     if OLDER:
         rows["older launch"] = lambda folder: launched(Path(OLDER), folder)
     rows |= {way: lambda folder, way=way: bare(way, work, folder) for way in WAYS}
@@ -74,7 +75,7 @@ def test_print_what_a_launch_costs_over_bare_loops(work, tmp_path, capsys):
     medians = {name: Cost(*map(median, zip(*map(astuple, some), strict=True))) for name, some in costs.items()}
     with capsys.disabled():
         print("\n" + "\n".join(lines(medians)))
-    for name in WAYS:  # no row is quicker for doing less
+    for name in ["local", *WAYS]:  # no row is quicker for doing less
         assert areas[name] == [pytest.approx(each, abs=1e-6) for each in areas["launch"]], name
 
 

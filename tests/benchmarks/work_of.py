@@ -2,14 +2,13 @@
 
 import json
 import sys
-import tempfile
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from upath import UPath
 
-from orchestrator.data.split_store import prepare, read_images
+from orchestrator.data.loading import load_splits
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import identify, make_plan
@@ -20,11 +19,10 @@ def work_of(name: str) -> dict[str, Any]:
     """Data, targets, stages and trials of a space at its own preset."""
     _, space, preset = load_space(name, Options())
     chosen = method(space.workload)
-    with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(read_images(space.data, Path(folder)), UPath(folder))
-        plan = make_plan(name, "", space, preset, run=None, storage=UPath(folder), cpus=2, known=prepared)
-        digests = code_digest(chosen.packages), code_digest(chosen.stage_packages)
-        stages, trials = identify(plan, prepared.digest, prepared.target_digests, *digests)
+    splits = load_splits(space.data, Path("nowhere"))
+    plan = make_plan(name, "", space, preset, run=None, storage=UPath("nowhere"), cpus=2, known=splits)
+    digests = code_digest(chosen.packages), code_digest(chosen.stage_packages)
+    stages, trials = identify(plan, splits.digest, splits.target_digests, *digests)
     return {
         "workload": space.workload,
         "data": space.data.model_dump(mode="json"),

@@ -10,13 +10,11 @@ from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import analyse_run, request_for, run
 
-pytestmark = pytest.mark.ray
-
 
 @pytest.fixture(scope="module")
-def looked(cluster, storage):
+def looked(storage):
     """A sweep with all four analyses behind it."""
-    code, text = run(request_for(storage, "figures_digits", name="looked", workers=1))
+    code, text = run(request_for(storage, "figures_digits", name="looked", executor="local", workers=1))
     assert code == 0, text
     return RunPaths(str(storage), "looked"), text
 
@@ -54,17 +52,17 @@ def test_what_was_looked_at_is_not_looked_at_again(looked, storage):
     places, _ = looked
     files = {p: p.stat().st_mtime_ns for p in (storage / "looked" / "analyses").rglob("*.*")}
     before = len(read_events(places))
-    analyse_run(places, ["maps", "position"])
+    analyse_run(places, ["maps", "position"], executor="local")
     assert {p: p.stat().st_mtime_ns for p in files} == files
     assert len(read_events(places)) == before
 
 
-def test_a_run_can_be_looked_at_afterwards(cluster, storage):
-    code, text = run(request_for(storage, "sweep_digits", name="plain", points=1))
+def test_a_run_can_be_looked_at_afterwards(storage):
+    code, text = run(request_for(storage, "sweep_digits", name="plain", executor="local", points=1))
     assert code == 0, text
     places = RunPaths(str(storage), "plain")
     assert "Analysis:" not in (places.report / "report.md").read_text()
-    analyse_run(places, ["position"])
+    analyse_run(places, ["position"], executor="local")
     assert "Analysis: position" in (places.report / "report.md").read_text()
     client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
     experiment = client.get_experiment_by_name("sweep_digits").experiment_id
@@ -72,18 +70,18 @@ def test_a_run_can_be_looked_at_afterwards(cluster, storage):
     assert "analysis/position/spread/white/3" in parent.data.metrics
 
 
-def test_an_analysis_that_fails_is_told_and_costs_nothing_else(cluster, storage):
+def test_an_analysis_that_fails_is_told_and_costs_nothing_else(storage):
     places = RunPaths(str(storage), "plain")
     (trial,) = Ledger(places).state.trials.values()
     key = trial.stages["generator/3/level_2"]
     lost = places.stage(key) / "history.json"
     kept = lost.read_bytes()
     lost.unlink()
-    analyse_run(places, ["generators"])
+    analyse_run(places, ["generators"], executor="local")
     state = Ledger(places).state
     assert "history.json" in state.analyses["generators/3"].error
     assert not state.analyses["generators/8"].error
     assert "generators/3 failed" in (places.report / "report.md").read_text()
     lost.write_bytes(kept)
-    analyse_run(places, ["generators"])
+    analyse_run(places, ["generators"], executor="local")
     assert not Ledger(places).state.analyses["generators/3"].error

@@ -1,4 +1,4 @@
-"""ASHA stops a nested trial (Tune around two Train workers): everything it held must be free again."""
+"""ASHA stops a trial; on Ray, of a nested one (Tune around two Train workers) everything it held is free again."""
 
 import time
 
@@ -7,8 +7,6 @@ import pytest
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
-
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 # The first trial learns, the second cannot: compared after the first at half the schedule, it is stopped there.
 # Levels 1 and 2 need no generators.
@@ -26,14 +24,26 @@ SPACE = Space(
 """
 
 
-def test_a_stopped_trial_frees_all_it_held_and_the_rest_is_told(cluster, storage, tmp_path):
-    (tmp_path / "stops.py").write_text(SPACE)
-    code, text = run(request_for(storage, tmp_path / "stops.py", name="stops", preset=None))
+def stopped(storage, folder, executor):
+    """A sweep whose second trial is stopped; that trial."""
+    (folder / "stops.py").write_text(SPACE)
+    code, text = run(request_for(storage, folder / "stops.py", name="stops", executor=executor, preset=None))
     assert code == 0, text
     good, bad = Ledger(RunPaths(str(storage), "stops")).state.trials.values()
     assert (good.state, bad.state) == ("finished", "stopped")
+    return bad
+
+
+def test_a_trial_that_learns_less_is_stopped_at_half_the_schedule(tmp_path):
+    bad = stopped(tmp_path, tmp_path, "local")
     assert max(bad.rungs) == 500
     assert "auroc/0" in bad.rungs[500].numbers, "rungs report per-class values"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_stopped_trial_frees_all_it_held(cluster, tmp_path):
+    stopped(tmp_path, tmp_path, "ray")
     total = cluster.cluster_resources()
     deadline = time.monotonic() + 60  # Ray's cleaner works in the background
     while cluster.available_resources() != total and time.monotonic() < deadline:

@@ -1,13 +1,16 @@
 """What goes wrong in a sweep is told, costs no other trial anything, and can be gone on from."""
 
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
 import pytest
 
 from orchestrator.record.events import TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
-
-pytestmark = pytest.mark.ray
 
 # The second rate makes the loss infinite at once. Levels 1 and 2 need no generators.
 SPACE = """
@@ -24,11 +27,12 @@ SPACE = Space(
 
 
 @pytest.fixture(scope="module")
-def failed(cluster, storage, tmp_path_factory):
+def failed(storage, tmp_path_factory):
     """A sweep of which one trial diverges, with a tracking server that is not there."""
     file = tmp_path_factory.mktemp("spaces") / "diverges.py"
     file.write_text(SPACE)
-    request = request_for(storage, file, name="diverges", preset=None, tracking_uri="http://127.0.0.1:9")
+    away = "http://127.0.0.1:9"
+    request = request_for(storage, file, "diverges", tracking_uri=away, executor="local", preset=None)
     return (request, *run(request))
 
 
@@ -66,3 +70,32 @@ def test_a_failed_trial_is_tried_again_by_the_next_launch(failed, storage):
     assert after.state.launches == before.launches + 1
     tried = [e for e in after.events if isinstance(e, TrialMoved) and e.state == "running"]
     assert len(tried) > len(before.trials)
+
+
+def kill_the_first_trial(deadline_s=200):
+    """Kill the process in which a trial of this process's Ray is trained, as soon as there is one; whether it came."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if re.match(r"ray::\S+\.train\b", " ".join(process.cmdline())):
+                    process.kill()
+                    return True
+            except psutil.Error:  # it has ended
+                continue
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.ray
+def test_a_trial_whose_worker_is_lost_is_tried_again(cluster, storage, tmp_path):
+    (tmp_path / "lost.py").write_text(SPACE.replace("(1e-2, 1e30)", "(1e-2,)"))
+    with ThreadPoolExecutor(1) as beside:
+        killed = beside.submit(kill_the_first_trial)
+        code, text = run(request_for(storage, tmp_path / "lost.py", "lost", preset=None))
+    assert killed.result()
+    assert code == 0, text
+    ledger = Ledger(RunPaths(str(storage), "lost"))
+    (trial,) = ledger.state.trials.values()
+    assert trial.state == "finished"
+    assert len([e for e in ledger.events if isinstance(e, TrialMoved) and e.state == "running"]) == 2

@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a real sweep, then `status` and `resume`, all through the command line."""
+"""Ctrl-C in the middle of a sweep, then `status` and `resume`: nothing that was finished is repeated."""
 
 import json
 import os
@@ -10,8 +10,23 @@ import time
 import mlflow
 import pytest
 
-pytestmark = pytest.mark.ray
-COMMAND = [sys.executable, "-m", "orchestrator"]
+from orchestrator.execution.launch import launch
+from orchestrator.execution.local import LocalExecutor
+from orchestrator.record.state import Outcome
+from tests.helpers.commands import orchestrate
+from tests.helpers.launches import request_for
+
+
+class Stopped(LocalExecutor):
+    """Ctrl-C comes while the third trial runs."""
+
+    trials = 0
+
+    def attempt(self, task, listener):
+        self.trials += task.kind == "trial"
+        if self.trials == 3:
+            raise KeyboardInterrupt
+        return super().attempt(task, listener)
 
 
 def events(storage):
@@ -29,11 +44,51 @@ def wait_for(storage, process, wanted, seconds=240):
     raise AssertionError("the sweep did not get that far")
 
 
-def test_ctrl_c_then_resume_repeats_nothing_that_was_finished(tmp_path):
-    words = ["launch", "sweep_digits", "--preset", "smoke", "--name", "stopme", "--points", "4", "--scheduler", "fifo"]
+def tracked(storage):
+    """MLflow's runs of the sweep, by their ids."""
+    client = mlflow.MlflowClient(f"sqlite:///{storage}/mlflow.db")
+    experiment = client.get_experiment_by_name("sweep_digits").experiment_id
+    return {run.info.run_id: run.info.status for run in client.search_runs([experiment])}
+
+
+def assert_goes_on(storage, trials):
+    """`status` tells of the interrupt; `resume` ends the rest and leaves alone what was finished."""
+    assert "interrupted" in orchestrate("status", "stopme", "--storage", storage).stdout
+    finished = {e["trial"] for e in events(storage) if e.get("state") == "finished"}
+    assert 1 <= len(finished) < trials
+    before = {p: p.stat().st_mtime_ns for t in finished for p in (storage / "stopme" / "trials" / t).rglob("*.*")}
+    runs = tracked(storage)
+    assert "RUNNING" not in runs.values()
+
+    done = orchestrate("resume", "stopme", "--storage", storage, "--executor", "local")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    again = tracked(storage)
+    assert len(again) == 1 + trials
+    assert runs.keys() <= again.keys()
+    assert set(again.values()) == {"FINISHED"}
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path):
+    finished = launch(request_for(tmp_path, name="stopme", points=4, scheduler="fifo"), executor=Stopped())
+    assert finished.outcome == Outcome.INTERRUPTED
+    assert "resume stopme" in finished.resume
+    assert sorted(trial.state for trial in finished.state.trials.values()) == [
+        "finished",
+        "finished",
+        "interrupted",
+        "pending",
+    ]
+    assert_goes_on(tmp_path, trials=4)
+
+
+@pytest.mark.ray
+def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
+    words = ["launch", "sweep_digits", "--preset", "smoke", "--name", "stopme", "--points", "2", "--scheduler", "fifo"]
     # one trial at a time, long enough that the second is under way when the first has ended
     words += ["--set", "detector_epochs=20", "--cpus", "1", "--storage", str(tmp_path)]
-    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "orchestrator", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(tmp_path, process, lambda e: e.get("state") == "finished")
         process.send_signal(signal.SIGINT)
@@ -43,25 +98,4 @@ def test_ctrl_c_then_resume_repeats_nothing_that_was_finished(tmp_path):
             os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert "resume stopme" in out
-    status = subprocess.run([*COMMAND, "status", "stopme", "--storage", str(tmp_path)], capture_output=True, text=True)
-    assert "interrupted" in status.stdout
-    finished = {e["trial"] for e in events(tmp_path) if e.get("state") == "finished"}
-    assert 1 <= len(finished) < 4
-    before = {p: p.stat().st_mtime_ns for t in finished for p in (tmp_path / "stopme" / "trials" / t).rglob("*.*")}
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    experiment = client.get_experiment_by_name("sweep_digits").experiment_id
-    ids = {r.info.run_id for r in client.search_runs([experiment])}
-    assert not [r for r in client.search_runs([experiment]) if r.info.status == "RUNNING"]
-
-    done = subprocess.run(
-        [*COMMAND, "resume", "stopme", "--storage", str(tmp_path), "--cpus", "2"],
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {p: p.stat().st_mtime_ns for p in before} == before
-    runs = client.search_runs([experiment])
-    assert len(runs) == 5
-    assert ids <= {r.info.run_id for r in runs}
-    assert {r.info.status for r in runs} == {"FINISHED"}
+    assert_goes_on(tmp_path, trials=2)

@@ -1,4 +1,4 @@
-"""Groups scored on a flow's latents, on real Ray: one flow for all trials, rows of groups, their AUROC everywhere."""
+"""Groups scored on a flow's latents, one flow for all trials, rows of groups, their AUROC everywhere."""
 
 import pyarrow.parquet as pq
 import pytest
@@ -8,12 +8,10 @@ from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
-pytestmark = pytest.mark.ray
-
 
 @pytest.fixture(scope="module")
-def launched(cluster, storage):
-    code, text = run(request_for(storage, space="klods_digits", name="groups", search="random", points=2))
+def launched(storage):
+    code, text = run(request_for(storage, "klods_digits", "groups", executor="local", search="random", points=2))
     return RunPaths(str(storage), "groups"), code, text
 
 

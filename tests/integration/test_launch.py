@@ -1,4 +1,4 @@
-"""The main job on real Ray, real MLflow and real digits, at the smallest preset."""
+"""The main job with real MLflow and real digits, at the smallest preset."""
 
 import json
 
@@ -13,12 +13,10 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.helpers.launches import request_for, run
 
-pytestmark = pytest.mark.ray
-
 
 @pytest.fixture(scope="module")
-def launched(cluster, storage):
-    request = request_for(storage, name="first", points=2, scheduler="asha")
+def launched(storage):
+    request = request_for(storage, name="first", executor="local", points=2, scheduler="asha")
     code, text = run(request)
     return RunPaths(str(storage), "first"), code, text
 
@@ -95,7 +93,7 @@ def test_generators_are_trained_once_and_found_by_the_next_launch(launched, stor
     first = {event.unit: event for event in read_events(places) if isinstance(event, StageEnded)}
     assert len(first) == 6
     before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")}
-    code, _ = run(request_for(storage, name="second", points=1, set=["noise=0.1"]))
+    code, _ = run(request_for(storage, name="second", executor="local", points=1, set=["noise=0.1"]))
     assert code == 0
     again = [event for event in read_events(RunPaths(str(storage), "second")) if isinstance(event, StageEnded)]
     assert all(event.reused for event in again)
@@ -105,7 +103,7 @@ def test_generators_are_trained_once_and_found_by_the_next_launch(launched, stor
 
 def test_launching_a_finished_run_again_repeats_nothing(launched, storage):
     files = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("*.parquet")}
-    code, text = run(request_for(storage, name="first", points=2, scheduler="asha"))
+    code, text = run(request_for(storage, name="first", executor="local", points=2, scheduler="asha"))
     assert code == 0
     assert "best configuration" in text
     assert {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("*.parquet")} == files
@@ -131,7 +129,7 @@ def test_an_interrupted_run_goes_on_where_it_was(launched, storage):
     (places.ledger / "000001.jsonl").write_text("".join(map(encode, cut)))
     places.trial(done.id).rung(1000).unlink()
     others = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("rung-*.json")}
-    code, text = run(request_for(storage, name="first", points=2, scheduler="asha"))
+    code, text = run(request_for(storage, name="first", executor="local", points=2, scheduler="asha"))
     assert code == 0, text
     again = ledger_of(places).trials[done.id].rungs[1000]
     assert {p: p.stat().st_mtime_ns for p in others} == others
@@ -148,7 +146,7 @@ def test_a_run_of_another_space_is_refused(launched, storage):
     from workloads.errors import Kind, UserError
 
     with pytest.raises(UserError, match="another space") as refused:
-        run(request_for(storage, name="first", points=1))
+        run(request_for(storage, name="first", executor="local", points=1))
     assert refused.value.kind == Kind.REFUSED
 
 

@@ -16,7 +16,6 @@ from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tests.helpers.waiting import register
 from workloads.registry import WORKLOADS
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
 SLOTS = (1, 2, 3)
 
 
@@ -51,6 +50,16 @@ def with_starts_of(load, other):
     return replace(load, start=other.start, round_start=other.round_start, trial_start=other.trial_start)
 
 
+def test_a_sweep_recorded_in_one_process_is_simulated_as_long_as_it_took(tmp_path):
+    code, said = run(request_for(tmp_path, name="short", executor="local", points=2, scheduler="fifo"))
+    assert code == 0, said
+    recording = replay(read_events(RunPaths(str(tmp_path), "short")))
+    assert recording.measured.slots == 1
+    assert simulate(recording.load, 1).seconds == pytest.approx(recording.measured.seconds, rel=0.15)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
 def test_a_sweep_recorded_at_one_size_predicts_what_it_takes_at_others(four_waiting_nodes, tmp_path):
     found = {}
     for slots in SLOTS:

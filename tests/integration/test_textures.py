@@ -13,7 +13,7 @@ from sklearn.datasets import load_sample_image
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SIDE = 32
 # rows and columns of the photograph that hold nothing but leaves; trained on the left, tested on the right
@@ -22,14 +22,13 @@ ROOF = (slice(258, 276), slice(190, 280))  # where defects are cut from
 
 SPACE = """
 from tune_spaces.shared.presets import MLSAD_PRESETS
-from tune_spaces.schema import Data, Resources, Scheduler, Space
+from tune_spaces.schema import Data, Scheduler, Space
 
 SPACE = Space(
     data=Data(name="folder", path="{path}", side=32, classes=("good",)),
     fixed=MLSAD_PRESETS["reduced"].config
     | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "levels": (8,), "position": "grid"}},
     scheduler=Scheduler(kind="fifo"),
-    resources=Resources(workers=2),
     analyses=("maps",),
 )
 """
@@ -70,9 +69,9 @@ def photographs(tmp_path_factory):
     return root
 
 
-def test_maps_point_at_the_defects(cluster, storage, photographs, tmp_path):
+def test_maps_point_at_the_defects(storage, photographs, tmp_path):
     (tmp_path / "leaves.py").write_text(SPACE.format(path=photographs))
-    code, text = run(request_for(storage, tmp_path / "leaves.py", name="leaves", preset=None))
+    code, text = run(request_for(storage, tmp_path / "leaves.py", name="leaves", executor="local", preset=None))
     assert code == 0, text
     found = json.loads(RunPaths(str(storage), "leaves").analysis("maps", "good").read_text())
     print(found["numbers"], text[-1500:])

@@ -80,7 +80,7 @@ def tracking(database, tmp_path_factory):
 
 def test_two_sweeps_at_once_lose_nothing_on_one_server(tracking, tmp_path):
     words = ["launch", "sweep_digits", "--preset", "smoke", "--scheduler", "fifo", "--points", "2", "--plain"]
-    words += ["--cpus", "1", "--tracking-uri", tracking]
+    words += ["--executor", "local", "--tracking-uri", tracking]
     launches = {}
     for name in ("3", "8"):
         own = [*words, "--class", name, "--name", f"class-{name}", "--storage", str(tmp_path / name)]

@@ -1,6 +1,6 @@
 """Pins: the numbers of three small launches, read from the files that a run leaves on disk and from nothing else.
 
-    python tests/regression/made_pins.py [mlsad|flow|klods ...]
+    [EXECUTOR=ray] python tests/regression/made_pins.py [mlsad|flow|klods ...]
 
 makes them anew with the code of this checkout; do so only where numbers are meant to change, and say so in the commit.
 A trial is known by its point, for its id holds a digest of the code.
@@ -8,6 +8,7 @@ A trial is known by its point, for its id holds a digest of the code.
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ import pyarrow.parquet as pq
 
 PINS = Path(__file__).with_name("pins")
 ROOT = Path(__file__).parents[2]
+EXECUTOR = os.environ.get("EXECUTOR", "local")
+"""local or ray: both give the same numbers, to the bit."""
 
 LAUNCHES = {
     "mlsad": "sweep_digits --points 2 --scheduler fifo --set generator_epochs=2.0 --set detector_epochs=1.0",
@@ -39,7 +42,18 @@ STEP = 7
 
 def launch(name: str, storage: Path) -> Path:
     """Run a launch through the command line, as a user does; the run's folder. Raises RuntimeError with its output."""
-    words = [*LAUNCHES[name].split(), "--name", name, "--preset", "smoke", "--cpus", "2", "--plain"]
+    words = [
+        *LAUNCHES[name].split(),
+        "--name",
+        name,
+        "--preset",
+        "smoke",
+        "--cpus",
+        "2",
+        "--executor",
+        EXECUTOR,
+        "--plain",
+    ]
     places = ["--storage", str(storage), "--data-dir", str(storage / "no-data")]
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator", "launch", *words, *places], cwd=ROOT, capture_output=True, text=True

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -64,17 +64,17 @@ class StreamSpec:
         """Images that a lane gives every batch."""
         return self.batch // self.order.lanes
 
-    @property
+    @cached_property
     def lanes_per_worker(self) -> int:
         """The largest number: shares differ by one where the lanes have no equal ones."""
         return math.ceil(self.order.lanes / self.workers)
 
-    @property
+    @cached_property
     def lanes_per_block(self) -> int:
         fits = max(1, BLOCK_BYTES // (self.order.window * self.image_bytes))
         return max(d for d in range(1, min(self.lanes_per_worker, fits) + 1) if self.lanes_per_worker % d == 0)
 
-    @property
+    @cached_property
     def blocks_per_round(self) -> int:
         return self.lanes_per_worker // self.lanes_per_block * self.workers
 

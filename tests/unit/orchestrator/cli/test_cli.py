@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.helpers.commands import orchestrate
+from tests.helpers.commands import orchestrate, orchestrate_apart
 from tests.helpers.records import ledger_at, opened
+
+ROOT = Path(__file__).parents[4]
 
 
 def test_every_problem_of_space_and_options_is_named_at_once(tmp_path):
@@ -40,13 +43,14 @@ def test_every_problem_of_space_and_options_is_named_at_once(tmp_path):
 
 
 def test_an_unknown_space_names_the_nearest():
-    done = orchestrate("launch", "sweep_digit")
+    done = orchestrate_apart("launch", "sweep_digit")
     assert done.returncode == 2
     assert "did you mean 'sweep_digits'?" in done.stderr
 
 
 def test_missing_cifar10_ends_with_3_and_says_how_to_get_it(tmp_path):
-    done = orchestrate("launch", "sweep_cifar10", "--data-dir", tmp_path / "nowhere", "--storage", tmp_path / "runs")
+    words = ["launch", "sweep_cifar10", "--data-dir", tmp_path / "nowhere", "--storage", tmp_path / "runs"]
+    done = orchestrate(*words)
     assert done.returncode == 3
     for expected in ("cifar10", str(tmp_path / "nowhere"), "cifar-10", "sweep_digits"):
         assert expected in done.stderr
@@ -61,27 +65,30 @@ def test_a_dry_run_prints_the_plan_of_the_published_grid(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--help",),
-        ("launch", "sweep_digits", "--dry-run"),
-        ("spaces", "ls"),
-        ("plan", "sweep_digits", "--nodes", "4"),
-        ("cluster", "render", "aws"),
-        ("latents", "score", "-h"),
-        ("data", "ls"),
-    ],
-)
-def test_light_verbs_import_neither_torch_nor_ray(words):
-    code = (
-        "import sys; sys.argv = ['orchestrator', *sys.argv[1:]]\n"
-        "from orchestrator.cli import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
-        "heavy = {'torch', 'ray', 'mlflow', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+LIGHT = """
+import sys
+from tests.helpers.commands import orchestrate
+
+for line in sys.argv[1:]:
+    done = orchestrate(*line.split())
+    assert done.returncode == 0, (line, done.stderr)
+    heavy = {"torch", "ray", "mlflow", "sklearn"} & set(sys.modules)
+    assert not heavy, (line, heavy)
+"""
+
+
+def test_light_verbs_import_neither_torch_nor_ray():
+    """All in one fresh process, one after the other: the first that imports what it should not is named."""
+    verbs = [
+        "--help",
+        "launch sweep_digits --dry-run",
+        "spaces ls",
+        "plan sweep_digits --nodes 4",
+        "cluster render aws",
+        "latents score -h",
+        "data ls",
+    ]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *verbs], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

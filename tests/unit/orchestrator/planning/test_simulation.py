@@ -1,8 +1,5 @@
 """The simulator against schedules worked out by hand, bounds that hold for any, and plans of clusters."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +9,7 @@ from orchestrator.planning.cluster_size import Size, by_one_worker, load_of, slo
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import expected_share, make_plan, unit_costs
 from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, simulate
+from tests.helpers.commands import orchestrate
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 
@@ -135,9 +133,7 @@ def test_the_plan_verb_prints_every_size_and_starts_nothing(tmp_path):
         "--price",
         "2",
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", *words], capture_output=True, text=True, cwd=tmp_path, timeout=60
-    )
+    done = orchestrate(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for expected in ("864 trials", "30 shared stages", "512 nodes", "critical path", "what limits", "assumed"):
         assert expected in done.stdout

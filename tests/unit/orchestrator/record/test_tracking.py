@@ -1,5 +1,6 @@
 """MLflow made from a ledger: nothing twice, and two people's runs of one name stay two."""
 
+import shutil
 import socket
 import time
 
@@ -22,9 +23,17 @@ def ledger_of(storage, uid):
     )
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A database that MLflow has made its tables in, which takes it seconds."""
+    file = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 @pytest.fixture
-def server(tmp_path):
-    return f"sqlite:///{tmp_path / 'shared.db'}"
+def server(empty, tmp_path):
+    return f"sqlite:///{shutil.copy(empty, tmp_path / 'shared.db')}"
 
 
 def runs_of(server):
@@ -59,8 +68,8 @@ def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server
     assert child.data.params["noise"] == "0.1"
 
 
-def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path):
-    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path, server):
+    client = mlflow.MlflowClient(server)
     first = experiment_of(client, "sweep", str(tmp_path / "artifacts"))
 
     class Late:

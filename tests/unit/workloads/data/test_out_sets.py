@@ -4,10 +4,7 @@ import csv
 import gzip
 import io
 import json
-import os
 import struct
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +25,7 @@ from orchestrator.results.evaluation import finish_rung, metrics_of, read_table,
 from orchestrator.results.report.out import heading, out_table, set_means
 from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
 from orchestrator.results.report.write import Report
+from tests.helpers.commands import orchestrate
 from tune_spaces import published
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
@@ -115,13 +113,7 @@ def test_a_missing_out_set_ends_a_launch_before_any_work(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from tune_spaces.schema import *\nSPACE = Space(data=Data(name='digits', side=16, out=('mnist',)))\n"
     )
-    dead = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
-    words = ["launch", "mine.py", "--data-dir", "nowhere", "--storage", "runs"]
-    root = str(Path(__file__).parents[4])
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", *words],
-        capture_output=True, text=True, cwd=tmp_path, env=os.environ | dead | {"PYTHONPATH": root}, timeout=120,
-    )  # fmt: skip
+    done = orchestrate("launch", "mine.py", "--data-dir", "nowhere", "--storage", "runs", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     assert "mnist" in done.stderr
     assert "out sets" in done.stdout

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from orchestrator.clusters.files.images import ray_of, tag_of
 from orchestrator.clusters.files.lifecycle import run_tool
 from orchestrator.clusters.files.render import FILES, USED, ClusterValues, render, values_of
 from orchestrator.clusters.files.validate import file_problems
+from tests.helpers.commands import orchestrate
 from workloads.errors import Kind, UserError
 
 ROOT = Path(__file__).parents[5]
@@ -65,14 +65,12 @@ def test_all_errors_are_named_at_once_by_the_command(tmp_path):
     text = (CLUSTER / "aws.yaml").read_text().replace("head_node_type: head", "head_node_type: heed")
     path = tmp_path / "two.yaml"
     path.write_text(text.replace("RAY_AUTH_MODE=token", "RAY_AUTH_MODE=disabled"))
-    command = [sys.executable, "-m", "orchestrator", "cluster", "validate", str(path), "--ray-version", RAY]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = orchestrate("cluster", "validate", path, "--ray-version", RAY)
     assert done.returncode == 2
     assert "2 problems" in done.stderr
     assert "head_node_type" in done.stderr
     assert "docker.run_options" in done.stderr
-    good = [*command[:5], str(CLUSTER / "aws.yaml"), "--ray-version", RAY]
-    assert subprocess.run(good, capture_output=True, timeout=60).returncode == 0
+    assert orchestrate("cluster", "validate", CLUSTER / "aws.yaml", "--ray-version", RAY).returncode == 0
 
 
 def test_a_bad_file_does_not_hide_the_next(tmp_path):
@@ -259,8 +257,7 @@ def test_what_an_image_name_says(image, tag, ray):
 )
 def test_a_file_goes_up_and_down_with_the_tool_it_is_for(words, message):
     verb, name, *more = words
-    command = [sys.executable, "-m", "orchestrator", "cluster", verb, str(CLUSTER / name), *more, "--dry-run"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = orchestrate("cluster", verb, CLUSTER / name, *more, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(message)
 
