@@ -71,13 +71,13 @@ class Flows:
         for key, message in () if unfit else architecture_problems(architecture(config, 1, data.shape.side)):
             yield "data.side" if key == "side" else key, message
         if config.hierarchy == "general" and not data.auxiliary:
-            yield ("data.auxiliary", "hierarchy 'general' needs auxiliary images; name some, or set it to 'none'")
+            yield "data.auxiliary", "hierarchy 'general' needs auxiliary images; name some, or set it to 'none'"
         if config.supervised and not data.pooled:
             yield "supervised", "needs several normal classes: set data.protocol to 'in_out'"
         elif config.supervised and data.classes == 1:
             yield "supervised", "needs two normal classes or more, and these images have one; set it to false"
         if data.select_by == "contrastive" and config.hierarchy == "none":
-            yield ("select_by", "'contrastive' needs a general flow, and hierarchy is 'none'; use 'likelihood'")
+            yield "select_by", "'contrastive' needs a general flow, and hierarchy is 'none'; use 'likelihood'"
 
     @staticmethod
     def share_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
