@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="orchestrator",
-    help="Train, tune, compare and use deep image anomaly detectors on Ray.",
+    help="Train, tune, compare and use deep image anomaly detectors, in one process or on Ray.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

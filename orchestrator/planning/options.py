@@ -30,7 +30,7 @@ class Options:
     seed: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
-    auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
+    auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of auxiliary images
     set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
 
 

@@ -198,7 +198,7 @@ def make_plan(
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs.
 
-    prepared_images: of the prepared general set that the space names, where it could be read. known: the images'
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read. known: the images'
     `Splits` once they are read; before, targets, shape and counts are the catalogue's.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None

@@ -84,12 +84,12 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
 
 
 def general_remarks(space: Space, chosen: Any) -> list[str]:
-    """What a general set other than the published one means for the numbers."""
+    """What an auxiliary set other than the published one means for the numbers."""
     sources = [source.name for source in space.data.auxiliary]
     if sources == ["tiny_images"] or not any(unit.target == GENERAL for unit in chosen.stages(())):
         return []
     unless = ", unless it is the paper's choice of them" if sources == ["prepared"] else ""
-    remark = f"general images are of {', '.join(sources)}, and not the published 80 Million Tiny Images{unless}"
+    remark = f"auxiliary images are of {', '.join(sources)}, and not the published 80 Million Tiny Images{unless}"
     return [f"{remark}: no number here compares with the paper's"]
 
 

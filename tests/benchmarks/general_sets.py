@@ -1,4 +1,4 @@
-"""What the benchmarks of general sets share: made files, cold caches, measures of shuffling, memory of processes."""
+"""What the benchmarks of auxiliary sets share: made files, cold caches, measures of shuffling, memory of processes."""
 
 import os
 import re

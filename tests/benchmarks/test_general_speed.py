@@ -1,4 +1,4 @@
-"""General sets at size: what the stream gives beside the disk, other loaders and a tensor in memory; ratios printed.
+"""Auxiliary sets at size: what the stream gives beside the disk, other loaders and a tensor in memory; ratios printed.
 
 GENERAL_GB=4 makes the sets larger (default 1). Everything is read from a cold page cache. The machine that printed a
 figure belongs beside it.

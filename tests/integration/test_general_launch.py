@@ -1,4 +1,4 @@
-"""A flow that learns from a prepared general set, streamed: whole launches on real Ray."""
+"""A flow that learns from a prepared auxiliary set, streamed: whole launches on real Ray."""
 
 import json
 import os

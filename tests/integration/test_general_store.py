@@ -1,4 +1,4 @@
-"""General sets on two nodes and in an object store (a real S3 server on this machine): prepared by a job, streamed by
+"""Auxiliary sets on two nodes and in an object store (a real S3 server on this machine): prepared by a job, streamed by
 workers on both nodes, gone on with by another number of them, verified."""
 
 import os

@@ -1,4 +1,4 @@
-"""A flow of scikit-learn's digits against Fashion-MNIST, with a auxiliary set that needs no download.
+"""A flow of scikit-learn's digits against Fashion-MNIST, with an auxiliary set that needs no download.
 
 Question:  does the paper's ordering (likelihood, final scale, ratio) appear on real data that every machine can have?
 Expect:    as found; workloads/flows/README.md has what was.

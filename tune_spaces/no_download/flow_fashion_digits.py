@@ -1,4 +1,4 @@
-"""A flow of Fashion-MNIST against digits, with a auxiliary set that needs no download.
+"""A flow of Fashion-MNIST against digits, with an auxiliary set that needs no download.
 
 Question:  does the paper's ordering (likelihood, final scale, ratio) appear on real data that every machine can have?
 Expect:    as found; workloads/flows/README.md has what was.

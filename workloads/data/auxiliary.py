@@ -1,4 +1,4 @@
-"""Sets of general natural images, which a general model learns from, in the form of the dataset they stand beside.
+"""Auxiliary sets: images of any kind that a general model learns from, in the form of the dataset they stand beside.
 
 Schirrmeister et al. (2006.10848) compare a model of one dataset with a model of 80 Million Tiny Images. That set is
 withdrawn, so any source of the catalogue (`SOURCES`), any dataset's training images, and mixes of them can be used.
@@ -33,7 +33,7 @@ Pair = tuple[LabelledImages, LabelledImages]
 
 @dataclass(frozen=True)
 class Source:
-    """One source of general images.
+    """One source of auxiliary images.
 
     name: of `catalogue.auxiliary_names()`. path: of a file or folder; None is the place that the catalogue names.
     max_images: train and val together; None is all (`photo_tiles.TILES` tiles; the paper's 1,562,560 of Tiny Images).
@@ -73,12 +73,12 @@ def general_images(
         parts.append(part.take(~copies) if copies.any() else part)
         if not len(parts[-1]):
             raise UserError(
-                "every general image is an image of the dataset itself or of an out set",
-                where="general",
+                "every auxiliary image is an image of the dataset itself or of an out set",
+                where="data.auxiliary",
                 fix="use another source",
             )
     if duplicates:
-        log.warning("%d general images are images of the dataset or of an out set, too: left out", duplicates)
+        log.warning("%d auxiliary images are images of the dataset or of an out set, too: left out", duplicates)
     return AuxiliaryImages(parts[0], parts[1], duplicates)
 
 
@@ -148,7 +148,7 @@ def _held_out(count: int, source: Source) -> int:
     if count < 2:
         raise UserError(
             f"{source.name!r} has {count} image(s), and some are to be held out",
-            where=source.path or "general",
+            where=source.path or "data.auxiliary",
             fix="use a source with more images",
         )
     return min(max(round(count * source.val_fraction), 1), count - 1)
