@@ -40,9 +40,11 @@ def plan(
 
     from orchestrator.data.auxiliary.manifest import prepared_images
     from orchestrator.planning.cluster_size import refuse_crowded
+    from orchestrator.planning.cost import rates_key, unit_costs
     from orchestrator.planning.options import Options, load_space
-    from orchestrator.planning.plan import make_plan, rates_key, read_rates, unit_costs
+    from orchestrator.planning.plan import make_plan
     from orchestrator.planning.request import absolute
+    from orchestrator.record.rates import read_rates
 
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
     options = Options(
@@ -51,8 +53,8 @@ def plan(
     )  # fmt: skip
     loaded, resolved, chosen = load_space(space, options)
     root = UPath(absolute(storage))
-    known = {"storage": root, "cpus": cpus_per_node, "prepared_images": prepared_images(resolved.data.auxiliary)}
-    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, **known)
+    images = prepared_images(resolved.data.auxiliary)
+    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, cpus=cpus_per_node, prepared_images=images)
     if gpu:
         refuse_crowded(planned, gpu)
     measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))

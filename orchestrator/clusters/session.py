@@ -93,11 +93,11 @@ def sealed() -> Iterator[str]:
     from ray._private import ray_constants
 
     loopback_only = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR  # else Ray turns 127.0.0.1 into the network's address
-    own: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
-    own |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
-    own["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
+    variables: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
+    variables |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
+    variables["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
-    with environment(own), private_folder() as folder:
+    with environment(variables), private_folder() as folder:
         ray_constants.ENABLE_RAY_CLUSTER = False  # the variable again, for this process: it was read on import
         read_authentication_again()
         try:

@@ -22,7 +22,7 @@ def work_of(name: str) -> dict[str, Any]:
     chosen = method(space.workload)
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(read_images(space.data, Path(folder)), UPath(folder))
-        plan = make_plan(name, "", space, preset, run=None, storage=UPath(folder), cpus=2, known=prepared)
+        plan = make_plan(name, "", space, preset, run=None, cpus=2).with_images(prepared)
         digests = code_digest(chosen.packages), code_digest(chosen.stage_packages)
         stages, trials = identify(plan, prepared.digest, prepared.target_digests, *digests)
     return {
