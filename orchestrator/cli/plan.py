@@ -51,13 +51,17 @@ def plan(
         preset=preset, search=search, points=points, scheduler=scheduler, workers=workers,
         cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus, share=share,
     )  # fmt: skip
-    loaded, resolved, chosen = load_space(space, options)
+    loaded, resolved, preset_name = load_space(space, options)
     root = UPath(absolute(storage))
     images = prepared_images(resolved.data.auxiliary)
-    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, cpus=cpus_per_node, prepared_images=images)
+    planned = make_plan(
+        loaded.name, loaded.doc, resolved, preset_name, run=None, cpus=cpus_per_node, prepared_images=images
+    )
     if gpu:
         refuse_crowded(planned, gpu)
-    measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
+    measured = (
+        {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, preset_name, resolved.resources))
+    )
     costs, source = unit_costs(resolved.resources, measured)
     node = f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs"
     worker = f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}"
@@ -125,8 +129,8 @@ def simulate_run(
     from orchestrator.record.replay import replay
     from orchestrator.record.runs import open_run
 
-    places, state = open_run(absolute(storage), run)
-    recorded = replay(read_events(places), state.space.resources.workers)
+    paths, state = open_run(absolute(storage), run)
+    recorded = replay(read_events(paths), state.space.resources.workers)
     measured, alone = recorded.measured, simulate(recorded.load, 1).seconds
     shown = sizes_table("replayed")
     for slots in sorted({*at, measured.slots}):

@@ -112,8 +112,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
         check_images(request, splits)
         SplitStore(paths).keep(splits)
     plan = plan.with_images(splits)
-    chosen = method(plan.space.workload)
-    code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
+    method_type = method(plan.space.workload)
+    code, stage_code = code_digest(method_type.packages), code_digest(method_type.stage_packages)
     stages, trials = identify(plan, splits.digest, splits.target_digests, code, stage_code)
     opened = opening(plan, splits, code, trials, request)
     with launcher_lock(paths), heartbeat(paths):

@@ -30,7 +30,7 @@ class Options:
     seed: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
-    auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of general images
+    auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of auxiliary images
     set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
 
 
@@ -64,10 +64,10 @@ def apply_options(space: Space, options: Options) -> Space:
         problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
         options = Options(**{**vars(options), "preset": None})
     try:
-        chosen = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+        scaled = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
     except ValidationError as error:
         raise several([*problems, *from_validation(error, Space)]) from None
-    values = chosen.model_dump()
+    values = scaled.model_dump()
     for option, path in PLACES.items():
         if (value := getattr(options, option)) is not None:
             inner = values

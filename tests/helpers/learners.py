@@ -37,7 +37,7 @@ def noise(count: int, seed: int = 1, channels: int = 1, low: int = 0, high: int 
 
 
 def view(**changes: Any) -> TargetView:
-    """24 dark images to learn, 8 held out; general images of all greys."""
+    """24 dark images to learn, 8 held out; auxiliary images of all greys."""
     made = TargetView(
         "3",
         train=noise(24, 1, high=64),

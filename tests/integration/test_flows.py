@@ -50,20 +50,20 @@ def fewer(runs, tmp_path_factory):
     return launched(tmp_path_factory, "fewer", workers=2, min_workers=1, cpus_per_worker=2.0, share="batches")
 
 
-def trial_of(places):
-    return next(iter(Ledger(places).state.trials.values()))
+def trial_of(paths):
+    return next(iter(Ledger(paths).state.trials.values()))
 
 
-def table_of(places):
-    return pq.read_table(str(places.trial(trial_of(places).id).scores(1000))).to_pandas()
+def table_of(paths):
+    return pq.read_table(str(paths.trial(trial_of(paths).id).scores(1000))).to_pandas()
 
 
-def flows_of(places):
+def flows_of(paths):
     """Unit -> weights of every flow of a run."""
-    trial = trial_of(places)
-    folders = {unit: places.stage(key) for unit, key in trial.stages.items()}
+    trial = trial_of(paths)
+    folders = {unit: paths.stage(key) for unit, key in trial.stages.items()}
     states = {unit: load_state(folder) for unit, folder in folders.items()}
-    units = places.trial(trial.id).folder / "units"
+    units = paths.trial(trial.id).folder / "units"
     for manifest in units.rglob("manifest.json"):
         states[str(manifest.parent.relative_to(units))] = load_state(manifest.parent)["learner"]
     return {unit: state["net"] for unit, state in states.items()}
@@ -97,18 +97,18 @@ def test_a_folder_is_scored_by_every_score_with_the_general_flow_read_back(runs,
     for number in range(2):
         pixels = np.random.default_rng(number).integers(256, size=(16, 16), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    places = runs["one"]
-    scores, skipped = score_folder(places, Ledger(places).state, "3", tmp_path)
+    paths = runs["one"]
+    scores, skipped = score_folder(paths, Ledger(paths).state, "3", tmp_path)
     assert (scores.num_rows, skipped) == (2, [])
-    assert set(scores.column_names) == {"image", "score", *table_of(places)["part"].unique()} - {"all"}
+    assert set(scores.column_names) == {"image", "score", *table_of(paths)["part"].unique()} - {"all"}
     assert scores["score"].equals(scores["final_scale"])
     nats = (np.array(scores["likelihood"]) - np.array(scores["general_likelihood"])) * 256 * math.log(2)
     np.testing.assert_allclose(scores["ratio"], nats, rtol=1e-4, atol=1e-2)
 
 
 def test_models_of_two_classes_are_correlated_by_any_score(runs):
-    places = runs["one"]
-    found = compare(str(places.root), ["flows-one"], "likelihood")
+    paths = runs["one"]
+    found = compare(str(paths.root), ["flows-one"], "likelihood")
     assert [model.name for model in found.models] == ["flows-one/3", "flows-one/8"]
     assert -1 <= found.correlations[0, 1] < 1
     assert found.shared[0, 1] == len(found.models[0].scores)

@@ -137,7 +137,7 @@ def data(folder: Path) -> None:
 
 
 def prepared(folder: Path) -> None:
-    """A prepared general set: what is held out, the order of its stream, its contact sheet."""
+    """A prepared auxiliary set: what is held out, the order of its stream, its contact sheet."""
     file, _ = flat_file(folder, 300)
     source = open_source("tiny_images", str(file), side=32, choose="all")
     pieces = with_held_out(source.pieces(128), 0.3)

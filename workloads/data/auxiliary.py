@@ -33,7 +33,7 @@ Pair = tuple[LabelledImages, LabelledImages]
 
 @dataclass(frozen=True)
 class Source:
-    """One source of general images.
+    """One source of auxiliary images.
 
     name: of `catalogue.auxiliary_names()`. path: of a file or folder; None is the place that the catalogue names.
     max_images: train and val together; None is all (`photo_tiles.TILES` tiles; the paper's 1,562,560 of Tiny Images).
@@ -73,12 +73,12 @@ def general_images(
         parts.append(part.take(~copies) if copies.any() else part)
         if not len(parts[-1]):
             raise UserError(
-                "every general image is an image of the dataset itself or of an out set",
+                "every auxiliary image is an image of the dataset itself or of an out set",
                 where="general",
                 fix="use another source",
             )
     if duplicates:
-        log.warning("%d general images are images of the dataset or of an out set, too: left out", duplicates)
+        log.warning("%d auxiliary images are images of the dataset or of an out set, too: left out", duplicates)
     return AuxiliaryImages(parts[0], parts[1], duplicates)
 
 

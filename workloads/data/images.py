@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_CLASS = -1
-"""The label of images that belong to none of a dataset's classes: out sets and general images."""
+"""The label of images that belong to none of a dataset's classes: out sets and auxiliary images."""
 
 
 def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:

@@ -46,7 +46,7 @@ class FlowConfig:
     # what is learnt
     hierarchy: Literal["general", "none"] = "general"  # a general flow to start from and to compare with, or none
     from_general: bool = True  # start from the general flow's weights; else from scratch
-    outlier_loss: OutlierLoss = "none"  # general images as outliers: by the ratio, as published, or Hendrycks' margin
+    outlier_loss: OutlierLoss = "none"  # auxiliary images as outliers: by the ratio, as published, or Hendrycks' margin
     outlier_weight: float = 6000.0
     outlier_temperature: float = 1000.0  # nats
     supervised: bool = False  # one density a class, where the target has labels
@@ -67,7 +67,7 @@ class FlowConfig:
     # augmentation
     translate: float = 0.1  # largest shift, a fraction of the side; what moves in is black
     flip: bool = True  # mirrored at random: published for CIFAR and Tiny Images, not for SVHN, MNIST, Fashion-MNIST
-    general_flip: bool = True  # of the general set
+    general_flip: bool = True  # of the auxiliary set
 
     # numerics
     autocast: bool = False  # coupling networks in bfloat16 while training; scores never

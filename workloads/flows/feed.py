@@ -1,4 +1,4 @@
-"""What a flow sees in a step: augmented and noised images, their labels, and general images as outliers."""
+"""What a flow sees in a step: augmented and noised images, their labels, and auxiliary images as outliers."""
 
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ class Batch(NamedTuple):
 
 
 def require_fitting(config: FlowConfig, view: TargetView) -> None:
-    """Raises UserError where labels or general images are missing or do not fit what the config asks."""
+    """Raises UserError where labels or auxiliary images are missing or do not fit what the config asks."""
     if config.supervised and (view.labels is None or len(view.classes) < 2):
         raise UserError(
             f"a class-conditional flow needs the labels of two classes or more, found {len(view.classes)}",
@@ -41,14 +41,16 @@ def require_fitting(config: FlowConfig, view: TargetView) -> None:
     if view.auxiliary is None:
         if config.outlier_loss != "none":
             raise UserError(
-                "the outlier loss needs general images, and the data names no general set",
+                "the outlier loss needs auxiliary images, and the data names no auxiliary set",
                 where="outlier_loss",
-                fix="name a general set, or set outlier_loss to 'none'",
+                fix="name an auxiliary set, or set outlier_loss to 'none'",
             )
         return
     auxiliary, normal = view.auxiliary[0].shape[1:], view.train.shape[1:]
     if auxiliary != normal:
-        raise UserError(f"the general set's images are {tuple(auxiliary)}, the normal ones {tuple(normal)}", "general")
+        raise UserError(
+            f"the auxiliary set's images are {tuple(auxiliary)}, the normal ones {tuple(normal)}", "general"
+        )
 
 
 class Feed:
@@ -85,7 +87,7 @@ class Feed:
         return Batch(normal, labels, outliers)
 
     def outliers(self, held: Tensor, step: int) -> Tensor:
-        """This worker's rows of a step's general images, out of those held or out of the stream."""
+        """This worker's rows of a step's auxiliary images, out of those held or out of the stream."""
         seed = derive_seed(self.seed, "outliers")
         if self.view.stream is not None:
             return self.view.stream.batch(seed, self.size, step, self.parallel)

@@ -1,4 +1,4 @@
-"""Training one flow: by maximum likelihood, held against general images, or a density a class."""
+"""Training one flow: by maximum likelihood, held against auxiliary images, or a density a class."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -142,7 +142,7 @@ class FlowLearner(FlowScorer):
         return {"val_bits_per_dim": bits_per_dim(total / count, images[0].numel())} if count else {}
 
     def contrast(self) -> Mapping[str, Scores]:
-        """Held-out images of the general set are the proxy anomalies: no outlier loss has seen them."""
+        """Held-out images of the auxiliary set are the proxy anomalies: no outlier loss has seen them."""
         if self.view.auxiliary is None or not len(self.view.auxiliary[1]):
             return {}
         return {"general/val": self.score(self.view.auxiliary[1])}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def outlier_ratio(log_in: Tensor, log_general: Tensor, weight: float, temperature: float) -> Tensor:
-    """w softplus(r / T), r = log p_in - log p_general of general images: cross-entropy against "not normal".
+    """w softplus(r / T), r = log p_in - log p_general of auxiliary images: cross-entropy against "not normal".
 
     log_in, log_general: (B,) nats, no gradient through the latter. Returns (B,).
     """
@@ -20,9 +20,9 @@ def outlier_ratio(log_in: Tensor, log_general: Tensor, weight: float, temperatur
 
 
 def outlier_margin(log_in: Tensor, log_out: Tensor, margin: float) -> Tensor:
-    """relu(margin + NLL_in - NLL_out), normal and general images paired by position; the normal ones are a constant.
+    """relu(margin + NLL_in - NLL_out), normal and auxiliary images paired by position; the normal ones are a constant.
 
-    log_in of normal, log_out of general images, both (B,) nats under the flow in training. The published margin is a
+    log_in of normal, log_out of auxiliary images, both (B,) nats under the flow in training. The published margin is a
     nat a dimension. Returns (B,). Source: after Hendrycks et al., ICLR 2019, as the authors used it.
     """
     return F.relu(margin - log_in.detach() + log_out)

@@ -71,13 +71,19 @@ class Flows:
         for key, message in () if unfit else architecture_problems(architecture(config, 1, data.shape.side)):
             yield "data.side" if key == "side" else key, message
         if config.hierarchy == "general" and not data.auxiliary:
-            yield "data.auxiliary", "hierarchy 'general' learns from general images; name a source, or set it to 'none'"
+            yield (
+                "data.auxiliary",
+                "hierarchy 'general' learns from auxiliary images; name a source, or set it to 'none'",
+            )
         if config.supervised and not data.pooled:
             yield "supervised", "needs several normal classes: set data.protocol to 'in_out'"
         elif config.supervised and data.classes == 1:
             yield "supervised", "needs two normal classes or more, and these images have one; set it to false"
         if data.select_by == "contrastive" and config.hierarchy == "none":
-            yield "select_by", "'contrastive' needs a general set and flow, and hierarchy is 'none'; use 'likelihood'"
+            yield (
+                "select_by",
+                "'contrastive' needs an auxiliary set and flow, and hierarchy is 'none'; use 'likelihood'",
+            )
 
     @staticmethod
     def share_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
@@ -189,7 +195,7 @@ class Flows:
         if config.epochs == 0:
             remarks.append("the detectors are the general flow as it is: no normal image trained them")
         if config.outlier_loss != "none":
-            remarks.append(f"general images train the detectors as outliers ({config.outlier_loss} loss)")
+            remarks.append(f"auxiliary images train the detectors as outliers ({config.outlier_loss} loss)")
         if config.supervised:
             remarks.append("the normal images' class labels train the detectors")
         if config.hierarchy == "general" and not config.from_general:

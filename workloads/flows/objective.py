@@ -25,7 +25,7 @@ class Losses(NamedTuple):
 
 
 def losses(config: FlowConfig, net: Flow, general: Flow | None, batch: Batch) -> Losses:
-    """Normal and general images go through the flow in one pass, and through the frozen general flow in another."""
+    """Normal and auxiliary images go through the flow in one pass, and through the frozen general flow in another."""
     count, weight, temperature = len(batch.images), config.outlier_weight, config.outlier_temperature
     whole = batch.images if batch.outliers is None else torch.cat([batch.images, batch.outliers])
     log_general = reference(config, general, batch)

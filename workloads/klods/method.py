@@ -55,7 +55,7 @@ class Klods:
     @staticmethod
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
-        flow = replace(data, select_by="")  # proxies are made of latents here, not of general images
+        flow = replace(data, select_by="")  # proxies are made of latents here, not of auxiliary images
         problems = list(Flows.data_problems(flow_config(config), flow))
         yield from problems
         if not problems and (message := unscorable(config, data.shape)):

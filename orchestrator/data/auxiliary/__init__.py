@@ -1,1 +1,1 @@
-"""General image sets: any source into checked shards, and shards into an endless reproducible stream for training."""
+"""Auxiliary image sets: any source into checked shards, and shards into an endless reproducible stream for training."""

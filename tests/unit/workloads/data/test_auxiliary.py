@@ -1,4 +1,4 @@
-"""Sets of general images: what each source gives, and what must hold of all."""
+"""Sets of auxiliary images: what each source gives, and what must hold of all."""
 
 import logging
 import pickle
@@ -96,11 +96,11 @@ def test_the_datasets_own_images_are_left_out_and_counted(caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         found = general_images([source], NOWHERE, shape=ImageShape(1, 8, 8), known=known)
     assert found.duplicates == 4
-    assert "4 general images" in caplog.text
+    assert "4 auxiliary images" in caplog.text
     assert found.train.ids == whole.train.ids[:3] + whole.train.ids[6:]
     assert found.val.ids == whole.val.ids[1:]
     assert whole.duplicates == 0
-    with pytest.raises(UserError, match="every general image"):
+    with pytest.raises(UserError, match="every auxiliary image"):
         general_images([source], NOWHERE, shape=ImageShape(1, 8, 8), known=[whole.train.images])
 
 

@@ -202,7 +202,7 @@ def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str,
     [
         (CASES["supervised, outliers"], {"labels": None}, "labels of two classes"),
         (CASES["supervised, outliers"], {"classes": ("a",)}, "labels of two classes"),
-        (RATIO, {"auxiliary": None}, "names no general set"),
+        (RATIO, {"auxiliary": None}, "names no auxiliary set"),
         (
             TINY,
             {"auxiliary": (noise(8, channels=3), noise(8, channels=3))},

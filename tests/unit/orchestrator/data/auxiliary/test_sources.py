@@ -1,4 +1,4 @@
-"""Every source of general images, on small files of exactly its format; no Ray."""
+"""Every source of auxiliary images, on small files of exactly its format; no Ray."""
 
 import io
 import os

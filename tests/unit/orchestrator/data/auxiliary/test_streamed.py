@@ -1,4 +1,4 @@
-"""A prepared general set beside a dataset: refusals, the parts that only test, what a worker holds of it."""
+"""A prepared auxiliary set beside a dataset: refusals, the parts that only test, what a worker holds of it."""
 
 import logging
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_the_shards_of_a_run_know_where_its_general_set_lies(tmp_path):
     assert splits.streamed == actual
     store = SplitStore(RunPaths(str(tmp_path / "runs"), "run"))
     with_set, alone = (store.keep(replace(splits, streamed=streamed)) for streamed in (actual, None))
-    assert with_set.digest != alone.digest, "another general set, other trials"
+    assert with_set.digest != alone.digest, "another auxiliary set, other trials"
     assert with_set.streamed == store.manifest(with_set.digest).streamed == actual
     assert with_set.counts.auxiliary == 448
     assert with_set.target_digests[GENERAL] == actual.digest
