@@ -40,22 +40,28 @@ def plan(
 
     from orchestrator.data.auxiliary.manifest import prepared_images
     from orchestrator.planning.cluster_size import refuse_crowded
+    from orchestrator.planning.cost import rates_key, unit_costs
     from orchestrator.planning.options import Options, load_space
-    from orchestrator.planning.plan import make_plan, rates_key, read_rates, unit_costs
+    from orchestrator.planning.plan import make_plan
     from orchestrator.planning.request import absolute
+    from orchestrator.record.rates import read_rates
 
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
     options = Options(
         preset=preset, search=search, points=points, scheduler=scheduler, workers=workers,
         cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus, share=share,
     )  # fmt: skip
-    loaded, resolved, chosen = load_space(space, options)
+    loaded, resolved, preset_name = load_space(space, options)
     root = UPath(absolute(storage))
-    known = {"storage": root, "cpus": cpus_per_node, "prepared_images": prepared_images(resolved.data.auxiliary)}
-    planned = make_plan(loaded.name, loaded.doc, resolved, chosen, run=None, **known)
+    images = prepared_images(resolved.data.auxiliary)
+    planned = make_plan(
+        loaded.name, loaded.doc, resolved, preset_name, run=None, cpus=cpus_per_node, prepared_images=images
+    )
     if gpu:
         refuse_crowded(planned, gpu)
-    measured = {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, chosen, resolved.resources))
+    measured = (
+        {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, preset_name, resolved.resources))
+    )
     costs, source = unit_costs(resolved.resources, measured)
     node = f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs"
     worker = f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}"
@@ -123,8 +129,8 @@ def simulate_run(
     from orchestrator.record.replay import replay
     from orchestrator.record.runs import open_run
 
-    places, state = open_run(absolute(storage), run)
-    recorded = replay(read_events(places), state.space.resources.workers)
+    paths, state = open_run(absolute(storage), run)
+    recorded = replay(read_events(paths), state.space.resources.workers)
     measured, alone = recorded.measured, simulate(recorded.load, 1).seconds
     shown = sizes_table("replayed")
     for slots in sorted({*at, measured.slots}):

@@ -51,10 +51,10 @@ def refuse_own_folders(data: Data, data_dir: str) -> None:
     The default folder is let through: a dataset that comes with a package needs none, and a downloaded one lies as
     shards in the storage before the job's folder goes.
     """
-    places = {} if data_dir == DEFAULT_DATA else {"--data-dir": data_dir}
-    places |= {"--images": data.path} if data.path else {}
-    places |= {f"--auxiliary {source.name}": source.path for source in data.auxiliary if source.path}
-    relative = {name: path for name, path in places.items() if not path.startswith(("/", "~")) and "://" not in path}
+    paths = {} if data_dir == DEFAULT_DATA else {"--data-dir": data_dir}
+    paths |= {"--images": data.path} if data.path else {}
+    paths |= {f"--auxiliary {source.name}": source.path for source in data.auxiliary if source.path}
+    relative = {name: path for name, path in paths.items() if not path.startswith(("/", "~")) and "://" not in path}
     if relative:
         details = "\n".join(f"  {name}: {path!r} would be in the job's own folder" for name, path in relative.items())
         fix = "give the whole path (/...), as all nodes see it"

@@ -11,8 +11,8 @@ def report(run: Run, storage: Storage = DEFAULT_STORAGE) -> None:
     from orchestrator.results.report.tables import to_rich
     from orchestrator.results.run import conclude
 
-    places, state = open_run(absolute(storage), run)
-    results = conclude(places, state)
+    paths, state = open_run(absolute(storage), run)
+    results = conclude(paths, state)
     out = console()
     out.print(to_rich(results.table))
     say(out, f"report  {results.report}")

@@ -41,14 +41,14 @@ def resume(
     if is_remote(address):
         words = common_words(absolute(storage), tracking_uri, slots)
         hand_over_words(run, str(address), ["resume", run, *words])
-    places, state = open_run(absolute(storage), run)
-    refuse_format_1(places)
+    paths, state = open_run(absolute(storage), run)
+    refuse_format_1(paths)
     opened = state.opened
     request = Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
         space=state.space,
         preset=opened.preset,
-        storage=places.storage,
+        storage=paths.storage,
         data_dir=opened.data_dir,
         tracking_uri=tracking_of(state, tracking_uri),
         name=run,

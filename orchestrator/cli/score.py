@@ -30,8 +30,8 @@ def score(
     from orchestrator.record.runs import open_run
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    places, state = open_run(absolute(storage), run)
-    scores, skipped = score_folder(places, state, target, images)
+    paths, state = open_run(absolute(storage), run)
+    scores, skipped = score_folder(paths, state, target, images)
     pq.write_table(scores, out)
     screen, names = console(), scores.column_names[1:]
     fitting = names if len(names) <= MOST_COLUMNS else names[:1]

@@ -118,22 +118,22 @@ def connect(address: str) -> Any:
 
 def unreachable(address: str, error: Exception) -> UserError:
     """Ray's own words, shortened; a mismatch of versions by name."""
-    said = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
-    if any("ersion mismatch" in line for line in said):
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+    if any("ersion mismatch" in line for line in lines):
         return UserError(
             f"the cluster at {address} runs other versions than this environment",
-            details="\n".join(said[:6]),
+            details="\n".join(lines[:6]),
             fix="install the cluster's Ray and Python here, or run from its image",
             kind=Kind.ENVIRONMENT,
         )
-    if any("uthenticat" in line for line in said):
+    if any("uthenticat" in line for line in lines):
         return UserError(
             f"the cluster at {address} wants another token",
-            details=said[0][:300],
+            details=lines[0][:300],
             fix=f"see {TOKEN_PATH} and {MODE}",
             kind=Kind.ENVIRONMENT,
         )
-    return UserError(f"no cluster could be joined at {address}", details=said[0][:300], kind=Kind.ENVIRONMENT)
+    return UserError(f"no cluster could be joined at {address}", details=lines[0][:300], kind=Kind.ENVIRONMENT)
 
 
 def other_version(theirs: str, ours: str) -> UserError:

@@ -81,5 +81,5 @@ def estimate_line(plan: Plan) -> str:
     """Seconds of each phase, and where the numbers behind them come from."""
     cost = plan.estimate
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
-    most = f", at most {duration(cost.longest)}" if cost.longest > 1.05 * cost.total else ""
-    return f"{duration(cost.total)}{most} on {plan.workers} worker(s): {parts}\n{cost.source}"
+    limit = f", at most {duration(cost.longest)}" if cost.longest > 1.05 * cost.total else ""
+    return f"{duration(cost.total)}{limit} on {plan.workers} worker(s): {parts}\n{cost.source}"

@@ -1,4 +1,4 @@
-"""Progress of work on many images: a bar with images/s and the time left, or a line now and then."""
+"""Progress of work on many images: a bar with images/s and the time left, or a line time_s and then."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,20 +23,20 @@ def shown_progress(out: Console, pieces: str) -> Iterator[Seen]:
     ) as bar:
         task = bar.add_task("", text=pieces, total=None)
         begun: list[float] = []
-        told = [0.0]
+        last_line = [0.0]
 
         def seen(done: int, total: int, images: int, all_images: int) -> None:
-            now = time.monotonic()
+            time_s = time.monotonic()
             if not begun:
-                begun.extend((now, images, done))
-            rate = (images - begun[1]) / max(now - begun[0], 1e-6)
+                begun.extend((time_s, images, done))
+            rate = (images - begun[1]) / max(time_s - begun[0], 1e-6)
             text = f"{pieces} {done}/{total}, {images:,} images, {rate:,.0f} images/s"
             bar.update(task, text=text, total=total, completed=done)
-            if out.is_terminal or (now - told[0] < EVERY and done < total):
+            if out.is_terminal or (time_s - last_line[0] < EVERY and done < total):
                 return
-            told[0] = now
-            each = (now - begun[0]) / max(done - begun[2], 1)
-            left = (all_images - images) / rate if all_images and rate else each * (total - done)
+            last_line[0] = time_s
+            seconds_a_piece = (time_s - begun[0]) / max(done - begun[2], 1)
+            left = (all_images - images) / rate if all_images and rate else seconds_a_piece * (total - done)
             say(out, text + (f", {duration(left)} left" if done < total and done > begun[2] else ""))
 
         yield seen

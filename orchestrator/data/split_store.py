@@ -217,13 +217,13 @@ class _Pieces:
         if not tables:
             nothing = np.empty((0, self.shape.channels, self.shape.height, self.shape.width), np.uint8)
             return LabelledImages(nothing, np.empty(0, np.int64), ())
-        places = np.concatenate([table.column("row").to_numpy() for table in tables]).argsort().argsort()
-        count = len(places)
+        positions = np.concatenate([table.column("row").to_numpy() for table in tables]).argsort().argsort()
+        count = len(positions)
         images = np.empty((count, self.shape.channels, self.shape.height, self.shape.width), np.uint8)
         labels, ids = np.empty(count, np.int64), np.empty(count, object)
         start = 0
         for table in tables:
-            rows = places[start : start + len(table)]
+            rows = positions[start : start + len(table)]
             images[rows] = _pixels(table, self.shape)
             labels[rows], ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
             start += len(table)

@@ -20,9 +20,10 @@ from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconcile, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
+from orchestrator.planning.cost import rates_key
 from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import code_digest
-from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify, rates_key, write_rates
+from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify
 from orchestrator.planning.request import Request, schedule_name
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
@@ -30,6 +31,7 @@ from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import capture, without_secrets
+from orchestrator.record.rates import write_rates
 from orchestrator.record.runs import refuse_format_1, resume_command
 from orchestrator.record.state import Outcome, RunState, State
 from orchestrator.record.tracking import Mirror, tracker_of
@@ -109,9 +111,9 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
         splits = load_splits(request.space.data, Path(request.data_dir))
         check_images(request, splits)
         SplitStore(paths).keep(splits)
-    plan = plan_of(request, splits)
-    chosen = method(plan.space.workload)
-    code, stage_code = code_digest(chosen.packages), code_digest(chosen.stage_packages)
+    plan = plan.with_images(splits)
+    method_type = method(plan.space.workload)
+    code, stage_code = code_digest(method_type.packages), code_digest(method_type.stage_packages)
     stages, trials = identify(plan, splits.digest, splits.target_digests, code, stage_code)
     opened = opening(plan, splits, code, trials, request)
     with launcher_lock(paths), heartbeat(paths):

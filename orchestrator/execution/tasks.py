@@ -12,8 +12,9 @@ from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, report
 from orchestrator.execution.work.worker import End, RungReport, UnitWork
+from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
-from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, trial_macs
+from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths, TrialPaths
 from orchestrator.record.state import DONE, RunState

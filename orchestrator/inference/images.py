@@ -32,7 +32,7 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def scorers(places: RunPaths, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
+def scorers(paths: RunPaths, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
     """(method, scorers of every unit) of the winner's detector for one normal class, weights loaded."""
     targets = state.opened.targets
     if target not in targets:
@@ -41,17 +41,17 @@ def scorers(places: RunPaths, state: RunState, target: str) -> tuple[Any, list[A
     if best is None:
         raise UserError("no trial of this run has reached the end", fix="resume it first")
     space = state.space
-    chosen = method(space.workload)(space.config(best.point))
+    instance = method(space.workload)(space.config(best.point))
     shape = state.opened.shape
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = []
-    for unit in chosen.units([target]):
-        needs = {str(need): places.stage(best.stages[str(need)]) for need in chosen.scored_with(unit)}
+    for unit in instance.units([target]):
+        needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scored_with(unit)}
         artifacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
-        scorer = chosen.scorer(unit, shape, device, artifacts)
-        scorer.load_state(load_whole(places.trial(best.id).unit(unit, 1000), str(unit), device)["learner"])
+        scorer = instance.scorer(unit, shape, device, artifacts)
+        scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), device)["learner"])
         loaded.append(scorer)
-    return chosen, loaded, space
+    return instance, loaded, space
 
 
 def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:
@@ -60,13 +60,13 @@ def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:
     return load_state(folder, device)
 
 
-def score_folder(places: RunPaths, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
+def score_folder(paths: RunPaths, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
     """Scores of every readable image: columns image, score (of the whole) and one a part; and what was skipped.
 
     Images are brought to the detector's side as the folder dataset does: the centre square, then resized. Rows are
     sorted by score, the most anomalous first.
     """
-    chosen, loaded, space = scorers(places, state, target)
+    instance, loaded, space = scorers(paths, state, target)
     names: list[str] = []
     skipped: list[str] = []
     columns: dict[str, list[np.ndarray]] = {}
@@ -87,6 +87,6 @@ def score_folder(places: RunPaths, state: RunState, target: str, folder: Path) -
     if not names:
         raise UserError(f"none of the {len(files)} images could be read", details=skipped[0])
     scores = {part: np.concatenate(values) for part, values in columns.items()}
-    whole = chosen.combine(scores)
+    whole = instance.combine(scores)
     table = pa.table({"image": names, WHOLE: whole, **scores}).rename_columns(["image", "score", *scores])
     return table.sort_by([("score", "descending")]), skipped

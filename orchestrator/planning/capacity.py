@@ -53,11 +53,11 @@ def room(resources: Resources, nodes: Sequence[Node]) -> int:
 
 
 def too_small(resources: Resources, nodes: Sequence[Node]) -> UserError:
-    each = f"{resources.cpus_per_worker:g} CPUs and {resources.gpus_per_worker:g} GPUs"
+    need = f"{resources.cpus_per_worker:g} CPUs and {resources.gpus_per_worker:g} GPUs"
     have = ", ".join(sorted({f"{n.get('CPU', 0):g} CPUs and {n.get('GPU', 0):g} GPUs" for n in nodes})) or "nothing"
     return UserError(
         "not even one trial fits on this cluster",
-        details=f"a trial needs {resources.least_workers} workers of {each}, and {SPARE_CPUS} CPU is kept for reading; "
+        details=f"a trial needs {resources.least_workers} workers of {need}, and {SPARE_CPUS} CPU is kept for reading; "
         f"the {len(nodes)} nodes have {have}",
         fix="lower --workers, --cpus-per-worker or --gpus-per-worker; where the cluster grows, give --slots",
         kind=Kind.ENVIRONMENT,

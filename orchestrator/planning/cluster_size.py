@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.planning.capacity import Node, a_gpu, room
+from orchestrator.planning.cost import distinct_stages
 from orchestrator.planning.machines import GPUS
-from orchestrator.planning.plan import Plan, distinct_stages
+from orchestrator.planning.plan import Plan
 from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first
 from tune_spaces.schema import Resources
 from workloads.errors import UserError, nearest
@@ -33,17 +34,16 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
 
     Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn.
     """
-    methods = [plan.method(point) for point in plan.points]
     targets, images, resources = plan.targets or ("?",), (plan.shape, plan.counts), plan.space.resources
     levels: dict[int, list[float]] = {}
     depth: dict[str, int] = {}
-    for chosen, unit in distinct_stages(methods, targets):
-        needs = [depth[str(need)] for need in chosen.needs(unit) if str(need) in depth]
+    for instance, unit in distinct_stages(plan.methods, targets):
+        needs = [depth[str(need)] for need in instance.needs(unit) if str(need) in depth]
         depth[str(unit)] = 1 + max(needs, default=-1)
-        levels.setdefault(depth[str(unit)], []).append(chosen.macs(unit, *images) / rate)
+        levels.setdefault(depth[str(unit)], []).append(instance.macs(unit, *images) / rate)
     trials, trained = [], []
-    for chosen in methods:
-        units = [chosen.macs(unit, *images) / rate for unit in chosen.units(targets)]
+    for instance in plan.methods:
+        units = [instance.macs(unit, *images) / rate for unit in instance.units(targets)]
         trained.append(sum(units))
         if resources.share == "batches":
             trials.append(sum(units) / resources.workers)
@@ -51,7 +51,9 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
             trials.append(max(longest_first(units, resources.workers)))
     if len(plan.rungs) > 1:
         shares = asha_shares(len(trials), plan.rungs, plan.space.scheduler.eta)
-        trials, trained = ([s * share for s, share in zip(each, shares, strict=True)] for each in (trials, trained))
+        trials, trained = (
+            [s * share for s, share in zip(seconds, shares, strict=True)] for seconds in (trials, trained)
+        )
     else:
         trials.sort(reverse=True)
     rounds = tuple(tuple(levels[level]) for level in sorted(levels))
@@ -73,14 +75,14 @@ def limits(load: Load, outcome: Outcome) -> list[str]:
     starting = outcome.waves * load.trial_start
     uneven = sum(load.trials) / outcome.slots - load.training / workers
     tail = outcome.trials - sum(seconds + load.trial_start for seconds in load.trials) / outcome.slots
-    found = [
+    causes = [
         (waiting, f"shared stages: at most {widest} at once, the other workers wait; a later sweep finds them trained"),
         (tail, "the last wave: whole trials end at different times; more --workers a trial evens it out"),
         (uneven, "uneven shares: a trial's workers wait for the one with the most; fewer --workers a trial"),
         (starting, f"start-up: {load.trial_start:.0f} s a trial, {outcome.waves} times in a row"),
         (load.start, "start of Ray and its first workers"),
     ]
-    shown = [(seconds / outcome.seconds, text) for seconds, text in sorted(found, reverse=True)]
+    shown = [(seconds / outcome.seconds, text) for seconds, text in sorted(causes, reverse=True)]
     return [f"{share:4.0%}  {text}" for share, text in shown if share >= 0.01]
 
 
@@ -121,14 +123,15 @@ def check_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> str:
 def gpu_kinds(nodes: Sequence[Node]) -> set[str]:
     """Kinds of the nodes' GPUs by Ray's names, an empty one for nodes that do not tell; none where no node has any."""
     with_gpus = [node for node in nodes if node.get("GPU")]
-    told = [{name.partition(":")[2] for name in node if name.startswith("accelerator_type:")} for node in with_gpus]
-    return set().union(*(kinds or {""} for kinds in told))
+    kinds_by_node = [
+        {name.partition(":")[2] for name in node if name.startswith("accelerator_type:")} for node in with_gpus
+    ]
+    return set().union(*(kinds or {""} for kinds in kinds_by_node))
 
 
 def memory_of(plan: Plan) -> float:
     """Bytes on the GPU of the plan's hungriest worker: its largest unit, the images it holds and CUDA's own share."""
-    methods = [plan.method(point) for point in plan.points]
     targets = plan.targets[:1] or ("?",)
-    units = [(m, unit) for m in methods for unit in (*m.stages(targets), *m.units(targets))]
+    units = [(m, unit) for m in plan.methods for unit in (*m.stages(targets), *m.units(targets))]
     held = plan.counts.images * plan.shape.values * max(1, len(plan.targets))
     return CUDA_BYTES + held + max(m.memory(unit, plan.shape, plan.counts) for m, unit in units)

@@ -37,5 +37,5 @@ HEADS = {"aws": Machine("m7i.2xlarge", 8, 32), "gcp": Machine("n2-standard-8", 8
 
 def known_machines(cloud: str) -> dict[str, Machine]:
     """Instance types of a cloud that this table knows, by name."""
-    found = [getattr(gpu, cloud) for gpu in GPUS.values()] + [HEADS[cloud]]
-    return {machine.name: machine for machine in found if machine is not None}
+    machines = [getattr(gpu, cloud) for gpu in GPUS.values()] + [HEADS[cloud]]
+    return {machine.name: machine for machine in machines if machine is not None}

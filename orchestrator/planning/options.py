@@ -64,10 +64,10 @@ def apply_options(space: Space, options: Options) -> Space:
         problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
         options = Options(**{**vars(options), "preset": None})
     try:
-        chosen = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+        scaled = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
     except ValidationError as error:
         raise several([*problems, *from_validation(error, Space)]) from None
-    values = chosen.model_dump()
+    values = scaled.model_dump()
     for option, path in PLACES.items():
         if (value := getattr(options, option)) is not None:
             inner = values
@@ -79,10 +79,10 @@ def apply_options(space: Space, options: Options) -> Space:
     if options.classes:
         values["data"]["classes"] = options.classes
     if options.auxiliary:
-        most = {source["max_images"] for source in values["data"]["auxiliary"]} or {None}
+        limits = {source["max_images"] for source in values["data"]["auxiliary"]} or {None}
         pairs = [item.partition("=")[::2] for item in options.auxiliary]
         values["data"]["auxiliary"] = [
-            {"name": name, "path": path or None, "max_images": min(most, key=lambda n: n or math.inf)}
+            {"name": name, "path": path or None, "max_images": min(limits, key=lambda n: n or math.inf)}
             for name, path in pairs
         ]
     settings = dict(item.partition("=")[::2] for item in options.set)

@@ -12,22 +12,22 @@ from workloads.errors import Kind, UserError
 
 
 @contextmanager
-def launcher_lock(places: RunPaths) -> Iterator[None]:
+def launcher_lock(paths: RunPaths) -> Iterator[None]:
     """Only one live launcher a run. Raises UserError (exit 4) where another holds the run.
 
     On remote storage there is no such lock: keep to one launcher a run there.
     """
-    places.folder.mkdir(parents=True, exist_ok=True)
-    if not places.is_local:
+    paths.folder.mkdir(parents=True, exist_ok=True)
+    if not paths.is_local:
         yield
         return
-    lock = FileLock(str(places.folder / ".launcher.lock"))
+    lock = FileLock(str(paths.folder / ".launcher.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            f"the run {places.run!r} already has a live launcher",
-            fix=f"watch it with `python -m orchestrator status {places.run}`, or give this one another --name",
+            f"the run {paths.run!r} already has a live launcher",
+            fix=f"watch it with `python -m orchestrator status {paths.run}`, or give this one another --name",
             kind=Kind.REFUSED,
         ) from None
     try:

@@ -103,14 +103,14 @@ class TrialPaths:
 
     folder: UPath
 
-    def rung(self, budget: int) -> UPath:
-        return self.folder / f"rung-{budget:04d}.json"
+    def rung(self, rung: int) -> UPath:
+        return self.folder / f"rung-{rung:04d}.json"
 
-    def scores(self, budget: int) -> UPath:
-        return self.folder / "scores" / f"rung-{budget:04d}.parquet"
+    def scores(self, rung: int) -> UPath:
+        return self.folder / "scores" / f"rung-{rung:04d}.parquet"
 
-    def scores_part(self, budget: int, rank: int) -> UPath:
-        return self.folder / "scores" / f"rung-{budget:04d}-part-{rank}.parquet"
+    def scores_part(self, rung: int, rank: int) -> UPath:
+        return self.folder / "scores" / f"rung-{rung:04d}-part-{rank}.parquet"
 
-    def unit(self, unit: Unit, budget: int) -> UPath:
-        return self.folder / "units" / f"{unit.target}-{unit.part}" / f"rung-{budget:04d}"
+    def unit(self, unit: Unit, rung: int) -> UPath:
+        return self.folder / "units" / f"{unit.target}-{unit.part}" / f"rung-{rung:04d}"

@@ -28,12 +28,12 @@ def newest_file(folder: UPath) -> UPath | None:
     return files[-1] if files else None
 
 
-def tracking_of(state: RunState, chosen: str | None) -> str | None:
+def tracking_of(state: RunState, uri: str | None) -> str | None:
     """The tracking URI to go on with. Raises UserError where the run's own has a password, which is not kept."""
     before = state.opened.tracking_uri
-    if chosen is None and before and "***" in before:
+    if uri is None and before and "***" in before:
         raise UserError(f"the run logs to {before}", fix="give --tracking-uri again: its password is not kept")
-    return chosen or before
+    return uri or before
 
 
 def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:

@@ -46,8 +46,8 @@ STATUS_OF_OUTCOME = {
 }
 
 
-def default_uri(places: RunPaths) -> str:
-    return f"sqlite:///{places.root / 'mlflow.db'}"
+def default_uri(paths: RunPaths) -> str:
+    return f"sqlite:///{paths.root / 'mlflow.db'}"
 
 
 def ui_command(uri: str) -> str:
@@ -88,8 +88,8 @@ def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
 class Tracker:
     """Mirrors one run's ledger into MLflow."""
 
-    def __init__(self, places: RunPaths, uri: str, experiment: str) -> None:
-        self.places, self.uri, self.name = places, uri, experiment
+    def __init__(self, paths: RunPaths, uri: str, experiment: str) -> None:
+        self.paths, self.uri, self.name = paths, uri, experiment
         self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
         self.experiment = ""
         self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
@@ -101,10 +101,10 @@ class Tracker:
 
         for name in ("mlflow", "alembic"):  # after the import, which sets its own level
             logging.getLogger(name).setLevel(logging.WARNING)
-        self.places.root.mkdir(parents=True, exist_ok=True)
+        self.paths.root.mkdir(parents=True, exist_ok=True)
         client = mlflow.MlflowClient(self.uri)
         # a server knows where its artifacts belong; with a bare database they belong to the storage
-        location = None if self.uri.startswith("http") else str(self.places.root / "mlartifacts")
+        location = None if self.uri.startswith("http") else str(self.paths.root / "mlartifacts")
         self.experiment = experiment_of(client, self.name, location)
         self.client = client
 
@@ -123,7 +123,7 @@ class Tracker:
             run = matches[0]
             self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
         else:
-            identity = {UID_TAG: uid, RUN_TAG: self.places.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
+            identity = {UID_TAG: uid, RUN_TAG: self.paths.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
             run = self.client.create_run(self.experiment, tags=identity | tags)
         if not run.data.params:
             self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
@@ -136,7 +136,7 @@ class Tracker:
             self.connect()
         opened, tags = state.opened, tags_of(state)
         fixed = opened.space["fixed"] | {"trials": len(opened.trials), "space": opened.name}
-        parent = self.run_of(opened.uid, "", self.places.run, tags, fixed)
+        parent = self.run_of(opened.uid, "", self.paths.run, tags, fixed)
         for trial in state.trials.values():
             if trial.state != State.PENDING:
                 self.sync_trial(opened.uid, trial, parent, tags)
@@ -153,7 +153,7 @@ class Tracker:
         events = {f"{key}@{event.trial}": event for key, event in state.analyses.items() if event.trial == best}
         done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
         for event in (e for key, e in events.items() if key not in done):
-            path = self.places.analysis(event.name, event.target)
+            path = self.paths.analysis(event.name, event.target)
             finding = json.loads(read_checked(path))
             numbers = {f"analysis/{event.name}/{key}/{event.target}": v for key, v in finding["numbers"].items()}
             self.log_numbers(run, numbers, 0)
@@ -183,7 +183,7 @@ class Tracker:
     def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
         self.log_numbers(run, shown_numbers(metrics), rung)
-        scores = self.places.trial(trial.id).scores(rung)
+        scores = self.paths.trial(trial.id).scores(rung)
         if scores.exists():
             self.log_files(run, [scores], "scores")
 
@@ -215,7 +215,7 @@ class Tracker:
         run = self.runs[""]
         self.log_numbers(run, shown_numbers(best.last), 0)
         self.client.set_tag(run, "best_trial", best.id)
-        self.log_files(run, self.places.report.iterdir(), "report")
+        self.log_files(run, self.paths.report.iterdir(), "report")
 
 
 def tracker_of(paths: RunPaths, uri: str | None, experiment: str) -> Tracker:

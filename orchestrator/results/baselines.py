@@ -9,12 +9,12 @@ from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import per_class_auroc
 
 
-def measured(places: RunPaths, digest: str, code: str) -> dict[str, dict[str, float | None]]:
+def measured(paths: RunPaths, digest: str, code: str) -> dict[str, dict[str, float | None]]:
     """Per-class AUROC of every baseline that has been scored, from its file."""
-    paths = {name: table_path(places, name, digest, code) for name in BASELINES}
-    return {name: per_class_auroc(read_table(path)) for name, path in paths.items() if path.exists()}
+    files = {name: table_path(paths, name, digest, code) for name in BASELINES}
+    return {name: per_class_auroc(read_table(path)) for name, path in files.items() if path.exists()}
 
 
-def table_path(places: RunPaths, name: str, digest: str, code: str) -> UPath:
+def table_path(paths: RunPaths, name: str, digest: str, code: str) -> UPath:
     key = content_hash({"data": digest, "code": code, "baseline": name}, 16)
-    return places.baselines(key) / "scores.parquet"
+    return paths.baselines(key) / "scores.parquet"

@@ -45,7 +45,7 @@ class Comparison:
 def compare(storage: str, runs: list[str], part: str) -> Comparison:
     """The winners of finished runs. Raises UserError (exit 2) for unknown runs, and for a part that one lacks."""
     opened = [open_run(storage, run) for run in runs]
-    models = [model for places, state in opened for model in models_of(places, state, part)]
+    models = [model for paths, state in opened for model in models_of(paths, state, part)]
     size = len(models)
     correlations, shared = np.full((size, size), np.nan), np.zeros((size, size), np.int64)
     for i, j in np.ndindex(size, size):
@@ -62,19 +62,19 @@ def rank_correlation(a: list[float], b: list[float]) -> float:
     return float(spearmanr(a, b).statistic) if np.ptp(a) and np.ptp(b) else float("nan")
 
 
-def models_of(places: RunPaths, state: RunState, part: str) -> list[Model]:
+def models_of(paths: RunPaths, state: RunState, part: str) -> list[Model]:
     """One model a target of a run, named by the run, and by the target where there are several."""
-    scores = read_table(places.trial(sure_winner(state).id).scores(1000))
+    scores = read_table(paths.trial(sure_winner(state).id).scores(1000))
     parts = scores["part"].unique().to_pylist()
     if part not in parts:
-        raise UserError(f"the run {places.run!r} has no scores {part!r}", details=nearest(part, parts))
+        raise UserError(f"the run {paths.run!r} has no scores {part!r}", details=nearest(part, parts))
     seen = [split for split in scores["split"].unique().to_pylist() if split == "test" or out_name(split)]
     rows = scores.filter(pc.and_(pc.equal(scores["part"], part), pc.is_in(scores["split"], pa.array(seen))))
     targets = state.opened.targets
     models = []
     for target in targets:
         of_target = rows.filter(pc.equal(rows["target"], target))
-        name = places.run if len(targets) == 1 else f"{places.run}/{target}"
+        name = paths.run if len(targets) == 1 else f"{paths.run}/{target}"
         pairs = zip(of_target["image_id"].to_pylist(), of_target["score"].to_pylist(), strict=True)
         models.append(Model(name, dict(pairs)))
     return models
@@ -83,13 +83,13 @@ def models_of(places: RunPaths, state: RunState, part: str) -> list[Model]:
 def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     """The whole detectors of all runs over all their columns; baselines and published rows of each data set once."""
     tables = []
-    for places, state in opened:
+    for paths, state in opened:
         best = sure_winner(state)
-        table = main_table(places, state, best, read_table(places.trial(best.id).scores(1000)))
+        table = main_table(paths, state, best, read_table(paths.trial(best.id).scores(1000)))
         measured = [row for row in table.rows if row.kind.startswith("measured")]
         whole = measured if table.unit == "classes" else [row for row in measured if row.name == WHOLE]
         others = [row for row in table.rows if row not in measured]
-        tables.append(replace(table, rows=(*(replace(row, name=places.run) for row in whole), *others)))
+        tables.append(replace(table, rows=(*(replace(row, name=paths.run) for row in whole), *others)))
     columns = tuple(dict.fromkeys(name for table in tables for name in table.classes))
     rows: dict[Any, Row] = {(row.kind, row.name, repr(row.values)): row for table in tables for row in table.rows}
     units = {table.unit for table in tables}

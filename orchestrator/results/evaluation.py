@@ -122,16 +122,16 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
     return shown
 
 
-def finish_rung(places: TrialPaths, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
+def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
     """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
-    parts = [places.scores_part(rung, rank) for rank in range(writers)]
+    parts = [paths.scores_part(rung, rank) for rank in range(writers)]
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
-    write_table(places.scores(rung), table)
+    write_table(paths.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method)}
-    write_checked(places.rung(rung), json.dumps(metrics, indent=1).encode())
-    for part in places.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
+    write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
+    for part in paths.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
         remove_checked(part)

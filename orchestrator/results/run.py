@@ -70,7 +70,7 @@ def method_of(state: RunState, trial: TrialState) -> Any:
 
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
     """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
-    chosen = method_of(state, best)
+    instance = method_of(state, best)
     failures = [f"the analysis {key} failed: {event.error}" for key, event in state.analyses.items() if event.error]
     unscored = [
         f"{count} images of {target} could not be scored: taken as the most anomalous"
@@ -80,13 +80,13 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in best.last.not_learned
     ]
-    return [*chosen.remarks(), *general_remarks(state.space, chosen), *failures, *unscored, *not_learned]
+    return [*instance.remarks(), *auxiliary_remarks(state.space, instance), *failures, *unscored, *not_learned]
 
 
-def general_remarks(space: Space, chosen: Any) -> list[str]:
+def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
     """What an auxiliary set other than the published one means for the numbers."""
     sources = [source.name for source in space.data.auxiliary]
-    if sources == ["tiny_images"] or not any(unit.target == GENERAL for unit in chosen.stages(())):
+    if sources == ["tiny_images"] or not any(unit.target == GENERAL for unit in instance.stages(())):
         return []
     unless = ", unless it is the paper's choice of them" if sources == ["prepared"] else ""
     remark = f"auxiliary images are of {', '.join(sources)}, and not the published 80 Million Tiny Images{unless}"
@@ -216,18 +216,18 @@ def levels_of(trial: TrialState) -> dict[str, float | None]:
     return {part: value for part, value in means.items() if value is not None}
 
 
-def label_free(trial: TrialState, chosen: Any) -> dict[str, float | None]:
+def label_free(trial: TrialState, method_type: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
-    return {name: trial.metric(CRITERIA[name].metric) for name in chosen.selections if not CRITERIA[name].leak}
+    return {name: trial.metric(CRITERIA[name].metric) for name in method_type.selections if not CRITERIA[name].leak}
 
 
-def read_findings(places: RunPaths, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
+def read_findings(paths: RunPaths, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
     """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
     best = winner(state)
     findings: dict[str, dict[str, dict[str, Any]]] = {}
     for event in state.analyses.values():
         if best is not None and event.trial == best.id:
-            path = places.analysis(event.name, event.target)
+            path = paths.analysis(event.name, event.target)
             findings.setdefault(event.name, {})[event.target] = json.loads(read_checked(path))
     return findings
 
@@ -237,20 +237,20 @@ def is_pooled(state: RunState) -> bool:
     return state.space.data.protocol == "in_out"
 
 
-def main_table(places: RunPaths, state: RunState, best: TrialState, scores: pa.Table) -> Table:
+def main_table(paths: RunPaths, state: RunState, best: TrialState, scores: pa.Table) -> Table:
     """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
     if is_pooled(state):
         return sets_table_of(state, best, against_sets(scores))
     identity = state.opened.identity
-    return table_of(state, best, measured(places, identity.data, identity.code))
+    return table_of(state, best, measured(paths, identity.data, identity.code))
 
 
-def trial_row(trial: TrialState, state: RunState, chosen: Any) -> dict[str, Any]:
+def trial_row(trial: TrialState, state: RunState, method_type: Any) -> dict[str, Any]:
     """A trial as the report lists it."""
     return {
         "trial": trial.id,
         "params": trial.point,
-        **label_free(trial, chosen),
+        **label_free(trial, method_type),
         "auroc": trial.metric("oracle"),
         "classes": per_class_of(trial, state),
         "levels": levels_of(trial),
@@ -259,23 +259,23 @@ def trial_row(trial: TrialState, state: RunState, chosen: Any) -> dict[str, Any]
     }
 
 
-def selection_of(state: RunState, best: TrialState, chosen: Any) -> dict[str, Any]:
+def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[str, Any]:
     """How the winner was chosen, and its numbers."""
     return {
         "select_by": state.space.select_by if len(state.trials) > 1 else "given",
         "trial": best.id,
         "params": best.point,
-        **label_free(best, chosen),
+        **label_free(best, method_type),
         "auroc": best.metric("oracle"),
     }
 
 
-def conclude(places: RunPaths, state: RunState) -> Results:
+def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     best, opened = sure_winner(state), state.opened
-    chosen = method(state.space.workload)
-    scores = read_table(places.trial(best.id).scores(1000))
-    table, warnings = main_table(places, state, best, scores), warnings_of(state, best)
+    method_type = method(state.space.workload)
+    scores = read_table(paths.trial(best.id).scores(1000))
+    table, warnings = main_table(paths, state, best, scores), warnings_of(state, best)
     out, levels = None, dict[str, dict[str, float | None]]()
     if is_pooled(state):
         scores = against_sets(scores)
@@ -285,15 +285,15 @@ def conclude(places: RunPaths, state: RunState) -> Results:
         title=f"{opened.name}: {state.space.workload.upper()} on {opened.dataset}",
         facts=facts_of(state),
         table=table,
-        trials=[trial_row(trial, state, chosen) for trial in state.trials.values()],
+        trials=[trial_row(trial, state, method_type) for trial in state.trials.values()],
         levels=levels,
         warnings=warnings,
         scores=scores,
-        selection=selection_of(state, best, chosen),
+        selection=selection_of(state, best, method_type),
         costs=network_costs(state, best),
-        findings=read_findings(places, state),
-        about={name: analysis.title for name, analysis in chosen.analyses.items()},
+        findings=read_findings(paths, state),
+        about={name: analysis.title for name, analysis in method_type.analyses.items()},
         out=out,
-        part_kind=chosen.part_names.kind,
-    ).write(places.report)
+        part_kind=method_type.part_names.kind,
+    ).write(paths.report)
     return Results(best, table, warnings, report.with_name(PAGE), out)

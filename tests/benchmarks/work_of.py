@@ -6,8 +6,6 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
 from orchestrator.data.loading import load_splits
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.options import Options, load_space
@@ -20,7 +18,7 @@ def work_of(name: str) -> dict[str, Any]:
     _, space, preset = load_space(name, Options())
     chosen = method(space.workload)
     splits = load_splits(space.data, Path("nowhere"))
-    plan = make_plan(name, "", space, preset, run=None, storage=UPath("nowhere"), cpus=2, known=splits)
+    plan = make_plan(name, "", space, preset, run=None, cpus=2).with_images(splits)
     digests = code_digest(chosen.packages), code_digest(chosen.stage_packages)
     stages, trials = identify(plan, splits.digest, splits.target_digests, *digests)
     return {

@@ -40,9 +40,9 @@ def four_nodes():
         yield cluster
 
 
-def scores(places):
-    trial = next(iter(Ledger(places).state.trials.values()))
-    table = pq.read_table(str(places.trial(trial.id).scores(1000))).to_pandas()
+def scores(paths):
+    trial = next(iter(Ledger(paths).state.trials.values()))
+    table = pq.read_table(str(paths.trial(trial.id).scores(1000))).to_pandas()
     table = table.astype(dict.fromkeys(("target", "split", "part"), str))
     return table.sort_values(["target", "split", "part", "image_id"])["score"].to_numpy()
 

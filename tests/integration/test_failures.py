@@ -38,13 +38,13 @@ def failed(storage, tmp_path_factory):
 
 def test_a_diverging_trial_fails_alone_and_the_report_is_written(failed, storage):
     _, code, text = failed
-    places = RunPaths(str(storage), "diverges")
-    good, bad = Ledger(places).state.trials.values()
+    paths = RunPaths(str(storage), "diverges")
+    good, bad = Ledger(paths).state.trials.values()
     assert code == 1, text
     assert (good.state, bad.state) == ("finished", "failed")
     assert "diverged at step" in bad.error
     assert f"failed: trial {bad.id}" in text
-    assert (places.report / "report.md").exists()
+    assert (paths.report / "report.md").exists()
 
 
 def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(failed, storage):
@@ -54,8 +54,8 @@ def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(fai
 
     _, _, text = failed
     assert "MLflow was not reached" in text
-    places, uri = RunPaths(str(storage), "diverges"), f"sqlite:///{storage}/later.db"
-    Tracker(places, uri, "diverges").sync(Ledger(places).state)
+    paths, uri = RunPaths(str(storage), "diverges"), f"sqlite:///{storage}/later.db"
+    Tracker(paths, uri, "diverges").sync(Ledger(paths).state)
     client = mlflow.MlflowClient(uri)
     found = client.search_runs([client.get_experiment_by_name("diverges").experiment_id])
     assert sorted(r.info.status for r in found) == ["FAILED", "FINISHED", "FINISHED"]

@@ -51,20 +51,20 @@ def fewer(cluster, tmp_path_factory):
     return launched(tmp_path_factory, "fewer", "ray", workers=2, min_workers=1, cpus_per_worker=2.0, share="batches")
 
 
-def trial_of(places):
-    return next(iter(Ledger(places).state.trials.values()))
+def trial_of(paths):
+    return next(iter(Ledger(paths).state.trials.values()))
 
 
-def table_of(places):
-    return pq.read_table(str(places.trial(trial_of(places).id).scores(1000))).to_pandas()
+def table_of(paths):
+    return pq.read_table(str(paths.trial(trial_of(paths).id).scores(1000))).to_pandas()
 
 
-def flows_of(places):
+def flows_of(paths):
     """Unit -> weights of every flow of a run."""
-    trial = trial_of(places)
-    folders = {unit: places.stage(key) for unit, key in trial.stages.items()}
+    trial = trial_of(paths)
+    folders = {unit: paths.stage(key) for unit, key in trial.stages.items()}
     states = {unit: load_state(folder) for unit, folder in folders.items()}
-    units = places.trial(trial.id).folder / "units"
+    units = paths.trial(trial.id).folder / "units"
     for manifest in units.rglob("manifest.json"):
         states[str(manifest.parent.relative_to(units))] = load_state(manifest.parent)["learner"]
     return {unit: state["net"] for unit, state in states.items()}

@@ -64,11 +64,11 @@ def launched(storage, general, **options):
     return RunPaths(str(storage), "streamed")
 
 
-def parameters(places):
+def parameters(paths):
     """Network tensors of the general flow and of the detector."""
-    stages = [m.parent for m in sorted((places.root / "stages").rglob("manifest.json"), key=str)]
-    trial = next(iter(Ledger(places).state.trials))
-    units = [m.parent for m in sorted((places.trial(trial).folder / "units").rglob("manifest.json"), key=str)]
+    stages = [m.parent for m in sorted((paths.root / "stages").rglob("manifest.json"), key=str)]
+    trial = next(iter(Ledger(paths).state.trials))
+    units = [m.parent for m in sorted((paths.trial(trial).folder / "units").rglob("manifest.json"), key=str)]
     actual = [load_state(folder) for folder in stages] + [load_state(folder)["learner"] for folder in units]
     assert len(actual) == 2
     return [state["net"] for state in actual]
@@ -91,14 +91,14 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
     launch."""
     text = SPACE.format(path=general).replace('kind="fifo"', 'kind="asha", eta=9, first_rung=0.11')
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}  # not this module's Ray
-    places = [RunPaths(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
-    for place in places:
+    paths = [RunPaths(str(tmp_path / name), "streamed") for name in ("killed", "whole")]
+    for place in paths:
         place.root.mkdir(parents=True)
         (place.root / "space.py").write_text(text)
         words = ["launch", place.root / "space.py", "--preset", "smoke", "--name", "streamed", "--points", "1"]
         words += ["--set", "epochs=40", "--storage", place.storage]
         process = subprocess.Popen(command(*words), env=environment)
-        if place is places[0]:
+        if place is paths[0]:
             deadline = time.monotonic() + 240
             while not any(isinstance(event, RungReached) for event in read_events(place)):
                 assert process.poll() is None
@@ -110,6 +110,6 @@ def test_a_launch_killed_with_sigkill_goes_on_in_the_stream_where_its_last_state
             time.sleep(2)  # Ray's processes end with their driver
             process = subprocess.Popen(command("resume", "streamed", "--storage", place.storage), env=environment)
         assert process.wait(timeout=300) == 0
-    for first, second in zip(*map(parameters, places), strict=True):
+    for first, second in zip(*map(parameters, paths), strict=True):
         for name, value in first.items():
             np.testing.assert_array_equal(second[name].float().numpy(), value.float().numpy(), err_msg=name)

@@ -83,11 +83,11 @@ def events(storage):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def scores(places):
+def scores(paths):
     """(trial, rung) -> its per-image scores."""
-    trials = Ledger(places).state.trials
+    trials = Ledger(paths).state.trials
     return {
-        (key, rung): pq.read_table(str(places.trial(key).scores(rung))) for key in trials for rung in trials[key].rungs
+        (key, rung): pq.read_table(str(paths.trial(key).scores(rung))) for key in trials for rung in trials[key].rungs
     }
 
 

@@ -16,15 +16,15 @@ def launched(storage):
 
 
 def test_trials_share_flows_and_their_numbers_are_of_groups(launched):
-    places, code, text = launched
+    paths, code, text = launched
     assert code == 0, text
     assert "derivation" in text
-    state = Ledger(places).state
+    state = Ledger(paths).state
     assert sorted(event["unit"] for event in state.stages.values()) == ["flow/3/flow", "flow/8/flow"]
     assert len(state.trials) == 2
     for trial in state.trials.values():
         metrics, score = trial.rungs[1000].numbers, trial.point["group_score"]
-        table = pq.read_table(str(places.trial(trial.id).scores(1000))).to_pandas()
+        table = pq.read_table(str(paths.trial(trial.id).scores(1000))).to_pandas()
         for target in ("3", "8"):
             own = table.query("target == @target and split == 'test'")
             whole, part = (own[own.part == name].set_index("image_id") for name in ("all", f"{score}/5"))

@@ -21,22 +21,22 @@ def launched(storage):
     return RunPaths(str(storage), "first"), code, text
 
 
-def ledger_of(places):
-    return Ledger(places).state
+def ledger_of(paths):
+    return Ledger(paths).state
 
 
 def test_a_launch_ends_well_and_prints_table_report_and_mlflow(launched):
-    places, code, text = launched
+    paths, code, text = launched
     assert code == 0, text
-    for expected in ("MLSAD", "5-NN", "mean", "best configuration", "mlflow ui", str(places.report / "report.html")):
+    for expected in ("MLSAD", "5-NN", "mean", "best configuration", "mlflow ui", str(paths.report / "report.html")):
         assert expected in text
 
 
 def test_every_auroc_is_that_of_the_score_file(launched):
-    places, _, _ = launched
-    for trial in ledger_of(places).trials.values():
+    paths, _, _ = launched
+    for trial in ledger_of(paths).trials.values():
         for rung, metrics in trial.rungs.items():
-            table = pq.read_table(str(places.trial(trial.id).scores(rung))).to_pandas()
+            table = pq.read_table(str(paths.trial(trial.id).scores(rung))).to_pandas()
             for target in ("3", "8"):
                 rows = table.query("target == @target and split == 'test' and part == 'all'")
                 assert len(rows) == 896
@@ -45,11 +45,9 @@ def test_every_auroc_is_that_of_the_score_file(launched):
 
 
 def test_the_whole_score_is_the_mean_over_levels(launched):
-    places, _, _ = launched
-    best = next(t for t in ledger_of(places).trials.values() if 1000 in t.rungs)
-    table = (
-        pq.read_table(str(places.trial(best.id).scores(1000))).to_pandas().query("split == 'test' and target == '8'")
-    )
+    paths, _, _ = launched
+    best = next(t for t in ledger_of(paths).trials.values() if 1000 in t.rungs)
+    table = pq.read_table(str(paths.trial(best.id).scores(1000))).to_pandas().query("split == 'test' and target == '8'")
     wide = table.pivot(index="image_id", columns="part", values="score")
     levels = [c for c in wide.columns if c.startswith("level_")]
     assert len(levels) == 5
@@ -57,13 +55,13 @@ def test_the_whole_score_is_the_mean_over_levels(launched):
 
 
 def test_the_report_has_the_levels_alone_of_every_trial_that_ended(launched):
-    places, _, _ = launched
-    shown = {t["trial"]: t["levels"] for t in json.loads((places.report / "report.json").read_text())["trials"]}
-    for trial in ledger_of(places).trials.values():
+    paths, _, _ = launched
+    shown = {t["trial"]: t["levels"] for t in json.loads((paths.report / "report.json").read_text())["trials"]}
+    for trial in ledger_of(paths).trials.values():
         if 1000 not in trial.rungs:
             assert shown[trial.id] == {}
             continue
-        table = pq.read_table(str(places.trial(trial.id).scores(1000))).to_pandas().query("split == 'test'")
+        table = pq.read_table(str(paths.trial(trial.id).scores(1000))).to_pandas().query("split == 'test'")
         assert len(shown[trial.id]) == 5
         for level, mean in shown[trial.id].items():
             alone = [rows for _, rows in table[table["part"] == level].groupby("target", observed=True)]
@@ -72,8 +70,8 @@ def test_the_report_has_the_levels_alone_of_every_trial_that_ended(launched):
 
 
 def test_mlflow_has_one_parent_and_one_child_a_trial_with_per_class_auroc(launched):
-    places, _, _ = launched
-    client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
+    paths, _, _ = launched
+    client = mlflow.MlflowClient(f"sqlite:///{paths.root}/mlflow.db")
     experiment = client.get_experiment_by_name("sweep_digits")
     runs = client.search_runs([experiment.experiment_id], "tags.`orchestrator.run` = 'first'")
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
@@ -89,8 +87,8 @@ def test_mlflow_has_one_parent_and_one_child_a_trial_with_per_class_auroc(launch
 
 
 def test_generators_are_trained_once_and_found_by_the_next_launch(launched, storage):
-    places, _, _ = launched
-    first = {event.unit: event for event in read_events(places) if isinstance(event, StageEnded)}
+    paths, _, _ = launched
+    first = {event.unit: event for event in read_events(paths) if isinstance(event, StageEnded)}
     assert len(first) == 6
     before = {p: p.stat().st_mtime_ns for p in (storage / "stages").rglob("*.tensors.safetensors")}
     code, _ = run(request_for(storage, name="second", executor="local", points=1, set=["noise=0.1"]))
@@ -121,21 +119,21 @@ def is_end_of(trial, event):
 
 def test_an_interrupted_run_goes_on_where_it_was(launched, storage):
     """Forget the last rung of a finished trial: the resumed run trains exactly that and gets the same numbers."""
-    places, _, _ = launched
-    done = next(t for t in ledger_of(places).trials.values() if t.state == "finished")
+    paths, _, _ = launched
+    done = next(t for t in ledger_of(paths).trials.values() if t.state == "finished")
     expected = done.rungs[1000]
-    cut = [event for event in read_events(places) if not is_end_of(done.id, event)]
+    cut = [event for event in read_events(paths) if not is_end_of(done.id, event)]
     cut += [TrialMoved(done.id, State.INTERRUPTED)]
-    (places.ledger / "000001.jsonl").write_text("".join(map(encode, cut)))
-    places.trial(done.id).rung(1000).unlink()
+    (paths.ledger / "000001.jsonl").write_text("".join(map(encode, cut)))
+    paths.trial(done.id).rung(1000).unlink()
     others = {p: p.stat().st_mtime_ns for p in (storage / "first" / "trials").rglob("rung-*.json")}
     code, text = run(request_for(storage, name="first", executor="local", points=2, scheduler="asha"))
     assert code == 0, text
-    again = ledger_of(places).trials[done.id].rungs[1000]
+    again = ledger_of(paths).trials[done.id].rungs[1000]
     assert {p: p.stat().st_mtime_ns for p in others} == others
     for key in ("auroc/mean", "auroc/3", "contrastive"):
         assert again.numbers[key] == expected.numbers[key]
-    client = mlflow.MlflowClient(f"sqlite:///{places.root}/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{paths.root}/mlflow.db")
     experiment = client.get_experiment_by_name("sweep_digits")
     runs = client.search_runs([experiment.experiment_id], "tags.`orchestrator.run` = 'first'")
     assert len(runs) == 3
@@ -157,13 +155,13 @@ def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
     from orchestrator.inference.images import score_folder
     from orchestrator.record.runs import open_run
 
-    places, _, _ = launched
+    paths, _, _ = launched
     for i in range(3):
         pixels = np.random.default_rng(i).integers(0, 256, (20, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     (tmp_path / "broken.png").write_bytes(b"not an image")
-    _, state = open_run(places.storage, "first")
-    scores, skipped = score_folder(places, state, "8", tmp_path)
+    _, state = open_run(paths.storage, "first")
+    scores, skipped = score_folder(paths, state, "8", tmp_path)
     assert scores.column_names[:2] == ["image", "score"]
     assert sorted(scores["image"].to_pylist()) == ["0.png", "1.png", "2.png"]
     assert scores["score"].to_pylist() == sorted(scores["score"].to_pylist(), reverse=True)
@@ -172,12 +170,12 @@ def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
 
 
 def test_every_network_says_what_it_took_and_what_was_planned(launched):
-    places, _, _ = launched
-    state = ledger_of(places)
+    paths, _, _ = launched
+    state = ledger_of(paths)
     best = next(t for t in state.trials.values() if 1000 in t.rungs)
     assert len(best.rungs[1000].seconds) == 10
     assert all(seconds > 0 for seconds in best.rungs[1000].seconds.values())
-    report = (places.report / "report.md").read_text()
+    report = (paths.report / "report.md").read_text()
     for kind in ("generator/level_2", "generator/level_8", "detector/level_1", "detector/level_16"):
         assert kind in state.opened.costs
         assert f"| {kind} |" in report

@@ -63,15 +63,15 @@ def test_auto_joins_from_outside_with_its_code_and_with_patience(nodes, tmp_path
     assert [trial.state for trial in trials] == [State.FINISHED] * 2
 
 
-def starts_in(places):
-    return sum(isinstance(event, TrialMoved) and event.state == State.RUNNING for event in read_events(places))
+def starts_in(paths):
+    return sum(isinstance(event, TrialMoved) and event.state == State.RUNNING for event in read_events(paths))
 
 
-def lose_a_training_node(cluster, places, lost):
+def lose_a_training_node(cluster, paths, lost):
     """Once trials run: end a node that has one without a word, as a spot machine goes."""
     from ray.util.state import list_actors
 
-    while not starts_in(places):
+    while not starts_in(paths):
         time.sleep(0.2)
     while not lost:
         alive = list_actors(
@@ -85,16 +85,16 @@ def lose_a_training_node(cluster, places, lost):
 
 
 def test_a_sweep_that_loses_a_node_ends_with_all_its_results(nodes, tmp_path):
-    places, lost = RunPaths(str(tmp_path), "lossy"), []
+    paths, lost = RunPaths(str(tmp_path), "lossy"), []
     asked = request_for(tmp_path, name="lossy", points=3, scheduler="fifo", set=["detector_epochs=4.0"])
     with ray_session(address=nodes.address) as ray:
-        threading.Thread(target=lose_a_training_node, args=(nodes, places, lost), daemon=True).start()
+        threading.Thread(target=lose_a_training_node, args=(nodes, paths, lost), daemon=True).start()
         code, said = run(replace(asked, slots=2))
         assert sum(node["Alive"] for node in ray.nodes()) == 3
     assert code == 0, said
-    began = starts_in(places)
+    began = starts_in(paths)
     assert began > 3, "the trial of that node begins again, and so does one that read through it"
-    state = Ledger(places).state
+    state = Ledger(paths).state
     assert [trial.state for trial in state.trials.values()] == [State.FINISHED] * 3
-    assert all(places.trial(key).scores(1000).exists() for key in state.trials)
+    assert all(paths.trial(key).scores(1000).exists() for key in state.trials)
     assert state.closed.outcome == "complete"

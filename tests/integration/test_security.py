@@ -197,8 +197,8 @@ def test_a_stranger_cannot_join(launched):
 
 
 def test_no_secret_is_in_anything_that_a_launch_leaves_or_says(launched):
-    places = RunPaths(str(launched.storage), "small")
-    assert [trial.state for trial in Ledger(places).state.trials.values()] == ["finished"]
+    paths = RunPaths(str(launched.storage), "small")
+    assert [trial.state for trial in Ledger(paths).state.trials.values()] == ["finished"]
     names = {Path(name).name for name in launched.files}
     assert {"runtime_env_agent.log", "raylet.out", "mlflow.db", "000001.jsonl"} <= names
     for what, secret in launched.secrets.items():

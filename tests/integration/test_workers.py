@@ -36,19 +36,19 @@ def runs(cluster, storage, tmp_path_factory):
     return done
 
 
-def trial_of(places):
-    return next(iter(Ledger(places).state.trials.values()))
+def trial_of(paths):
+    return next(iter(Ledger(paths).state.trials.values()))
 
 
-def scores_of(places):
-    table = pq.read_table(str(places.trial(trial_of(places).id).scores(1000))).to_pandas()
+def scores_of(paths):
+    table = pq.read_table(str(paths.trial(trial_of(paths).id).scores(1000))).to_pandas()
     table = table.astype(dict.fromkeys(("target", "split", "part"), str))  # else sorted by order of appearance
     return table.sort_values(["target", "split", "part", "image_id"])["score"].to_numpy()
 
 
-def parameters_of(places, kind):
+def parameters_of(paths, kind):
     """All network tensors of a run, by file, of its detectors or its generators."""
-    root = places.trial(trial_of(places).id).folder / "units" if kind == "detectors" else places.root / "stages"
+    root = paths.trial(trial_of(paths).id).folder / "units" if kind == "detectors" else paths.root / "stages"
     found = {}
     for manifest in sorted(root.rglob("manifest.json"), key=str):
         state = load_state(manifest.parent)
@@ -78,4 +78,4 @@ def test_two_workers_give_the_scores_of_one(runs, share):
 
 
 def test_identity_does_not_depend_on_the_workers(runs):
-    assert len({trial_of(places).id for places in runs.values()}) == 1
+    assert len({trial_of(paths).id for paths in runs.values()}) == 1

@@ -238,8 +238,8 @@ def config_adapter(workload: str) -> TypeAdapter[Any]:
 
 def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
     """What is wrong with one value of one config key of a workload."""
-    chosen = method(workload)
-    names = [field.name for field in fields(chosen.config_type)]
+    method_type = method(workload)
+    names = [field.name for field in fields(method_type.config_type)]
     if key not in names:
         yield f"no such key of {workload}; {nearest(key, names)}"
         return
@@ -248,7 +248,7 @@ def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
     except ValidationError as error:
         yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
         return
-    yield from (f"{message}, found {value!r}" for bad, message in chosen.config_problems(config) if bad == key)
+    yield from (f"{message}, found {value!r}" for bad, message in method_type.config_problems(config) if bad == key)
 
 
 def config_problems(workload: str, values: dict[str, Any]) -> list[Problem]:

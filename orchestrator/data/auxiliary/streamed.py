@@ -203,8 +203,8 @@ def some_rows(path: str, split: str, count: int, max_images: int | None = None) 
     draws from it), and their ids."""
     layout, groups = manifest_at(path).layout, groups_at(path, split, max_images)
     wanted = min(len(groups), -(-count // layout.group_rows))
-    places = np.linspace(0, len(groups) - 1, wanted).round().astype(int)
-    batches = [row_group(groups[place].file, groups[place].number, ("id", "image")) for place in places]
+    indices = np.linspace(0, len(groups) - 1, wanted).round().astype(int)
+    batches = [row_group(groups[place].file, groups[place].number, ("id", "image")) for place in indices]
     images = np.concatenate([pixels(batch.column("image")) for batch in batches])[:count]
     ids = [name for batch in batches for name in batch.column("id").to_pylist()]
     return images.reshape(-1, layout.channels, layout.side, layout.side), ids[:count]

@@ -162,10 +162,10 @@ def read_block(spec: StreamSpec, block: int) -> Iterator[pa.Table]:
             streamed[order.within(window)] = spec.place(np.arange(window.rows), number)
             for stretch in stretches[number]:
                 group = groups[stretch.group]
-                places, streamed = np.split(streamed, [stretch.last - stretch.first])
-                read_pixels(group.file, group.number, stretch.first, spare[: len(places)], fetched)
-                images[places] = spare[: len(places)]
-                rows[places] = np.arange(stretch.first, stretch.last) + order.starts[stretch.group]
+                positions, streamed = np.split(streamed, [stretch.last - stretch.first])
+                read_pixels(group.file, group.number, stretch.first, spare[: len(positions)], fetched)
+                images[positions] = spare[: len(positions)]
+                rows[positions] = np.arange(stretch.first, stretch.last) + order.starts[stretch.group]
     images[rows < 0] = 0
     kind = pa.binary(spec.image_bytes)
     column = pa.FixedSizeBinaryArray.from_buffers(kind, count, [None, pa.py_buffer(images)])

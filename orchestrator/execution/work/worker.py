@@ -88,9 +88,9 @@ class UnitWork:
 
 def method_of(name: str, config: Mapping[str, Any]) -> Method:
     """A method with a config as files have it. Raises KeyError for a method that there is not."""
-    chosen = method(name)
+    method_type = method(name)
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    instance: Method = chosen(chosen.config_type(**values))
+    instance: Method = method_type(method_type.config_type(**values))
     return instance
 
 

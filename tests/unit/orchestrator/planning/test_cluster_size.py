@@ -71,21 +71,21 @@ def test_the_estimate_of_a_flow_is_what_autograd_keeps_within_a_factor(kind):
     assert 0.5 < estimate / measured < 3
 
 
-def plan_for(tmp_path, **options):
+def plan_for(**options):
     loaded, space, preset = load_space("sweep_cifar10", Options(**options))
-    return make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=tmp_path, cpus=8)
+    return make_plan(loaded.name, loaded.doc, space, preset, run=None, cpus=8)
 
 
 def test_workers_that_would_not_fit_on_a_shared_gpu_are_refused_with_a_share_that_fits(tmp_path):
-    plan = plan_for(tmp_path, gpus_per_worker=0.05, search="grid")
+    plan = plan_for(gpus_per_worker=0.05, search="grid")
     with pytest.raises(UserError, match=r"20 worker\(s\) on one T4 do not fit") as refused:
         refuse_crowded(plan, "T4")
     share = float(refused.value.fix.removeprefix("--gpus-per-worker "))
-    refuse_crowded(plan_for(tmp_path, gpus_per_worker=share, search="grid"), "T4")
+    refuse_crowded(plan_for(gpus_per_worker=share, search="grid"), "T4")
 
 
 def test_a_clusters_gpus_are_checked_as_far_as_their_kind_is_told(tmp_path):
-    crowded, fitting = (plan_for(tmp_path, gpus_per_worker=share, search="grid") for share in (0.05, 0.5))
+    crowded, fitting = (plan_for(gpus_per_worker=share, search="grid") for share in (0.05, 0.5))
     t4, bare, head = {"GPU": 1, "accelerator_type:T4": 1}, {"GPU": 1}, {"CPU": 0}
     with pytest.raises(UserError, match="on one T4 do not fit"):
         check_crowded_nodes(crowded, [head, bare, t4])
@@ -95,15 +95,15 @@ def test_a_clusters_gpus_are_checked_as_far_as_their_kind_is_told(tmp_path):
     warning = check_crowded_nodes(crowded, [{"GPU": 4, "accelerator_type:B900": 1}])
     assert "B900" in warning
     assert "--gpu KIND --gpus-per-worker 0.05" in warning
-    assert check_crowded_nodes(plan_for(tmp_path, gpus_per_worker=1), [head]) == ""
+    assert check_crowded_nodes(plan_for(gpus_per_worker=1), [head]) == ""
 
 
 def test_a_larger_batch_needs_more_memory_and_cuda_has_its_own(tmp_path):
-    small, large = (memory_of(plan_for(tmp_path, set=[f"batch_size={size}"])) for size in (8, 64))
+    small, large = (memory_of(plan_for(set=[f"batch_size={size}"])) for size in (8, 64))
     assert CUDA_BYTES < small <= large
 
 
 def test_an_unknown_gpu_is_named(tmp_path):
     with pytest.raises(UserError) as refused:
-        refuse_crowded(plan_for(tmp_path), "H10")
+        refuse_crowded(plan_for(), "H10")
     assert "did you mean" in refused.value.details

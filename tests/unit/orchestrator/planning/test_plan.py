@@ -4,19 +4,13 @@ import pytest
 from upath import UPath
 
 from orchestrator.execution.work.worker import balance
+from orchestrator.planning.cost import expected_share, rates_key, unit_costs
 from orchestrator.planning.identity import content_hash, safe_name
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import (
-    expected_share,
-    identify,
-    make_plan,
-    rates_key,
-    read_rates,
-    unit_costs,
-    write_rates,
-)
+from orchestrator.planning.plan import identify, make_plan
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
+from orchestrator.record.rates import read_rates, write_rates
 from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
 from workloads.errors import Kind, UserError
@@ -27,7 +21,8 @@ DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
 
 def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
     loaded, resolved, preset = load_space(space, Options(**options))
-    return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, storage=UPath(tmp_path), cpus=cpus)
+    rates = read_rates(UPath(tmp_path), rates_key(loaded.name, preset, resolved.resources))
+    return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, cpus=cpus, rates=rates)
 
 
 def keys(stages):

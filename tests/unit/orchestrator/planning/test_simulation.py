@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from orchestrator.planning import capacity as packing
 from orchestrator.planning.cluster_size import Size, by_one_worker, load_of, slots_of
+from orchestrator.planning.cost import expected_share, unit_costs
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import expected_share, make_plan, unit_costs
+from orchestrator.planning.plan import make_plan
 from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, simulate
 from tests.helpers.commands import orchestrate
 from tune_spaces.schema import Resources
@@ -68,13 +69,13 @@ def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung
     assert asha_shares(10, rungs, eta) == asha_shares(20, rungs, eta)[:10]
 
 
-def plan_for(tmp_path, **options):
+def plan_for(**options):
     loaded, space, preset = load_space("sweep_cifar10", Options(**({"gpus_per_worker": 1} | options)))
-    return make_plan(loaded.name, loaded.doc, space, preset, run=None, storage=tmp_path, cpus=8)
+    return make_plan(loaded.name, loaded.doc, space, preset, run=None, cpus=8)
 
 
 def test_the_published_grid_scales_until_its_waves_end(tmp_path):
-    load = load_of(plan_for(tmp_path, search="grid", scheduler="fifo"), 1e13, 40, 20)
+    load = load_of(plan_for(search="grid", scheduler="fifo"), 1e13, 40, 20)
     assert len(load.trials) == 864
     assert [len(r) for r in load.rounds] == [30]
     assert list(load.trials) == sorted(load.trials, reverse=True)
@@ -85,14 +86,14 @@ def test_the_published_grid_scales_until_its_waves_end(tmp_path):
 
 
 def test_more_workers_a_trial_shorten_the_critical_path(tmp_path):
-    one, ten = (load_of(plan_for(tmp_path, search="grid", scheduler="fifo", workers=w), 1e13, 40, 20) for w in (1, 10))
+    one, ten = (load_of(plan_for(search="grid", scheduler="fifo", workers=w), 1e13, 40, 20) for w in (1, 10))
     assert max(ten.trials) < max(one.trials) / 4
     assert critical_path(ten) < critical_path(one)
 
 
 @pytest.mark.parametrize("share", [1, 0.25])
 def test_eight_gpus_are_at_most_eight_times_as_fast_however_they_are_shared(tmp_path, share):
-    plan = plan_for(tmp_path, search="grid", scheduler="fifo", gpus_per_worker=share)
+    plan = plan_for(search="grid", scheduler="fifo", gpus_per_worker=share)
     costs = unit_costs(plan.space.resources, None)[0]
     rates = costs["rate"], costs["start"], costs["trial_start"]
     eight = simulate(load_of(plan, *rates), slots_of(Size(8, 1, 8), plan.space.resources)).seconds

@@ -134,12 +134,12 @@ def test_a_later_format_is_refused_by_name():
 
 
 def test_a_second_launcher_of_a_run_is_refused_while_the_first_lives(tmp_path):
-    places = RunPaths(str(tmp_path), "run")
-    with launcher_lock(places):
-        with pytest.raises(UserError, match="live launcher") as refused, launcher_lock(places):
+    paths = RunPaths(str(tmp_path), "run")
+    with launcher_lock(paths):
+        with pytest.raises(UserError, match="live launcher") as refused, launcher_lock(paths):
             pass
         assert refused.value.kind == Kind.REFUSED
-    with launcher_lock(places):
+    with launcher_lock(paths):
         pass
 
 

@@ -43,8 +43,8 @@ def runs_of(server):
 
 def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
     for who in ("anna", "ben"):
-        places, ledger = ledger_of(tmp_path / who, uid=who)
-        Tracker(places, server, "made").sync(ledger.state)
+        paths, ledger = ledger_of(tmp_path / who, uid=who)
+        Tracker(paths, server, "made").sync(ledger.state)
     _, found = runs_of(server)
     assert len(found) == 4
     for who in ("anna", "ben"):
@@ -56,10 +56,10 @@ def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
 
 
 def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server):
-    places, ledger = ledger_of(tmp_path, uid="anna")
-    Tracker(places, server, "made").sync(ledger.state)
+    paths, ledger = ledger_of(tmp_path, uid="anna")
+    Tracker(paths, server, "made").sync(ledger.state)
     client, before = runs_of(server)
-    Tracker(places, server, "made").sync(ledger.state)
+    Tracker(paths, server, "made").sync(ledger.state)
     _, after = runs_of(server)
     assert {r.info.run_id for r in after} == {r.info.run_id for r in before}
     (child,) = [r for r in after if "mlflow.parentRunId" in r.data.tags]
@@ -96,8 +96,8 @@ def silent():
 
 def test_a_server_that_never_answers_delays_nothing_and_the_next_sync_catches_up(tmp_path, silent, server):
     warnings = []
-    places, ledger = ledger_of(tmp_path, uid="anna")
-    mirror = Mirror(Tracker(places, silent, "made"), ledger.snapshot, warnings.append)
+    paths, ledger = ledger_of(tmp_path, uid="anna")
+    mirror = Mirror(Tracker(paths, silent, "made"), ledger.snapshot, warnings.append)
     mirror.changed()
     time.sleep(0.5)  # it hangs
     begun = time.monotonic()
@@ -109,7 +109,7 @@ def test_a_server_that_never_answers_delays_nothing_and_the_next_sync_catches_up
     mirror.end(0.5)
     assert time.monotonic() - begun < 5
     assert [text for text in warnings if "within 0.5 s" in text]
-    Mirror(Tracker(places, server, "made"), ledger.snapshot, warnings.append).end()
+    Mirror(Tracker(paths, server, "made"), ledger.snapshot, warnings.append).end()
     _, runs = runs_of(server)
     assert sorted(run.info.status for run in runs) == ["FINISHED", "RUNNING"]
 

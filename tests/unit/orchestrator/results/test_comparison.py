@@ -24,7 +24,7 @@ def made_run(storage, name, schedule, seed, ids=IDS):
     random = np.random.default_rng(seed)
     own, out = random.normal(size=len(ids)), random.normal(1, size=len(OUT))
     begun = opened("flow_digits_fashion", schedule=schedule, targets=("digits",))
-    places, _ = ledger_at(
+    paths, _ = ledger_at(
         storage,
         name,
         replace(begun, space=begun.space | {"data": begun.space["data"] | {"out": ["fashion_mnist"]}}),
@@ -37,7 +37,7 @@ def made_run(storage, name, schedule, seed, ids=IDS):
         blocks.append(rows("digits", "test", part, ids, ["3"] * len(ids), np.zeros(len(ids), bool), own))
         stranger = ["fashion_mnist"] * len(OUT)
         blocks.append(rows("digits", "out/fashion_mnist", part, OUT, stranger, np.ones(len(OUT), bool), out))
-    write_table(places.trial("t").scores(1000), pa.concat_tables(blocks).unify_dictionaries())
+    write_table(paths.trial("t").scores(1000), pa.concat_tables(blocks).unify_dictionaries())
     return dict(zip([*ids, *OUT], [*own, *out], strict=True))
 
 
@@ -65,8 +65,8 @@ def test_rows_keep_their_kinds_apart_and_carry_the_runs_names(tmp_path):
 def test_too_few_shared_images_give_no_number(tmp_path):
     made_run(tmp_path, "one", "reduced", 1)
     made_run(tmp_path, "two", "reduced", 2)
-    for places in (RunPaths(str(tmp_path), name) for name in ("one", "two")):
-        path = places.trial("t").scores(1000)
+    for paths in (RunPaths(str(tmp_path), name) for name in ("one", "two")):
+        path = paths.trial("t").scores(1000)
         write_table(path, read_table(path).slice(0, 9))
     found = compare(str(tmp_path), ["one", "two"], "likelihood")
     assert np.isnan(found.correlations).all()

@@ -9,8 +9,8 @@ from upath import UPath
 from orchestrator.console.result_view import trials_table
 from orchestrator.execution.launch import keep_rates
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import read_rates
 from orchestrator.record.events import RungMetrics
+from orchestrator.record.rates import read_rates
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.run import warnings_of, winner
 from tests.helpers.records import opened

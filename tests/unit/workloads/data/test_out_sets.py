@@ -170,21 +170,21 @@ class Made:
 def trial(split, tmp_path):
     """A trial's folder whose last rung was scored by two workers, and the images."""
     images = SplitsInMemory(split)
-    places = TrialPaths(UPath(tmp_path / "trial"))
+    paths = TrialPaths(UPath(tmp_path / "trial"))
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
         view = images.view(target, torch.device("cpu"))
         scores = join([score(Made(unit.part), view, last=True) for unit in units])
-        write_part(places.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5})
-    finish_rung(places, 1000, 2, Made("all"), 1.0, 1.0)
-    return places, images
+        write_part(paths.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5})
+    finish_rung(paths, 1000, 2, Made("all"), 1.0, 1.0)
+    return paths, images
 
 
 def test_workers_notes_of_what_training_took_are_joined(trial):
-    places, _ = trial
-    found = json.loads(places.rung(1000).read_text())
+    paths, _ = trial
+    found = json.loads(paths.rung(1000).read_text())
     assert found["seconds"] == {"detector/3/level_1": 1.5, "detector/8/level_1": 2.5}
-    assert not list(places.folder.glob("scores/*part*"))
+    assert not list(paths.folder.glob("scores/*part*"))
 
 
 def test_out_sets_are_scored_at_the_last_rung_only(trial):
@@ -195,13 +195,13 @@ def test_out_sets_are_scored_at_the_last_rung_only(trial):
 
 
 def test_the_score_file_holds_the_out_sets_and_the_rung_their_auroc(trial):
-    places, _ = trial
-    table = read_table(places.scores(1000)).to_pandas()
+    paths, _ = trial
+    table = read_table(paths.scores(1000)).to_pandas()
     out = table[table["split"] == "out/mnist"]
     assert len(out) == 12 * 2 * 3, "images, targets, two levels and the whole"
     assert out["anomalous"].all()
     assert set(out["label"]) == {"mnist"}
-    numbers = json.loads(places.rung(1000).read_text())
+    numbers = json.loads(paths.rung(1000).read_text())
     for target in ("3", "8"):
         of_part = table[(table["target"] == target) & (table["part"] == "all")]
         normal = of_part[(of_part["split"] == "test") & (of_part["label"] == target)]["score"]

@@ -1,0 +1,131 @@
+"""What a plan costs: images as the catalogue has them, multiply-accumulates, and seconds from measured speeds."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.planning.capacity import a_gpu
+from tune_spaces.schema import Auxiliary, Resources, Space
+from workloads.data.catalogue import CATALOGUE, SOURCES
+from workloads.units import ImageShape, TrainingCounts, Unit
+
+MEASURED_CPU = {"rate": 5.4e9, "trial_start": 15.0, "start": 30.0}
+MEASURED_CPU_SOURCE = (
+    "default: 5.4 GMAC/s a worker, measured once on one core of a 2.8 GHz Xeon, reduced preset, scoring included; "
+    "your storage's own runs replace it"
+)
+ASSUMED_GPU = {"rate": 1e13, "trial_start": 20.0, "start": 40.0}
+ASSUMED_GPU_SOURCE = "assumed, never measured: 10 TMAC/s a GPU worker; your storage's own runs replace it"
+
+
+ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
+"""Of a class of a user's folder, and of an auxiliary source of a user's, before they have been counted."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of wall time, and where the numbers behind them come from."""
+
+    stages: float
+    trials: float
+    overhead: float
+    longest: float  # if the scheduler stops no trial
+    networks: dict[str, float]  # "detector/level_4" -> seconds of one on one worker, mean over the points
+    source: str
+
+    @property
+    def total(self) -> float:
+        return self.stages + self.trials + self.overhead
+
+
+def shape_of(space: Space) -> ImageShape:
+    """Of the images that the space asks for, channels as the catalogue has them."""
+    return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
+
+
+def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCounts:
+    """Training images of a target and of the auxiliary set as the catalogue has them.
+
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read.
+    """
+    data, entry = space.data, CATALOGUE[space.data.name]
+    known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
+    images = known or ASSUMED_IMAGES["folder"]
+    images = min(images, data.max_train_images or images)
+    general = sum(
+        round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
+    )
+    return TrainingCounts(max(1, round(images * (1 - data.val_fraction))), general)
+
+
+def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:
+    """Images that an auxiliary source gives, held-out ones among them."""
+    if source.name == "prepared" and prepared_images is not None:
+        return min(prepared_images, source.max_images or prepared_images)
+    known = SOURCES[source.name].images if source.name in SOURCES else CATALOGUE[source.name].train_images
+    count = known or ASSUMED_IMAGES["general"]
+    return min(count, source.max_images or count)
+
+
+def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
+    """Mean fraction of the full schedule a trial gets when one in `eta` is promoted at each rung."""
+    alive, before, total = float(trials), 0, 0.0
+    for rung in rungs:
+        total += alive * (rung - before)
+        alive, before = max(1.0, math.ceil(alive / eta)), rung
+    return total / (1000 * trials)
+
+
+def rates_key(name: str, preset: str, resources: Resources) -> str:
+    """What a speed was measured for: it holds for the same space, preset, device, share of it and way of splitting."""
+    device = f"gpu-{resources.gpus_per_worker:g}" if resources.gpus_per_worker else "cpu"
+    return f"{name}/{preset}/{device}/{resources.share}"
+
+
+def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tuple[Any, Unit]]:
+    """(method, stage) of every stage that differs; points that agree on what determines a stage share it."""
+    stages: dict[str, tuple[Any, Unit]] = {}
+    for instance in methods:
+        for unit in instance.stages(targets):
+            stages.setdefault(f"{unit} {instance.stage_config(unit)}", (instance, unit))
+    return list(stages.values())
+
+
+def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> float:
+    return sum(plan_method.macs(unit, shape, counts) for unit in plan_method.units(targets))
+
+
+def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple[dict[str, float], str]:
+    """`rate` (MAC/s a worker), `start` and `trial_start` (seconds), and where they come from.
+
+    A GPU is no faster for being shared: its assumed rate is divided by the workers on it. A measured one, whose key
+    holds the share, was a sharing worker's own.
+    """
+    on_gpu, sharing = resources.gpus_per_worker > 0, max(1, a_gpu(resources))
+    default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
+    if rates:
+        source = "measured by an earlier run of this space and preset in this storage"
+    elif sharing > 1:
+        source += f"; {sharing} workers share one"
+    return default | {"rate": default["rate"] / sharing} | dict(rates or {}), source
+
+
+def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape, counts: TrainingCounts,
+             workers: int, rates: Mapping[str, float] | None) -> Estimate:  # fmt: skip
+    """Wall time on `workers` that are kept busy; `methods`: one a point."""
+    known, source = unit_costs(space.resources, rates)
+    trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
+    all_trials = trials
+    if space.scheduler.kind == "asha":
+        trials *= expected_share(len(methods), space.scheduler.rungs(), space.scheduler.eta)
+    rate = known["rate"] * workers
+    overhead = known["start"] + known["trial_start"] * len(methods) * space.resources.workers / workers
+    stages = sum(m.macs(unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
+    units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
+    networks = {
+        f"{unit.kind}/{unit.part}": sum(m.macs(unit, shape, counts) for m in methods) / len(methods) / known["rate"]
+        for unit in units
+    }
+    longest = stages + all_trials / rate + overhead
+    return Estimate(stages, trials / rate, overhead, longest, networks, source)
