@@ -24,7 +24,7 @@ from orchestrator.planning.cost import rates_key
 from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify
-from orchestrator.planning.request import Request, schedule_name
+from orchestrator.planning.request import Request, check_executor, schedule_name
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
@@ -41,9 +41,6 @@ from workloads.data.splits import Splits
 from workloads.errors import UserError, nearest
 from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
-
-EXECUTORS = ("ray", "local")
-
 
 @dataclass(frozen=True)
 class Finished:
@@ -179,12 +176,7 @@ def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Se
 
 def executor_named(name: str, cpus: int, address: str | None = None) -> Executor:
     """An executor by its name; Ray on `cpus` cores of this machine, or the one at `address`. Raises UserError."""
-    if name not in EXECUTORS:
-        raise UserError(f"no executor {name!r}", where="--executor", fix=nearest(name, EXECUTORS))
-    if name == "local" and address:
-        raise UserError(
-            "--executor local works in this process, not on the cluster at --address", fix="give one of them"
-        )
+    check_executor(name, address)
     if name == "local":
         from orchestrator.execution.local import LocalExecutor
 

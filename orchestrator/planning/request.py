@@ -7,7 +7,19 @@ from typing import Any
 from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import resolve
+from workloads.errors import UserError, nearest
 from workloads.registry import method
+
+
+EXECUTORS = ("ray", "local")
+
+
+def check_executor(name: str, address: str | None = None) -> None:
+    """Raises UserError for an executor that there is not, and for one that is not at the address."""
+    if name not in EXECUTORS:
+        raise UserError(f"no executor {name!r}", where="--executor", fix=nearest(name, EXECUTORS))
+    if name == "local" and address:
+        raise UserError("--executor local works in this process, not on a cluster", fix="leave --address out")
 
 
 @dataclass(frozen=True)

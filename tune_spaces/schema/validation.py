@@ -8,6 +8,10 @@ from pydantic import BaseModel, ValidationError
 from workloads.errors import Problem, UserError, nearest
 
 
+RENAMED = {"general": "it is called 'auxiliary'", "split": "it is called 'share'"}
+"""Keys of earlier versions, and what is said of them."""
+
+
 def fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
     """Field names of the nested model a pydantic error location points into."""
     for step in path:
@@ -31,7 +35,9 @@ def from_validation(error: ValidationError, model: type[BaseModel]) -> Iterator[
             for problem in cause.problems:
                 yield Problem(f"{key}.{problem.key}" if key else problem.key, problem.message)
         elif item["type"] == "extra_forbidden":
-            yield Problem(key, f"no such key; {nearest(str(path[-1]), fields_at(model, path[:-1]))}")
+            name = str(path[-1])
+            hint = RENAMED.get(name) or nearest(name, fields_at(model, path[:-1]))
+            yield Problem(key, f"no such key; {hint}")
         elif item["type"] == "literal_error":
             yield Problem(key, f"found {item['input']!r}, expected {context['expected']}")
         else:

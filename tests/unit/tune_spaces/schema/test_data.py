@@ -81,3 +81,20 @@ def test_a_preset_scales_every_source() -> None:
     actual = resolve(space).data.auxiliary
     assert [source.max_images for source in actual] == [40, 40]
     assert actual[1].val_fraction == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Space(data=Data(name='digits', general=()))", "data.general: no such key; it is called 'auxiliary'"),
+        (
+            "Space(data=Data(name='digits'), resources=Resources(split='units'))",
+            "resources.split: no such key; it is called 'share'",
+        ),
+    ],
+)
+def test_a_key_of_earlier_versions_is_answered_with_what_it_is_called_today(tmp_path, text, answer):
+    (tmp_path / "old.py").write_text(f"from tune_spaces.schema import Data, Resources, Space\nSPACE = {text}\n")
+    with pytest.raises(UserError) as refused:
+        load(str(tmp_path / "old.py"))
+    assert answer in str(refused.value)
