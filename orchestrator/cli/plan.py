@@ -54,14 +54,12 @@ def plan(
     loaded, resolved, preset_name = load_space(space, options)
     root = UPath(absolute(storage))
     images = prepared_images(resolved.data.auxiliary)
-    planned = make_plan(
-        loaded.name, loaded.doc, resolved, preset_name, run=None, cpus=cpus_per_node, prepared_images=images
-    )
+    known = {"run": None, "cpus": cpus_per_node, "prepared_images": images}
+    planned = make_plan(loaded.name, loaded.doc, resolved, preset_name, **known)
     if gpu:
         refuse_crowded(planned, gpu)
-    measured = (
-        {"rate": rate * 1e9} if rate else read_rates(root, rates_key(loaded.name, preset_name, resolved.resources))
-    )
+    key = rates_key(loaded.name, preset_name, resolved.resources)
+    measured = {"rate": rate * 1e9} if rate else read_rates(root, key)
     costs, source = unit_costs(resolved.resources, measured)
     node = f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs"
     worker = f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}"

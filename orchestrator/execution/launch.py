@@ -42,6 +42,7 @@ from workloads.errors import UserError, nearest
 from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 
+
 @dataclass(frozen=True)
 class Finished:
     """How a launch ended. results: None where it was interrupted. phases: seconds of wall time. tracking: MLflow's
