@@ -38,7 +38,6 @@ from orchestrator.record.tracking import Mirror, tracker_of
 from orchestrator.results.run import Results, conclude
 from tune_spaces.schema import Space
 from workloads.data.splits import Splits
-from workloads.errors import UserError, nearest
 from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 

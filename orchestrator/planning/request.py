@@ -10,7 +10,6 @@ from tune_spaces.schema.models import resolve
 from workloads.errors import UserError, nearest
 from workloads.registry import method
 
-
 EXECUTORS = ("ray", "local")
 
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ValidationError
 
 from workloads.errors import Problem, UserError, nearest
 
-
 RENAMED = {"general": "it is called 'auxiliary'", "split": "it is called 'share'"}
 """Keys of earlier versions, and what is said of them."""
 
