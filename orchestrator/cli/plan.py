@@ -54,8 +54,8 @@ def plan(
     loaded, resolved, preset_name = load_space(space, options)
     root = UPath(absolute(storage))
     images = prepared_images(resolved.data.auxiliary)
-    machine = {"cpus": cpus_per_node}
-    planned = make_plan(loaded.name, loaded.doc, resolved, preset_name, run=None, prepared_images=images, **machine)
+    question = (loaded.name, loaded.doc, resolved, preset_name)
+    planned = make_plan(*question, run=None, cpus=cpus_per_node, prepared_images=images)
     if gpu:
         refuse_crowded(planned, gpu)
     key = rates_key(loaded.name, preset_name, resolved.resources)

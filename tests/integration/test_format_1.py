@@ -5,16 +5,15 @@ versions of matplotlib; of its storage: shards and stages, which only training a
 """
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from tests.helpers.commands import orchestrate
 
 STORED = Path(__file__).parents[1] / "data" / "format_1_run"
 RUN = "digits"
@@ -26,19 +25,16 @@ def storage(tmp_path):
     return Path(shutil.copytree(STORED, tmp_path / "runs"))
 
 
-def orchestrate(storage, *words):
+def printed_by(storage, *words):
     """What the command printed. It must end well."""
-    command = [sys.executable, "-m", "orchestrator", *map(str, words), "--storage", str(storage)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}, timeout=120, cwd=STORED.parents[2]
-    )
+    done = orchestrate(*words, "--storage", storage, COLUMNS="200")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def test_status_names_the_states_of_its_trials(storage):
-    assert f"{RUN}  outcome complete, finished 1, stopped 2, stages 2, launches 1" in orchestrate(storage, "status")
-    trials = json.loads(orchestrate(storage, "status", RUN, "--json"))
+    assert f"{RUN}  outcome complete, finished 1, stopped 2, stages 2, launches 1" in printed_by(storage, "status")
+    trials = json.loads(printed_by(storage, "status", RUN, "--json"))
     assert {name: trial["state"] for name, trial in trials.items()} == {
         FINISHED: "finished",
         **dict.fromkeys(STOPPED, "stopped"),
@@ -51,7 +47,7 @@ def test_report_written_again_has_the_bytes_of_then(storage):
     names = ["report.md", "report.json", "table.csv"]
     for name in names:
         (report / name).unlink()
-    orchestrate(storage, "report", RUN)
+    printed_by(storage, "report", RUN)
     for name in names:
         stored = (STORED / RUN / "report" / name).read_bytes()
         # a schedule that is no preset's was called the run's own; nothing else differs
@@ -61,7 +57,7 @@ def test_report_written_again_has_the_bytes_of_then(storage):
 
 def test_compare_holds_it_beside_a_copy_of_itself(storage):
     shutil.copytree(storage / RUN, storage / "again")
-    printed = orchestrate(storage, "compare", RUN, "again")
+    printed = printed_by(storage, "compare", RUN, "again")
     for model in (f"{RUN}/3", "again/8"):
         assert model in printed
     assert "1.000 (896)" in printed
@@ -74,7 +70,7 @@ def test_its_detector_scores_images_as_it_did_then(storage, tmp_path):
     for name, pixels in images.items():
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / f"{name}.png")
     out = tmp_path / "scores.parquet"
-    orchestrate(storage, "score", RUN, "--class", "3", "--images", tmp_path / "images", "--out", out)
+    printed_by(storage, "score", RUN, "--class", "3", "--images", tmp_path / "images", "--out", out)
     scores = pq.read_table(out).to_pandas().set_index("image")
     assert list(scores.columns) == ["score", "level_4"]
     then = {"ramp.png": 0.525553, "checks.png": 0.546250, "black.png": 0.509463}

@@ -20,7 +20,7 @@ def test_trials_share_flows_and_their_numbers_are_of_groups(launched):
     assert code == 0, text
     assert "derivation" in text
     state = Ledger(paths).state
-    assert sorted(event["unit"] for event in state.stages.values()) == ["flow/3/flow", "flow/8/flow"]
+    assert sorted(event.unit for event in state.stages.values()) == ["flow/3/flow", "flow/8/flow"]
     assert len(state.trials) == 2
     for trial in state.trials.values():
         metrics, score = trial.rungs[1000].numbers, trial.point["group_score"]
