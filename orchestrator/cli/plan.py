@@ -52,15 +52,14 @@ def plan(
         cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus, share=share,
     )  # fmt: skip
     loaded, resolved, preset_name = load_space(space, options)
-    root = UPath(absolute(storage))
-    images = prepared_images(resolved.data.auxiliary)
-    question = (loaded.name, loaded.doc, resolved, preset_name)
-    planned = make_plan(*question, run=None, cpus=cpus_per_node, prepared_images=images)
+    key, images = rates_key(loaded.name, preset_name, resolved.resources), prepared_images(resolved.data.auxiliary)
+    rates = {"rate": rate * 1e9} if rate else read_rates(UPath(absolute(storage)), key)
+    planned = make_plan(
+        loaded.name, loaded.doc, resolved, preset_name, run=None, cpus=cpus_per_node, prepared_images=images
+    )
     if gpu:
         refuse_crowded(planned, gpu)
-    key = rates_key(loaded.name, preset_name, resolved.resources)
-    measured = {"rate": rate * 1e9} if rate else read_rates(root, key)
-    costs, source = unit_costs(resolved.resources, measured)
+    costs, source = unit_costs(resolved.resources, rates)
     node = f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs"
     worker = f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if rate else source}"
     sizes = [(n, gpus_per_node if gpu else 0, cpus_per_node) for n in nodes]

@@ -69,18 +69,16 @@ def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) 
         return _digits(seed)
     if name == "svhn":
         return svhn(data_dir, download)
-    if name == "imagenet10":
-        return imagenet10(data_dir, side)
-    if name == "mvtec_textures":
-        return mvtec_textures(data_dir, side)
-    if name == "omniglot":
-        return omniglot(data_dir, side)
-    if name == "tiny_imagenet":
-        return tiny_imagenet(data_dir, side)
-    if name == "lsun":
-        return lsun(data_dir, side)
-    if name == "celeba":
-        return celeba(data_dir, side)
+    by_side = {
+        "imagenet10": imagenet10,
+        "mvtec_textures": mvtec_textures,
+        "omniglot": omniglot,
+        "tiny_imagenet": tiny_imagenet,
+        "lsun": lsun,
+        "celeba": celeba,
+    }
+    if name in by_side:
+        return by_side[name](data_dir, side)
     if name.startswith("brats"):
         return brats(name, data_dir, side)
     if name in BINARY:
