@@ -21,7 +21,7 @@ def analyse(
     """Analyse the winner of a run; numbers and pictures join its report."""
     from orchestrator.cli.exit_codes import Exit
     from orchestrator.console.output import console, say
-    from orchestrator.planning.request import absolute
+    from orchestrator.planning.request import absolute, check_executor
     from orchestrator.record.provenance import from_here
     from orchestrator.record.runs import open_run, tracking_of
     from workloads.errors import UserError, nearest
@@ -42,6 +42,7 @@ def analyse(
     from orchestrator.execution.analyse import analyse as analyse_run
     from orchestrator.execution.launch import executor_named
 
+    check_executor(executor)
     heed_signals()
     uri, where = tracking_of(state, tracking_uri), executor_named(executor, cpus or all_cpus())
     try:

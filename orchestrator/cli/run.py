@@ -9,12 +9,11 @@ from orchestrator.clusters.session import heed_signals
 from orchestrator.console.output import console, say
 from orchestrator.console.plan_view import plan_table
 from orchestrator.execution.from_request import plan_of
-from orchestrator.planning.request import Request, check_executor
+from orchestrator.planning.request import Request
 
 
 def run(request: Request, *, plain: bool, dry_run: bool) -> None:
     """End the process with the run's exit code."""
-    check_executor(request.executor, request.address)
     out = console(plain)
     if dry_run:
         out.print(plan_table(plan_of(request), request))

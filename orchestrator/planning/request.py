@@ -23,7 +23,7 @@ def check_executor(name: str, address: str | None = None) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that a launch is told.
+    """Everything that a launch is told. Raises UserError for an executor that there is not.
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
@@ -42,6 +42,9 @@ class Request:
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None
+
+    def __post_init__(self) -> None:
+        check_executor(self.executor, self.address)
 
 
 def with_whole_paths(space: Space) -> Space:
