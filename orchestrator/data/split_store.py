@@ -17,6 +17,7 @@ from orchestrator.record.locks import alone
 from orchestrator.record.paths import RunPaths
 from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
+from workloads.files import read_checked, write_checked
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 SHARD_ROWS = 4096
@@ -83,7 +84,7 @@ class SplitManifest:
     @classmethod
     def read(cls, folder: UPath) -> "SplitManifest":
         """Of splits that `SplitStore.keep` has left in a folder; the storage may have moved since."""
-        values = json.loads((folder / MANIFEST).read_text())
+        values = json.loads(read_checked(folder / MANIFEST))
         members = {target: tuple(names) for target, names in values["members"].items() if names != [target]}
         tested_on = values["tested_on"]
         auxiliary = values["general_images"]
@@ -124,7 +125,7 @@ class SplitStore:
                 _write_shards(auxiliary, folder / AUXILIARY_SHARDS)
                 if splits.masks is not None:
                     _write_masks(splits.masks, folder / MASKS)
-                (folder / MANIFEST).write_text(json.dumps(manifest.stored(), indent=1))
+                write_checked(folder / MANIFEST, json.dumps(manifest.stored(), indent=1).encode())
         return manifest
 
     def manifest(self, digest: str) -> SplitManifest:

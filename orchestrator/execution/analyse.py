@@ -24,12 +24,13 @@ def analyse(
         state = ledger.state
         mirror = Mirror(tracker_of(paths, tracking_uri, state.opened.name), ledger.snapshot, observer.warn)
         recorder = recorder_of(state.space, (), ledger, mirror.changed, observer.warn)
-        if tasks := analysis_tasks(paths, state, names):
-            with executor:
-                executor.share(SplitStore(paths), state.opened.identity.data, None)
-                with observer.watching(lambda: state, executor.notes):
-                    observer.phase("analyses")
-                    executor.run(tasks, recorder)
-        results = conclude(paths, state)
-        mirror.end()
-    return results
+        try:
+            if tasks := analysis_tasks(paths, state, names):
+                with executor:
+                    executor.share(SplitStore(paths), state.opened.identity.data, None)
+                    with observer.watching(lambda: ledger.state, executor.notes):
+                        observer.phase("analyses")
+                        executor.run(tasks, recorder)
+            return conclude(paths, ledger.state)
+        finally:
+            mirror.end()

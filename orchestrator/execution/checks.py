@@ -11,9 +11,15 @@ from workloads.registry import method
 from workloads.units import DataFacts
 
 
-def check_images(request: Request, splits: Splits) -> None:
+def check_images(request: Request, splits: Splits, executor: str) -> None:
     """Raises UserError with every problem that only the images reveal, such as how many classes a user's folder has."""
     space = request.space
+    if splits.streamed is not None and executor == "local":
+        raise UserError(
+            "a prepared auxiliary set is streamed by Ray, and --executor local works without it",
+            where="data.auxiliary",
+            fix="leave --executor out, or name images that are held in memory",
+        )
     if space.select_by == "oracle" and len(set(splits.test.labels.tolist())) < 2 and not splits.out:
         raise UserError(
             "select_by: 'oracle' needs anomalous test images, and there are none",

@@ -21,7 +21,7 @@ def plan_of(request: Request) -> Plan:
         request.space,
         request.preset,
         run=request.name,
-        cpus=request.cpus,
+        cpus=1 if request.executor == "local" else request.cpus,
         gpus=request.gpus,
         prepared_images=prepared_images(request.space.data.auxiliary),
         rates=read_rates(

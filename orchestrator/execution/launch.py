@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -106,7 +106,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
     with observer.busy("reading images"):
         splits = load_splits(request.space.data, Path(request.data_dir))
-        check_images(request, splits)
+        check_images(request, splits, executor.name)
         SplitStore(paths).keep(splits)
     plan = plan.with_images(splits)
     method_type = method(plan.space.workload)
@@ -131,15 +131,17 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
     outcome, results, seconds, best = Outcome.FAILED, None, None, None
     try:
         run_all(work, executor)
-        keep_rates(work)
         results = conclude(work.paths, work.state)
+        keep_rates(work)
         outcome, seconds, best = outcome_of(work.state), time.monotonic() - begun, results.best.id
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
         work.recorder.interrupted()
     finally:
-        work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
-        mirror.end()
+        try:
+            work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
+        finally:
+            mirror.end()
     resume = resume_command(work.plan.run, work.request.storage, work.request.address)
     return Finished(outcome, work.state, mirror.tracker.uri, resume, results, seconds or 0.0, work.phases)
 
@@ -247,4 +249,5 @@ def keep_rates(work: Launch) -> None:
     request, resources = work.request, work.request.space.resources
     sharing = resources.workers if resources.share == "batches" else 1  # all of them train every network
     key = rates_key(request.loaded.name, request.preset, resources)
-    write_rates(UPath(request.storage), key, {"rate": macs / seconds / sharing})
+    with suppress(OSError):  # only an estimate hangs on it
+        write_rates(UPath(request.storage), key, {"rate": macs / seconds / sharing})

@@ -60,11 +60,11 @@ class LocalExecutor:
         for _ in range(1 + task.retries):
             listener.started(task)
             try:
-                return self.attempt(sent, listener)
-            except Exception as error:
-                end = End(error=last_line(error))
+                end = self.attempt(sent, listener)
             finally:
                 self.running.pop(f"{task.id}/0", None)
+            if not end.error:
+                break
         return end
 
     def attempt(self, task: Task, listener: Listener) -> End:
@@ -72,13 +72,16 @@ class LocalExecutor:
             raise ValueError("images are shared before tasks run")
         work, worker = task.work, LocalWorker(self.splits, task, self.running)
         with computing(work.threads):
-            rungs = work.run(worker)
+            rungs = None
             while True:
                 try:
+                    rungs = rungs or work.run(worker)
                     rung = next(rungs)
                 except StopIteration as stop:
                     end: End = stop.value
                     return end
+                except Exception as error:  # the work's; what the listener raises ends the launch
+                    return End(error=last_line(error))
                 if listener.reported(task, rung) == Decision.STOP:
                     rungs.close()
                     return End()

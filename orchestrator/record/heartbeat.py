@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState
@@ -37,7 +37,8 @@ def heartbeat(paths: RunPaths, period: float = PERIOD_S) -> Iterator[None]:
     finally:
         ended.set()
         thread.join(timeout=period)
-        paths.heartbeat.unlink(missing_ok=True)
+        with suppress(OSError):  # what the block did stands
+            paths.heartbeat.unlink(missing_ok=True)
 
 
 def write_beat(paths: RunPaths, period: float) -> None:
@@ -49,9 +50,9 @@ def is_alive(paths: RunPaths) -> bool:
     """Whether a launcher has lately shown a sign of life."""
     try:
         beat = json.loads(paths.heartbeat.read_bytes())
-    except FileNotFoundError:
+        return bool(time.time() - beat["time"] <= MISSED * beat["period"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or not a whole one
         return False
-    return time.time() - beat["time"] <= MISSED * beat["period"]
 
 
 def life_of(paths: RunPaths, state: RunState) -> str:

@@ -133,34 +133,46 @@ class Ledger:
         self.state: RunState = fold(self.events)
         self.lock = Lock()  # Tune's callbacks and the main thread both write
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.count = len(segments(self.folder))
-        if self.count and isinstance(self.folder, Path):
-            drop_torn_line(self.last)
-
-    @property
-    def last(self) -> UPath:
-        """The newest segment."""
-        return self.folder / f"{self.count:06d}.jsonl"
+        files = segments(self.folder)
+        self.number = int(files[-1].stem) if files else 0  # of the newest segment; there may be gaps before it
+        if files and isinstance(self.folder, Path):
+            drop_torn_line(files[-1])
 
     def append(self, event: Event) -> None:
-        """Record one event durably before anything acts on it. Raises ValueError for an illegal move."""
+        """Record one event durably before anything acts on it.
+
+        Raises ValueError for an illegal move, and what writing raises; then nothing has happened.
+        """
         event = replace(event, time=datetime.now(UTC).isoformat(timespec="milliseconds"))
         with self.lock:
             apply(self.state, event)
+            try:
+                self.write(encode(event))
+            except BaseException:
+                self.state = fold(self.events)
+                raise
             self.events.append(event)
-            self.write(encode(event))
 
     def write(self, line: str) -> None:
-        if not isinstance(self.folder, Path) or not self.count:
-            self.count += 1
-        if not isinstance(self.folder, Path):
-            self.last.write_bytes(line.encode())
-            return
-        with self.last.open("ab", buffering=0) as file:
+        local = isinstance(self.folder, Path)
+        number = max(1, self.number) if local else self.number + 1
+        segment = self.folder / f"{number:06d}.jsonl"
+        if local:
+            self.extend(segment, line)
+        elif segment.exists():
+            raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
+        else:
+            segment.write_bytes(line.encode())
+        self.number = number
+
+    @staticmethod
+    def extend(segment: UPath, line: str) -> None:
+        """Append a line to a local segment, all of it or nothing."""
+        with segment.open("ab", buffering=0) as file:
             before = file.tell()
             try:
                 if file.write(line.encode()) < len(line.encode()):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.last))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
                 os.fsync(file.fileno())
             except OSError:  # a full disk may have taken half of it, and the next line must not follow that
                 file.truncate(before)

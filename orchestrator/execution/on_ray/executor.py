@@ -19,7 +19,10 @@ from workloads.data.splits import Splits
 
 
 class RayExecutor:
-    """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to."""
+    """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to.
+
+    Stages that are trained in one round fail together: those that are not done when one fails for good.
+    """
 
     name = "ray"
 
@@ -30,8 +33,10 @@ class RayExecutor:
         self.board: Any = None
 
     def __enter__(self) -> Self:
-        self.stack.enter_context(ray_session(self.cpus, self.address))
-        self.board = progress.start()
+        with ExitStack() as stack:  # closed where the second step fails
+            stack.enter_context(ray_session(self.cpus, self.address))
+            self.board = progress.start()
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -105,6 +105,16 @@ def test_a_travelling_executor_refuses_what_cannot_go_to_another_process():
 
 
 def test_images_are_shared_first():
-    heard = Heard()
-    LocalExecutor().run([made_trial("a", retries=0)], heard)
-    assert heard.events[-1] == ("ended", "trial/a", "ValueError: images are shared before tasks run")
+    with pytest.raises(ValueError, match="images are shared before tasks run"):
+        LocalExecutor().run([made_trial("a", retries=0)], Heard())
+
+
+def test_what_the_listener_raises_is_no_failure_of_the_task(executor):
+    class FullDisk(Heard):
+        def reported(self, task, rung):
+            raise OSError("no space left")
+
+    heard = FullDisk()
+    with pytest.raises(OSError, match="no space left"):
+        executor.run([made_trial("a")], heard)
+    assert [event[0] for event in heard.events] == ["started"]

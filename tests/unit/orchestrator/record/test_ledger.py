@@ -171,3 +171,29 @@ def test_a_line_is_json_with_its_checksum_last():
     values = json.loads(encode(TrialMoved("a", State.RUNNING)))
     assert list(values) == ["v", "time", "event", "trial", "state", "error", "sha256"]
     assert values["event"] == "trial"
+
+
+def test_a_segment_that_could_not_be_written_leaves_a_gap_that_nothing_is_written_over(monkeypatch):
+    paths, ledger = ledger_at("memory://gap/runs", "run", *HISTORY[:3])
+    (paths.ledger / "000002.jsonl").unlink()  # as if its writer had gone on after a failed put
+    before = {file.name: file.read_bytes() for file in segments(paths.ledger)}
+    again = Ledger(paths)
+    again.append(HISTORY[3])
+    after = {file.name: file.read_bytes() for file in segments(paths.ledger)}
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {"000004.jsonl"}
+    with pytest.raises(FileExistsError, match="another launcher"):
+        ledger.append(HISTORY[4])
+
+
+def test_an_event_that_could_not_be_written_has_not_happened(tmp_path, monkeypatch):
+    _, ledger = ledger_at(str(tmp_path), "run", *HISTORY[:4])
+    events, state = list(ledger.events), fold(ledger.events)
+
+    def full(segment, line):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Ledger, "extend", staticmethod(full))
+    with pytest.raises(OSError, match="no space"):
+        ledger.append(HISTORY[4])
+    assert (ledger.events, ledger.state) == (events, state)
