@@ -6,6 +6,7 @@ from statistics import median
 import pytest
 
 from orchestrator.execution.local import LocalExecutor
+from orchestrator.execution.work.worker import End, last_line
 from orchestrator.record.events import Launched, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
@@ -38,7 +39,7 @@ def space(tmp_path_factory):
 
 
 class Disturbed(LocalExecutor):
-    """Raises before an attempt at a task for which `error` returns something to raise."""
+    """An attempt at a task for which `error` returns something ends with it, or is interrupted by it."""
 
     def __init__(self, error):
         super().__init__()
@@ -46,6 +47,8 @@ class Disturbed(LocalExecutor):
 
     def attempt(self, task, listener):
         if error := self.error(task):
+            if isinstance(error, Exception):
+                return End(error=last_line(error))
             raise error
         return super().attempt(task, listener)
 
