@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from statistics import fmean
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -35,19 +36,29 @@ class Bar:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
-def bar(title: str, kind: str, ended: int, total: int, notes: Mapping[str, Note]) -> Bar:
-    """The bar of all tasks of a kind ("stage", "analysis"): those that have ended, and the notes of those that run."""
-    running = [note for key, note in sorted(notes.items()) if key.startswith(f"{kind}/") and note.done < note.total]
-    return Bar(title, ended + sum(note.fraction for note in running), total, "; ".join(note.text for note in running))
+def bar(title: str, kind: str, ended: Set[str], total: int, notes: Mapping[str, Note]) -> Bar:
+    """The bar of all tasks of a kind ("stage", "analysis"): those that have ended, by id, and the notes of the others.
+
+    Workers that share a task are as far as the mean of them.
+    """
+    others: dict[str, list[Note]] = {}
+    for key, note in sorted(notes.items()):
+        task = key.rpartition("/")[0]
+        if task.startswith(f"{kind}/") and task not in ended:
+            others.setdefault(task, []).append(note)
+    done = len(ended) + sum(fmean(note.fraction for note in shared) for shared in others.values())
+    running = [note.text for shared in others.values() for note in shared if note.fraction < 1]
+    return Bar(title, done, total, "; ".join(running))
 
 
 def bars(state: RunState, notes: Mapping[str, Note], analyses: Sequence[str]) -> list[Bar]:
     """The bars of what is not a trial."""
     stages = {key for trial in state.trials.values() for key in trial.stages.values()}
-    pairs = len(analyses) * len(state.opened.targets)
+    stages_ended = {f"stage/{key}" for key in stages & state.stages.keys()}
+    pairs = {f"analysis/{name}/{target}" for name in analyses for target in state.opened.targets}
     return [
-        bar("shared stages", "stage", len(stages & state.stages.keys()), len(stages), notes),
-        bar("analyses", "analysis", len(state.analyses), pairs, notes),
+        bar("shared stages", "stage", stages_ended, len(stages), notes),
+        bar("analyses", "analysis", pairs & {f"analysis/{key}" for key in state.analyses}, len(pairs), notes),
     ]
 
 

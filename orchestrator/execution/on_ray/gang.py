@@ -101,6 +101,8 @@ def train_stages(config: dict[str, Any]) -> None:
     with computing(works[tasks[0].id].threads):
         splits = streamed_splits(manifest, works[tasks[0].id].method, [works[name].stage for name in names])
         for name in names:
-            for _ in works[name].run(RayWorker(splits, ray.train.torch.get_device(), name)):
+            worker = RayWorker(splits, ray.train.torch.get_device(), name)
+            for _ in works[name].run(worker):
                 pass  # a stage has no rungs
+            worker.progress(1, 1, str(works[name].stage.unit))
     ray.train.report({"done": len(names)})  # a barrier: nobody goes on before every artifact is there
