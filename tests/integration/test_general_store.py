@@ -82,7 +82,7 @@ def test_a_job_prepares_into_the_store_with_tasks_on_both_nodes(prepared):
     assert "20,000 train images" in message
     assert Manifest.read(OUT).count("rows") == IMAGES
     tasks = list_tasks(filters=[("state", "=", "FINISHED")], detail=True, limit=1000)
-    assert len({task.node_id for task in tasks if "ReadGeneralImages" in task.name}) == 2
+    assert len({task.node_id for task in tasks if "ReadAuxiliaryImages" in task.name}) == 2
 
 
 def consumed(workers, start, end):
