@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -156,12 +157,12 @@ class FileSource:
         return root if root.name == name and root.is_file() else root / name
 
 
-class RowSource(FileSource):
+class RowSource(FileSource, ABC):
     """Files that say how many images they hold. A piece is some rows of one file, its `what` (name, first row)."""
 
+    @abstractmethod
     def rows_of(self, file: UPath) -> int:
         """Raises UserError for a file that is not of the format."""
-        raise NotImplementedError
 
     def pieces(self, images: int, least: int = 1) -> list[Piece]:
         totals = {name: self.rows_of(self.file(name)) for name in self.listing().names}
