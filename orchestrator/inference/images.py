@@ -46,9 +46,9 @@ def scorers(paths: RunPaths, state: RunState, target: str) -> tuple[Any, list[An
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = []
     for unit in instance.units([target]):
-        needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scored_with(unit)}
+        needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scoring_needs(unit)}
         artifacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
-        scorer = instance.scorer(unit, shape, device, artifacts)
+        scorer = instance.scorer(unit, shape, artifacts, device)
         scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), device)["learner"])
         loaded.append(scorer)
     return instance, loaded, space

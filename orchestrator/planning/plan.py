@@ -46,8 +46,8 @@ class Plan:
         return len(distinct_stages(self.methods, self.targets))
 
     @cached_property
-    def estimate(self) -> Estimate:
-        """What the plan costs; of ten targets where their number is not known yet."""
+    def estimate(self) -> Estimate | None:
+        """What the plan costs, None where nobody knows yet; of ten targets where their number is not known."""
         targets = self.targets or ("?",) * 10
         return estimate(self.space, self.methods, targets, self.shape, self.counts, self.workers, self.rates)
 

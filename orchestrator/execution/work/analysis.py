@@ -12,7 +12,7 @@ from upath import UPath
 from orchestrator.execution.work.worker import End, RungReport, Worker, method_of
 from workloads.analyses import analyse
 from workloads.files import read_checked, write_checked
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.training.checkpoint import load_state
 
 
