@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
 from orchestrator.console.output import console, duration, say, short
-from orchestrator.execution.executor import Note
-from orchestrator.execution.launch import Finished
 from orchestrator.record.provenance import from_here
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
@@ -19,6 +17,10 @@ from orchestrator.results.report.out import set_means
 from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
+
+if TYPE_CHECKING:  # what runs work imports torch
+    from orchestrator.execution.executor import Note
+    from orchestrator.execution.launch import Finished
 
 MOST_COLUMNS = 7
 """Scores that stand beside an image's name on a usual terminal; flows have more."""
@@ -30,7 +32,7 @@ def shown_criterion(state: RunState) -> str:
     return CRITERIA["contrastive"].metric if criterion.leak else criterion.metric
 
 
-def trial_progress(trial: TrialState, notes: Mapping[str, Note]) -> float:
+def trial_progress(trial: TrialState, notes: "Mapping[str, Note]") -> float:
     """The fraction of its schedule that a trial has trained, from its workers' notes or else its last rung."""
     running = [note for key, note in notes.items() if key.startswith(f"trial/{trial.id}/")]
     if trial.state == State.RUNNING and running:
@@ -38,7 +40,7 @@ def trial_progress(trial: TrialState, notes: Mapping[str, Note]) -> float:
     return max(trial.rungs, default=0) / 1000
 
 
-def trials_table(state: RunState, axes: Sequence[str], notes: Mapping[str, Note], rows: int) -> Table:
+def trials_table(state: RunState, axes: Sequence[str], notes: "Mapping[str, Note]", rows: int) -> Table:
     """One line a trial, at most `rows`: its varying keys, how far it is, its criterion and its AUROC."""
     table, criterion = Table(box=None, padding=(0, 1), header_style="bold"), shown_criterion(state)
     for name in ("trial", *axes, "state", "progress", criterion, "AUROC"):
@@ -59,7 +61,7 @@ def run_summary(state: RunState, life: str) -> dict[str, Any]:
     return {"outcome": life, **counts, "stages": len(state.stages), "launches": state.launches}
 
 
-def print_result(out: Console, run: Finished, results: Results) -> None:
+def print_result(out: Console, run: "Finished", results: Results) -> None:
     """The table, the winner and where to look further."""
     state = run.state
     out.print(to_rich(results.table))
