@@ -121,13 +121,14 @@ def launch(
     as it is, before anything is started, for everything that is wrong with the space, the options and the data.
     """
     from orchestrator.execution.from_request import request_of
-    from orchestrator.execution.launch import launch as carry_out
-    from orchestrator.results.handle import Run
 
     request = request_of(
         space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
         data_dir=data_dir, tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
+    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
+    from orchestrator.results.handle import Run
+
     finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
     return Run(finished.run, request.storage)
 
@@ -149,12 +150,13 @@ def resume(
     Raises UserError where there is no such run, and where its data or code have changed meanwhile.
     """
     from orchestrator.execution.from_request import request_to_resume
-    from orchestrator.execution.launch import launch as carry_out
 
     begun = open_run(run, storage)
     request = request_to_resume(
         begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots
     )
+    from orchestrator.execution.launch import launch as carry_out
+
     carry_out(request, observer, None if isinstance(executor, str) else executor)
     return begun
 

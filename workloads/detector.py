@@ -1,4 +1,4 @@
-"""A fitted method for one target, which scores anyone's images; and `fit`, which makes one of an array alone."""
+"""A fitted method for one target, which scores anyone's images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

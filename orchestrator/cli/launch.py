@@ -57,11 +57,11 @@ def launch(
     from orchestrator.console.terminal import Terminal
 
     names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
-    asked = {name: context.params[name] for name in names}
-    asked |= {"config": set, "observer": Terminal(console(plain))}
+    arguments = {name: context.params[name] for name in names}
+    arguments |= {"config": set, "observer": Terminal(console(plain))}
     if dry_run:
-        orchestrator.plan(space, executor=executor, **asked)
+        orchestrator.plan(space, executor=executor, **arguments)
     elif is_remote(address):
-        watch(orchestrator.submit(space, **asked))
+        watch(orchestrator.submit(space, **arguments))
     else:
-        end_as(lambda: orchestrator.launch(space, executor=executor, **asked))
+        end_as(lambda: orchestrator.launch(space, executor=executor, **arguments))

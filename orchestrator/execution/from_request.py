@@ -48,8 +48,8 @@ def request_of(
     check_address(address)
     machine, changes = checked(options)
     settings = [f"{key}={plain(config[key])!r}" for key in config] if isinstance(config, Mapping) else list(config)
-    asked = Options(preset=preset, set=settings, **changes)
-    loaded, resolved, chosen = load_space(space, asked)
+    chosen_options = Options(preset=preset, set=settings, **changes)
+    loaded, resolved, chosen = load_space(space, chosen_options)
     if is_remote(address):
         refuse_own_folders(resolved.data, str(data_dir))
     return Request(
@@ -65,7 +65,7 @@ def request_of(
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=machine["slots"],
-        options=asked,
+        options=chosen_options,
     )
 
 

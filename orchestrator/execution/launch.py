@@ -45,16 +45,21 @@ from workloads.scoring.selection import CRITERIA
 @dataclass(frozen=True)
 class Finished:
     """How a launch of a run ended. results: None where it was interrupted. phases: seconds of wall time. tracking:
-    MLflow's URI. resume: the command that goes on."""
+    MLflow's URI."""
 
     run: str
+    request: Request
     outcome: Outcome
     state: RunState
     tracking: str
-    resume: str
     results: Results | None = None
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on."""
+        return resume_command(self.run, self.request.storage, self.request.address)
 
     @property
     def worker_seconds(self) -> float:
@@ -145,9 +150,8 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
             work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
         finally:
             mirror.end()
-    resume = resume_command(work.plan.run, work.request.storage, work.request.address)
     return Finished(
-        work.plan.run, outcome, work.state, mirror.tracker.uri, resume, results, seconds or 0.0, work.phases
+        work.plan.run, work.request, outcome, work.state, mirror.tracker.uri, results, seconds or 0.0, work.phases
     )
 
 
