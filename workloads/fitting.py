@@ -18,6 +18,7 @@ from workloads.data.splits import Targets
 from workloads.data.view import TargetView, auxiliary_view, training_view
 from workloads.detector import Detector, channels_first
 from workloads.errors import Kind, Problem, UserError, nearest, several
+from workloads.keys import config_problems
 from workloads.method import Learner
 from workloads.registry import WORKLOADS
 from workloads.registry import method as method_named
@@ -180,7 +181,7 @@ def configured(method: str, values: Mapping[str, Any]) -> Any:
     wrong_types = [key for key, value in chosen.items() if not fits(value, hints[key])]
     problems += [Problem(key, f"takes {described(hints[key])}, found {chosen[key]!r}") for key in wrong_types]
     config = config_type(**{key: value for key, value in chosen.items() if key not in wrong_types})
-    problems += [Problem(*problem) for problem in WORKLOADS[method].config_problems(config)]
+    problems += [Problem(*problem) for problem in config_problems(config)]
     if problems:
         raise several(problems, f"the config of {method}")
     return config
