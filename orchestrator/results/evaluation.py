@@ -22,6 +22,7 @@ from workloads.scoring.metrics import (
     out_auroc,
     per_class_auroc,
     per_part_auroc,
+    whole_intervals,
 )
 from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
 
@@ -75,7 +76,7 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
 
 
 def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
-    """Every number of an evaluation, from its table alone. Undefined is None.
+    """Every number of an evaluation, from its table alone: what MLflow and the report show. Undefined is None.
 
     ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
     """
@@ -94,6 +95,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         **out,
         "levels": levels,
         "own": own_proxies,
+        "intervals": whole_intervals(table),
         "not_learned": [list(item) for item in not_learned(table)],
         "failed": failed(table),
         "failed_scores": sum(failed(table).values()),
