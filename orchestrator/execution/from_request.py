@@ -15,6 +15,7 @@ from orchestrator.planning.cost import rates_key
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.request import Request, absolute, with_whole_paths
+from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
@@ -98,6 +99,7 @@ def request_to_resume(
     check_address(address)
     refuse_format_1(paths)
     opened = state.opened
+    method_code.use(paths, opened.space["workload"], opened.source)
     return Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
         space=state.space,

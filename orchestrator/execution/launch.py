@@ -25,6 +25,7 @@ from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify
 from orchestrator.planning.request import Request, check_executor, schedule_name
+from orchestrator.record import method_code
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
@@ -106,7 +107,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     begun, observer = time.monotonic(), observer or Nobody()
     plan = plan_of(request)
     observer.planned(plan, request)
-    executor = executor or executor_named(request.executor, request.cpus, request.address)
+    executor = executor or executor_named(request.executor, request.cpus, request.address, request.space.workload)
     paths = RunPaths(request.storage, plan.run)
     refuse_format_1(paths)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
@@ -121,6 +122,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     opened = opening(plan, splits, code, trials, request)
     with launcher_lock(paths), heartbeat(paths):
         ledger = open_ledger(paths, opened)
+        method_code.keep(paths, plan.space.workload)
         ledger.append(launched(opened, executor.name))
         mirror = Mirror(tracker, ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
@@ -184,7 +186,7 @@ def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Se
             executor.run(tasks, work.recorder, work.request.slots)
 
 
-def executor_named(name: str, cpus: int | None = None, address: str | None = None) -> Executor:
+def executor_named(name: str, cpus: int | None = None, address: str | None = None, workload: str = "mlsad") -> Executor:
     """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
 
     Raises UserError for one that there is not.
@@ -196,7 +198,7 @@ def executor_named(name: str, cpus: int | None = None, address: str | None = Non
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus or all_cpus(), address)
+    return RayExecutor(cpus or all_cpus(), address, workload)
 
 
 def recorder_of(

@@ -12,6 +12,7 @@
     trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
     ray/                           Ray Train and Tune's own files
     analyses/<name>/               <class>.json and its pictures
+    code/<digest>/                 the method, where it is none of the tree
     report/                        report.html, and what it was made of: report.md, the tables (CSV), report.json,
                                    roc.png, scores.png
 """
@@ -76,6 +77,11 @@ class RunPaths:
     @property
     def heartbeat(self) -> UPath:
         return self.folder / "heartbeat.json"
+
+    @property
+    def code(self) -> UPath:
+        """Where the code of a method from outside the tree is kept, by its digest."""
+        return self.folder / "code"
 
     @property
     def report(self) -> UPath:

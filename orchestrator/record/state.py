@@ -24,6 +24,7 @@ from orchestrator.record.events import (
     TrialMoved,
 )
 from tune_spaces.schema import Space
+from tune_spaces.schema.models import stored
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import several
 
@@ -90,7 +91,7 @@ class RunState:
     def space(self) -> Space:
         """The resolved space. Raises UserError where this code does not know its keys."""
         try:
-            return Space.model_validate(self.opened.space)
+            return stored(self.opened.space)
         except ValidationError as error:
             raise several(from_validation(error, Space), "the space that the run was made with") from error
 
