@@ -11,6 +11,18 @@
 `workloads.fit` trains a detector of an array of images without any run. What the command line does goes through these
 functions too, so both write the same files. This door is provisional until it has been used for a while.
 
+Options of a launch; whatever is left out, or None, stays as the space has it:
+
+* search: "random" or "grid". points: random points to try.
+* scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
+* select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
+* seed: of the training; the data splits stay. classes: only these normal classes.
+* images: the images' folder, for spaces on the dataset "folder". auxiliary: sets, each "NAME" or "NAME=PATH".
+* workers: of a trial. min_workers: a trial goes on with as few where workers are lost.
+* share: what workers divide: "units" (whole networks) or "batches" (rows of every batch).
+* cpus_per_worker, gpus_per_worker: numbers, the latter may be a fraction.
+* cpus: cores of this machine to use; all where left out. slots: trials at once, on a cluster that grows.
+
 Nothing here prints: an observer (see `orchestrator.execution.observer.Observer`) hears what a launch does. Whatever a
 user can mend is raised as `UserError`, with what is wrong, the nearest valid choice and the fix.
 
@@ -41,7 +53,7 @@ __all__ = [
 
 
 class Options(TypedDict, total=False):
-    """What a launch changes in its space, and where it works; see `launch` for each."""
+    """What a launch changes in its space, and where it works; see the top of this module."""
 
     search: str | None
     points: int | None
@@ -115,16 +127,7 @@ def launch(
     data_dir: where datasets lie, or are downloaded to. tracking_uri: of MLflow; SQLite in the storage by default.
     address: "auto" on a machine of a running Ray cluster, to work there; a new Ray on this machine where left out.
 
-    Options; whatever is left out, or None, stays as the space has it:
-    search: "random" or "grid". points: random points to try.
-    scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
-    select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
-    seed: of the training; the data splits stay. classes: only these normal classes.
-    images: the images' folder, for spaces on the dataset "folder". auxiliary: sets, each "NAME" or "NAME=PATH".
-    workers: of a trial. min_workers: a trial goes on with as few where workers are lost.
-    share: what workers divide: "units" (whole networks) or "batches" (rows of every batch).
-    cpus_per_worker, gpus_per_worker: numbers, the latter may be a fraction.
-    cpus: cores of this machine to use; all where left out. slots: trials at once, on a cluster that grows.
+    options: see the top of this module.
 
     An interrupt (Ctrl-C) ends the launch well: the run that is returned has the outcome "interrupted" and can be
     resumed. Failed trials do not raise, their run has the outcome "some_failed"; where all fail, UserError is raised,
