@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.launch import recorder_of
 from orchestrator.execution.observer import Nobody, Observer
+from orchestrator.execution.recorder import recorder_of
 from orchestrator.execution.tasks import analysis_tasks
 from orchestrator.record import method_code
 from orchestrator.record.heartbeat import heartbeat

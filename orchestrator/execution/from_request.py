@@ -5,13 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
 from orchestrator.clusters.connection import check_address, is_remote
 from orchestrator.clusters.submission import refuse_own_folders
 from orchestrator.data.auxiliary.manifest import prepared_images
 from orchestrator.execution.executor import Executor
-from orchestrator.planning.cost import rates_key
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.request import Request, absolute, with_whole_paths
@@ -131,9 +128,7 @@ def plan_of(request: Request) -> Plan:
         in_process=request.executor == "local",
         gpus=request.gpus,
         prepared_images=prepared_images(request.space.data.auxiliary),
-        rates=read_rates(
-            UPath(request.storage), rates_key(request.loaded.name, request.preset, request.space.resources)
-        ),
+        rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
     )
     RunPaths(request.storage, plan.run)
     return plan

@@ -90,8 +90,12 @@ class RunPaths:
     def data(self, digest: str) -> UPath:
         return self.root / "data" / digest[:16]
 
+    @property
+    def stages(self) -> UPath:
+        return self.root / "stages"
+
     def stage(self, key: str) -> UPath:
-        return self.root / "stages" / key
+        return self.stages / key
 
     def baselines(self, key: str) -> UPath:
         return self.root / "baselines" / key
@@ -99,8 +103,12 @@ class RunPaths:
     def analysis(self, name: str, target: str) -> UPath:
         return self.folder / "analyses" / name / f"{target}.json"
 
+    @property
+    def trials(self) -> UPath:
+        return self.folder / "trials"
+
     def trial(self, key: str) -> "TrialPaths":
-        return TrialPaths(self.folder / "trials" / key)
+        return TrialPaths(self.trials / key)
 
 
 @dataclass(frozen=True)
