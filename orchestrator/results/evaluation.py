@@ -36,8 +36,8 @@ def write_table(path: UPath, table: pa.Table) -> None:
 
 
 def read_table(path: UPath) -> pa.Table:
-    """Raises UserError where the file is damaged."""
-    return pq.read_table(pa.BufferReader(read_checked(path)))
+    """Raises DamagedFileError where the file is damaged."""
+    return pq.read_table(pa.BufferReader(read_checked(path, "resume the run: that makes the file again")))
 
 
 def write_part(path: UPath, scores: pa.Table, seconds: Mapping[str, float]) -> None:
@@ -135,5 +135,5 @@ def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_s
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method)}
     write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
-    for part in paths.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
+    for part in paths.scores_parts(rung):
         remove_checked(part)
