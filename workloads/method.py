@@ -125,11 +125,6 @@ class Method(Protocol):
         """What cannot be shared by `workers` that split every batch."""
         ...
 
-    @staticmethod
-    def published_schedule(dataset: str, config: Any) -> dict[str, Any]:
-        """Keys whose published value, for a dataset and a config's variant of the method, is not the default."""
-        ...
-
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         """Work shared between trials, done once."""
         ...

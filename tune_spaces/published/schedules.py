@@ -193,6 +193,6 @@ def differences(space: Space, config: Any) -> list[str]:
 def our_choices(workload: str, config: Any) -> list[str]:
     """What the paper does not state and somebody had to choose, a line a choice."""
     searched = dict.fromkeys(GRIDS.get(workload, {}), "the grid is stated, the final value is not")
-    left_open, names = searched | OPEN.get(workload, {}), [item.name for item in fields(config)]
+    left_open, names = {**searched, **OPEN.get(workload, {})}, [item.name for item in fields(config)]
     keys = [f"`{key}` = {getattr(config, key)}: {left_open[key]}" for key in names if key in left_open]
     return [*keys, *NOT_KEYS.get(workload, ())]

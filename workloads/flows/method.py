@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
-from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general
+from workloads.flows.config import FlowConfig, architecture, of_general
 from workloads.keys import keys_of
 from workloads.units import (
     GENERAL,
@@ -80,11 +80,6 @@ class Flows:
         for key in keys:
             if getattr(config, key) < workers:
                 yield key, f"{getattr(config, key)} leaves some of {workers} workers without an image"
-
-    @staticmethod
-    def published_schedule(dataset: str, config: FlowConfig) -> dict[str, Any]:
-        """Keys whose published value, for a dataset and a kind of flow, is not the default."""
-        return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if config.kind == "dense" else {})
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - one general flow whatever the targets
         return [Unit("flow", GENERAL, "flow")] if self.config.hierarchy == "general" else []

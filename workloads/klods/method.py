@@ -60,10 +60,6 @@ class Klods:
     def share_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
         return Flows.share_problems(config, workers)
 
-    @staticmethod
-    def published_schedule(dataset: str, config: KlodsFlowConfig) -> dict[str, Any]:
-        return Flows.published_schedule(dataset, flow_config(config))
-
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("flow", target, "flow") for target in targets]
 

@@ -12,7 +12,7 @@ from workloads.mlsad.architecture import (
     generator_parameters,
     generator_step_macs,
 )
-from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig
+from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.levels import combined, level_of, part_of
 from workloads.training.seeds import derive_seed
 from workloads.units import (
@@ -72,11 +72,6 @@ class MLSAD:
 
     def __init__(self, config: MLSADConfig) -> None:
         self.config = config
-
-    @staticmethod
-    def published_schedule(dataset: str, config: MLSADConfig) -> dict[str, Any]:  # noqa: ARG004 - there are no variants
-        """Keys whose published value for a dataset is not the default."""
-        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 
     @staticmethod
     def share_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:

@@ -57,7 +57,7 @@ def test_data_that_is_not_the_papers_is_named():
     assert "the paper's protocol is in_out, not one_class" in lines("flow_cifar10_one_class")
     assert any("at most 2000 training images" in line for line in lines("sweep_cifar10", preset="reduced"))
     assert any("auxiliary images: photo_tiles" in line for line in lines("flow_cifar10", auxiliary=["photo_tiles"]))
-    assert lines("sweep_cifar10", classes=["dog"]) == []
+    assert lines("ood_cifar10", classes=["dog"]) == []
 
 
 def test_a_point_of_the_grid_is_the_papers_and_another_batch_is_not():
