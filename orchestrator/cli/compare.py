@@ -36,5 +36,7 @@ def compare(
         shown.add_row(name, *cells)
     screen.print(shown)
     say(screen, "Spearman's rho over images that both have scored; in brackets how many")
+    for note in comparison.notes:
+        say(screen, note)
     for path in write(comparison, out, part) if out else []:
         say(screen, str(path))

@@ -11,7 +11,6 @@ from orchestrator.console.output import duration, say, short
 from orchestrator.record.provenance import from_here
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
-from orchestrator.results.report.out import set_means
 from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
@@ -60,8 +59,8 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     """The table, the winner and where to look further."""
     state = run.state
     out.print(to_rich(results.table))
-    if results.out is not None:
-        means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
+    if results.out:
+        means = ", ".join(f"{name} {number(value)}" for name, (value, _) in results.out.items())
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by

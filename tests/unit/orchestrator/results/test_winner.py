@@ -14,6 +14,7 @@ from orchestrator.record.rates import read_rates
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.run import warnings_of, winner
 from tests.helpers.records import opened
+from workloads.registry import method
 
 
 def run_of(select_by, **metrics):
@@ -57,11 +58,12 @@ def warned(*options, space="flow_digits", **last):
     event = opened(space, Options(preset="smoke", points=1, set=list(options)))
     state = RunState(event)
     best = TrialState("t", state.space.points()[0], rungs={1000: RungMetrics(**last)})
-    return " ".join(warnings_of(state, best))
+    instance = method(state.space.workload)(state.space.config(best.point))
+    return " ".join(warnings_of(state, best, instance))
 
 
 def test_warnings_say_what_failed_and_what_compares_with_nothing():
     assert "photo_tiles, and not the published 80 Million Tiny Images" in warned()
-    assert "2 images of 3 could not be scored" in warned(failed={"3": 2})
+    assert "2 images or groups of 3 could not be scored: ranked above all scores" in warned(failed={"3": 2})
     assert "Tiny Images" not in warned(space="flow_cifar10") + warned(space="sweep_digits")
     assert "the general flow as it is" in warned(space="flow_general")
