@@ -88,7 +88,13 @@ PROTOCOLS = {
         {"DIGITS": ("folder", "digits"), "own anomalies": ("folder", ""), "mean": "auroc_out/mean"},
     ),
     "groups": (
-        ("klods_fashion_digits", {"fashion_mnist": (40, 0)}, {"digits": 20}, ("klods_prior/5", "klods_train/5"), {"out": ["digits"]}),
+        (
+            "klods_fashion_digits",
+            {"fashion_mnist": (40, 0)},
+            {"digits": 20},
+            ("klods_prior/5", "klods_train/5"),
+            {"out": ["digits"]},
+        ),
         {"DIGITS": ("fashion_mnist", "digits"), "mean": "auroc_out/mean"},
     ),
 }
