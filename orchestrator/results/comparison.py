@@ -17,7 +17,6 @@ from orchestrator.record.state import RunState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.run import judged, main_table, sure_winner
 from orchestrator.results.tables import KINDS, Row, Table
-from tune_spaces.published.schedules import differences
 from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
 from workloads.scoring.table import WHOLE
@@ -125,8 +124,7 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     tables = []
     for paths, state in opened:
         best = sure_winner(state)
-        config = state.space.config(best.point)
-        run = judged(state, best, config, differences(state.space, config))
+        run = judged(state, best)
         table = main_table(paths, state, run)
         measured = [row for row in table.rows if row.kind == run.kind]
         whole = measured if table.unit == "classes" else [row for row in measured if row.name == WHOLE]

@@ -64,11 +64,9 @@ def sure_winner(state: RunState) -> TrialState:
     return best
 
 
-def warnings_of(state: RunState, best: TrialState, instance: Any) -> list[str]:
-    """What a reader must know: of the winner's config, of the images, and of what failed or did not learn.
-
-    instance: the method, made of the winner's config.
-    """
+def warnings_of(state: RunState, best: TrialState) -> list[str]:
+    """What a reader must know: of the winner's config, of the images, and of what failed or did not learn."""
+    instance = method(state.space.workload)(state.space.config(best.point))
     failures = [f"the analysis {key} failed: {event.error}" for key, event in state.analyses.items() if event.error]
     unscored = [
         f"{count} images or groups of {target} could not be scored: ranked above all scores, so an anomaly among them "
@@ -124,8 +122,10 @@ def measured(state: RunState, trial: TrialState, config: Any, label: str = "", n
     )
 
 
-def judged(state: RunState, best: TrialState, config: Any, unlike_paper: Sequence[str]) -> Measured:
+def judged(state: RunState, best: TrialState) -> Measured:
     """The winner's numbers, with the label of its schedule and why it is custom."""
+    config = state.space.config(best.point)
+    unlike_paper = differences(state.space, config)
     label, why = schedule_of(state, unlike_paper)
     note = f"trial {best.id}, seed {getattr(config, 'seed', 0)}" + (f"; {why}" if label == "custom" else "")
     return measured(state, best, config, label, note)
@@ -239,10 +239,10 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     method_type, config = method(state.space.workload), state.space.config(best.point)
     unlike_paper = differences(state.space, config)
     scores = read_table(paths.trial(best.id).scores(1000))
-    run = judged(state, best, config, unlike_paper)
+    run = judged(state, best)
     if not run.metrics.intervals:  # of a run of an earlier version
         run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
-    table, warnings = main_table(paths, state, run), warnings_of(state, best, method_type(config))
+    table, warnings = main_table(paths, state, run), warnings_of(state, best)
     means = set_means(run) if run.out and not run.pooled else {}
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",

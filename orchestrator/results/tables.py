@@ -30,7 +30,7 @@ KINDS = {
 """Label -> what a number is called; measured ones first."""
 LEAK = "LEAK of test labels"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
-OWN = "own anomalies"
+OWN_ANOMALIES = "own anomalies"
 """The column of a dataset's own anomalous test images, where it is normal as a whole."""
 Interval = tuple[float, float]
 
@@ -125,12 +125,12 @@ class Measured:
     @property
     def columns(self) -> tuple[Column, ...]:
         """Of the main table: what the detectors are tested on first of all."""
-        own = tuple(Column(target, target) for target in self.targets)
+        by_target = tuple(Column(target, target) for target in self.targets)
         if not self.pooled:
-            return own
+            return by_target
         sets = tuple(Column(heading(name), self.targets[0], name) for name in self.out)
-        known = self.metrics.numbers.get(own[0].number) is not None
-        return (*sets, replace(own[0], heading=OWN)) if known else sets
+        known = self.metrics.numbers.get(by_target[0].number) is not None
+        return (*sets, replace(by_target[0], heading=OWN_ANOMALIES)) if known else sets
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -167,9 +167,11 @@ def set_table(run: Measured) -> Table:
         averaged = mean(values[column.heading] for column in sets)
         rows.append(row if part == WHOLE else replace(row, mean=averaged, interval=None))
     notes = [f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(run.dataset)}."]
-    apart = (OWN,) if len(run.columns) > len(sets) else ()
+    apart = (OWN_ANOMALIES,) if len(run.columns) > len(sets) else ()
     if apart:
-        notes.append(f"`{OWN}` are test images of the dataset's classes that nobody learns; they are not in the mean.")
+        notes.append(
+            f"`{OWN_ANOMALIES}` are test images of the dataset's classes that nobody learns; they are not in the mean."
+        )
     table = Table(
         tuple(column.heading for column in run.columns),
         tuple(rows),

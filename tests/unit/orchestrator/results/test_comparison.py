@@ -146,8 +146,8 @@ def test_groups_are_compared_only_where_the_same_images_meet_in_them(tmp_path):
     run("one", 1, group_seed=0)
     run("same", 2, group_seed=0)
     run("seed", 3, group_seed=1)
-    run("data", 4, group_seed=0, digest="e" * 16)
-    found = compare(str(tmp_path), ["one", "same", "seed", "data"], "all")
+    run("other", 4, group_seed=0, digest="e" * 16)
+    found = compare(str(tmp_path), ["one", "same", "seed", "other"], "all")
     assert found.shared[0].tolist() == [40, 40, 0, 0], "groups of the test and of an out set are numbered alike"
     assert len(found.notes) == 5
     assert "one and seed scored other groups" in found.notes[0]

@@ -14,7 +14,6 @@ from orchestrator.record.rates import read_rates
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.run import warnings_of, winner
 from tests.helpers.records import opened
-from workloads.registry import method
 
 
 def run_of(select_by, **metrics):
@@ -58,8 +57,7 @@ def warned(*options, space="flow_digits", **last):
     event = opened(space, Options(preset="smoke", points=1, set=list(options)))
     state = RunState(event)
     best = TrialState("t", state.space.points()[0], rungs={1000: RungMetrics(**last)})
-    instance = method(state.space.workload)(state.space.config(best.point))
-    return " ".join(warnings_of(state, best, instance))
+    return " ".join(warnings_of(state, best))
 
 
 def test_warnings_say_what_failed_and_what_compares_with_nothing():
