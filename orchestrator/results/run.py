@@ -116,7 +116,7 @@ def measured(state: RunState, trial: TrialState, config: Any, label: str = "", n
         data.protocol == "in_out",
         state.space.workload.upper(),
         KINDS[label or opened.schedule],
-        method(state.space.workload)(config).judged_parts()[0],
+        (method(state.space.workload)(config).judged_parts() or (WHOLE,))[0],
         note,
         leak=CRITERIA[state.space.select_by].leak,
     )

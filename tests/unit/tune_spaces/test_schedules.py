@@ -12,14 +12,14 @@ from workloads.registry import WORKLOADS, method
 
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_every_key_is_stated_searched_open_or_idle(workload):
-    config = method(workload).config_type
+    config = method(workload).Config
     places = [key for place in (STATED, GRIDS, OPEN, IDLE) for key in place.get(workload, ())]
     assert sorted(places) == sorted(keys_of(config, *ROLES_OF_TRIALS))
 
 
 @pytest.mark.parametrize("workload", ["mlsad", "flow"])
 def test_our_reading_of_a_paper_keeps_to_what_it_states(workload):
-    config = method(workload).config_type()
+    config = method(workload).Config()
     assert {key for key, values in STATED[workload].items() if getattr(config, key) not in values} == set()
 
 
@@ -68,7 +68,7 @@ def test_a_point_of_the_grid_is_the_papers_and_another_batch_is_not():
 
 
 def test_some_twenty_choices_of_mlsad_are_ours():
-    config = method("mlsad").config_type()
+    config = method("mlsad").Config()
     choices = our_choices("mlsad", config)
     assert len(choices) >= 20
     text = "\n".join(choices)
