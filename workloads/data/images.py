@@ -1,7 +1,7 @@
 """Containers of labelled images: what every dataset yields and every protocol takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class AuxiliarySet:
     path: str
     images: int
     digest: str
-    unchecked: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
