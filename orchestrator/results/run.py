@@ -107,16 +107,16 @@ def schedule_of(state: RunState, unlike_paper: Sequence[str]) -> tuple[str, str]
 
 def measured(state: RunState, trial: TrialState, config: Any, label: str = "", note: str = "") -> Measured:
     """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
-    opened, data = state.opened, state.space.data
+    opened, data, chosen = state.opened, state.space.data, method(state.space.workload)
     return Measured(
         trial.rungs[1000],
         opened.dataset,
         opened.targets,
         data.out,
         data.protocol == "in_out",
-        state.space.workload.upper(),
+        chosen.name.upper(),
         KINDS[label or opened.schedule],
-        (method(state.space.workload)(config).judged_parts() or (WHOLE,))[0],
+        (chosen(config).judged_parts() or (WHOLE,))[0],
         note,
         leak=CRITERIA[state.space.select_by].leak,
     )
