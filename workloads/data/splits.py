@@ -96,6 +96,17 @@ class Splits:
             return TrainingCounts(images, self.streamed.images)
         return TrainingCounts(images, len(self.auxiliary.train) if self.auxiliary else 0)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the results must know of the images, in sentences."""
+        lines = []
+        if self.auxiliary is not None and self.auxiliary.duplicates:
+            lines.append(f"{self.auxiliary.duplicates} auxiliary images are tested or learnt from, too: left out")
+        if self.streamed is not None and self.streamed.unchecked:
+            names = ", ".join(self.streamed.unchecked)
+            lines.append(f"the prepared auxiliary set was not held against {names}: it may hold images that are tested")
+        return tuple(lines)
+
     def by_name(self) -> dict[str, LabelledImages]:
         """Every split under the name that its stored shards and its scores carry."""
         named = {"train": self.train, "val": self.val, "test": self.test}
