@@ -15,7 +15,6 @@ from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
 from orchestrator.results.comparison import Comparison
-from orchestrator.results.report.out import set_means
 from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
@@ -68,8 +67,8 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     """The table, the winner and where to look further."""
     state = run.state
     out.print(to_rich(results.table))
-    if results.out is not None:
-        means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
+    if results.out:
+        means = ", ".join(f"{name} {number(value)}" for name, (value, _) in results.out.items())
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by
@@ -114,6 +113,8 @@ def print_comparison(out: Console, comparison: Comparison, part: str, files: Seq
         shown.add_row(name, *cells)
     out.print(shown)
     say(out, "Spearman's rho over images that both have scored; in brackets how many")
+    for note in comparison.notes:
+        say(out, note)
     for file in files:
         say(out, str(file))
 
