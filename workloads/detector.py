@@ -1,5 +1,7 @@
 """A fitted method for one target, which scores anyone's images."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -22,7 +24,7 @@ CHUNK = 256
 """Images in memory at a time, brought to the detector's shape."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detector:
     """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the images that
     it learnt from; others are brought to it: resized (bilinear, antialiased), grey repeated to RGB or RGB to luminance.
@@ -66,6 +68,11 @@ class Detector:
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """The centre square of an image file, RGB uint8 (3, side, side) of the detector's side. Raises UserError."""
+        if self.shape.height != self.shape.width:
+            raise UserError(
+                f"files are cut to squares, and this detector's images are {self.shape.height} x {self.shape.width}",
+                fix="read them, and give arrays",
+            )
         try:
             return decode(path, self.shape.side)
         except UnreadableError as error:

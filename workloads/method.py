@@ -49,6 +49,8 @@ class Method(ABC):
     Config: ClassVar[type]
     """A frozen dataclass of `workloads.keys.key(default, ...)`, one of them an int `seed`."""
 
+    packages: ClassVar[tuple[str, ...]] = ()  # of `workloads`, whose code its numbers depend on
+    stage_packages: ClassVar[tuple[str, ...]] = ()  # those of them that its stages depend on
     analyses: ClassVar[Mapping[str, Analysis]] = {}  # by name
     part_names: ClassVar[PartNames] = PartNames()  # what results call its parts
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
@@ -105,10 +107,6 @@ class Method(ABC):
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost | None:  # noqa: ARG002
         """What training the unit takes; None where it is not known, and a plan tells it from what earlier runs took."""
         return None
-
-    def published_schedule(self, dataset: str) -> dict[str, Any]:  # noqa: ARG002 - none
-        """Keys whose published value, for a dataset and this variant of the method, is not the default."""
-        return {}
 
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The score of the whole detector from its parts' scores, each (N,) float32: by default their mean."""

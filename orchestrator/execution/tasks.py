@@ -16,7 +16,7 @@ from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
-from orchestrator.results.baselines import table_path
+from orchestrator.results.evaluation import baseline_path
 from orchestrator.results.run import winner
 from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
@@ -32,7 +32,7 @@ def baseline_tasks(paths: RunPaths, splits: Splits, code: str, claim: Resources)
     are all normal.
     """
     names = [] if splits.targets.members else [*BASELINES]
-    files = {name: table_path(paths, name, splits.digest, code) for name in names}
+    files = {name: baseline_path(paths, name, splits.digest, code) for name in names}
     works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
@@ -45,7 +45,7 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], record
     tasks: list[Task] = []
     known, resources = recorder.ledger.state.stages, plan.space.resources
     for stage in stages:
-        folder = paths.stage(stage.key)
+        folder = paths.stages / stage.key
         if is_made(folder):
             if stage.key not in known:
                 recorder.append(StageEnded(str(stage.unit), stage.key, reused=True))
@@ -73,7 +73,7 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     """A trial, after its stages."""
     resources, folders = plan.space.resources, artifact_folders(paths, trial.stages)
     units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
-    trials = (TrialUnits(trial.id, str(paths.trial(trial.id).folder), units),)
+    trials = (TrialUnits(trial.id, str(paths.trials / trial.id), units),)
     work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources))
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
@@ -146,7 +146,7 @@ def after_stages(tasks: Sequence[Task], keys: Iterable[str]) -> frozenset[str]:
 
 def artifact_folders(paths: RunPaths, keys: Mapping[str, str]) -> dict[str, str]:
     """str(unit) of stages -> the folder of its artifact. keys: str(unit) -> the stage's key."""
-    return {unit: str(paths.stage(key)) for unit, key in keys.items()}
+    return {unit: str(paths.stages / key) for unit, key in keys.items()}
 
 
 def threads(resources: Resources) -> int:
