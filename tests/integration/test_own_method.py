@@ -101,6 +101,8 @@ def test_an_autoencoder_is_launched_killed_resumed_and_scores_grey_and_colour(mi
     state = Ledger(RunPaths(str(storage), "mine")).state
     assert state.launches == 2
     assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
+    for words in (("report", "mine"), ("compare", "mine"), ("analyse", "mine"), ("status", "mine")):
+        assert orchestrate(*words, "--storage", storage, cwd=tmp_path).returncode == 0
     refused, _ = scored(storage, images_in(tmp_path / "colour", colour=True))
     assert refused.returncode == 4
     assert "--trust-code" in refused.stderr
