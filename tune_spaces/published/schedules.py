@@ -174,19 +174,19 @@ def differences(space: Space, config: Any) -> list[str]:
     if data.protocol != PROTOCOLS[workload]:
         lines.append(f"the paper's protocol is {PROTOCOLS[workload]}, not {data.protocol}")
     if data.side != 32 and data.name != "mvtec_textures":
-        lines.append(f"images of {data.side} x {data.side} pixels; the paper: 32 x 32")
+        lines.append(f"images of {data.side} x {data.side} pixels (the paper: 32 x 32)")
     if data.max_train_images is not None:
-        lines.append(f"at most {data.max_train_images} training images; the paper: all")
+        lines.append(f"at most {data.max_train_images} training images (the paper: all)")
     sources = [source.name for source in data.auxiliary]
     if workload == "flow" and config.hierarchy == "general" and sources != ["tiny_images"]:
-        lines.append(f"auxiliary images: {', '.join(sources)}; the paper: its choice of 80 Million Tiny Images")
+        lines.append(f"auxiliary images of {', '.join(sources)} (the paper: its choice of 80 Million Tiny Images)")
     stated, plain = paper_values(workload, data.name, config), type(config)()
     for key in keys_of(config, *ROLES_OF_TRIALS):
         value = getattr(config, key)
         if key in stated and value not in stated[key]:
-            lines.append(f"{key} is {value}; the paper: {' or '.join(map(str, stated[key]))}")
+            lines.append(f"{key} is {value} (the paper: {' or '.join(map(str, stated[key]))})")
         elif key not in stated and key not in FREE and value != getattr(plain, key):
-            lines.append(f"{key} is {value}; the paper leaves it open, our reading is {getattr(plain, key)}")
+            lines.append(f"{key} is {value} (the paper leaves it open, our reading is {getattr(plain, key)})")
     return lines
 
 

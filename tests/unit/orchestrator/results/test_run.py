@@ -164,8 +164,8 @@ def test_a_trial_is_shown_by_column_once_it_has_reached_the_end(tmp_path):
     ("space", "change", "why"),
     [
         ("ood_cifar10", "dropout=0.0", "dropout is 0.0"),
-        ("ood_cifar10", "lambda_entropy=0.0", "lambda_entropy is 0.0; the paper: 1.0"),
-        ("ood_cifar10", "batch_size=16", "batch_size is 16; the paper: 8"),
+        ("ood_cifar10", "lambda_entropy=0.0", "lambda_entropy is 0.0 (the paper: 1.0)"),
+        ("ood_cifar10", "batch_size=16", "batch_size is 16 (the paper: 8)"),
         ("ood_cifar10", None, ""),
     ],
 )
