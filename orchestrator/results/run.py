@@ -79,11 +79,9 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
     return [f"{remark}: no number here compares with the paper's"]
 
 
-def measured(state: RunState, trial: TrialState, config: Any, schedule: Schedule | None = None) -> Measured:
+def measured(state: RunState, trial: TrialState, config: Any) -> Measured:
     """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
     opened, data, chosen = state.opened, state.space.data, method(state.space.workload)
-    label = schedule.label if schedule else opened.schedule
-    why = f"; {schedule.text}" if schedule and label == "custom" else ""
     return Measured(
         trial.rungs[1000],
         opened.dataset,
@@ -91,21 +89,27 @@ def measured(state: RunState, trial: TrialState, config: Any, schedule: Schedule
         data.out,
         data.protocol == "in_out",
         chosen.name.upper(),
-        KINDS[label],
+        KINDS[opened.schedule],
         (chosen(config).judged_parts() or (WHOLE,))[0],
-        f"trial {trial.id}, seed {getattr(config, 'seed', 0)}{why}",
+        f"trial {trial.id}, seed {getattr(config, 'seed', 0)}",
         leak=CRITERIA[state.space.select_by].leak,
     )
+
+
+def labelled(run: Measured, schedule: Schedule) -> Measured:
+    """The winner's numbers under the label of its schedule, and why it is a custom one."""
+    why = f"; {schedule.text}" if schedule.label == "custom" else ""
+    return replace(run, kind=KINDS[schedule.label], note=run.note + why)
 
 
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
     config, identity = state.space.config(best.point), state.opened.identity
-    run = measured(state, best, config, schedule_of(state.space, config, state.opened.schedule))
+    run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
     return set_table(run) if run.pooled else class_table(run, baseline_numbers(paths, identity.data, identity.code))
 
 
-def facts_of(state: RunState, schedule: str) -> dict[str, str]:
+def facts_of(state: RunState) -> dict[str, str]:
     """What heads the report."""
     opened, side = state.opened, state.space.data.side
     states = Counter(trial.state for trial in state.trials.values())
@@ -114,7 +118,6 @@ def facts_of(state: RunState, schedule: str) -> dict[str, str]:
         "dataset": f"{opened.dataset} at {side}x{side}, digest {opened.identity.data[:12]}",
         "images": ", ".join(f"{count} {split}" for split, count in opened.counts.items()),
         "preset": opened.preset,
-        "schedule": schedule,
         "seed": str(state.space.fixed.get("seed", 0)),
         "trials": f"{len(state.trials)} ({', '.join(f'{count} {name}' for name, count in states.items())})",
         "hardware": provenance.hardware,
@@ -167,24 +170,19 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
-def trial_row(trial: TrialState, state: RunState, method_type: Any) -> dict[str, Any]:
-    """A trial as the report lists it; by column and part only at the end of its schedule."""
-    row: dict[str, Any] = {
+def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict[str, Any]:
+    """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
+    alone = {part: mean(values.values()) for part, values in run.metrics.levels.items()} if run else {}
+    return {
         "trial": trial.id,
         "params": trial.point,
         **label_free(trial, method_type),
         "auroc": trial.last.numbers.get("oracle") if trial.rungs else None,
-        "classes": {},
-        "levels": {},
+        "levels": {part: value for part, value in alone.items() if value is not None},
         "state": str(trial.state),
         "schedule": f"{trial.reached / 10:g} %",
+        "classes": run.values(WHOLE) if run else {},
     }
-    if 1000 not in trial.rungs:
-        return row
-    run = measured(state, trial, state.space.config(trial.point))
-    alone = {part: mean(values.values()) for part, values in run.metrics.levels.items()}
-    levels = {part: value for part, value in alone.items() if value is not None}
-    return row | {"classes": run.values(WHOLE), "levels": levels}
 
 
 def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[str, Any]:
@@ -201,24 +199,29 @@ def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[st
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     best, opened, method_type = sure_winner(state), state.opened, method(state.space.workload)
-    trials = [trial_row(trial, state, method_type) for trial in state.trials.values()]
     selection, costs, warnings = (
         selection_of(state, best, method_type),
         network_costs(state, best),
         warnings_of(state, best),
     )
-    findings = read_findings(paths, state, best)
+    facts, findings = facts_of(state), read_findings(paths, state, best)
     config = state.space.config(best.point)
     schedule = schedule_of(state.space, config, opened.schedule)
-    run, facts = measured(state, best, config, schedule), facts_of(state, schedule.text)
     scores = read_table(paths.trial(best.id).scores(1000))
+    runs = {
+        trial.id: measured(state, trial, state.space.config(trial.point))
+        for trial in state.trials.values()
+        if 1000 in trial.rungs
+    }
+    run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
         run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
     baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, opened.identity.code)
+    trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
-        facts=facts,
+        facts=facts | {"schedule": schedule.text},
         shown=shown,
         trials=trials,
         warnings=warnings,

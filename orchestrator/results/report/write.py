@@ -91,15 +91,15 @@ class Report:
         """Whether there are test images of the whole detector to plot."""
         return any(len(rows.scores) for rows in self.shown.contests.values())
 
-    def record(self) -> dict[str, Any]:
-        """The whole as values for report.json."""
+    def record(self, ranked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The whole as values for report.json. ranked: the trials, best first."""
         shown, schedule = self.shown, self.schedule
         record = {
             "title": self.title,
             "facts": self.facts,
             "table": asdict(shown.table),
             "selection": {**self.selection, "leak": self.leak},
-            "trials": tables.ranked(self.trials, self.criterion),
+            "trials": ranked,
             "levels": shown.levels,
             "analyses": self.findings,
             "costs": self.costs,
@@ -115,13 +115,10 @@ class Report:
         report.html says the same, on one page that holds its pictures and needs no other file. The directory is made if
         missing, older reports in it are replaced. Raises ValueError for NaN scores, KeyError for a missing key.
         """
-        record, pictures, markdown = (
-            self.record(),
-            _pictures(directory.parent / "analyses", self.findings),
-            self.markdown(),
-        )
+        pictures, markdown = _pictures(directory.parent / "analyses", self.findings), self.markdown()
         csvs = {"table.csv": self.shown.table, "out_of_distribution.csv": self.shown.out}
         texts = {name: tables.to_csv(table) for name, table in csvs.items() if table is not None}
+        record = self.record(tables.ranked(self.trials, self.criterion))
         texts["report.json"] = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         directory.mkdir(parents=True, exist_ok=True)
         if self.has_scores:
