@@ -169,17 +169,17 @@ def assemble(
     masks: NDArray[np.uint8] | None = None,
 ) -> Splits:
     """Splits from tables of their shards: normal images of `targets`, all test images and out sets, and the auxiliary
-    images where they are asked for, for they may be the most by far.
+    images where they are expected for, for they may be the most by far.
 
     Tables may come in pieces and in any order: rows are put where they belong. Raises ValueError for auxiliary images
     that the data does not have, and DamagedFileError where the tables hold fewer or more images than the manifest says.
     """
     if auxiliary and not manifest.counts.auxiliary:
-        raise ValueError("auxiliary images are asked for, and the data has none")
+        raise ValueError("auxiliary images are expected for, and the data has none")
     classes = manifest.targets.classes
     wanted = [classes.index(name) for target in targets for name in manifest.targets.members_of(target)]
-    asked = [name for name in manifest.sizes if auxiliary or name not in AUXILIARY_SPLITS]
-    pieces: dict[str, list[pa.Table]] = {name: [] for name in asked}
+    expected = [name for name in manifest.sizes if auxiliary or name not in AUXILIARY_SPLITS]
+    pieces: dict[str, list[pa.Table]] = {name: [] for name in expected}
     arrived = Counter[str]()
     for table in tables:
         names = table.column("split").to_numpy()
@@ -190,11 +190,11 @@ def assemble(
                 rows &= np.isin(table.column("label").to_numpy(), wanted)
             if rows.any():
                 pieces[name].append(table.filter(pa.array(rows)))
-    for name in asked:
+    for name in expected:
         if arrived[name] != manifest.sizes[name]:
             headline = f"of {manifest.sizes[name]} images of split {name!r} the shards hold {arrived[name]}"
             raise DamagedFileError(headline, where=manifest.path, fix=FIX, kind=Kind.ENVIRONMENT)
-    splits = {name: _joined(pieces.pop(name), manifest.shape) for name in asked}
+    splits = {name: _joined(pieces.pop(name), manifest.shape) for name in expected}
     train, val = (splits.get(name) for name in AUXILIARY_SPLITS)
     return Splits(
         train=splits["train"],
