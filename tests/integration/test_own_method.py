@@ -81,7 +81,8 @@ def launched_and_killed(space, storage, *words):
             assert time.monotonic() < deadline, "no trial reached a rung"
             time.sleep(0.1)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -130,14 +131,15 @@ def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
 
 
 @pytest.mark.ray
-def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp_path):
+def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp_path, monkeypatch):
     storage = tmp_path / "runs"
     bad = "import sys\nif 'worker' in sys.argv[0]:\n    import no_such_package\n"
     (mine / "bad_method.py").write_text(bad + (mine / "own_method.py").read_text())
     (mine / "bad_space.py").write_text((mine / "own_space.py").read_text().replace("own_method:", "bad_method:"))
     with cluster_of(num_cpus=3) as cluster:  # a trial takes two: there is room for one on a node
-        places = ("--storage", storage, "--address", cluster.address, "--plain")
-        launched_and_killed(mine / "slow_space.py", storage, "--address", cluster.address, "--cpus-per-worker", "2")
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        places = ("--storage", storage, "--address", "auto", "--plain")
+        launched_and_killed(mine / "slow_space.py", storage, "--address", "auto", "--cpus-per-worker", "2")
         (mine / "slow_methods" / "inner.py").write_text("raise RuntimeError('edited')\n")
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
