@@ -9,8 +9,8 @@ import torch
 
 from orchestrator.data.shared import SharedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.executor import Listener, Note, Task, lacking
-from orchestrator.execution.work.worker import End, Worker, computing, last_line
+from orchestrator.execution.executor import End, Listener, Note, Task, error_text, lacking
+from orchestrator.execution.work.worker import Worker, computing
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.splits import Splits
@@ -81,7 +81,7 @@ class LocalExecutor:
                     end: End = stop.value
                     return end
                 except Exception as error:  # the work's; what the listener raises ends the launch
-                    return End(error=last_line(error))
+                    return End(error=error_text(error))
                 if listener.reported(task, rung) == Decision.STOP:
                     rungs.close()
                     return End()

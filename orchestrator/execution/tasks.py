@@ -5,13 +5,13 @@ from dataclasses import asdict
 
 from upath import UPath
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, RungReport, Task
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, report
-from orchestrator.execution.work.worker import End, RungReport, UnitWork
+from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, RungReport, Task
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
-from orchestrator.execution.work.worker import End, RungReport, UnitWork
+from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
 from workloads.units import Unit

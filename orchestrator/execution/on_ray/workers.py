@@ -1,27 +1,26 @@
-"""Workers in processes of Ray's: where they run, how they say how far they are, and how images reach them."""
+"""Processes with torch: lone ones that stay and work on one task after the other, and workers of a group."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Generator
 
-import pyarrow as pa
 import ray
-import ray.train
 import torch
 import torch.distributed as dist
 
-from orchestrator.data.shared import ShardedSplits, SharedSplits
-from orchestrator.data.split_store import SplitManifest, SplitStore
-from orchestrator.execution.executor import Note, Task
+from orchestrator.execution.executor import End, Note, RungReport, Task, error_text
 from orchestrator.execution.on_ray import progress
-from orchestrator.execution.work.analysis import AnalysisWork
-from orchestrator.execution.work.worker import End, UnitWork, Worker, computing, needs_auxiliary
+from orchestrator.execution.on_ray.attempts import Reply
+from orchestrator.execution.on_ray.images import SharedImages
+from orchestrator.execution.work.worker import Worker, computing
 
 
 class RayWorker(Worker):
     """A worker of a process group, or a lone one. task: the id of what it works on."""
 
-    def __init__(self, splits: SharedSplits, device: torch.device, task: str) -> None:
-        super().__init__(splits, device, *place())
-        self.task = task
+    def __init__(self, images: SharedImages, device: torch.device, task: Task) -> None:
+        rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        super().__init__(images.of(task.work, rank, world), device, rank, world)
+        self.task = task.id
 
     def progress(self, done: float, total: float, text: str) -> None:
         progress.pin(f"{self.task}/{self.rank}", Note(done, total, text))
@@ -31,40 +30,39 @@ class RayWorker(Worker):
             dist.barrier()
 
 
-def place() -> tuple[int, int]:
-    """This process's rank, and how many there are in its group."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+class WarmWorker:
+    """A Ray actor that works on one task at a time, from one report to the next."""
 
+    def __init__(self, images: SharedImages) -> None:
+        # what the object store maps cannot be written to, which torch warns of; nothing writes to images
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        self.images = images
+        self.device = torch.device("cuda:0" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
+        self.reports: Generator[RungReport, None, End] | None = None
 
-def lone_device() -> torch.device:
-    """The device of a process that Ray has given a GPU, or none."""
-    return torch.device("cuda:0" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
+    def ready(self) -> None:
+        """Answers once the process is there."""
 
+    def advance(self, task: Task, afresh: bool) -> Reply:
+        """Work until the next report or the end. afresh: begin the task, in place of what was worked on so far.
 
-def streamed_splits(manifest: SplitManifest, method: str, units: Sequence[UnitWork]) -> ShardedSplits:
-    """The images of some units, out of the stream of shards that Ray Train brings to its workers."""
-
-    def tables() -> Iterable[pa.Table]:
-        batches: Iterable[pa.Table] = ray.train.get_dataset_shard("images").iter_batches(
-            batch_size=None, batch_format="pyarrow"
-        )
-        return batches
-
-    targets = sorted({work.unit.target for work in units})
-    auxiliary = any(needs_auxiliary(method, work) for work in units)
-    return ShardedSplits(manifest, tables, targets, auxiliary=auxiliary)
-
-
-def do_alone(task: Task, store: SplitStore, manifest: SplitManifest) -> End:
-    """Inside a Ray task: do work that has no rungs, with the images that the storage keeps; how it ended."""
-    targets = [task.work.target] if isinstance(task.work, AnalysisWork) else manifest.targets.names
-    masks = store.masks(manifest.digest)
-    splits = ShardedSplits(manifest, lambda: store.tables(manifest.digest), targets, masks=masks)
-    with computing(task.work.threads):
-        work = task.work.run(RayWorker(splits, lone_device(), task.id))
-        while True:
+        A process that was lost meanwhile begins as well: work looks for its states, and reports its rungs again.
+        """
+        with computing(task.work.threads):
             try:
-                next(work)
-            except StopIteration as stop:
-                end: End = stop.value
-                return end
+                if afresh or self.reports is None:
+                    self.stop()
+                    self.reports = task.work.run(RayWorker(self.images, self.device, task))
+                return next(self.reports)
+            except StopIteration as ended:
+                end: End = ended.value
+            except Exception as error:
+                end = End(error=error_text(error))
+        self.stop()
+        return end
+
+    def stop(self) -> None:
+        """Let go of what was worked on."""
+        if self.reports is not None:
+            self.reports.close()
+        self.reports = None

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
-from orchestrator.execution.work.worker import End, RungReport, Worker, method_of
+from orchestrator.execution.executor import End, RungReport
+from orchestrator.execution.work.worker import Worker, method_of
 from workloads.analyses import analyse
 from workloads.files import read_checked, write_checked
 from workloads.method import Finding, Fitted

@@ -9,10 +9,9 @@ from itertools import pairwise
 import pyarrow as pa
 from upath import UPath
 
+from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.work.worker import (
     Artifacts,
-    End,
-    RungReport,
     Share,
     UnitWork,
     Worker,

@@ -9,6 +9,7 @@ import torch
 from upath import UPath
 
 from orchestrator.data.shared import SharedSplits
+from orchestrator.execution.executor import End, RungReport
 from workloads.data.view import TargetView
 from workloads.method import Method, Tensors
 from workloads.registry import method
@@ -40,30 +41,6 @@ class Worker:
     def writers(self, share: Share) -> int:
         """How many workers write files: each one where units are shared out, else the first."""
         return self.world if share == "units" else 1
-
-
-@dataclass(frozen=True)
-class RungReport:
-    """A trial has reached a rung: its metrics are those of the rung's file."""
-
-    trial: str
-    rung: int
-    metrics: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class End:
-    """Work is over. seconds, steps: of a stage's training, whoever did it. error: why it failed; else empty."""
-
-    seconds: float = 0.0
-    steps: int = 0
-    error: str = ""
-
-
-def last_line(error: BaseException) -> str:
-    """An error in a line: its type and the end of what it says."""
-    lines = str(error).strip().splitlines() or ["no message"]
-    return f"{type(error).__name__}: {lines[-1]}"
 
 
 class Work(Protocol):

@@ -16,10 +16,11 @@ import torch
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import SplitsInMemory
+from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
-from orchestrator.execution.work.worker import End, RungReport, UnitWork, Worker, computing, method_of
+from orchestrator.execution.work.worker import UnitWork, Worker, computing, method_of
 from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import read_table
 from tests.helpers.learners import TINY as FLOW
