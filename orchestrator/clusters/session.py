@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
+from orchestrator.clusters.surroundings import check_surroundings, without_proxy
 from orchestrator.planning.capacity import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
@@ -64,6 +65,7 @@ def local_ray(ray: Any, cpus: int | None) -> Iterator[None]:
 
     Without the dashboard Ray leaks the resources of trials that a scheduler stops.
     """
+    check_surroundings()
     with sealed() as folder:
         address = own_address()
         try:
@@ -95,6 +97,7 @@ def sealed() -> Iterator[str]:
     loopback_only = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR  # else Ray turns 127.0.0.1 into the network's address
     variables: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
     variables |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
+    variables |= without_proxy(os.environ)
     variables["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     with environment(variables), private_folder() as folder:

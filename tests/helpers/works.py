@@ -54,6 +54,13 @@ def made_stage(key, after=(), retries=0, **values):
     return Task(f"stage/{key}", work, Resources(), frozenset(after), retries)
 
 
+class NoImages:
+    """What work that looks at no image has of them."""
+
+    def of(self, work, rank=0, world=1):
+        return None
+
+
 @dataclass
 class Heard:
     """A listener that keeps what it hears. stop_at: (trial, rung) where it says stop."""

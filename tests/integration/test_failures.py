@@ -78,7 +78,7 @@ def kill_the_first_trial(deadline_s=200):
     while time.monotonic() < end:
         for process in psutil.Process().children(recursive=True):
             try:
-                if re.match(r"ray::\S+\.train\b", " ".join(process.cmdline())):
+                if re.match(r"ray::WarmWorker\.advance\b", " ".join(process.cmdline())):
                     process.kill()
                     return True
             except psutil.Error:  # it has ended

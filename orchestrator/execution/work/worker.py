@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 from upath import UPath
 
 from orchestrator.data.shared import SharedSplits
@@ -120,14 +121,17 @@ def view_of(worker: Worker, name: str, work: UnitWork, *, test: bool) -> TargetV
 def computing(threads: int) -> Iterator[None]:
     """How numbers are computed here until this ends: on so many threads of the CPU, denormals taken as 0.
 
-    Activations of a GAN that fade out slow a CPU down many times otherwise. Threads that start meanwhile inherit it.
+    The threads are the claim's for torch and for NumPy's and scikit-learn's libraries alike, whatever OMP_NUM_THREADS
+    says: sums over another number of threads differ. Activations of a GAN that fade out slow a CPU down many times
+    unless denormals are 0; threads that start meanwhile inherit it.
     """
     before = torch.get_num_threads()
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     keep_freed_memory()
     try:
-        yield
+        with threadpool_limits(threads):
+            yield
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
