@@ -8,9 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.execution.on_ray import images
 from orchestrator.execution.on_ray.attempts import LOSSES
 from orchestrator.execution.on_ray.executor import RayExecutor
 from orchestrator.execution.on_ray.pool import Pool
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import RunPaths
+from tests.helpers.launches import request_for, run
 from tests.helpers.works import Heard, NoImages, made_stage, made_trial
 from workloads.errors import UserError
 
@@ -117,3 +121,19 @@ def test_a_trial_that_loses_every_worker_ends_and_says_so(executor):
     executor.run([made_trial("a", before=die_always), made_trial("b")], heard, slots=2)
     assert f"{LOSSES} workers were lost one after the other" in ends(heard)["trial/a"]
     assert ends(heard)["trial/b"] == ""
+
+
+def numbers(storage, name):
+    """Every number of a run's only trial, but for seconds."""
+    (trial,) = Ledger(RunPaths(str(storage), name)).state.trials.values()
+    return {rung: measured.numbers for rung, measured in trial.rungs.items()}
+
+
+def test_images_that_do_not_fit_into_the_object_store_give_the_same_numbers(cluster, tmp_path, monkeypatch):
+    for name, options in {"mapped": {}, "streamed": {}, "local": {"executor": "local"}}.items():
+        monkeypatch.setattr(images, "FITTING", 0 if name == "streamed" else 0.25)
+        code, text = run(request_for(tmp_path / name, name=name, classes=["3"], points=1, scheduler="fifo", **options))
+        assert code == 0, text
+    expected = numbers(tmp_path / "local", "local")
+    assert numbers(tmp_path / "mapped", "mapped") == expected
+    assert numbers(tmp_path / "streamed", "streamed") == expected
