@@ -151,11 +151,10 @@ def run_all(work: Launch, executor: Executor) -> None:
     plan, space, paths, recorder = work.plan, work.plan.space, work.paths, work.recorder
     code = work.state.opened.identity.code
     trials = reconcile(trial_tasks(plan, paths, work.trials, work.state), recorder)
-    shared = [
-        *baseline_tasks(paths, work.splits, code, space.resources),
-        *stage_tasks(plan, paths, work.stages, recorder),
-    ]
-    if not trials and not analysis_tasks(paths, work.state, space.analyses):
+    after = {task for later in (*trials, *analysis_tasks(paths, work.state, space.analyses)) for task in later.after}
+    shared = baseline_tasks(paths, work.splits, code, space.resources)
+    shared += stage_tasks(plan, paths, [stage for stage in work.stages if f"stage/{stage.key}" in after], recorder)
+    if not trials and not shared and not analysis_tasks(paths, work.state, space.analyses):
         return
     begun = time.monotonic()
     with executor:
@@ -164,7 +163,7 @@ def run_all(work: Launch, executor: Executor) -> None:
         executor.share(SplitStore(paths), work.splits.digest, work.splits)
         work.phases["start-up"] = time.monotonic() - begun
         with work.observer.watching(lambda: work.state, executor.notes):
-            run_tasks(work, executor, "stages", "baselines and shared stages", shared if trials else [])
+            run_tasks(work, executor, "stages", "baselines and shared stages", shared)
             run_tasks(work, executor, "trials", "trials", trials)
             run_tasks(work, executor, "analyses", "analyses", analysis_tasks(paths, work.state, space.analyses))
 

@@ -1,5 +1,6 @@
 """What a worker answers, and what becomes of a task that failed or whose worker was lost. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,21 +26,31 @@ def outcome(answer: Any) -> Reply:
     return reply
 
 
+def trials_of(task: Task) -> Sequence[Any]:
+    """The trials that the task trains; none of any other kind of task."""
+    return getattr(task.work, "trials", ())
+
+
 @dataclass
 class Course:
-    """How far a task has come. failures: attempts that failed. losses: of workers, since the last new rung."""
+    """How far a task has come. failures: attempts that failed. losses: of workers, since the last new rung. stopped:
+    trials that are not to go on. decision: on the last rung."""
 
     task: Task
     failures: int = 0
     losses: int = 0
     reached: int = 0
+    stopped: set[str] = field(default_factory=set)
+    decision: Decision | None = None
 
     def hear(self, reply: Reply, listener: Listener) -> bool:
         """Pass on what a worker answered; whether the task goes on: with its next rung, or with another attempt."""
         if isinstance(reply, RungReport):
             if reply.rung > self.reached:
                 self.reached, self.losses = reply.rung, 0
-            if listener.reported(self.task, reply) == Decision.CONTINUE:
+            self.decision = listener.reported(self.task, reply)
+            self.stopped |= {reply.trial} if self.decision == Decision.STOP else set()
+            if len(self.stopped) < len(trials_of(self.task)):
                 return True
             reply = End()
         elif reply.error and self._again(reply):

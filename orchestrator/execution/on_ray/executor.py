@@ -8,7 +8,7 @@ from orchestrator.clusters.session import node_resources, ray_session
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Listener, Note, Task, lacking
 from orchestrator.execution.on_ray import progress
-from orchestrator.execution.on_ray.attempts import Remembering
+from orchestrator.execution.on_ray.attempts import Remembering, trials_of
 from orchestrator.execution.on_ray.images import share_images
 from orchestrator.execution.on_ray.pool import Pool, Queue
 from orchestrator.planning.capacity import Node, slots
@@ -51,7 +51,7 @@ class RayExecutor:
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         heard = Remembering(listener, self.failures)
         gangs = [task for task in tasks if is_gang(task)]
-        trials = [task for task in tasks if task.kind == "trial" and task not in gangs]
+        trials = [task for task in tasks if task not in gangs and len(trials_of(task)) == 1]
         alone = [task for task in tasks if task not in gangs and task not in trials]
         alone.sort(key=lambda task: task.kind == "baseline")  # nothing waits for them
         if alone:

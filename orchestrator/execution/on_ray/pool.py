@@ -86,7 +86,7 @@ class Queue:
         goes_on = course.hear(reply, self.listener)
         lost = isinstance(reply, End) and reply.lost
         if goes_on and not lost:
-            self.working[worker.advance.remote(course.task, False)] = worker, course
+            self.working[worker.advance.remote(course.task, False, course.decision)] = worker, course
             return []
         if goes_on:
             self.waiting.insert(0, course)  # for whoever is free first

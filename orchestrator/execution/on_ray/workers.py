@@ -12,6 +12,7 @@ from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.attempts import Reply
 from orchestrator.execution.on_ray.images import SharedImages
 from orchestrator.execution.work.worker import Worker, computing
+from orchestrator.planning.early_stopping import Decision
 
 
 class RayWorker(Worker):
@@ -38,13 +39,14 @@ class WarmWorker:
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         self.images = images
         self.device = torch.device("cuda:0" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
-        self.reports: Generator[RungReport, None, End] | None = None
+        self.reports: Generator[RungReport, Decision | None, End] | None = None
 
     def ready(self) -> None:
         """Answers once the process is there."""
 
-    def advance(self, task: Task, afresh: bool) -> Reply:
+    def advance(self, task: Task, afresh: bool, decision: Decision | None = None) -> Reply:
         """Work until the next report or the end. afresh: begin the task, in place of what was worked on so far.
+        decision: on the last report, which work on several trials wants to hear.
 
         A process that was lost meanwhile begins as well: work looks for its states, and reports its rungs again.
         """
@@ -52,8 +54,8 @@ class WarmWorker:
             try:
                 if afresh or self.reports is None:
                     self.stop()
-                    self.reports = task.work.run(RayWorker(self.images, self.device, task))
-                return next(self.reports)
+                    self.reports, decision = task.work.run(RayWorker(self.images, self.device, task)), None
+                return self.reports.send(decision)
             except StopIteration as ended:
                 end: End = ended.value
             except Exception as error:

@@ -8,6 +8,7 @@ from upath import UPath
 
 from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.work.worker import Worker
+from orchestrator.planning.early_stopping import Decision
 from orchestrator.results.evaluation import write_table
 from workloads.scoring.baselines import baseline_rows
 
@@ -20,7 +21,7 @@ class BaselineWork:
     path: str
     threads: int = 1
 
-    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
+    def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
         """Fit and score it. It has no rungs."""
         yield from ()
         names = worker.splits.targets.names
