@@ -1,5 +1,7 @@
 """Trials and stages that train nothing: they report what they are made to, so that executors alone are tested."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,6 +11,7 @@ from orchestrator.execution.work.trial import TrialUnits, TrialWork
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
+from workloads.errors import UserError
 from workloads.units import Unit
 
 RUNGS = (250, 500, 1000)
@@ -16,6 +19,29 @@ RUNGS = (250, 500, 1000)
 
 def nothing(rung: int) -> None:
     pass
+
+
+def note(folder, rung):
+    """Write down in which process a rung was worked on."""
+    with (folder / "pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def fail(text, rung):
+    """As an error for users does."""
+    raise UserError(text, where="the third image", fix="look at it")
+
+
+def die_once(folder, at, rung):
+    """Kill this process at a rung, once."""
+    if rung == at and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die(rung):
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,74 @@
 """The warm workers of a launch: one a slot, started once, and the tasks that they take from a queue."""
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.execution.executor import End, Listener, Task, lacking
-from orchestrator.execution.on_ray.attempts import Course, outcome
-from orchestrator.execution.on_ray.images import SharedImages
-from orchestrator.execution.on_ray.workers import WarmWorker
+from orchestrator.execution.executor import End, Listener, RungReport, Task, error_text, lacking
+from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
+from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
 
+if TYPE_CHECKING:
+    from orchestrator.execution.on_ray.images import SharedImages
+
 LOOKS = 10  # at a worker that does not come back, a second apart, after which it is given up
+
+
+class WarmWorker:
+    """A Ray actor that works on one task at a time, from one report to the next.
+
+    Whoever has a handle of it imports this module: torch is imported by the actor alone.
+    """
+
+    def __init__(self, images: "SharedImages") -> None:
+        import torch
+
+        # what the object store maps cannot be written to, which torch warns of; nothing writes to images
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        self.images = images
+        self.device = torch.device("cuda:0" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
+        self.reports: Generator[RungReport, Decision | None, End] | None = None
+
+    def ready(self) -> None:
+        """Answers once the process is there."""
+
+    def advance(self, task: Task, afresh: bool, decision: Decision | None = None) -> Reply:
+        """Work until the next report or the end. afresh: begin the task, in place of what was worked on so far.
+        decision: on the last report, which work on several trials wants to hear.
+
+        A process that was lost meanwhile begins as well: work looks for its states, and reports its rungs again.
+        """
+        from orchestrator.execution.on_ray.workers import RayWorker
+        from orchestrator.execution.work.worker import computing
+
+        with computing(task.work.threads):
+            try:
+                if afresh or self.reports is None:
+                    self.stop()
+                    self.reports, decision = task.work.run(RayWorker(self.images, self.device, task)), None
+                return self.reports.send(decision)
+            except StopIteration as ended:
+                end: End = ended.value
+            except Exception as error:
+                end = End(error=error_text(error))
+        self.stop()
+        return end
+
+    def stop(self) -> None:
+        """Let go of what was worked on."""
+        if self.reports is not None:
+            self.reports.close()
+        self.reports = None
 
 
 class Pool:
     """Warm workers, all with one claim."""
 
-    def __init__(self, images: SharedImages) -> None:
+    def __init__(self, images: "SharedImages") -> None:
         self.images = images
         self.actors: list[Any] = []
         self.claim: tuple[float, float] = (0, 0)
@@ -59,7 +109,7 @@ class Queue:
             if not self.waiting and not self.working:
                 return
             (answer,), _ = ray.wait([*self.working, *self.looking], num_returns=1)
-            idle += self.heard(answer) if answer in self.working else self.looked(answer)
+            idle += self.heard(answer) if answer in self.working else self.arrived(answer)
             if not idle and not self.working and not self.looking:
                 self.give_up()
 
@@ -95,7 +145,7 @@ class Queue:
             return []
         return [worker]
 
-    def looked(self, answer: Any) -> list[Any]:
+    def arrived(self, answer: Any) -> list[Any]:
         """The worker that was looked at, if it is there; otherwise it is looked at again."""
         worker, times = self.looking.pop(answer)
         try:

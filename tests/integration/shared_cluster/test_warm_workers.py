@@ -1,7 +1,5 @@
 """Warm workers on Ray: few processes serve all tasks, and what fails or is lost costs no other task anything."""
 
-import os
-import signal
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +13,7 @@ from orchestrator.execution.on_ray.pool import Pool
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
-from tests.helpers.works import Heard, NoImages, made_stage, made_trial
-from workloads.errors import UserError
+from tests.helpers.works import Heard, NoImages, die, die_once, fail, made_stage, made_trial, note
 
 pytestmark = pytest.mark.ray
 
@@ -28,27 +25,6 @@ def executor(cluster, tmp_path):
         executor.pool, executor.folder = Pool(NoImages()), str(tmp_path / "ray")
         executor.stack.callback(executor.pool.end)
         yield executor
-
-
-def note(folder, rung):
-    """Write down in which process a rung was worked on."""
-    with (folder / "pids").open("a") as file:
-        file.write(f"{os.getpid()}\n")
-
-
-def fail(text, rung):
-    raise UserError(text, where="the third image", fix="look at it")
-
-
-def die(folder, at, rung):
-    """Kill this process at a rung, once."""
-    if rung == at and not (folder / "died").exists():
-        (folder / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_always(rung):
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def ends(heard):
@@ -100,9 +76,9 @@ def test_a_stage_fails_alone_and_its_error_arrives_whole(executor):
 
 def test_a_trial_whose_worker_is_killed_begins_once_more_and_the_others_hear_nothing(executor, tmp_path):
     heard = Heard()
-    tasks = [made_trial("a", before=partial(die, tmp_path, 500)), made_trial("b")]
+    tasks = [made_trial("a", before=partial(die_once, tmp_path, 500)), made_trial("b")]
     executor.run(tasks, heard, slots=2)
-    of_a = [event for event in heard.events if "a" in event[1]]
+    of_a = [event for event in heard.events if event[1] in ("a", "trial/a")]
     again = [("started", "trial/a"), *(("reported", "a", rung) for rung in (250, 500, 1000)), ("ended", "trial/a", "")]
     assert [event for event in of_a if event[0] != "ended"][:2] == again[:2]
     assert of_a[2:] == again
@@ -111,14 +87,14 @@ def test_a_trial_whose_worker_is_killed_begins_once_more_and_the_others_hear_not
 
 def test_a_stage_that_loses_every_worker_ends_and_says_so(executor):
     heard = Heard()
-    executor.run([made_stage("s", before=die_always), made_stage("t")], heard, slots=2)
+    executor.run([made_stage("s", before=die), made_stage("t")], heard, slots=2)
     assert f"{LOSSES} workers were lost one after the other" in ends(heard)["stage/s"]
     assert ends(heard)["stage/t"] == ""
 
 
 def test_a_trial_that_loses_every_worker_ends_and_says_so(executor):
     heard = Heard()
-    executor.run([made_trial("a", before=die_always), made_trial("b")], heard, slots=2)
+    executor.run([made_trial("a", before=die), made_trial("b")], heard, slots=2)
     assert f"{LOSSES} workers were lost one after the other" in ends(heard)["trial/a"]
     assert ends(heard)["trial/b"] == ""
 
