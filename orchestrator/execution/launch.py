@@ -24,13 +24,13 @@ from orchestrator.planning.cost import rates_key
 from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import code_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify
-from orchestrator.planning.request import Request, schedule_name
+from orchestrator.planning.request import Request, check_executor, schedule_name
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.provenance import capture, without_secrets
+from orchestrator.record.provenance import all_cpus, capture, without_secrets
 from orchestrator.record.rates import write_rates
 from orchestrator.record.runs import refuse_format_1, resume_command
 from orchestrator.record.state import Outcome, RunState, State
@@ -44,16 +44,22 @@ from workloads.scoring.selection import CRITERIA
 
 @dataclass(frozen=True)
 class Finished:
-    """How a launch ended. results: None where it was interrupted. phases: seconds of wall time. tracking: MLflow's
-    URI. resume: the command that goes on."""
+    """How a launch of a run ended. results: None where it was interrupted. phases: seconds of wall time. tracking:
+    MLflow's URI."""
 
+    run: str
+    request: Request
     outcome: Outcome
     state: RunState
     tracking: str
-    resume: str
     results: Results | None = None
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on."""
+        return resume_command(self.run, self.request.storage, self.request.address)
 
     @property
     def worker_seconds(self) -> float:
@@ -120,10 +126,12 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
         work = Launch(request, plan, stages, trials, paths, splits, recorder, observer)
         try:
-            return carry_out(work, executor, mirror, begun)
+            finished = carry_out(work, executor, mirror, begun)
         except Exception as error:
             error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
             raise
+    observer.ended(finished)
+    return finished
 
 
 def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) -> Finished:
@@ -142,8 +150,9 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
             work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
         finally:
             mirror.end()
-    resume = resume_command(work.plan.run, work.request.storage, work.request.address)
-    return Finished(outcome, work.state, mirror.tracker.uri, resume, results, seconds or 0.0, work.phases)
+    return Finished(
+        work.plan.run, work.request, outcome, work.state, mirror.tracker.uri, results, seconds or 0.0, work.phases
+    )
 
 
 def run_all(work: Launch, executor: Executor) -> None:
@@ -175,15 +184,19 @@ def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Se
             executor.run(tasks, work.recorder, work.request.slots)
 
 
-def executor_named(name: str, cpus: int, address: str | None = None) -> Executor:
-    """An executor by its name, which is one of `EXECUTORS`; Ray on `cpus` cores of this machine, or at `address`."""
+def executor_named(name: str, cpus: int | None = None, address: str | None = None) -> Executor:
+    """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
+
+    Raises UserError for one that there is not.
+    """
+    check_executor(name, address)
     if name == "local":
         from orchestrator.execution.local import LocalExecutor
 
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus, address)
+    return RayExecutor(cpus or all_cpus(), address)
 
 
 def recorder_of(
@@ -217,7 +230,7 @@ def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], 
         schedule=schedule_name(request),
         dataset=plan.space.data.name,
         targets=plan.targets,
-        counts={name: len(images) for name, images in splits.parts().items()},
+        counts={name: len(images) for name, images in splits.by_name().items()},
         shape=plan.shape,
         identity=Identity(splits.digest, code),
         costs={name: round(seconds, 2) for name, seconds in plan.estimate.networks.items()},

@@ -34,6 +34,7 @@ class Plan:
     rungs: tuple[int, ...]
     workers: int  # of all concurrent trials together
     rates: Mapping[str, float] | None  # that earlier runs have measured
+    in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
 
     @cached_property
     def methods(self) -> tuple[Any, ...]:
@@ -49,7 +50,8 @@ class Plan:
     def estimate(self) -> Estimate:
         """What the plan costs; of ten targets where their number is not known yet."""
         targets = self.targets or ("?",) * 10
-        return estimate(self.space, self.methods, targets, self.shape, self.counts, self.workers, self.rates)
+        cost = estimate(self.space, self.methods, targets, self.shape, self.counts, self.workers, self.rates)
+        return replace(cost, overhead=0.0, longest=cost.longest - cost.overhead) if self.in_process else cost
 
     def with_images(self, splits: "Splits") -> "Plan":
         """The same plan with the targets, shape and counts of the images themselves."""
@@ -81,11 +83,12 @@ def make_plan(
     gpus: int = 0,
     prepared_images: int | None = None,
     rates: Mapping[str, float] | None = None,
+    in_process: bool = False,
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `cost.unit_costs`.
+    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
     points = tuple(space.points())
@@ -106,6 +109,7 @@ def make_plan(
         rungs=tuple(rungs),
         workers=min(workers, len(points) * space.resources.workers),
         rates=rates,
+        in_process=in_process,
     )
 
 

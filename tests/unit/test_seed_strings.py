@@ -33,7 +33,7 @@ from orchestrator.data.auxiliary.sources import open_source
 from tests.helpers.files import flat_file, pixels
 from tests.helpers.streams import row_at
 from workloads.analyses import analyse
-from workloads.data.auxiliary import Source, general_images
+from workloads.data.auxiliary import Source, auxiliary_images
 from workloads.data.datasets import load
 from workloads.data.in_out import in_out
 from workloads.data.out_sets import out_sets
@@ -129,7 +129,7 @@ def data(folder: Path) -> None:
     in_out(digits, side=16, max_train_images=20, seed=0)
     out_sets(["noise", "digits"], folder, shape=ImageShape(1, 16, 16), max_images=5, seed=0)
     sources = [Source("photo_tiles", max_images=10), Source("digits", max_images=10)]
-    general_images(sources, folder, shape=ImageShape(1, 16, 16))
+    auxiliary_images(sources, folder, shape=ImageShape(1, 16, 16))
     for name in ("lgg/a_t1_80.png", "valid/d_t1_3.png"):
         (folder / "brats" / name).parent.mkdir(parents=True)
         Image.fromarray(pixels(48, 40)).save(folder / "brats" / name)

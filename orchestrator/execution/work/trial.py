@@ -23,7 +23,7 @@ from orchestrator.execution.work.worker import (
 )
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.paths import TrialPaths
-from orchestrator.results.evaluation import finish_rung, write_part
+from orchestrator.results.evaluation import finish_rung, write_share
 from workloads.files import is_whole, read_checked, remove_checked
 from workloads.method import Detector, GroupDetector
 from workloads.scoring.evaluate import score, score_groups
@@ -106,9 +106,9 @@ def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
     return done
 
 
-def remove_parts(trial: TrialUnits, rungs: Sequence[int]) -> None:
+def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
     """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
-    for part in [part for rung in rungs for part in trial.paths.scores_parts(rung)]:
+    for part in [part for rung in rungs for part in trial.paths.scores_shares(rung)]:
         remove_checked(part)
 
 
@@ -129,7 +129,7 @@ class _Training:
         self.seconds = trial.report(self.rung).metrics["train_seconds"] if self.rung else 0.0
         self.done = 0.0
         if worker.rank == 0:
-            remove_parts(trial, self.written)
+            remove_shares(trial, self.written)
 
     @cached_property
     def units(self) -> list[UnitWork]:
@@ -182,7 +182,7 @@ class _Training:
             if last:
                 del self.running[work.unit]  # its state is saved; memory does not grow with the classes
         if self.writes:
-            write_part(self.paths.scores_part(rung, self.worker.rank), join([*scores, *groups]), seconds)
+            write_share(self.paths.scores_share(rung, self.worker.rank), join([*scores, *groups]), seconds)
 
     def advance(self, number: int, before: int, rung: int, note: Callable[[str], None]) -> tuple[Detector, Progress]:
         """Bring this worker's `number`-th detector to a rung, from wherever a state of it is."""
