@@ -42,17 +42,20 @@ def heed_signals() -> None:
 
 
 @contextmanager
-def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator[Any]:
-    """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one."""
+def ray_session(cpus: int | None = None, address: str | None = None, *, dashboard: bool = True) -> Iterator[Any]:
+    """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one.
+
+    dashboard: with it, three processes more, which only workers that train together need (see `local_ray`).
+    """
     # here, too: what Train finds in the launcher's own environment it gives to its controllers and workers
     settings = QUIET | (PROMPT if address is None else PATIENT)
     changes = {name: value for name, value in settings.items() if name not in os.environ}
-    with environment(changes), started_or_joined(cpus, address) as ray:
+    with environment(changes), started_or_joined(cpus, address, dashboard) as ray:
         yield ray
 
 
 @contextmanager
-def started_or_joined(cpus: int | None, address: str | None) -> Iterator[Any]:
+def started_or_joined(cpus: int | None, address: str | None, dashboard: bool) -> Iterator[Any]:
     import ray
 
     if ray.is_initialized():
@@ -60,16 +63,17 @@ def started_or_joined(cpus: int | None, address: str | None) -> Iterator[Any]:
         return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with local_ray(ray, cpus) if address is None else joined(ray, address):
+    with local_ray(ray, cpus, dashboard) if address is None else joined(ray, address):
         heed_signals()  # again: Ray has put its own in their place
         yield ray
 
 
 @contextmanager
-def local_ray(ray: Any, cpus: int | None) -> Iterator[None]:
-    """A Ray of our own, dashboard on the loopback address, which is not for show.
+def local_ray(ray: Any, cpus: int | None, dashboard: bool) -> Iterator[None]:
+    """A Ray of our own, its dashboard, if any, on the loopback address.
 
-    Without the dashboard Ray leaks the resources of trials that a scheduler stops.
+    The dashboard is not for show: without it Ray Train leaks what workers that train together held when a scheduler
+    stops them.
     """
     check_surroundings()
     with sealed() as folder:
@@ -78,7 +82,7 @@ def local_ray(ray: Any, cpus: int | None) -> Iterator[None]:
             ray.init(
                 address="local",  # not another Ray that happens to run here
                 num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
-                include_dashboard=True,
+                include_dashboard=dashboard,
                 dashboard_host=LOOPBACK,
                 _node_ip_address=LOOPBACK,
                 _temp_dir=folder,

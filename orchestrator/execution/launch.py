@@ -106,7 +106,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     begun, observer = time.monotonic(), observer or Nobody()
     plan = plan_of(request)
     observer.planned(plan, request)
-    executor = executor or executor_named(request.executor, request.cpus, request.address)
+    gangs = plan.space.resources.workers > 1
+    executor = executor or executor_named(request.executor, request.cpus, request.address, gangs=gangs)
     paths = RunPaths(request.storage, plan.run)
     refuse_format_1(paths)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
@@ -184,10 +185,10 @@ def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Se
             executor.run(tasks, work.recorder, work.request.slots)
 
 
-def executor_named(name: str, cpus: int | None = None, address: str | None = None) -> Executor:
+def executor_named(name: str, cpus: int | None = None, address: str | None = None, *, gangs: bool = False) -> Executor:
     """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
 
-    Raises UserError for one that there is not.
+    gangs: whether it is to run tasks that several workers do together. Raises UserError for one that there is not.
     """
     check_executor(name, address)
     if name == "local":
@@ -196,7 +197,7 @@ def executor_named(name: str, cpus: int | None = None, address: str | None = Non
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus or all_cpus(), address)
+    return RayExecutor(cpus or all_cpus(), address, gangs=gangs)
 
 
 def recorder_of(

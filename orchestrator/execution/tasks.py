@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 
 from orchestrator.execution.executor import End, Task
 from orchestrator.execution.recorder import Recorder
@@ -146,7 +147,13 @@ def after_stages(tasks: Sequence[Task], keys: Iterable[str]) -> frozenset[str]:
 
 def artifact_folders(paths: RunPaths, keys: Mapping[str, str]) -> dict[str, str]:
     """str(unit) of stages -> the folder of its artifact. keys: str(unit) -> the stage's key."""
-    return {unit: str(paths.stage(key)) for unit, key in keys.items()}
+    return {unit: stage_folder(paths, key) for unit, key in keys.items()}
+
+
+@cache
+def stage_folder(paths: RunPaths, key: str) -> str:
+    """The folder of a stage's artifact. Every trial of a grid asks for the same ones."""
+    return str(paths.stage(key))
 
 
 def threads(resources: Resources) -> int:

@@ -16,19 +16,22 @@ from workloads.data.splits import Splits
 
 
 class RayExecutor:
-    """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to."""
+    """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to.
+
+    gangs: whether there may be tasks that several workers do together.
+    """
 
     name = "ray"
 
-    def __init__(self, cpus: int | None = None, address: str | None = None) -> None:
-        self.cpus, self.address = cpus, address
+    def __init__(self, cpus: int | None = None, address: str | None = None, *, gangs: bool = True) -> None:
+        self.cpus, self.address, self.gangs = cpus, address, gangs
         self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
         self.board: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # closed where the second step fails
-            stack.enter_context(ray_session(self.cpus, self.address))
+            stack.enter_context(ray_session(self.cpus, self.address, dashboard=self.gangs))
             self.board = progress.start()
             self.stack = stack.pop_all()
         return self

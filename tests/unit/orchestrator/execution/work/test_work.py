@@ -273,6 +273,21 @@ def test_the_process_is_left_as_it_was():
     assert torch.get_num_threads() == before
 
 
+def test_the_threads_are_the_claims_whatever_the_shell_says():
+    """Of torch, and of the libraries under NumPy and scikit-learn."""
+    program = (
+        "import torch, sklearn.neighbors, threadpoolctl\n"
+        "from orchestrator.execution.work.worker import computing\n"
+        "before = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "with computing(1):\n"
+        "    pools = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "    print(max(before), pools, torch.get_num_threads())\n"
+    )
+    shell = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=shell)
+    assert done.stdout.split("\n")[0] == "2 {1} 1", done.stderr
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_work_needs_no_ray(name, tmp_path):
     """In a process of its own, where importing Ray fails."""
