@@ -221,6 +221,7 @@ def open_ledger(paths: RunPaths, opened: Opened) -> Ledger:
 
 def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
+    estimate = plan.estimate
     return Opened(
         uid=uuid4().hex,
         name=plan.name,
@@ -234,7 +235,7 @@ def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], 
         counts={name: len(images) for name, images in splits.by_name().items()},
         shape=plan.shape,
         identity=Identity(splits.digest, code),
-        costs={name: round(seconds, 2) for name, seconds in plan.estimate.networks.items()},
+        costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
         trials=tuple(trials),

@@ -47,11 +47,13 @@ class Plan:
         return len(distinct_stages(self.methods, self.targets))
 
     @cached_property
-    def estimate(self) -> Estimate:
-        """What the plan costs; of ten targets where their number is not known yet."""
+    def estimate(self) -> Estimate | None:
+        """What the plan costs, None where nobody knows yet; of ten targets where their number is not known."""
         targets = self.targets or ("?",) * 10
         cost = estimate(self.space, self.methods, targets, self.shape, self.counts, self.workers, self.rates)
-        return replace(cost, overhead=0.0, longest=cost.longest - cost.overhead) if self.in_process else cost
+        if cost is None or not self.in_process:
+            return cost
+        return replace(cost, overhead=0.0, longest=cost.longest - cost.overhead)
 
     def with_images(self, splits: "Splits") -> "Plan":
         """The same plan with the targets, shape and counts of the images themselves."""

@@ -57,12 +57,13 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
 
     The parts that a config is judged by are put together, all of the same images, or groups of one size.
     """
-    blocks = []
+    blocks, judged = [], method.judged_parts()
     out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
     for target, of_target in by_target(table):
         for split in ("test", "val", *out):
             of_split = of_target.filter(pc.equal(of_target.column("split"), split))
-            names = sorted(set(method.judged_parts()) & set(of_split.column("part").unique().to_pylist()))
+            there = set(of_split.column("part").unique().to_pylist())
+            names = sorted(there if judged is None else there & set(judged))
             if not names:  # not one group of that size
                 continue
             parts = {n: of_split.filter(pc.equal(of_split.column("part"), n)) for n in names}

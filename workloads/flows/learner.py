@@ -16,7 +16,7 @@ from workloads.flows.feed import Feed, FlowBatch
 from workloads.flows.networks.build import build
 from workloads.flows.objective import losses
 from workloads.flows.scorer import FlowScorer, densities
-from workloads.method import Scores, State, Tensors
+from workloads.learner import Scores, State, Tensors
 from workloads.training.distributed import Parallel
 from workloads.training.optimisers import descend, load_optimiser
 from workloads.training.seeds import derive_seed

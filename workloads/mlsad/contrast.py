@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
-from workloads.method import Scores, State, Tensors
+from workloads.learner import Scores, State, Tensors
 from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.crops import crop_corners, crops

@@ -174,7 +174,7 @@ def trial(split, tmp_path):
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
         view = images.view(target, torch.device("cpu"))
-        scores = join([score(Made(unit.part), view, last=True) for unit in units])
+        scores = join([score(Made(unit.part), Made(unit.part), view, last=True) for unit in units])
         write_share(paths.scores_share(1000, rank), scores, {str(units[0]): rank + 1.5})
     finish_rung(paths, 1000, 2, Made("all"), 1.0, 1.0)
     return paths, images
@@ -189,7 +189,8 @@ def test_workers_notes_of_what_training_took_are_joined(trial):
 
 def test_out_sets_are_scored_at_the_last_rung_only(trial):
     view = trial[1].view("3", torch.device("cpu"))
-    early, last = (set(score(Made("level_1"), view, last=at_end)["split"].to_pylist()) for at_end in (False, True))
+    made = Made("level_1")
+    early, last = (set(score(made, made, view, last=at_end)["split"].to_pylist()) for at_end in (False, True))
     assert early == {"test", "val", "own/P_0"}
     assert last - early == {"out/mnist", "out/noise"}
 
