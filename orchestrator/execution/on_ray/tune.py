@@ -64,16 +64,19 @@ def relay_trials(tasks: Sequence[Task], listener: Listener, workers: Sequence[An
     """Run trials on warm workers, as many at once as there are of these. folder: for Tune's own files."""
     trainable = tune.with_parameters(Relay, workers=list(workers), tasks=[ray.put(task) for task in tasks])
     claim = {"cpu": 0, "memory": RELAY_BYTES}
-    run_trials(tasks, tune.with_resources(trainable, claim), Driver(tasks, listener, workers), folder)
+    run_trials(tasks, tune.with_resources(trainable, claim), Driver(tasks, listener, workers), folder, reuse=True)
 
 
-def run_trials(tasks: Sequence[Task], trainable: Any, driver: "Driver", folder: str) -> None:
-    """Run trials to their end. The trainable reports, under `REPLY`, what workers answer until it is stopped."""
+def run_trials(tasks: Sequence[Task], trainable: Any, driver: "Driver", folder: str, *, reuse: bool) -> None:
+    """Run trials to their end. The trainable reports, under `REPLY`, what workers answer until it is stopped.
+
+    reuse: its process for other trials, which a function's cannot be.
+    """
     keep_credentials_out_of_logs()
     tune.Tuner(
         trainable,
         param_space={"trial": tune.grid_search(list(range(len(tasks))))},
-        tune_config=tune.TuneConfig(scheduler=driver, max_concurrent_trials=driver.slots, reuse_actors=True),
+        tune_config=tune.TuneConfig(scheduler=driver, max_concurrent_trials=driver.slots, reuse_actors=reuse),
         run_config=tune.RunConfig(
             name=f"trials-{uuid4().hex[:8]}",
             storage_path=folder,
