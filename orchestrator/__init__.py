@@ -11,6 +11,18 @@
 `workloads.fit` trains a detector of an array of images without any run. What the command line does goes through these
 functions too, so both write the same files. This door is provisional until it has been used for a while.
 
+Options of a launch; whatever is left out, or None, stays as the space has it:
+
+* search: "random" or "grid". points: random points to try.
+* scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
+* select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
+* seed: of the training; the data splits stay. classes: only these normal classes.
+* images: the images' folder, for spaces on the dataset "folder". auxiliary: sets, each "NAME" or "NAME=PATH".
+* workers: of a trial. min_workers: a trial goes on with as few where workers are lost.
+* share: what workers divide: "units" (whole networks) or "batches" (rows of every batch).
+* cpus_per_worker, gpus_per_worker: numbers, the latter may be a fraction.
+* cpus: cores of this machine to use; all where left out. slots: trials at once, on a cluster that grows.
+
 Nothing here prints: an observer (see `orchestrator.execution.observer.Observer`) hears what a launch does. Whatever a
 user can mend is raised as `UserError`, with what is wrong, the nearest valid choice and the fix.
 
@@ -40,29 +52,28 @@ if TYPE_CHECKING:
     from workloads.detector import Detector
 
 __all__ = [
-    "Detector", "Options", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "resume", "runs",
-    "submit",
+    "Detector", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "resume", "runs", "submit",
 ]  # fmt: skip
 
 
 class Options(TypedDict, total=False):
-    """What a launch changes in its space, and where it works. Whatever is left out stays as the space has it."""
+    """What a launch changes in its space, and where it works; see the top of this module."""
 
-    search: str | None  #: "random" or "grid"
-    points: int | None  #: random points to try
-    scheduler: str | None  #: "asha" (successive halving) or "fifo" (every trial to its end)
-    select_by: str | None  #: "contrastive", "likelihood" (flows), or "oracle" (looks at test labels: a leak)
-    workers: int | None  #: of a trial
-    min_workers: int | None  #: elastic: a trial goes on with as few where workers are lost
+    search: str | None
+    points: int | None
+    scheduler: str | None
+    select_by: str | None
+    workers: int | None
+    min_workers: int | None
     cpus_per_worker: float | None
-    gpus_per_worker: float | None  #: may be a fraction
-    share: str | None  #: what workers divide: "units" (whole networks) or "batches" (rows of every batch)
-    seed: int | None  #: of the training; the data splits stay
-    classes: list[str]  #: only these normal classes
-    images: str | None  #: the images' folder, for spaces on the dataset "folder"
-    auxiliary: list[str]  #: auxiliary sets, each "NAME" or "NAME=PATH"
-    cpus: int | None  #: cores of this machine to use; all where left out
-    slots: int | None  #: trials at once, on a cluster that grows with the work
+    gpus_per_worker: float | None
+    share: str | None
+    seed: int | None
+    classes: list[str]
+    images: str | None
+    auxiliary: list[str]
+    cpus: int | None
+    slots: int | None
 
 
 def plan(
@@ -118,7 +129,9 @@ def launch(
     executor: "ray", or "local" for this process, one task after the other, without Ray.
     config: values of the method's keys, such as ``{"noise": 0.1}`` or ``["noise=0.1"]``; they win over the space's own.
     data_dir: where datasets lie, or are downloaded to. tracking_uri: of MLflow; SQLite in the storage by default.
-    address: of the Ray cluster that this machine belongs to: "auto", or its address; a new Ray where left out.
+    address: "auto" on a machine of a running Ray cluster, to work there; a new Ray on this machine where left out.
+
+    options: see the top of this module.
 
     An interrupt (Ctrl-C) ends the launch well: the run that is returned has the outcome "interrupted" and can be
     resumed. Failed trials do not raise, their run has the outcome "some_failed"; where all fail, UserError is raised,
@@ -184,7 +197,7 @@ def submit(
     The other arguments are those of `launch`; paths are as the cluster sees them. Raises UserError where the cluster
     cannot be reached, where the run goes on there already, and for folders that would be the job's own.
     """
-    from orchestrator.clusters.submission import launch_words, submit_words, users_space
+    from orchestrator.clusters.submission import launch_words, submit_words, users_files
     from orchestrator.execution.from_request import plan_of, request_of
 
     request = request_of(
@@ -195,7 +208,7 @@ def submit(
     words = launch_words(request, planned.run, str(data_dir))
     if observer is not None:
         observer.planned(planned, request)
-    return submit_words(words, planned.run, address, users_space(request))
+    return submit_words(words, planned.run, address, users_files(request))
 
 
 def analyse(
@@ -217,9 +230,9 @@ def analyse(
     from orchestrator.record.runs import tracking_of
 
     opened = open_run(run, storage)
-    uri = tracking_of(opened.state, tracking_uri)
-    carry_out(opened.paths, names, uri, executor_named(executor, cpus) if isinstance(executor, str) else executor,
-              observer)  # fmt: skip
+    if isinstance(executor, str):
+        executor = executor_named(executor, cpus, workload=opened.state.space.workload)
+    carry_out(opened.paths, names, tracking_of(opened.state, tracking_uri), executor, observer)
 
 
 def open_run(name: str | Run, storage: str | Path = "runs") -> Run:
@@ -238,17 +251,25 @@ def runs(storage: str | Path = "runs") -> list[Run]:
 
 
 def load(
-    source: str | Run, target: str | None = None, *, storage: str | Path = "runs", device: str | None = None
+    source: str | Run,
+    target: str | None = None,
+    *,
+    storage: str | Path = "runs",
+    device: str | None = None,
+    trust_code: bool = False,
 ) -> Detector:
     """The best detector of a run for one target, ready to score anyone's images.
 
     source: a run, or its name in the storage. target: the class that counts as normal; it may be left out where the
-    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one.
+    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one. trust_code: whether a method
+    from outside the tree, whose code lies in the run, may be loaded: that runs it.
     Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
     """
     from orchestrator.inference.detector import detector_of
+    from orchestrator.record import method_code
 
     run = open_run(source, storage)
+    method_code.use(run.paths, run.state.opened.space["workload"], run.state.opened.source, trusted=trust_code)
     return detector_of(run.paths, run.state, target, device)
 
 

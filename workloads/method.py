@@ -49,6 +49,8 @@ class Method(ABC):
     Config: ClassVar[type]
     """A frozen dataclass of `workloads.keys.key(default, ...)`, one of them an int `seed`."""
 
+    packages: ClassVar[tuple[str, ...]] = ()  # of `workloads`, whose code its numbers depend on
+    stage_packages: ClassVar[tuple[str, ...]] = ()  # those of them that its stages depend on
     analyses: ClassVar[Mapping[str, Analysis]] = {}  # by name
     part_names: ClassVar[PartNames] = PartNames()  # what results call its parts
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")

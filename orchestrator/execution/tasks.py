@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
 
 from orchestrator.execution.executor import End, Task
 from orchestrator.execution.recorder import Recorder
@@ -46,7 +45,7 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], record
     tasks: list[Task] = []
     known, resources = recorder.ledger.state.stages, plan.space.resources
     for stage in stages:
-        folder = paths.stage(stage.key)
+        folder = paths.stages / stage.key
         if is_made(folder):
             if stage.key not in known:
                 recorder.append(StageEnded(str(stage.unit), stage.key, reused=True))
@@ -74,7 +73,7 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     """A trial, after its stages."""
     resources, folders = plan.space.resources, artifact_folders(paths, trial.stages)
     units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
-    trials = (TrialUnits(trial.id, str(paths.trial(trial.id).folder), units),)
+    trials = (TrialUnits(trial.id, str(paths.trials / trial.id), units),)
     work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources))
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
@@ -147,13 +146,7 @@ def after_stages(tasks: Sequence[Task], keys: Iterable[str]) -> frozenset[str]:
 
 def artifact_folders(paths: RunPaths, keys: Mapping[str, str]) -> dict[str, str]:
     """str(unit) of stages -> the folder of its artifact. keys: str(unit) -> the stage's key."""
-    return {unit: stage_folder(paths, key) for unit, key in keys.items()}
-
-
-@cache
-def stage_folder(paths: RunPaths, key: str) -> str:
-    """The folder of a stage's artifact. Every trial of a grid asks for the same ones."""
-    return str(paths.stage(key))
+    return {unit: str(paths.stages / key) for unit, key in keys.items()}
 
 
 def threads(resources: Resources) -> int:

@@ -10,28 +10,34 @@ from orchestrator.execution.executor import Listener, Note, Task, lacking
 from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.attempts import Remembering, trials_of
 from orchestrator.execution.on_ray.images import share_images
+from orchestrator.execution.on_ray.method_check import check_nodes
 from orchestrator.execution.on_ray.pool import Pool, Queue
 from orchestrator.planning.capacity import Node, slots
 from workloads.data.splits import Splits
+from workloads.registry import code_of
 
 
 class RayExecutor:
     """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to.
 
-    gangs: whether there may be tasks that several workers do together.
+    workload: the method of the run; one from outside the tree is brought to every node. gangs: whether there may be
+    tasks that several workers do together.
     """
 
     name = "ray"
 
-    def __init__(self, cpus: int | None = None, address: str | None = None, *, gangs: bool = True) -> None:
-        self.cpus, self.address, self.gangs = cpus, address, gangs
+    def __init__(
+        self, cpus: int | None = None, address: str | None = None, workload: str = "mlsad", *, gangs: bool = True
+    ) -> None:
+        self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
         self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
         self.board: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # closed where the second step fails
-            stack.enter_context(ray_session(self.cpus, self.address, dashboard=self.gangs))
+            stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
+            check_nodes(self.workload)
             self.board = progress.start()
             self.stack = stack.pop_all()
         return self
