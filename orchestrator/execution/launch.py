@@ -231,6 +231,7 @@ def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], 
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
         trials=tuple(trials),
         provenance=capture(),
+        remarks=splits.remarks,
     )
 
 

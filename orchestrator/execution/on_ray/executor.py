@@ -32,13 +32,13 @@ class RayExecutor:
         self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
         self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
-        self.board: Any = None
+        self.progress_notes: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # closed where the second step fails
             stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
             check_nodes(self.workload)
-            self.board = progress.start()
+            self.progress_notes = progress.start()
             self.stack = stack.pop_all()
         return self
 
@@ -55,7 +55,7 @@ class RayExecutor:
         self.stack.callback(self.pool.end)
 
     def notes(self) -> Mapping[str, Note]:
-        return progress.read(self.board)
+        return progress.read(self.progress_notes)
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         heard = Remembering(listener, self.failures)
