@@ -2,6 +2,7 @@
 
 from orchestrator.cli.options import (
     DEFAULT_STORAGE,
+    AcceptCode,
     Address,
     Cpus,
     Debug,
@@ -23,6 +24,7 @@ def resume(
     slots: Slots = None,
     executor: Executor = "ray",
     cpus: Cpus = None,
+    accept_code: AcceptCode = False,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
@@ -34,15 +36,14 @@ def resume(
     from orchestrator.clusters.connection import check_address, is_remote
     from orchestrator.planning.request import Request, absolute
     from orchestrator.record.provenance import gpu_count
-    from orchestrator.record.runs import open_run, refuse_format_1, tracking_of
+    from orchestrator.record.runs import open_run, tracking_of
     from tune_spaces.schema.load import Loaded
 
     check_address(address)
     if is_remote(address):
-        words = common_words(absolute(storage), tracking_uri, slots)
+        words = [*common_words(absolute(storage), tracking_uri, slots), *(["--accept-code"] if accept_code else [])]
         hand_over_words(run, str(address), ["resume", run, *words])
     paths, state = open_run(absolute(storage), run)
-    refuse_format_1(paths)
     opened = state.opened
     request = Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
@@ -57,5 +58,6 @@ def resume(
         executor=executor,
         address=address,
         slots=slots,
+        accept_code=accept_code,
     )
     run_request(request, plain=plain, dry_run=False)

@@ -13,7 +13,8 @@ from upath import UPath
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.checks import check_images, check_same_run
+from orchestrator.execution.checks import check_images
+from orchestrator.execution.continuation import open_ledger, trials_of
 from orchestrator.execution.executor import Executor, Task
 from orchestrator.execution.from_request import plan_of
 from orchestrator.execution.observer import Nobody, Observer
@@ -22,8 +23,8 @@ from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconci
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.cost import rates_key
 from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
-from orchestrator.planning.identity import code_digest
-from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify
+from orchestrator.planning.identity import code_of_baselines
+from orchestrator.planning.plan import Plan, TrialPlan, code_of_plan, identify, stages_of_trials
 from orchestrator.planning.request import Request, schedule_name
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
@@ -32,13 +33,12 @@ from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import capture, without_secrets
 from orchestrator.record.rates import write_rates
-from orchestrator.record.runs import refuse_format_1, resume_command
+from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome, RunState, State
 from orchestrator.record.tracking import Mirror, tracker_of
 from orchestrator.results.run import Results, conclude
 from tune_spaces.schema import Space
 from workloads.data.splits import Splits
-from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 
 
@@ -69,7 +69,6 @@ class Launch:
 
     request: Request
     plan: Plan
-    stages: Sequence[StagePlan]
     trials: Sequence[TrialPlan]
     paths: RunPaths
     splits: Splits
@@ -102,23 +101,20 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     observer.planned(plan, request)
     executor = executor or executor_named(request.executor, request.cpus, request.address)
     paths = RunPaths(request.storage, plan.run)
-    refuse_format_1(paths)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
     with observer.busy("reading images"):
         splits = load_splits(request.space.data, Path(request.data_dir))
         check_images(request, splits, executor.name)
         SplitStore(paths).keep(splits)
     plan = plan.with_images(splits)
-    method_type = method(plan.space.workload)
-    code, stage_code = code_digest(method_type.packages), code_digest(method_type.stage_packages)
-    stages, trials = identify(plan, splits.digest, splits.target_digests, code, stage_code)
-    opened = opening(plan, splits, code, trials, request)
+    opened = opening(plan, splits, request)
     with launcher_lock(paths), heartbeat(paths):
-        ledger = open_ledger(paths, opened)
+        ledger = open_ledger(paths, opened, plan, splits.target_digests, request.accept_code)
         ledger.append(launched(opened, executor.name))
         mirror = Mirror(tracker, ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
-        work = Launch(request, plan, stages, trials, paths, splits, recorder, observer)
+        trials = list(trials_of(plan, ledger.state))
+        work = Launch(request, plan, trials, paths, splits, recorder, observer)
         try:
             return carry_out(work, executor, mirror, begun)
         except Exception as error:
@@ -149,13 +145,13 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
 def run_all(work: Launch, executor: Executor) -> None:
     """Everything that an executor does: baselines, missing stages, unfinished trials, analyses."""
     plan, space, paths, recorder = work.plan, work.plan.space, work.paths, work.recorder
-    code = work.state.opened.identity.code
     trials = reconcile(trial_tasks(plan, paths, work.trials, work.state), recorder)
+    remaining = [trial for trial in work.trials if f"trial/{trial.id}" in {task.id for task in trials}]
     shared = [
-        *baseline_tasks(paths, work.splits, code, space.resources),
-        *stage_tasks(plan, paths, work.stages, recorder),
+        *baseline_tasks(paths, work.splits, work.state.identity.baselines_code, space.resources),
+        *stage_tasks(plan, paths, stages_of_trials(plan, remaining), recorder),
     ]
-    if not trials and not analysis_tasks(paths, work.state, space.analyses):
+    if not trials and not analysis_tasks(paths, work.state, space.analyses, space):
         return
     begun = time.monotonic()
     with executor:
@@ -166,7 +162,7 @@ def run_all(work: Launch, executor: Executor) -> None:
         with work.observer.watching(lambda: work.state, executor.notes):
             run_tasks(work, executor, "stages", "baselines and shared stages", shared if trials else [])
             run_tasks(work, executor, "trials", "trials", trials)
-            run_tasks(work, executor, "analyses", "analyses", analysis_tasks(paths, work.state, space.analyses))
+            run_tasks(work, executor, "analyses", "analyses", analysis_tasks(paths, work.state, space.analyses, space))
 
 
 def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Sequence[Task]) -> None:
@@ -197,17 +193,9 @@ def recorder_of(
     return Recorder(ledger, rule, criterion.metric, changed, warn)
 
 
-def open_ledger(paths: RunPaths, opened: Opened) -> Ledger:
-    """The run's ledger, opened if it is new. Raises UserError where the run on disk is another one."""
-    ledger = Ledger(paths)
-    check_same_run(ledger.state.opening, opened, paths.run)
-    if not ledger.events:
-        ledger.append(opened)
-    return ledger
-
-
-def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], request: Request) -> Opened:
+def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
+    code = code_of_plan(plan)
     return Opened(
         uid=uuid4().hex,
         name=plan.name,
@@ -220,11 +208,11 @@ def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], 
         targets=plan.targets,
         counts={name: len(images) for name, images in splits.parts().items()},
         shape=plan.shape,
-        identity=Identity(splits.digest, code),
+        identity=Identity(splits.digest, code.digest, code.modules, code.packages, code_of_baselines().digest),
         costs={name: round(seconds, 2) for name, seconds in plan.estimate.networks.items()},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
-        trials=tuple(trials),
+        trials=tuple(identify(plan, splits.digest, splits.target_digests)),
         provenance=capture(),
     )
 

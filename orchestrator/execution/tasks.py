@@ -14,13 +14,14 @@ from orchestrator.execution.work.trial import TrialUnits, TrialWork, report
 from orchestrator.execution.work.worker import End, RungReport, UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
+from orchestrator.planning.identity import analysis_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths, TrialPaths
 from orchestrator.record.state import DONE, RunState
 from orchestrator.results.baselines import table_path
 from orchestrator.results.run import winner
-from tune_spaces.schema import Resources
+from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
 from workloads.registry import method
 from workloads.scoring.baselines import BASELINES
@@ -79,14 +80,17 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
 
-def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str]) -> list[Task]:
-    """Analyses that the run's winner has not been through; none where no trial has reached the end."""
+def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str], space: Space | None = None) -> list[Task]:
+    """Analyses that the run's winner has not been through with the keys of the space, by default the run's own; none
+    where no trial has reached the end."""
     best = winner(state)
     if best is None:
         return []
-    done = {key for key, event in state.analyses.items() if event.trial == best.id}
+    config = (space or state.space).config(best.point)
+    digest = analysis_digest(type(config), asdict(config))
+    same = {key for key, event in state.analyses.items() if event.config in ("", digest)}  # "": an earlier version's
+    done = {key for key in same if state.analyses[key].trial == best.id}
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
-    config = state.space.config(best.point)
     instance = method(state.space.workload)(config)
     claim = state.space.resources.model_copy(update={"workers": 1, "min_workers": None})
     tasks = []

@@ -27,7 +27,7 @@ class Request:
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
-    counted from the nodes where absent.
+    counted from the nodes where absent. accept_code: go on with a run that other code has begun.
     """
 
     loaded: Loaded
@@ -42,6 +42,7 @@ class Request:
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None
+    accept_code: bool = False
 
     def __post_init__(self) -> None:
         check_executor(self.executor, self.address)

@@ -13,6 +13,7 @@ from orchestrator.record.events import (
     Closed,
     CodeAccepted,
     Event,
+    Identity,
     Launched,
     Opened,
     Outcome,
@@ -86,6 +87,11 @@ class RunState:
             raise ValueError("the run has not been opened")
         return self.opening
 
+    @property
+    def identity(self) -> Identity:
+        """Of the code that the run goes on with: the last that was accepted."""
+        return self.accepted[-1].after if self.accepted else self.opened.identity
+
     @cached_property
     def space(self) -> Space:
         """The resolved space. Raises UserError where this code does not know its keys."""
@@ -124,6 +130,9 @@ def apply(run: RunState, event: Event) -> None:
             run.analyses[f"{event.name}/{event.target}"] = event
         case CodeAccepted():
             run.accepted.append(event)
+            for trial in run.trials.values():
+                if trial.state not in DONE:
+                    trial.stages = {unit: event.stage_keys.get(key, key) for unit, key in trial.stages.items()}
         case Closed():
             run.closed = event
 

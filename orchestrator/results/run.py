@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.baselines import measured
@@ -80,7 +81,15 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in best.last.not_learned
     ]
-    return [*instance.remarks(), *auxiliary_remarks(state.space, instance), *failures, *unscored, *not_learned]
+    accepted = [accepted_remark(event) for event in state.accepted]
+    return [*instance.remarks(), *accepted, *auxiliary_remarks(state.space, instance), *failures, *unscored, *not_learned]
+
+
+def accepted_remark(event: CodeAccepted) -> str:
+    """That a run went on with other code, since when, and what differs."""
+    stages = f"; stages made since lie under {len(event.stage_keys)} new keys" if event.stage_keys else ""
+    differs = ", ".join([*event.modules, *event.packages]) or "as accepted before"
+    return f"the run went on with other code on {event.time[:16].replace('T', ' ')} UTC ({differs}){stages}"
 
 
 def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
@@ -241,8 +250,8 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState, scores: pa.Ta
     """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
     if is_pooled(state):
         return sets_table_of(state, best, against_sets(scores))
-    identity = state.opened.identity
-    return table_of(state, best, measured(paths, identity.data, identity.code))
+    identity = state.identity
+    return table_of(state, best, measured(paths, identity.data, identity.baselines_code))
 
 
 def trial_row(trial: TrialState, state: RunState, method_type: Any) -> dict[str, Any]:

@@ -1,0 +1,231 @@
+"""What code means: digests of the modules that numbers depend on, which only an edit of what they do changes.
+
+A module's digest is of its syntax tree without comments, docstrings, formatting, the order of its imports,
+`TYPE_CHECKING` blocks and annotations (but for those of a class' attributes, which make dataclasses what they are), and
+without imports that only these need. The walk is our own, over names of nodes and fields that are not empty, so that
+Python 3.11, 3.12 and 3.13 agree; it imports nothing of what it reads, and nothing but the standard library.
+"""
+
+import ast
+import hashlib
+import re
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec, resolve_name
+from typing import Any
+
+NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
+"""Fields of nodes that change nothing a module does."""
+LENGTH = 12
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module as it is read. imports: names of what is imported at its top; inner: inside its functions.
+
+    Such a name may be of a module or of something in it; relative ones begin with their dots.
+    """
+
+    meaning: str
+    imports: tuple[str, ...]
+    inner: tuple[str, ...]
+
+
+def followed(roots: Iterable[str], shallow: Collection[str] = ()) -> dict[str, Source]:
+    """The modules that importing `roots`, and running what is in them, brings in, by name and in the names' order.
+
+    Imports are followed within the top packages of the roots; others are for `packages_of`. shallow: modules whose
+    imports inside functions are not followed. Raises ModuleNotFoundError for a root that is nowhere.
+    """
+    roots = list(roots)
+    homes = {root.partition(".")[0] for root in roots}
+    sources: dict[str, Source] = {}
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
+        if name in sources:
+            continue
+        spec = spec_of(name)
+        if spec is None:
+            if name in roots:
+                raise ModuleNotFoundError(f"no module named {name!r}", name=name)
+            continue  # something in a module, which is followed itself
+        sources[name] = source = read(source_of(spec))
+        package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
+        reached = source.imports if name in shallow else (*source.imports, *source.inner)
+        absolute = [resolve_name(item, package) if item.startswith(".") else item for item in reached]
+        waiting += [part for item in (name, *absolute) for part in parents(item) if part.partition(".")[0] in homes]
+    return dict(sorted(sources.items()))
+
+
+def packages_of(sources: Iterable[Source]) -> set[str]:
+    """Top names of what modules import from elsewhere, the standard library apart."""
+    imports = [item for source in sources for item in (*source.imports, *source.inner) if not item.startswith(".")]
+    return {item.partition(".")[0] for item in imports} - sys.stdlib_module_names
+
+
+def parents(name: str) -> list[str]:
+    """A dotted name and those of all packages around it."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def spec_of(name: str) -> ModuleSpec | None:
+    """Where a module lies, without importing it or a package around it; None where it is nowhere."""
+    top, *rest = parents(name)
+    spec = find_spec(top)
+    for inner in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        spec = PathFinder.find_spec(inner, spec.submodule_search_locations)
+    return spec
+
+
+def source_of(spec: ModuleSpec) -> str:
+    """The text of a module; empty where it is a folder without `__init__.py` or compiled."""
+    get_source = getattr(spec.loader, "get_source", None)
+    return (get_source(spec.name) if get_source else None) or ""
+
+
+@lru_cache(maxsize=512)
+def read(text: str) -> Source:
+    """The meaning and the imports of a module's text. Raises SyntaxError."""
+    tree = ast.parse(text)
+    top: list[str] = []
+    inner: list[str] = []
+    for node, in_function in imports_of(tree.body):
+        (inner if in_function else top).extend(names_of(node))
+    return Source(meaning(tree), tuple(dict.fromkeys(top)), tuple(dict.fromkeys(inner)))
+
+
+def imports_of(body: Iterable[ast.AST], in_function: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Import statements that run, and whether they stand inside a function."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, in_function
+        elif is_type_checking(node):
+            yield from imports_of(node.orelse, in_function)
+        else:
+            inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from imports_of(ast.iter_child_nodes(node), inside)
+
+
+def names_of(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Of everything that a statement imports; the module alone for a star."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    module = "." * node.level + (node.module or "")
+    for alias in node.names:
+        yield module if alias.name == "*" else f"{module}{'' if module.endswith('.') else '.'}{alias.name}"
+
+
+def is_type_checking(node: ast.AST) -> Any:
+    """Whether a statement is `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and getattr(node.test, "attr", getattr(node.test, "id", "")) == "TYPE_CHECKING"
+
+
+class Stripped(ast.NodeTransformer):
+    """Takes out of a tree, in place, what changes nothing that it does.
+
+    annotations: what was taken out of them, so that imports which only they need can go, too.
+    """
+
+    def __init__(self) -> None:
+        self.annotations: list[ast.AST] = []
+        self.of_classes: set[int] = set()
+
+    def taken(self, annotation: ast.AST | None) -> None:
+        if annotation is not None:
+            self.annotations.append(annotation)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 - the names are ast's
+        self.taken(node.returns)
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+        self.taken(node.returns)
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        self.taken(node.annotation)
+        node.annotation = None
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+        self.of_classes |= {id(item) for item in node.body if isinstance(item, ast.AnnAssign)}
+        return self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+        if id(node) in self.of_classes:
+            return self.generic_visit(node)
+        self.taken(node.annotation)
+        if node.value is None:
+            return None
+        return self.generic_visit(ast.Assign(targets=[node.target], value=node.value))
+
+    def visit_If(self, node: ast.If) -> Any:  # noqa: N802
+        if not is_type_checking(node):
+            return self.generic_visit(node)
+        return [self.visit(item) for item in node.orelse]
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: N802 - versions differ in empty pieces of them
+        node.values = [item for item in node.values if not (isinstance(item, ast.Constant) and item.value == "")]
+        return self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # noqa: N802 - a docstring, or `...`
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_Pass(self, node: ast.Pass) -> None:  # noqa: N802, ARG002
+        return None
+
+
+def meaning(tree: ast.Module) -> str:
+    """Digest of what a module does. The tree is used up."""
+    stripped = Stripped()
+    stripped.visit(tree)
+    needed = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    unneeded = {name for annotation in stripped.annotations for name in annotation_names(annotation)} - needed
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    text = sorted(line for node in imports for line in bindings(node, unneeded))
+    text += [written(node, unneeded) for node in rest]
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:LENGTH]
+
+
+def annotation_names(annotation: ast.AST) -> Iterator[str]:
+    """Names in an annotation; it may be quoted, wholly or in part."""
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"\w+", node.value)
+
+
+def bindings(node: ast.Import | ast.ImportFrom, unneeded: Collection[str]) -> Iterator[str]:
+    """What an import statement binds, a line a name, without those that are not needed."""
+    of = "" if isinstance(node, ast.Import) else "." * node.level + (node.module or "") + " "
+    for alias in node.names:
+        name = alias.asname or alias.name.partition(".")[0]
+        if of != "__future__ " and name not in unneeded:
+            yield f"import {of}{alias.name} as {name}"
+
+
+def written(value: Any, unneeded: Collection[str]) -> str:
+    """A node, or what stands in one of its fields, as text that does not depend on the version of Python."""
+    if isinstance(value, ast.Import | ast.ImportFrom):
+        return ";".join(bindings(value, unneeded))
+    if isinstance(value, ast.Constant):
+        return f"{type(value.value).__name__}:{ascii(value.value)}"
+    if isinstance(value, ast.AST):
+        there = [(name, item) for name, item in ast.iter_fields(value) if name not in NO_MEANING]
+        full = sorted((name, written(item, unneeded)) for name, item in there if item is not None and item != [])
+        return f"{type(value).__name__}({','.join(f'{name}={text}' for name, text in full)})"
+    if isinstance(value, list):
+        return f"[{','.join(written(item, unneeded) for item in value)}]"
+    return ascii(value)
