@@ -116,11 +116,6 @@ class Method(Protocol):
     selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.scoring.selection`)
 
     @staticmethod
-    def config_problems(config: Any) -> Iterator[tuple[str, str]]:
-        """Every (key, what is wrong) of a config whose types are right, key by key."""
-        ...
-
-    @staticmethod
     def data_problems(config: Any, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys, or between config and data."""
         ...
@@ -128,16 +123,6 @@ class Method(Protocol):
     @staticmethod
     def share_problems(config: Any, workers: int) -> Iterator[tuple[str, str]]:
         """What cannot be shared by `workers` that split every batch."""
-        ...
-
-    @staticmethod
-    def shared_keys() -> tuple[str, ...]:
-        """Keys that shape the set of units, or what is said of all trials together, so never an axis."""
-        ...
-
-    @staticmethod
-    def schedule_keys() -> tuple[str, ...]:
-        """Keys that say how large and how long: what makes a number comparable with the published ones."""
         ...
 
     @staticmethod

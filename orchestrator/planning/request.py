@@ -8,6 +8,7 @@ from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import resolve
 from workloads.errors import UserError, nearest
+from workloads.keys import schedule_keys
 from workloads.registry import method
 
 EXECUTORS = ("ray", "local")
@@ -74,6 +75,6 @@ def schedule_name(request: Request) -> str:
     expected: Any = preset.config({})
     if request.preset == "paper":
         expected = workload.config_type(**workload.published_schedule(space.data.name, config))
-    keys = workload.schedule_keys()
+    keys = schedule_keys(config)
     kept = all(key not in space.axes and getattr(config, key) == getattr(expected, key) for key in keys)
     return request.preset if kept and space.data.max_train_images == preset.data.max_train_images else "custom"

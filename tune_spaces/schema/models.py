@@ -23,6 +23,7 @@ from pydantic import (
 
 from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
 from workloads.errors import Problem, nearest, several
+from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.registry import WORKLOADS, method
 from workloads.scoring.selection import Select
 from workloads.units import DataFacts, ImageShape
@@ -248,10 +249,10 @@ def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
     except ValidationError as error:
         yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
         return
-    yield from (f"{message}, found {value!r}" for bad, message in method_type.config_problems(config) if bad == key)
+    yield from (f"{message}, found {value!r}" for bad, message in config_problems(config) if bad == key)
 
 
-def config_problems(workload: str, values: dict[str, Any]) -> list[Problem]:
+def problems_of(workload: str, values: dict[str, Any]) -> list[Problem]:
     return [Problem(key, text) for key, value in values.items() for text in value_problems(workload, key, value)]
 
 
@@ -281,7 +282,7 @@ class Space(Strict):
     @classmethod
     def known_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if "workload" in info.data:
-            refuse(config_problems(info.data["workload"], value))
+            refuse(problems_of(info.data["workload"], value))
         return value
 
     @field_validator("axes")
@@ -291,8 +292,8 @@ class Space(Strict):
         problems = [Problem(key, "has no values") for key, values in value.items() if not values]
         problems += [Problem(k, "has a value twice") for k, v in value.items() if len({*map(repr, v)}) < len(v)]
         for key, values in value.items() if workload else ():
-            problems += dict.fromkeys(p for v in values for p in config_problems(workload, {key: v}))
-        fixed, shared = info.data.get("fixed", {}), method(workload).shared_keys() if workload else ()
+            problems += dict.fromkeys(p for v in values for p in problems_of(workload, {key: v}))
+        fixed, shared = info.data.get("fixed", {}), keys_of(method(workload).config_type, *NO_AXIS) if workload else ()
         problems += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in fixed]
         once = "is one value a sweep; launch once a value, with --set"
         refuse([*problems, *(Problem(key, once) for key in value if key in shared)])
@@ -320,7 +321,7 @@ class Space(Strict):
         refuse(
             Problem(f"{name}.config.{p.key}", p.message)
             for name, preset in value.items()
-            for p in (config_problems(info.data["workload"], preset.config) if "workload" in info.data else ())
+            for p in (problems_of(info.data["workload"], preset.config) if "workload" in info.data else ())
         )
         return value
 

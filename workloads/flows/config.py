@@ -1,11 +1,11 @@
 """Every key of the flow methods. Where no published value is known, the comment says "guess" and it stays a key."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from workloads.flows.architecture import Architecture, CouplingKind, Kind, Permutation
+from workloads.keys import key
 
 OutlierLoss = Literal["none", "ratio", "margin"]
 Codec = Literal["png", "jpeg2000", "webp"]
@@ -35,50 +35,68 @@ class FlowConfig:
     distributions and features" (NeurIPS 2020); defaults are those of the authors' training script."""
 
     # the flow
-    kind: Kind = "glow"  # convolutional; of local patches; fully connected: the last two are for analysis
-    scales: int = 3
-    steps: int = 32  # flow steps a scale; the published dense flow has `DENSE_STEPS`
-    hidden: int = 512  # width of the coupling networks
-    permutation: Permutation = "lu"  # between couplings; a dense flow's is always a fixed rotation
-    coupling: CouplingKind = "affine"
-    patch: int = 8  # side in pixels of a patch flow's patches
+    # convolutional; of local patches; fully connected: the last two are for analysis
+    kind: Kind = key("glow", role="stage")
+    scales: int = key(3, role="stage", schedule=True, above=0)
+    # flow steps a scale; the published dense flow has `DENSE_STEPS`
+    steps: int = key(32, role="stage", schedule=True, above=0)
+    hidden: int = key(512, role="stage", schedule=True, above=0)  # width of the coupling networks
+    permutation: Permutation = key("lu", role="stage")  # between couplings; a dense flow's is always a fixed rotation
+    coupling: CouplingKind = key("affine", role="stage")
+    patch: int = key(8, role="stage", above=0)  # side in pixels of a patch flow's patches
 
     # what is learnt
-    hierarchy: Literal["general", "none"] = "general"  # a general flow to start from and to compare with, or none
-    from_general: bool = True  # start from the general flow's weights; else from scratch
-    outlier_loss: OutlierLoss = "none"  # auxiliary images as outliers: by the ratio, as published, or Hendrycks' margin
-    outlier_weight: float = 6000.0
-    outlier_temperature: float = 1000.0  # nats
-    supervised: bool = False  # one density a class, where the target has labels
-    score: Score = "ratio"  # which of the scores is the detector's
-    complexity_codec: Codec = "png"  # of the input complexity (Serra et al.); png is what the authors replicated
+    hierarchy: Literal["general", "none"] = key("general")  # a general flow to start from and to compare with, or none
+    from_general: bool = key(True)  # start from the general flow's weights; else from scratch
+    # auxiliary images as outliers: by the ratio, as published, or Hendrycks' margin
+    outlier_loss: OutlierLoss = key("none")
+    outlier_weight: float = key(6000.0, low=0)
+    outlier_temperature: float = key(1000.0, above=0)  # nats
+    supervised: bool = key(False)  # one density a class, where the target has labels
+    score: Score = key("ratio")  # which of the scores is the detector's
+    complexity_codec: Codec = key("png")  # of the input complexity (Serra et al.); png is what the authors replicated
 
     # size and schedule: what presets scale
-    epochs: float = 250.0  # 0: the general flow as it is
-    general_epochs: float = 250.0  # guess: the script's default for every set; the paper's is unknown
-    batch_size: int = 64
-    general_batch_size: int = 64
-    lr: float = 5e-4  # Adamax
-    general_lr: float = 5e-4
-    weight_decay: float = 5e-5  # on every parameter, as published
-    warmup_steps: int = 0  # of a linear warm-up of the rate; published: none
-    init_batches: int = 11  # batches whose statistics initialise the flow
+    epochs: float = key(250.0, schedule=True, low=0)  # 0: the general flow as it is
+    # guess: the script's default for every set; the paper's is unknown
+    general_epochs: float = key(250.0, role="stage", schedule=True, above=0)
+    batch_size: int = key(64, schedule=True, above=0)
+    general_batch_size: int = key(64, role="stage", schedule=True, above=0)
+    lr: float = key(5e-4, schedule=True, above=0)  # Adamax
+    general_lr: float = key(5e-4, role="stage", schedule=True, above=0)
+    weight_decay: float = key(5e-5, role="stage", schedule=True, low=0)  # on every parameter, as published
+    warmup_steps: int = key(0, role="stage", schedule=True, low=0)  # of a linear warm-up of the rate; published: none
+    init_batches: int = key(11, role="stage", schedule=True, above=0)  # batches whose statistics initialise the flow
 
     # augmentation
-    translate: float = 0.1  # largest shift, a fraction of the side; what moves in is black
-    flip: bool = True  # mirrored at random: published for CIFAR and Tiny Images, not for SVHN, MNIST, Fashion-MNIST
-    general_flip: bool = True  # of the auxiliary set
+    # largest shift, a fraction of the side; what moves in is black
+    translate: float = key(0.1, role="stage", schedule=True, low=0, below=1)
+    # mirrored at random: published for CIFAR and Tiny Images, not for SVHN, MNIST, Fashion-MNIST
+    flip: bool = key(True, schedule=True)
+    general_flip: bool = key(True, role="stage", schedule=True)  # of the auxiliary set
 
     # numerics
-    autocast: bool = False  # coupling networks in bfloat16 while training; scores never
-    checkpointing: bool = False  # recompute coupling networks going backward: less memory, a third more work
-    accumulate: int = 1  # pieces that a batch is cut into, one after the other; changes the order of additions alone
-    skip_limit: int = 100  # steps with non-finite gradients, in a row, before training fails; guess
+    # coupling networks in bfloat16 while training; scores never
+    autocast: bool = key(False, role="stage", schedule=True)
+    # recompute coupling networks going backward: less memory, a third more work
+    checkpointing: bool = key(False, role="execution")
+    # pieces that a batch is cut into, one after the other; changes the order of additions alone
+    accumulate: int = key(1, role="execution", above=0)
+    # steps with non-finite gradients, in a row, before training fails; guess
+    skip_limit: int = key(100, role="execution", above=0)
 
     # both
-    seed: int = 0
+    seed: int = key(0, role="stage")
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # read by pydantic where it is installed
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.init_batches * self.batch_size == 1:
+            yield "init_batches", "one image alone has no spread to start from; raise it or batch_size"
+        if self.supervised and self.kind != "glow":
+            yield "supervised", f"only a glow has a density for every class, not a {self.kind} flow"
+        if self.epochs == 0 and not self.from_general:
+            yield "epochs", "0 takes the general flow as it is, so from_general must be true"
+        if self.hierarchy == "none":
+            yield from needless(self)
 
 
 def architecture(config: FlowConfig, channels: int, side: int, classes: int = 0) -> Architecture:
@@ -108,31 +126,6 @@ def of_general(config: FlowConfig) -> FlowConfig:
         flip=config.general_flip,
         **{key: getattr(plain, key) for key in same},
     )
-
-
-def problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
-    """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
-    for key, value in vars(config).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            yield key, "must be a finite number"
-    positive = ["scales", "steps", "hidden", "patch", "general_epochs", "batch_size", "general_batch_size"]
-    positive += ["lr", "general_lr", "init_batches", "accumulate", "skip_limit", "outlier_temperature"]
-    for key in positive:
-        if getattr(config, key) <= 0:
-            yield key, "must be above 0"
-    for key in ("epochs", "weight_decay", "warmup_steps", "outlier_weight"):
-        if getattr(config, key) < 0:
-            yield key, "must be 0 or above"
-    if config.init_batches * config.batch_size == 1:
-        yield "init_batches", "one image alone has no spread to start from; raise it or batch_size"
-    if not 0 <= config.translate < 1:
-        yield "translate", "must be in [0, 1)"
-    if config.supervised and config.kind != "glow":
-        yield "supervised", f"only a glow has a density for every class, not a {config.kind} flow"
-    if config.epochs == 0 and not config.from_general:
-        yield "epochs", "0 takes the general flow as it is, so from_general must be true"
-    if config.hierarchy == "none":
-        yield from needless(config)
 
 
 def needless(config: FlowConfig) -> Iterator[tuple[str, str]]:

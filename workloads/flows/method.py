@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
-from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general, problems
+from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general
+from workloads.keys import keys_of
 from workloads.units import (
     GENERAL,
     Analysis,
@@ -28,9 +29,6 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.flows.scorer import FlowScorer
     from workloads.method import Scores, Tensors
     from workloads.training.distributed import Parallel
-
-NO_NUMBER = ("checkpointing", "accumulate", "skip_limit")
-"""Keys that change how a flow is computed and not what it learns, but for the order of additions."""
 
 
 class Flows:
@@ -61,10 +59,6 @@ class Flows:
         self.config = config
 
     @staticmethod
-    def config_problems(config: FlowConfig) -> Iterator[tuple[str, str]]:
-        return problems(config)
-
-    @staticmethod
     def data_problems(config: FlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between the network and the data: (key, message)."""
         yield from (unfit := list(square_problems(data.shape)))
@@ -88,17 +82,6 @@ class Flows:
                 yield key, f"{getattr(config, key)} leaves some of {workers} workers without an image"
 
     @staticmethod
-    def shared_keys() -> tuple[str, ...]:
-        return ()
-
-    @staticmethod
-    def schedule_keys() -> tuple[str, ...]:
-        """Keys that say how large and how long: what makes a number comparable with the published ones."""
-        size = ("scales", "steps", "hidden")
-        schedule = ("epochs", "batch_size", "lr", "weight_decay", "warmup_steps", "translate", "flip", "init_batches")
-        return (*size, *schedule, "general_epochs", "general_batch_size", "general_lr", "general_flip", "autocast")
-
-    @staticmethod
     def published_schedule(dataset: str, config: FlowConfig) -> dict[str, Any]:
         """Keys whose published value, for a dataset and a kind of flow, is not the default."""
         return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if config.kind == "dense" else {})
@@ -118,7 +101,8 @@ class Flows:
         return of_general(self.config) if unit.target == GENERAL else self.config
 
     def stage_config(self, unit: Unit) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self.config_of(unit)).items() if key not in NO_NUMBER}
+        left_out = keys_of(self.config, "execution")
+        return {key: value for key, value in asdict(self.config_of(unit)).items() if key not in left_out}
 
     def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config, images = self.config_of(unit), counts.auxiliary if unit.target == GENERAL else counts.images

@@ -5,9 +5,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from workloads.flows.config import FlowConfig, Score
-from workloads.flows.config import problems as flow_problems
+from workloads.keys import key
 from workloads.klods.config import KlodsConfig
-from workloads.klods.config import problems as group_problems
 
 GroupScore = Literal[
     "klods_prior",
@@ -29,12 +28,32 @@ OF_OTHERS = ("outlier_weight", "outlier_temperature", "complexity_codec")
 class KlodsFlowConfig(KlodsConfig, FlowConfig):
     """Flow keys as in `FlowConfig`, group keys as in `KlodsConfig`; which flow KLODS used is not known (guess)."""
 
-    hierarchy: Literal["general", "none"] = "none"
-    from_general: bool = False
-    score: Score = "likelihood"
+    hierarchy: Literal["general", "none"] = key("none")
+    from_general: bool = key(False)
+    score: Score = key("likelihood")
 
-    group_score: GroupScore = "klods_prior"  # the detector's, see `workloads.klods.scoring` and `.complexity`
-    judged_size: int = 5  # of the groups whose AUROC is the detector's; published
+    # the flow that is trained, a stage, is the target's; there is no general one
+    epochs: float = key(250.0, role="stage", schedule=True, low=0)
+    batch_size: int = key(64, role="stage", schedule=True, above=0)
+    lr: float = key(5e-4, role="stage", schedule=True, above=0)
+    flip: bool = key(True, role="stage", schedule=True)
+    general_epochs: float = key(250.0, above=0)
+    general_batch_size: int = key(64, above=0)
+    general_lr: float = key(5e-4, above=0)
+    general_flip: bool = key(True)
+
+    group_score: GroupScore = key("klods_prior")  # the detector's, see `workloads.klods.scoring` and `.complexity`
+    judged_size: int = key(5, role="run")  # of the groups whose AUROC is the detector's; published
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        plain = KlodsFlowConfig()
+        changed = [name for name in FIXED if getattr(self, name) != getattr(plain, name)]
+        for name in changed:
+            yield name, f"must be {getattr(plain, name)!r}: the groups' flow is trained by maximum likelihood alone"
+        yield from () if changed else FlowConfig.problems(self)
+        yield from KlodsConfig.problems(self)
+        if self.judged_size not in self.group_sizes:
+            yield "judged_size", f"must be one of group_sizes, {', '.join(map(str, self.group_sizes))}"
 
 
 def flow_config(config: KlodsFlowConfig) -> FlowConfig:
@@ -42,15 +61,3 @@ def flow_config(config: KlodsFlowConfig) -> FlowConfig:
     flow, plain = FlowConfig(**{field.name: getattr(config, field.name) for field in fields(FlowConfig)}), FlowConfig()
     unused = [field.name for field in fields(FlowConfig) if field.name.startswith("general_")]
     return replace(flow, **{key: getattr(plain, key) for key in (*unused, *OF_OTHERS)})
-
-
-def problems(config: KlodsFlowConfig) -> Iterator[tuple[str, str]]:
-    """Every (key, what is wrong) of a config whose types are right; nothing if it can run."""
-    plain = KlodsFlowConfig()
-    changed = [key for key in FIXED if getattr(config, key) != getattr(plain, key)]
-    for key in changed:
-        yield key, f"must be {getattr(plain, key)!r}: groups are scored on a flow trained by maximum likelihood alone"
-    yield from () if changed else flow_problems(config)
-    yield from group_problems(config)
-    if config.judged_size not in config.group_sizes:
-        yield "judged_size", f"must be one of group_sizes, {', '.join(map(str, config.group_sizes))}"

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from workloads.data.images import out_split
 from workloads.errors import Problem, UserError, nearest, several
+from workloads.keys import config_problems
 from workloads.klods import calibration
-from workloads.klods.config import KlodsConfig, problems
+from workloads.klods.config import KlodsConfig
 from workloads.klods.groups import form
 from workloads.klods.latents import check_alike, checked
 from workloads.klods.scoring import PARTS, fit
@@ -82,7 +83,7 @@ def _tensor(array: np.ndarray, where: str) -> Tensor:
 def configured(values: Mapping[str, Any]) -> KlodsConfig:
     """The keys that the command line gives. Raises UserError (exit 2) with every problem."""
     config = KlodsConfig(**values)
-    if listed := [Problem(key, message) for key, message in problems(config)]:
+    if listed := [Problem(key, message) for key, message in config_problems(config)]:
         raise several(listed)
     return config
 

@@ -9,7 +9,7 @@ from workloads.flows.architecture import latent_shapes, macs, parameters
 from workloads.flows.config import architecture
 from workloads.flows.method import Flows
 from workloads.klods.config import levels
-from workloads.klods.flow_config import KlodsFlowConfig, flow_config, problems
+from workloads.klods.flow_config import KlodsFlowConfig, flow_config
 from workloads.klods.splits import check_enough, counted
 from workloads.units import Analysis, DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
@@ -48,10 +48,6 @@ class Klods:
         self.config, self.flows = config, Flows(flow_config(config))
 
     @staticmethod
-    def config_problems(config: KlodsFlowConfig) -> Iterator[tuple[str, str]]:
-        return problems(config)
-
-    @staticmethod
     def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
         """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
         flow = replace(data, select_by="")  # proxies are made of latents here, not of auxiliary images
@@ -63,15 +59,6 @@ class Klods:
     @staticmethod
     def share_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
         return Flows.share_problems(config, workers)
-
-    @staticmethod
-    def shared_keys() -> tuple[str, ...]:
-        """What groups are and what they are held against: AUROCs over other groups do not compare."""
-        return ("group_sizes", "judged_size", "contamination", "group_seed", "shift")
-
-    @staticmethod
-    def schedule_keys() -> tuple[str, ...]:
-        return tuple(key for key in Flows.schedule_keys() if not key.startswith("general_"))
 
     @staticmethod
     def published_schedule(dataset: str, config: KlodsFlowConfig) -> dict[str, Any]:

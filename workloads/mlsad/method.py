@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from workloads.keys import keys_of
 from workloads.mlsad.architecture import (
     detector_kept,
     detector_parameters,
@@ -11,7 +12,7 @@ from workloads.mlsad.architecture import (
     generator_parameters,
     generator_step_macs,
 )
-from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig, problems
+from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig
 from workloads.mlsad.levels import combined, level_of, part_of
 from workloads.training.seeds import derive_seed
 from workloads.units import (
@@ -35,27 +36,6 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
     from workloads.training.distributed import Parallel
-
-GENERATOR_KEYS = (
-    "width",
-    "grey_as_rgb",
-    "generator_epochs",
-    "bank_size",
-    "generator_batch_size",
-    "generator_lr",
-    "discriminator_lr",
-    "statistics_lr",
-    "adam_betas",
-    "lambda_entropy",
-    "mutual_information",
-    "clip_wrt",
-    "minibatch_stddev",
-    "generator_spectral_norm",
-    "generator_batch_norm",
-    "generator_ema",
-    "seed",
-)
-"""Keys that a generator depends on. None of them is in the published grid, so all its points share the generators."""
 
 
 def part_level(unit: Unit) -> int:
@@ -92,21 +72,6 @@ class MLSAD:
 
     def __init__(self, config: MLSADConfig) -> None:
         self.config = config
-
-    @staticmethod
-    def config_problems(config: MLSADConfig) -> Iterator[tuple[str, str]]:
-        return problems(config)
-
-    @staticmethod
-    def shared_keys() -> tuple[str, ...]:
-        """Keys of the set of units and of the generators' report: one value a sweep, so never an axis."""
-        return ("levels", "quality_steps")
-
-    @staticmethod
-    def schedule_keys() -> tuple[str, ...]:
-        """Keys that say how large and how long: what makes a number comparable with the published ones."""
-        rates = ("detector_milestones", "detector_lr_decay", "generator_batch_size")
-        return ("width", "generator_epochs", "detector_epochs", "levels", *rates)
 
     @staticmethod
     def published_schedule(dataset: str, config: MLSADConfig) -> dict[str, Any]:  # noqa: ARG004 - there are no variants
@@ -154,7 +119,9 @@ class MLSAD:
         return self.stages([unit.target]) if unit.kind == "detector" else []
 
     def stage_config(self, unit: Unit) -> dict[str, Any]:
-        return {key: getattr(self.config, key) for key in GENERATOR_KEYS} | {"level": part_level(unit)}
+        return {name: getattr(self.config, name) for name in keys_of(self.config, "stage")} | {
+            "level": part_level(unit)
+        }
 
     def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config = self.config

@@ -185,7 +185,7 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
         ({"fixed": {"detector_lr": float("inf")}}, "fixed.detector_lr", "finite number, found inf"),
         ({"data": {"name": "digits", "classes": ["3", "3"]}}, "data.classes", "names a class twice"),
         ({"analyses": ["map"]}, "analyses", "did you mean 'maps'?"),
-        ({"fixed": {"crop": -1}}, "fixed.crop", "above the largest level, found -1"),
+        ({"fixed": {"crop": -1}}, "fixed.crop", "0 or above, found -1"),
         ({"fixed": {"crop": 16}}, "crop", "above the largest level, 16, found 16"),
         ({"fixed": {"crop": 33}}, "crop", "at most the images' side, 32, found 33"),
         ({"fixed": {"map_levels": (4, 2)}}, "fixed.map_levels", "distinct levels among"),

@@ -8,6 +8,7 @@ import pytest
 
 from workloads.flows.config import FlowConfig, of_general
 from workloads.flows.method import Flows
+from workloads.keys import config_problems
 from workloads.registry import method
 from workloads.units import GENERAL, DataFacts, ImageShape, TrainingCounts, Unit
 
@@ -75,7 +76,7 @@ def test_the_general_flows_own_config_is_a_good_one() -> None:
     config = replace(FlowConfig(), supervised=True, outlier_loss="ratio", general_lr=1e-3, general_epochs=7.0)
     own = of_general(config)
     assert (own.lr, own.epochs, own.outlier_loss, own.supervised) == (1e-3, 7.0, "none", False)
-    assert list(Flows.config_problems(own)) == []
+    assert list(config_problems(own)) == []
 
 
 def test_steps_and_cost_are_those_of_the_unit() -> None:
@@ -103,13 +104,13 @@ def test_steps_and_cost_are_those_of_the_unit() -> None:
     ],
 )
 def test_every_problem_of_a_config_is_named(changes: dict[str, Any], keys: set[str]) -> None:
-    found = dict(Flows.config_problems(replace(FlowConfig(), **changes)))
+    found = dict(config_problems(replace(FlowConfig(), **changes)))
     assert set(found) == keys
 
 
 def test_published_and_reduced_configs_have_no_problem() -> None:
     for config in (FlowConfig(), NONE, FlowConfig(score="final_scale", outlier_loss="ratio", supervised=True)):
-        assert list(Flows.config_problems(config)) == []
+        assert list(config_problems(config)) == []
 
 
 def test_data_that_does_not_fit_is_refused_before_any_work() -> None:

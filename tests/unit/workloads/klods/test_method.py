@@ -11,7 +11,8 @@ from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.method import Flows
 from workloads.flows.scorer import FlowScorer
-from workloads.klods.flow_config import flow_config, problems
+from workloads.keys import config_problems
+from workloads.klods.flow_config import flow_config
 from workloads.klods.groups import normal_groups
 from workloads.klods.method import Klods
 from workloads.method import GroupDetector
@@ -130,7 +131,7 @@ def test_a_group_with_an_image_that_the_flow_fails_on_is_the_most_anomalous(flow
 
 def test_what_cannot_be_scored_is_said_before_a_flow_is_trained():
     bad = replace(SMALL, split="channels", level="z2")
-    assert dict(problems(bad)) == {}
+    assert dict(config_problems(bad)) == {}
     assert dict(Klods.data_problems(bad, DataFacts(ImageShape(1, 8, 8))))["split"].startswith(
         "n = 4 vectors of length m = 8"
     )
@@ -146,5 +147,5 @@ def test_what_cannot_be_scored_is_said_before_a_flow_is_trained():
     [("hierarchy", "general"), ("outlier_loss", "ratio"), ("score", "ratio"), ("judged_size", 7), ("steps", 0)],
 )
 def test_every_wrong_key_is_named(key, value):
-    assert key in dict(problems(replace(SMALL, **{key: value})))
-    assert list(problems(SMALL)) == []
+    assert key in dict(config_problems(replace(SMALL, **{key: value})))
+    assert list(config_problems(SMALL)) == []

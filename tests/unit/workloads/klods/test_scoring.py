@@ -11,8 +11,9 @@ from sklearn.covariance import ledoit_wolf as sklearn_ledoit_wolf
 
 from tests.helpers.correlated import neighbours, white
 from workloads.errors import UserError
+from workloads.keys import config_problems
 from workloads.klods import calibration
-from workloads.klods.config import KlodsConfig, problems
+from workloads.klods.config import KlodsConfig
 from workloads.klods.groups import form, partition
 from workloads.klods.scoring import fit, group_kl
 from workloads.klods.splitting import vectors
@@ -296,5 +297,5 @@ def test_what_cannot_run_is_told_and_left_out():
     ],
 )
 def test_every_wrong_key_is_named(key, value):
-    assert key in dict(problems(replace(CONFIG, **{key: value})))
-    assert list(problems(CONFIG)) == []
+    assert key in dict(config_problems(replace(CONFIG, **{key: value})))
+    assert list(config_problems(CONFIG)) == []

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from workloads.data.view import TargetView
 from workloads.figures import GAP
+from workloads.keys import config_problems
 from workloads.method import Finding, Fitted
 from workloads.mlsad.analyses.descent import descend_pixels, detector_score, pull_away
 from workloads.mlsad.analyses.fooling import fooling, starts, variants, whole_score
-from workloads.mlsad.config import MLSADConfig, problems
+from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.mrf import to_bytes, to_signed
 from workloads.units import ImageShape
@@ -265,8 +266,8 @@ def test_without_both_kinds_of_test_images_there_is_no_probe(anomalous) -> None:
 
 @pytest.mark.parametrize(("key", "bad"), [("fooling_steps", 0), ("fooling_lr", 0.0), ("fooling_pull_away", -0.1)])
 def test_settings_that_cannot_work_are_named(key, bad) -> None:
-    assert list(problems(TINY)) == []
-    assert [name for name, _ in problems(replace(TINY, **{key: bad}))] == [key]
+    assert list(config_problems(TINY)) == []
+    assert [name for name, _ in config_problems(replace(TINY, **{key: bad}))] == [key]
 
 
 # --- pictures

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from workloads.data.view import TargetView
+from workloads.keys import config_problems
 from workloads.method import Fitted
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest, pairwise
 from workloads.mlsad.analyses.judge import Images, accuracy, cropped
 from workloads.mlsad.analyses.quality import generators, held_out, quality, samples
-from workloads.mlsad.config import MLSADConfig, problems
+from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.networks.layers import at_once, coordinates
 
 QUICK = MLSADConfig(width=0.25, grey_as_rgb=False, quality_steps=200)
@@ -182,7 +183,7 @@ def test_a_missing_generator_is_named() -> None:
 
 
 def test_no_steps_are_refused() -> None:
-    assert ("quality_steps", "must be above 0") in list(problems(replace(TINY, quality_steps=0)))
+    assert ("quality_steps", "must be above 0") in list(config_problems(replace(TINY, quality_steps=0)))
 
 
 # --- the picture
