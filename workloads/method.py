@@ -107,8 +107,6 @@ class Method(Protocol):
     """A method. Instances are made from a config alone: `Method(config)`."""
 
     name: ClassVar[str]
-    packages: ClassVar[tuple[str, ...]]  # of `workloads`, whose code its numbers depend on
-    stage_packages: ClassVar[tuple[str, ...]]  # those of them that its stages depend on
     config_type: ClassVar[type]
     config: Any
     analyses: ClassVar[Mapping[str, Analysis]]  # by name
@@ -162,6 +160,13 @@ class Method(Protocol):
 
     def detector(self, unit: Unit, view: TargetView, artifacts: Mapping[str, Tensors], parallel: Parallel) -> Detector:
         """The detector's learner. artifacts: by str(unit), of the stages it needs."""
+        ...
+
+    def code(self, unit: Unit) -> tuple[str, ...]:
+        """Modules that training and scoring the unit begin from: an edit of what they import makes it another unit.
+
+        The method's own alone stands for all it imports; beside others, for what it imports at its top.
+        """
         ...
 
     def scored_with(self, unit: Unit) -> list[Unit]:

@@ -20,6 +20,7 @@ from typing import Any
 NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 """Fields of nodes that change nothing a module does."""
 LENGTH = 12
+Importing = ast.Import | ast.ImportFrom
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,19 @@ def read(text: str) -> Source:
     return Source(meaning(tree), tuple(dict.fromkeys(top)), tuple(dict.fromkeys(inner)))
 
 
-def imports_of(body: Iterable[ast.AST], in_function: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+def imports_of(body: Iterable[ast.AST], in_function: bool = False) -> Iterator[tuple[Importing, bool]]:
     """Import statements that run, and whether they stand inside a function."""
     for node in body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        if isinstance(node, Importing):
             yield node, in_function
-        elif is_type_checking(node):
+        elif isinstance(node, ast.If) and is_type_checking(node):
             yield from imports_of(node.orelse, in_function)
         else:
             inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             yield from imports_of(ast.iter_child_nodes(node), inside)
 
 
-def names_of(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+def names_of(node: Importing) -> Iterator[str]:
     """Of everything that a statement imports; the module alone for a star."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
@@ -123,9 +124,9 @@ def names_of(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
         yield module if alias.name == "*" else f"{module}{'' if module.endswith('.') else '.'}{alias.name}"
 
 
-def is_type_checking(node: ast.AST) -> Any:
+def is_type_checking(node: ast.If) -> bool:
     """Whether a statement is `if TYPE_CHECKING:`."""
-    return isinstance(node, ast.If) and getattr(node.test, "attr", getattr(node.test, "id", "")) == "TYPE_CHECKING"
+    return getattr(node.test, "attr", getattr(node.test, "id", "")) == "TYPE_CHECKING"
 
 
 class Stripped(ast.NodeTransformer):
@@ -142,12 +143,12 @@ class Stripped(ast.NodeTransformer):
         if annotation is not None:
             self.annotations.append(annotation)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802 - the names are ast's
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self.taken(node.returns)
         node.returns = None
         return self.generic_visit(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:  # noqa: N802
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         self.taken(node.returns)
         node.returns = None
         return self.generic_visit(node)
@@ -157,11 +158,11 @@ class Stripped(ast.NodeTransformer):
         node.annotation = None
         return node
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         self.of_classes |= {id(item) for item in node.body if isinstance(item, ast.AnnAssign)}
         return self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if id(node) in self.of_classes:
             return self.generic_visit(node)
         self.taken(node.annotation)
@@ -169,19 +170,19 @@ class Stripped(ast.NodeTransformer):
             return None
         return self.generic_visit(ast.Assign(targets=[node.target], value=node.value))
 
-    def visit_If(self, node: ast.If) -> Any:  # noqa: N802
+    def visit_If(self, node: ast.If) -> Any:
         if not is_type_checking(node):
             return self.generic_visit(node)
         return [self.visit(item) for item in node.orelse]
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: N802 - versions differ in empty pieces of them
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         node.values = [item for item in node.values if not (isinstance(item, ast.Constant) and item.value == "")]
         return self.generic_visit(node)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:  # noqa: N802 - a docstring, or `...`
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
-    def visit_Pass(self, node: ast.Pass) -> None:  # noqa: N802, ARG002
+    def visit_Pass(self, node: ast.Pass) -> None:  # noqa: ARG002
         return None
 
 
@@ -191,8 +192,8 @@ def meaning(tree: ast.Module) -> str:
     stripped.visit(tree)
     needed = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     unneeded = {name for annotation in stripped.annotations for name in annotation_names(annotation)} - needed
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    rest = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    imports = [node for node in tree.body if isinstance(node, Importing)]
+    rest = [node for node in tree.body if not isinstance(node, Importing)]
     text = sorted(line for node in imports for line in bindings(node, unneeded))
     text += [written(node, unneeded) for node in rest]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()[:LENGTH]
@@ -207,7 +208,7 @@ def annotation_names(annotation: ast.AST) -> Iterator[str]:
             yield from re.findall(r"\w+", node.value)
 
 
-def bindings(node: ast.Import | ast.ImportFrom, unneeded: Collection[str]) -> Iterator[str]:
+def bindings(node: Importing, unneeded: Collection[str]) -> Iterator[str]:
     """What an import statement binds, a line a name, without those that are not needed."""
     of = "" if isinstance(node, ast.Import) else "." * node.level + (node.module or "") + " "
     for alias in node.names:
@@ -218,10 +219,10 @@ def bindings(node: ast.Import | ast.ImportFrom, unneeded: Collection[str]) -> It
 
 def written(value: Any, unneeded: Collection[str]) -> str:
     """A node, or what stands in one of its fields, as text that does not depend on the version of Python."""
-    if isinstance(value, ast.Import | ast.ImportFrom):
+    if isinstance(value, Importing):
         return ";".join(bindings(value, unneeded))
     if isinstance(value, ast.Constant):
-        return f"{type(value.value).__name__}:{ascii(value.value)}"
+        return f"{type(value.value).__name__}:{value.value!a}"
     if isinstance(value, ast.AST):
         there = [(name, item) for name, item in ast.iter_fields(value) if name not in NO_MEANING]
         full = sorted((name, written(item, unneeded)) for name, item in there if item is not None and item != [])

@@ -79,10 +79,10 @@ def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> tuple[tuple[
     What a method's own module imports inside its functions counts where `code(unit)` names that module alone: beside
     others, they are what the unit needs of it.
     """
-    own = type(instance).__module__
+    home = type(instance).__module__
     named = sorted({instance.code(unit) for unit in units})
     roots = dict.fromkeys((*TRAINING, *others, *(name for names in named for name in names)))
-    return tuple(roots), () if (own,) in named else (own,)
+    return tuple(roots), () if (home,) in named else (home,)
 
 
 def joined(codes: Iterable[Code]) -> Code:

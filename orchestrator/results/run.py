@@ -81,8 +81,8 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in best.last.not_learned
     ]
-    accepted = [accepted_remark(event) for event in state.accepted]
-    return [*instance.remarks(), *accepted, *auxiliary_remarks(state.space, instance), *failures, *unscored, *not_learned]
+    remarks = [*instance.remarks(), *map(accepted_remark, state.accepted), *auxiliary_remarks(state.space, instance)]
+    return [*remarks, *failures, *unscored, *not_learned]
 
 
 def accepted_remark(event: CodeAccepted) -> str:

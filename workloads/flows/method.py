@@ -35,8 +35,6 @@ class Flows:
     """One flow a target is the work of a trial; the general flow, where there is one, is a stage of them all."""
 
     name: ClassVar[str] = "flow"
-    packages: ClassVar[tuple[str, ...]] = ("flows",)
-    stage_packages: ClassVar[tuple[str, ...]] = ("flows",)
     part_names: ClassVar[PartNames] = PartNames()
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "correlation": Analysis(
@@ -140,6 +138,9 @@ class Flows:
 
         steps, general = self.steps(unit, view.counts), self.general_of(unit, artifacts)
         return FlowLearner(self.config, unit, view, parallel, steps, general)
+
+    def code(self, unit: Unit) -> tuple[str, ...]:  # noqa: ARG002 - all are flows
+        return (__name__,)
 
     def scored_with(self, unit: Unit) -> list[Unit]:
         """The ratio is taken to the general flow."""

@@ -28,8 +28,6 @@ class Klods:
     """A flow a target is a stage that all trials share whose flow keys agree; a trial is a way to score groups."""
 
     name: ClassVar[str] = "klods"
-    packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
-    stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
     part_names: ClassVar[PartNames] = PartNames()
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "selection": Analysis(
@@ -112,6 +110,10 @@ class Klods:
         from workloads.klods.detector import MomentsLearner
 
         return MomentsLearner(self.config, view, artifacts[str(self.needs(unit)[0])])
+
+    def code(self, unit: Unit) -> tuple[str, ...]:
+        """The flow is trained by `Flows`, from its own config: an edit of how groups are scored retrains none."""
+        return (__name__,) if unit.kind == "detector" else self.flows.code(unit)
 
     def scored_with(self, unit: Unit) -> list[Unit]:
         return self.needs(unit)

@@ -46,8 +46,6 @@ class MLSAD:
     """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
 
     name: ClassVar[str] = "mlsad"
-    packages: ClassVar[tuple[str, ...]] = ("mlsad",)
-    stage_packages: ClassVar[tuple[str, ...]] = ("mlsad",)
     part_names: ClassVar[PartNames] = PartNames(kind="level", prefix="level_")
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "generators": Analysis(
@@ -147,6 +145,11 @@ class MLSAD:
             return training_bytes(generator_parameters(level, shape.side, config.width, channels), kept)
         kept = detector_kept(level, config.crop or shape.side, config.width, config.blocks) * config.batch_size
         return training_bytes(detector_parameters(level, config.width, config.blocks, channels), kept)
+
+    def code(self, unit: Unit) -> tuple[str, ...]:
+        """A generator's and a detector's learners, apart: an edit of a detector retrains no generator."""
+        learner = "workloads.mlsad.gan" if unit.kind == "generator" else "workloads.mlsad.contrast"
+        return (__name__, learner)
 
     def seed(self, unit: Unit) -> int:
         return derive_seed(self.config.seed, unit)
