@@ -1,14 +1,13 @@
 """What code means: digests of the modules that numbers depend on, which only an edit of what they do changes.
 
-A module's digest is of its syntax tree without comments, docstrings, formatting, the order of its imports,
-`TYPE_CHECKING` blocks and annotations (but for those of a class' attributes, which make dataclasses what they are), and
-without imports that only these need. The walk is our own, over names of nodes and fields that are not empty, so that
-Python 3.11, 3.12 and 3.13 agree; it imports nothing of what it reads, and nothing but the standard library.
+A digest is of a syntax tree without comments, docstrings, formatting, the order of imports, `TYPE_CHECKING` blocks,
+annotations (but those of a class' attributes, which make dataclasses what they are), and without imports that nothing
+else in the module needs. The walk is our own, over names of nodes and fields that are not empty, so that Python 3.11,
+3.12 and 3.13 agree. It runs nothing of what it reads, and needs nothing but the standard library.
 """
 
 import ast
 import hashlib
-import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -54,8 +53,9 @@ def followed(roots: Iterable[str], shallow: Collection[str] = ()) -> dict[str, S
             if name in roots:
                 raise ModuleNotFoundError(f"no module named {name!r}", name=name)
             continue  # something in a module, which is followed itself
-        sources[name] = source = read(source_of(spec))
-        package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
+        is_package = spec.submodule_search_locations is not None
+        sources[name] = source = read(source_of(spec), is_package)
+        package = name if is_package else name.rpartition(".")[0]
         reached = source.imports if name in shallow else (*source.imports, *source.inner)
         absolute = [resolve_name(item, package) if item.startswith(".") else item for item in reached]
         waiting += [part for item in (name, *absolute) for part in parents(item) if part.partition(".")[0] in homes]
@@ -92,14 +92,15 @@ def source_of(spec: ModuleSpec) -> str:
 
 
 @lru_cache(maxsize=512)
-def read(text: str) -> Source:
-    """The meaning and the imports of a module's text. Raises SyntaxError."""
+def read(text: str, package: bool = False) -> Source:
+    """The meaning and the imports of a module's text; package: whether it is an `__init__.py`, whose imports are for
+    others. Raises SyntaxError."""
     tree = ast.parse(text)
     top: list[str] = []
     inner: list[str] = []
     for node, in_function in imports_of(tree.body):
         (inner if in_function else top).extend(names_of(node))
-    return Source(meaning(tree), tuple(dict.fromkeys(top)), tuple(dict.fromkeys(inner)))
+    return Source(meaning(tree, package), tuple(dict.fromkeys(top)), tuple(dict.fromkeys(inner)))
 
 
 def imports_of(body: Iterable[ast.AST], in_function: bool = False) -> Iterator[tuple[Importing, bool]]:
@@ -130,31 +131,20 @@ def is_type_checking(node: ast.If) -> bool:
 
 
 class Stripped(ast.NodeTransformer):
-    """Takes out of a tree, in place, what changes nothing that it does.
-
-    annotations: what was taken out of them, so that imports which only they need can go, too.
-    """
+    """Takes out of a tree, in place, what changes nothing that it does."""
 
     def __init__(self) -> None:
-        self.annotations: list[ast.AST] = []
         self.of_classes: set[int] = set()
 
-    def taken(self, annotation: ast.AST | None) -> None:
-        if annotation is not None:
-            self.annotations.append(annotation)
-
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        self.taken(node.returns)
         node.returns = None
         return self.generic_visit(node)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        self.taken(node.returns)
         node.returns = None
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
-        self.taken(node.annotation)
         node.annotation = None
         return node
 
@@ -165,7 +155,6 @@ class Stripped(ast.NodeTransformer):
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         if id(node) in self.of_classes:
             return self.generic_visit(node)
-        self.taken(node.annotation)
         if node.value is None:
             return None
         return self.generic_visit(ast.Assign(targets=[node.target], value=node.value))
@@ -186,47 +175,48 @@ class Stripped(ast.NodeTransformer):
         return None
 
 
-def meaning(tree: ast.Module) -> str:
+def meaning(tree: ast.Module, package: bool) -> str:
     """Digest of what a module does. The tree is used up."""
-    stripped = Stripped()
-    stripped.visit(tree)
-    needed = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    unneeded = {name for annotation in stripped.annotations for name in annotation_names(annotation)} - needed
+    Stripped().visit(tree)
     imports = [node for node in tree.body if isinstance(node, Importing)]
     rest = [node for node in tree.body if not isinstance(node, Importing)]
-    text = sorted(line for node in imports for line in bindings(node, unneeded))
-    text += [written(node, unneeded) for node in rest]
+    needed = None if package else names_in(tree)
+    text = sorted(line for node in imports for line in bindings(node, needed))
+    text += [written(node, needed) for node in rest]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()[:LENGTH]
 
 
-def annotation_names(annotation: ast.AST) -> Iterator[str]:
-    """Names in an annotation; it may be quoted, wholly or in part."""
-    for node in ast.walk(annotation):
-        if isinstance(node, ast.Name):
-            yield node.id
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield from re.findall(r"\w+", node.value)
+def names_in(tree: ast.Module) -> set[str]:
+    """All names that a module uses, those in `__all__` among them."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return names | {
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
-def bindings(node: Importing, unneeded: Collection[str]) -> Iterator[str]:
-    """What an import statement binds, a line a name, without those that are not needed."""
+def bound(alias: ast.alias) -> str:
+    """The name that an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def bindings(node: Importing, needed: Collection[str] | None) -> Iterator[str]:
+    """What an import statement binds, a line a name. needed: names that count, where not all do."""
     of = "" if isinstance(node, ast.Import) else "." * node.level + (node.module or "") + " "
     for alias in node.names:
-        name = alias.asname or alias.name.partition(".")[0]
-        if of != "__future__ " and name not in unneeded:
-            yield f"import {of}{alias.name} as {name}"
+        if of != "__future__ " and (needed is None or bound(alias) in needed or alias.name == "*"):
+            yield f"import {of}{alias.name} as {bound(alias)}"
 
 
-def written(value: Any, unneeded: Collection[str]) -> str:
+def written(value: Any, needed: Collection[str] | None) -> str:
     """A node, or what stands in one of its fields, as text that does not depend on the version of Python."""
     if isinstance(value, Importing):
-        return ";".join(bindings(value, unneeded))
+        return ";".join(bindings(value, needed))
     if isinstance(value, ast.Constant):
         return f"{type(value.value).__name__}:{value.value!a}"
     if isinstance(value, ast.AST):
         there = [(name, item) for name, item in ast.iter_fields(value) if name not in NO_MEANING]
-        full = sorted((name, written(item, unneeded)) for name, item in there if item is not None and item != [])
+        full = sorted((name, written(item, needed)) for name, item in there if item is not None and item != [])
         return f"{type(value).__name__}({','.join(f'{name}={text}' for name, text in full)})"
     if isinstance(value, list):
-        return f"[{','.join(written(item, unneeded) for item in value)}]"
+        return f"[{','.join(written(item, needed) for item in value)}]"
     return ascii(value)
