@@ -15,7 +15,6 @@ app = typer.Typer(
     name="orchestrator",
     help="Train, tune, compare and use deep image anomaly detectors, in one process or on Ray.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

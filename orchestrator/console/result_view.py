@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from orchestrator.console.output import duration, say, short
-from orchestrator.execution.executor import Note
-from orchestrator.execution.launch import Finished
 from orchestrator.record.provenance import from_here
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
@@ -18,6 +16,10 @@ from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
 
+if TYPE_CHECKING:  # what runs work imports torch
+    from orchestrator.execution.executor import Note
+    from orchestrator.execution.launch import Finished
+
 
 def shown_criterion(state: RunState) -> str:
     """The metric that the winner is chosen by; the contrastive score where that is the AUROC, which is shown anyway."""
@@ -25,7 +27,7 @@ def shown_criterion(state: RunState) -> str:
     return CRITERIA["contrastive"].metric if criterion.leak else criterion.metric
 
 
-def trial_progress(trial: TrialState, notes: Mapping[str, Note]) -> float:
+def trial_progress(trial: TrialState, notes: "Mapping[str, Note]") -> float:
     """The fraction of its schedule that a trial has trained, from its workers' notes or else its last rung."""
     running = [note for key, note in notes.items() if key.startswith(f"trial/{trial.id}/")]
     if trial.state == State.RUNNING and running:
@@ -33,7 +35,7 @@ def trial_progress(trial: TrialState, notes: Mapping[str, Note]) -> float:
     return max(trial.rungs, default=0) / 1000
 
 
-def trials_table(state: RunState, axes: Sequence[str], notes: Mapping[str, Note], rows: int) -> Table:
+def trials_table(state: RunState, axes: Sequence[str], notes: "Mapping[str, Note]", rows: int) -> Table:
     """One line a trial, at most `rows`: its varying keys, how far it is, its criterion and its AUROC."""
     table, criterion = Table(box=None, padding=(0, 1), header_style="bold"), shown_criterion(state)
     for name in ("trial", *axes, "state", "progress", criterion, "AUROC"):
@@ -54,7 +56,7 @@ def run_summary(state: RunState, life: str) -> dict[str, Any]:
     return {"outcome": life, **counts, "stages": len(state.stages), "launches": state.launches}
 
 
-def print_result(out: Console, run: Finished, results: Results) -> None:
+def print_result(out: Console, run: "Finished", results: Results) -> None:
     """The table, the winner and where to look further."""
     state = run.state
     out.print(to_rich(results.table))

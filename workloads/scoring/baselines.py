@@ -7,18 +7,18 @@ images, or unequal shapes.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
-from sklearn.svm import OneClassSVM
 
-from workloads.data.conform import conform
-from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.scoring.table import WHOLE, score_rows
 from workloads.units import ImageShape
+
+if TYPE_CHECKING:
+    from workloads.data.view import TargetView
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -37,6 +37,8 @@ def oc_svm(train: Images, test: Images) -> Floats:
 
     On pixels in [0, 1], not standardised: near-constant pixels would blow up and most anomalies would tie at the top.
     """
+    from sklearn.svm import OneClassSVM
+
     normal, images = _rows(train, test)
     model = OneClassSVM(kernel="rbf", nu=NU, gamma="scale").fit(normal / 255)
     return np.concatenate([-model.decision_function(block / 255) for block in _blocks(images)])
@@ -141,8 +143,12 @@ def _distances(rows: Images, others: Images) -> Iterator[Floats]:
         yield squared
 
 
-def baseline_rows(name: str, view: TargetView) -> pa.Table:
+def baseline_rows(name: str, view: "TargetView") -> pa.Table:
     """The test scores of one baseline, fitted on all normal images of one target: it needs no validation."""
+    import torch  # not above: reports need the baselines' names alone
+
+    from workloads.data.conform import conform
+
     normal, images = torch.cat([view.train, view.val]).cpu().numpy(), view.tested.cpu().numpy()
     channels, height, width = images.shape[1:]
     if max(height, width) > LARGEST:

@@ -1,5 +1,7 @@
 """The command line as a user types it: exit codes, all errors at once, nothing heavy on the way."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,26 +72,62 @@ import sys
 from tests.helpers.commands import orchestrate
 
 for line in sys.argv[1:]:
-    done = orchestrate(*line.split())
-    assert done.returncode == 0, (line, done.stderr)
+    code, *words = line.split()
+    done = orchestrate(*words)
+    assert done.returncode == int(code), (line, done.stderr)
     heavy = {"torch", "ray", "mlflow", "sklearn"} & set(sys.modules)
     assert not heavy, (line, heavy)
 """
 
 
-def test_light_verbs_import_neither_torch_nor_ray():
+def test_light_verbs_and_errors_of_usage_import_neither_torch_nor_ray(tmp_path):
     """All in one fresh process, one after the other: the first that imports what it should not is named."""
-    verbs = [
-        "--help",
-        "launch sweep_digits --dry-run",
-        "spaces ls",
-        "plan sweep_digits --nodes 4",
-        "cluster render aws",
-        "latents score -h",
-        "data ls",
+    shutil.copytree(ROOT / "tests" / "data" / "format_1_run", tmp_path / "runs")
+    calls = [
+        "0 --help",
+        "0 launch --help",
+        "0 launch sweep_digits --dry-run",
+        "0 spaces ls",
+        "0 plan sweep_digits --nodes 4",
+        "0 cluster render aws",
+        "0 latents score -h",
+        "0 data ls",
+        "2 launch sweep_digit",
+        "2 launch sweep_digits --set nois=3",
+        "2 status nowhere",
+        "0 status",
+        "0 status digits --json",
+        "0 report digits",
+        "0 compare digits digits",
+        "0 analyse digits",
+        "4 resume digits",
     ]
-    done = subprocess.run([sys.executable, "-c", LIGHT, *verbs], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    in_storage = [call.split()[1] in ("status", "report", "compare", "analyse", "resume") for call in calls]
+    lines = [f"{call} --storage {tmp_path}/runs" if at else call for call, at in zip(calls, in_storage, strict=True)]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *lines], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+TYPED = {"COMP_WORDS": "anomaly-orchestrator la", "COMP_CWORD": "1"}
+SCRIPT = "import sys; sys.argv = ['anomaly-orchestrator', *sys.argv[1:]]; from orchestrator.cli import main; main()"
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [(["--help"], {}), ([], TYPED | {"_ANOMALY_ORCHESTRATOR_COMPLETE": "complete_bash"})],
+    ids=["help", "completion"],
+)
+def test_help_and_completion_take_less_than_a_third_of_a_second(words, variables):
+    """Seconds of CPU, which a busy machine stretches less than wall time; the best of three."""
+
+    def cpu_seconds():
+        before = os.times()
+        command = [sys.executable, "-c", SCRIPT, *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, cwd=ROOT, timeout=60)
+        assert "launch" in done.stdout, done.stderr
+        return sum(os.times()[2:4]) - sum(before[2:4])
+
+    assert min(cpu_seconds() for _ in range(3)) < 0.3
 
 
 @pytest.mark.parametrize(
