@@ -151,7 +151,7 @@ def run_all(work: Launch, executor: Executor) -> None:
         *baseline_tasks(paths, work.splits, work.state.identity.baselines_code, space.resources),
         *stage_tasks(plan, paths, stages_of_trials(plan, remaining), recorder),
     ]
-    if not trials and not analysis_tasks(paths, work.state, space.analyses, space):
+    if not trials and not shared and not analysis_tasks(paths, work.state, space.analyses, space):
         return
     begun = time.monotonic()
     with executor:
@@ -160,7 +160,7 @@ def run_all(work: Launch, executor: Executor) -> None:
         executor.share(SplitStore(paths), work.splits.digest, work.splits)
         work.phases["start-up"] = time.monotonic() - begun
         with work.observer.watching(lambda: work.state, executor.notes):
-            run_tasks(work, executor, "stages", "baselines and shared stages", shared if trials else [])
+            run_tasks(work, executor, "stages", "baselines and shared stages", shared)
             run_tasks(work, executor, "trials", "trials", trials)
             run_tasks(work, executor, "analyses", "analyses", analysis_tasks(paths, work.state, space.analyses, space))
 
