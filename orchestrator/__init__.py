@@ -1,1 +1,269 @@
-"""Plans, runs and remembers work, in this process or on Ray; the only package that imports Ray and MLflow."""
+"""Train, tune, compare and use deep image anomaly detectors, in one process or on Ray.
+
+    import orchestrator
+
+    run = orchestrator.launch("sweep_digits", preset="smoke", executor="local")
+    run.table                                  # AUROC by method and class: a pandas DataFrame
+    detector = orchestrator.load(run, "3")     # the winner's detector of one class
+    detector.score(images)                     # (N,) float32 from uint8 (N, H, W[, C]); higher = more anomalous
+
+`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load` and `analyse` use it.
+`workloads.fit` trains a detector of an array of images without any run. What the command line does goes through these
+functions too, so both write the same files. This door is provisional until it has been used for a while.
+
+Nothing here prints: an observer (see `orchestrator.execution.observer.Observer`) hears what a launch does. Whatever a
+user can mend is raised as `UserError`, with what is wrong, the nearest valid choice and the fix.
+
+Torch, Ray, MLflow and pandas are imported when they are first needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from workloads.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.clusters.submission import Job
+    from orchestrator.execution.executor import Executor
+    from orchestrator.execution.observer import Observer
+    from orchestrator.planning.plan import Plan
+    from orchestrator.results.handle import Run
+    from tune_spaces.schema import Space
+    from workloads.detector import Detector
+
+__all__ = [
+    "Detector", "Options", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "resume", "runs",
+    "submit",
+]  # fmt: skip
+
+
+class Options(TypedDict, total=False):
+    """What a launch changes in its space, and where it works. Whatever is left out stays as the space has it."""
+
+    search: str | None  #: "random" or "grid"
+    points: int | None  #: random points to try
+    scheduler: str | None  #: "asha" (successive halving) or "fifo" (every trial to its end)
+    select_by: str | None  #: "contrastive", "likelihood" (flows), or "oracle" (looks at test labels: a leak)
+    workers: int | None  #: of a trial
+    min_workers: int | None  #: elastic: a trial goes on with as few where workers are lost
+    cpus_per_worker: float | None
+    gpus_per_worker: float | None  #: may be a fraction
+    share: str | None  #: what workers divide: "units" (whole networks) or "batches" (rows of every batch)
+    seed: int | None  #: of the training; the data splits stay
+    classes: list[str]  #: only these normal classes
+    images: str | None  #: the images' folder, for spaces on the dataset "folder"
+    auxiliary: list[str]  #: auxiliary sets, each "NAME" or "NAME=PATH"
+    cpus: int | None  #: cores of this machine to use; all where left out
+    slots: int | None  #: trials at once, on a cluster that grows with the work
+
+
+def plan(
+    space: str | Path | Space,
+    *,
+    preset: str | None = None,
+    storage: str | Path = "runs",
+    name: str | None = None,
+    executor: str | Executor = "ray",
+    config: Mapping[str, Any] | Sequence[str] = (),
+    data_dir: str | Path = "data",
+    tracking_uri: str | None = None,
+    address: str | None = None,
+    observer: Observer | None = None,
+    **options: Unpack[Options],
+) -> Plan:
+    """What `launch` would do with the same arguments: trials, networks, an estimate in seconds. Nothing is started.
+
+    Raises UserError with everything that is wrong with the space and the options.
+    """
+    from orchestrator.execution.from_request import plan_of, request_of
+
+    request = request_of(
+        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
+        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
+    )  # fmt: skip
+    planned = plan_of(request)
+    if observer is not None:
+        observer.planned(planned, request)
+    return planned
+
+
+def launch(
+    space: str | Path | Space,
+    *,
+    preset: str | None = None,
+    storage: str | Path = "runs",
+    name: str | None = None,
+    executor: str | Executor = "ray",
+    config: Mapping[str, Any] | Sequence[str] = (),
+    data_dir: str | Path = "data",
+    tracking_uri: str | None = None,
+    address: str | None = None,
+    observer: Observer | None = None,
+    **options: Unpack[Options],
+) -> Run:
+    """Run a space to its end: shared stages, trials, winner, report. A run of the same name is continued.
+
+    space: the name of a built-in space, the path of a .py file of your own, or a `tune_spaces.schema.Space`.
+    preset: "paper", "reduced" or "smoke", as far as the space has them; it scales schedules and widths.
+    storage: a folder or URI that holds everything of the runs.
+    name: of the run; by default made from the space, so that the same question continues the same run.
+    executor: "ray", or "local" for this process, one task after the other, without Ray.
+    config: values of the method's keys, such as ``{"noise": 0.1}`` or ``["noise=0.1"]``; they win over the space's own.
+    data_dir: where datasets lie, or are downloaded to. tracking_uri: of MLflow; SQLite in the storage by default.
+    address: of the Ray cluster that this machine belongs to: "auto", or its address; a new Ray where left out.
+
+    An interrupt (Ctrl-C) ends the launch well: the run that is returned has the outcome "interrupted" and can be
+    resumed. Failed trials do not raise, their run has the outcome "some_failed"; where all fail, UserError is raised,
+    as it is, before anything is started, for everything that is wrong with the space, the options and the data.
+    """
+    from orchestrator.execution.from_request import request_of
+
+    request = request_of(
+        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
+        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
+    )  # fmt: skip
+    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
+    from orchestrator.results.handle import Run
+
+    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
+    return Run(finished.run, request.storage)
+
+
+def resume(
+    run: str | Run,
+    *,
+    storage: str | Path = "runs",
+    executor: str | Executor = "ray",
+    tracking_uri: str | None = None,
+    address: str | None = None,
+    cpus: int | None = None,
+    slots: int | None = None,
+    accept_code: bool = False,
+    observer: Observer | None = None,
+) -> Run:
+    """Continue an interrupted run. Finished trials are not repeated, and the MLflow runs go on.
+
+    run: its name, or what `open_run` returns, whose storage then counts. The other arguments are those of `launch`.
+    accept_code: go on although code or packages differ; the ledger notes it, the report says so, and stages that are
+    still to be made lie under new keys. Raises UserError where there is no such run, where its data have changed, and
+    where its code has and that is not accepted.
+    """
+    from orchestrator.execution.from_request import request_to_resume
+
+    begun = open_run(run, storage)
+    request = request_to_resume(
+        begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
+        accept_code=accept_code,
+    )  # fmt: skip
+    from orchestrator.execution.launch import launch as carry_out
+
+    carry_out(request, observer, None if isinstance(executor, str) else executor)
+    return begun
+
+
+def submit(
+    space: str | Path,
+    *,
+    address: str,
+    storage: str,
+    preset: str | None = None,
+    name: str | None = None,
+    config: Mapping[str, Any] | Sequence[str] = (),
+    data_dir: str = "data",
+    tracking_uri: str | None = None,
+    observer: Observer | None = None,
+    **options: Unpack[Options],
+) -> Job:
+    """Hand a launch to a cluster, where it goes on without this process; see `Job` for its output and its end.
+
+    address: of the cluster's job server, http://HEAD:8265. storage: a URI, or a path that all nodes share.
+    The other arguments are those of `launch`; paths are as the cluster sees them. Raises UserError where the cluster
+    cannot be reached, where the run goes on there already, and for folders that would be the job's own.
+    """
+    from orchestrator.clusters.submission import launch_words, submit_words, users_space
+    from orchestrator.execution.from_request import plan_of, request_of
+
+    request = request_of(
+        space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
+        tracking_uri=tracking_uri, address=address,
+    )  # fmt: skip
+    planned = plan_of(request)
+    words = launch_words(request, planned.run, str(data_dir))
+    if observer is not None:
+        observer.planned(planned, request)
+    return submit_words(words, planned.run, address, users_space(request))
+
+
+def analyse(
+    run: str | Run,
+    *names: str,
+    storage: str | Path = "runs",
+    executor: str | Executor = "local",
+    tracking_uri: str | None = None,
+    cpus: int | None = None,
+    observer: Observer | None = None,
+) -> None:
+    """A closer look at a run's winner; numbers and pictures join the run's report.
+
+    names: of analyses that the run's method offers (`Run.analyses`). What was done before is not done again.
+    Raises UserError for an unknown analysis, and where no trial has reached the end of its schedule.
+    """
+    from orchestrator.execution.analyse import analyse as carry_out
+    from orchestrator.execution.launch import executor_named
+    from orchestrator.record.runs import tracking_of
+
+    opened = open_run(run, storage)
+    uri = tracking_of(opened.state, tracking_uri)
+    carry_out(opened.paths, names, uri, executor_named(executor, cpus) if isinstance(executor, str) else executor,
+              observer)  # fmt: skip
+
+
+def open_run(name: str | Run, storage: str | Path = "runs") -> Run:
+    """A run of a storage. Raises UserError, with the nearest name, where there is none."""
+    from orchestrator.results.handle import Run
+
+    return name if isinstance(name, Run) else Run(name, storage)
+
+
+def runs(storage: str | Path = "runs") -> list[Run]:
+    """All runs of a storage, the newest last; none where there is no such folder."""
+    from orchestrator.planning.request import absolute
+    from orchestrator.record.runs import names
+
+    return [open_run(name, storage) for name in names(absolute(storage))]
+
+
+def load(
+    source: str | Run, target: str | None = None, *, storage: str | Path = "runs", device: str | None = None
+) -> Detector:
+    """The best detector of a run for one target, ready to score anyone's images.
+
+    source: a run, or its name in the storage. target: the class that counts as normal; it may be left out where the
+    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one.
+    Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
+    """
+    from orchestrator.inference.detector import detector_of
+
+    run = open_run(source, storage)
+    return detector_of(run.paths, run.state, target, device)
+
+
+def __getattr__(name: str) -> Any:
+    """The two classes, whose modules import what takes seconds."""
+    if name == "Run":
+        from orchestrator.results.handle import Run
+
+        return Run
+    if name == "Detector":
+        from workloads.detector import Detector
+
+        return Detector
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

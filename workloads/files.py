@@ -7,8 +7,13 @@ writer that was killed between the two) is read as it is. Paths may be of any fi
 import hashlib
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from workloads.errors import Kind, UserError
+
+
+class DamagedFileError(UserError):
+    """A file's bytes are not those that were written. Whoever can make the file again does."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -17,9 +22,22 @@ def write_atomically(path: Path, data: bytes) -> None:
     if not isinstance(path, Path):
         path.write_bytes(data)  # an object store publishes a whole object at once
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed writers have left in a folder that nobody writes to at the moment."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink(missing_ok=True)
 
 
 def write_checked(path: Path, data: bytes) -> None:
@@ -30,21 +48,27 @@ def write_checked(path: Path, data: bytes) -> None:
     write_atomically(checksum, hashlib.sha256(data).hexdigest().encode())
 
 
-def read_checked(path: Path) -> bytes:
-    """Raises UserError, which names the file, where its bytes are not those that were written."""
+def read_checked(path: Path, fix: str = "bring it back from a copy") -> bytes:
+    """Raises DamagedFileError, which names the file and the fix, where its bytes are not those that were written, and
+    FileNotFoundError."""
     data, checksum = path.read_bytes(), checksum_file(path)
-    if checksum.exists() and checksum.read_text() != hashlib.sha256(data).hexdigest():
-        raise UserError(
-            "a file differs from its checksum: it was changed or damaged",
-            where=str(path),
-            fix="bring it back from a copy",
-            kind=Kind.ENVIRONMENT,
-        )
+    if checksum.exists() and checksum.read_bytes() != hashlib.sha256(data).hexdigest().encode():
+        headline = "a file differs from its checksum: it was changed or damaged"
+        raise DamagedFileError(headline, where=str(path), fix=fix, kind=Kind.ENVIRONMENT)
     return data
 
 
+def is_whole(path: Path) -> bool:
+    """Whether the file is there, as it was written."""
+    try:
+        read_checked(path)
+    except (FileNotFoundError, DamagedFileError):
+        return False
+    return True
+
+
 def remove_checked(path: Path) -> None:
-    path.unlink()
+    path.unlink(missing_ok=True)
     checksum_file(path).unlink(missing_ok=True)
 
 

@@ -1,11 +1,11 @@
 """`analyse RUN [NAME ...]`: a closer look at a run's best detectors."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Executor, Plain, Run, Storage, TrackingUri, all_cpus
+from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Executor, Plain, Run, Storage, TrackingUri
+from orchestrator.cli.run import interruptible
 
 
 def analyse(
@@ -19,37 +19,20 @@ def analyse(
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Analyse the winner of a run; numbers and pictures join its report."""
-    from orchestrator.cli.exit_codes import Exit
+    import orchestrator
     from orchestrator.console.output import console, say
-    from orchestrator.planning.request import absolute, check_executor
-    from orchestrator.record.provenance import from_here
-    from orchestrator.record.runs import open_run, tracking_of
-    from workloads.errors import UserError, nearest
-    from workloads.registry import method
-
-    paths, state = open_run(absolute(storage), run)
-    known = method(state.space.workload).analyses
-    out = console(plain)
-    if not names:
-        for name, analysis in known.items():
-            say(out, f"{name:12} {analysis.title}")
-        return
-    unknown = [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]
-    if unknown:
-        raise UserError("unknown analysis", details="\n".join(unknown))
-    from orchestrator.clusters.session import heed_signals
     from orchestrator.console.terminal import Terminal
-    from orchestrator.execution.analyse import analyse as analyse_run
-    from orchestrator.execution.launch import executor_named
+    from orchestrator.record.provenance import from_here
 
-    check_executor(executor)
-    heed_signals()
-    uri, where = tracking_of(state, tracking_uri), executor_named(executor, cpus or all_cpus())
-    try:
-        results = analyse_run(paths, names, uri, where, Terminal(out))
-    except KeyboardInterrupt:
-        say(out, "interrupted; what was finished is kept, the same command goes on")
-        sys.exit(Exit.INTERRUPTED)
-    for warning in results.warnings:
+    opened, out = orchestrator.open_run(run, storage), console(plain)
+    if not names:
+        for name, title in opened.analyses.items():
+            say(out, f"{name:12} {title}")
+        return
+    with interruptible("interrupted; what was finished is kept, the same command goes on"):
+        orchestrator.analyse(
+            opened, *names, executor=executor, tracking_uri=tracking_uri, cpus=cpus, observer=Terminal(out)
+        )
+    for warning in opened.warnings:
         say(out, f"warning: {warning}")
-    say(out, f"report  {from_here(str(results.report))}")
+    say(out, f"report  {from_here(str(opened.report))}")

@@ -1,6 +1,5 @@
 """`launch NAME`: run a space, or continue a run of the same name."""
 
-from dataclasses import fields
 from typing import Annotated
 
 import typer
@@ -17,8 +16,8 @@ from orchestrator.cli.options import (
     Slots,
     Storage,
     TrackingUri,
-    all_cpus,
 )
+from orchestrator.cli.run import end_as, watch
 
 
 def launch(
@@ -52,22 +51,17 @@ def launch(
     debug: Debug = False,
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
-    from orchestrator.cli.remote import hand_over, launch_words, refuse_own_folders
-    from orchestrator.cli.run import run
-    from orchestrator.clusters.connection import check_address, is_remote
-    from orchestrator.planning.options import Options, load_space
-    from orchestrator.planning.request import Request, absolute, with_whole_paths
-    from orchestrator.record.provenance import gpu_count
+    import orchestrator
+    from orchestrator.clusters.connection import is_remote
+    from orchestrator.console.output import console
+    from orchestrator.console.terminal import Terminal
 
-    check_address(address)
-    options = Options(**{option.name: context.params[option.name] for option in fields(Options)})
-    loaded, resolved, preset_name = load_space(space, options)
-    if is_remote(address):
-        refuse_own_folders(resolved.data, data_dir)
-    request = Request(
-        loaded, with_whole_paths(resolved), preset_name, absolute(storage), absolute(data_dir), tracking_uri, name,
-        cpus or all_cpus(), gpu_count(), executor, address, slots,
-    )  # fmt: skip
-    if is_remote(address) and not dry_run:
-        hand_over(request, launch_words(request, options), data_dir, plain=plain)
-    run(request, plain=plain, dry_run=dry_run)
+    names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
+    arguments = {name: context.params[name] for name in names}
+    arguments |= {"config": set, "observer": Terminal(console(plain))}
+    if dry_run:
+        orchestrator.plan(space, executor=executor, **arguments)
+    elif is_remote(address):
+        watch(orchestrator.submit(space, **arguments))
+    else:
+        end_as(lambda: orchestrator.launch(space, executor=executor, **arguments))

@@ -1,6 +1,5 @@
 """Options that several verbs share."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -36,8 +35,3 @@ Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tabl
 Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]
 
 DEFAULT_STORAGE, DEFAULT_DATA = "runs", "data"
-
-
-def all_cpus() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,34 +1,47 @@
-"""What `launch` and `resume` share: plan or run a request, show it, and end with its exit code."""
+"""How verbs end that work for long: as their run does, as a job on a cluster does, or interrupted."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
 
-import typer
-
-from orchestrator.cli.exit_codes import OF_OUTCOMES, Exit
-from orchestrator.clusters.session import heed_signals
-from orchestrator.console.output import console, say
-from orchestrator.console.plan_view import plan_table
-from orchestrator.execution.from_request import plan_of
-from orchestrator.planning.request import Request
+if TYPE_CHECKING:
+    from orchestrator.clusters.submission import Job
+    from orchestrator.results.handle import Run
 
 
-def run(request: Request, *, plain: bool, dry_run: bool) -> None:
-    """End the process with the run's exit code."""
-    out = console(plain)
-    if dry_run:
-        out.print(plan_table(plan_of(request), request))
-        return
-    from orchestrator.console.result_view import print_result
-    from orchestrator.console.terminal import Terminal
-    from orchestrator.execution.launch import launch
+@contextmanager
+def interruptible(text: str = "interrupted") -> Iterator[None]:
+    """Ctrl-C, or a request to end, ends the verb with exit code 130 and what to do next."""
+    from orchestrator.cli.exit_codes import Exit
+    from orchestrator.clusters.session import heed_signals
 
     heed_signals()
     try:
-        finished = launch(request, Terminal(out))
-    except KeyboardInterrupt:  # before the run was open
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{text}\n")
         sys.exit(Exit.INTERRUPTED)
-    if finished.results is None:
-        say(out, f"\ninterrupted; nothing finished is lost. Resume: {finished.resume}")
-    else:
-        print_result(out, finished, finished.results)
-    raise typer.Exit(OF_OUTCOMES[finished.outcome])
+
+
+def end_as(work: Callable[[], "Run"]) -> NoReturn:
+    """Do it, and end the process with the exit code of its run."""
+    from orchestrator.cli.exit_codes import OF_OUTCOMES
+    from orchestrator.record.state import Outcome
+
+    with interruptible():
+        sys.exit(OF_OUTCOMES[Outcome(work().outcome)])
+
+
+def watch(job: "Job") -> NoReturn:
+    """Write a job's output until it ends; Ctrl-C lets it go on alone. Ends the process with the job's exit code."""
+    from orchestrator.clusters.jobs import words_about
+
+    def write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    about = "\n".join(words_about(job.id, job.run, job.address))
+    write(f"{about}\n")
+    with interruptible(f"\ndetached; the job goes on\n{about}"):
+        sys.exit(job.follow(write))

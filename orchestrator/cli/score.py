@@ -7,9 +7,6 @@ import typer
 
 from orchestrator.cli.options import DEFAULT_STORAGE, Run, Storage
 
-MOST_COLUMNS = 7
-"""Scores that stand beside an image's name on a usual terminal; flows have more."""
-
 
 def score(
     run: Run,
@@ -22,25 +19,12 @@ def score(
 ) -> None:
     """Score images with the best detector of a run; higher = more anomalous."""
     import pyarrow.parquet as pq
-    from rich.table import Table
 
-    from orchestrator.console.output import console, say
+    import orchestrator
+    from orchestrator.console.result_view import print_scores
     from orchestrator.inference.images import score_folder
-    from orchestrator.planning.request import absolute
-    from orchestrator.record.runs import open_run
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    paths, state = open_run(absolute(storage), run)
-    scores, skipped = score_folder(paths, state, target, images)
+    scores, skipped = score_folder(orchestrator.load(run, target, storage=storage), images)
     pq.write_table(scores, out)
-    screen, names = console(), scores.column_names[1:]
-    fitting = names if len(names) <= MOST_COLUMNS else names[:1]
-    shown = Table("most anomalous first", *fitting, box=None, header_style="bold")
-    for row in scores.slice(0, 10).to_pylist():
-        shown.add_row(row["image"], *[f"{row[name]:.4f}" for name in fitting])
-    screen.print(shown)
-    if fitting != names:
-        say(screen, f"the file has more columns: {', '.join(names[1:])}")
-    for line in skipped:
-        say(screen, f"skipped {line}")
-    say(screen, f"{len(scores)} images scored, {len(skipped)} skipped; all in {out}")
+    print_scores(scores, skipped, out)

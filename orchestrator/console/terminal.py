@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,6 +13,9 @@ from orchestrator.execution.executor import Note
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
+
+if TYPE_CHECKING:
+    from orchestrator.execution.launch import Finished
 
 
 class Terminal:
@@ -40,6 +44,14 @@ class Terminal:
     def phase(self, name: str) -> None:
         if self.view is not None:
             self.view.phase = name
+
+    def ended(self, finished: "Finished") -> None:
+        from orchestrator.console.result_view import print_result
+
+        if finished.results is None:
+            say(self.out, f"\ninterrupted; nothing finished is lost. Resume: {finished.resume}")
+        else:
+            print_result(self.out, finished, finished.results)
 
 
 def varying_axes(state: RunState) -> list[str]:

@@ -1,6 +1,8 @@
 """Splits in a storage, once a content: Parquet shards of uint8 pixels, and a manifest that says what they are."""
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,14 +19,18 @@ from orchestrator.record.locks import alone
 from orchestrator.record.paths import RunPaths
 from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
-from workloads.files import read_checked, write_checked
+from workloads.errors import Kind
+from workloads.files import DamagedFileError, checksum_file, is_whole, read_checked, write_checked
 from workloads.units import GENERAL, ImageShape, TrainingCounts
+
+log = logging.getLogger(__name__)
 
 SHARD_ROWS = 4096
 MANIFEST, MASKS = "manifest.json", "masks.npy"
 NORMAL_SPLITS = ("train", "val")
 SHARDS = "shards"
 AUXILIARY_SHARDS = "general_shards"  # apart from the others, which are read far more often
+FIX = "resume the run, or launch it again: its images are read anew, and damaged files of them written again"
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class SplitManifest:
     @classmethod
     def read(cls, folder: UPath) -> "SplitManifest":
         """Of splits that `SplitStore.keep` has left in a folder; the storage may have moved since."""
-        values = json.loads(read_checked(folder / MANIFEST))
+        values = json.loads(read_checked(folder / MANIFEST, FIX))
         members = {target: tuple(names) for target, names in values["members"].items() if names != [target]}
         tested_on = values["tested_on"]
         auxiliary = values["general_images"]
@@ -114,36 +120,37 @@ class SplitStore:
         self.paths = paths
 
     def keep(self, splits: Splits) -> SplitManifest:
-        """Write the splits once; the same content is found again. The manifest is written last."""
+        """Write what is not there yet: the same content is found again, and what was damaged since is made again. The
+        manifest is written last."""
         folder = self.paths.data(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
-            if not (folder / MANIFEST).exists():
-                parts = splits.parts()
-                auxiliary = {name: parts.pop(name) for name in AUXILIARY_SPLITS if name in parts}
-                _write_shards(parts, folder / SHARDS)
-                _write_shards(auxiliary, folder / AUXILIARY_SHARDS)
-                if splits.masks is not None:
-                    _write_masks(splits.masks, folder / MASKS)
+            for name, images in splits.parts().items():
+                for number, start in enumerate(range(0, len(images), SHARD_ROWS)):
+                    file = shard_file(folder, name, number)
+                    if not _is_kept(file):
+                        write_checked(file, parquet(shard(images, name, start)))
+            if splits.masks is not None and not _is_kept(folder / MASKS):
+                write_checked(folder / MASKS, npy(splits.masks))
+            if not _is_kept(folder / MANIFEST):
                 write_checked(folder / MANIFEST, json.dumps(manifest.stored(), indent=1).encode())
         return manifest
 
     def manifest(self, digest: str) -> SplitManifest:
-        """Of splits that are there. Raises FileNotFoundError."""
+        """Of splits that are there. Raises FileNotFoundError, and UserError for a damaged one."""
         return SplitManifest.read(self.paths.data(digest))
 
     def tables(self, digest: str, *, auxiliary: bool = False) -> Iterator[pa.Table]:
         """The shards' tables; with the auxiliary images, where they are held."""
         folder = self.paths.data(digest)
         for name in (SHARDS, AUXILIARY_SHARDS) if auxiliary else (SHARDS,):
-            for file in sorted((folder / name).iterdir(), key=str):
-                with file.open("rb") as opened:
-                    yield pq.read_table(opened)
+            for file in sorted((folder / name).glob("*.parquet"), key=str):
+                yield pq.read_table(pa.BufferReader(read_checked(file, FIX)))
 
     def masks(self, digest: str) -> NDArray[np.uint8] | None:
         """uint8 (N, H, W) of the test images in their order, 1 where a pixel is anomalous; None where unknown."""
         path = self.paths.data(digest) / MASKS
-        return np.load(BytesIO(path.read_bytes()), allow_pickle=False) if path.exists() else None
+        return np.load(BytesIO(read_checked(path, FIX)), allow_pickle=False) if path.exists() else None
 
     def read(self, digest: str) -> Splits:
         """All of the splits. Raises FileNotFoundError where they are not there."""
@@ -165,7 +172,7 @@ def assemble(
     images where they are asked for, for they may be the most by far.
 
     Tables may come in pieces and in any order: rows are put where they belong. Raises ValueError for auxiliary images
-    that the data does not have, or that are not in the tables.
+    that the data does not have, and DamagedFileError where the tables hold fewer or more images than the manifest says.
     """
     if auxiliary and not manifest.counts.auxiliary:
         raise ValueError("auxiliary images are asked for, and the data has none")
@@ -173,33 +180,33 @@ def assemble(
     wanted = [classes.index(name) for target in targets for name in manifest.targets.members_of(target)]
     gathered = {name: _Gathered(manifest.sizes[name], manifest.shape) for name in AUXILIARY_SPLITS if auxiliary}
     pieces = {name: _Pieces(manifest.shape) for name in manifest.sizes if name not in AUXILIARY_SPLITS}
+    arrived = Counter[str]()
     for table in tables:
         names = table.column("split").to_numpy()
         for name in set(names) & (pieces.keys() | gathered.keys()):
             rows = names == name
+            arrived[name] += int(rows.sum())
             if name in NORMAL_SPLITS:
                 rows &= np.isin(table.column("label").to_numpy(), wanted)
             part = table.filter(pa.array(rows))
             if len(part):
                 (gathered if name in gathered else pieces)[name].add(part)
+    for name in (*pieces, *gathered):
+        if arrived[name] != manifest.sizes[name]:
+            headline = f"of {manifest.sizes[name]} images of split {name!r} the shards hold {arrived[name]}"
+            raise DamagedFileError(headline, where=manifest.path, fix=FIX, kind=Kind.ENVIRONMENT)
     parts = {name: piece.images() for name, piece in pieces.items()}
+    train, val = (part.labelled() for part in gathered.values()) if gathered else (None, None)
     return Splits(
         train=parts["train"],
         val=parts["val"],
         test=parts["test"],
         targets=manifest.targets,
         out={out_name(name): images for name, images in parts.items() if out_name(name)},
-        auxiliary=_auxiliary(gathered, manifest.duplicates) if gathered else None,
+        auxiliary=AuxiliaryImages(train, val, manifest.duplicates) if train and val else None,
         streamed=manifest.streamed,
         masks=masks,
     )
-
-
-def _auxiliary(gathered: Mapping[str, "_Gathered"], duplicates: int) -> AuxiliaryImages:
-    if missing := sum(int((~part.arrived).sum()) for part in gathered.values()):
-        raise ValueError(f"{missing} auxiliary images were not among the shards")
-    train, val = (gathered[name].labelled() for name in AUXILIARY_SPLITS)
-    return AuxiliaryImages(train, val, duplicates)
 
 
 class _Pieces:
@@ -238,13 +245,11 @@ class _Gathered:
         self.shape = shape
         self.images = np.empty((count, shape.channels, shape.height, shape.width), np.uint8)
         self.labels, self.ids = np.empty(count, np.int64), np.empty(count, object)
-        self.arrived = np.zeros(count, bool)
 
     def add(self, table: pa.Table) -> None:
         rows = table.column("row").to_numpy()
         self.images[rows] = _pixels(table, self.shape)
         self.labels[rows], self.ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
-        self.arrived[rows] = True
 
     def labelled(self) -> LabelledImages:
         return LabelledImages(self.images, self.labels, tuple(self.ids))
@@ -255,34 +260,45 @@ def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
     return pixels(table.column("image").combine_chunks()).reshape(-1, shape.channels, shape.height, shape.width)
 
 
-def shard(images: LabelledImages, split: str) -> Iterator[pa.Table]:
-    """Tables of at most SHARD_ROWS rows: row, id, split, label, image (fixed-size binary, C*H*W bytes)."""
+def shard(images: LabelledImages, split: str, start: int) -> pa.Table:
+    """At most SHARD_ROWS rows from `start` on: row, id, split, label, image (fixed-size binary, C*H*W bytes)."""
     size = int(np.prod(images.images.shape[1:]))
-    for start in range(0, len(images), SHARD_ROWS):
-        part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
-        rows = len(part)
-        column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
-        yield pa.table(
-            {
-                "row": pa.array(range(start, start + rows), pa.int64()),
-                "id": pa.array(images.ids[start : start + rows]),
-                "split": pa.array([split] * rows),
-                "label": pa.array(images.labels[start : start + rows]),
-                "image": column,
-            }
-        )
+    part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
+    rows = len(part)
+    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
+    return pa.table(
+        {
+            "row": pa.array(range(start, start + rows), pa.int64()),
+            "id": pa.array(images.ids[start : start + rows]),
+            "split": pa.array([split] * rows),
+            "label": pa.array(images.labels[start : start + rows]),
+            "image": column,
+        }
+    )
 
 
-def _write_shards(parts: Mapping[str, LabelledImages], folder: UPath) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, images in parts.items():
-        for number, table in enumerate(shard(images, name)):
-            with (folder / f"{name.replace('/', '-')}-{number:05d}.parquet").open("wb") as file:
-                pq.write_table(table, file)
+def shard_file(folder: UPath, split: str, number: int) -> UPath:
+    """Where a shard of a split lies."""
+    shards = AUXILIARY_SHARDS if split in AUXILIARY_SPLITS else SHARDS
+    return folder / shards / f"{split.replace('/', '-')}-{number:05d}.parquet"
 
 
-def _write_masks(masks: NDArray[np.uint8], path: UPath) -> None:
-    """Beside the shards, for only analyses look at them."""
+def parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def npy(array: NDArray[np.uint8]) -> bytes:
     data = BytesIO()
-    np.save(data, masks)
-    path.write_bytes(data.getvalue())
+    np.save(data, array)
+    return data.getvalue()
+
+
+def _is_kept(file: UPath) -> bool:
+    """Whether a file is there as it was written. One that is damaged, or that nothing vouches for, is named."""
+    if is_whole(file) and checksum_file(file).exists():
+        return True
+    if file.exists():
+        log.warning("%s is damaged or has no checksum: it is written again", file)
+    return False

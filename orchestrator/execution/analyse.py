@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Executor
 from orchestrator.execution.launch import recorder_of
-from orchestrator.execution.observer import Observer
+from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.tasks import analysis_tasks
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
@@ -13,15 +13,28 @@ from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.tracking import Mirror, tracker_of
 from orchestrator.results.run import Results, conclude
+from workloads.errors import UserError, nearest
+from workloads.registry import method
 
 
 def analyse(
-    paths: RunPaths, names: Sequence[str], tracking_uri: str | None, executor: Executor, observer: Observer
+    paths: RunPaths,
+    names: Sequence[str],
+    tracking_uri: str | None,
+    executor: Executor,
+    observer: Observer | None = None,
 ) -> Results:
-    """Do the named analyses and write the report again. Raises UserError where no trial has reached the end."""
+    """Do the named analyses and write the report again.
+
+    Raises UserError for an unknown analysis, and where no trial has reached the end.
+    """
+    observer = observer or Nobody()
     with launcher_lock(paths), heartbeat(paths):
         ledger = Ledger(paths)
         state = ledger.state
+        known = method(state.space.workload).analyses
+        if unknown := [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]:
+            raise UserError("unknown analysis", details="\n".join(unknown))
         mirror = Mirror(tracker_of(paths, tracking_uri, state.opened.name), ledger.snapshot, observer.warn)
         recorder = recorder_of(state.space, (), ledger, mirror.changed, observer.warn)
         try:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 
+from orchestrator.execution.work.stage import is_made
 from orchestrator.planning.identity import code_of, plain, trial_config
 from orchestrator.planning.plan import Plan, TrialPlan, question, stages_of
 from orchestrator.record.events import CodeAccepted, Identity, Opened
@@ -12,7 +13,6 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
-from workloads.training.checkpoint import is_complete
 
 LISTED = 8  # differences in a message
 
@@ -86,11 +86,11 @@ def changed_packages(before: Identity, after: Identity) -> list[str]:
 def stage_keys(plan: Plan, state: RunState, paths: RunPaths, target_digests: Mapping[str, str]) -> dict[str, str]:
     """Key -> key by the present code, of stages that unfinished trials need, that are not there, and whose key says
     that other code makes them."""
-    complete, code = cache(lambda key: is_complete(paths.stage(key))), cache(code_of)
+    made, code = cache(lambda key: is_made(paths.stage(key))), cache(code_of)
     keys: dict[str, str] = {}
     for trial in state.trials.values():
         if trial.state not in DONE:
-            there = {unit: key for unit, key in trial.stages.items() if complete(key)}
+            there = {unit: key for unit, key in trial.stages.items() if made(key)}
             stages = stages_of(plan.method(trial.point), plan.targets, target_digests, code, there)
             keys |= {trial.stages[str(stage.unit)]: stage.key for stage in stages}
     return {old: new for old, new in keys.items() if old != new}

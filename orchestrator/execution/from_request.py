@@ -1,13 +1,118 @@
-"""The plan of a request. Nothing heavy is imported for it: a plan is printed in a second."""
+"""What is asked for as a request, and its plan. Nothing heavy is imported for it: a plan is printed in a second."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 from upath import UPath
 
+from orchestrator.clusters.connection import check_address, is_remote
+from orchestrator.clusters.submission import refuse_own_folders
 from orchestrator.data.auxiliary.manifest import prepared_images
+from orchestrator.execution.executor import Executor
 from orchestrator.planning.cost import rates_key
+from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.request import Request
+from orchestrator.planning.request import Request, absolute, with_whole_paths
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
+from orchestrator.record.runs import tracking_of
+from orchestrator.record.state import RunState
+from tune_spaces.schema import Space
+from tune_spaces.schema.load import Loaded
+from workloads.errors import Problem, nearest, several
+
+MACHINE = ("cpus", "slots")
+"""Options that change nothing in the space."""
+
+
+def request_of(
+    space: str | Path | Space,
+    options: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: Mapping[str, Any] | Sequence[str] = (),
+    storage: str | Path = "runs",
+    data_dir: str | Path = "data",
+    tracking_uri: str | None = None,
+    name: str | None = None,
+    executor: str | Executor = "ray",
+    address: str | None = None,
+) -> Request:
+    """A launch as it is asked for. options: those of `orchestrator.Options`. config: by key, or each as KEY=VALUE.
+
+    Raises UserError with everything wrong.
+    """
+    check_address(address)
+    machine, changes = checked(options)
+    settings = [f"{key}={plain(config[key])!r}" for key in config] if isinstance(config, Mapping) else list(config)
+    chosen_options = Options(preset=preset, set=settings, **changes)
+    loaded, resolved, chosen = load_space(space, chosen_options)
+    if is_remote(address):
+        refuse_own_folders(resolved.data, str(data_dir))
+    return Request(
+        loaded=loaded,
+        space=with_whole_paths(resolved),
+        preset=chosen,
+        storage=absolute(storage),
+        data_dir=absolute(data_dir),
+        tracking_uri=tracking_uri,
+        name=name,
+        cpus=machine["cpus"] or all_cpus(),
+        gpus=gpu_count(),
+        executor=executor if isinstance(executor, str) else executor.name,
+        address=address,
+        slots=machine["slots"],
+        options=chosen_options,
+    )
+
+
+def checked(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(what concerns the machine, what changes the space). Raises UserError, with the nearest name, for others."""
+    known = [field.name for field in fields(Options) if field.name not in ("preset", "set")]
+    machine = {name: options.get(name) for name in MACHINE}
+    changes = {name: value for name, value in options.items() if name not in MACHINE}
+    if unknown := [name for name in changes if name not in known]:
+        raise several([Problem(name, f"no such option; {nearest(name, [*known, *MACHINE])}") for name in unknown])
+    return machine, changes
+
+
+def plain(value: Any) -> Any:
+    """A value of a config as Python's own: a scalar of NumPy's is none."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def request_to_resume(
+    paths: RunPaths,
+    state: RunState,
+    *,
+    executor: str | Executor,
+    tracking_uri: str | None,
+    address: str | None,
+    cpus: int | None,
+    slots: int | None,
+    accept_code: bool = False,
+) -> Request:
+    """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
+    check_address(address)
+    opened = state.opened
+    return Request(
+        loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
+        space=state.space,
+        preset=opened.preset,
+        storage=paths.storage,
+        data_dir=opened.data_dir,
+        tracking_uri=tracking_of(state, tracking_uri),
+        name=paths.run,
+        cpus=cpus or all_cpus(),
+        gpus=gpu_count(),
+        executor=executor if isinstance(executor, str) else executor.name,
+        address=address,
+        slots=slots,
+        accept_code=accept_code,
+    )
 
 
 def plan_of(request: Request) -> Plan:

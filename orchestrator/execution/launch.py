@@ -25,16 +25,16 @@ from orchestrator.planning.cost import rates_key
 from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import code_of_baselines
 from orchestrator.planning.plan import Plan, TrialPlan, code_of_plan, identify, stages_of_trials
-from orchestrator.planning.request import Request, schedule_name
+from orchestrator.planning.request import Request, check_executor, schedule_name
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.provenance import capture, without_secrets
+from orchestrator.record.provenance import all_cpus, capture, without_secrets
 from orchestrator.record.rates import write_rates
 from orchestrator.record.runs import resume_command
-from orchestrator.record.state import Outcome, RunState, State
+from orchestrator.record.state import DONE, Outcome, RunState, State
 from orchestrator.record.tracking import Mirror, tracker_of
 from orchestrator.results.run import Results, conclude
 from tune_spaces.schema import Space
@@ -44,16 +44,22 @@ from workloads.scoring.selection import CRITERIA
 
 @dataclass(frozen=True)
 class Finished:
-    """How a launch ended. results: None where it was interrupted. phases: seconds of wall time. tracking: MLflow's
-    URI. resume: the command that goes on."""
+    """How a launch of a run ended. results: None where it was interrupted. phases: seconds of wall time. tracking:
+    MLflow's URI."""
 
+    run: str
+    request: Request
     outcome: Outcome
     state: RunState
     tracking: str
-    resume: str
     results: Results | None = None
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on."""
+        return resume_command(self.run, self.request.storage, self.request.address)
 
     @property
     def worker_seconds(self) -> float:
@@ -79,6 +85,13 @@ class Launch:
     @property
     def state(self) -> RunState:
         return self.recorder.ledger.state
+
+    @property
+    def trials_to_make(self) -> Sequence[TrialPlan]:
+        """Those whose stages this code may make: where other code was accepted, what a trial that has ended was trained
+        on is not made again."""
+        state = self.state
+        return [trial for trial in self.trials if not state.accepted or state.trials[trial.id].state not in DONE]
 
     @contextmanager
     def phase(self, name: str, title: str = "") -> Iterator[None]:
@@ -116,10 +129,12 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
         trials = list(trials_of(plan, ledger.state))
         work = Launch(request, plan, trials, paths, splits, recorder, observer)
         try:
-            return carry_out(work, executor, mirror, begun)
+            finished = carry_out(work, executor, mirror, begun)
         except Exception as error:
             error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
             raise
+    observer.ended(finished)
+    return finished
 
 
 def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) -> Finished:
@@ -138,20 +153,21 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
             work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
         finally:
             mirror.end()
-    resume = resume_command(work.plan.run, work.request.storage, work.request.address)
-    return Finished(outcome, work.state, mirror.tracker.uri, resume, results, seconds or 0.0, work.phases)
+    return Finished(
+        work.plan.run, work.request, outcome, work.state, mirror.tracker.uri, results, seconds or 0.0, work.phases
+    )
 
 
 def run_all(work: Launch, executor: Executor) -> None:
     """Everything that an executor does: baselines, missing stages, unfinished trials, analyses."""
     plan, space, paths, recorder = work.plan, work.plan.space, work.paths, work.recorder
     trials = reconcile(trial_tasks(plan, paths, work.trials, work.state), recorder)
-    remaining = [trial for trial in work.trials if f"trial/{trial.id}" in {task.id for task in trials}]
-    shared = [
-        *baseline_tasks(paths, work.splits, work.state.identity.baselines_code, space.resources),
-        *stage_tasks(plan, paths, stages_of_trials(plan, remaining), recorder),
-    ]
-    if not trials and not shared and not analysis_tasks(paths, work.state, space.analyses, space):
+    analyses = analysis_tasks(paths, work.state, space.analyses, space)
+    after = {task for later in (*trials, *analyses) for task in later.after}
+    stages = [stage for stage in stages_of_trials(plan, work.trials_to_make) if f"stage/{stage.key}" in after]
+    shared = baseline_tasks(paths, work.splits, work.state.identity.baselines_code, space.resources)
+    shared += stage_tasks(plan, paths, stages, recorder)
+    if not trials and not shared and not analyses:
         return
     begun = time.monotonic()
     with executor:
@@ -172,15 +188,19 @@ def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Se
             executor.run(tasks, work.recorder, work.request.slots)
 
 
-def executor_named(name: str, cpus: int, address: str | None = None) -> Executor:
-    """An executor by its name, which is one of `EXECUTORS`; Ray on `cpus` cores of this machine, or at `address`."""
+def executor_named(name: str, cpus: int | None = None, address: str | None = None) -> Executor:
+    """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
+
+    Raises UserError for one that there is not.
+    """
+    check_executor(name, address)
     if name == "local":
         from orchestrator.execution.local import LocalExecutor
 
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus, address)
+    return RayExecutor(cpus or all_cpus(), address)
 
 
 def recorder_of(

@@ -10,10 +10,12 @@ import torch
 from orchestrator.data.shared import SharedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Listener, Note, Task, lacking
+from orchestrator.execution.work.trial import TrialWork
 from orchestrator.execution.work.worker import End, Worker, computing, last_line
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.splits import Splits
+from workloads.errors import Kind, UserError
 
 
 class LocalExecutor:
@@ -47,6 +49,13 @@ class LocalExecutor:
         return dict(self.running)
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:  # noqa: ARG002 - one
+        if any(task.claim.gpus_per_worker for task in tasks) and not torch.cuda.is_available():
+            raise UserError(
+                "each worker asks for a GPU, and torch sees none here",
+                where="resources.gpus_per_worker",
+                fix="give --gpus-per-worker 0 to compute on the CPU, or mend this machine's CUDA",
+                kind=Kind.ENVIRONMENT,
+            )
         for task in tasks:
             end = lacking(task, self.failures) or self.attempts(task, listener)
             if end.error:
@@ -71,28 +80,30 @@ class LocalExecutor:
         if self.splits is None:
             raise ValueError("images are shared before tasks run")
         work, worker = task.work, LocalWorker(self.splits, task, self.running)
+        going = {trial.id for trial in work.trials} if isinstance(work, TrialWork) else set()
         with computing(work.threads):
-            rungs = None
+            rungs, decision = work.run(worker), None
             while True:
                 try:
-                    rungs = rungs or work.run(worker)
-                    rung = next(rungs)
+                    rung = rungs.send(decision)
                 except StopIteration as stop:
                     end: End = stop.value
                     return end
                 except Exception as error:  # the work's; what the listener raises ends the launch
                     return End(error=last_line(error))
-                if listener.reported(task, rung) == Decision.STOP:
-                    rungs.close()
-                    return End()
+                decision = listener.reported(task, rung)
+                if decision == Decision.STOP:
+                    going.discard(rung.trial)
+                    if not going:
+                        rungs.close()
+                        return End()
 
 
 class LocalWorker(Worker):
     """The only worker of a task; it notes how far it is in a dictionary of the executor's."""
 
     def __init__(self, splits: SharedSplits, task: Task, notes: dict[str, Note]) -> None:
-        wanted = task.claim.gpus_per_worker and torch.cuda.is_available()
-        super().__init__(splits, torch.device("cuda:0" if wanted else "cpu"))
+        super().__init__(splits, torch.device("cuda:0" if task.claim.gpus_per_worker else "cpu"))
         self.key, self.notes = f"{task.id}/0", notes
 
     def progress(self, done: float, total: float, text: str) -> None:

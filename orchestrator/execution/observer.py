@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.execution.executor import Note
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
+
+if TYPE_CHECKING:
+    from orchestrator.execution.launch import Finished
 
 
 class Observer(Protocol):
@@ -35,6 +38,10 @@ class Observer(Protocol):
         """What the tasks from here on are."""
         ...
 
+    def ended(self, finished: "Finished") -> None:
+        """The launch is over, at its end or interrupted."""
+        ...
+
 
 class Nobody:
     """Watches in silence."""
@@ -56,4 +63,7 @@ class Nobody:
         return nullcontext()
 
     def phase(self, name: str) -> None:
+        pass
+
+    def ended(self, finished: "Finished") -> None:
         pass

@@ -59,6 +59,8 @@ class Recorder:
             self.ledger.append(event)
             decision = self.decide(event)
         self.changed()
+        if trial.state == State.RUNNING and (decision == Decision.STOP or rung.rung == END_OF_SCHEDULE):
+            self.end_trial(rung.trial)
         return decision
 
     def decide(self, event: RungReached) -> Decision:
@@ -72,7 +74,7 @@ class Recorder:
         match task.work:
             case TrialWork() as work:
                 for trial in work.trials:
-                    self.end_trial(trial.id, end)
+                    self.end_trial(trial.id, end.error)
             case StageWork() as work if not end.error:
                 self.append(StageEnded(str(work.stage.unit), task.name, False, end.seconds, end.steps))
             case AnalysisWork() as work:
@@ -82,11 +84,12 @@ class Recorder:
             case _ if end.error:
                 self.warn(f"{task.id} failed: {end.error}")
 
-    def end_trial(self, trial: str, end: End) -> None:
-        reached = self.ledger.state.trials[trial].reached
-        if end.error:
-            self.move(trial, State.FAILED, end.error)
+    def end_trial(self, trial: str, error: str = "") -> None:
+        """Record what became of a trial, unless that is known: others of its task may have gone on after it."""
+        if error:
+            self.move(trial, State.FAILED, error)
         else:
+            reached = self.ledger.state.trials[trial].reached
             self.move(trial, State.FINISHED if reached == END_OF_SCHEDULE else State.STOPPED)
 
     def move(self, trial: str, state: State, error: str = "") -> None:

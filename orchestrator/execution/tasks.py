@@ -1,42 +1,40 @@
 """From a plan and its ledger to the tasks that remain."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-
-from upath import UPath
+from dataclasses import asdict, replace
 
 from orchestrator.execution.executor import Task
 from orchestrator.execution.recorder import Recorder
-from orchestrator.execution.work.analysis import AnalysisWork
+from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
-from orchestrator.execution.work.stage import StageWork
-from orchestrator.execution.work.trial import TrialUnits, TrialWork, report
-from orchestrator.execution.work.worker import End, RungReport, UnitWork
+from orchestrator.execution.work.stage import StageWork, is_made
+from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_parts, rungs_done
+from orchestrator.execution.work.worker import End, UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import analysis_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
 from orchestrator.record.events import StageEnded
-from orchestrator.record.paths import RunPaths, TrialPaths
+from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
 from orchestrator.results.baselines import table_path
 from orchestrator.results.run import winner
 from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
+from workloads.files import is_whole
 from workloads.registry import method
 from workloads.scoring.baselines import BASELINES
-from workloads.training.checkpoint import is_complete
 
 
 def baseline_tasks(paths: RunPaths, splits: Splits, code: str, claim: Resources) -> list[Task]:
-    """Baselines that are not there yet.
+    """Baselines that are not there yet, or damaged.
 
     Where a target is a whole dataset there are none: distances to all its images would take hours, and its test images
     are all normal.
     """
     names = [] if splits.targets.members else [*BASELINES]
     files = {name: table_path(paths, name, splits.digest, code) for name in names}
-    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not file.exists()}
+    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
 
@@ -49,7 +47,7 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], record
     known, resources = recorder.ledger.state.stages, plan.space.resources
     for stage in stages:
         folder = paths.stage(stage.key)
-        if is_complete(folder):
+        if is_made(folder):
             if stage.key not in known:
                 recorder.append(StageEnded(str(stage.unit), stage.key, reused=True))
             continue
@@ -60,12 +58,13 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], record
 
 
 def trial_tasks(plan: Plan, paths: RunPaths, trials: Sequence[TrialPlan], state: RunState) -> list[Task]:
-    """Trials that are not over.
+    """Trials that are not over, and the winner where its files were damaged since: what is lacking is made again.
 
     Without a rule that stops some, the longest come first, so that none begins when all the others end. Successive
     halving spares the first to reach a rung, so there the plan's order stays.
     """
-    rest = [trial for trial in trials if state.trials[trial.id].state not in DONE]
+    best = winner(state)
+    rest = [trial for trial in trials if state.trials[trial.id].state not in DONE or (best and trial.id == best.id)]
     if len(plan.rungs) == 1 or plan.space.scheduler.kind == "fifo":
         rest.sort(key=lambda trial: -trial_macs(plan.method(trial.point), plan.targets, plan.shape, plan.counts))
     return [trial_task(plan, paths, trial) for trial in rest]
@@ -81,15 +80,15 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
 
 
 def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str], space: Space | None = None) -> list[Task]:
-    """Analyses that the run's winner has not been through with the keys of the space, by default the run's own; none
-    where no trial has reached the end."""
+    """Analyses that the run's winner has not been through with the keys of the space, by default the run's own, or
+    whose files are damaged; none where no trial has reached the end."""
     best = winner(state)
     if best is None:
         return []
     config = (space or state.space).config(best.point)
-    digest = analysis_digest(type(config), asdict(config))
-    same = {key for key, event in state.analyses.items() if event.config in ("", digest)}  # "": an earlier version's
-    done = {key for key in same if state.analyses[key].trial == best.id}
+    looked = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
+    events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in looked}
+    done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target))}
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
     instance = method(state.space.workload)(config)
     claim = state.space.resources.model_copy(update={"workers": 1, "min_workers": None})
@@ -106,7 +105,8 @@ def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str], space
             path=str(paths.analysis(name, target)),
             threads=threads(claim),
         )
-        tasks.append(Task(f"analysis/{name}/{target}", work, claim, retries=0))
+        after = frozenset(f"stage/{best.stages[unit]}" for unit in work.stages)
+        tasks.append(Task(f"analysis/{name}/{target}", work, claim, after, retries=0))
     return tasks
 
 
@@ -114,31 +114,31 @@ def reconcile(tasks: Sequence[Task], recorder: Recorder) -> list[Task]:
     """Record and decide on rungs that lie on disk and not in the ledger: a launcher died between the two. A trial that
     the rule had stopped, or that was at its end, ends here where the launcher died before it could say so.
 
-    Returns the tasks that remain.
+    Returns the tasks that remain, with the trials that remain of each.
     """
     remaining = []
     for task in tasks:
         work = task.work
         assert isinstance(work, TrialWork)
-        (trial,) = work.trials
-        reports = rungs_on_disk(trial, work.rungs)
-        stopped = any(recorder.reported(task, report) == Decision.STOP for report in reports)
-        if stopped or (reports and reports[-1].rung == work.rungs[-1]):
-            recorder.started(task)
-            recorder.ended(task, End())
-        else:
-            remaining.append(task)
+        rest = tuple(trial for trial in work.trials if goes_on(task, trial, recorder))
+        if rest:
+            remaining.append(replace(task, work=replace(work, trials=rest)))
     return remaining
 
 
-def rungs_on_disk(trial: TrialUnits, rungs: Sequence[int]) -> list[RungReport]:
-    """Reports of the rungs that a trial has finished, in order, without a gap."""
-    paths, reports = TrialPaths(UPath(trial.folder)), []
-    for rung in rungs:
-        if not paths.rung(rung).exists():
-            break
-        reports.append(report(trial.id, paths, rung))
-    return reports
+def goes_on(task: Task, trial: TrialUnits, recorder: Recorder) -> bool:
+    """Whether a trial of the task has anything left to do, once its rungs on disk are recorded."""
+    work = task.work
+    assert isinstance(work, TrialWork)
+    alone = replace(task, work=replace(work, trials=(trial,)))
+    done = rungs_done(trial, work.rungs)
+    remove_parts(trial, done)
+    stopped = any(recorder.reported(alone, trial.report(rung)) == Decision.STOP for rung in done)
+    if not stopped and done != list(work.rungs):
+        return True
+    recorder.started(alone)
+    recorder.ended(alone, End())
+    return False
 
 
 def after_stages(tasks: Sequence[Task], keys: Iterable[str]) -> frozenset[str]:

@@ -1,25 +1,14 @@
-"""Using a trained detector: the winner of a run on a folder of anyone's images."""
+"""A detector on a folder of anyone's images."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
-from upath import UPath
 
-from orchestrator.record.paths import RunPaths
-from orchestrator.record.state import RunState
-from orchestrator.results.run import winner
-from tune_spaces.schema import Space
-from workloads.data.reading.decode import UnreadableError, decode
 from workloads.data.reading.folder import SUFFIXES
-from workloads.errors import Kind, UserError, nearest
-from workloads.registry import method
+from workloads.detector import CHUNK, Detector
+from workloads.errors import UserError
 from workloads.scoring.table import WHOLE
-from workloads.training.checkpoint import is_complete, load_state
-
-CHUNK = 256
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -32,41 +21,12 @@ def image_files(folder: Path) -> list[Path]:
     return files
 
 
-def scorers(paths: RunPaths, state: RunState, target: str) -> tuple[Any, list[Any], Space]:
-    """(method, scorers of every unit) of the winner's detector for one normal class, weights loaded."""
-    targets = state.opened.targets
-    if target not in targets:
-        raise UserError(f"no detector for class {target!r}", details=nearest(target, targets))
-    best = winner(state)
-    if best is None:
-        raise UserError("no trial of this run has reached the end", fix="resume it first")
-    space = state.space
-    instance = method(space.workload)(space.config(best.point))
-    shape = state.opened.shape
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = []
-    for unit in instance.units([target]):
-        needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scored_with(unit)}
-        artifacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
-        scorer = instance.scorer(unit, shape, device, artifacts)
-        scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), device)["learner"])
-        loaded.append(scorer)
-    return instance, loaded, space
-
-
-def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:
-    if not is_complete(folder):
-        raise UserError(f"the weights of {unit} are not in {folder}", kind=Kind.ENVIRONMENT)
-    return load_state(folder, device)
-
-
-def score_folder(paths: RunPaths, state: RunState, target: str, folder: Path) -> tuple[pa.Table, list[str]]:
+def score_folder(detector: Detector, folder: Path) -> tuple[pa.Table, list[str]]:
     """Scores of every readable image: columns image, score (of the whole) and one a part; and what was skipped.
 
     Images are brought to the detector's side as the folder dataset does: the centre square, then resized. Rows are
     sorted by score, the most anomalous first.
     """
-    instance, loaded, space = scorers(paths, state, target)
     names: list[str] = []
     skipped: list[str] = []
     columns: dict[str, list[np.ndarray]] = {}
@@ -74,19 +34,18 @@ def score_folder(paths: RunPaths, state: RunState, target: str, folder: Path) ->
     for start in range(0, len(files), CHUNK):
         images = []
         for file in files[start : start + CHUNK]:
+            name = str(file.relative_to(folder))
             try:
-                images.append(decode(file, space.data.side))
-                names.append(str(file.relative_to(folder)))
-            except UnreadableError as error:
-                skipped.append(f"{file.relative_to(folder)}: {error}")
+                images.append(detector.read(file).transpose(1, 2, 0))
+                names.append(name)
+            except UserError as error:
+                skipped.append(f"{name}: {error.headline}")
         if images:
-            batch = torch.from_numpy(np.stack(images))
-            for scorer in loaded:
-                for part, values in scorer.score(batch).items():
-                    columns.setdefault(part, []).append(values)
+            parts = detector.parts(np.stack(images))
+            for part, values in {WHOLE: detector.method.combine(parts), **parts}.items():
+                columns.setdefault(part, []).append(values)
     if not names:
         raise UserError(f"none of the {len(files)} images could be read", details=skipped[0])
     scores = {part: np.concatenate(values) for part, values in columns.items()}
-    whole = instance.combine(scores)
-    table = pa.table({"image": names, WHOLE: whole, **scores}).rename_columns(["image", "score", *scores])
+    table = pa.table({"image": names, "score": scores.pop(WHOLE), **scores})
     return table.sort_by([("score", "descending")]), skipped

@@ -3,6 +3,7 @@
 import ast
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -101,10 +102,13 @@ def apply_options(space: Space, options: Options) -> Space:
     return changed
 
 
-def load_space(name: str, options: Options) -> tuple[Loaded, Space, str]:
-    """(the space as written, as it will run, its preset). Raises UserError (exit 2) with every problem."""
-    loaded = load(name)
+def load_space(space: str | Path | Space, options: Options) -> tuple[Loaded, Space, str]:
+    """(the space as written, as it will run, its preset). space: a name, a file, or one that is in memory already.
+
+    Raises UserError (exit 2) with every problem.
+    """
+    loaded = Loaded("space", space, "", Path()) if isinstance(space, Space) else load(str(space))
     try:
         return loaded, apply_options(loaded.space, options), options.preset or loaded.space.preset
     except UserError as error:
-        raise several(error.problems, name) from None
+        raise several(error.problems, loaded.name if isinstance(space, Space) else str(space)) from None

@@ -1,9 +1,10 @@
 """A launch as it is asked for, its space resolved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.planning.options import Options
 from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import resolve
@@ -11,6 +12,7 @@ from workloads.errors import UserError, nearest
 from workloads.keys import schedule_keys
 from workloads.registry import method
 
+DEFAULT_STORAGE, DEFAULT_DATA = "runs", "data"
 EXECUTORS = ("ray", "local")
 
 
@@ -28,7 +30,8 @@ class Request:
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
-    counted from the nodes where absent. accept_code: go on with a run that other code has begun.
+    counted from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run
+    that other code has begun.
     """
 
     loaded: Loaded
@@ -43,6 +46,7 @@ class Request:
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None
+    options: Options = field(default_factory=Options)
     accept_code: bool = False
 
     def __post_init__(self) -> None:
@@ -60,8 +64,9 @@ def with_whole_paths(space: Space) -> Space:
     return space.model_copy(update={"data": data.model_copy(update={"path": path, "auxiliary": auxiliary})})
 
 
-def absolute(path: str) -> str:
+def absolute(path: str | Path) -> str:
     """Return a path as an absolute one. A URI stays; one of a local file becomes a path."""
+    path = str(path)
     if "://" in path and not path.startswith("file://"):
         return path.rstrip("/")
     return str(Path(path.removeprefix("file://")).expanduser().absolute())

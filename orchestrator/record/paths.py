@@ -112,5 +112,9 @@ class TrialPaths:
     def scores_part(self, rung: int, rank: int) -> UPath:
         return self.folder / "scores" / f"rung-{rung:04d}-part-{rank}.parquet"
 
+    def scores_parts(self, rung: int) -> list[UPath]:
+        """What workers have left of a rung, also those of a larger attempt that has died."""
+        return list(self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"))
+
     def unit(self, unit: Unit, rung: int) -> UPath:
         return self.folder / "units" / f"{unit.target}-{unit.part}" / f"rung-{rung:04d}"

@@ -48,6 +48,11 @@ def git_commit() -> str:
         return ""
 
 
+def all_cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def gpu_count() -> int:
     """NVIDIA GPUs that this machine shows, without loading CUDA."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -4,23 +4,27 @@ import json
 
 from upath import UPath
 
-from workloads.files import write_atomically
+from workloads.files import read_checked, write_checked
+
+FILE = "rates.json"
 
 
 def read_rates(storage: UPath, key: str) -> dict[str, float] | None:
     """Speeds that an earlier run in this storage measured for the same space and preset."""
-    path = storage / "rates.json"
     try:
-        return json.loads(path.read_text()).get(key)
-    except (OSError, ValueError, AttributeError, ImportError):
-        return None  # only an estimate hangs on it
+        return all_rates(storage).get(key)
+    except ImportError:  # of the storage's file system
+        return None
 
 
 def write_rates(storage: UPath, key: str, rates: dict[str, float]) -> None:
     """Keep the speeds that a run has measured for the next plan of the same key."""
-    path = storage / "rates.json"
+    write_checked(storage / FILE, json.dumps(all_rates(storage) | {key: rates}, indent=1).encode())
+
+
+def all_rates(storage: UPath) -> dict[str, dict[str, float]]:
+    """None where the file is not there or damaged: only estimates hang on it, and runs measure speeds anew."""
     try:
-        rates_by_key = dict(json.loads(path.read_text()))
+        return dict(json.loads(read_checked(storage / FILE)))
     except (OSError, ValueError, TypeError):
-        rates_by_key = {}
-    write_atomically(path, json.dumps(rates_by_key | {key: rates}, indent=1).encode())
+        return {}

@@ -82,7 +82,14 @@ def tags_of(state: RunState) -> dict[str, str]:
 
 
 def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
-    return {"train_seconds": metrics.train_seconds, **metrics.numbers}
+    """Every number, and the ends of intervals: of `auroc/mean`, `auroc_low/mean` and `auroc_high/mean`."""
+    known = {name.partition("/"): ends for name, ends in metrics.intervals.items() if ends is not None}
+    ends = {
+        f"{kind}_{end}/{rest}": value
+        for (kind, _, rest), interval in known.items()
+        for end, value in zip(("low", "high"), interval, strict=True)
+    }
+    return {"train_seconds": metrics.train_seconds, **metrics.numbers, **ends}
 
 
 class Tracker:

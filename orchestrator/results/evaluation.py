@@ -22,6 +22,7 @@ from workloads.scoring.metrics import (
     out_auroc,
     per_class_auroc,
     per_part_auroc,
+    whole_intervals,
 )
 from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
 
@@ -35,8 +36,8 @@ def write_table(path: UPath, table: pa.Table) -> None:
 
 
 def read_table(path: UPath) -> pa.Table:
-    """Raises UserError where the file is damaged."""
-    return pq.read_table(pa.BufferReader(read_checked(path)))
+    """Raises DamagedFileError where the file is damaged."""
+    return pq.read_table(pa.BufferReader(read_checked(path, "resume the run: that makes the file again")))
 
 
 def write_part(path: UPath, scores: pa.Table, seconds: Mapping[str, float]) -> None:
@@ -75,7 +76,7 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
 
 
 def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
-    """Every number of an evaluation, from its table alone. Undefined is None.
+    """Every number of an evaluation, from its table alone: what MLflow and the report show. Undefined is None.
 
     ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
     """
@@ -94,6 +95,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         **out,
         "levels": levels,
         "own": own_proxies,
+        "intervals": whole_intervals(table),
         "not_learned": [list(item) for item in not_learned(table)],
         "failed": failed(table),
         "failed_scores": sum(failed(table).values()),
@@ -133,5 +135,5 @@ def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_s
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method)}
     write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
-    for part in paths.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"):  # also those of a larger, dead attempt
+    for part in paths.scores_parts(rung):
         remove_checked(part)

@@ -14,7 +14,7 @@ from orchestrator.results.baselines import measured
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.report.out import against_sets, heading, out_table, sets_table
 from orchestrator.results.report.tables import Row, Table, with_published
-from orchestrator.results.report.write import PAGE, Report
+from orchestrator.results.report.write import PAGE, REMADE, Report
 from tune_spaces import published
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
@@ -237,7 +237,7 @@ def read_findings(paths: RunPaths, state: RunState) -> dict[str, dict[str, dict[
     for event in state.analyses.values():
         if best is not None and event.trial == best.id:
             path = paths.analysis(event.name, event.target)
-            findings.setdefault(event.name, {})[event.target] = json.loads(read_checked(path))
+            findings.setdefault(event.name, {})[event.target] = json.loads(read_checked(path, REMADE))
     return findings
 
 

@@ -44,10 +44,10 @@ def views_of(text: str) -> dict[str, Any]:
 
     views = {}
     for target in splits.targets.names:
-        own = splits.of(target)
-        images = (tensor(part.images) for part in (own.train, own.val))
-        anomalous = ~splits.targets.normal(target, own.test.labels)
-        test = {"test": tensor(own.test.images), "ids": {"test": own.test.ids}, "anomalous": anomalous}
+        images = (tensor(part.images) for part in splits.training_images(target))
+        tested, _ = splits.test_images(target)
+        anomalous = ~splits.targets.normal(target, tested.labels)
+        test = {"test": tensor(tested.images), "ids": {"test": tested.ids}, "anomalous": anomalous}
         views[target] = science.TargetView(target, *images, **test)
     return views
 

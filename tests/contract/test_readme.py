@@ -1,4 +1,4 @@
-"""What the READMEs name exists: links and paths lead somewhere, commands and options are the command line's own."""
+"""What the docs name exists: links and paths lead somewhere, commands and options are the command line's own."""
 
 import re
 import shlex
@@ -13,12 +13,11 @@ from orchestrator.cli import app
 from tune_spaces.schema.load import SPACES
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("cluster", "orchestrator", "tune_spaces", "workloads")
-READMES = [ROOT / "README.md", *(file for name in FOLDERS for file in sorted((ROOT / name).rglob("README.md")))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROMPT = "python -m orchestrator "
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CLI = typer.main.get_command(app)
-readme = pytest.mark.parametrize("file", READMES, ids=lambda file: str(file.relative_to(ROOT)))
+page = pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
 
 
 def verb_of(words: list[str]) -> tuple[Any, list[str]]:
@@ -54,7 +53,7 @@ def inline_code(text: str) -> list[list[str]]:
     return [re.sub(r"[\[\]]", "", piece).split() for piece in pieces]
 
 
-@readme
+@page
 def test_links_and_paths_lead_to_files(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
@@ -63,7 +62,7 @@ def test_links_and_paths_lead_to_files(file: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists() and not (file.parent / path).exists()] == []
 
 
-@readme
+@page
 def test_commands_of_code_blocks_are_accepted(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for words in shell_commands(file.read_text(encoding="utf-8")):
@@ -75,7 +74,7 @@ def test_commands_of_code_blocks_are_accepted(file: Path, tmp_path: Path, monkey
         check_space(words)
 
 
-@readme
+@page
 def test_commands_and_options_in_the_text_exist(file: Path) -> None:
     known = options_of(CLI)
     for words in inline_code(file.read_text(encoding="utf-8")):

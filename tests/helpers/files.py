@@ -52,3 +52,10 @@ def flat_file(folder: Path, count: int) -> tuple[Path, NDArray[np.uint8]]:
     images = pixels(count, 3, 32, 32)
     (folder / "tiny.bin").write_bytes(tiny_images.encode(images))
     return folder / "tiny.bin", images
+
+
+def flip(file):
+    """Damage a file: another byte in its middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from orchestrator.cli.exit_codes import OF_OUTCOMES
 from orchestrator.clusters.session import QUIET, sealed
-from orchestrator.console.result_view import print_result
 from orchestrator.console.terminal import Terminal
 from orchestrator.execution.analyse import analyse
 from orchestrator.execution.launch import executor_named, launch
@@ -37,8 +36,6 @@ def run(request, executor=None):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
     finished = launch(request, Terminal(out), executor)
-    if finished.results is not None:
-        print_result(out, finished, finished.results)
     return OF_OUTCOMES[finished.outcome], out.export_text()
 
 

@@ -150,7 +150,7 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
     assert "STOPPED" in said
     assert "SUCCEEDED" in said
 
-    code, said = run(request_for(tmp_path / "here", name="handed"))
+    code, said = run(request_for(tmp_path / "here", name="handed", executor="local"))
     assert code == 0, said
     there, here = RunPaths(str(storage), "handed"), RunPaths(str(tmp_path / "here"), "handed")
     assert Ledger(there).state.closed.best == Ledger(here).state.closed.best

@@ -152,6 +152,7 @@ def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
     import numpy as np
     from PIL import Image
 
+    from orchestrator.inference.detector import detector_of
     from orchestrator.inference.images import score_folder
     from orchestrator.record.runs import open_run
 
@@ -161,7 +162,7 @@ def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     (tmp_path / "broken.png").write_bytes(b"not an image")
     _, state = open_run(paths.storage, "first")
-    scores, skipped = score_folder(paths, state, "8", tmp_path)
+    scores, skipped = score_folder(detector_of(paths, state, "8"), tmp_path)
     assert scores.column_names[:2] == ["image", "score"]
     assert sorted(scores["image"].to_pylist()) == ["0.png", "1.png", "2.png"]
     assert scores["score"].to_pylist() == sorted(scores["score"].to_pylist(), reverse=True)

@@ -32,8 +32,8 @@ LAUNCHES = {
 }
 """Run -> a launch without a download whose numbers do not depend on the order in which trials end."""
 
-NO_NUMBERS = ("train_seconds", "seconds", "macs")
-"""What a rung reports of its cost: it is another one each time, or an estimate."""
+NO_NUMBERS = ("train_seconds", "seconds", "macs", "intervals")
+"""What a rung reports of its cost, another one each time or an estimate; intervals, which hang on the scores alone."""
 
 KEYS = ["target", "split", "part", "image_id", "label", "anomalous"]
 STEP = 7

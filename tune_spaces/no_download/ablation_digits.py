@@ -3,7 +3,7 @@
 Question:  how much AUROC do the generators' entropy term and the detectors' position pair add, and does the mean of
            all levels beat the best single one?
 Expect:    both terms help, the position pair more; D_8 alone is as good as the mean of all (three seeds are in
-           workloads/mlsad/README.md).
+           docs/mlsad.md).
 Takes:     about 6 minutes on two CPU cores: four trials, two sets of shared generators.
 Command:   python -m orchestrator launch ablation_digits --seed 0
 

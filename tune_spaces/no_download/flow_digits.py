@@ -2,7 +2,7 @@
 
 Question:  does the ratio to a general flow, here of photographs' tiles, tell a digit from other digits? All scores of
            the winner stand side by side, class by class.
-Expect:    as found; workloads/flows/README.md has what was. The rate is chosen by bits/dim of held-out digits, so no
+Expect:    as found; docs/flows.md has what was. The rate is chosen by bits/dim of held-out digits, so no
            test label and no other image is looked at.
 Takes:     about five minutes on two CPU cores.
 Data:      scikit-learn's digits and photographs.

@@ -53,19 +53,6 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class TargetImages:
-    """One target's images on the host: normal ones to learn from and to hold out, and what it is tested on.
-
-    masks: uint8 (len(test), H, W), 1 where a pixel is anomalous; None where unknown.
-    """
-
-    train: LabelledImages
-    val: LabelledImages
-    test: LabelledImages
-    masks: NDArray[np.uint8] | None = None
-
-
-@dataclass(frozen=True)
 class Splits:
     """What every target's detector learns from and is tested on. Images are uint8 (N, C, H, W), of one shape.
 
@@ -84,10 +71,6 @@ class Splits:
     auxiliary: AuxiliaryImages | None = None
     streamed: AuxiliarySet | None = None
     masks: NDArray[np.uint8] | None = None
-
-    def of(self, target: str) -> TargetImages:
-        """One target's images."""
-        return TargetImages(*self.training_images(target), *self.test_images(target))
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         """Train and validation images of one target."""

@@ -19,7 +19,7 @@ from workloads.flows.artifact import unpacked
 from workloads.flows.bits import bin_centres
 from workloads.flows.scorer import BATCH, exact
 from workloads.flows.scores.complexity import code_length
-from workloads.flows.scores.densities import Densities, bounded
+from workloads.flows.scores.densities import Densities, in_float32
 from workloads.klods.calibration import correlate
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.groups import Members, form, normal_groups
@@ -36,7 +36,7 @@ class Encoded:
 
     lengths: of the images' files, (N,) float64 in bits/dim; NaN where nobody asked, for it takes time to write them.
     A flow that gives an image no finite density has no latents of it either: they are 0, and whatever group the image
-    is in gets the largest score there is.
+    is in has failed, too.
     """
 
     levels: Sequence[Tensor]
@@ -171,7 +171,7 @@ class GroupScorer:
         tensors["complexity"] = complexity(images.log_prob, images.lengths, rows, values).cpu()
         tensors = {part: scores.masked_fill(failed, FAILED) for part, scores in tensors.items()}
         tensors["complexity_only"] = complexity_only(images.lengths, rows).cpu()  # no flow that could fail
-        return {part: bounded(scores).numpy() for part, scores in tensors.items()}
+        return {part: in_float32(scores).numpy() for part, scores in tensors.items()}
 
 
 class MomentsLearner(GroupScorer):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
-from workloads.data.images import out_name
+from workloads.data.images import out_name, out_split
+from workloads.scoring.intervals import Interval, interval_of, mean_interval
 from workloads.scoring.table import FAILED, SCHEMA, WHOLE
 
 TEST, VALIDATION = "test", "val"
@@ -50,25 +50,9 @@ def pixel_auroc(maps: ArrayLike, masks: ArrayLike) -> float | None:
     return auroc(scores.ravel(), anomalous.ravel())
 
 
-def auroc_interval(scores: ArrayLike, anomalous: ArrayLike, confidence: float = 0.95) -> tuple[float, float] | None:
-    """Two-sided DeLong confidence interval of the AUROC, cut to [0, 1].
-
-    It covers the drawing of the test images alone, not the seed of the training. None with fewer than two images of
-    either class. Scores that separate the classes fully give (1, 1): the estimated variance is zero, the doubt is not.
-    Arguments and errors as in `auroc`; ValueError also for a confidence outside (0, 1).
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988); the fast placements of Sun and Xu (2014).
-    """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie inside (0, 1), found {confidence}")
-    normal, anomaly = (np.sort(part) for part in _by_class(scores, anomalous))
-    if min(len(normal), len(anomaly)) < 2:
-        return None
-    wins = _placements(anomaly, normal)
-    losses = 1 - _placements(normal, anomaly)
-    error = float(np.sqrt(wins.var(ddof=1) / len(anomaly) + losses.var(ddof=1) / len(normal)))
-    reach = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    area = float(wins.mean())
-    return max(0.0, area - reach), min(1.0, area + reach)
+def auroc_interval(scores: ArrayLike, anomalous: ArrayLike, confidence: float = 0.95) -> Interval | None:
+    """`workloads.scoring.intervals.interval_of`, arguments and errors as in `auroc`."""
+    return interval_of(*_by_class(scores, anomalous), confidence)
 
 
 def roc_curve(scores: ArrayLike, anomalous: ArrayLike) -> tuple[Floats, Floats]:
@@ -130,6 +114,30 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
     return areas
 
 
+def whole_intervals(table: pa.Table) -> dict[str, Interval | None]:
+    """95 % intervals of the whole detectors' AUROCs and of their means, by the names of these numbers in MLflow.
+
+    Targets' errors count as independent; those of out sets do not, for each is held against the same normal images.
+    """
+    groups = _groups(table)
+    tests = {unit.target: rows for unit, rows in groups.items() if unit.part == WHOLE and unit.split == TEST}
+    intervals = {f"auroc/{target}": rows.interval() for target, rows in tests.items()}
+    areas = {f"auroc/{target}": rows.auroc() for target, rows in tests.items()}
+    intervals["auroc/mean"] = mean_interval((areas[name], interval) for name, interval in intervals.items())
+    means = []
+    for name in dict.fromkeys(out_name(unit.split) for unit in groups if out_name(unit.split)):
+        against = {
+            t: rows.normal_against(groups.get(_Unit(t, WHOLE, out_split(name)), NO_ROWS)) for t, rows in tests.items()
+        }
+        intervals |= {f"auroc_out/{name}/{target}": rows.interval() for target, rows in against.items()}
+        parts = [(rows.auroc(), rows.interval()) for rows in against.values()]
+        intervals[f"auroc_out/{name}/mean"] = mean_interval(parts)
+        means.append((mean(area for area, _ in parts), intervals[f"auroc_out/{name}/mean"]))
+    if means:
+        intervals["auroc_out/mean"] = mean_interval(means, independent=False)
+    return intervals
+
+
 def contrastive(table: pa.Table, parts: Collection[str] | None = None) -> float | None:
     """The selection criterion that sees no test row: how well held-out normals are told from held-out made anomalies.
 
@@ -149,11 +157,14 @@ def contrastive(table: pa.Table, parts: Collection[str] | None = None) -> float 
 def mean_validation(table: pa.Table, part: str) -> float | None:
     """Mean score that a part gives held-out normal images: over the images of a target, then over targets.
 
-    None where the table has no such rows. Raises as `per_class_auroc`.
+    None where the table has no such rows, and where one of them could not be scored: a mean over the others would be
+    the better the more images fail. Raises as `per_class_auroc`.
     """
     groups = _groups(table)
-    means = (rows.scores.mean() for unit, rows in groups.items() if unit.split == VALIDATION and unit.part == part)
-    return mean(map(float, means))
+    means = [
+        float(rows.scores.mean()) for unit, rows in groups.items() if unit.split == VALIDATION and unit.part == part
+    ]
+    return mean(means) if np.isfinite(means).all() else None
 
 
 def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, float | None]]:
@@ -190,7 +201,7 @@ def not_learned(table: pa.Table, threshold: float = 0.55) -> list[tuple[str, str
 
 def failed(table: pa.Table) -> dict[str, int]:
     """How many images (or groups) of a target could not be scored by some part; targets without one left out."""
-    rows = table.filter(pc.greater_equal(table["score"], FAILED)).select(["target", "split", "image_id"])
+    rows = table.filter(pc.equal(table["score"], FAILED)).select(["target", "split", "image_id"])
     images = rows.group_by(rows.column_names, use_threads=False).aggregate([])
     return dict(Counter(images["target"].to_pylist()))
 
@@ -213,12 +224,6 @@ def _area(normal: Floats, anomaly: Floats) -> float | None:
     ordered, queries = np.sort(normal), np.sort(anomaly)  # sorted queries walk through memory in order: much faster
     twice = sum(int(np.searchsorted(ordered, queries, side).sum(dtype=np.int64)) for side in ("left", "right"))
     return twice / (2 * len(normal) * len(anomaly))
-
-
-def _placements(scores: Floats, reference: Floats) -> Floats:
-    """(N,) share of the sorted reference below each score, ties one half."""
-    both = np.searchsorted(reference, scores, "left") + np.searchsorted(reference, scores, "right")
-    return both / (2 * len(reference))
 
 
 def _exceeding(scores: Floats, thresholds: Floats) -> Floats:
@@ -271,6 +276,16 @@ class Rows(NamedTuple):
 
     def auroc(self) -> float | None:
         return _area(self.scores[~self.anomalous], self.scores[self.anomalous])
+
+    def normal_against(self, anomalies: Rows) -> Rows:
+        """The normal images of these rows beside other anomalies."""
+        normal = self.scores[~self.anomalous]
+        marks = np.repeat([False, True], [len(normal), len(anomalies.scores)])
+        return Rows(np.concatenate([normal, anomalies.scores]), marks)
+
+    def interval(self) -> Interval | None:
+        """95 % interval of `auroc`."""
+        return interval_of(self.scores[~self.anomalous], self.scores[self.anomalous])
 
 
 NO_ROWS = Rows(np.empty(0), np.empty(0, dtype=np.bool_))

@@ -11,7 +11,7 @@ label      str      the image's own class name; ``fake`` for made images; an out
 anomalous  bool     whether it is an anomaly for this target (the positive class)
 part       str      ``level_4``, ``likelihood`` and so on; ``all`` for the score of the whole detector; ``NAME/SIZE``
                     for a score of groups of so many images. Such a row is a group, its id ``group-SIZE/NUMBER``
-score      float32  higher = more anomalous
+score      float32  higher = more anomalous; `FAILED` where the detector could not score
 """
 
 from collections.abc import Sequence
@@ -40,8 +40,9 @@ SCHEMA = pa.schema(
 WHOLE = "all"
 LIKELIHOOD = "likelihood"
 """The part that holds an image's negative log-likelihood in bits/dim, of methods that have one."""
-FAILED = 1e6
-"""The score of an image that a detector could not score: as anomalous as can be, for a failure must not look normal."""
+FAILED = float("inf")
+"""In place of the score of an image that a detector could not score, a state and no number: every score that is not
+finite becomes it. It ranks above all scores, for a failure must not look normal, and ties with other failures."""
 OTHER = "other"
 """The label of a group of the other classes' images."""
 
@@ -61,9 +62,10 @@ def rows(
     anomalous: np.ndarray,
     scores: np.ndarray,
 ) -> pa.Table:
-    """One block of the scores table."""
-    count = len(scores)
-    columns = [ids, [target] * count, [split] * count, labels, anomalous, [part] * count, scores.astype(np.float32)]
+    """One block of the scores table. A finite score stays finite: beyond float32's largest number it is that number."""
+    count, largest = len(scores), np.finfo(np.float32).max
+    stored = np.where(np.isfinite(scores), np.clip(scores, -largest, largest), FAILED).astype(np.float32)
+    columns = [ids, [target] * count, [split] * count, labels, anomalous, [part] * count, stored]
     arrays = [pa.array(c).cast(field.type) for c, field in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from workloads.files import write_atomically
+from workloads.files import remove_partials, write_atomically
 
 MANIFEST, TENSORS, PLAIN = "manifest.json", "tensors.safetensors", "state.json"
 
@@ -65,6 +65,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     write_atomically(folder / MANIFEST, json.dumps({"sha256": hashes}, indent=1).encode())
     for older in [f for name in files for f in folder.glob(f"*.{name}") if f not in paths.values()]:
         older.unlink()
+    remove_partials(folder)
 
 
 def file_of(folder: Path, name: str, sha256: str) -> Path:
@@ -76,8 +77,25 @@ def is_complete(folder: Path) -> bool:
     return (folder / MANIFEST).exists()
 
 
+def is_intact(folder: Path) -> bool:
+    """Whether a writer finished here, and every byte is as it was written."""
+    try:
+        read_files(folder)
+    except CorruptCheckpointError:
+        return False
+    return True
+
+
 def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a state. Raises CorruptCheckpointError where a file is missing, changed or cut short."""
+    files = read_files(folder)
+    tensors = {k: v.to(device) for k, v in load(files[TENSORS]).items()}
+    state: dict[str, Any] = restore(json.loads(files[PLAIN]), tensors)
+    return state
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The contents of `TENSORS` and `PLAIN`, checked. Raises CorruptCheckpointError."""
     if not is_complete(folder):
         raise CorruptCheckpointError(f"{folder} has no {MANIFEST}: its writer did not finish")
     try:
@@ -95,6 +113,4 @@ def load_state(folder: Path, device: torch.device | str = "cpu") -> dict[str, An
         files[name] = path.read_bytes()
         if hashlib.sha256(files[name]).hexdigest() != sha256:
             raise CorruptCheckpointError(f"{path} differs from its SHA-256 in {MANIFEST}")
-    tensors = {k: v.to(device) for k, v in load(files[TENSORS]).items()}
-    state: dict[str, Any] = restore(json.loads(files[PLAIN]), tensors)
-    return state
+    return files

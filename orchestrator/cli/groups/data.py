@@ -1,14 +1,14 @@
 """`data prepare|ls|show|verify|stats`: auxiliary image sets in checked shards."""
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_DATA, Address, Cpus, DataDir, Debug, Plain, all_cpus
+from orchestrator.cli.options import DEFAULT_DATA, Address, Cpus, DataDir, Debug, Plain
+from orchestrator.cli.run import interruptible, watch
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,19 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.data.auxiliary.prepare import Task
 
 app = typer.Typer(help="Prepare, list, show and check auxiliary image sets.", no_args_is_help=True)
+KEPT = "interrupted; finished shards are kept, the same command goes on"
 Prepared = Annotated[str, typer.Argument(help="A prepared set: the --out of `data prepare`.")]
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C ends the verb with exit code 130 and what to do next."""
-    from orchestrator.cli.exit_codes import Exit
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; finished shards are kept, the same command goes on\n")
-        sys.exit(Exit.INTERRUPTED)
 
 
 @app.command("prepare")
@@ -61,19 +50,19 @@ def prepare(
     debug: Debug = False,
 ) -> None:
     """Make shards of any source. The same command continues what was interrupted."""
-    from orchestrator.cli.remote import hand_over_words
     from orchestrator.clusters.connection import check_address, is_remote
+    from orchestrator.clusters.submission import submit_words
     from orchestrator.console.output import console, say
     from orchestrator.planning.request import absolute
     from workloads.errors import UserError
 
     check_address(address)
     if is_remote(address):
-        hand_over_words(job_name(absolute(out)), str(address), prepare_words(context))
+        watch(submit_words(prepare_words(context), job_name(absolute(out)), str(address)))
     if near is not None and not without:
         raise UserError("near copies of what?", where="--near", fix="give --without, too")
     screen = console(plain)
-    with interruptible():
+    with interruptible(KEPT):
         task = begun(context.params)
         manifest = finished(task, screen, cpus, address)
     for line in summary(manifest):
@@ -100,11 +89,11 @@ def begun(options: Mapping[str, Any]) -> "Task":
 
 def finished(task: "Task", screen: "Console", cpus: int | None, address: str | None) -> "Manifest":
     """Make what is missing, with a Ray where anything is, and show how far it is."""
-    from orchestrator.clusters.session import heed_signals, ray_session
+    from orchestrator.clusters.session import ray_session
     from orchestrator.console.progress_bar import shown_progress
     from orchestrator.data.auxiliary.prepare import make
+    from orchestrator.record.provenance import all_cpus
 
-    heed_signals()
     session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
     with session, shown_progress(screen, "shards") as seen:
         return make(task, seen)

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
+from orchestrator.execution.work.stage import HISTORY
 from orchestrator.execution.work.worker import End, RungReport, Worker, method_of
+from orchestrator.planning.early_stopping import Decision
 from workloads.analyses import analyse
-from workloads.files import read_checked, write_checked
+from workloads.files import is_whole, read_checked, write_checked
 from workloads.method import Finding, Fitted
 from workloads.training.checkpoint import load_state
 
@@ -31,7 +33,7 @@ class AnalysisWork:
     path: str
     threads: int = 1
 
-    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
+    def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
         """Analyse, and write the finding. It has no rungs."""
         yield from ()
         view = worker.splits.view(self.target, worker.device).on_device()
@@ -42,8 +44,7 @@ class AnalysisWork:
     def _fitted(self, worker: Worker) -> Fitted:
         states = {unit: load_state(UPath(folder)) for unit, folder in self.detectors.items()}
         histories = {
-            unit: json.loads(read_checked(UPath(folder) / "history.json"))["history"]
-            for unit, folder in self.stages.items()
+            unit: json.loads(read_checked(UPath(folder) / HISTORY))["history"] for unit, folder in self.stages.items()
         }
         return Fitted(
             artifacts={unit: load_state(UPath(folder), worker.device) for unit, folder in self.stages.items()},
@@ -61,9 +62,16 @@ def write_finding(path: UPath, trial: str, finding: Finding) -> None:
     drawn |= {stem: curve_plot(lines, stem) for stem, lines in finding.curves.items() if any(lines.values())}
     names = {stem: f"{path.stem}-{stem}.png" for stem in drawn}
     for stem, data in drawn.items():
-        (path.parent / names[stem]).write_bytes(data)
+        write_checked(path.parent / names[stem], data)
     record = {"trial": trial, "numbers": dict(finding.numbers), "pictures": names}
     write_checked(path, json.dumps(record, indent=1).encode())
+
+
+def is_found(path: UPath) -> bool:
+    """Whether a finding and its pictures are there as they were written."""
+    return is_whole(path) and all(
+        is_whole(path.parent / name) for name in json.loads(read_checked(path))["pictures"].values()
+    )
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -7,6 +7,7 @@ import pyarrow as pa
 from upath import UPath
 
 from orchestrator.execution.work.worker import End, RungReport, Worker
+from orchestrator.planning.early_stopping import Decision
 from orchestrator.results.evaluation import write_table
 from workloads.scoring.baselines import baseline_rows
 
@@ -19,7 +20,7 @@ class BaselineWork:
     path: str
     threads: int = 1
 
-    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
+    def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
         """Fit and score it. It has no rungs."""
         yield from ()
         names = worker.splits.targets.names

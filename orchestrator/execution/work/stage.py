@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from upath import UPath
 
 from orchestrator.execution.work.worker import Artifacts, End, RungReport, Share, UnitWork, Worker, method_of, view_of
+from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.locks import alone
-from workloads.files import read_checked, write_checked
+from workloads.files import is_whole, read_checked, write_checked
 from workloads.training.batches import unit_batches
-from workloads.training.checkpoint import is_complete, save_state
+from workloads.training.checkpoint import is_intact, save_state
 from workloads.training.loop import Progress, discard, resume, save_progress, train
+
+HISTORY = "history.json"
+
+
+def is_made(folder: UPath) -> bool:
+    """Whether a stage is there as it was left: one that was damaged since is made again."""
+    return is_intact(folder) and is_whole(folder / HISTORY)
 
 
 @dataclass(frozen=True)
@@ -25,7 +33,7 @@ class StageWork:
     share: Share = "units"
     threads: int = 1
 
-    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
+    def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
         """Train the stage unless it is there, for another run may have made it meanwhile. It has no rungs.
 
         Only the worker that writes knows what training took.
@@ -35,13 +43,13 @@ class StageWork:
         with alone(folder) if writes else nullcontext():
             if self.share == "batches":
                 worker.barrier()  # only the first worker waits for other runs; the rest waits for it
-            if not is_complete(folder):
+            if not is_made(folder):
                 self._train(worker, folder, writes)
             return self.end() if writes else End()
 
     def end(self) -> End:
         """What training took, of a stage that is there."""
-        facts = json.loads(read_checked(UPath(self.folder) / "history.json"))
+        facts = json.loads(read_checked(UPath(self.folder) / HISTORY))
         return End(facts["seconds"], facts["steps"])
 
     def _train(self, worker: Worker, folder: UPath, writes: bool) -> None:
@@ -65,6 +73,6 @@ class StageWork:
         if not writes:
             return
         facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(progress.seconds, 1)}
-        write_checked(folder / "history.json", json.dumps(facts | {"history": progress.history}, indent=1).encode())
+        write_checked(folder / HISTORY, json.dumps(facts | {"history": progress.history}, indent=1).encode())
         save_state(folder, learner.artifact())
         discard(partial)

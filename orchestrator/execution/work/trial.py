@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
+from itertools import takewhile
 
 import pyarrow as pa
 from upath import UPath
@@ -21,14 +22,15 @@ from orchestrator.execution.work.worker import (
     method_of,
     view_of,
 )
+from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import finish_rung, write_part
-from workloads.files import read_checked
+from workloads.files import is_whole, read_checked, remove_checked
 from workloads.method import Detector, GroupDetector
 from workloads.scoring.evaluate import score, score_groups
 from workloads.scoring.table import join
 from workloads.training.batches import unit_batches
-from workloads.training.checkpoint import is_complete
+from workloads.training.checkpoint import is_complete, is_intact
 from workloads.training.loop import Progress, discard, resume, save_progress, train
 from workloads.units import ImageShape, TrainingCounts, Unit
 
@@ -41,11 +43,19 @@ class TrialUnits:
     folder: str
     units: tuple[UnitWork, ...]
 
+    @property
+    def paths(self) -> TrialPaths:
+        return TrialPaths(UPath(self.folder))
+
+    def report(self, rung: int) -> RungReport:
+        """Of a rung that the trial has finished, from its file."""
+        return RungReport(self.id, rung, json.loads(read_checked(self.paths.rung(rung))))
+
 
 @dataclass(frozen=True)
 class TrialWork:
-    """Trials of equal shapes that are trained together: one today. rungs: thousandths of the schedule, ascending.
-    threads: of the CPU, for each worker."""
+    """Trials that are trained in turns, rung by rung. rungs: thousandths of the schedule, ascending. threads: of the
+    CPU, for each worker."""
 
     method: str
     trials: tuple[TrialUnits, ...]
@@ -54,71 +64,116 @@ class TrialWork:
     threads: int = 1
 
     def assigned(self, rank: int, world: int, shape: ImageShape, counts: TrainingCounts) -> list[UnitWork]:
-        """What a worker trains: everything where workers share batches, else a balanced part."""
-        (trial,) = self.trials
+        """What a worker trains of all trials: everything where workers share batches, else a balanced part of each."""
+        return [unit for trial in self.trials for unit in self.assigned_of(trial, rank, world, shape, counts)]
+
+    def assigned_of(
+        self, trial: TrialUnits, rank: int, world: int, shape: ImageShape, counts: TrainingCounts
+    ) -> list[UnitWork]:
+        """What a worker trains of one trial."""
         if self.share == "batches":
             return list(trial.units)
         shares = balance(trial.units, lambda u: cost(self.method, u, shape, counts), lambda u: u.unit, world)
         return shares[rank]
 
-    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
-        """Train from where the trial's files say it is; every rung is written before it is reported.
+    def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
+        """Train from where the trials' files say they are; every rung is written before it is reported. A trial that
+        whoever asks on decides to stop is left where it is.
 
-        Rungs that are there are reported first: an earlier attempt may have died before anybody heard of the last one.
+        Rungs that are there are reported, too: an earlier attempt may have died before anybody heard of the last one.
         """
-        (trial,) = self.trials
-        paths = TrialPaths(UPath(trial.folder))
-        done = [rung for rung in self.rungs if paths.rung(rung).exists()]
-        for rung in done:
-            yield report(trial.id, paths, rung)
-        if len(done) == len(self.rungs):
-            return End()
-        training = _Training(self, paths, worker)
-        for rung in done[:-1]:
-            training.forget(rung)  # an attempt that died after it had written the next rung has left its state
-        start = done[-1] if done else 0
-        # what an earlier attempt has spent counts, so that the books add up after a resume
-        begun = time.monotonic() - (json.loads(read_checked(paths.rung(start)))["train_seconds"] if done else 0.0)
-        for before, rung in rung_pairs(start, self.rungs):
-            training.reach(before, rung)
-            worker.barrier()
-            if worker.rank == 0:
-                training.finish(rung, time.monotonic() - begun)
-            worker.barrier()
-            training.forget(before)
-            yield report(trial.id, paths, rung)
+        artifacts = Artifacts(worker.device)
+        trainings = [_Training(self, trial, worker, artifacts) for trial in self.trials]
+
+        def note(text: str) -> None:
+            done = sum(training.done for training in trainings)
+            worker.progress(done, sum(training.whole for training in trainings), text)
+
+        for rung in self.rungs:
+            for training in list(trainings):
+                training.bring_to(rung, note)
+                if (yield training.trial.report(rung)) == Decision.STOP:
+                    trainings.remove(training)
         return End()
 
 
-def report(trial: str, paths: TrialPaths, rung: int) -> RungReport:
-    """A trial's report of a rung that it has finished, from its file."""
-    return RungReport(trial, rung, json.loads(read_checked(paths.rung(rung))))
+def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
+    """Rungs that a trial has finished, in their order, without a gap. A rung whose files are not as they were written
+    is to be made again, as is all that comes after it; so is the last one where a detector's last state is damaged."""
+    paths = trial.paths
+    done = list(takewhile(lambda rung: is_whole(paths.rung(rung)) and is_whole(paths.scores(rung)), rungs))
+    if len(done) == len(rungs) and not all(is_intact(paths.unit(work.unit, done[-1])) for work in trial.units):
+        done.pop()
+    return done
 
 
-def rung_pairs(start: int, rungs: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """(rung before, rung) for every rung still to do."""
-    return pairwise([start, *(rung for rung in rungs if rung > start)])
+def remove_parts(trial: TrialUnits, rungs: Sequence[int]) -> None:
+    """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
+    for part in [part for rung in rungs for part in trial.paths.scores_parts(rung)]:
+        remove_checked(part)
 
 
 class _Training:
-    """A worker's detectors of a trial, and what they have behind them."""
+    """A worker's detectors of a trial, and what they have behind them.
 
-    def __init__(self, work: TrialWork, paths: TrialPaths, worker: Worker) -> None:
-        self.work, self.paths, self.worker = work, paths, worker
+    rung: the last that was written. seconds: of training and scoring so far, those of earlier attempts among them, so
+    that the books add up after a resume.
+    """
+
+    def __init__(self, work: TrialWork, trial: TrialUnits, worker: Worker, artifacts: Artifacts) -> None:
+        self.work, self.trial, self.paths, self.worker, self.artifacts = work, trial, trial.paths, worker, artifacts
         self.parallel = worker.parallel(work.share)
         self.writes = worker.rank < worker.writers(work.share)
-        self.units = work.assigned(worker.rank, worker.world, worker.splits.shape, worker.splits.counts)
-        self.costs = [self.cost(unit) for unit in self.units]  # which brings the images here, before time is taken
-        self.artifacts = Artifacts(worker.device)
         self.running: dict[Unit, tuple[Detector, Progress]] = {}
+        self.written = rungs_done(trial, work.rungs)
+        self.rung = self.written[-1] if self.written else 0
+        self.seconds = trial.report(self.rung).metrics["train_seconds"] if self.rung else 0.0
+        self.done = 0.0
+        if worker.rank == 0:
+            remove_parts(trial, self.written)
 
-    def reach(self, before: int, rung: int) -> None:
+    @cached_property
+    def units(self) -> list[UnitWork]:
+        rank, world, splits = self.worker.rank, self.worker.world, self.worker.splits
+        return self.work.assigned_of(self.trial, rank, world, splits.shape, splits.counts)
+
+    @cached_property
+    def costs(self) -> list[float]:
+        """Multiply-accumulates of every unit, with the images that its own target has. They are brought here for it."""
+        views = [view_of(self.worker, self.work.method, work, test=False) for work in self.units]
+        return [
+            cost(self.work.method, work, view.shape, view.counts) for work, view in zip(self.units, views, strict=True)
+        ]
+
+    @property
+    def whole(self) -> float:
+        """Multiply-accumulates of all the units together."""
+        return sum(self.costs)
+
+    def bring_to(self, rung: int, note: Callable[[str], None]) -> None:
+        """Train to a rung, score, and write it, unless it is there already."""
+        if rung <= self.rung:
+            return
+        self.done = self.whole * self.rung / 1000  # which brings the images here, before time is taken
+        if not self.running:
+            for old in self.written[:-1]:
+                self.forget(old)  # an attempt that died after it had written the next rung has left its state
+        begun = time.monotonic()
+        self.reach(self.rung, rung, note)
+        self.worker.barrier()
+        if self.worker.rank == 0:
+            self.finish(rung, self.seconds + time.monotonic() - begun)
+        self.worker.barrier()
+        self.forget(self.rung)
+        self.rung, self.seconds = rung, self.seconds + time.monotonic() - begun
+
+    def reach(self, before: int, rung: int, note: Callable[[str], None]) -> None:
         """Bring every detector from one rung to another, score it, and write this worker's scores."""
         last, seconds = rung == self.work.rungs[-1], {}
         scores: list[pa.Table] = []
         groups: list[pa.Table] = []
         for number, work in enumerate(self.units):
-            detector, progress = self.advance(number, before, rung)
+            detector, progress = self.advance(number, before, rung, note)
             seconds[str(work.unit)] = round(progress.seconds, 2)
             if self.writes:
                 view = view_of(self.worker, self.work.method, work, test=True)
@@ -130,7 +185,7 @@ class _Training:
         if self.writes:
             write_part(self.paths.scores_part(rung, self.worker.rank), join([*scores, *groups]), seconds)
 
-    def advance(self, number: int, before: int, rung: int) -> tuple[Detector, Progress]:
+    def advance(self, number: int, before: int, rung: int, note: Callable[[str], None]) -> tuple[Detector, Progress]:
         """Bring this worker's `number`-th detector to a rung, from wherever a state of it is."""
         work = self.units[number]
         unit, folder = work.unit, self.paths.unit(work.unit, rung)
@@ -139,16 +194,16 @@ class _Training:
             self.running[unit] = self.started(work, before, rung)
         detector, progress = self.running[unit]
         batches = unit_batches(unit, work.config["seed"], view, detector.batch_size, self.parallel)
-        costs, whole = self.costs, sum(self.costs)
-        done = sum(costs[:number]) * (rung - before) / 1000 + whole * before / 1000
+        costs = self.costs
+        done = sum(costs[:number]) * (rung - before) / 1000 + self.whole * before / 1000
 
         def save() -> None:
             if self.writes:
                 save_progress(folder, detector, progress)
 
         def show(step: int) -> None:
-            part = costs[number] * (step / detector.total_steps - before / 1000)
-            self.worker.progress(done + part, whole, f"{unit.target} {unit.part}")
+            self.done = done + costs[number] * (step / detector.total_steps - before / 1000)
+            note(f"{unit.target} {unit.part}")
 
         until = round(detector.total_steps * rung / 1000)
         behind = progress.step
@@ -168,15 +223,10 @@ class _Training:
             progress = resume(self.paths.unit(work.unit, before), detector)
         return detector, progress or Progress()
 
-    def cost(self, work: UnitWork) -> float:
-        """Multiply-accumulates of a unit, with the images that its own target has."""
-        view = view_of(self.worker, self.work.method, work, test=False)
-        return cost(self.work.method, work, view.shape, view.counts)
-
     def finish(self, rung: int, seconds: float) -> None:
         """Join all workers' scores of a rung, and compute its metrics."""
         method = method_of(self.work.method, self.units[0].config)
-        macs = sum(self.costs) * rung / 1000
+        macs = self.whole * rung / 1000
         finish_rung(self.paths, rung, self.worker.writers(self.work.share), method, seconds, macs)
 
     def forget(self, rung: int) -> None:

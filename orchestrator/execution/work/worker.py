@@ -9,6 +9,7 @@ import torch
 from upath import UPath
 
 from orchestrator.data.shared import SharedSplits
+from orchestrator.planning.early_stopping import Decision
 from workloads.data.view import TargetView
 from workloads.method import Method, Tensors
 from workloads.registry import method
@@ -72,8 +73,9 @@ class Work(Protocol):
     @property
     def threads(self) -> int: ...
 
-    def run(self, worker: Worker) -> Generator[RungReport, None, End]:
-        """Do it, and report every rung. Whoever runs it stops it by not asking for the next one."""
+    def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
+        """Do it, and report every rung. Whoever runs it stops it by not asking for the next one, and one of its trials
+        by sending the decision to stop."""
         ...
 
 

@@ -51,7 +51,7 @@ def per_part(levels: Mapping[str, Mapping[str, float | None]], kind: str, classe
 
 
 def intervals(scores: pa.Table | None, unit: str) -> str:
-    """Sizes and 95 % DeLong intervals of the whole detector's AUROC per unit, from the per-image scores.
+    """Sizes and 95 % intervals of the whole detector's AUROC per unit, from the per-image scores.
 
     scores: columns of `workloads.scoring.table.SCHEMA`. Empty without test rows of the whole detector.
     """

@@ -15,6 +15,7 @@ from orchestrator.results.report import sections
 from orchestrator.results.report.page import page
 from orchestrator.results.report.tables import LEAK, Table, to_csv
 from orchestrator.results.report.templates import TEMPLATES
+from workloads.files import read_checked
 from workloads.scoring.metrics import rows_by_target
 from workloads.scoring.selection import Select
 
@@ -151,6 +152,9 @@ def _marked(table: Table) -> Table:
     )
 
 
+REMADE = "resume the run: that makes the analysis again"
+
+
 def _pictures(folder: Path | UPath, findings: sections.Findings) -> dict[str, bytes]:
     """Address in report.md -> PNG of the analyses. One that was deleted is left out: a report needs no picture."""
     files = [
@@ -160,7 +164,7 @@ def _pictures(folder: Path | UPath, findings: sections.Findings) -> dict[str, by
         for file in finding["pictures"].values()
     ]
     present = [(name, file) for name, file in files if (folder / name / file).exists()]
-    return {f"../analyses/{name}/{file}": (folder / name / file).read_bytes() for name, file in present}
+    return {f"../analyses/{name}/{file}": read_checked(folder / name / file, REMADE) for name, file in present}
 
 
 def _plain(value: Any) -> Any:

@@ -1,5 +1,8 @@
 """A file is there whole or not at all, and bytes that were not written are never read."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +12,43 @@ from upath import UPath
 
 from orchestrator.results.evaluation import read_table, write_table
 from workloads.errors import Kind, UserError
-from workloads.files import read_checked, remove_checked, write_atomically, write_checked
+from workloads.files import is_whole, read_checked, remove_checked, remove_partials, write_atomically, write_checked
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
     target = tmp_path / "file"
     target.write_bytes(b"old")
 
-    def fails(self: Path, data: bytes) -> int:
-        with open(self, "wb") as handle:
-            handle.write(data[:1])
+    def fails(descriptor: int) -> None:
         raise OSError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(target), "write_bytes", fails)
+        patch.setattr(os, "fsync", fails)
         with pytest.raises(OSError, match="full"):
             write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"], "nothing half-written is left"
+
+
+def test_threads_that_write_one_file_at_once_leave_one_of_their_contents(tmp_path: Path, monkeypatch: Any) -> None:
+    both_write, real = threading.Barrier(2, timeout=10), os.fsync
+
+    def meets(descriptor: int) -> None:
+        real(descriptor)
+        both_write.wait()
+
+    monkeypatch.setattr(os, "fsync", meets)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda data: write_atomically(tmp_path / "file", data), (b"a" * 9, b"b" * 5)))
+    assert (tmp_path / "file").read_bytes() in (b"a" * 9, b"b" * 5)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_writer_left_is_removed_by_who_has_the_folder_to_itself(tmp_path: Path) -> None:
+    (tmp_path / ".file.12-abc.partial").write_bytes(b"half")
+    write_atomically(tmp_path / "file", b"whole")
+    remove_partials(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("root", ["local", "memory://checked"])
@@ -39,7 +62,9 @@ def test_what_differs_from_its_checksum_is_refused_by_name(tmp_path: Path, root:
         read_checked(file)
     assert refused.value.where == str(file)
     assert refused.value.kind == Kind.ENVIRONMENT
+    assert not is_whole(file)
     remove_checked(file)
+    assert not is_whole(file)
     assert not list(file.parent.iterdir())
 
 

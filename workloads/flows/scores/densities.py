@@ -65,7 +65,7 @@ def density_scores(target: Densities, general: Densities | None, lengths: Tensor
         scores["general_likelihood"] = bits_per_dim(general.log_prob, values)
         scores["ratio"] = general.log_prob - target.log_prob
         scores["final_scale_ratio"] = general.contributions[:, -1] - last
-    return {name: bounded(values).numpy() for name, values in scores.items()}
+    return {name: in_float32(values).numpy() for name, values in scores.items()}
 
 
 def failures(target: Densities, general: Densities | None) -> int:
@@ -74,6 +74,7 @@ def failures(target: Densities, general: Densities | None) -> int:
     return int((failed if general is None else failed | general.log_prob.isnan()).sum())
 
 
-def bounded(scores: Tensor) -> Tensor:
-    """float32, at most `FAILED`, which is what is not finite becomes."""
-    return torch.where(scores.isfinite(), scores, FAILED).clamp(max=FAILED).float()
+def in_float32(scores: Tensor) -> Tensor:
+    """float32, in which a finite score stays finite; what is not becomes `FAILED`."""
+    largest = torch.finfo(torch.float32).max
+    return torch.where(scores.isfinite(), scores.clamp(-largest, largest), FAILED).float()

@@ -11,7 +11,6 @@ import ray
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.cli.remote import common_words, refuse_own_folders
 from orchestrator.clusters import jobs
 from orchestrator.clusters.code_package import PACKAGES, SPACE_FOLDER, pack
 from orchestrator.clusters.connection import (
@@ -24,6 +23,7 @@ from orchestrator.clusters.connection import (
     unreachable,
 )
 from orchestrator.clusters.jobs import option_words
+from orchestrator.clusters.submission import launcher_words, refuse_own_folders
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import absolute
 from tune_spaces.schema import Auxiliary, Data
@@ -96,9 +96,9 @@ def test_what_travels_is_code_alone_and_small(tmp_path):
 
 def test_results_must_not_go_with_the_job():
     with pytest.raises(UserError, match="where on the cluster") as refused:
-        common_words(absolute("runs"), None, None)
+        launcher_words(absolute("runs"), None, None)
     assert refused.value.kind == Kind.USAGE
-    words = common_words("s3://bucket/runs", "http://mlflow:5000", 8)
+    words = launcher_words("s3://bucket/runs", "http://mlflow:5000", 8)
     assert words[words.index("--storage") + 1] == "s3://bucket/runs"
     assert words[words.index("--slots") + 1] == "8"
 

@@ -14,11 +14,14 @@ from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import ShardedSplits, SharedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitManifest, SplitStore, assemble, shard
 from orchestrator.record.paths import RunPaths
+from tests.helpers.files import flip
 from tune_spaces.schema import Auxiliary, Data
 from workloads.data.datasets import load
 from workloads.data.images import NO_CLASS, AuxiliaryImages, Dataset, LabelledImages
 from workloads.data.protocols import one_class
 from workloads.data.splits import Splits, Targets
+from workloads.errors import UserError
+from workloads.files import DamagedFileError
 from workloads.scoring.baselines import baseline_rows
 from workloads.scoring.table import score_rows
 from workloads.units import GENERAL, ImageShape, TrainingCounts
@@ -80,7 +83,7 @@ def any_splits(draw: st.DrawFn) -> Splits:
 
 
 def sharded(splits: Splits, targets: tuple[str, ...]) -> ShardedSplits:
-    tables = [table for name, part in splits.parts().items() for table in shard(part, name)]
+    tables = [shard(part, name, 0) for name, part in splits.parts().items()]
     pieces = [part for table in tables for part in (table.slice(2), table.slice(0, 2))][::-1]
     return ShardedSplits(SplitManifest.of(splits, ""), lambda: pieces, targets, auxiliary=True, masks=splits.masks)
 
@@ -125,6 +128,40 @@ def test_what_is_read_back_is_what_was_kept(tmp_path_factory: pytest.TempPathFac
     back = store.read(splits.digest)
     assert back.digest == splits.digest
     assert back.target_digests == splits.target_digests
+
+
+KINDS = ("shards/train-00000.parquet", "general_shards/general_train-00000.parquet", "masks.npy", "manifest.json")
+
+
+@pytest.fixture(scope="module")
+def masked(splits: Splits) -> Splits:
+    return replace(splits, masks=np.zeros((len(splits.test), 8, 8), np.uint8))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flipped_byte_is_named_and_made_again(kind: str, masked: Splits, tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    file = Path(store.keep(masked).path) / kind
+    before = file.read_bytes()
+    flip(file)
+    with pytest.raises(DamagedFileError, match="differs from its checksum") as damaged:
+        store.read(masked.digest)
+    assert damaged.value.where == str(file)
+    store.keep(masked)
+    assert file.read_bytes() == before
+    assert store.read(masked.digest).digest == masked.digest
+
+
+def test_a_shard_without_a_checksum_that_lost_half_its_rows_is_noticed(masked: Splits, tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    file = Path(store.keep(masked).path) / "shards" / "test-00000.parquet"
+    table = pq.read_table(file)
+    pq.write_table(table.slice(0, len(table) // 2), file)
+    file.with_name(f"{file.name}.sha256").unlink()
+    with pytest.raises(DamagedFileError, match=f"of {len(table)} images of split 'test' the shards hold"):
+        store.read(masked.digest)
+    store.keep(masked)
+    assert pq.read_table(file).equals(table)
 
 
 def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
@@ -181,7 +218,7 @@ def test_the_auxiliary_target_needs_no_other(splits: Splits, tmp_path: Path) -> 
 def test_auxiliary_images_that_are_not_there_end_the_worker(splits: Splits, tmp_path: Path) -> None:
     manifest, tables = stored(splits, tmp_path)
     others = [table for table in tables if "general" not in table["split"][0].as_py()]
-    with pytest.raises(ValueError, match="50 auxiliary images were not among the shards"):
+    with pytest.raises(UserError, match="of 40 images of split 'general_train' the shards hold 0"):
         assemble(others, manifest, [], auxiliary=True)
     bare = replace(splits, auxiliary=None)
     for shared in (SplitsInMemory(bare), ShardedSplits(store_in(tmp_path).keep(bare), lambda: tables, [GENERAL])):

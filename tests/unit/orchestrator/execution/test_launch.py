@@ -11,7 +11,9 @@ from orchestrator.record.events import Launched, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
+from tests.helpers.files import flip
 from tests.helpers.launches import request_for, run
+from workloads.files import is_whole
 
 SPACE = '''"""Two stages, four trials, two rungs, in seconds."""
 
@@ -161,3 +163,25 @@ def test_rungs_that_the_ledger_has_lost_are_in_it_again_before_anything_runs(spa
     first = next(n for n, event in enumerate(again.events) if isinstance(event, RungReached))
     assert isinstance(again.events[first - 1], Launched)
     assert json.loads((tmp_path / "run" / "report" / "report.json").read_text())
+
+
+def test_every_file_that_is_read_back_is_made_again_where_it_was_damaged(space, tmp_path):
+    """Of a run that is over: its images, its winner's scores and weights, baselines, findings, pictures and speeds."""
+    source = space.read_text().replace("scheduler=", 'analyses=("generators",),\n    scheduler=')
+    file = tmp_path / "analysed.py"
+    file.write_text(source)
+    storage = tmp_path / "storage"
+    assert launched(file, storage)[0] == 0
+    winner = storage / "run" / "trials" / ledger_of(storage).state.closed.best
+    files = [
+        *storage.glob("data/**/*.parquet"), *storage.glob("baselines/**/*.parquet"),
+        winner / "rung-1000.json", winner / "scores" / "rung-1000.parquet", *winner.glob("units/*/*/*.safetensors"),
+        *storage.glob("run/analyses/**/*.png"), *storage.glob("run/analyses/**/*.json"),
+    ]  # fmt: skip
+    assert len(files) > 10
+    before = {file: file.read_bytes() for file in files if file.name != "rung-1000.json"}
+    for damaged in files:
+        flip(damaged)
+    assert launched(file, storage)[0] == 0
+    assert [str(file) for file, content in before.items() if file.read_bytes() != content] == []
+    assert all(is_whole(file) for file in files)

@@ -1,12 +1,14 @@
 """The executor in this process: one task after the other, tried again where it failed, never where it was stopped."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 import torch
 
 from orchestrator.execution.local import LocalExecutor
 from tests.helpers.works import Heard, made_stage, made_trial
+from workloads.errors import UserError
 
 
 @pytest.fixture
@@ -102,6 +104,14 @@ def test_a_travelling_executor_refuses_what_cannot_go_to_another_process():
     executor.splits = object()
     with pytest.raises(TypeError, match="pickle"):
         executor.run([made_trial("a", value=threading.Lock())], Heard())
+
+
+def test_gpus_that_are_not_there_are_not_passed_over_in_silence(executor, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    task = made_trial("a")
+    task = replace(task, claim=task.claim.model_copy(update={"gpus_per_worker": 1.0}))
+    with pytest.raises(UserError, match="asks for a GPU, and torch sees none"):
+        executor.run([task], Heard())
 
 
 def test_images_are_shared_first():

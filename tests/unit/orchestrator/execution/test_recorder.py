@@ -1,5 +1,7 @@
 """The ledger first, then the decision: what an executor tells, in which order, and what a dead launcher leaves."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.execution.recorder import LONGEST_ERROR, Recorder
@@ -111,3 +113,15 @@ def test_what_is_told_is_read_back(ledger, tmp_path):
     moves = [event.state for event in again.events if isinstance(event, TrialMoved)]
     assert moves == [State.RUNNING, State.FINISHED]
     assert again.state.trials["a"].rungs == ledger.state.trials["a"].rungs
+
+
+def test_a_trial_that_is_stopped_is_over_while_another_of_its_task_goes_on_and_fails(ledger):
+    both = made_trial("a")
+    both = replace(both, work=replace(both.work, trials=(*both.work.trials, *made_trial("b").work.trials)))
+    recorder = recorder_of(ledger, halving())
+    recorder.started(both)
+    assert recorder.reported(both, report("b", 250, 0.5)) == Decision.CONTINUE
+    assert recorder.reported(both, report("a", 250, 0.4)) == Decision.STOP
+    assert [trial.state for trial in ledger.state.trials.values()] == [State.STOPPED, State.RUNNING]
+    recorder.ended(both, End(error="no memory"))
+    assert [trial.state for trial in ledger.state.trials.values()] == [State.STOPPED, State.FAILED]

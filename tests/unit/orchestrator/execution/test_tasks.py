@@ -1,6 +1,7 @@
 """What remains of a run whose launcher died: rungs on disk come into the ledger, and are decided, first."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from orchestrator.record.events import RungReached, TrialMoved
 from orchestrator.record.state import State
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from tests.helpers.works import RUNGS, made_trial
+from workloads.files import write_checked
 
 NAMES = ("a", "b", "c")
 
@@ -34,9 +36,9 @@ def over(ledger, name):
 
 
 def on_disk(run, trial, rung, value):
-    file = run[0].trial(trial).rung(rung)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"budget": rung, "contrastive": value}))
+    paths = run[0].trial(trial)
+    write_checked(paths.scores(rung), b"a table")
+    write_checked(paths.rung(rung), json.dumps({"budget": rung, "contrastive": value}).encode())
 
 
 def in_ledger(run, trial, rung, value):
@@ -89,6 +91,17 @@ def test_a_trial_whose_end_was_not_written_ends(run):
     assert remaining(run) == ["c"]
     assert (state(run, "a"), state(run, "b")) == (State.FINISHED, State.STOPPED)
     assert remaining(run) == ["c"], "and is not looked at again"
+
+
+def test_of_a_task_of_two_trials_the_ones_that_are_over_leave_it(run):
+    for rung in RUNGS:
+        on_disk(run, "a", rung, 0.5)
+    paths, ledger = run
+    recorder = Recorder(ledger, SuccessiveHalving(RUNGS, 2, "max"), "contrastive", lambda: None, print)
+    a, b = (made_trial(name, paths.trial(name).folder) for name in "ab")
+    (rest,) = reconcile([replace(a, work=replace(a.work, trials=a.work.trials + b.work.trials))], recorder)
+    assert [trial.id for trial in rest.work.trials] == ["b"]
+    assert (state(run, "a"), state(run, "b")) == (State.FINISHED, State.PENDING)
 
 
 def test_what_lies_beyond_a_gap_is_left_alone(run):

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,18 @@ import torch
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import SplitsInMemory
+from orchestrator.execution.executor import Task
+from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.work.baseline import BaselineWork
-from orchestrator.execution.work.stage import StageWork
-from orchestrator.execution.work.trial import TrialUnits, TrialWork
+from orchestrator.execution.work.stage import StageWork, is_made
+from orchestrator.execution.work.trial import TrialUnits, TrialWork, rungs_done
 from orchestrator.execution.work.worker import End, RungReport, UnitWork, Worker, computing, method_of
 from orchestrator.record.paths import TrialPaths
-from orchestrator.results.evaluation import read_table
+from orchestrator.results.evaluation import read_table, write_part
+from tests.helpers.files import flip
 from tests.helpers.learners import TINY as FLOW
-from tune_spaces.schema import Auxiliary, Data
+from tests.helpers.works import Heard
+from tune_spaces.schema import Auxiliary, Data, Resources
 from workloads.mlsad.config import MLSADConfig
 from workloads.training.checkpoint import is_complete, load_state
 
@@ -122,6 +126,115 @@ def test_states_that_an_attempt_could_not_remove_go_with_the_next(worker, tmp_pa
     drained(trial, worker)
     assert not paths.unit(unit, 250).exists()
     assert is_complete(paths.unit(unit, 1000))
+
+
+@pytest.mark.parametrize("kind", ["rung-0500.json", "rung-1000.json", "scores/rung-1000.parquet", "weights"])
+def test_a_damaged_file_of_a_trial_is_made_again_to_the_same_bits(kind, worker, tmp_path):
+    stages, trial = works("mlsad", tmp_path)
+    for stage in stages:
+        drained(stage, worker)
+    drained(trial, worker)
+    paths, unit = TrialPaths(tmp_path / "trial"), trial.trials[0].units[0].unit
+    scores = paths.scores(1000).read_bytes()
+    (weights,) = paths.unit(unit, 1000).glob("*.tensors.safetensors")
+    before = weights.read_bytes()
+    flip(weights if kind == "weights" else tmp_path / "trial" / kind)
+    rungs, end = drained(trial, worker)
+    assert ([report.rung for report in rungs], end) == ([500, 1000], End())
+    assert paths.scores(1000).read_bytes() == scores
+    assert weights.read_bytes() == before
+    assert rungs_done(trial.trials[0], (500, 1000)) == [500, 1000]
+
+
+@pytest.mark.parametrize("kind", ["*.tensors.safetensors", "*.state.json", "history.json", "manifest.json"])
+def test_a_damaged_stage_is_made_again_to_the_same_bits(kind, worker, tmp_path):
+    (stage, *_), _ = works("mlsad", tmp_path)
+    _, first = drained(stage, worker)
+    (file,) = Path(stage.folder).glob(kind)
+    before = file.read_bytes()
+    flip(file)
+    _, again = drained(stage, worker)
+    assert is_made(Path(stage.folder))
+    assert again.steps == first.steps
+    assert kind == "history.json" or file.read_bytes() == before, "seconds differ, and they are in the history alone"
+
+
+def test_shares_of_a_rung_that_a_killed_attempt_could_not_remove_go_with_the_next(worker, tmp_path):
+    stages, trial = works("mlsad", tmp_path)
+    for stage in stages:
+        drained(stage, worker)
+    drained(trial, worker, 1)
+    paths = TrialPaths(tmp_path / "trial")
+    write_part(paths.scores_part(500, 1), read_table(paths.scores(500)), {})
+    drained(trial, worker)
+    assert sorted(file.name for file in (tmp_path / "trial" / "scores").glob("*.parquet*")) == [
+        f"rung-{rung}.parquet{ending}" for rung in ("0500", "1000") for ending in ("", ".sha256")
+    ]
+
+
+# --- several trials in one task
+
+
+def two_trials(folder):
+    """Two trials that differ in a rate, as one piece of work; and their stages."""
+    stages, first = works("mlsad", folder)
+    (trial,) = first.trials
+    units = tuple(replace(unit, config=unit.config | {"detector_lr": 1e-4}) for unit in trial.units)
+    other = TrialUnits("other", str(folder / "other"), units)
+    return stages, replace(first, trials=(trial, other))
+
+
+def files_of(folder):
+    """Score tables, and tensors of the detectors, of both trials."""
+    files = [*folder.glob("*/scores/*.parquet"), *folder.glob("*/units/**/*.safetensors")]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope="module")
+def apart(worker, tmp_path_factory):
+    """The files of the same two trials, each in a task of its own."""
+    folder = tmp_path_factory.mktemp("apart")
+    with computing(1):
+        stages, both = two_trials(folder)
+        for work in (*stages, *(replace(both, trials=(trial,)) for trial in both.trials)):
+            drained(work, worker)
+    return files_of(folder)
+
+
+def test_two_trials_of_one_task_are_trained_in_turns_to_the_bits_that_they_have_apart(worker, tmp_path, apart):
+    stages, both = two_trials(tmp_path)
+    for stage in stages:
+        drained(stage, worker)
+    rungs, end = drained(both, worker)
+    assert [(report.trial, report.rung) for report in rungs] == [
+        ("id", 500), ("other", 500), ("id", 1000), ("other", 1000)
+    ]  # fmt: skip
+    assert end == End()
+    assert files_of(tmp_path) == apart
+
+
+def test_two_trials_of_one_task_that_was_killed_go_on_where_each_of_them_was(worker, tmp_path, apart):
+    stages, both = two_trials(tmp_path)
+    for stage in stages:
+        drained(stage, worker)
+    first, _ = drained(both, worker, 1)
+    assert [(report.trial, report.rung) for report in first] == [("id", 500)]
+    rest, _ = drained(both, worker)
+    assert len(rest) == 4
+    assert files_of(tmp_path) == apart
+
+
+def test_a_trial_of_two_that_is_stopped_is_left_and_the_other_goes_on(worker, tmp_path):
+    stages, both = two_trials(tmp_path)
+    executor = LocalExecutor()
+    executor.splits = worker.splits
+    tasks = [Task(f"stage/{number}", stage, Resources()) for number, stage in enumerate(stages)]
+    heard = Heard(stop_at=("id", 500))
+    executor.run([*tasks, Task("trial/both", both, Resources())], heard)
+    reported = [event[1:] for event in heard.events if event[0] == "reported"]
+    assert reported == [("id", 500), ("other", 500), ("other", 1000)]
+    assert not TrialPaths(tmp_path / "trial").rung(1000).exists()
+    assert heard.events[-1] == ("ended", "trial/both", "")
 
 
 def test_a_stage_that_is_there_is_not_made_again(worker, tmp_path):

@@ -101,6 +101,12 @@ def test_a_failure_of_either_flow_is_the_most_anomalous_of_all(broken: float) ->
     assert not any(np.isnan(values).any() for values in scores.values())
 
 
+def test_a_large_score_is_a_score_and_no_failure() -> None:
+    low = [[-3e9, 20.0], [-5e9, 20.0], [-1e38, 20.0]]
+    scores = density_scores(densities(low), None, torch.ones(3), 64)["scale_1"]
+    assert scores[0] < scores[1] < scores[2] < FAILED
+
+
 def test_failures_are_counted_and_said() -> None:
     given = view()
     learner = target_flow(TINY, given, general_flow(TINY, given).artifact())

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from orchestrator.inference.detector import detector_of
 from orchestrator.inference.images import score_folder
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
@@ -100,7 +101,7 @@ def test_a_folder_is_scored_by_every_score_with_the_general_flow_read_back(one, 
     for number in range(2):
         pixels = np.random.default_rng(number).integers(256, size=(16, 16), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    scores, skipped = score_folder(one, Ledger(one).state, "3", tmp_path)
+    scores, skipped = score_folder(detector_of(one, Ledger(one).state, "3"), tmp_path)
     assert (scores.num_rows, skipped) == (2, [])
     assert set(scores.column_names) == {"image", "score", *table_of(one)["part"].unique()} - {"all"}
     assert scores["score"].equals(scores["final_scale"])

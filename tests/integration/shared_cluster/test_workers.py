@@ -1,4 +1,4 @@
-"""Both ways of splitting work over real Ray Train workers, against one worker with the same seed."""
+"""Both ways of sharing work over real Ray Train workers, against one process with the same seed."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,10 +20,10 @@ SETTINGS = ["generator_batch_size=16"]
 
 @pytest.fixture(scope="module")
 def runs(cluster, storage, tmp_path_factory):
-    """The same point on one worker, on two that split the networks, and on two that split every batch."""
+    """The same point in this process, on two workers that share out the networks, and on two that share every batch."""
     done = {}
     for name, options in (
-        ("one", {"workers": 1}),
+        ("one", {"executor": "local", "workers": 1}),
         ("units", {"workers": 2, "share": "units"}),
         ("batches", {"workers": 2, "share": "batches"}),
     ):

@@ -1,0 +1,217 @@
+"""Training without a run: a method and an array of normal images in, a detector out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from graphlib import TopologicalSorter
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workloads.data.conform import conform
+from workloads.data.images import LabelledImages
+from workloads.data.protocols import held_out
+from workloads.data.shuffling import shuffled
+from workloads.data.splits import Targets
+from workloads.data.view import TargetView, auxiliary_view, training_view
+from workloads.detector import Detector, channels_first
+from workloads.errors import Kind, Problem, UserError, nearest, several
+from workloads.keys import config_problems
+from workloads.method import Learner
+from workloads.registry import WORKLOADS
+from workloads.registry import method as method_named
+from workloads.training.batches import unit_batches
+from workloads.training.distributed import Parallel
+from workloads.training.loop import Progress, train
+from workloads.units import GENERAL, DataFacts, ImageShape, Unit
+
+Shown = Callable[[float, float, str], None]
+"""Hears about once a second how far a fit is: networks done, with the fraction of the present one; how many there are;
+which one it is."""
+
+VAL_FRACTION, AUXILIARY_VAL_FRACTION = 0.1, 0.2  # held out, as in a space
+
+
+def fit(
+    method: str,
+    images: NDArray[np.uint8],
+    config: Mapping[str, Any] | None = None,
+    *,
+    validation: NDArray[np.uint8] | None = None,
+    auxiliary: NDArray[np.uint8] | None = None,
+    target: str = "normal",
+    device: str | None = None,
+    progress: Shown | None = None,
+) -> Detector:
+    """Train a detector of normal images in this process; no run, no files.
+
+    method: "mlsad", "flow" or "klods". images: normal ones, uint8 (N, H, W) or (N, H, W, C), C is 1 or 3, values 0 to
+    255; their shape is the detector's. config: keys of the method whose values are not to be the published ones; the
+    published schedules take hours, so small ones are worth giving. A config's seed decides everything: the same call
+    gives the same scores.
+    validation: normal images to hold out; a tenth of `images` where left out. auxiliary: images of any kind, for a flow
+    with hierarchy "general"; a fifth is held out. target: what the normal images are called. device: such as "cpu" or
+    "cuda:0"; a GPU where there is one. progress: called as (done, total, text), see `Shown`.
+
+    Raises UserError for other arrays, fewer than 2 images, an unknown method or key, values that do not fit, and where
+    training diverges.
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if method not in WORKLOADS:
+        raise UserError(f"no method {method!r}", fix=nearest(method, WORKLOADS))
+    made = method_named(method)(configured(method, config or {}))
+    view = normal_view(images, validation, target, made.config.seed, place)
+    if auxiliary is not None:
+        view = replace(view, auxiliary=held_auxiliary(auxiliary, view.shape, made.config.seed, place))
+    facts = DataFacts(view.shape, auxiliary=auxiliary is not None, classes=1)
+    if problems := list(made.data_problems(made.config, facts)):
+        raise several([Problem(*problem) for problem in problems], f"the config of {method}")
+    fitting = _Fit(made, view, progress or (lambda _done, _total, _text: None))
+    torch.set_flush_denormal(True)  # fading activations of a GAN slow a CPU down many times otherwise
+    try:
+        return fitting.detector()
+    except FloatingPointError as error:
+        raise UserError(str(error), fix="give a lower learning rate", kind=Kind.FAILED) from error
+    finally:
+        torch.set_flush_denormal(False)
+
+
+class _Fit:
+    """A method's units of one target, trained one after the other."""
+
+    def __init__(self, method: Any, view: TargetView, shown: Shown) -> None:
+        self.method, self.view, self.shown = method, view, shown
+        stages = method.stages([view.target])
+        self.stages = list(TopologicalSorter({unit: method.needs(unit) for unit in stages}).static_order())
+        self.units: list[Unit] = method.units([view.target])
+        self.artifacts: dict[str, Any] = {}
+
+    def detector(self) -> Detector:
+        for number, unit in enumerate(self.stages):
+            stage = self.method.stage(unit, self.view_of(unit), self.needed(self.method.needs(unit)), Parallel())
+            self.train(number, unit, stage)
+            self.artifacts[str(unit)] = stage.artifact()
+        scorers = [self.scorer(len(self.stages) + number, unit) for number, unit in enumerate(self.units)]
+        return Detector(self.view.target, self.view.shape, self.method, tuple(scorers))
+
+    def scorer(self, number: int, unit: Unit) -> Any:
+        """Of a detector's unit, once it is trained."""
+        learner = self.method.detector(unit, self.view_of(unit), self.needed(self.method.needs(unit)), Parallel())
+        self.train(number, unit, learner)
+        read = self.needed(self.method.scored_with(unit))
+        scorer = self.method.scorer(unit, self.view.shape, self.view.device, read)
+        scorer.load_state(learner.state())
+        return scorer
+
+    def train(self, number: int, unit: Unit, learner: Learner) -> None:
+        total, steps = len(self.stages) + len(self.units), learner.total_steps
+
+        def show(step: int) -> None:
+            self.shown(number + step / max(1, steps), total, f"{unit.kind} {unit.part}")
+
+        batches = unit_batches(unit, self.method.config.seed, self.view_of(unit), learner.batch_size, Parallel())
+        train(learner, Progress(), steps, batches, lambda: None, show, str(unit))
+        show(steps)
+
+    def view_of(self, unit: Unit) -> TargetView:
+        if unit.target != GENERAL or self.view.auxiliary is None:
+            return self.view
+        return auxiliary_view(self.view.auxiliary, numbered(GENERAL, len(self.view.auxiliary[1])))
+
+    def needed(self, units: Sequence[Unit]) -> dict[str, Any]:
+        return {str(unit): self.artifacts[str(unit)] for unit in units}
+
+
+def normal_view(
+    images: NDArray[np.uint8], validation: NDArray[np.uint8] | None, target: str, seed: int, device: torch.device
+) -> TargetView:
+    """Arrays as a target's images to learn from. Raises UserError for other arrays and for too few images."""
+    rows = channels_first(images)
+    shape = ImageShape(*rows.shape[1:])
+    if validation is None:
+        if len(rows) < 2:
+            raise UserError(f"{len(rows)} training image(s), and one is to be held out", where="images")
+        rows, held = divided(rows, VAL_FRACTION, seed, target)
+    else:
+        held = conform(channels_first(validation, "validation"), shape)
+        if not len(rows) or not len(held):
+            raise UserError("no image to learn from" if not len(rows) else "no image is held out", where="images")
+    train, val = labelled(target, rows), labelled(f"{target}/val", held)
+    return training_view(target, train, val, Targets((target,), (target,)), device)
+
+
+def held_auxiliary(
+    auxiliary: NDArray[np.uint8], shape: ImageShape, seed: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Auxiliary images in the detector's shape, train and held out, on the device. Raises UserError for too few."""
+    rows = conform(channels_first(auxiliary, "auxiliary"), shape)
+    if len(rows) < 2:
+        raise UserError(f"{len(rows)} auxiliary image(s), and one is to be held out", where="auxiliary")
+    train, val = (torch.from_numpy(part).to(device) for part in divided(rows, AUXILIARY_VAL_FRACTION, seed, GENERAL))
+    return train, val
+
+
+def divided(
+    images: NDArray[np.uint8], fraction: float, seed: int, name: str
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images to learn from and held-out ones, a seeded choice, both in their order."""
+    rows, count = shuffled(np.arange(len(images)), "fit", seed, name), held_out(len(images), fraction)
+    return images[np.sort(rows[count:])], images[np.sort(rows[:count])]
+
+
+def labelled(name: str, images: NDArray[np.uint8]) -> LabelledImages:
+    return LabelledImages(np.ascontiguousarray(images), np.zeros(len(images), np.int64), numbered(name, len(images)))
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{name}/{number:07d}" for number in range(count))
+
+
+def configured(method: str, values: Mapping[str, Any]) -> Any:
+    """A method's config with these values. Raises UserError with every unknown key and every value that does not fit.
+
+    What pydantic does where it is installed, for lists, whole numbers of real keys, and types that are plain.
+    """
+    config_type = WORKLOADS[method].config_type
+    hints, names = get_type_hints(config_type), [item.name for item in fields(config_type)]
+    problems = [Problem(key, f"no such key of {method}; {nearest(key, names)}") for key in values if key not in names]
+    chosen = {key: converted(value, hints[key]) for key, value in values.items() if key in names}
+    wrong_types = [key for key, value in chosen.items() if not fits(value, hints[key])]
+    problems += [Problem(key, f"takes {described(hints[key])}, found {chosen[key]!r}") for key in wrong_types]
+    config = config_type(**{key: value for key, value in chosen.items() if key not in wrong_types})
+    problems += [Problem(*problem) for problem in config_problems(config)]
+    if problems:
+        raise several(problems, f"the config of {method}")
+    return config
+
+
+def converted(value: Any, hint: Any) -> Any:
+    """A list as a tuple, a NumPy scalar as Python's own, a whole number as a real one where the key is real."""
+    value = value.item() if isinstance(value, np.generic) else tuple(value) if isinstance(value, list) else value
+    return float(value) if hint is float and type(value) is int else value
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a key's type: plain types, Literal, tuples and unions of them."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in inner
+    if kind in (Union, UnionType):
+        return any(fits(value, item) for item in inner)
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return False
+        expected = inner[:1] * len(value) if inner[-1] is ... else inner
+        return len(expected) == len(value) and all(map(fits, value, expected))
+    if hint in (int, float):
+        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)
+
+
+def described(hint: Any) -> str:
+    """A key's type in words."""
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(repr, get_args(hint)))}"
+    return hint.__name__ if isinstance(hint, type) and not get_origin(hint) else str(hint)
