@@ -23,7 +23,7 @@ from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconci
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.cost import rates_key
 from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
-from orchestrator.planning.identity import code_of_baselines
+from orchestrator.planning.identity import code_of_baselines, code_of_metrics, joined
 from orchestrator.planning.plan import Plan, TrialPlan, code_of_plan, identify, stages_of_trials
 from orchestrator.planning.request import Request, check_executor, schedule_name
 from orchestrator.record.events import Closed, Identity, Launched, Opened
@@ -215,7 +215,7 @@ def recorder_of(
 
 def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
-    code = code_of_plan(plan)
+    code = joined([code_of_plan(plan), code_of_metrics()])
     return Opened(
         uid=uuid4().hex,
         name=plan.name,

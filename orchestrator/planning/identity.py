@@ -16,6 +16,8 @@ TRAINING = ("workloads.training.loop", "workloads.training.batches")
 SCORING = ("workloads.scoring.evaluate",)
 BASELINES = ("workloads.scoring.baselines",)
 """Modules that all training, that all scoring of trials and that the baselines begin from."""
+METRICS = ("orchestrator.results.evaluation", "workloads.scoring.metrics")
+"""Modules that make numbers of score files: no id depends on them, but a run's numbers are all of the same."""
 NO_NUMBER = ("workloads.errors", "workloads.files", "workloads.keys")
 """Messages, files and marks of keys: modules that units import and that change no number."""
 SHARED = ("workloads.data.", "workloads.scoring.", "workloads.training.")
@@ -97,6 +99,11 @@ def joined(codes: Iterable[Code]) -> Code:
 def code_of_baselines() -> Code:
     """The code of scikit-learn's baselines: no method's edit scores them again."""
     return code_of(BASELINES, adds=["sklearn"])
+
+
+def code_of_metrics() -> Code:
+    sources = followed(METRICS)
+    return Code({name: sources[name].meaning for name in METRICS}, {})
 
 
 def trial_config(config: Any) -> dict[str, Any]:

@@ -126,6 +126,16 @@ def test_the_edit_of_another_method_or_of_an_analysis_is_none(space, tmp_path, e
     assert not accepted(after)
 
 
+def test_an_edit_of_the_metrics_trains_nothing_again_and_is_not_mixed_in_unsaid(space, tmp_path, edit):
+    interrupted_in_stages(space, tmp_path)
+    edit("workloads.scoring.metrics")
+    with pytest.raises(UserError, match="workloads.scoring.metrics"):
+        go_on(space, tmp_path)
+    code, text, ledger = go_on(space, tmp_path, accept_code=True)
+    assert code == 0, text
+    assert accepted(ledger)[0].stage_keys == {}
+
+
 def test_other_versions_of_packages_are_refused_by_their_names_and_may_be_accepted(space, tmp_path, monkeypatch):
     before, _ = interrupted_in_stages(space, tmp_path)
     version = identity.version
