@@ -11,7 +11,7 @@ import hashlib
 import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, resolve_name
 from typing import Any
@@ -37,28 +37,32 @@ class Source:
 def followed(roots: Iterable[str], shallow: Collection[str] = ()) -> dict[str, Source]:
     """The modules that importing `roots`, and running what is in them, brings in, by name and in the names' order.
 
-    Imports are followed within the top packages of the roots; others are for `packages_of`. shallow: modules whose
-    imports inside functions are not followed. Raises ModuleNotFoundError for a root that is nowhere.
+    Imports are followed within the top packages of the roots; others are for `packages_of`. Those inside functions are
+    not followed of the `shallow` modules, nor of packages that only stand around a module. Raises ModuleNotFoundError
+    for a root that is nowhere.
     """
-    roots = list(roots)
-    homes = {root.partition(".")[0] for root in roots}
+    waiting = [(root, root not in shallow) for root in roots]
+    homes = {root.partition(".")[0] for root, _ in waiting}
     sources: dict[str, Source] = {}
-    waiting = list(roots)
+    seen: set[tuple[str, bool]] = set()
+    find = cache(spec_of)
+    for root, _ in waiting:
+        if find(root) is None:
+            raise ModuleNotFoundError(f"no module named {root!r}", name=root)
     while waiting:
-        name = waiting.pop()
-        if name in sources:
+        name, inside = waiting.pop()
+        spec = find(name)
+        if spec is None or (name, inside) in seen:
             continue
-        spec = spec_of(name)
-        if spec is None:
-            if name in roots:
-                raise ModuleNotFoundError(f"no module named {name!r}", name=name)
-            continue  # something in a module, which is followed itself
+        seen.add((name, inside))
         is_package = spec.submodule_search_locations is not None
         sources[name] = source = read(source_of(spec), is_package)
         package = name if is_package else name.rpartition(".")[0]
-        reached = source.imports if name in shallow else (*source.imports, *source.inner)
-        absolute = [resolve_name(item, package) if item.startswith(".") else item for item in reached]
-        waiting += [part for item in (name, *absolute) for part in parents(item) if part.partition(".")[0] in homes]
+        for item in (*source.imports, *source.inner) if inside else source.imports:
+            full = resolve_name(item, package) if item.startswith(".") else item
+            module = full if find(full) else full.rpartition(".")[0]  # else it is something in a module
+            waiting += [(module, module not in shallow)] if full.partition(".")[0] in homes else []
+        waiting += [(around, False) for around in parents(name)[:-1]]
     return dict(sorted(sources.items()))
 
 
@@ -162,7 +166,9 @@ class Stripped(ast.NodeTransformer):
     def visit_If(self, node: ast.If) -> Any:
         if not is_type_checking(node):
             return self.generic_visit(node)
-        return [self.visit(item) for item in node.orelse]
+        rest = ast.Module(node.orelse, [])
+        self.visit(rest)
+        return rest.body
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         node.values = [item for item in node.values if not (isinstance(item, ast.Constant) and item.value == "")]

@@ -18,8 +18,8 @@ BASELINES = ("workloads.scoring.baselines",)
 """Modules that all training, that all scoring of trials and that the baselines begin from."""
 METRICS = ("orchestrator.results.evaluation", "workloads.scoring.metrics")
 """Modules that make numbers of score files: no id depends on them, but a run's numbers are all of the same."""
-NO_NUMBER = ("workloads.errors", "workloads.files", "workloads.keys")
-"""Messages, files and marks of keys: modules that units import and that change no number."""
+NO_NUMBER = ("workloads", "workloads.errors", "workloads.files", "workloads.keys")
+"""The door, messages, files and marks of keys: modules that units import and that change no number."""
 SHARED = ("workloads.data.", "workloads.scoring.", "workloads.training.")
 """What these rooms import beside torch and numpy holds tables and files, and changes no number either."""
 ALWAYS = ("torch", "numpy")

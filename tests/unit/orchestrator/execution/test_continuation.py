@@ -129,7 +129,7 @@ def test_the_edit_of_another_method_or_of_an_analysis_is_none(space, tmp_path, e
 def test_an_edit_of_the_metrics_trains_nothing_again_and_is_not_mixed_in_unsaid(space, tmp_path, edit):
     interrupted_in_stages(space, tmp_path)
     edit("workloads.scoring.metrics")
-    with pytest.raises(UserError, match="workloads.scoring.metrics"):
+    with pytest.raises(UserError, match=r"workloads\.scoring\.metrics"):
         go_on(space, tmp_path)
     code, text, ledger = go_on(space, tmp_path, accept_code=True)
     assert code == 0, text

@@ -118,6 +118,9 @@ FILES = {
     "house/types.py": "",
     "house/running.py": "",
     "house/unused.py": "",
+    "house/lazy/__init__.py": "def __getattr__(name):\n    from house.lazy import heavy\n    return heavy.x\n",
+    "house/lazy/light.py": "",
+    "house/lazy/heavy.py": "",
     "other/thing.py": "",
 }
 
@@ -128,6 +131,7 @@ def house(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "house"
 
 
 def test_modules_are_followed_within_their_package_wherever_it_lies_and_never_run(house):
@@ -140,6 +144,13 @@ def test_modules_are_followed_within_their_package_wherever_it_lies_and_never_ru
 
 def test_imports_inside_functions_of_a_shallow_module_are_not_followed(house):
     assert "house.late" not in followed(["house.learner"], shallow=["house.learner"])
+
+
+def test_a_package_around_a_module_imports_what_it_imports_at_once_and_a_name_of_it_the_rest(house):
+    (house / "light.py").write_text("import house.lazy.light\n")
+    (house / "heavy.py").write_text("from house.lazy import x\n")
+    assert list(followed(["house.light"])) == ["house", "house.lazy", "house.lazy.light", "house.light"]
+    assert list(followed(["house.heavy"])) == ["house", "house.heavy", "house.lazy", "house.lazy.heavy"]
 
 
 def test_a_root_that_is_nowhere_is_an_error(house):
