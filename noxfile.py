@@ -16,6 +16,8 @@ nox.options.sessions = ["checks", "tests"]
 ROOT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 PROJECT = "anomaly-orchestrator"
+IN_TWO = ("-m", "pytest", "-n", "2")
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 IMAGE_EXTRAS = {"", "cluster", "aws", "gcp", "postgres"}
 """Extras of the cluster's image, beside what is always installed."""
 
@@ -34,13 +36,13 @@ def checks(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests but slow ones and benchmarks, in two processes: one for all that needs Ray, one for the others."""
-    python(session, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *session.posargs)
+    python(session, *IN_TWO, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def units(session: nox.Session) -> None:
     """The unit tests alone, in two processes."""
-    python(session, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "tests/unit", *session.posargs)
+    python(session, *IN_TWO, "tests/unit", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -107,3 +109,4 @@ def wheel(session: nox.Session) -> None:
             script = outside / "venv" / "bin" / PROJECT
             words = ["launch", "sweep_digits", "--preset", "smoke", "--executor", "local", "--plain"]
             session.run(str(script), *words, external=True, env={"PYTHONPATH": ""})
+            session.run(str(script), "cluster", "render", "aws", external=True, silent=True)  # its files are inside

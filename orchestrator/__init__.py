@@ -11,6 +11,18 @@
 `workloads.fit` trains a detector of an array of images without any run. What the command line does goes through these
 functions too, so both write the same files. This door is provisional until it has been used for a while.
 
+Options of a launch; whatever is left out, or None, stays as the space has it:
+
+* search: "random" or "grid". points: random points to try.
+* scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
+* select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
+* seed: of the training; the data splits stay. classes: only these normal classes.
+* images: the images' folder, for spaces on the dataset "folder". auxiliary: sets, each "NAME" or "NAME=PATH".
+* workers: of a trial. min_workers: a trial goes on with as few where workers are lost.
+* share: what workers divide: "units" (whole networks) or "batches" (rows of every batch).
+* cpus_per_worker, gpus_per_worker: numbers, the latter may be a fraction.
+* cpus: cores of this machine to use; all where left out. slots: trials at once, on a cluster that grows.
+
 Nothing here prints: an observer (see `orchestrator.execution.observer.Observer`) hears what a launch does. Whatever a
 user can mend is raised as `UserError`, with what is wrong, the nearest valid choice and the fix.
 
@@ -36,29 +48,28 @@ if TYPE_CHECKING:
     from workloads.detector import Detector
 
 __all__ = [
-    "Detector", "Options", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "resume", "runs",
-    "submit",
+    "Detector", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "resume", "runs", "submit",
 ]  # fmt: skip
 
 
 class Options(TypedDict, total=False):
-    """What a launch changes in its space, and where it works. Whatever is left out stays as the space has it."""
+    """What a launch changes in its space, and where it works; see the top of this module."""
 
-    search: str | None  #: "random" or "grid"
-    points: int | None  #: random points to try
-    scheduler: str | None  #: "asha" (successive halving) or "fifo" (every trial to its end)
-    select_by: str | None  #: "contrastive", "likelihood" (flows), or "oracle" (looks at test labels: a leak)
-    workers: int | None  #: of a trial
-    min_workers: int | None  #: elastic: a trial goes on with as few where workers are lost
+    search: str | None
+    points: int | None
+    scheduler: str | None
+    select_by: str | None
+    workers: int | None
+    min_workers: int | None
     cpus_per_worker: float | None
-    gpus_per_worker: float | None  #: may be a fraction
-    share: str | None  #: what workers divide: "units" (whole networks) or "batches" (rows of every batch)
-    seed: int | None  #: of the training; the data splits stay
-    classes: list[str]  #: only these normal classes
-    images: str | None  #: the images' folder, for spaces on the dataset "folder"
-    auxiliary: list[str]  #: auxiliary sets, each "NAME" or "NAME=PATH"
-    cpus: int | None  #: cores of this machine to use; all where left out
-    slots: int | None  #: trials at once, on a cluster that grows with the work
+    gpus_per_worker: float | None
+    share: str | None
+    seed: int | None
+    classes: list[str]
+    images: str | None
+    auxiliary: list[str]
+    cpus: int | None
+    slots: int | None
 
 
 def plan(
@@ -114,7 +125,9 @@ def launch(
     executor: "ray", or "local" for this process, one task after the other, without Ray.
     config: values of the method's keys, such as ``{"noise": 0.1}`` or ``["noise=0.1"]``; they win over the space's own.
     data_dir: where datasets lie, or are downloaded to. tracking_uri: of MLflow; SQLite in the storage by default.
-    address: of the Ray cluster that this machine belongs to: "auto", or its address; a new Ray where left out.
+    address: "auto" on a machine of a running Ray cluster, to work there; a new Ray on this machine where left out.
+
+    options: see the top of this module.
 
     An interrupt (Ctrl-C) ends the launch well: the run that is returned has the outcome "interrupted" and can be
     resumed. Failed trials do not raise, their run has the outcome "some_failed"; where all fail, UserError is raised,

@@ -11,7 +11,8 @@ from workloads.training.seeds import derive_seed
 
 if TYPE_CHECKING:  # planning needs no torch
     from workloads.data.view import TargetView
-    from workloads.method import Finding, Fitted, Method
+    from workloads.learner import Finding, Fitted
+    from workloads.method import Method
 
 
 def analyse(method: "Method", name: str, view: "TargetView", fitted: "Fitted") -> "Finding":

@@ -1,5 +1,7 @@
 """A fitted method for one target, which scores anyone's images."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -22,7 +24,7 @@ CHUNK = 256
 """Images in memory at a time, brought to the detector's shape."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Detector:
     """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the images that
     it learnt from; others are brought to it: resized (bilinear, antialiased), grey repeated to RGB or RGB to luminance.

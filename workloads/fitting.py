@@ -19,7 +19,7 @@ from workloads.data.view import TargetView, auxiliary_view, training_view
 from workloads.detector import Detector, channels_first
 from workloads.errors import Kind, Problem, UserError, nearest, several
 from workloads.keys import config_problems
-from workloads.method import Learner
+from workloads.learner import Learner, Stage
 from workloads.registry import WORKLOADS
 from workloads.registry import method as method_named
 from workloads.training.batches import unit_batches
@@ -66,7 +66,7 @@ def fit(
     if auxiliary is not None:
         view = replace(view, auxiliary=held_auxiliary(auxiliary, view.shape, made.config.seed, place))
     facts = DataFacts(view.shape, auxiliary=auxiliary is not None, classes=1)
-    if problems := list(made.data_problems(made.config, facts)):
+    if problems := list(made.check(facts)):
         raise several([Problem(*problem) for problem in problems], f"the config of {method}")
     fitting = _Fit(made, view, progress or (lambda _done, _total, _text: None))
     torch.set_flush_denormal(True)  # fading activations of a GAN slow a CPU down many times otherwise
@@ -90,22 +90,22 @@ class _Fit:
 
     def detector(self) -> Detector:
         for number, unit in enumerate(self.stages):
-            stage = self.method.stage(unit, self.view_of(unit), self.needed(self.method.needs(unit)), Parallel())
-            self.train(number, unit, stage)
-            self.artifacts[str(unit)] = stage.artifact()
+            learner = self.trained(number, unit)
+            self.artifacts[str(unit)] = learner.artifact() if isinstance(learner, Stage) else learner.state()
         scorers = [self.scorer(len(self.stages) + number, unit) for number, unit in enumerate(self.units)]
         return Detector(self.view.target, self.view.shape, self.method, tuple(scorers))
 
     def scorer(self, number: int, unit: Unit) -> Any:
         """Of a detector's unit, once it is trained."""
-        learner = self.method.detector(unit, self.view_of(unit), self.needed(self.method.needs(unit)), Parallel())
-        self.train(number, unit, learner)
-        read = self.needed(self.method.scored_with(unit))
-        scorer = self.method.scorer(unit, self.view.shape, self.view.device, read)
+        learner = self.trained(number, unit)
+        read = self.needed(self.method.scoring_needs(unit))
+        scorer = self.method.scorer(unit, self.view.shape, read, self.view.device)
         scorer.load_state(learner.state())
         return scorer
 
-    def train(self, number: int, unit: Unit, learner: Learner) -> None:
+    def trained(self, number: int, unit: Unit) -> Learner:
+        stages = self.needed(self.method.needs(unit))
+        learner: Learner = self.method.learner(unit, self.view_of(unit), stages, Parallel())
         total, steps = len(self.stages) + len(self.units), learner.total_steps
 
         def show(step: int) -> None:
@@ -114,6 +114,7 @@ class _Fit:
         batches = unit_batches(unit, self.method.config.seed, self.view_of(unit), learner.batch_size, Parallel())
         train(learner, Progress(), steps, batches, lambda: None, show, str(unit))
         show(steps)
+        return learner
 
     def view_of(self, unit: Unit) -> TargetView:
         if unit.target != GENERAL or self.view.auxiliary is None:
@@ -174,13 +175,13 @@ def configured(method: str, values: Mapping[str, Any]) -> Any:
 
     What pydantic does where it is installed, for lists, whole numbers of real keys, and types that are plain.
     """
-    config_type = WORKLOADS[method].config_type
-    hints, names = get_type_hints(config_type), [item.name for item in fields(config_type)]
+    config_class = method_named(method).Config
+    hints, names = get_type_hints(config_class), [item.name for item in fields(config_class)]
     problems = [Problem(key, f"no such key of {method}; {nearest(key, names)}") for key in values if key not in names]
     chosen = {key: converted(value, hints[key]) for key, value in values.items() if key in names}
     wrong_types = [key for key, value in chosen.items() if not fits(value, hints[key])]
     problems += [Problem(key, f"takes {described(hints[key])}, found {chosen[key]!r}") for key in wrong_types]
-    config = config_type(**{key: value for key, value in chosen.items() if key not in wrong_types})
+    config = config_class(**{key: value for key, value in chosen.items() if key not in wrong_types})
     problems += [Problem(*problem) for problem in config_problems(config)]
     if problems:
         raise several(problems, f"the config of {method}")

@@ -1,190 +1,159 @@
-"""The one interface the orchestrator sees. A method that offers it can be trained, tuned, compared and scored."""
+"""A method: four members are required, and everything else has a default. No torch: planning reads methods.
 
+A method that trains step by step extends `Method`; one that fits in one go extends `FittedMethod`, which asks for `fit`
+and `score` in place of a learner and a scorer.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from workloads.data.view import TargetView
-from workloads.training.distributed import Parallel
+from workloads.keys import keys_of
+from workloads.training.seeds import derive_seed
 from workloads.units import Analysis, DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
-Tensors = dict[str, Tensor]
-State = dict[str, Any]
-"""Nested dicts and lists of tensors and plain numbers, strings and booleans; nothing else, so it needs no pickle."""
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
 
-Scores = Mapping[str, np.ndarray]
-"""Part of a detector -> (N,) float32, higher = more anomalous. One network may give several kinds of score."""
-
-
-class Learner(Protocol):
-    """A unit in training. Its randomness depends on (seed, unit, step) alone, so a resumed run equals a whole one."""
-
-    total_steps: int
-    batch_size: int
-
-    def step(self, step: int, images: Tensor) -> Tensors:
-        """One optimisation step over this worker's rows of the global batch (uint8, (B, C, H, W)); scalars to log."""
-        ...
-
-    def state(self) -> State: ...
-
-    def load_state(self, state: State) -> None: ...
+    from workloads.data.view import TargetView
+    from workloads.learner import Learner, Scorer, Scores, State, Tensors
+    from workloads.training.distributed import Parallel
 
 
-class Stage(Learner, Protocol):
-    """A learner whose result other units read."""
+def mean_of_parts(parts: "Scores") -> "np.ndarray":
+    """(N,) float32, from (N,) of each part."""
+    import numpy as np
 
-    def artifact(self) -> Tensors: ...
-
-
-class Scorer(Protocol):
-    """A trained unit, as far as scoring needs it."""
-
-    def load_state(self, state: State) -> None:
-        """Take what scoring needs from a learner's state."""
-        ...
-
-    def score(self, images: Tensor) -> Scores:
-        """The scores of every part that this unit gives, from uint8 (N, C, H, W)."""
-        ...
-
-
-class Detector(Learner, Scorer, Protocol):
-    """A learner that scores images."""
-
-    def contrast(self) -> Mapping[str, Scores]:
-        """Scores of proxy anomalies that need no label, by split name `group/name` (see `workloads.scoring.table`).
-
-        The group ``out`` is not for them: it is that of the out sets.
-        """
-        ...
+    mean: np.ndarray = np.stack(list(parts.values())).mean(axis=0, dtype=np.float64)
+    return mean.astype(np.float32)
 
 
 @dataclass(frozen=True)
-class GroupScores:
-    """Scores of groups of images, a part a score and a group size, ``klods_prior/5``: (groups,) float32."""
+class Cost:
+    """Of training a unit to the end. macs: multiply-accumulates. bytes: held on its device, images apart."""
 
-    held_out: Scores
-    normal: Scores
-    anomalous: Mapping[str, Scores]  # by split
-
-
-@runtime_checkable
-class GroupDetector(Protocol):
-    """A detector whose scores are of groups of images; a single image is one of them only where asked for."""
-
-    def score_groups(self, held_out: Tensor, normal: Tensor, anomalous: Mapping[str, Tensor]) -> GroupScores:
-        """From uint8 (N, C, H, W): held-out normal images, tested normal ones, and by split tested anomalies."""
-        ...
+    macs: float
+    bytes: float = 0.0
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What was made of a target, for an analysis to look at beside its images. All by str(unit)."""
+class Method(ABC):
+    """A method at one point of its config: `Method(config)`.
 
-    artifacts: Mapping[str, Tensors] = field(default_factory=dict)  # of every stage of the target
-    states: Mapping[str, State] = field(default_factory=dict)  # of every detector of the target
-    histories: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)  # what both logged
-
-
-Curves = Mapping[str, Sequence[tuple[float, float]]]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What an analysis found about a target: numbers for tables and MLflow, pictures for the eye."""
-
-    numbers: Mapping[str, float | None]  # undefined is None
-    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)  # file stem -> uint8 (H, W, 3)
-    curves: Mapping[str, Curves] = field(default_factory=dict)  # file stem -> line -> (x, y), to be drawn
-
-
-class Method(Protocol):
-    """A method. Instances are made from a config alone: `Method(config)`."""
+    Required: `name`, `Config`, `learner`, `scorer`. Scores are higher for more anomalous images.
+    """
 
     name: ClassVar[str]
-    config_type: ClassVar[type]
-    config: Any
-    analyses: ClassVar[Mapping[str, Analysis]]  # by name
-    part_names: ClassVar[PartNames]  # what results call its parts
-    selections: ClassVar[tuple[str, ...]]  # criteria a winner can be chosen by (see `workloads.scoring.selection`)
+    Config: ClassVar[type]
+    """A frozen dataclass of `workloads.keys.key(default, ...)`, one of them an int `seed`."""
 
-    @staticmethod
-    def data_problems(config: Any, data: DataFacts) -> Iterator[tuple[str, str]]:
-        """What does not fit between keys, or between config and data."""
-        ...
+    analyses: ClassVar[Mapping[str, Analysis]] = {}  # by name
+    part_names: ClassVar[PartNames] = PartNames()  # what results call its parts
+    selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
+    """Criteria that a winner can be chosen by (see `workloads.scoring.selection`). Where learners have no proxy
+    anomalies of their own, `workloads.scoring.proxies` makes some."""
 
-    @staticmethod
-    def share_problems(config: Any, workers: int) -> Iterator[tuple[str, str]]:
-        """What cannot be shared by `workers` that split every batch."""
-        ...
+    def __init__(self, config: Any) -> None:
+        self.config = config
 
-    @staticmethod
-    def published_schedule(dataset: str, config: Any) -> dict[str, Any]:
-        """Keys whose published value, for a dataset and a config's variant of the method, is not the default."""
-        ...
+    @abstractmethod
+    def learner(
+        self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "Learner":
+        """What trains the unit. stages: by str(unit), the artifacts of the stages that it needs. A learner that also
+        scores images is its own scorer while it is trained."""
 
-    def stages(self, targets: Sequence[str]) -> list[Unit]:
-        """Work shared between trials, done once."""
-        ...
+    @abstractmethod
+    def scorer(
+        self, unit: Unit, shape: ImageShape, stages: "Mapping[str, Tensors]", device: "torch.device"
+    ) -> "Scorer":
+        """What scores images of that shape, once a learner's state is loaded. stages: as `scoring_needs` names."""
 
     def units(self, targets: Sequence[str]) -> list[Unit]:
-        """The work of one trial."""
-        ...
+        """The work of one trial: by default a detector a target."""
+        return [Unit("detector", target, "whole") for target in targets]
+
+    def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - none
+        """Work shared between trials, done once."""
+        return []
 
     def needs(self, unit: Unit) -> list[Unit]:
-        """The stages whose artifacts the unit reads; a stage may need others, never in a circle."""
-        ...
+        """The stages whose artifacts the unit reads, by default all of its target for a unit of a trial.
 
-    def stage_config(self, unit: Unit) -> dict[str, Any]:
-        """The part of the config that determines the stage, to be hashed."""
-        ...
-
-    def steps(self, unit: Unit, counts: TrainingCounts) -> int: ...
-
-    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
-        """Multiply-accumulates of training the unit to the end."""
-        ...
-
-    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
-        """Bytes that training the unit holds on its device, images apart: an estimate from the layer tables."""
-        ...
-
-    def stage(self, unit: Unit, view: TargetView, artifacts: Mapping[str, Tensors], parallel: Parallel) -> Stage:
-        """The stage's learner. artifacts: by str(unit), of the stages it needs."""
-        ...
-
-    def detector(self, unit: Unit, view: TargetView, artifacts: Mapping[str, Tensors], parallel: Parallel) -> Detector:
-        """The detector's learner. artifacts: by str(unit), of the stages it needs."""
-        ...
-
-    def code(self, unit: Unit) -> tuple[str, ...]:
-        """Modules that training and scoring the unit begin from: an edit of what they import makes it another unit.
-
-        The method's own alone stands for all it imports; beside others, for what it imports at its top.
+        A stage may need others, never in a circle.
         """
-        ...
+        return self.stages([unit.target]) if unit in self.units([unit.target]) else []
 
-    def scored_with(self, unit: Unit) -> list[Unit]:
+    def scoring_needs(self, unit: Unit) -> list[Unit]:  # noqa: ARG002 - none
         """Of the stages it needs, those whose artifacts scoring reads as well."""
-        ...
+        return []
 
-    def scorer(
-        self, unit: Unit, shape: ImageShape, device: torch.device, artifacts: Mapping[str, Tensors]
-    ) -> Scorer: ...
+    def stage_config(self, unit: Unit) -> dict[str, Any]:  # noqa: ARG002 - the same of all
+        """The part of the config that determines a stage: keys of the role `stage`."""
+        return {name: getattr(self.config, name) for name in keys_of(self.config, "stage")}
 
-    def combine(self, parts: Scores) -> np.ndarray:
-        """The score of the whole detector from its parts' scores, each (N,) float32."""
-        ...
+    def code(self, unit: Unit) -> tuple[str, ...]:  # noqa: ARG002 - the same of all
+        """Modules that training and scoring the unit begin from: an edit of what they import makes another unit of it.
 
-    def judged_parts(self) -> tuple[str, ...]:
-        """The parts by whose scores of proxy anomalies this config is compared with others."""
-        ...
+        The method's own module alone stands for all that it imports; beside others, for what it imports at its top.
+        """
+        return (type(self).__module__,)
+
+    def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
+        """(key, message) of what does not fit between config and data: by default, that workers do not share batches.
+
+        What does not fit between keys alone is for a method ``problems(self)`` of the config.
+        """
+        if facts.workers > 1:
+            yield "resources.share", f"{self.name} cannot share batches between workers; use 'units'"
+
+    def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost | None:  # noqa: ARG002
+        """What training the unit takes; None where it is not known, and a plan tells it from what earlier runs took."""
+        return None
+
+    def published_schedule(self, dataset: str) -> dict[str, Any]:  # noqa: ARG002 - none
+        """Keys whose published value, for a dataset and this variant of the method, is not the default."""
+        return {}
+
+    def combine(self, parts: "Scores") -> "np.ndarray":
+        """The score of the whole detector from its parts' scores, each (N,) float32: by default their mean."""
+        return mean_of_parts(parts)
+
+    def judged_parts(self) -> tuple[str, ...] | None:
+        """The parts that are combined, and by whose scores of proxy anomalies configs are compared; None for all."""
+        return None
 
     def remarks(self) -> list[str]:
         """What a reader of the results must know of this config, in sentences."""
-        ...
+        return []
+
+    def seed(self, unit: Unit) -> int:
+        """Of a unit's randomness: no other unit, nor any order of work, touches it."""
+        return derive_seed(self.config.seed, unit)
+
+
+class FittedMethod(Method):
+    """A method that fits in one go. Required: `name`, `Config`, `fit`, `score`."""
+
+    @abstractmethod
+    def fit(self, images: "Tensor") -> "State":
+        """What is learnt from all training images of a target, uint8 (N, C, H, W) on the worker's device.
+
+        Random numbers of torch's global generator are seeded by the config's seed and the target.
+        """
+
+    @abstractmethod
+    def score(self, fitted: "State", images: "Tensor") -> "Tensor":
+        """(N,) scores, higher = more anomalous, of uint8 (N, C, H, W) of the shape and on the device of the fit."""
+
+    def learner(self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel") -> Any:  # noqa: ARG002
+        from workloads.training.fitted import Fit
+
+        return Fit(self, view.device, unit, view.train)
+
+    def scorer(self, unit: Unit, shape: ImageShape, stages: "Mapping[str, Tensors]", device: "torch.device") -> Any:  # noqa: ARG002
+        from workloads.training.fitted import Fit
+
+        return Fit(self, device, unit)

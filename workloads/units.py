@@ -68,11 +68,13 @@ class TrainingCounts:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What a config must fit. shape: of the images. pooled: whether a target is a whole dataset with all its classes.
-    auxiliary: whether there is an auxiliary set. classes: that are normal for a target; 0 where unknown. select_by: the
-    criterion that chooses the winner; empty where there is none yet."""
+    """What a config must fit. shape: of the images. workers: that share every batch; 1 where none do. pooled: whether a
+    target is a whole dataset with all its classes. auxiliary: whether there is an auxiliary set. classes: that are
+    normal for a target; 0 where unknown. select_by: the criterion that chooses the winner; empty where there is none
+    yet."""
 
     shape: ImageShape
+    workers: int = 1
     pooled: bool = False
     auxiliary: bool = False
     classes: int = 0

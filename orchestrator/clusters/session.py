@@ -44,8 +44,14 @@ def heed_signals() -> None:
 def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator[Any]:
     """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one."""
     # here, too: what Train finds in the launcher's own environment it gives to its controllers and workers
-    for key, value in (QUIET | (PROMPT if address is None else PATIENT)).items():
-        os.environ.setdefault(key, value)
+    settings = QUIET | (PROMPT if address is None else PATIENT)
+    changes = {name: value for name, value in settings.items() if name not in os.environ}
+    with environment(changes), started_or_joined(cpus, address) as ray:
+        yield ray
+
+
+@contextmanager
+def started_or_joined(cpus: int | None, address: str | None) -> Iterator[Any]:
     import ray
 
     if ray.is_initialized():

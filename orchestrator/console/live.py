@@ -125,8 +125,11 @@ class LiveView:
         live = Live(console=self.out, get_renderable=self.render, auto_refresh=False) if self.out.is_terminal else None
 
         def loop() -> None:
-            while not self.stop.wait(TERMINAL_EVERY if live else LINES_EVERY):
-                live.refresh() if live else self.print_changes()
+            try:
+                while not self.stop.wait(TERMINAL_EVERY if live else LINES_EVERY):
+                    live.refresh() if live else self.print_changes()
+            except Exception as error:  # who watches must not disturb what is watched, nor go in silence
+                say(self.out, f"the view of the run has ended, the run goes on: {type(error).__name__}: {error}")
 
         thread = threading.Thread(target=loop, daemon=True)
         if live:

@@ -80,6 +80,8 @@ def trial_lines(plan: Plan) -> dict[str, str]:
 def estimate_line(plan: Plan) -> str:
     """Seconds of each phase, and where the numbers behind them come from."""
     cost = plan.estimate
+    if cost is None:
+        return f"not known yet: {plan.space.workload} states no cost; this launch is timed, and the next plan knows"
     parts = f"stages {duration(cost.stages)}, trials {duration(cost.trials)}, start-up {duration(cost.overhead)}"
     limit = f", at most {duration(cost.longest)}" if cost.longest > 1.05 * cost.total else ""
     return f"{duration(cost.total)}{limit} on {plan.workers} worker(s): {parts}\n{cost.source}"

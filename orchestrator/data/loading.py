@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.data.auxiliary.streamed import auxiliary_set
 from tune_spaces.schema import Auxiliary, Data
-from workloads.data.auxiliary import Source, general_images
+from workloads.data.auxiliary import Source, auxiliary_images
 from workloads.data.datasets import load
 from workloads.data.in_out import in_out
 from workloads.data.out_sets import out_sets
@@ -38,8 +38,8 @@ def load_splits(data: Data, data_dir: Path, download: bool = True) -> Splits:
     if not data.auxiliary:
         return splits
     sources = [Source(**source.model_dump()) for source in data.auxiliary]
-    known = [part.images for part in splits.parts().values()]
-    return replace(splits, auxiliary=general_images(sources, data_dir, known=known, **form))
+    known = [part.images for part in splits.by_name().values()]
+    return replace(splits, auxiliary=auxiliary_images(sources, data_dir, known=known, **form))
 
 
 def streamed_source(data: Data) -> Auxiliary | None:

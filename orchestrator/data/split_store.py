@@ -60,7 +60,7 @@ class SplitManifest:
             splits.targets,
             splits.shape,
             splits.counts,
-            {name: len(images) for name, images in splits.parts().items()},
+            {name: len(images) for name, images in splits.by_name().items()},
             splits.target_digests,
             splits.auxiliary.duplicates if splits.auxiliary else 0,
             splits.streamed,
@@ -125,7 +125,7 @@ class SplitStore:
         folder = self.paths.data(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
-            for name, images in splits.parts().items():
+            for name, images in splits.by_name().items():
                 for number, start in enumerate(range(0, len(images), SHARD_ROWS)):
                     file = shard_file(folder, name, number)
                     if not _is_kept(file):

@@ -28,7 +28,7 @@ def check_images(request: Request, splits: Splits, executor: str) -> None:
         classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
         select_by=space.select_by,
     )
-    check = method(space.workload).data_problems
-    pairs = dict.fromkeys(pair for point in space.points() for pair in check(space.config(point), facts))
+    instances = [method(space.workload)(space.config(point)) for point in space.points()]
+    pairs = dict.fromkeys(pair for instance in instances for pair in instance.check(facts))
     if pairs:
         raise several([Problem(*pair) for pair in pairs], request.loaded.name)

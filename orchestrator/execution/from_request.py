@@ -127,6 +127,7 @@ def plan_of(request: Request) -> Plan:
         request.preset,
         run=request.name,
         cpus=1 if request.executor == "local" else request.cpus,
+        in_process=request.executor == "local",
         gpus=request.gpus,
         prepared_images=prepared_images(request.space.data.auxiliary),
         rates=read_rates(

@@ -216,6 +216,7 @@ def recorder_of(
 def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
     code = joined([code_of_plan(plan), code_of_metrics()])
+    estimate = plan.estimate
     return Opened(
         uid=uuid4().hex,
         name=plan.name,
@@ -226,10 +227,10 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         schedule=schedule_name(request),
         dataset=plan.space.data.name,
         targets=plan.targets,
-        counts={name: len(images) for name, images in splits.parts().items()},
+        counts={name: len(images) for name, images in splits.by_name().items()},
         shape=plan.shape,
         identity=Identity(splits.digest, code.digest, code.modules, code.packages, code_of_baselines().digest),
-        costs={name: round(seconds, 2) for name, seconds in plan.estimate.networks.items()},
+        costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
         trials=tuple(identify(plan, splits.digest, splits.target_digests)),

@@ -79,7 +79,7 @@ class Recorder:
                 self.append(StageEnded(str(work.stage.unit), task.name, False, end.seconds, end.steps))
             case AnalysisWork() as work:
                 error = end.error[:LONGEST_ERROR]
-                config = analysis_digest(method(work.method).config_type, work.config)
+                config = analysis_digest(method(work.method).Config, work.config)
                 self.append(AnalysisEnded(work.name, work.target, "" if error else work.trial, error, config))
             case _ if end.error:
                 self.warn(f"{task.id} failed: {end.error}")

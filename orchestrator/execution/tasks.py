@@ -8,7 +8,7 @@ from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
-from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_parts, rungs_done
+from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shares, rungs_done
 from orchestrator.execution.work.worker import End, UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
@@ -132,7 +132,7 @@ def goes_on(task: Task, trial: TrialUnits, recorder: Recorder) -> bool:
     assert isinstance(work, TrialWork)
     alone = replace(task, work=replace(work, trials=(trial,)))
     done = rungs_done(trial, work.rungs)
-    remove_parts(trial, done)
+    remove_shares(trial, done)
     stopped = any(recorder.reported(alone, trial.report(rung)) == Decision.STOP for rung in done)
     if not stopped and done != list(work.rungs):
         return True

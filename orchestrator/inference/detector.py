@@ -30,9 +30,9 @@ def detector_of(paths: RunPaths, state: RunState, target: str | None = None, dev
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     scorers = []
     for unit in instance.units([target]):
-        needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scored_with(unit)}
+        needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scoring_needs(unit)}
         artifacts = {name: load_whole(folder, name, place) for name, folder in needs.items()}
-        scorer = instance.scorer(unit, state.opened.shape, place, artifacts)
+        scorer = instance.scorer(unit, state.opened.shape, artifacts, place)
         scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), place)["learner"])
         scorers.append(scorer)
     return Detector(target, state.opened.shape, instance, tuple(scorers))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.planning.capacity import Node, a_gpu, room
-from orchestrator.planning.cost import distinct_stages
+from orchestrator.planning.cost import distinct_stages, macs_of
 from orchestrator.planning.machines import GPUS
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first
@@ -32,18 +32,21 @@ def slots_of(size: Size, resources: Resources) -> int:
 def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
     """A plan's stages and trials in seconds, at `rate` multiply-accumulates a second and worker.
 
-    Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn.
+    Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn. Raises
+    UserError where nobody knows yet what the plan costs.
     """
+    if plan.estimate is None:
+        raise UserError(f"what {plan.name} costs is not known yet", fix="launch it once here: that run is timed")
     targets, images, resources = plan.targets or ("?",), (plan.shape, plan.counts), plan.space.resources
     levels: dict[int, list[float]] = {}
     depth: dict[str, int] = {}
     for instance, unit in distinct_stages(plan.methods, targets):
         needs = [depth[str(need)] for need in instance.needs(unit) if str(need) in depth]
         depth[str(unit)] = 1 + max(needs, default=-1)
-        levels.setdefault(depth[str(unit)], []).append(instance.macs(unit, *images) / rate)
+        levels.setdefault(depth[str(unit)], []).append(macs_of(instance, unit, *images) / rate)
     trials, trained = [], []
     for instance in plan.methods:
-        units = [instance.macs(unit, *images) / rate for unit in instance.units(targets)]
+        units = [macs_of(instance, unit, *images) / rate for unit in instance.units(targets)]
         trained.append(sum(units))
         if resources.share == "batches":
             trials.append(sum(units) / resources.workers)
@@ -130,8 +133,11 @@ def gpu_kinds(nodes: Sequence[Node]) -> set[str]:
 
 
 def memory_of(plan: Plan) -> float:
-    """Bytes on the GPU of the plan's hungriest worker: its largest unit, the images it holds and CUDA's own share."""
+    """Bytes on the GPU of the plan's hungriest worker: its largest unit, the images it holds and CUDA's own share.
+
+    Of a method that knows no cost the unit is missing."""
     targets = plan.targets[:1] or ("?",)
     units = [(m, unit) for m in plan.methods for unit in (*m.stages(targets), *m.units(targets))]
     held = plan.counts.images * plan.shape.values * max(1, len(plan.targets))
-    return CUDA_BYTES + held + max(m.memory(unit, plan.shape, plan.counts) for m, unit in units)
+    costs = [m.cost(unit, plan.shape, plan.counts) for m, unit in units]
+    return CUDA_BYTES + held + max((cost.bytes for cost in costs if cost is not None), default=0)

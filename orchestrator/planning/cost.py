@@ -92,8 +92,15 @@ def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tupl
     return list(stages.values())
 
 
+def macs_of(method: Any, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
+    """Multiply-accumulates of a unit; its training images where the method knows no cost. Rates are then images a
+    second, and hold for the space and preset that they were measured with."""
+    cost = method.cost(unit, shape, counts)
+    return float(counts.images) if cost is None else float(cost.macs)
+
+
 def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> float:
-    return sum(plan_method.macs(unit, shape, counts) for unit in plan_method.units(targets))
+    return sum(macs_of(plan_method, unit, shape, counts) for unit in plan_method.units(targets))
 
 
 def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple[dict[str, float], str]:
@@ -112,8 +119,12 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
 
 
 def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape, counts: TrainingCounts,
-             workers: int, rates: Mapping[str, float] | None) -> Estimate:  # fmt: skip
-    """Wall time on `workers` that are kept busy; `methods`: one a point."""
+             workers: int, rates: Mapping[str, float] | None) -> Estimate | None:  # fmt: skip
+    """Wall time on `workers` that are kept busy; `methods`: one a point. None where the method knows no cost and no
+    earlier run was timed."""
+    units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
+    if not rates and any(methods[0].cost(unit, shape, counts) is None for unit in units):
+        return None
     known, source = unit_costs(space.resources, rates)
     trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
     all_trials = trials
@@ -121,10 +132,9 @@ def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape
         trials *= expected_share(len(methods), space.scheduler.rungs(), space.scheduler.eta)
     rate = known["rate"] * workers
     overhead = known["start"] + known["trial_start"] * len(methods) * space.resources.workers / workers
-    stages = sum(m.macs(unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
-    units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
+    stages = sum(macs_of(m, unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
     networks = {
-        f"{unit.kind}/{unit.part}": sum(m.macs(unit, shape, counts) for m in methods) / len(methods) / known["rate"]
+        f"{unit.kind}/{unit.part}": sum(macs_of(m, unit, shape, counts) for m in methods) / len(methods) / known["rate"]
         for unit in units
     }
     longest = stages + all_trials / rate + overhead

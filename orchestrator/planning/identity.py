@@ -10,12 +10,15 @@ from typing import Any
 
 from orchestrator.planning.code_digest import followed, packages_of
 from workloads.keys import ROLES_OF_TRIALS, keys_of
+from workloads.method import FittedMethod
 from workloads.units import Unit
 
 TRAINING = ("workloads.training.loop", "workloads.training.batches")
+FITTING = ("workloads.training.fitted",)
 SCORING = ("workloads.scoring.evaluate",)
 BASELINES = ("workloads.scoring.baselines",)
-"""Modules that all training, that all scoring of trials and that the baselines begin from."""
+"""Modules that all training, methods that fit in one go, scoring of trials and the baselines begin from."""
+BASE = "workloads.method"
 METRICS = ("orchestrator.results.evaluation", "workloads.scoring.metrics")
 """Modules that make numbers of score files: no id depends on them, but a run's numbers are all of the same."""
 NO_NUMBER = ("workloads", "workloads.errors", "workloads.files", "workloads.keys")
@@ -82,9 +85,10 @@ def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> tuple[tuple[
     others, they are what the unit needs of it.
     """
     home = type(instance).__module__
+    others = (*others, *(FITTING if isinstance(instance, FittedMethod) else ()))
     named = sorted({instance.code(unit) for unit in units})
     roots = dict.fromkeys((*TRAINING, *others, *(name for names in named for name in names)))
-    return tuple(roots), () if (home,) in named else (home,)
+    return tuple(roots), (BASE,) if (home,) in named else (BASE, home)
 
 
 def joined(codes: Iterable[Code]) -> Code:

@@ -48,6 +48,7 @@ class Plan:
     rungs: tuple[int, ...]
     workers: int  # of all concurrent trials together
     rates: Mapping[str, float] | None  # that earlier runs have measured
+    in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
 
     @cached_property
     def methods(self) -> tuple[Any, ...]:
@@ -60,10 +61,13 @@ class Plan:
         return len(distinct_stages(self.methods, self.targets))
 
     @cached_property
-    def estimate(self) -> Estimate:
-        """What the plan costs; of ten targets where their number is not known yet."""
+    def estimate(self) -> Estimate | None:
+        """What the plan costs, None where nobody knows yet; of ten targets where their number is not known."""
         targets = self.targets or ("?",) * 10
-        return estimate(self.space, self.methods, targets, self.shape, self.counts, self.workers, self.rates)
+        cost = estimate(self.space, self.methods, targets, self.shape, self.counts, self.workers, self.rates)
+        if cost is None or not self.in_process:
+            return cost
+        return replace(cost, overhead=0.0, longest=cost.longest - cost.overhead)
 
     def with_images(self, splits: "Splits") -> "Plan":
         """The same plan with the targets, shape and counts of the images themselves."""
@@ -81,7 +85,7 @@ def question(space: Space) -> dict[str, Any]:
     """What a space asks, without what changes no number of a trial: the workers it runs on, what is looked at
     afterwards, keys that only analyses read or that only say how numbers are computed, presets not in use."""
     values = space.model_dump(mode="json", exclude={"resources", "analyses", "presets"})
-    counting = keys_of(method(space.workload).config_type, *ROLES_OF_TRIALS)
+    counting = keys_of(method(space.workload).Config, *ROLES_OF_TRIALS)
     return values | {"fixed": {name: value for name, value in values["fixed"].items() if name in counting}}
 
 
@@ -102,11 +106,12 @@ def make_plan(
     gpus: int = 0,
     prepared_images: int | None = None,
     rates: Mapping[str, float] | None = None,
+    in_process: bool = False,
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `cost.unit_costs`.
+    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
     points = tuple(space.points())
@@ -127,6 +132,7 @@ def make_plan(
         rungs=tuple(rungs),
         workers=min(workers, len(points) * space.resources.workers),
         rates=rates,
+        in_process=in_process,
     )
     return plan if run is not None else replace(plan, run=run_name(name, plan, preset))
 

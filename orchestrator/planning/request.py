@@ -79,7 +79,7 @@ def schedule_name(request: Request) -> str:
     config: Any = space.config({})
     expected: Any = preset.config({})
     if request.preset == "paper":
-        expected = workload.config_type(**workload.published_schedule(space.data.name, config))
+        expected = workload.Config(**workload(config).published_schedule(space.data.name))
     keys = schedule_keys(config)
     kept = all(key not in space.axes and getattr(config, key) == getattr(expected, key) for key in keys)
     return request.preset if kept and space.data.max_train_images == preset.data.max_train_images else "custom"

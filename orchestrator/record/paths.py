@@ -109,10 +109,10 @@ class TrialPaths:
     def scores(self, rung: int) -> UPath:
         return self.folder / "scores" / f"rung-{rung:04d}.parquet"
 
-    def scores_part(self, rung: int, rank: int) -> UPath:
+    def scores_share(self, rung: int, rank: int) -> UPath:
         return self.folder / "scores" / f"rung-{rung:04d}-part-{rank}.parquet"
 
-    def scores_parts(self, rung: int) -> list[UPath]:
+    def scores_shares(self, rung: int) -> list[UPath]:
         """What workers have left of a rung, also those of a larger attempt that has died."""
         return list(self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"))
 

@@ -40,13 +40,13 @@ def read_table(path: UPath) -> pa.Table:
     return pq.read_table(pa.BufferReader(read_checked(path, "resume the run: that makes the file again")))
 
 
-def write_part(path: UPath, scores: pa.Table, seconds: Mapping[str, float]) -> None:
+def write_share(path: UPath, scores: pa.Table, seconds: Mapping[str, float]) -> None:
     """One worker's scores of a rung and, in the file's own notes, what training took: str(unit) -> seconds."""
     write_table(path, scores.replace_schema_metadata({SECONDS: json.dumps(seconds)}))
 
 
 def seconds_of(table: pa.Table) -> dict[str, float]:
-    """The notes of `write_part`."""
+    """The notes of `write_share`."""
     seconds: dict[str, float] = json.loads((table.schema.metadata or {}).get(SECONDS, b"{}"))
     return seconds
 
@@ -56,13 +56,14 @@ def combined(table: pa.Table, method: Any) -> pa.Table:
 
     The parts that a config is judged by are put together, all of the same images, or groups of one size.
     """
-    blocks = []
+    blocks, judged = [], method.judged_parts()
     out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
     for target in table.column("target").unique().to_pylist():
         of_target = table.filter(pc.equal(table.column("target"), target))
         for split in ("test", "val", *out):
             of_split = of_target.filter(pc.equal(of_target.column("split"), split))
-            names = sorted(set(method.judged_parts()) & set(of_split.column("part").unique().to_pylist()))
+            there = set(of_split.column("part").unique().to_pylist())
+            names = sorted(there if judged is None else there & set(judged))
             if not names:  # not one group of that size
                 continue
             parts = {n: of_split.filter(pc.equal(of_split.column("part"), n)) for n in names}
@@ -126,7 +127,7 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
 
 def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
     """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
-    parts = [paths.scores_part(rung, rank) for rank in range(writers)]
+    parts = [paths.scores_share(rung, rank) for rank in range(writers)]
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
@@ -135,5 +136,5 @@ def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_s
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method)}
     write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
-    for part in paths.scores_parts(rung):
+    for part in paths.scores_shares(rung):
         remove_checked(part)

@@ -122,7 +122,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
 
 def judged_size(state: RunState, best: TrialState) -> int:
     """Images of the groups that the winner's AUROC is over; 0 where it is over images."""
-    return group_size(method_of(state, best).judged_parts()[0])
+    return group_size((method_of(state, best).judged_parts() or ("",))[0])
 
 
 def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table | None:

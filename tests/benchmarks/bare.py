@@ -59,7 +59,7 @@ def setting(work: dict[str, Any], config: dict[str, Any]) -> tuple[dict[str, Any
     views = views_of(json.dumps(work["data"]))
     chosen = science.method(work["workload"])
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    return views, chosen(chosen.config_type(**values))
+    return views, chosen(chosen.Config(**values))
 
 
 def train(learner: Any, unit: Any, seed: int, images: Any) -> None:
@@ -77,7 +77,7 @@ def stage(work: dict[str, Any], task: dict[str, Any], folder: str) -> None:
     views, method = setting(work, task["config"])
     unit = science.Unit(*task["unit"])
     view = views[unit.target]
-    learner = method.stage(unit, view, {}, science.Parallel())
+    learner = method.learner(unit, view, {}, science.Parallel())
     train(learner, unit, task["config"]["seed"], view.train)
     science.save_state(Path(folder) / task["key"], learner.artifact())
 
@@ -97,7 +97,7 @@ def trial(work: dict[str, Any], task: dict[str, Any], folder: str) -> dict[str, 
         view = views[target]
         for unit in (science.Unit(*u) for u in work["units"] if u[1] == target):
             artifacts = {str(n): science.load_state(Path(folder) / task["stages"][str(n)]) for n in method.needs(unit)}
-            learner = method.detector(unit, view, artifacts, science.Parallel())
+            learner = method.learner(unit, view, artifacts, science.Parallel())
             train(learner, unit, task["config"]["seed"], view.train)
             science.save_state(out / f"{unit.target}-{unit.part}", {"learner": learner.state()})
             parts |= learner.score(view.test)

@@ -31,7 +31,7 @@ def noise(count, seed):
 def trained_flow():
     """Its artifact."""
     view = TargetView("3", smooth(64, 0), smooth(10, 1))
-    learner = Klods(SMALL).stage(FLOW, view, {}, Parallel())
+    learner = Klods(SMALL).learner(FLOW, view, {}, Parallel())
     for step in range(learner.total_steps):
         learner.step(step, view.train[:8])
     return learner.artifact()

@@ -10,7 +10,7 @@ from workloads.data.view import TargetView, auxiliary_view
 from workloads.flows.config import FlowConfig
 from workloads.flows.learner import FlowLearner
 from workloads.flows.method import Flows
-from workloads.method import Tensors
+from workloads.learner import Tensors
 from workloads.training.batches import batch_rows, order_seed
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, Unit
@@ -53,7 +53,7 @@ def general_flow(config: FlowConfig, given: TargetView, steps: int = 2) -> FlowL
     """The general flow after a few steps."""
     assert given.auxiliary is not None
     own = auxiliary_view(given.auxiliary, ())
-    learner = Flows(config).stage(GENERAL_FLOW, own, {}, Parallel())
+    learner = Flows(config).learner(GENERAL_FLOW, own, {}, Parallel())
     run(learner, GENERAL_FLOW, own.train, range(steps))
     return learner
 
@@ -66,7 +66,7 @@ def target_flow(
 ) -> FlowLearner:
     """An untrained flow of the target."""
     artifacts = {} if general is None else {str(GENERAL_FLOW): general}
-    return Flows(config).detector(TARGET, given, artifacts, parallel or Parallel())
+    return Flows(config).learner(TARGET, given, artifacts, parallel or Parallel())
 
 
 def batch_of(learner: FlowLearner, unit: Unit, images: Tensor, step: int) -> Tensor:

@@ -44,21 +44,20 @@ def view_of(target):
 
 def main(config, unit, folder):
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
-    method = method_type(method_type.config_type(**values))
+    method = method_type(method_type.Config(**values))
     view, artifacts = view_of(unit.target), {}
     for need in method.needs(unit):
         artifacts[str(need)] = load_state(folder / str(need).replace("/", "-"))
-    stage = unit in method.stages([unit.target])
-    learner = (method.stage if stage else method.detector)(unit, view, artifacts, Parallel())
+    learner = method.learner(unit, view, artifacts, Parallel())
     batches = unit_batches(unit, config.get("seed", 0), view, learner.batch_size, Parallel())
     train(learner, Progress(), learner.total_steps, batches, lambda: None, lambda step: None)
-    if stage:
+    if unit in method.stages([unit.target]):
         save_state(folder / str(unit).replace("/", "-"), learner.artifact())
         return
-    from workloads.method import GroupDetector
+    from workloads.learner import GroupDetector
     from workloads.scoring.evaluate import score, score_groups
 
-    score(learner, view, last=True)
+    score(learner, learner, view, last=True)
     if isinstance(learner, GroupDetector):
         score_groups(learner, view, last=True)
 

@@ -12,11 +12,8 @@ STEP_S = 0.5
 
 
 class Waiting(MLSAD):
-    def stage(self, *given):
-        return waiting(super().stage(*given))
-
-    def detector(self, *given):
-        return waiting(super().detector(*given))
+    def learner(self, *given):
+        return waiting(super().learner(*given))
 
 
 def waiting(learner):

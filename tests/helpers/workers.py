@@ -1,5 +1,6 @@
-"""Two processes that talk by gloo, and what both and this one find with the same function."""
+"""Two processes that talk by gloo, and what both and this one make with the same function."""
 
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ def worker(rank: int, folder: str, train: Train) -> None:
 
 
 def one_and_two(train: Train, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """What `train`, a function of a test module, finds in this process, and what it finds in each of two workers."""
-    mp.spawn(worker, (str(folder), train), nprocs=WORLD)
-    found = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
+    """What `train`, a function of a test module, makes in this process, and what it makes in each of two workers.
+
+    Workers are forked from a server that has imported torch once for all tests, and has no threads.
+    """
+    multiprocessing.set_forkserver_preload(["tests.helpers.workers"])
+    mp.start_processes(worker, (str(folder), train), nprocs=WORLD, start_method="forkserver")
+    made = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
     torch.set_num_threads(1)
-    return train(Parallel()), found
+    return train(Parallel()), made

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.ray
 COMMAND = [sys.executable, "-m", "orchestrator"]
 PORTS = ("port", "dashboard-port", "ray-client-server-port", "dashboard-agent-listen-port", "metrics-export-port")
 PORTS += ("dashboard-agent-grpc-port", "node-manager-port", "object-manager-port", "runtime-env-agent-port")
-SWEEP = ["sweep_digits", "--preset", "smoke", "--name", "handed"]
+LONGER = ["detector_epochs=40"]  # so that the sweep is still at work when it is watched and stopped
+SWEEP = ["sweep_digits", "--preset", "smoke", "--name", "handed", "--set", *LONGER]
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +131,9 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
 
     follow = [*COMMAND, "logs", "handed", "--follow", *to]
     watcher = subprocess.Popen(follow, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    time.sleep(12)
+    assert watcher.stdout.readline()  # it watches
     watcher.send_signal(signal.SIGINT)
-    said = watcher.communicate(timeout=30)[0]
+    said = watcher.communicate(timeout=60)[0]
     assert watcher.returncode == 130, said
     assert "detached; the job goes on" in said
     assert "Traceback" not in said
@@ -150,7 +151,7 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
     assert "STOPPED" in said
     assert "SUCCEEDED" in said
 
-    code, said = run(request_for(tmp_path / "here", name="handed", executor="local"))
+    code, said = run(request_for(tmp_path / "here", name="handed", executor="local", set=LONGER))
     assert code == 0, said
     there, here = RunPaths(str(storage), "handed"), RunPaths(str(tmp_path / "here"), "handed")
     assert Ledger(there).state.closed.best == Ledger(here).state.closed.best

@@ -1,6 +1,6 @@
 """Pins: the numbers of three small launches, read from the files that a run leaves on disk and from nothing else.
 
-    [EXECUTOR=ray] python tests/regression/made_pins.py [mlsad|flow|klods ...]
+    [EXECUTOR=ray] python -m tests.regression.made_pins [mlsad|flow|klods ...]
 
 makes them anew with the code of this checkout; do so only where numbers are meant to change, and say so in the commit.
 A trial is known by its point, for its id holds a digest of the code.
@@ -9,7 +9,6 @@ A trial is known by its point, for its id holds a digest of the code.
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+
+from tests.helpers.commands import orchestrate
 
 PINS = Path(__file__).with_name("pins")
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ STEP = 7
 
 
 def launch(name: str, storage: Path) -> Path:
-    """Run a launch through the command line, as a user does; the run's folder. Raises RuntimeError with its output."""
+    """Run a launch through the command line, in this process; the run's folder. Raises RuntimeError with its output."""
     words = [
         *LAUNCHES[name].split(),
         "--name",
@@ -55,9 +56,7 @@ def launch(name: str, storage: Path) -> Path:
         "--plain",
     ]
     places = ["--storage", str(storage), "--data-dir", str(storage / "no-data")]
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", "launch", *words, *places], cwd=ROOT, capture_output=True, text=True
-    )
+    done = orchestrate("launch", *words, *places, cwd=ROOT)
     if done.returncode:
         raise RuntimeError(f"launch {name} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return storage / name

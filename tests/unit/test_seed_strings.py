@@ -33,7 +33,7 @@ from orchestrator.data.auxiliary.sources import open_source
 from tests.helpers.files import flat_file, pixels
 from tests.helpers.streams import row_at
 from workloads.analyses import analyse
-from workloads.data.auxiliary import Source, general_images
+from workloads.data.auxiliary import Source, auxiliary_images
 from workloads.data.datasets import load
 from workloads.data.in_out import in_out
 from workloads.data.out_sets import out_sets
@@ -45,7 +45,7 @@ from workloads.klods.calibration import sets, survey
 from workloads.klods.flow_config import KlodsFlowConfig
 from workloads.klods.groups import form
 from workloads.klods.method import Klods
-from workloads.method import Fitted
+from workloads.learner import Fitted
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.training import batches, seeds
@@ -80,11 +80,11 @@ def trained_by(method: Any, view: TargetView) -> tuple[TargetView, Fitted]:
     artifacts, states = {}, {}
     for unit in method.stages(["3"]):
         of_unit = view if unit.target == "3" else TargetView(unit.target, *view.auxiliary)
-        learner = method.stage(unit, of_unit, {}, Parallel())
+        learner = method.learner(unit, of_unit, {}, Parallel())
         steps(learner, method.config.seed, unit, of_unit.train)
         artifacts[str(unit)] = learner.artifact()
     for unit in method.units(["3"]):
-        learner = method.detector(unit, view, artifacts, Parallel())
+        learner = method.learner(unit, view, artifacts, Parallel())
         steps(learner, method.config.seed, unit, view.train)
         learner.contrast()
         states[str(unit)] = learner.state()
@@ -115,7 +115,7 @@ def klods(_: Path) -> None:
     for name in method.analyses:
         analyse(method, name, view, fitted)
     (unit,) = method.units(["3"])
-    learner = method.detector(unit, view, fitted.artifacts, Parallel())
+    learner = method.learner(unit, view, fitted.artifacts, Parallel())
     learner.step(0, view.train)
     learner.score_groups(view.val, images(20, 7), {"test": images(20, 8), "out/noise": images(10, 9)})
     form(20, 10, 5, seed=0, name="svhn.npz", contamination=0.4)  # as `latents score` and `latents select` do
@@ -129,7 +129,7 @@ def data(folder: Path) -> None:
     in_out(digits, side=16, max_train_images=20, seed=0)
     out_sets(["noise", "digits"], folder, shape=ImageShape(1, 16, 16), max_images=5, seed=0)
     sources = [Source("photo_tiles", max_images=10), Source("digits", max_images=10)]
-    general_images(sources, folder, shape=ImageShape(1, 16, 16))
+    auxiliary_images(sources, folder, shape=ImageShape(1, 16, 16))
     for name in ("lgg/a_t1_80.png", "valid/d_t1_3.png"):
         (folder / "brats" / name).parent.mkdir(parents=True)
         Image.fromarray(pixels(48, 40)).save(folder / "brats" / name)

@@ -5,7 +5,7 @@ import math
 import random
 from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
@@ -234,13 +234,13 @@ class Preset(Part):
 @cache
 def config_adapter(workload: str) -> TypeAdapter[Any]:
     """Checks and converts a workload's config; building one is slow, a grid needs hundreds."""
-    return TypeAdapter(method(workload).config_type)
+    return TypeAdapter(method(workload).Config)
 
 
 def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
     """What is wrong with one value of one config key of a workload."""
     method_type = method(workload)
-    names = [field.name for field in fields(method_type.config_type)]
+    names = [field.name for field in fields(method_type.Config)]
     if key not in names:
         yield f"no such key of {workload}; {nearest(key, names)}"
         return
@@ -293,7 +293,7 @@ class Space(Strict):
         problems += [Problem(k, "has a value twice") for k, v in value.items() if len({*map(repr, v)}) < len(v)]
         for key, values in value.items() if workload else ():
             problems += dict.fromkeys(p for v in values for p in problems_of(workload, {key: v}))
-        fixed, shared = info.data.get("fixed", {}), keys_of(method(workload).config_type, *NO_AXIS) if workload else ()
+        fixed, shared = info.data.get("fixed", {}), keys_of(method(workload).Config, *NO_AXIS) if workload else ()
         problems += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in fixed]
         once = "is one value a sweep; launch once a value, with --set"
         refuse([*problems, *(Problem(key, once) for key in value if key in shared)])
@@ -337,10 +337,10 @@ class Space(Strict):
             classes=len(known.classes or ()) if pooled else 1,
             select_by=self.select_by,
         )
-        messages = [m for p in points for m in method(self.workload).data_problems(self.config(p), facts)]
-        if self.resources.share == "batches":
-            for n in range(self.resources.least_workers, self.resources.workers + 1):
-                messages += [m for p in points for m in method(self.workload).share_problems(self.config(p), n)]
+        shared = self.resources.share == "batches"
+        together = range(self.resources.least_workers, self.resources.workers + 1) if shared else (1,)
+        instances = [method(self.workload)(self.config(point)) for point in points]
+        messages = [m for n in together for i in instances for m in i.check(replace(facts, workers=n))]
         problems = [Problem(key, message) for key, message in dict.fromkeys(messages)]
         halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
         if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":

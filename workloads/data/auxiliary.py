@@ -47,7 +47,7 @@ class Source:
     seed: int = 0
 
 
-def general_images(
+def auxiliary_images(
     sources: Sequence[Source],
     data_dir: Path,
     *,

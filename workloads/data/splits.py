@@ -96,12 +96,12 @@ class Splits:
             return TrainingCounts(images, self.streamed.images)
         return TrainingCounts(images, len(self.auxiliary.train) if self.auxiliary else 0)
 
-    def parts(self) -> dict[str, LabelledImages]:
-        """Every part under the name that its stored shards and its scores carry."""
-        parts = {"train": self.train, "val": self.val, "test": self.test}
+    def by_name(self) -> dict[str, LabelledImages]:
+        """Every split under the name that its stored shards and its scores carry."""
+        named = {"train": self.train, "val": self.val, "test": self.test}
         if self.auxiliary is not None:
-            parts |= dict(zip(AUXILIARY_SPLITS, (self.auxiliary.train, self.auxiliary.val), strict=True))
-        return parts | {out_split(name): images for name, images in self.out.items()}
+            named |= dict(zip(AUXILIARY_SPLITS, (self.auxiliary.train, self.auxiliary.val), strict=True))
+        return named | {out_split(name): images for name, images in self.out.items()}
 
     @cached_property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
 from workloads.flows.networks.build import build
 from workloads.flows.networks.flow import Flow
-from workloads.method import State
+from workloads.learner import State
 
 NO_SHAPE = ("checkpointing", "autocast", "classes")
 """Fields in which flows may differ and still share a body: how it is computed, and heads that come on top."""

@@ -15,7 +15,7 @@ from workloads.training.seeds import derive_seed
 from workloads.units import Unit
 
 
-class Batch(NamedTuple):
+class FlowBatch(NamedTuple):
     """This worker's rows of a step. Row i of each belongs together: a normal image and a general one, where there are.
 
     images: float32 (b, C, S, S), noised. labels: int64 (b,) or None. outliers: as `images`, or None.
@@ -25,9 +25,9 @@ class Batch(NamedTuple):
     labels: Tensor | None
     outliers: Tensor | None
 
-    def rows(self, chosen: Tensor) -> "Batch":
+    def rows(self, chosen: Tensor) -> "FlowBatch":
         labels, outliers = (None if part is None else part[chosen] for part in (self.labels, self.outliers))
-        return Batch(self.images[chosen], labels, outliers)
+        return FlowBatch(self.images[chosen], labels, outliers)
 
 
 def require_fitting(config: FlowConfig, view: TargetView) -> None:
@@ -72,7 +72,7 @@ class Feed:
         rows = batch_rows(derive_seed(self.seed, "first order"), 0, count, len(train))
         return self.noised(train[rows.to(self.device)], draws, count, self.config.flip)
 
-    def batch(self, step: int, images: Tensor) -> Batch:
+    def batch(self, step: int, images: Tensor) -> FlowBatch:
         """images: this worker's rows of the step's normal images, uint8."""
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
         normal, labels, outliers = self.noised(images, draws, self.size, self.config.flip), None, None
@@ -82,7 +82,7 @@ class Feed:
             outliers = self.noised(
                 self.outliers(self.view.auxiliary[0], step), draws, self.size, self.config.general_flip
             )
-        return Batch(normal, labels, outliers)
+        return FlowBatch(normal, labels, outliers)
 
     def outliers(self, held: Tensor, step: int) -> Tensor:
         """This worker's rows of a step's auxiliary images, out of those held or out of the stream."""

@@ -12,11 +12,11 @@ from workloads.data.view import TargetView
 from workloads.flows.artifact import packed, require_same_body
 from workloads.flows.bits import bits_per_dim
 from workloads.flows.config import FlowConfig, architecture
-from workloads.flows.feed import Batch, Feed
+from workloads.flows.feed import Feed, FlowBatch
 from workloads.flows.networks.build import build
 from workloads.flows.objective import losses
 from workloads.flows.scorer import FlowScorer, densities
-from workloads.method import Scores, State, Tensors
+from workloads.learner import Scores, State, Tensors
 from workloads.training.distributed import Parallel
 from workloads.training.optimisers import descend, load_optimiser
 from workloads.training.seeds import derive_seed
@@ -94,7 +94,7 @@ class FlowLearner(FlowScorer):
             logs |= {"outlier_loss": outlier / count} if batch.outliers is not None else {}
         return {name: torch.tensor(value) for name, value in (logs | self.validation(step)).items()}
 
-    def gradients(self, batch: Batch, keep: Tensor, count: int) -> tuple[list[Tensor], Tensor, Tensor]:
+    def gradients(self, batch: FlowBatch, keep: Tensor, count: int) -> tuple[list[Tensor], Tensor, Tensor]:
         """Gradients of the loss over the rows `keep`, divided by the `count` that all workers keep together.
 
         The rows go through the flow in `accumulate` pieces. Beside the gradients: sums over all workers of (rows not

@@ -1,13 +1,12 @@
 """Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
 from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general
-from workloads.keys import keys_of
+from workloads.method import Cost, Method
 from workloads.units import (
     GENERAL,
     Analysis,
@@ -27,11 +26,11 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.data.view import TargetView
     from workloads.flows.learner import FlowLearner
     from workloads.flows.scorer import FlowScorer
-    from workloads.method import Scores, Tensors
+    from workloads.learner import Scores, Tensors
     from workloads.training.distributed import Parallel
 
 
-class Flows:
+class Flows(Method):
     """One flow a target is the work of a trial; the general flow, where there is one, is a stage of them all."""
 
     name: ClassVar[str] = "flow"
@@ -51,38 +50,29 @@ class Flows:
         ),
     }
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "likelihood", "oracle")
-    config_type: ClassVar[type] = FlowConfig
+    Config: ClassVar[type] = FlowConfig
+    config: FlowConfig
 
-    def __init__(self, config: FlowConfig) -> None:
-        self.config = config
-
-    @staticmethod
-    def data_problems(config: FlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
-        """What does not fit between the network and the data: (key, message)."""
-        yield from (unfit := list(square_problems(data.shape)))
-        for key, message in () if unfit else architecture_problems(architecture(config, 1, data.shape.side)):
+    def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
+        config, keys = self.config, ("batch_size", "general_batch_size")
+        for key in keys if config.hierarchy == "general" else keys[:1]:
+            if getattr(config, key) < facts.workers:  # shares need not be equal
+                yield key, f"{getattr(config, key)} leaves some of {facts.workers} workers without an image"
+        yield from (unfit := list(square_problems(facts.shape)))
+        for key, message in () if unfit else architecture_problems(architecture(config, 1, facts.shape.side)):
             yield "data.side" if key == "side" else key, message
-        if config.hierarchy == "general" and not data.auxiliary:
+        if config.hierarchy == "general" and not facts.auxiliary:
             yield "data.auxiliary", "hierarchy 'general' needs auxiliary images; name some, or set it to 'none'"
-        if config.supervised and not data.pooled:
+        if config.supervised and not facts.pooled:
             yield "supervised", "needs several normal classes: set data.protocol to 'in_out'"
-        elif config.supervised and data.classes == 1:
+        elif config.supervised and facts.classes == 1:
             yield "supervised", "needs two normal classes or more, and these images have one; set it to false"
-        if data.select_by == "contrastive" and config.hierarchy == "none":
+        if facts.select_by == "contrastive" and config.hierarchy == "none":
             yield "select_by", "'contrastive' needs a general flow, and hierarchy is 'none'; use 'likelihood'"
 
-    @staticmethod
-    def share_problems(config: FlowConfig, workers: int) -> Iterator[tuple[str, str]]:
-        """What cannot be shared by `workers` that split every batch; shares need not be equal."""
-        keys = ("batch_size", "general_batch_size") if config.hierarchy == "general" else ("batch_size",)
-        for key in keys:
-            if getattr(config, key) < workers:
-                yield key, f"{getattr(config, key)} leaves some of {workers} workers without an image"
-
-    @staticmethod
-    def published_schedule(dataset: str, config: FlowConfig) -> dict[str, Any]:
-        """Keys whose published value, for a dataset and a kind of flow, is not the default."""
-        return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if config.kind == "dense" else {})
+    def published_schedule(self, dataset: str) -> dict[str, Any]:
+        """A dense flow is shallower."""
+        return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if self.config.kind == "dense" else {})
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - one general flow whatever the targets
         return [Unit("flow", GENERAL, "flow")] if self.config.hierarchy == "general" else []
@@ -90,59 +80,39 @@ class Flows:
     def units(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("detector", target, "flow") for target in targets]
 
-    def needs(self, unit: Unit) -> list[Unit]:
-        """A target's flow starts from the general flow and is scored against it."""
-        return self.stages([unit.target]) if unit.kind == "detector" else []
-
     def config_of(self, unit: Unit) -> FlowConfig:
         """The unit's own config: the general flow learns by maximum likelihood alone, at its own schedule."""
         return of_general(self.config) if unit.target == GENERAL else self.config
-
-    def stage_config(self, unit: Unit) -> dict[str, Any]:
-        left_out = keys_of(self.config, "execution")
-        return {key: value for key, value in asdict(self.config_of(unit)).items() if key not in left_out}
 
     def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config, images = self.config_of(unit), counts.auxiliary if unit.target == GENERAL else counts.images
         return max(1, round(config.epochs * images / config.batch_size)) if config.epochs else 0
 
-    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
-        """A pass forward and back costs three forward; the frozen general flow goes forward alone."""
-        config = self.config_of(unit)
-        passes = 3 + 3 * (config.outlier_loss != "none") + (config.outlier_loss == "ratio") + config.supervised
-        image = macs(architecture(config, shape.channels, shape.side))
-        return passes * image * config.batch_size * self.steps(unit, counts)
+    def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
+        """A pass forward and back costs three forward; the general flow, frozen, goes forward alone and keeps nothing.
 
-    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:  # noqa: ARG002 - none depends on them
-        """The general flow, frozen, keeps nothing for a backward pass; normal and other images pass together."""
+        Normal and other images pass together.
+        """
         config = self.config_of(unit)
         net = architecture(config, shape.channels, shape.side)
+        passes = 3 + 3 * (config.outlier_loss != "none") + (config.outlier_loss == "ratio") + config.supervised
         images = -(-config.batch_size // config.accumulate) * (1 + (config.outlier_loss != "none"))
-        return training_bytes(parameters(net), kept(net) * images) + 4 * parameters(net) * len(self.needs(unit))
+        frozen = 4 * parameters(net) * len(self.needs(unit))
+        return Cost(
+            passes * macs(net) * config.batch_size * self.steps(unit, counts),
+            training_bytes(parameters(net), kept(net) * images) + frozen,
+        )
 
-    def stage(
-        self,
-        unit: Unit,
-        view: "TargetView",
-        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
-        parallel: "Parallel",
+    def learner(
+        self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"
     ) -> "FlowLearner":
+        """A target's flow starts from the general flow and is scored against it."""
         from workloads.flows.learner import FlowLearner
 
-        return FlowLearner(self.config_of(unit), unit, view, parallel, self.steps(unit, view.counts))
+        steps, general = self.steps(unit, view.counts), self.general_of(unit, stages)
+        return FlowLearner(self.config_of(unit), unit, view, parallel, steps, general)
 
-    def detector(
-        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
-    ) -> "FlowLearner":
-        from workloads.flows.learner import FlowLearner
-
-        steps, general = self.steps(unit, view.counts), self.general_of(unit, artifacts)
-        return FlowLearner(self.config, unit, view, parallel, steps, general)
-
-    def code(self, unit: Unit) -> tuple[str, ...]:  # noqa: ARG002 - all are flows
-        return (__name__,)
-
-    def scored_with(self, unit: Unit) -> list[Unit]:
+    def scoring_needs(self, unit: Unit) -> list[Unit]:
         """The ratio is taken to the general flow."""
         return self.needs(unit)
 
@@ -150,16 +120,16 @@ class Flows:
         self,
         unit: Unit,
         shape: ImageShape,  # noqa: ARG002 - the state says it
+        stages: "Mapping[str, Tensors]",
         device: "torch.device",
-        artifacts: "Mapping[str, Tensors]",
     ) -> "FlowScorer":
         from workloads.flows.scorer import FlowScorer
 
-        return FlowScorer(self.config, device, self.general_of(unit, artifacts))
+        return FlowScorer(self.config, device, self.general_of(unit, stages))
 
-    def general_of(self, unit: Unit, artifacts: "Mapping[str, Tensors]") -> "Tensors | None":
+    def general_of(self, unit: Unit, stages: "Mapping[str, Tensors]") -> "Tensors | None":
         """The general flow among the artifacts of a unit's stages."""
-        return next((artifacts[str(need)] for need in self.needs(unit)), None)
+        return next((stages[str(need)] for need in self.needs(unit)), None)
 
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The one score that the config names. Raises KeyError where the flow does not give it."""

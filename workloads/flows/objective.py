@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from workloads.flows.config import FlowConfig
-from workloads.flows.feed import Batch
+from workloads.flows.feed import FlowBatch
 from workloads.flows.losses import mixture, outlier_margin, outlier_ratio, supervised
 from workloads.flows.networks.conditional import ConditionalFlow
 from workloads.flows.networks.flow import Flow
@@ -24,7 +24,7 @@ class Losses(NamedTuple):
         return torch.stack(self).isfinite().all(0)
 
 
-def losses(config: FlowConfig, net: Flow, general: Flow | None, batch: Batch) -> Losses:
+def losses(config: FlowConfig, net: Flow, general: Flow | None, batch: FlowBatch) -> Losses:
     """Normal and auxiliary images go through the flow in one pass, and through the frozen general flow in another."""
     count, weight, temperature = len(batch.images), config.outlier_weight, config.outlier_temperature
     whole = batch.images if batch.outliers is None else torch.cat([batch.images, batch.outliers])
@@ -46,7 +46,7 @@ def losses(config: FlowConfig, net: Flow, general: Flow | None, batch: Batch) ->
 
 
 @torch.no_grad()
-def reference(config: FlowConfig, general: Flow | None, batch: Batch) -> Tensor:
+def reference(config: FlowConfig, general: Flow | None, batch: FlowBatch) -> Tensor:
     """log p_general, nats, of the images whose losses ask for it: the normal ones where they have labels, then the
     outliers where they are held against it."""
     compared = [batch.images] if batch.labels is not None else []

@@ -19,7 +19,7 @@ from workloads.flows.config import FlowConfig
 from workloads.flows.networks.flow import Flow
 from workloads.flows.scores.complexity import code_length
 from workloads.flows.scores.densities import Densities, density_scores, failures
-from workloads.method import Fitted, Scores, State
+from workloads.learner import Fitted, Scores, State
 from workloads.units import GENERAL, Unit
 
 BATCH = 128

@@ -26,7 +26,7 @@ from workloads.klods.groups import Members, form, normal_groups
 from workloads.klods.scoring import Fitted, Prepared, fit
 from workloads.klods.statistics.complexity import complexity, complexity_only
 from workloads.klods.statistics.gaussian import Whitening
-from workloads.method import GroupScores, Scores, State, Tensors
+from workloads.learner import GroupScores, Scores, State, Tensors
 from workloads.scoring.table import FAILED
 
 

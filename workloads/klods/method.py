@@ -11,7 +11,8 @@ from workloads.flows.method import Flows
 from workloads.klods.config import levels
 from workloads.klods.flow_config import KlodsFlowConfig, flow_config
 from workloads.klods.splits import check_enough, counted
-from workloads.units import Analysis, DataFacts, ImageShape, PartNames, TrainingCounts, Unit
+from workloads.method import Cost, Method
+from workloads.units import Analysis, DataFacts, ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
@@ -20,15 +21,14 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.data.view import TargetView
     from workloads.flows.learner import FlowLearner
     from workloads.klods.detector import GroupScorer, MomentsLearner
-    from workloads.method import Scores, Tensors
+    from workloads.learner import Scores, Tensors
     from workloads.training.distributed import Parallel
 
 
-class Klods:
+class Klods(Method):
     """A flow a target is a stage that all trials share whose flow keys agree; a trial is a way to score groups."""
 
     name: ClassVar[str] = "klods"
-    part_names: ClassVar[PartNames] = PartNames()
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "selection": Analysis(
             "Every split, level, regulariser and reference, judged without an anomaly.",
@@ -39,28 +39,23 @@ class Klods:
             "workloads.klods.analyses.latents:latents",
         ),
     }
-    selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
-    config_type: ClassVar[type] = KlodsFlowConfig
+    Config: ClassVar[type] = KlodsFlowConfig
+    config: KlodsFlowConfig
 
     def __init__(self, config: KlodsFlowConfig) -> None:
-        self.config, self.flows = config, Flows(flow_config(config))
+        super().__init__(config)
+        self.flows = Flows(flow_config(config))
 
-    @staticmethod
-    def data_problems(config: KlodsFlowConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
-        """What does not fit between keys and images: a split that does not fit the latents, n <= m."""
-        flow = replace(data, select_by="")  # proxies are made of latents here, not of auxiliary images
-        problems = list(Flows.data_problems(flow_config(config), flow))
+    def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
+        """Also a split that does not fit the latents: n <= m."""
+        flow = replace(facts, select_by="")  # proxies are made of latents here, not of auxiliary images
+        problems = list(self.flows.check(flow))
         yield from problems
-        if not problems and (message := unscorable(config, data.shape)):
+        if not problems and (message := unscorable(self.config, facts.shape)):
             yield "split", message
 
-    @staticmethod
-    def share_problems(config: KlodsFlowConfig, workers: int) -> Iterator[tuple[str, str]]:
-        return Flows.share_problems(config, workers)
-
-    @staticmethod
-    def published_schedule(dataset: str, config: KlodsFlowConfig) -> dict[str, Any]:
-        return Flows.published_schedule(dataset, flow_config(config))
+    def published_schedule(self, dataset: str) -> dict[str, Any]:
+        return self.flows.published_schedule(dataset)
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("flow", target, "flow") for target in targets]
@@ -68,66 +63,43 @@ class Klods:
     def units(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("detector", target, "groups") for target in targets]
 
-    def needs(self, unit: Unit) -> list[Unit]:
-        """A detector reads its target's flow."""
-        return self.stages([unit.target]) if unit.kind == "detector" else []
-
-    def stage_config(self, unit: Unit) -> dict[str, Any]:
-        return self.flows.stage_config(unit)
-
-    def steps(self, unit: Unit, counts: TrainingCounts) -> int:
-        """Moments are fitted in one."""
-        return 1 if unit.kind == "detector" else self.flows.steps(unit, counts)
-
-    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
-        """A detector passes every training image through the flow once."""
+    def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
+        """A detector passes every training image through the flow once, and holds it and all their latents."""
         if unit.kind != "detector":
-            return self.flows.macs(unit, shape, counts)
-        return macs(architecture(self.flows.config, shape.channels, shape.side)) * counts.images
-
-    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
-        """A detector holds the flow, for its passes forward, and the latents of all training images."""
-        if unit.kind != "detector":
-            return self.flows.memory(unit, shape, counts)
+            return self.flows.cost(unit, shape, counts)
         net = architecture(self.flows.config, shape.channels, shape.side)
-        return 4 * (parameters(net) + counts.images * shape.values)
+        return Cost(macs(net) * counts.images, 4 * (parameters(net) + counts.images * shape.values))
 
-    def stage(
-        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
-    ) -> "FlowLearner":
-        """The flow. Raises UserError, before it is trained, where no group of a size could be scored with it."""
-        if message := unscorable(self.config, view.shape):
-            raise UserError(message, where="split")
-        return self.flows.stage(unit, view, artifacts, parallel)
-
-    def detector(
-        self,
-        unit: Unit,
-        view: "TargetView",
-        artifacts: "Mapping[str, Tensors]",
-        parallel: "Parallel",  # noqa: ARG002 - each worker fits all
-    ) -> "MomentsLearner":
+    def learner(
+        self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "FlowLearner | MomentsLearner":
+        """Each worker fits all moments. Raises UserError, before a flow is trained, where no group of a size could be
+        scored with it."""
+        if unit.kind != "detector":
+            if message := unscorable(self.config, view.shape):
+                raise UserError(message, where="split")
+            return self.flows.learner(unit, view, stages, parallel)
         from workloads.klods.detector import MomentsLearner
 
-        return MomentsLearner(self.config, view, artifacts[str(self.needs(unit)[0])])
+        return MomentsLearner(self.config, view, stages[str(self.needs(unit)[0])])
 
     def code(self, unit: Unit) -> tuple[str, ...]:
         """The flow is trained by `Flows`, from its own config: an edit of how groups are scored retrains none."""
-        return (__name__,) if unit.kind == "detector" else self.flows.code(unit)
+        return super().code(unit) if unit.kind == "detector" else self.flows.code(unit)
 
-    def scored_with(self, unit: Unit) -> list[Unit]:
+    def scoring_needs(self, unit: Unit) -> list[Unit]:
         return self.needs(unit)
 
     def scorer(
         self,
         unit: Unit,
         shape: ImageShape,  # noqa: ARG002 - the flow says it
+        stages: "Mapping[str, Tensors]",
         device: "torch.device",
-        artifacts: "Mapping[str, Tensors]",
     ) -> "GroupScorer":
         from workloads.klods.detector import GroupScorer
 
-        return GroupScorer(self.config, device, artifacts[str(self.needs(unit)[0])])
+        return GroupScorer(self.config, device, stages[str(self.needs(unit)[0])])
 
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The score that the config names, of groups of `judged_size`; of single images where there are no groups."""

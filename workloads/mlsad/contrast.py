@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.conform import as_channels
-from workloads.method import Scores, State, Tensors
+from workloads.learner import Scores, State, Tensors
 from workloads.mlsad.architecture import map_side
 from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.crops import crop_corners, crops
@@ -31,7 +31,7 @@ def split_bank(bank: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Batch:
+class StepImages:
     """What a detector sees in one step: (x, C), (x~, C) and, with x once more, (x, C~)."""
 
     images: Tensor  # (2n, C, S, S) in [-1, 1]: n normal images, then n fakes
@@ -114,7 +114,7 @@ class DetectorLearner(LevelScorer):
         passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
         return self.config.detector_lr * self.config.detector_lr_decay**passed
 
-    def drawn(self, step: int, images: Tensor) -> Batch:
+    def drawn(self, step: int, images: Tensor) -> StepImages:
         """Everything random of a step, from seed and step alone: trials that share both see the same of it.
 
         `images`: this worker's rows of the batch, uint8.
@@ -126,7 +126,7 @@ class DetectorLearner(LevelScorer):
         noise = draws.normal((batch, 2, *x.shape[1:])).transpose(0, 1).flatten(0, 1)
         side = place.shape[-1]
         place = torch.cat([place, self.displaced(draws, batch, side)])
-        return Batch(to_signed(x), noise, place, self.dropout(draws, (batch, 3, side, side, self.net.hidden)))
+        return StepImages(to_signed(x), noise, place, self.dropout(draws, (batch, 3, side, side, self.net.hidden)))
 
     def step(self, step: int, images: Tensor) -> Tensors:
         """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""

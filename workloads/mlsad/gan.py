@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from workloads.data.conform import as_channels
-from workloads.method import State, Tensors
+from workloads.learner import State, Tensors
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.entropy import derangement, entropy_weight, mutual_information
 from workloads.mlsad.mrf import to_bytes, to_signed

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from workloads.keys import keys_of
+from workloads.method import Cost, Method
 from workloads.mlsad.architecture import (
     detector_kept,
     detector_parameters,
@@ -13,8 +13,7 @@ from workloads.mlsad.architecture import (
     generator_step_macs,
 )
 from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig
-from workloads.mlsad.levels import combined, level_of, part_of
-from workloads.training.seeds import derive_seed
+from workloads.mlsad.levels import level_of, part_of
 from workloads.units import (
     Analysis,
     DataFacts,
@@ -27,11 +26,10 @@ from workloads.units import (
 )
 
 if TYPE_CHECKING:  # planning needs no torch
-    import numpy as np
     import torch
 
     from workloads.data.view import TargetView
-    from workloads.method import Scores, Tensors
+    from workloads.learner import Tensors
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
@@ -42,7 +40,7 @@ def part_level(unit: Unit) -> int:
     return level_of(unit.part)
 
 
-class MLSAD:
+class MLSAD(Method):
     """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
 
     name: ClassVar[str] = "mlsad"
@@ -65,35 +63,23 @@ class MLSAD:
             "workloads.mlsad.analyses.fooling:fooling",
         ),
     }
-    selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
-    config_type: ClassVar[type] = MLSADConfig
+    Config: ClassVar[type] = MLSADConfig
+    config: MLSADConfig
 
-    def __init__(self, config: MLSADConfig) -> None:
-        self.config = config
-
-    @staticmethod
-    def published_schedule(dataset: str, config: MLSADConfig) -> dict[str, Any]:  # noqa: ARG004 - there are no variants
-        """Keys whose published value for a dataset is not the default."""
+    def published_schedule(self, dataset: str) -> dict[str, Any]:
         return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 
-    @staticmethod
-    def share_problems(config: MLSADConfig, workers: int) -> Iterator[tuple[str, str]]:
-        """What cannot be shared by `workers` that split every batch: (key, message)."""
+    def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
+        config, workers = self.config, facts.workers
         if config.batch_size % workers:
             yield "batch_size", f"{config.batch_size} cannot be shared equally by {workers} workers"
-        if config.generator_batch_size % (4 * workers):
-            yield (
-                "generator_batch_size",
-                f"{config.generator_batch_size} is no multiple of 4 for each of {workers} workers",
-            )
-
-    @staticmethod
-    def data_problems(config: MLSADConfig, data: DataFacts) -> Iterator[tuple[str, str]]:
-        """What does not fit between config and image side, or between keys of the config: (key, message)."""
-        yield from (problems := list(square_problems(data.shape)))
-        if problems:
+        if config.generator_batch_size % (4 * workers) and workers > 1:
+            message = f"{config.generator_batch_size} is no multiple of 4 for each of {workers} workers"
+            yield "generator_batch_size", message
+        if unfit := list(square_problems(facts.shape)):
+            yield from unfit
             return
-        side = data.shape.side
+        side = facts.shape.side
         if side < 8 or side & (side - 1):
             yield "data.side", f"the generators need a power of two from 8 on, found {side}"
         if side < max(config.levels):
@@ -112,89 +98,55 @@ class MLSAD:
     def units(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("detector", target, part_of(k)) for target in targets for k in self.config.levels]
 
-    def needs(self, unit: Unit) -> list[Unit]:
-        """A detector trains on one bank and is held against all of its class's banks for selection."""
-        return self.stages([unit.target]) if unit.kind == "detector" else []
-
-    def stage_config(self, unit: Unit) -> dict[str, Any]:
-        return {name: getattr(self.config, name) for name in keys_of(self.config, "stage")} | {
-            "level": part_level(unit)
-        }
-
     def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config = self.config
         if unit.kind == "generator":
             return max(1, round(config.generator_epochs * counts.images / config.generator_batch_size))
         return max(1, round(config.detector_epochs * counts.images / config.batch_size))
 
-    def macs(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
+    def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
+        """Bytes are an estimate from the layer tables."""
         config, level = self.config, part_level(unit)
         channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
-            step = generator_step_macs(level, shape.side, config.width, channels) * config.generator_batch_size
+            batch, network = config.generator_batch_size, (level, shape.side, config.width, channels)
+            step, kept = generator_step_macs(*network), generator_kept(*network)
+            parameters = generator_parameters(*network)
         else:
-            side = config.crop or shape.side
-            step = detector_step_macs(level, side, config.width, config.blocks, channels) * config.batch_size
-        return step * self.steps(unit, counts)
+            batch, side = config.batch_size, config.crop or shape.side
+            step = detector_step_macs(level, side, config.width, config.blocks, channels)
+            kept = detector_kept(level, side, config.width, config.blocks)
+            parameters = detector_parameters(level, config.width, config.blocks, channels)
+        return Cost(step * batch * self.steps(unit, counts), training_bytes(parameters, kept * batch))
 
-    def memory(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:  # noqa: ARG002 - none depends on them
-        config, level = self.config, part_level(unit)
-        channels = 3 if config.grey_as_rgb else shape.channels
+    def learner(
+        self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"
+    ) -> "GeneratorLearner | DetectorLearner":
+        from workloads.mlsad.contrast import DetectorLearner
+        from workloads.mlsad.gan import GeneratorLearner
+
+        config, level, seed, steps = self.config, part_level(unit), self.seed(unit), self.steps(unit, view.counts)
         if unit.kind == "generator":
-            kept = generator_kept(level, shape.side, config.width, channels) * config.generator_batch_size
-            return training_bytes(generator_parameters(level, shape.side, config.width, channels), kept)
-        kept = detector_kept(level, config.crop or shape.side, config.width, config.blocks) * config.batch_size
-        return training_bytes(detector_parameters(level, config.width, config.blocks, channels), kept)
+            return GeneratorLearner(config, level, view.train, seed, parallel, steps)
+        # it trains on one bank and is held against all of its class's banks for selection
+        banks = {part_level(need): stages[str(need)]["fakes"] for need in self.needs(unit)}
+        return DetectorLearner(config, level, (view.train, view.val), banks, seed, parallel, steps)
 
     def code(self, unit: Unit) -> tuple[str, ...]:
         """A generator's and a detector's learners, apart: an edit of a detector retrains no generator."""
         learner = "workloads.mlsad.gan" if unit.kind == "generator" else "workloads.mlsad.contrast"
         return (__name__, learner)
 
-    def seed(self, unit: Unit) -> int:
-        return derive_seed(self.config.seed, unit)
-
-    def stage(
-        self,
-        unit: Unit,
-        view: "TargetView",
-        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
-        parallel: "Parallel",
-    ) -> "GeneratorLearner":
-        from workloads.mlsad.gan import GeneratorLearner
-
-        steps = self.steps(unit, view.counts)
-        return GeneratorLearner(self.config, part_level(unit), view.train, self.seed(unit), parallel, steps)
-
-    def detector(
-        self, unit: Unit, view: "TargetView", artifacts: "Mapping[str, Tensors]", parallel: "Parallel"
-    ) -> "DetectorLearner":
-        from workloads.mlsad.contrast import DetectorLearner
-
-        steps = self.steps(unit, view.counts)
-        banks = {part_level(need): artifacts[str(need)]["fakes"] for need in self.needs(unit)}
-        images = (view.train, view.val)
-        return DetectorLearner(self.config, part_level(unit), images, banks, self.seed(unit), parallel, steps)
-
-    def scored_with(self, unit: Unit) -> list[Unit]:  # noqa: ARG002 - fakes are for training alone
-        return []
-
     def scorer(
         self,
         unit: Unit,
         shape: ImageShape,
+        stages: "Mapping[str, Tensors]",  # noqa: ARG002 - fakes are for training alone
         device: "torch.device",
-        artifacts: "Mapping[str, Tensors]",  # noqa: ARG002 - none
     ) -> "LevelScorer":
         from workloads.mlsad.scorer import LevelScorer
 
         return LevelScorer(self.config, part_level(unit), shape, device)
-
-    def combine(self, parts: "Scores") -> "np.ndarray":
-        return combined(parts)
-
-    def judged_parts(self) -> tuple[str, ...]:
-        return tuple(map(part_of, self.config.levels))
 
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""

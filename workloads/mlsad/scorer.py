@@ -9,7 +9,7 @@ from torch import Tensor
 
 from workloads.data.conform import as_channels
 from workloads.data.view import TargetView
-from workloads.method import Fitted, Scores, State
+from workloads.learner import Fitted, Scores, State
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.mrf import to_signed
 from workloads.mlsad.networks.detector import PatchDetector

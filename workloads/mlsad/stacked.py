@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
-from workloads.method import Tensors
+from workloads.learner import Tensors
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.networks.detector import contrast_loss
 from workloads.training.optimisers import aligned, descend

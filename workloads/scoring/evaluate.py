@@ -4,22 +4,26 @@ import pyarrow as pa
 
 from workloads.data.images import out_split
 from workloads.data.view import TargetView
-from workloads.method import Detector, GroupDetector, Scores
+from workloads.learner import Contrasting, GroupDetector, Learner, Scorer, Scores
+from workloads.scoring.proxies import cut_and_pasted
 from workloads.scoring.table import group_rows, join, score_rows
 
 
-def score(detector: Detector, view: TargetView, *, last: bool) -> pa.Table:
-    """A row an image and part: test images, held-out normal ones, proxy anomalies.
+def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> pa.Table:
+    """A row an image and part: test images, held-out normal ones, proxy anomalies, the learner's own where it has some.
 
-    last: whether the schedule ends here; the out sets, which are large, are scored then only. Of a detector of groups
-    these are the proxies alone (see `score_groups`).
+    scorer: of the learner, or itself. last: whether the schedule ends here; the out sets, which are large, are scored
+    then only. Of a detector of groups these are the proxies alone (see `score_groups`).
     """
     scores: dict[str, Scores] = {}
-    if not isinstance(detector, GroupDetector):
-        scores = {"test": detector.score(view.tested), "val": detector.score(view.val)}
-    scores |= detector.contrast()
-    if last and not isinstance(detector, GroupDetector):
-        scores |= {out_split(name): detector.score(images) for name, images in view.out.items()}
+    if not isinstance(scorer, GroupDetector):
+        scores = {"test": scorer.score(view.tested), "val": scorer.score(view.val)}
+    if isinstance(learner, Contrasting):
+        scores |= learner.contrast()
+    else:
+        scores["cut_and_paste/val"] = scorer.score(cut_and_pasted(view.val))
+    if last and not isinstance(scorer, GroupDetector):
+        scores |= {out_split(name): scorer.score(images) for name, images in view.out.items()}
     return join([score_rows(view, split, parts) for split, parts in scores.items()])
 
 

@@ -24,7 +24,7 @@ from workloads.data.images import image_of_window, out_name
 
 if TYPE_CHECKING:  # reports are made of tables, and need no torch
     from workloads.data.view import TargetView
-    from workloads.method import GroupScores, Scores
+    from workloads.learner import GroupScores, Scores
 
 SCHEMA = pa.schema(
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from workloads.method import Learner
+from workloads.learner import Learner
 from workloads.training.checkpoint import MANIFEST, CorruptCheckpointError, is_complete, load_state, save_state
 
 SAVE_EVERY = 120.0  # seconds between saved states inside a long schedule; where they fall changes no number

@@ -20,7 +20,7 @@ from upath import UPath
 from orchestrator.data.auxiliary.sources.base import Piece
 from tune_spaces.schema import Auxiliary
 from workloads.errors import UserError
-from workloads.files import write_atomically
+from workloads.files import is_whole, read_checked, write_checked
 
 VERSION = 1
 COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank", "broken")
@@ -93,7 +93,7 @@ class Manifest:
             fix = "make one: python -m orchestrator data prepare --help"
             raise UserError("no prepared image set here", where=path, fix=fix)
         try:
-            values = json.loads(file.read_text())
+            values = json.loads(read_checked(file, "prepare the set again"))
             if values["version"] != VERSION:
                 raise UserError(f"version {values['version']!r} is not {VERSION}", where=str(file))
             return cls(path, values["plan"], tuple(Shard.parse(shard) for shard in values["shards"]))
@@ -104,7 +104,7 @@ class Manifest:
 
     def write(self) -> None:
         values = {"version": VERSION, "plan": self.plan, "shards": [asdict(shard) for shard in self.shards]}
-        write_atomically(UPath(self.path) / MANIFEST, json.dumps(values, indent=1).encode())
+        write_checked(UPath(self.path) / MANIFEST, json.dumps(values, indent=1).encode())
 
     @property
     def layout(self) -> ShardLayout:
@@ -159,13 +159,13 @@ def in_set(name: str, path: str | None) -> str:
 
 
 def finished(path: str, pieces: Sequence[Piece]) -> dict[str, Shard]:
-    """Records of the pieces whose shard is there with its full size."""
+    """Records of the pieces whose shard is there with its full size. One whose record is damaged is made again."""
     shards = {}
     for piece in pieces:
         record = record_file(path, piece.name)
-        if not record.exists():
+        if not is_whole(record):
             continue
-        shard = Shard.parse(json.loads(record.read_text()))
+        shard = Shard.parse(json.loads(read_checked(record)))
         file = shard_file(path, piece.name)
         if file.exists() and file.stat().st_size == shard.bytes:
             shards[piece.name] = shard

@@ -21,7 +21,7 @@ from orchestrator.planning.identity import content_hash
 from orchestrator.record.locks import alone
 from workloads.data.duplicates import Known
 from workloads.errors import Kind, UserError
-from workloads.files import write_atomically
+from workloads.files import read_checked, write_checked
 
 MAX_BAD = 0.05
 """Of all images: more say that the source is not what it was taken for."""
@@ -106,9 +106,9 @@ def claim(folder: UPath, plan: dict[str, Any]) -> None:
     """Write the plan into an empty place, or find the same there."""
     file = folder / PLAN
     if not file.exists():
-        write_atomically(file, json.dumps(plan, indent=1).encode())
+        write_checked(file, json.dumps(plan, indent=1).encode())
         return
-    before = json.loads(file.read_text())
+    before = json.loads(read_checked(file, "remove it, and prepare again"))
     changed = differences(before, plan)
     if changed:
         headline, details = f"{folder} holds a set made of something else", "\n".join(f"  {line}" for line in changed)

@@ -25,7 +25,7 @@ from orchestrator.data.auxiliary.manifest import (
 )
 from orchestrator.data.auxiliary.sources.base import Bad, Broken, Piece, Rows
 from workloads.data.duplicates import Known
-from workloads.files import write_atomically
+from workloads.files import write_checked
 
 QUARANTINE_BYTES = 64 << 20
 """Of bad images' files that a shard keeps; of any more only the name and the reason, for they wait in memory."""
@@ -63,7 +63,7 @@ def write_shard(
         sums=tuple(int(v) for v in counts.sums),
         squares=tuple(int(v) for v in counts.squares),
     )
-    write_atomically(record_file(path, piece.name), json.dumps(asdict(shard)).encode())
+    write_checked(record_file(path, piece.name), json.dumps(asdict(shard)).encode())
     return shard
 
 

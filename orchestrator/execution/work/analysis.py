@@ -14,7 +14,7 @@ from orchestrator.execution.work.worker import End, RungReport, Worker, method_o
 from orchestrator.planning.early_stopping import Decision
 from workloads.analyses import analyse
 from workloads.files import is_whole, read_checked, write_checked
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.training.checkpoint import load_state
 
 

@@ -11,6 +11,7 @@ from orchestrator.execution.work.worker import Artifacts, End, RungReport, Share
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.locks import alone
 from workloads.files import is_whole, read_checked, write_checked
+from workloads.learner import Stage
 from workloads.training.batches import unit_batches
 from workloads.training.checkpoint import is_intact, save_state
 from workloads.training.loop import Progress, discard, resume, save_progress, train
@@ -57,7 +58,7 @@ class StageWork:
         method = method_of(self.method, self.stage.config)
         view = view_of(worker, self.method, self.stage, test=False)
         artifacts = Artifacts(worker.device).read({str(n): self.stage.artifacts[str(n)] for n in method.needs(unit)})
-        learner = method.stage(unit, view, artifacts, parallel)
+        learner = method.learner(unit, view, artifacts, parallel)
         partial = folder.with_name(f"{folder.name}.progress")
         progress = resume(partial, learner) or Progress()
         batches = unit_batches(unit, self.stage.config["seed"], view, learner.batch_size, parallel)
@@ -74,5 +75,5 @@ class StageWork:
             return
         facts = {"unit": str(unit), "steps": learner.total_steps, "seconds": round(progress.seconds, 1)}
         write_checked(folder / HISTORY, json.dumps(facts | {"history": progress.history}, indent=1).encode())
-        save_state(folder, learner.artifact())
+        save_state(folder, learner.artifact() if isinstance(learner, Stage) else learner.state())
         discard(partial)

@@ -24,9 +24,10 @@ from orchestrator.execution.work.worker import (
 )
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.paths import TrialPaths
-from orchestrator.results.evaluation import finish_rung, write_part
+from orchestrator.results.evaluation import finish_rung, write_share
+from workloads.data.view import TargetView
 from workloads.files import is_whole, read_checked, remove_checked
-from workloads.method import Detector, GroupDetector
+from workloads.learner import GroupDetector, Learner, Scorer
 from workloads.scoring.evaluate import score, score_groups
 from workloads.scoring.table import join
 from workloads.training.batches import unit_batches
@@ -107,9 +108,9 @@ def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
     return done
 
 
-def remove_parts(trial: TrialUnits, rungs: Sequence[int]) -> None:
+def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
     """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
-    for part in [part for rung in rungs for part in trial.paths.scores_parts(rung)]:
+    for part in [part for rung in rungs for part in trial.paths.scores_shares(rung)]:
         remove_checked(part)
 
 
@@ -124,13 +125,13 @@ class _Training:
         self.work, self.trial, self.paths, self.worker, self.artifacts = work, trial, trial.paths, worker, artifacts
         self.parallel = worker.parallel(work.share)
         self.writes = worker.rank < worker.writers(work.share)
-        self.running: dict[Unit, tuple[Detector, Progress]] = {}
+        self.running: dict[Unit, tuple[Learner, Progress]] = {}
         self.written = rungs_done(trial, work.rungs)
         self.rung = self.written[-1] if self.written else 0
         self.seconds = trial.report(self.rung).metrics["train_seconds"] if self.rung else 0.0
         self.done = 0.0
         if worker.rank == 0:
-            remove_parts(trial, self.written)
+            remove_shares(trial, self.written)
 
     @cached_property
     def units(self) -> list[UnitWork]:
@@ -173,19 +174,20 @@ class _Training:
         scores: list[pa.Table] = []
         groups: list[pa.Table] = []
         for number, work in enumerate(self.units):
-            detector, progress = self.advance(number, before, rung, note)
+            learner, progress = self.advance(number, before, rung, note)
             seconds[str(work.unit)] = round(progress.seconds, 2)
             if self.writes:
                 view = view_of(self.worker, self.work.method, work, test=True)
-                scores.append(score(detector, view, last=last))
-                if isinstance(detector, GroupDetector):
-                    groups.append(score_groups(detector, view, last=last))
+                scorer = self.scorer_of(work, learner, view)
+                scores.append(score(learner, scorer, view, last=last))
+                if isinstance(scorer, GroupDetector):
+                    groups.append(score_groups(scorer, view, last=last))
             if last:
                 del self.running[work.unit]  # its state is saved; memory does not grow with the classes
         if self.writes:
-            write_part(self.paths.scores_part(rung, self.worker.rank), join([*scores, *groups]), seconds)
+            write_share(self.paths.scores_share(rung, self.worker.rank), join([*scores, *groups]), seconds)
 
-    def advance(self, number: int, before: int, rung: int, note: Callable[[str], None]) -> tuple[Detector, Progress]:
+    def advance(self, number: int, before: int, rung: int, note: Callable[[str], None]) -> tuple[Learner, Progress]:
         """Bring this worker's `number`-th detector to a rung, from wherever a state of it is."""
         work = self.units[number]
         unit, folder = work.unit, self.paths.unit(work.unit, rung)
@@ -212,16 +214,26 @@ class _Training:
             save()
         return detector, progress
 
-    def started(self, work: UnitWork, before: int, rung: int) -> tuple[Detector, Progress]:
+    def started(self, work: UnitWork, before: int, rung: int) -> tuple[Learner, Progress]:
         """A detector with the latest state that is there: of this rung, of the one before, or none."""
         method = method_of(self.work.method, work.config)
         artifacts = self.artifacts.read({str(n): work.artifacts[str(n)] for n in method.needs(work.unit)})
         view = view_of(self.worker, self.work.method, work, test=False)
-        detector = method.detector(work.unit, view, artifacts, self.parallel)
+        detector = method.learner(work.unit, view, artifacts, self.parallel)
         progress = resume(self.paths.unit(work.unit, rung), detector)
         if progress is None and before:
             progress = resume(self.paths.unit(work.unit, before), detector)
         return detector, progress or Progress()
+
+    def scorer_of(self, work: UnitWork, learner: Learner, view: TargetView) -> Scorer:
+        """The learner itself where it scores images, else the method's scorer of what it has learnt so far."""
+        if isinstance(learner, Scorer):
+            return learner
+        method = method_of(self.work.method, work.config)
+        stages = self.artifacts.read({str(n): work.artifacts[str(n)] for n in method.scoring_needs(work.unit)})
+        scorer = method.scorer(work.unit, view.shape, stages, self.worker.device)
+        scorer.load_state(learner.state())
+        return scorer
 
     def finish(self, rung: int, seconds: float) -> None:
         """Join all workers' scores of a rung, and compute its metrics."""

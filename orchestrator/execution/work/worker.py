@@ -11,7 +11,8 @@ from upath import UPath
 from orchestrator.data.shared import SharedSplits
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.view import TargetView
-from workloads.method import Method, Tensors
+from workloads.learner import Tensors
+from workloads.method import Method
 from workloads.registry import method
 from workloads.training.checkpoint import load_state
 from workloads.training.distributed import Parallel
@@ -92,13 +93,14 @@ def method_of(name: str, config: Mapping[str, Any]) -> Method:
     """A method with a config as files have it. Raises KeyError for a method that there is not."""
     method_type = method(name)
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
-    instance: Method = method_type(method_type.config_type(**values))
+    instance: Method = method_type(method_type.Config(**values))
     return instance
 
 
 def cost(name: str, work: UnitWork, shape: ImageShape, counts: TrainingCounts) -> float:
-    """Multiply-accumulates of training the unit to the end."""
-    return method_of(name, work.config).macs(work.unit, shape, counts)
+    """Multiply-accumulates of training the unit to the end; its number of images where the method knows none."""
+    cost = method_of(name, work.config).cost(work.unit, shape, counts)
+    return float(counts.images) if cost is None else cost.macs
 
 
 def needs_auxiliary(name: str, work: UnitWork) -> bool:

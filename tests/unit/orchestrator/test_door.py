@@ -22,7 +22,7 @@ from tune_spaces.schema import Data, Space
 ROOT = Path(__file__).parents[3]
 HEAVY = {"torch", "ray", "mlflow", "pandas", "numpy", "pydantic", "rich"}
 SMALL = {"preset": "smoke", "points": 2, "classes": ["3"], "executor": "local"}
-LEVELS = (1, 2)
+LEVELS = (1, 4)
 
 
 @pytest.fixture(scope="module")
@@ -104,17 +104,17 @@ def test_a_run_shows_its_numbers(run):
     assert list(run.trials["schedule"]) == [1.0, 1.0]
     assert {"batch_size", "noise", "contrastive", "auroc/3"} <= set(run.trials.columns)
     assert run.report.exists()
-    assert "not all levels: without D_4, D_8, D_16" in run.warnings
+    assert "not all levels: without D_2, D_8, D_16" in run.warnings
     assert "maps" in run.analyses
 
 
 def test_a_runs_scores_are_those_of_the_winner_unless_another_is_named(run):
     table = run.scores(split="test")
     assert set(table["part"].to_pylist()) == {"all"}
-    assert set(run.scores(part=None)["part"].to_pylist()) == {"all", "level_1", "level_2"}
+    assert set(run.scores(part=None)["part"].to_pylist()) == {"all", "level_1", "level_4"}
     (other,) = set(run.trials.index) - {run.best.id}
     assert not run.scores(other, split="test").equals(table)
-    for wrong, hint in (({"split": "tset"}, "'test'"), ({"part": "level_3"}, "level_"), ({"trial": "x"}, run.best.id)):
+    for wrong, hint in (({"split": "tset"}, "'test'"), ({"part": "level_5"}, "level_"), ({"trial": "x"}, run.best.id)):
         with pytest.raises(UserError, match=hint):
             run.scores(**wrong)
 
@@ -142,7 +142,7 @@ def test_a_loaded_detector_gives_the_scores_of_the_run(run):
     assert table["image_id"].to_pylist() == list(splits.test.ids)
     scores = detector.score(splits.test.images.transpose(0, 2, 3, 1))
     np.testing.assert_allclose(scores, table["score"].to_numpy(), rtol=1e-4, atol=1e-6)
-    assert detector.parts(splits.test.images[:2, 0]).keys() == {"level_1", "level_2"}
+    assert detector.parts(splits.test.images[:2, 0]).keys() == {"level_1", "level_4"}
     assert pc.count(table["score"]).as_py() == len(scores)
     with pytest.raises(UserError, match="valid: 3"):
         orchestrator.load(run, "cat")
@@ -189,3 +189,19 @@ def test_a_run_that_never_ended_says_what_to_do(tmp_path):
     for ask in (lambda: begun.best, lambda: begun.table, lambda: orchestrator.load(begun, "3"), lambda: begun.report):
         with pytest.raises(UserError):
             ask()
+
+
+def test_fitting_an_array_gives_the_detector_of_a_run_of_the_same_images(run):
+    """The same numbers with and without the orchestra."""
+    import torch
+
+    import workloads
+    from orchestrator.data.split_store import SplitStore
+
+    splits = SplitStore(run.paths).read(run.state.opened.identity.data)
+    train, val, tested = (part.images.transpose(0, 2, 3, 1) for part in (splits.train, splits.val, splits.test))
+    torch.set_num_threads(1)
+    fitted = workloads.fit("mlsad", train, run.best.config, validation=val, target="3", device="cpu")
+    expected = orchestrator.load(run, device="cpu")
+    np.testing.assert_allclose(fitted.score(tested), expected.score(tested), rtol=1e-6)
+    assert fitted.remarks == expected.remarks

@@ -16,7 +16,7 @@ ANALYSES = [(name, analysis) for name, method in WORKLOADS.items() for analysis 
 def test_the_name_of_an_analysis_leads_to_a_function_of_its_method(method, analysis):
     function = resolve_name(analysis.function)
     assert list(function.__annotations__) == ["config", "view", "fitted", "seed", "return"]
-    assert issubclass(WORKLOADS[method].config_type, function.__annotations__["config"])
+    assert issubclass(WORKLOADS[method].Config, function.__annotations__["config"])
 
 
 def test_titles_are_known_without_torch():

@@ -9,7 +9,7 @@ from workloads.data.view import TargetView
 from workloads.figures import Picture, drawn
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import FlowScorer, trained_scorer
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 
 NORMAL, ANOMALOUS = "#0072B2", "#E69F00"  # of Okabe and Ito: told apart with any common colour blindness
 

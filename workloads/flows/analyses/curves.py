@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from workloads.data.view import TargetView
 from workloads.flows.config import FlowConfig
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.units import GENERAL, Unit
 
 LINES = {"training images, noised": "bits_per_dim", "held-out images": "val_bits_per_dim"}

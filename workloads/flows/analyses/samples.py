@@ -8,7 +8,7 @@ from workloads.figures import image_rows
 from workloads.flows.bits import BINS
 from workloads.flows.config import FlowConfig
 from workloads.flows.scorer import trained_scorer
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.training.seeds import derive_seed
 
 COLUMNS = 8

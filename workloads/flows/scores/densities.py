@@ -25,7 +25,7 @@ from torch import Tensor
 
 from workloads.flows.bits import bits_per_dim
 from workloads.flows.networks.terms import Terms
-from workloads.method import Scores
+from workloads.learner import Scores
 from workloads.scoring.table import FAILED
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from workloads.data.view import TargetView
 from workloads.klods.detector import GroupScorer
 from workloads.klods.flow_config import KlodsFlowConfig
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.units import Unit
 
 NAMES = ("variance", "mean_square", "neighbours", "channels")

@@ -4,7 +4,7 @@ from workloads.data.view import TargetView
 from workloads.klods.calibration import Candidate, sets, survey
 from workloads.klods.detector import GroupScorer
 from workloads.klods.flow_config import KlodsFlowConfig
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.units import Unit
 
 

@@ -38,11 +38,12 @@ from torch import Tensor
 
 from workloads.data.view import TargetView
 from workloads.figures import image_rows
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
+from workloads.method import mean_of_parts
 from workloads.mlsad.analyses.descent import Descent, descend_pixels, detector_score
 from workloads.mlsad.analyses.distances import diversity, nearest
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.levels import combined, part_of
+from workloads.mlsad.levels import part_of
 from workloads.mlsad.mrf import level_0, level_1, to_bytes
 from workloads.mlsad.scorer import LevelScorer, scorers
 from workloads.training.distributed import Draws, Parallel
@@ -116,7 +117,7 @@ def variants(config: MLSADConfig, view: TargetView, fitted: Fitted) -> dict[str,
 
 def whole_score(parts: Mapping[str, LevelScorer], images: Tensor) -> np.ndarray:
     """(N,) float32, from uint8 (N, C, S, S), exactly as test images are scored."""
-    return combined({part: scorer.image_scores(images) for part, scorer in parts.items()})
+    return mean_of_parts({part: scorer.image_scores(images) for part, scorer in parts.items()})
 
 
 def success(before: np.ndarray, after: np.ndarray, median: float) -> dict[str, float | None]:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from workloads.data.view import TargetView
 from workloads.figures import Panel, panel_rows
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
+from workloads.method import mean_of_parts
 from workloads.mlsad.config import MLSADConfig
-from workloads.mlsad.levels import combined, part_of
+from workloads.mlsad.levels import part_of
 from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import scorers
 from workloads.scoring.metrics import pixel_auroc
@@ -75,7 +76,7 @@ def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -
         for level, scores in windows.items():
             numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
     parts = {part_of(level): pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
-    order = np.argsort(combined(parts), kind="stable")
+    order = np.argsort(mean_of_parts(parts), kind="stable")
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
     normal = window_maps(config, view, fitted, view.val)
     low, high = limits(pixel_map({level: normal[level] for level in used}, side), maps[[*chain(*ends.values())]])

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from workloads.data.view import TargetView
 from workloads.figures import Panel, panel_rows
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.mlsad.analyses.localisation import window_maps
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.mrf import level_0

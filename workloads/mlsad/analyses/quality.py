@@ -34,7 +34,7 @@ from torch import Tensor
 from workloads.data.conform import as_channels
 from workloads.data.view import TargetView
 from workloads.figures import image_rows
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest
 from workloads.mlsad.analyses.judge import Images, accuracy
 from workloads.mlsad.config import CONTRAST, MLSADConfig

@@ -83,7 +83,7 @@ def any_splits(draw: st.DrawFn) -> Splits:
 
 
 def sharded(splits: Splits, targets: tuple[str, ...]) -> ShardedSplits:
-    tables = [shard(part, name, 0) for name, part in splits.parts().items()]
+    tables = [shard(part, name, 0) for name, part in splits.by_name().items()]
     pieces = [part for table in tables for part in (table.slice(2), table.slice(0, 2))][::-1]
     return ShardedSplits(SplitManifest.of(splits, ""), lambda: pieces, targets, auxiliary=True, masks=splits.masks)
 

@@ -43,12 +43,12 @@ def learner_of(kind, level):
     config = MLSADConfig(width=0.25, batch_size=8, generator_batch_size=8, bank_size=16)
     unit, shape = Unit(kind, "x", f"level_{level}"), ImageShape(3, 32, 32)
     if kind == "generator":
-        return GeneratorLearner(config, level, pictures(20), 7, Parallel(), 6), MLSAD(config).memory(
+        return GeneratorLearner(config, level, pictures(20), 7, Parallel(), 6), MLSAD(config).cost(
             unit, shape, TrainingCounts(20)
-        )
+        ).bytes
     banks = {k: pictures(16, seed=k) for k in (2, 4, 8)}
     learner = DetectorLearner(config, level, (pictures(20), pictures(5, seed=2)), banks, 7, Parallel(), 6)
-    return learner, MLSAD(config).memory(unit, shape, TrainingCounts(20))
+    return learner, MLSAD(config).cost(unit, shape, TrainingCounts(20)).bytes
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_estimate_of_a_flow_is_what_autograd_keeps_within_a_factor(kind):
     view = TargetView("x", images, pictures(5, seed=2, side=16))
     learner = FlowLearner(config, unit, view, Parallel(), 6)
     measured = kept_bytes(lambda: learner.step(0, images[:8]))
-    estimate = Flows(config).memory(unit, ImageShape(3, 16, 16), TrainingCounts(20))
+    estimate = Flows(config).cost(unit, ImageShape(3, 16, 16), TrainingCounts(20)).bytes
     assert 0.5 < estimate / measured < 3
 
 

@@ -187,7 +187,7 @@ def modules_of_training(method_type, config, unit, folder):
 def test_what_a_unit_imports_while_it_trains_and_is_scored_is_in_its_digest(method_type, tmp_path):
     config, units = METHODS[method_type]
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
-    instance = method_type(method_type.config_type(**values))
+    instance = method_type(method_type.Config(**values))
     everything, seen = [*instance.stages(["3"]), *instance.units(["3"])], set()
     for name in units:
         unit = next(unit for unit in everything if str(unit) == name)
@@ -203,7 +203,7 @@ def test_what_a_unit_imports_while_it_trains_and_is_scored_is_in_its_digest(meth
 
 def test_no_file_of_a_loader_an_analysis_or_a_picture_is_in_a_digest():
     for method_type in METHODS:
-        instance = method_type(method_type.config_type())
+        instance = method_type(method_type.Config())
         listed = code_of(*roots_of(instance, [*instance.stages(["3"]), *instance.units(["3"])])).modules
         assert not [name for name in listed if "loaders" in name or "analyses" in name or "figures" in name]
         assert all(ast.parse(code_digest.source_of(code_digest.spec_of(name))) for name in listed)

@@ -145,12 +145,12 @@ def ids_of(workload, config):
     return trial.stages, trial.id
 
 
-KEYS = [(name, item.name) for name in METHODS for item in fields(method(name).config_type)]
+KEYS = [(name, item.name) for name in METHODS for item in fields(method(name).Config)]
 
 
 @pytest.mark.parametrize(("workload", "key"), KEYS, ids=[f"{workload}-{key}" for workload, key in KEYS])
 def test_a_key_changes_what_its_role_says(workload, key):
-    config_type = method(workload).config_type
+    config_type = method(workload).Config
     marks: Marks = marks_of(config_type)[key]
     other = other_config(config_type(), key)
     if other is None:

@@ -1,5 +1,7 @@
 """Plans, identities and provenance: what is promised before anything runs."""
 
+from dataclasses import replace
+
 import pytest
 from upath import UPath
 
@@ -23,6 +25,14 @@ def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
     loaded, resolved, preset = load_space(space, Options(**options))
     rates = read_rates(UPath(tmp_path), rates_key(loaded.name, preset, resolved.resources))
     return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, cpus=cpus, rates=rates)
+
+
+def test_what_runs_in_this_process_waits_for_nothing_to_start(tmp_path):
+    plan = plan_for(tmp_path)
+    here = replace(plan, in_process=True)
+    assert plan.estimate.overhead > 0
+    assert here.estimate.overhead == 0
+    assert here.estimate.longest == pytest.approx(plan.estimate.longest - plan.estimate.overhead)
 
 
 def identified(plan, data="data", digests=DIGESTS, code="code"):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.helpers.files import pixels, write_image
 from workloads.data import auxiliary as general
-from workloads.data.auxiliary import Source, general_images
+from workloads.data.auxiliary import Source, auxiliary_images
 from workloads.data.datasets import load
 from workloads.data.images import NO_CLASS
 from workloads.data.loaders import photo_tiles
@@ -24,7 +24,7 @@ NOWHERE = Path("nowhere")
 
 def test_tiles_are_made_of_the_seed(tmp_path: Path) -> None:
     first, again, other = (
-        general_images([Source("photo_tiles", max_images=30, seed=seed)], NOWHERE, shape=ImageShape(3, 16, 16))
+        auxiliary_images([Source("photo_tiles", max_images=30, seed=seed)], NOWHERE, shape=ImageShape(3, 16, 16))
         for seed in (0, 0, 1)
     )
     assert first.train.images.shape == (24, 3, 16, 16)
@@ -64,7 +64,7 @@ def test_larger_scales_are_shrunk_squares(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_datasets_lend_their_training_images_in_the_asked_form() -> None:
     train = load("digits", NOWHERE).train
-    found = general_images([Source("digits", max_images=100, val_fraction=0.3)], NOWHERE, shape=ImageShape(3, 16, 16))
+    found = auxiliary_images([Source("digits", max_images=100, val_fraction=0.3)], NOWHERE, shape=ImageShape(3, 16, 16))
     assert (len(found.train), len(found.val)) == (70, 30)
     assert found.train.images.shape[1:] == (3, 16, 16)
     assert {name.removeprefix("general_0/") for name in (*found.train.ids, *found.val.ids)} <= set(train.ids)
@@ -73,7 +73,7 @@ def test_datasets_lend_their_training_images_in_the_asked_form() -> None:
 def test_rgb_becomes_grey_by_its_luminance(tmp_path: Path) -> None:
     colours = np.array([[255, 0, 0], [0, 255, 0]], np.uint8)
     np.save(tmp_path / "two.npy", np.broadcast_to(colours[:, :, None, None], (2, 3, 8, 8)))
-    found = general_images([Source("arrays", str(tmp_path), val_fraction=0.5)], NOWHERE, shape=ImageShape(1, 8, 8))
+    found = auxiliary_images([Source("arrays", str(tmp_path), val_fraction=0.5)], NOWHERE, shape=ImageShape(1, 8, 8))
     assert sorted({*found.train.images.ravel(), *found.val.images.ravel()}) == [76, 150]
 
 
@@ -82,7 +82,7 @@ def test_sources_are_joined_with_distinct_ids(tmp_path: Path) -> None:
         for number in range(5):
             write_image(tmp_path / folder / "deep" / f"{number}.png")
     sources = [Source("folder", str(tmp_path / folder)) for folder in ("a", "b")]
-    found = general_images([*sources, Source("digits", max_images=10)], NOWHERE, shape=ImageShape(3, 8, 8))
+    found = auxiliary_images([*sources, Source("digits", max_images=10)], NOWHERE, shape=ImageShape(3, 8, 8))
     ids = (*found.train.ids, *found.val.ids)
     assert len(ids) == len(set(ids)) == 20
     assert len(found.val) == 1 + 1 + 2
@@ -91,31 +91,31 @@ def test_sources_are_joined_with_distinct_ids(tmp_path: Path) -> None:
 
 def test_the_datasets_own_images_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     source = Source("digits", max_images=40)
-    whole = general_images([source], NOWHERE, shape=ImageShape(1, 8, 8))
+    whole = auxiliary_images([source], NOWHERE, shape=ImageShape(1, 8, 8))
     known = [whole.train.images[3:6], whole.val.images[:1]]
     with caplog.at_level(logging.WARNING):
-        found = general_images([source], NOWHERE, shape=ImageShape(1, 8, 8), known=known)
+        found = auxiliary_images([source], NOWHERE, shape=ImageShape(1, 8, 8), known=known)
     assert found.duplicates == 4
     assert "4 auxiliary images" in caplog.text
     assert found.train.ids == whole.train.ids[:3] + whole.train.ids[6:]
     assert found.val.ids == whole.val.ids[1:]
     assert whole.duplicates == 0
     with pytest.raises(UserError, match="every auxiliary image"):
-        general_images([source], NOWHERE, shape=ImageShape(1, 8, 8), known=[whole.train.images])
+        auxiliary_images([source], NOWHERE, shape=ImageShape(1, 8, 8), known=[whole.train.images])
 
 
 def test_only_the_chosen_files_of_a_folder_are_opened(tmp_path: Path) -> None:
     for number in range(20):
         write_image(tmp_path / f"{number:02d}.png")
-    few = general_images([Source("folder", str(tmp_path), max_images=6)], NOWHERE, shape=ImageShape(3, 8, 8))
-    again = general_images([Source("folder", str(tmp_path), max_images=6)], NOWHERE, shape=ImageShape(3, 8, 8))
+    few = auxiliary_images([Source("folder", str(tmp_path), max_images=6)], NOWHERE, shape=ImageShape(3, 8, 8))
+    again = auxiliary_images([Source("folder", str(tmp_path), max_images=6)], NOWHERE, shape=ImageShape(3, 8, 8))
     assert len(few.train) + len(few.val) == 6
     assert few.train.ids == again.train.ids
     with pytest.raises(UserError, match="is not here"):
-        general_images([Source("folder", str(tmp_path / "gone"))], NOWHERE, shape=ImageShape(3, 8, 8))
+        auxiliary_images([Source("folder", str(tmp_path / "gone"))], NOWHERE, shape=ImageShape(3, 8, 8))
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="has 0 image"):
-        general_images([Source("folder", str(tmp_path / "empty"))], NOWHERE, shape=ImageShape(3, 8, 8))
+        auxiliary_images([Source("folder", str(tmp_path / "empty"))], NOWHERE, shape=ImageShape(3, 8, 8))
 
 
 # --- arrays
@@ -201,14 +201,14 @@ def test_tiny_images_are_the_papers_choice_divided_by_place(tmp_path: Path, monk
     path.write_bytes(encode(images))
     monkeypatch.setattr(general, "PAPER_CHUNKS", chunks)
     order = [chunk * CHUNK + i for chunk in chosen_chunks(count, chunks) for i in range(CHUNK)]
-    found = general_images([Source("tiny_images", str(path))], NOWHERE, shape=ImageShape(3, 32, 32))
+    found = auxiliary_images([Source("tiny_images", str(path))], NOWHERE, shape=ImageShape(3, 32, 32))
     assert np.array_equal(np.concatenate([found.train.images, found.val.images]), images[order])
     assert (len(found.train), len(found.val)) == (4 * CHUNK, CHUNK), "80/20, by place"
-    few = general_images([Source("tiny_images", str(path), max_images=70)], NOWHERE, shape=ImageShape(3, 32, 32))
+    few = auxiliary_images([Source("tiny_images", str(path), max_images=70)], NOWHERE, shape=ImageShape(3, 32, 32))
     assert np.array_equal(few.train.images, images[order[:56]])
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UserError, match="whole number of 3072-byte images"):
-        general_images([Source("tiny_images", str(path))], NOWHERE, shape=ImageShape(3, 32, 32))
+        auxiliary_images([Source("tiny_images", str(path))], NOWHERE, shape=ImageShape(3, 32, 32))
 
 
 def test_a_broken_file_of_a_folder_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -216,6 +216,6 @@ def test_a_broken_file_of_a_folder_is_named(tmp_path: Path, caplog: pytest.LogCa
         Image.fromarray(pixels(8, 8, 3)).save(tmp_path / f"{number:02d}.png")
     (tmp_path / "99.png").write_bytes(b"no image")
     with caplog.at_level(logging.WARNING):
-        found = general_images([Source("folder", str(tmp_path))], NOWHERE, shape=ImageShape(3, 8, 8))
+        found = auxiliary_images([Source("folder", str(tmp_path))], NOWHERE, shape=ImageShape(3, 8, 8))
     assert len(found.train) + len(found.val) == 30
     assert "99.png" in caplog.text

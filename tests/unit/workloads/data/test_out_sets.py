@@ -21,7 +21,7 @@ from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import ShardedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitStore
 from orchestrator.record.paths import RunPaths, TrialPaths
-from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_part
+from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_share
 from orchestrator.results.report.out import heading, out_table, set_means
 from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
 from orchestrator.results.report.write import Report
@@ -133,8 +133,8 @@ def split(mnist_dir):
 
 def test_shards_bring_every_out_image_back(split, tmp_path):
     manifest = SplitStore(RunPaths(str(tmp_path), "run")).keep(split)
-    files = sorted((Path(manifest.path) / "shards").iterdir())
-    assert all(file.is_file() for file in files), "an out set's name makes no folder"
+    assert all(file.is_file() for file in (Path(manifest.path) / "shards").iterdir()), "an out set makes no folder"
+    files = sorted((Path(manifest.path) / "shards").glob("*.parquet"))
     assert (manifest.sizes["out/mnist"], manifest.sizes["out/noise"]) == (12, 12)
     tables = [table for file in files for table in (pq.read_table(file).slice(0, 7), pq.read_table(file).slice(7))]
     view = ShardedSplits(manifest, lambda: tables[::-1], ["8"]).view("8", torch.device("cpu"))
@@ -174,8 +174,8 @@ def trial(split, tmp_path):
     for rank, target in enumerate(("3", "8")):
         units = [Unit("detector", target, part) for part in LEVELS[:2]]
         view = images.view(target, torch.device("cpu"))
-        scores = join([score(Made(unit.part), view, last=True) for unit in units])
-        write_part(paths.scores_part(1000, rank), scores, {str(units[0]): rank + 1.5})
+        scores = join([score(Made(unit.part), Made(unit.part), view, last=True) for unit in units])
+        write_share(paths.scores_share(1000, rank), scores, {str(units[0]): rank + 1.5})
     finish_rung(paths, 1000, 2, Made("all"), 1.0, 1.0)
     return paths, images
 
@@ -189,7 +189,8 @@ def test_workers_notes_of_what_training_took_are_joined(trial):
 
 def test_out_sets_are_scored_at_the_last_rung_only(trial):
     view = trial[1].view("3", torch.device("cpu"))
-    early, last = (set(score(Made("level_1"), view, last=at_end)["split"].to_pylist()) for at_end in (False, True))
+    made = Made("level_1")
+    early, last = (set(score(made, made, view, last=at_end)["split"].to_pylist()) for at_end in (False, True))
     assert early == {"test", "val", "own/P_0"}
     assert last - early == {"out/mnist", "out/noise"}
 

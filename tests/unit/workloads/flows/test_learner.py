@@ -239,7 +239,7 @@ def test_a_flow_learns_digits_and_its_held_out_likelihood_rises() -> None:
     config = replace(TINY, steps=4, hidden=16, batch_size=32, general_batch_size=32, lr=2e-3, general_lr=2e-3)
     config = replace(config, general_epochs=4.0, general_flip=False)
     own = TargetView(GENERAL_FLOW.target, images[:800], images[800:], auxiliary=(images[:800], images[800:]))
-    learner = Flows(config).stage(GENERAL_FLOW, own, {}, Parallel())
+    learner = Flows(config).learner(GENERAL_FLOW, own, {}, Parallel())
     logs = run(learner, GENERAL_FLOW, own.train, range(learner.total_steps))
     held_out = [row["val_bits_per_dim"] for row in logs if "val_bits_per_dim" in row]
     assert len(held_out) >= 10

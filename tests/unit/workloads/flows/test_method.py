@@ -83,10 +83,10 @@ def test_steps_and_cost_are_those_of_the_unit() -> None:
     flows = Flows(FlowConfig())
     assert flows.steps(CAT, COUNTS) == 19_531
     assert flows.steps(GENERAL_FLOW, COUNTS) == 195_312
-    forward = flows.macs(CAT, *IMAGES) / flows.steps(CAT, COUNTS) / 64 / 3
+    forward = flows.cost(CAT, *IMAGES).macs / flows.steps(CAT, COUNTS) / 64 / 3
     assert forward == pytest.approx(4.01e9, rel=0.01)
     ratio = Flows(FlowConfig(outlier_loss="ratio"))
-    assert ratio.macs(CAT, *IMAGES) / flows.macs(CAT, *IMAGES) == pytest.approx(7 / 3)
+    assert ratio.cost(CAT, *IMAGES).macs / flows.cost(CAT, *IMAGES).macs == pytest.approx(7 / 3)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_published_and_reduced_configs_have_no_problem() -> None:
 def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
     def keys(config: FlowConfig, **facts: Any) -> list[str]:
         data = replace(DataFacts(ImageShape(3, 32, 32), pooled=True, auxiliary=True), **facts)
-        return [key for key, _ in Flows.data_problems(config, data)]
+        return [key for key, _ in Flows(config).check(data)]
 
     assert keys(FlowConfig(supervised=True)) == []
     small, wide = ImageShape(3, 28, 28), ImageShape(3, 32, 64)
@@ -128,10 +128,13 @@ def test_data_that_does_not_fit_is_refused_before_any_work() -> None:
     assert keys(FlowConfig(supervised=True), pooled=False) == ["supervised"]
 
 
+SHARED = DataFacts(ImageShape(3, 32, 32), workers=3, auxiliary=True)
+
+
 def test_any_number_of_workers_up_to_the_batch_can_share_it() -> None:
-    assert list(Flows.share_problems(FlowConfig(), 3)) == []
+    assert list(Flows(FlowConfig()).check(SHARED)) == []
     few = FlowConfig(batch_size=2)
-    assert [key for key, _ in Flows.share_problems(few, 3)] == ["batch_size"]
+    assert [key for key, _ in Flows(few).check(SHARED)] == ["batch_size"]
 
 
 def test_the_config_names_the_detectors_score() -> None:

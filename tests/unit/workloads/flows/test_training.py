@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor
 
 from tests.helpers.flows import KINDS, TINY, disturb, images, made
+from tests.helpers.workers import one_and_two
 from workloads.flows.networks.build import build
 from workloads.flows.networks.flow import Flow
 from workloads.training.checkpoint import load_state, save_state
@@ -74,7 +73,6 @@ def test_initialisation_normalises_every_step_and_latent() -> None:
 
 def started(parallel: Parallel) -> dict[str, Tensor]:
     """A flow whose first batch is drawn in shares, and gathered."""
-    torch.set_num_threads(1)
     torch.manual_seed(3)
     net = build(TINY)
     rows = Draws(5, torch.device("cpu"), parallel).uniform((16, 3, 8, 8)) - 0.5
@@ -82,17 +80,9 @@ def started(parallel: Parallel) -> dict[str, Tensor]:
     return net.state_dict()
 
 
-def worker(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    torch.save(started(Parallel(rank, 2)), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
 def test_two_processes_start_as_one(tmp_path: Path) -> None:
-    mp.spawn(worker, (str(tmp_path),), nprocs=2)
-    alone = started(Parallel())
-    for rank in range(2):
-        state = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    alone, both = one_and_two(started, tmp_path)
+    for state in both:
         assert state.keys() == alone.keys()
         for name, value in alone.items():
             assert torch.equal(state[name], value), name

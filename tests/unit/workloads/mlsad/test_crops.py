@@ -123,10 +123,10 @@ def test_the_estimate_counts_the_crop() -> None:
     images = ImageShape(3, 256, 256), TrainingCounts(100)
     step = architecture.detector_step_macs(8, 20, config.width, 2, 3) * config.batch_size
     method = MLSAD(config)
-    assert method.macs(unit, *images) == step * method.steps(unit, TrainingCounts(100))
-    assert method.macs(unit, *images) < MLSAD(replace(config, crop=0)).macs(unit, *images) / 100
+    assert method.cost(unit, *images).macs == step * method.steps(unit, TrainingCounts(100))
+    assert method.cost(unit, *images).macs < MLSAD(replace(config, crop=0)).cost(unit, *images).macs / 100
     made = Unit("generator", "wood", "level_8")
-    assert method.macs(made, *images) == MLSAD(replace(config, crop=0)).macs(made, *images)
+    assert method.cost(made, *images).macs == MLSAD(replace(config, crop=0)).cost(made, *images).macs
 
 
 def test_generators_do_not_depend_on_keys_of_detectors_and_maps() -> None:

@@ -17,5 +17,5 @@ def test_a_class_needs_three_generators_and_five_detectors() -> None:
 
 
 def test_images_that_are_no_squares_are_a_problem_and_no_crash() -> None:
-    (problem,) = MLSAD.data_problems(MLSADConfig(), DataFacts(ImageShape(3, 32, 64)))
+    (problem,) = MLSAD(MLSADConfig()).check(DataFacts(ImageShape(3, 32, 64)))
     assert problem == ("data.side", "needs square images, found 32 x 64")

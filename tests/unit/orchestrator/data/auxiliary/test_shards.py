@@ -11,13 +11,13 @@ from PIL import Image
 from orchestrator.data.auxiliary import shards
 from orchestrator.data.auxiliary.contact_sheet import some_images, write_sheet
 from orchestrator.data.auxiliary.deduplication import deduplication_with
-from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout, finished
+from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout, finished, record_file
 from orchestrator.data.auxiliary.reading import pixels, row_group
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.data.auxiliary.verification import verify
 from orchestrator.data.loading import load_splits
-from tests.helpers.files import flat_file, write_classes, write_image
+from tests.helpers.files import flat_file, flip, write_classes, write_image
 from tests.helpers.files import pixels as random_pixels
 from tune_spaces.schema import Data
 from workloads.data.duplicates import Known
@@ -163,5 +163,16 @@ def test_a_damaged_or_unfinished_manifest_is_named(made, tmp_path):
     values = json.loads(file.read_text())
     del values["shards"][0]["sha256"]
     file.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="differs from its checksum"):
+        Manifest.read(manifest.path)
+    file.with_name("manifest.json.sha256").unlink()  # as of earlier versions
     with pytest.raises(UserError, match="damaged manifest"):
         Manifest.read(manifest.path)
+
+
+def test_a_shard_whose_record_is_damaged_is_not_taken_for_finished(made):
+    manifest, _, source = made
+    pieces = source.pieces(128)
+    assert finished(manifest.path, pieces).keys() == {piece.name for piece in pieces}
+    flip(record_file(manifest.path, pieces[0].name))
+    assert finished(manifest.path, pieces).keys() == {piece.name for piece in pieces[1:]}

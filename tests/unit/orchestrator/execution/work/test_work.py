@@ -23,7 +23,7 @@ from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, rungs_done
 from orchestrator.execution.work.worker import End, RungReport, UnitWork, Worker, computing, method_of
 from orchestrator.record.paths import TrialPaths
-from orchestrator.results.evaluation import read_table, write_part
+from orchestrator.results.evaluation import read_table, write_share
 from tests.helpers.files import flip
 from tests.helpers.learners import TINY as FLOW
 from tests.helpers.works import Heard
@@ -165,7 +165,7 @@ def test_shares_of_a_rung_that_a_killed_attempt_could_not_remove_go_with_the_nex
         drained(stage, worker)
     drained(trial, worker, 1)
     paths = TrialPaths(tmp_path / "trial")
-    write_part(paths.scores_part(500, 1), read_table(paths.scores(500)), {})
+    write_share(paths.scores_share(500, 1), read_table(paths.scores(500)), {})
     drained(trial, worker)
     assert sorted(file.name for file in (tmp_path / "trial" / "scores").glob("*.parquet*")) == [
         f"rung-{rung}.parquet{ending}" for rung in ("0500", "1000") for ending in ("", ".sha256")

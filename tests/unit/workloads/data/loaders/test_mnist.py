@@ -74,7 +74,11 @@ def test_broken_idx_is_refused(tmp_path: Path, raw: bytes, message: str, gz: boo
     assert caught.value.where == str(path)
 
 
-@pytest.mark.parametrize("raw", [gzip.compress(GOOD_IDX)[:-12], b"no gzip at all", gzip.compress(GOOD_IDX)[:12]])
+@pytest.mark.parametrize(
+    "raw",
+    [gzip.compress(GOOD_IDX)[:-12], b"no gzip at all", gzip.compress(GOOD_IDX)[:12]],
+    ids=["cut", "no gzip", "header"],
+)
 def test_broken_gzip_is_refused(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "broken.gz"
     path.write_bytes(raw)

@@ -15,7 +15,7 @@ from workloads.flows.analyses.correlation import ANOMALOUS, NORMAL, ranked, scat
 from workloads.flows.analyses.samples import to_bytes
 from workloads.flows.config import FlowConfig
 from workloads.flows.method import Flows
-from workloads.method import Fitted
+from workloads.learner import Fitted
 
 ALONE = replace(TINY, hierarchy="none", from_general=False, score="likelihood")
 

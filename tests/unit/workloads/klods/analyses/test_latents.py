@@ -12,7 +12,7 @@ from workloads.analyses import analyse
 from workloads.data.view import TargetView
 from workloads.klods.analyses.latents import moments
 from workloads.klods.method import Klods
-from workloads.method import Fitted
+from workloads.learner import Fitted
 from workloads.scoring.metrics import auroc
 
 
@@ -31,7 +31,7 @@ def trained(**changes):
 def test_a_selection_names_every_candidate_and_agrees_with_what_a_sweep_selects_by():
     config = replace(SMALL, group_sizes=(1,), judged_size=1)
     numbers = analyse(Klods(config), "selection", *trained()).numbers
-    learner = Klods(config).detector(
+    learner = Klods(config).learner(
         DETECTOR, TargetView("3", smooth(64, 0), smooth(25, 1)), {str(FLOW): trained_flow()}, None
     )
     held_out = learner.score_groups(smooth(25, 1), smooth(0, 0), {}).held_out

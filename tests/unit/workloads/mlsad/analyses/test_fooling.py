@@ -14,7 +14,7 @@ from torch import Tensor
 from workloads.data.view import TargetView
 from workloads.figures import GAP
 from workloads.keys import config_problems
-from workloads.method import Finding, Fitted
+from workloads.learner import Finding, Fitted
 from workloads.mlsad.analyses.descent import descend_pixels, detector_score, pull_away
 from workloads.mlsad.analyses.fooling import fooling, starts, variants, whole_score
 from workloads.mlsad.config import MLSADConfig
@@ -42,7 +42,7 @@ def trained(config: MLSADConfig = TINY, channels: int = 1, odd: int = 20) -> tup
     for unit in method.units(["a"]):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(method.seed(unit) % 2**31)
-            scorer = method.scorer(unit, ImageShape(channels, 16, 16), torch.device("cpu"), {})
+            scorer = method.scorer(unit, ImageShape(channels, 16, 16), {}, torch.device("cpu"))
         states[str(unit)] = {"net": {k: 2 * v.detach().clone() for k, v in scorer.net.state_dict().items()}}
     anomalous = np.array([i % 2 == 1 for i in range(2 * odd)] + [False] * 5)
     test = pictures(len(anomalous), seed=3, channels=channels)

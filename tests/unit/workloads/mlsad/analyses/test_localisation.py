@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.view import TargetView
-from workloads.method import Fitted, State
+from workloads.learner import Fitted, State
 from workloads.mlsad.analyses.localisation import limits, localise
 from workloads.mlsad.analyses.position import correlation, position
 from workloads.mlsad.config import MLSADConfig

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from workloads.data.view import TargetView
 from workloads.keys import config_problems
-from workloads.method import Fitted
+from workloads.learner import Fitted
 from workloads.mlsad.analyses.distances import diversity, mean_difference, nearest, pairwise
 from workloads.mlsad.analyses.judge import Images, accuracy, cropped
 from workloads.mlsad.analyses.quality import generators, held_out, quality, samples

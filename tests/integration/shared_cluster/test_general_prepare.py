@@ -1,4 +1,7 @@
-"""`data prepare` on real Ray, through the command line: killed in the middle, continued, refused, verified."""
+"""`data prepare` on real Ray, through the command line: killed in the middle, continued, refused, verified.
+
+What is killed runs in a process and a Ray of its own; all else in this process, on the shared one.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.data.auxiliary.manifest import Manifest
+from tests.helpers.commands import orchestrate
 from tests.helpers.files import pixels
 from workloads.data.loaders import tiny_images
 
@@ -19,12 +23,8 @@ pytestmark = pytest.mark.ray
 IMAGES = 40_000
 
 
-def command(*words):
-    return [sys.executable, "-m", "orchestrator", "data", *map(str, words)]
-
-
 def data(*words):
-    return subprocess.run(command(*words), capture_output=True, text=True, timeout=400)
+    return orchestrate("data", *words, no_proxy="*")
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +44,11 @@ def prepare(source, out, choose="all"):
 
 
 @pytest.fixture(scope="module")
-def killed_and_continued(source, tmp_path_factory):
+def killed_and_continued(cluster, source, tmp_path_factory):
     """A set whose prepare was killed with SIGKILL in the middle and then continued: (out, shards before the kill)."""
     out = tmp_path_factory.mktemp("set") / "killed"
-    process = subprocess.Popen(command(*prepare(source, out)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "orchestrator", "data", *map(str, prepare(source, out))]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 200
     while len(list((out / "records").glob("*.json")) if out.exists() else []) < 5:
         assert process.poll() is None

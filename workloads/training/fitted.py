@@ -1,0 +1,59 @@
+"""A method that fits in one go, as a learner of one step that scores images itself."""
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workloads.learner import Scores, State, Tensors
+from workloads.method import FittedMethod
+from workloads.units import Unit
+
+BATCH = 256
+
+
+class Fit:
+    """images: uint8 (N, C, H, W) to learn from, on the device; None where a state is loaded.
+
+    The fit is made when it is first needed, so an early rung of a search has the scores of the last.
+    """
+
+    total_steps, batch_size = 1, 1
+
+    def __init__(self, method: FittedMethod, device: torch.device, unit: Unit, images: Tensor | None = None) -> None:
+        self.method, self.device, self.unit, self.images = method, device, unit, images
+
+    @cached_property
+    def fitted(self) -> State:
+        """Raises ValueError without images."""
+        if self.images is None:
+            raise ValueError(f"{self.unit} has neither images to fit nor a state")
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(self.method.seed(self.unit))
+            return self.method.fit(self.images)
+
+    def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
+        _ = self.fitted
+        return {}
+
+    def state(self) -> State:
+        return self.fitted
+
+    def load_state(self, state: State) -> None:
+        self.fitted = on_device(state, self.device)
+
+    @torch.no_grad()
+    def score(self, images: Tensor) -> Scores:
+        """One part, `score`: (N,) float32."""
+        parts = [self.method.score(self.fitted, part.to(self.device)) for part in images.split(BATCH)]
+        return {"score": torch.cat(parts).float().cpu().numpy() if parts else torch.zeros(0).numpy()}
+
+
+def on_device(value: Any, device: torch.device) -> Any:
+    """A state with its tensors on the device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return [on_device(item, device) for item in value]
+    return {key: on_device(item, device) for key, item in value.items()} if isinstance(value, dict) else value
