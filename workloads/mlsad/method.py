@@ -122,12 +122,13 @@ class MLSAD(Method):
     def learner(
         self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"
     ) -> "GeneratorLearner | DetectorLearner":
-        from workloads.mlsad.contrast import DetectorLearner
-        from workloads.mlsad.gan import GeneratorLearner
-
         config, level, seed, steps = self.config, part_level(unit), self.seed(unit), self.steps(unit, view.counts)
         if unit.kind == "generator":
+            from workloads.mlsad.gan import GeneratorLearner
+
             return GeneratorLearner(config, level, view.train, seed, parallel, steps)
+        from workloads.mlsad.contrast import DetectorLearner
+
         # it trains on one bank and is held against all of its class's banks for selection
         banks = {part_level(need): stages[str(need)]["fakes"] for need in self.needs(unit)}
         return DetectorLearner(config, level, (view.train, view.val), banks, seed, parallel, steps)
