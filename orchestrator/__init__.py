@@ -197,7 +197,7 @@ def submit(
     The other arguments are those of `launch`; paths are as the cluster sees them. Raises UserError where the cluster
     cannot be reached, where the run goes on there already, and for folders that would be the job's own.
     """
-    from orchestrator.clusters.submission import launch_words, submit_words, users_space
+    from orchestrator.clusters.submission import launch_words, submit_words, users_files
     from orchestrator.execution.from_request import plan_of, request_of
 
     request = request_of(
@@ -208,7 +208,7 @@ def submit(
     words = launch_words(request, planned.run, str(data_dir))
     if observer is not None:
         observer.planned(planned, request)
-    return submit_words(words, planned.run, address, users_space(request))
+    return submit_words(words, planned.run, address, users_files(request))
 
 
 def analyse(
@@ -230,9 +230,9 @@ def analyse(
     from orchestrator.record.runs import tracking_of
 
     opened = open_run(run, storage)
-    uri = tracking_of(opened.state, tracking_uri)
-    carry_out(opened.paths, names, uri, executor_named(executor, cpus) if isinstance(executor, str) else executor,
-              observer)  # fmt: skip
+    if isinstance(executor, str):
+        executor = executor_named(executor, cpus, workload=opened.state.space.workload)
+    carry_out(opened.paths, names, tracking_of(opened.state, tracking_uri), executor, observer)
 
 
 def open_run(name: str | Run, storage: str | Path = "runs") -> Run:
@@ -251,17 +251,25 @@ def runs(storage: str | Path = "runs") -> list[Run]:
 
 
 def load(
-    source: str | Run, target: str | None = None, *, storage: str | Path = "runs", device: str | None = None
+    source: str | Run,
+    target: str | None = None,
+    *,
+    storage: str | Path = "runs",
+    device: str | None = None,
+    trust_code: bool = False,
 ) -> Detector:
     """The best detector of a run for one target, ready to score anyone's images.
 
     source: a run, or its name in the storage. target: the class that counts as normal; it may be left out where the
-    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one.
+    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one. trust_code: whether a method
+    from outside the tree, whose code lies in the run, may be loaded: that runs it.
     Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
     """
     from orchestrator.inference.detector import detector_of
+    from orchestrator.record import method_code
 
     run = open_run(source, storage)
+    method_code.use(run.paths, run.state.opened.space["workload"], run.state.opened.source, trusted=trust_code)
     return detector_of(run.paths, run.state, target, device)
 
 

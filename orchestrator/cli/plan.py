@@ -36,11 +36,9 @@ def plan(
     plain: Plain = False,
 ) -> None:
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
-    from upath import UPath
-
     from orchestrator.data.auxiliary.manifest import prepared_images
     from orchestrator.planning.cluster_size import refuse_crowded
-    from orchestrator.planning.cost import rates_key, unit_costs
+    from orchestrator.planning.cost import unit_costs
     from orchestrator.planning.options import Options, load_space
     from orchestrator.planning.plan import make_plan
     from orchestrator.planning.request import absolute
@@ -52,8 +50,8 @@ def plan(
         cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus, share=share,
     )  # fmt: skip
     loaded, resolved, preset_name = load_space(space, options)
-    key, images = rates_key(loaded.name, preset_name, resolved.resources), prepared_images(resolved.data.auxiliary)
-    rates = {"rate": rate * 1e9} if rate else read_rates(UPath(absolute(storage)), key)
+    images, known = prepared_images(resolved.data.auxiliary), (loaded.name, preset_name, resolved.resources)
+    rates = {"rate": rate * 1e9} if rate else read_rates(absolute(storage), *known)
     planned = make_plan(
         loaded.name, loaded.doc, resolved, preset_name, run=None, cpus=cpus_per_node, prepared_images=images
     )

@@ -16,6 +16,9 @@ def score(
     ],
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")] = Path("scores.parquet"),
     storage: Storage = DEFAULT_STORAGE,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the code of a method from outside the tree that lies in the run.")
+    ] = False,
 ) -> None:
     """Score images with the best detector of a run; higher = more anomalous."""
     import pyarrow.parquet as pq
@@ -25,6 +28,6 @@ def score(
     from orchestrator.inference.images import score_folder
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    scores, skipped = score_folder(orchestrator.load(run, target, storage=storage), images)
+    scores, skipped = score_folder(orchestrator.load(run, target, storage=storage, trust_code=trust_code), images)
     pq.write_table(scores, out)
     print_scores(scores, skipped, out)

@@ -37,7 +37,7 @@ def option_words(options: Options) -> list[str]:
     return words
 
 
-def submit(client: Any, words: Sequence[str], run: str, space: Path | None = None) -> str:
+def submit(client: Any, words: Sequence[str], run: str, users: Sequence[Path] = ()) -> str:
     """Start `python -m orchestrator WORDS` on the cluster; the job's id.
 
     Raises UserError (exit 4) where a job of that run is still going on.
@@ -47,7 +47,7 @@ def submit(client: Any, words: Sequence[str], run: str, space: Path | None = Non
         fix = f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`"
         raise UserError(headline, fix=fix, kind=Kind.REFUSED)
     with tempfile.TemporaryDirectory() as folder:
-        pack(Path(folder), space)
+        pack(Path(folder), users)
         variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
         job = {
             "entrypoint": shlex.join(["python", "-m", "orchestrator", *words]),

@@ -41,17 +41,21 @@ def heed_signals() -> None:
 
 
 @contextmanager
-def ray_session(cpus: int | None = None, address: str | None = None) -> Iterator[Any]:
-    """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one."""
+def ray_session(cpus: int | None = None, address: str | None = None, code: Path | None = None) -> Iterator[Any]:
+    """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one.
+
+    code: a module's file or a package's folder, to be importable on every node.
+    """
     # here, too: what Train finds in the launcher's own environment it gives to its controllers and workers
     settings = QUIET | (PROMPT if address is None else PATIENT)
     changes = {name: value for name, value in settings.items() if name not in os.environ}
-    with environment(changes), started_or_joined(cpus, address) as ray:
+    modules = {"py_modules": [str(code)]} if code else {}
+    with environment(changes), started_or_joined(cpus, address, modules) as ray:
         yield ray
 
 
 @contextmanager
-def started_or_joined(cpus: int | None, address: str | None) -> Iterator[Any]:
+def started_or_joined(cpus: int | None, address: str | None, modules: Mapping[str, list[str]]) -> Iterator[Any]:
     import ray
 
     if ray.is_initialized():
@@ -59,13 +63,13 @@ def started_or_joined(cpus: int | None, address: str | None) -> Iterator[Any]:
         return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with local_ray(ray, cpus) if address is None else joined(ray, address):
+    with local_ray(ray, cpus, modules) if address is None else joined(ray, address, modules):
         heed_signals()  # again: Ray has put its own in their place
         yield ray
 
 
 @contextmanager
-def local_ray(ray: Any, cpus: int | None) -> Iterator[None]:
+def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]]) -> Iterator[None]:
     """A Ray of our own, dashboard on the loopback address, which is not for show.
 
     Without the dashboard Ray leaks the resources of trials that a scheduler stops.
@@ -82,7 +86,10 @@ def local_ray(ray: Any, cpus: int | None) -> Iterator[None]:
                 _temp_dir=folder,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                runtime_env={"env_vars": QUIET | PROMPT | {"RAY_ADDRESS": address}},  # Ray logs it: nothing secret
+                runtime_env={
+                    "env_vars": QUIET | PROMPT | {"RAY_ADDRESS": address},
+                    **modules,
+                },  # logged: nothing secret
             )
             yield
         finally:
@@ -144,16 +151,16 @@ def private_folder() -> Iterator[str]:
 
 
 @contextmanager
-def joined(ray: Any, address: str) -> Iterator[None]:
+def joined(ray: Any, address: str, modules: Mapping[str, list[str]]) -> Iterator[None]:
     """The running cluster of this machine. Raises UserError where there is none, or it is not for us.
 
     A job's workers have its code already, and its address; from outside a job both go along.
     """
-    runtime_env: dict[str, Any] = {"env_vars": QUIET | PATIENT}
+    runtime_env: dict[str, Any] = {"env_vars": QUIET | PATIENT, **modules}
     folder = None
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
         folder = tempfile.TemporaryDirectory()
-        pack(Path(folder.name), None)
+        pack(Path(folder.name))
         runtime_env["working_dir"] = folder.name
     read_authentication_again()
     try:

@@ -12,6 +12,7 @@ from orchestrator.clusters.jobs import ENDED, follow, halt, job_of, option_words
 from orchestrator.planning.request import DEFAULT_DATA, DEFAULT_STORAGE, Request, absolute
 from tune_spaces.schema import Data
 from workloads.errors import UserError
+from workloads.registry import code_of
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ def find_job(run: str, address: str) -> Job:
     return Job(job_of(client, run), run, address, client)
 
 
-def submit_words(words: Sequence[str], run: str, address: str, space: Path | None = None) -> Job:
-    """Start `python -m orchestrator WORDS` on the cluster, known there as `run`. space: a file of the user's to take
+def submit_words(words: Sequence[str], run: str, address: str, users: Sequence[Path] = ()) -> Job:
+    """Start `python -m orchestrator WORDS` on the cluster, known there as `run`. users: files of the user's to take
     along. Raises UserError where the cluster cannot be reached, and where a job of the run is still going on."""
     client = connect(address)
-    return Job(submit(client, words, run, space), run, address, client)
+    return Job(submit(client, words, run, users), run, address, client)
 
 
 def launch_words(request: Request, run: str, data_dir: str) -> list[str]:
@@ -76,6 +77,12 @@ def users_space(request: Request) -> Path | None:
     if source == Path():
         raise UserError("a space in memory cannot travel to a cluster", fix="write it into a .py file, as SPACE = ...")
     return None if source.absolute().is_relative_to(Path(tune_spaces.__file__).parent) else source
+
+
+def users_files(request: Request) -> list[Path]:
+    """What of the user's own must travel: the space's file, and the method beside it where it is none of the tree."""
+    files = (users_space(request), code_of(request.space.workload))
+    return [file for file in files if file is not None]
 
 
 def launcher_words(storage: str, tracking_uri: str | None, slots: int | None) -> list[str]:

@@ -5,16 +5,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
 from orchestrator.clusters.connection import check_address, is_remote
 from orchestrator.clusters.submission import refuse_own_folders
 from orchestrator.data.auxiliary.manifest import prepared_images
 from orchestrator.execution.executor import Executor
-from orchestrator.planning.cost import rates_key
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.request import Request, absolute, with_whole_paths
+from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
@@ -98,6 +96,7 @@ def request_to_resume(
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
     opened = state.opened
+    method_code.use(paths, opened.space["workload"], opened.source)
     return Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
         space=state.space,
@@ -130,9 +129,7 @@ def plan_of(request: Request) -> Plan:
         in_process=request.executor == "local",
         gpus=request.gpus,
         prepared_images=prepared_images(request.space.data.auxiliary),
-        rates=read_rates(
-            UPath(request.storage), rates_key(request.loaded.name, request.preset, request.space.resources)
-        ),
+        rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
     )
     RunPaths(request.storage, plan.run)
     return plan

@@ -3,13 +3,11 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
-
-from upath import UPath
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
@@ -18,28 +16,24 @@ from orchestrator.execution.continuation import open_ledger, trials_of
 from orchestrator.execution.executor import Executor, Task
 from orchestrator.execution.from_request import plan_of
 from orchestrator.execution.observer import Nobody, Observer
-from orchestrator.execution.recorder import Recorder
+from orchestrator.execution.recorder import Recorder, recorder_of
 from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconcile, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
-from orchestrator.planning.cost import rates_key
-from orchestrator.planning.early_stopping import NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import code_of_baselines, code_of_metrics, joined
 from orchestrator.planning.plan import Plan, TrialPlan, code_of_plan, identify, stages_of_trials
 from orchestrator.planning.request import Request, check_executor, schedule_name
+from orchestrator.record import method_code
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
-from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, capture, without_secrets
-from orchestrator.record.rates import write_rates
+from orchestrator.record.rates import keep_rates
 from orchestrator.record.runs import resume_command
-from orchestrator.record.state import DONE, Outcome, RunState, State
+from orchestrator.record.state import DONE, Outcome, RunState
 from orchestrator.record.tracking import Mirror, tracker_of
 from orchestrator.results.run import Results, conclude
-from tune_spaces.schema import Space
 from workloads.data.splits import Splits
-from workloads.scoring.selection import CRITERIA
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,7 @@ class Finished:
         """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has run."""
         trials = sum(trial.last.train_seconds for trial in self.state.trials.values() if trial.rungs)
         stages = sum(stage.seconds for stage in self.state.stages.values())
-        return trials * self.state.space.resources.workers + stages
+        return trials * self.request.workers + stages
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     begun, observer = time.monotonic(), observer or Nobody()
     plan = plan_of(request)
     observer.planned(plan, request)
-    executor = executor or executor_named(request.executor, request.cpus, request.address)
+    executor = executor or executor_named(request.executor, request.cpus, request.address, request.space.workload)
     paths = RunPaths(request.storage, plan.run)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
     with observer.busy("reading images"):
@@ -123,6 +117,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     opened = opening(plan, splits, request)
     with launcher_lock(paths), heartbeat(paths):
         ledger = open_ledger(paths, opened, plan, splits.target_digests, request.accept_code)
+        method_code.keep(paths, plan.space.workload)
         ledger.append(launched(opened, executor.name))
         mirror = Mirror(tracker, ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
@@ -143,8 +138,10 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
     try:
         run_all(work, executor)
         results = conclude(work.paths, work.state)
-        keep_rates(work)
-        outcome, seconds, best = outcome_of(work.state), time.monotonic() - begun, results.best.id
+        resources, trials = work.request.space.resources, work.state.trials.values()
+        keep_rates(work.request.storage, work.plan.name, work.plan.preset, resources, work.request.workers, trials)
+        outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
+        seconds, best = time.monotonic() - begun, results.best.id
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
         work.recorder.interrupted()
@@ -176,19 +173,21 @@ def run_all(work: Launch, executor: Executor) -> None:
         executor.share(SplitStore(paths), work.splits.digest, work.splits)
         work.phases["start-up"] = time.monotonic() - begun
         with work.observer.watching(lambda: work.state, executor.notes):
-            run_tasks(work, executor, "stages", "baselines and shared stages", shared)
-            run_tasks(work, executor, "trials", "trials", trials)
-            run_tasks(work, executor, "analyses", "analyses", analysis_tasks(paths, work.state, space.analyses, space))
+            for name, title, tasks in phases(work, shared, trials):
+                if tasks:  # nothing is timed or shown of a phase without any
+                    with work.phase(name, title):
+                        executor.run(tasks, recorder, work.request.slots)
 
 
-def run_tasks(work: Launch, executor: Executor, name: str, title: str, tasks: Sequence[Task]) -> None:
-    """Run the tasks of one phase; nothing is timed or shown of a phase without any."""
-    if tasks:
-        with work.phase(name, title):
-            executor.run(tasks, work.recorder, work.request.slots)
+def phases(work: Launch, shared: list[Task], trials: list[Task]) -> Iterator[tuple[str, str, list[Task]]]:
+    """(name, title, tasks) of each phase; which analyses there are is known when the trials have ended."""
+    yield "stages", "baselines and shared stages", shared
+    yield "trials", "trials", trials
+    space = work.plan.space
+    yield "analyses", "analyses", analysis_tasks(work.paths, work.state, space.analyses, space)
 
 
-def executor_named(name: str, cpus: int | None = None, address: str | None = None) -> Executor:
+def executor_named(name: str, cpus: int | None = None, address: str | None = None, workload: str = "mlsad") -> Executor:
     """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
 
     Raises UserError for one that there is not.
@@ -200,17 +199,7 @@ def executor_named(name: str, cpus: int | None = None, address: str | None = Non
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus or all_cpus(), address)
-
-
-def recorder_of(
-    space: Space, rungs: Sequence[int], ledger: Ledger, changed: Callable[[], None], warn: Callable[[str], None]
-) -> Recorder:
-    """The recorder of a run, with the rule that its space asks for."""
-    criterion, scheduler = CRITERIA[space.select_by], space.scheduler
-    compared = scheduler.kind == "asha" and len(rungs) > 1
-    rule = SuccessiveHalving(rungs, scheduler.eta, criterion.mode) if compared else NeverStop()
-    return Recorder(ledger, rule, criterion.metric, changed, warn)
+    return RayExecutor(cpus or all_cpus(), address, workload)
 
 
 def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
@@ -240,23 +229,3 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
 
 def launched(opened: Opened, executor: str) -> Launched:
     return Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid())
-
-
-def outcome_of(state: RunState) -> Outcome:
-    """Whether every trial and analysis of a run that has reached its end is good."""
-    failed = any(trial.state == State.FAILED for trial in state.trials.values())
-    failed |= any(event.error for event in state.analyses.values())
-    return Outcome.SOME_FAILED if failed else Outcome.COMPLETE
-
-
-def keep_rates(work: Launch) -> None:
-    """Speeds for the next plan: multiply-accumulates per second of a worker, over all trials of this run."""
-    ended = [trial.last for trial in work.state.trials.values() if trial.rungs]
-    seconds, macs = sum(rung.train_seconds for rung in ended), sum(rung.macs for rung in ended)
-    if seconds <= 1 or not macs:  # a general flow that is scored as it is trains nothing
-        return
-    request, resources = work.request, work.request.space.resources
-    sharing = resources.workers if resources.share == "batches" else 1  # all of them train every network
-    key = rates_key(request.loaded.name, request.preset, resources)
-    with suppress(OSError):  # only an estimate hangs on it
-        write_rates(UPath(request.storage), key, {"rate": macs / seconds / sharing})

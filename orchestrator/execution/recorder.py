@@ -1,6 +1,6 @@
 """The only writer of the ledger: what an executor tells goes there first, then to the rule, then to who watches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import RLock
 
 from orchestrator.execution.executor import Task
@@ -8,15 +8,27 @@ from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialWork
 from orchestrator.execution.work.worker import End, RungReport
-from orchestrator.planning.early_stopping import Decision, EarlyStopping
+from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
 from orchestrator.record.events import AnalysisEnded, Event, RungMetrics, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.state import DONE, State
+from tune_spaces.schema import Space
 from workloads.registry import method
+from workloads.scoring.selection import CRITERIA
 
 END_OF_SCHEDULE = 1000
 LONGEST_ERROR = 500  # characters of it that the ledger keeps
+
+
+def recorder_of(
+    space: Space, rungs: Sequence[int], ledger: Ledger, changed: Callable[[], None], warn: Callable[[str], None]
+) -> "Recorder":
+    """The recorder of a run, with the rule that its space asks for."""
+    criterion, scheduler = CRITERIA[space.select_by], space.scheduler
+    compared = scheduler.kind == "asha" and len(rungs) > 1
+    rule = SuccessiveHalving(rungs, scheduler.eta, criterion.mode) if compared else NeverStop()
+    return Recorder(ledger, rule, criterion.metric, changed, warn)
 
 
 class Recorder:
@@ -38,7 +50,7 @@ class Recorder:
                 self.decide(event)
 
     def append(self, event: Event) -> None:
-        """Write an event of the launch itself."""
+        """Write an event, then tell who watches."""
         with self.lock:
             self.ledger.append(event)
         self.changed()
@@ -56,9 +68,8 @@ class Recorder:
             trial = self.ledger.state.trials[rung.trial]
             if rung.rung in trial.rungs:
                 return self.decisions[rung.trial] if rung.rung == trial.reached else Decision.CONTINUE
-            self.ledger.append(event)
+            self.append(event)
             decision = self.decide(event)
-        self.changed()
         if trial.state == State.RUNNING and (decision == Decision.STOP or rung.rung == END_OF_SCHEDULE):
             self.end_trial(rung.trial)
         return decision
@@ -94,10 +105,8 @@ class Recorder:
 
     def move(self, trial: str, state: State, error: str = "") -> None:
         with self.lock:
-            if self.ledger.state.trials[trial].state in DONE:
-                return
-            self.ledger.append(TrialMoved(trial, state, error[:LONGEST_ERROR]))
-        self.changed()
+            if self.ledger.state.trials[trial].state not in DONE:
+                self.append(TrialMoved(trial, state, error[:LONGEST_ERROR]))
 
     def interrupted(self) -> None:
         """Record what was running as interrupted."""

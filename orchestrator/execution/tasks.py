@@ -46,7 +46,7 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], record
     tasks: list[Task] = []
     known, resources = recorder.ledger.state.stages, plan.space.resources
     for stage in stages:
-        folder = paths.stage(stage.key)
+        folder = paths.stages / stage.key
         if is_made(folder):
             if stage.key not in known:
                 recorder.append(StageEnded(str(stage.unit), stage.key, reused=True))
@@ -74,7 +74,7 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     """A trial, after its stages."""
     resources, folders = plan.space.resources, artifact_folders(paths, trial.stages)
     units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
-    trials = (TrialUnits(trial.id, str(paths.trial(trial.id).folder), units),)
+    trials = (TrialUnits(trial.id, str(paths.trials / trial.id), units),)
     work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources))
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
@@ -148,7 +148,7 @@ def after_stages(tasks: Sequence[Task], keys: Iterable[str]) -> frozenset[str]:
 
 def artifact_folders(paths: RunPaths, keys: Mapping[str, str]) -> dict[str, str]:
     """str(unit) of stages -> the folder of its artifact. keys: str(unit) -> the stage's key."""
-    return {unit: str(paths.stage(key)) for unit, key in keys.items()}
+    return {unit: str(paths.stages / key) for unit, key in keys.items()}
 
 
 def threads(resources: Resources) -> int:

@@ -77,12 +77,6 @@ def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
     return total / (1000 * trials)
 
 
-def rates_key(name: str, preset: str, resources: Resources) -> str:
-    """What a speed was measured for: it holds for the same space, preset, device, share of it and way of splitting."""
-    device = f"gpu-{resources.gpus_per_worker:g}" if resources.gpus_per_worker else "cpu"
-    return f"{name}/{preset}/{device}/{resources.share}"
-
-
 def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tuple[Any, Unit]]:
     """(method, stage) of every stage that differs; points that agree on what determines a stage share it."""
     stages: dict[str, tuple[Any, Unit]] = {}

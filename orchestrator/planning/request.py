@@ -52,6 +52,11 @@ class Request:
     def __post_init__(self) -> None:
         check_executor(self.executor, self.address)
 
+    @property
+    def workers(self) -> int:
+        """How many train a trial: in this process one does the work of all."""
+        return 1 if self.executor == "local" else self.space.resources.workers
+
 
 def with_whole_paths(space: Space) -> Space:
     """The space with absolute paths of the user's images, for the run may be resumed from another folder."""

@@ -130,13 +130,13 @@ class Ledger:
     def __init__(self, paths: RunPaths) -> None:
         self.folder = paths.ledger
         self.events: list[Event] = read_events(paths)
-        self.state: RunState = fold(self.events)
         self.lock = Lock()  # Tune's callbacks and the main thread both write
         self.folder.mkdir(parents=True, exist_ok=True)
         files = segments(self.folder)
         self.number = int(files[-1].stem) if files else 0  # of the newest segment; there may be gaps before it
         if files and isinstance(self.folder, Path):
             drop_torn_line(files[-1])
+        self.state: RunState = fold(self.events)
 
     def append(self, event: Event) -> None:
         """Record one event durably before anything acts on it.
@@ -144,10 +144,11 @@ class Ledger:
         Raises ValueError for an illegal move, and what writing raises; then nothing has happened.
         """
         event = replace(event, time=datetime.now(UTC).isoformat(timespec="milliseconds"))
+        line = encode(event)
         with self.lock:
             apply(self.state, event)
             try:
-                self.write(encode(event))
+                self.write(line)
             except BaseException:
                 self.state = fold(self.events)
                 raise

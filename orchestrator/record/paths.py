@@ -12,6 +12,7 @@
     trials/<id>/                   rung-1000.json, scores/rung-1000.parquet, units/ (network states)
     ray/                           Ray Train and Tune's own files
     analyses/<name>/               <class>.json and its pictures
+    code/<digest>/                 the method, where it is none of the tree
     report/                        report.html, and what it was made of: report.md, the tables (CSV), report.json,
                                    roc.png, scores.png
 """
@@ -78,14 +79,23 @@ class RunPaths:
         return self.folder / "heartbeat.json"
 
     @property
+    def code(self) -> UPath:
+        """Where the code of a method from outside the tree is kept, by its digest."""
+        return self.folder / "code"
+
+    @property
     def report(self) -> UPath:
         return self.folder / "report"
 
     def data(self, digest: str) -> UPath:
         return self.root / "data" / digest[:16]
 
+    @property
+    def stages(self) -> UPath:
+        return self.root / "stages"
+
     def stage(self, key: str) -> UPath:
-        return self.root / "stages" / key
+        return self.stages / key
 
     def baselines(self, key: str) -> UPath:
         return self.root / "baselines" / key
@@ -93,8 +103,12 @@ class RunPaths:
     def analysis(self, name: str, target: str) -> UPath:
         return self.folder / "analyses" / name / f"{target}.json"
 
+    @property
+    def trials(self) -> UPath:
+        return self.folder / "trials"
+
     def trial(self, key: str) -> "TrialPaths":
-        return TrialPaths(self.folder / "trials" / key)
+        return TrialPaths(self.trials / key)
 
 
 @dataclass(frozen=True)

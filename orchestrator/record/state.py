@@ -25,6 +25,7 @@ from orchestrator.record.events import (
     TrialMoved,
 )
 from tune_spaces.schema import Space
+from tune_spaces.schema.models import stored
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import several
 
@@ -92,11 +93,17 @@ class RunState:
         """Of the code that the run goes on with: the last that was accepted."""
         return self.accepted[-1].after if self.accepted else self.opened.identity
 
+    @property
+    def failures(self) -> bool:
+        """Whether a trial or an analysis has failed."""
+        failed = any(trial.state == State.FAILED for trial in self.trials.values())
+        return failed or any(event.error for event in self.analyses.values())
+
     @cached_property
     def space(self) -> Space:
         """The resolved space. Raises UserError where this code does not know its keys."""
         try:
-            return Space.model_validate(self.opened.space)
+            return stored(self.opened.space)
         except ValidationError as error:
             raise several(from_validation(error, Space), "the space that the run was made with") from error
 
@@ -122,10 +129,8 @@ def apply(run: RunState, event: Event) -> None:
             run.stages[event.key] = event
         case TrialAdded():
             run.trials[event.trial.id] = state_of(event.trial)
-        case TrialMoved():
-            move(trial_of(run, event.trial), event.state, event.error)
-        case RungReached():
-            trial_of(run, event.trial).rungs[event.rung] = event.metrics
+        case TrialMoved() | RungReached():
+            take(trial_of(run, event.trial), event)
         case AnalysisEnded():
             run.analyses[f"{event.name}/{event.target}"] = event
         case CodeAccepted():
@@ -147,7 +152,10 @@ def trial_of(run: RunState, trial: str) -> TrialState:
     return run.trials[trial]
 
 
-def move(trial: TrialState, state: State, error: str) -> None:
-    if state not in LEGAL[trial.state]:
-        raise ValueError(f"trial {trial.id} cannot go from {trial.state} to {state}")
-    trial.state, trial.error = state, error
+def take(trial: TrialState, event: TrialMoved | RungReached) -> None:
+    if isinstance(event, RungReached):
+        trial.rungs[event.rung] = event.metrics
+        return
+    if event.state not in LEGAL[trial.state]:
+        raise ValueError(f"trial {trial.id} cannot go from {trial.state} to {event.state}")
+    trial.state, trial.error = event.state, event.error

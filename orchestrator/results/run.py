@@ -106,7 +106,7 @@ def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, f
     """Measured, baseline and published rows; kinds never mix. Published rows of images do not stand beside groups."""
     opened, numbers, size = state.opened, best.last.numbers, judged_size(state, best)
     measured_row = Row(
-        name=state.space.workload.upper() + (f", groups of {size}" if size else ""),
+        name=method(state.space.workload).name.upper() + (f", groups of {size}" if size else ""),
         kind=KINDS[opened.schedule],
         values={target: numbers[f"auroc/{target}"] for target in opened.targets},
         mean=numbers["auroc/mean"],
@@ -291,7 +291,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     else:
         out, levels = out_table_of(state, best, scores), per_part_auroc(scores)
     report = Report(
-        title=f"{opened.name}: {state.space.workload.upper()} on {opened.dataset}",
+        title=f"{opened.name}: {method_type.name.upper()} on {opened.dataset}",
         facts=facts_of(state),
         table=table,
         trials=[trial_row(trial, state, method_type) for trial in state.trials.values()],

@@ -13,6 +13,7 @@ import tune_spaces
 from tune_spaces.schema.models import LOADING, Space
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import Problem, UserError, nearest, several
+from workloads.registry import look_in
 
 SPACES = (
     "sweep_digits", "sweep_cifar10", "sweep_fashion_mnist", "fashion_mnist_small", "sweep_mnist",
@@ -74,6 +75,7 @@ def load(name_or_path: str) -> Loaded:
 
 
 def run_file(source: Path) -> ModuleType:
+    look_in(source.parent)  # a method of the user's lies beside it
     spec = importlib.util.spec_from_file_location("user_space", source)
     if spec is None or spec.loader is None:
         raise several([Problem("space", f"{str(source)!r} is no Python file")])

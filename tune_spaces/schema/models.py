@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
-from workloads.errors import Problem, nearest, several
+from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.registry import WORKLOADS, method
 from workloads.scoring.selection import Select
@@ -32,6 +32,8 @@ PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
 LOADING: ContextVar[bool] = ContextVar("LOADING", default=False)
 """True while a space file runs: then a faulty part waits for its space, so that all errors are reported together."""
+STORED: ContextVar[bool] = ContextVar("STORED", default=False)
+"""True while a run's space is read. It was checked when it was launched, and its method may be code of others."""
 
 
 class Strict(BaseModel):
@@ -78,6 +80,20 @@ def known(kind: str, names: Collection[str]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def known_workload(name: str) -> str:
+    if checked(name):
+        try:
+            method(name)
+        except UserError as error:
+            raise ValueError("; ".join(filter(None, (error.headline, error.where, error.fix)))) from error
+    return name
+
+
+def checked(workload: str | None) -> bool:
+    """Whether what a space says of its method is checked: not where the method is there by name alone, of a run's."""
+    return bool(workload) and (workload in WORKLOADS or not STORED.get())
 
 
 def known_source(name: str) -> str:
@@ -232,9 +248,13 @@ class Preset(Part):
 
 
 @cache
+def adapter_of(config: type) -> TypeAdapter[Any]:
+    """Checks and converts a method's config; building one is slow, a grid needs hundreds."""
+    return TypeAdapter(config)
+
+
 def config_adapter(workload: str) -> TypeAdapter[Any]:
-    """Checks and converts a workload's config; building one is slow, a grid needs hundreds."""
-    return TypeAdapter(method(workload).Config)
+    return adapter_of(method(workload).Config)
 
 
 def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
@@ -259,7 +279,7 @@ def problems_of(workload: str, values: dict[str, Any]) -> list[Problem]:
 class Space(Strict):
     """A question: a method, data, what is fixed, what varies, how it is searched and how the winner is chosen."""
 
-    workload: Annotated[str, known("workload", WORKLOADS)] = "mlsad"
+    workload: Annotated[str, AfterValidator(known_workload)] = "mlsad"
     data: Data
     fixed: dict[str, Any] = Field(default_factory=dict, description="config keys that every point shares")
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
@@ -281,7 +301,7 @@ class Space(Strict):
     @field_validator("fixed")
     @classmethod
     def known_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        if "workload" in info.data:
+        if checked(info.data.get("workload")):
             refuse(problems_of(info.data["workload"], value))
         return value
 
@@ -289,6 +309,7 @@ class Space(Strict):
     @classmethod
     def known_axes(cls, value: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
         workload: str = info.data.get("workload", "")
+        workload = workload if checked(workload) else ""
         problems = [Problem(key, "has no values") for key, values in value.items() if not values]
         problems += [Problem(k, "has a value twice") for k, v in value.items() if len({*map(repr, v)}) < len(v)]
         for key, values in value.items() if workload else ():
@@ -302,7 +323,7 @@ class Space(Strict):
     @field_validator("select_by")
     @classmethod
     def known_selection(cls, value: Select, info: ValidationInfo) -> Select:
-        selections = method(info.data["workload"]).selections if "workload" in info.data else (value,)
+        selections = method(info.data["workload"]).selections if checked(info.data.get("workload")) else (value,)
         if value not in selections:
             others = ", ".join(selections)
             raise ValueError(f"{info.data['workload']} cannot be selected by {value!r}, only by {others}")
@@ -311,7 +332,7 @@ class Space(Strict):
     @field_validator("analyses")
     @classmethod
     def known_analyses(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        names = method(info.data["workload"]).analyses if "workload" in info.data else value
+        names = method(info.data["workload"]).analyses if checked(info.data.get("workload")) else value
         refuse(Problem("", f"no analysis {n!r}; {nearest(n, names)}") for n in value if n not in names)
         return value
 
@@ -321,12 +342,14 @@ class Space(Strict):
         refuse(
             Problem(f"{name}.config.{p.key}", p.message)
             for name, preset in value.items()
-            for p in (problems_of(info.data["workload"], preset.config) if "workload" in info.data else ())
+            for p in (problems_of(info.data["workload"], preset.config) if checked(info.data.get("workload")) else ())
         )
         return value
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
+        if not checked(self.workload):
+            return self
         first = {key: values[0] for key, values in self.axes.items()}
         points = [first | {key: value} for key, values in self.axes.items() for value in values] or [{}]
         pooled, known = self.data.protocol == "in_out", CATALOGUE[self.data.name]
@@ -365,6 +388,17 @@ class Space(Strict):
     def config(self, point: dict[str, Any]) -> Any:
         """The workload's config at one point. Raises pydantic's ValidationError."""
         return config_adapter(self.workload).validate_python(self.fixed | point)
+
+
+def stored(values: dict[str, Any]) -> Space:
+    """The space of a run, without running code of the run's own: what it says of a method from outside is not checked.
+
+    Raises pydantic's ValidationError."""
+    token = STORED.set(True)
+    try:
+        return Space.model_validate(values)
+    finally:
+        STORED.reset(token)
 
 
 def resolve(space: Space) -> Space:

@@ -11,30 +11,34 @@ from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Listener, Note, Task, lacking
 from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.gang import train_round
+from orchestrator.execution.on_ray.method_check import check_nodes
 from orchestrator.execution.on_ray.tune import run_trials
 from orchestrator.execution.on_ray.workers import do_alone
 from orchestrator.execution.work.worker import End, last_line
 from orchestrator.planning.capacity import Node, slots
 from workloads.data.splits import Splits
+from workloads.registry import code_of
 
 
 class RayExecutor:
     """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to.
 
+    workload: the method of the run; one from outside the tree is brought to every node.
     Stages that are trained in one round fail together: those that are not done when one fails for good.
     """
 
     name = "ray"
 
-    def __init__(self, cpus: int | None = None, address: str | None = None) -> None:
-        self.cpus, self.address = cpus, address
+    def __init__(self, cpus: int | None = None, address: str | None = None, workload: str = "mlsad") -> None:
+        self.cpus, self.address, self.workload = cpus, address, workload
         self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
         self.board: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # closed where the second step fails
-            stack.enter_context(ray_session(self.cpus, self.address))
+            stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload)))
+            check_nodes(self.workload)
             self.board = progress.start()
             self.stack = stack.pop_all()
         return self

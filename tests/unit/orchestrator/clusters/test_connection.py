@@ -87,7 +87,7 @@ def test_options_become_a_command_line_that_gives_the_same_space():
 def test_what_travels_is_code_alone_and_small(tmp_path):
     users_space = tmp_path / "mine.py"
     users_space.write_text("SPACE = 1\n")
-    pack(tmp_path / "packed", users_space)
+    pack(tmp_path / "packed", [users_space])
     files = [path for path in (tmp_path / "packed").rglob("*") if path.is_file()]
     assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, SPACE_FOLDER}
     assert {path.suffix for path in files} <= {".py", ".toml", ".yaml", ".css", ".js", ".jinja"}

@@ -1,13 +1,14 @@
 """What makes a trial or a stage another one, and what does not: edits of code, keys by their roles, packages."""
 
 from dataclasses import fields, replace
+from importlib import import_module
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
 import pytest
 
 from orchestrator.planning import code_digest, identity
-from orchestrator.planning.identity import code_of_baselines
+from orchestrator.planning.identity import code_of, code_of_baselines, roots_of
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import code_of_plan, identify, make_plan, question, stages_of_trials
 from tests.helpers import edits
@@ -190,3 +191,38 @@ def test_packages_are_torch_numpy_and_what_the_method_adds():
 
 def test_a_package_that_is_not_installed_is_left_out():
     assert identity.installed_version("no_such_package_at_all") is None
+
+
+OUTSIDE = """import scipy
+from my_house.net import fit
+from workloads.method import FittedMethod
+
+
+class Mine(FittedMethod):
+    name = "mine"
+
+    def fit(self, images):
+        from my_house.late import value
+
+        return fit(images, value)
+
+    def score(self, fitted, images): ...
+"""
+
+
+def test_a_method_outside_the_tree_counts_with_its_whole_package_and_what_fits_it(tmp_path, monkeypatch):
+    (tmp_path / "my_house").mkdir()
+    files = {"__init__": "", "methods": OUTSIDE, "net": "import torchvision\n", "late": "value = 1\n", "unused": ""}
+    for name, text in files.items():
+        (tmp_path / "my_house" / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    instance = import_module("my_house.methods").Mine(None)
+    (unit,) = instance.units(["3"])
+    code = code_of(*roots_of(instance, [unit]))
+    own = {"my_house", "my_house.methods", "my_house.net", "my_house.late"}
+    assert own | {"workloads.method", "workloads.training.fitted", "workloads.training.loop"} < code.modules.keys()
+    assert not {name for name in code.modules if name.startswith(("workloads.mlsad", "my_house.unused"))}
+    assert code.packages.keys() == {"torch", "numpy", "scipy", "torchvision"}
+    (tmp_path / "my_house" / "late.py").write_text("value = 2  # after an edit\n")
+    edited = code_of(*roots_of(instance, [unit]))
+    assert {name for name in code.modules if code.modules[name] != edited.modules[name]} == {"my_house.late"}

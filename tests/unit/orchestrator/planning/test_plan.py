@@ -6,13 +6,14 @@ import pytest
 from upath import UPath
 
 from orchestrator.execution.work.worker import balance
-from orchestrator.planning.cost import expected_share, rates_key, unit_costs
+from orchestrator.planning.cost import expected_share, unit_costs
 from orchestrator.planning.identity import Code, content_hash, safe_name
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import identify, make_plan, stages_of_trials
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
-from orchestrator.record.rates import read_rates, write_rates
+from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
+from tests.helpers.files import flip
 from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
 from workloads.errors import Kind, UserError
@@ -23,7 +24,7 @@ DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
 
 def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
     loaded, resolved, preset = load_space(space, Options(**options))
-    rates = read_rates(UPath(tmp_path), rates_key(loaded.name, preset, resolved.resources))
+    rates = read_rates(str(tmp_path), loaded.name, preset, resolved.resources)
     return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, cpus=cpus, rates=rates)
 
 
@@ -96,6 +97,10 @@ def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
     assert "default" in default.source
     assert "measured by an earlier run" in measured.source
     assert measured.trials < default.trials
+    flip(tmp_path / FILE)
+    assert plan_for(tmp_path).estimate == default, "a damaged speed is not believed"
+    write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", Resources()), {"rate": 1e15})
+    assert plan_for(tmp_path).estimate == measured
 
 
 def test_workers_that_share_a_gpu_share_its_speed_and_each_share_has_a_measured_one_of_its_own(tmp_path):
@@ -104,7 +109,7 @@ def test_workers_that_share_a_gpu_share_its_speed_and_each_share_has_a_measured_
     assert unit_costs(two_fit, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 2
     write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", quarter), {"rate": 3e12})
     for resources, found in ((quarter, {"rate": 3e12}), (whole, None), (two_fit, None)):
-        assert read_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", resources)) == found
+        assert read_rates(str(tmp_path), "sweep_digits", "reduced", resources) == found
     assert unit_costs(quarter, {"rate": 3e12})[0]["rate"] == 3e12
 
 

@@ -1,19 +1,16 @@
 """Which trial a run calls its best, and what is shown and kept of trials, whatever the method and the criterion."""
 
-from types import SimpleNamespace
-
 import pytest
 from rich.console import Console
-from upath import UPath
 
 from orchestrator.console.result_view import trials_table
-from orchestrator.execution.launch import keep_rates
-from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics
-from orchestrator.record.rates import read_rates
+from orchestrator.record.rates import keep_rates, read_rates
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.run import warnings_of, winner
 from tests.helpers.records import opened
+from tune_spaces.schema import Resources
 
 
 def run_of(select_by, **metrics):
@@ -46,11 +43,18 @@ def test_the_live_table_shows_what_the_winner_is_chosen_by(select_by, shown):
 
 @pytest.mark.parametrize(("macs", "kept"), [(0.0, None), (4e9, {"rate": 2e8})])
 def test_a_run_that_trains_nothing_leaves_no_speed_of_zero(tmp_path, macs, kept):
-    loaded, space, preset = load_space("flow_general", Options(preset="smoke"))
-    request = SimpleNamespace(loaded=loaded, space=space, preset=preset, storage=str(tmp_path))
     state = run_of("contrastive", a={"train_seconds": 20.0, "macs": macs})
-    keep_rates(SimpleNamespace(request=request, state=state))
-    assert read_rates(UPath(tmp_path), "flow_general/smoke/cpu/units") == kept
+    keep_rates(str(tmp_path), "flow_general", "smoke", Resources(), 1, state.trials.values())
+    assert read_rates(str(tmp_path), "flow_general", "smoke", Resources()) == kept
+
+
+def test_a_speed_is_that_of_a_worker(tmp_path):
+    """Workers that share batches all train every network; in this process one does the work of them all."""
+    trials = run_of("contrastive", a={"train_seconds": 20.0, "macs": 4e9}).trials.values()
+    shared = Resources(workers=2, share="batches")
+    for workers, rate in ((2, 1e8), (1, 2e8)):
+        keep_rates(str(tmp_path), "space", "smoke", shared, workers, trials)
+        assert read_rates(str(tmp_path), "space", "smoke", shared) == {"rate": rate}
 
 
 def warned(*options, space="flow_digits", **last):

@@ -1,0 +1,41 @@
+"""Before any task: whether every node has the method of the run."""
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from workloads.errors import Kind, UserError
+from workloads.registry import WORKLOADS, method
+
+
+def problem_of(workload: str) -> str:
+    """Inside a process of a node: why the method is not there; empty where it is."""
+    try:
+        method(workload)
+    except UserError as error:
+        return f"{error.headline} ({error.where})"
+    return ""
+
+
+def check_nodes(workload: str) -> None:
+    """Raises UserError (exit 3), with the nodes' addresses, where one cannot load a method from outside the tree."""
+    if workload in WORKLOADS:
+        return
+    alive = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    remote = ray.remote(num_cpus=0, max_retries=0)(problem_of)
+    answers = {
+        address: remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(workload)
+        for node, address in alive.items()
+    }
+    problems = {}
+    for address, answer in answers.items():
+        try:
+            problems[address] = ray.get(answer)
+        except ray.exceptions.RayError as error:
+            problems[address] = str(error).strip().splitlines()[-1]
+    if failed := [f"  {address}: {problem}" for address, problem in problems.items() if problem]:
+        raise UserError(
+            f"{len(failed)} of {len(alive)} nodes cannot load the method {workload}",
+            details="\n".join(failed),
+            fix="install what it imports on every node, or leave such imports out",
+            kind=Kind.ENVIRONMENT,
+        )

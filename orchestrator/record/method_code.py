@@ -1,0 +1,87 @@
+"""The code of a method from outside the tree: a run keeps a copy, `<run>/code/<digest>/`, and goes on with that."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from orchestrator.record.paths import RunPaths
+from workloads.errors import Kind, UserError
+from workloads.files import write_atomically
+from workloads.registry import WORKLOADS, code_of, look_in
+
+LARGEST = 20 * 2**20
+"""Bytes of a method's code: it travels to every node, and images or weights do not belong there."""
+
+
+def files_of(code: Any) -> dict[str, bytes]:
+    """Name below its parent -> content, of a module's file or a package's folder; what Python made of it apart."""
+    files = [code] if code.is_file() else [file for file in code.rglob("*") if file.is_file()]
+    names = {file.relative_to(code.parent).as_posix(): file for file in files}
+    kept = {
+        name: file
+        for name, file in names.items()
+        if not any(part.startswith(".") or part == "__pycache__" for part in Path(name).parts)
+    }
+    if (size := sum(file.stat().st_size for file in kept.values())) > LARGEST:
+        fix = "keep images, weights and runs elsewhere: all of it travels to every node"
+        raise UserError(f"the method's code has {size / 2**20:.0f} MiB", where=str(code), fix=fix)
+    return {name: file.read_bytes() for name, file in sorted(kept.items())}
+
+
+def digest_of(files: dict[str, bytes]) -> str:
+    parts = [f"{name} {hashlib.sha256(content).hexdigest()}" for name, content in sorted(files.items())]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def keep(paths: RunPaths, workload: str) -> None:
+    """Copy the code of a run's method into the run, unless it is there. Methods of the table have none to copy."""
+    code = code_of(workload)
+    if code is None or stored(paths) is not None:
+        return
+    files = files_of(code)
+    for name, content in files.items():
+        file = paths.code / digest_of(files) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+
+
+def stored(paths: RunPaths) -> dict[str, bytes] | None:
+    """The files of a run's copy; None where there is none, or it is not as its digest says."""
+    for folder in paths.code.iterdir() if paths.code.exists() else ():
+        files = {name.partition("/")[2]: content for name, content in files_of(folder).items()}
+        if digest_of(files) == folder.name:
+            return files
+    return None
+
+
+def use(paths: RunPaths, workload: str, source: str, *, trusted: bool = True) -> None:
+    """Look for a run's method in its copy first, then beside the space file that the run is from.
+
+    trusted: whether the copy may be run; else UserError (exit 4) is raised for a method that lies in it.
+    """
+    if workload in WORKLOADS or ":" not in workload:
+        return
+    if not trusted:
+        raise UserError(
+            f"the run's method, {workload}, is code that lies in the run: using the detector runs it",
+            where=str(paths.code),
+            fix="read it, or know who made the run; then give --trust-code (trust_code=True)",
+            kind=Kind.REFUSED,
+        )
+    files, beside = stored(paths), Path(source).parent
+    look_in(*([local_copy(paths, files)] if files else []), beside)
+
+
+def local_copy(paths: RunPaths, files: dict[str, bytes]) -> Path:
+    """A folder of this machine with the files of a run's copy: the run's own, unless its storage is far away."""
+    folder: UPath | Path = paths.code / digest_of(files)
+    if paths.is_local:
+        return Path(str(folder))
+    place = Path(tempfile.mkdtemp(prefix="method-")) / folder.name
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return place

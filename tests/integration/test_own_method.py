@@ -1,0 +1,150 @@
+"""Methods from outside the tree (`examples/own_method.py`): launched, killed, resumed and scored, here and on nodes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import RunPaths
+from orchestrator.record.state import State
+from tests.helpers.commands import orchestrate
+from tests.helpers.launches import cluster_of
+from workloads import registry
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SLOW = """
+
+import time
+
+
+class Slow(Autoencoder):
+    def learner(self, *arguments):
+        learner = super().learner(*arguments)
+        step = learner.step
+
+        def slowed(number, images):
+            time.sleep(0.05)
+            return step(number, images) | {"raylet": torch.tensor(float(os.getppid()))}
+
+        learner.step = slowed
+        return learner
+"""
+
+
+@pytest.fixture(autouse=True)
+def places(monkeypatch):
+    monkeypatch.setattr(registry, "PLACES", [])
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A user's folder with the examples, the autoencoder made slow and in a package: a method that imports another."""
+    folder = tmp_path / "mine"
+    shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns("*.ipynb", "__pycache__"))
+    (folder / "slow_methods").mkdir()
+    (folder / "slow_methods" / "__init__.py").write_text("from slow_methods.inner import Slow\n")
+    (folder / "slow_methods" / "inner.py").write_text("import os\n" + (folder / "own_method.py").read_text() + SLOW)
+    space = (folder / "own_space.py").read_text()
+    (folder / "slow_space.py").write_text(space.replace("own_method:Autoencoder", "slow_methods:Slow"))
+    return folder
+
+
+def images_in(folder, colour):
+    """Four images, grey or coloured, of another side than the training's."""
+    folder.mkdir()
+    values = np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3) if colour else (4, 40, 40), np.uint8)
+    for number, pixels in enumerate(values):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def launched_and_killed(space, storage, *words):
+    """A launch in a process of its own, killed as soon as a trial has reached a rung."""
+    command = [sys.executable, "-m", "orchestrator", "launch", str(space), "--preset", "smoke", "--name", "mine"]
+    places = ["--storage", str(storage), "--data-dir", str(storage / "data")]
+    process = subprocess.Popen([*command, *places, "--plain", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, env=os.environ, start_new_session=True)  # fmt: skip
+    ledger, deadline = storage / "mine" / "ledger" / "000001.jsonl", time.monotonic() + 150
+    try:
+        while not (ledger.exists() and '"event":"rung"' in ledger.read_text().replace('": "', '":"')):
+            assert process.poll() is None, process.stdout.read()
+            assert time.monotonic() < deadline, "no trial reached a rung"
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def scored(storage, images, *words):
+    out = storage / "scores.parquet"
+    done = orchestrate("score", "mine", "--class", "3", "--images", images, "--storage", storage, "--out", out, *words)
+    return done, pq.read_table(out).to_pandas() if out.exists() else None
+
+
+def test_an_autoencoder_is_launched_killed_resumed_and_scores_grey_and_colour(mine, tmp_path):
+    storage = tmp_path / "runs"
+    launched_and_killed(mine / "slow_space.py", storage, "--executor", "local")
+    shutil.rmtree(mine)  # the run's copy is enough
+    done = orchestrate("resume", "mine", "--storage", storage, "--executor", "local", "--plain", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "AUTOENCODER" in done.stdout
+    state = Ledger(RunPaths(str(storage), "mine")).state
+    assert state.launches == 2
+    assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
+    refused, _ = scored(storage, images_in(tmp_path / "colour", colour=True))
+    assert refused.returncode == 4
+    assert "--trust-code" in refused.stderr
+    for images in (tmp_path / "colour", images_in(tmp_path / "grey", colour=False)):  # digits are grey
+        done, scores = scored(storage, images, "--trust-code")
+        assert done.returncode == 0, done.stderr
+        assert len(scores) == 4
+        assert (scores["score"] == scores["error"]).all()
+    assert "interrupted" not in orchestrate("status", "mine", "--storage", storage).stdout
+
+
+def test_a_fitted_method_is_launched_resumed_and_its_next_plan_knows_what_it_costs(mine, tmp_path):
+    storage = tmp_path / "runs"
+    words = (mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--executor", "local")
+    assert "not known yet" in orchestrate("launch", *words, "--dry-run").stdout
+    sizes = orchestrate("plan", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage)
+    assert sizes.returncode == 2
+    assert "is not known yet" in sizes.stderr
+    launched_and_killed(mine / "own_fitted_space.py", storage, "--executor", "local")
+    assert orchestrate("resume", "mine", "--storage", storage, "--executor", "local", "--plain").returncode == 0
+    done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
+    assert done.returncode == 0, done.stderr
+    assert scores["score"].is_monotonic_decreasing
+
+
+@pytest.mark.ray
+def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp_path):
+    storage = tmp_path / "runs"
+    with cluster_of(num_cpus=2) as cluster:
+        launched_and_killed(mine / "slow_space.py", storage, "--address", cluster.address)
+        (mine / "slow_methods" / "inner.py").write_text("raise RuntimeError('edited')\n")
+        cluster.add_node(num_cpus=2)
+        cluster.wait_for_nodes()
+        words = ("resume", "mine", "--storage", storage, "--address", cluster.address, "--plain")
+        done = orchestrate(*words, cwd=mine)
+        assert done.returncode == 0, done.stdout + done.stderr
+    state = Ledger(RunPaths(str(storage), "mine")).state
+    assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
+    raylets = {
+        entry["raylet"]
+        for file in (storage / "mine" / "trials").rglob("state.json")
+        for entry in json.loads(file.read_text())["history"]
+    }
+    print("raylets", raylets)
+    done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
+    assert done.returncode == 0, done.stderr
+    assert len(scores) == 4
