@@ -212,7 +212,7 @@ class Mine(FittedMethod):
 
 def test_a_method_outside_the_tree_counts_with_its_whole_package_and_what_fits_it(tmp_path, monkeypatch):
     (tmp_path / "my_house").mkdir()
-    files = {"__init__": "", "methods": OUTSIDE, "net": "import torchvision\n", "late": "value = 1\n", "unused": ""}
+    files = {"__init__": "", "methods": OUTSIDE, "net": "import PIL\nfit = None\n", "late": "value = 1\n", "unused": ""}
     for name, text in files.items():
         (tmp_path / "my_house" / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -222,7 +222,7 @@ def test_a_method_outside_the_tree_counts_with_its_whole_package_and_what_fits_i
     own = {"my_house", "my_house.methods", "my_house.net", "my_house.late"}
     assert own | {"workloads.method", "workloads.training.fitted", "workloads.training.loop"} < code.modules.keys()
     assert not {name for name in code.modules if name.startswith(("workloads.mlsad", "my_house.unused"))}
-    assert code.packages.keys() == {"torch", "numpy", "scipy", "torchvision"}
+    assert code.packages.keys() == {"torch", "numpy", "scipy", "pillow"}
     (tmp_path / "my_house" / "late.py").write_text("value = 2  # after an edit\n")
     edited = code_of(*roots_of(instance, [unit]))
     assert {name for name in code.modules if code.modules[name] != edited.modules[name]} == {"my_house.late"}
