@@ -68,6 +68,11 @@ class Detector:
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """The centre square of an image file, RGB uint8 (3, side, side) of the detector's side. Raises UserError."""
+        if self.shape.height != self.shape.width:
+            raise UserError(
+                f"files are cut to squares, and this detector's images are {self.shape.height} x {self.shape.width}",
+                fix="read them, and give arrays",
+            )
         try:
             return decode(path, self.shape.side)
         except UnreadableError as error:

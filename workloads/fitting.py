@@ -1,10 +1,9 @@
 """Training without a run: a method and an array of normal images in, a detector out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from graphlib import TopologicalSorter
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +16,10 @@ from workloads.data.shuffling import shuffled
 from workloads.data.splits import Targets
 from workloads.data.view import TargetView, auxiliary_view, training_view
 from workloads.detector import Detector, channels_first
-from workloads.errors import Kind, Problem, UserError, nearest, several
-from workloads.keys import config_problems
+from workloads.errors import Kind, Problem, UserError, several
+from workloads.key_types import configured
 from workloads.learner import Learner, Stage
-from workloads.registry import WORKLOADS
+from workloads.method import Method
 from workloads.registry import method as method_named
 from workloads.training.batches import unit_batches
 from workloads.training.distributed import Parallel
@@ -35,7 +34,7 @@ VAL_FRACTION, AUXILIARY_VAL_FRACTION = 0.1, 0.2  # held out, as in a space
 
 
 def fit(
-    method: str,
+    method: str | type[Method],
     images: NDArray[np.uint8],
     config: Mapping[str, Any] | None = None,
     *,
@@ -47,10 +46,10 @@ def fit(
 ) -> Detector:
     """Train a detector of normal images in this process; no run, no files.
 
-    method: "mlsad", "flow" or "klods". images: normal ones, uint8 (N, H, W) or (N, H, W, C), C is 1 or 3, values 0 to
-    255; their shape is the detector's. config: keys of the method whose values are not to be the published ones; the
-    published schedules take hours, so small ones are worth giving. A config's seed decides everything: the same call
-    gives the same scores.
+    method: "mlsad", "flow", "klods", or one of your own: ``module:Class``, or the class itself.
+    images: normal ones, uint8 (N, H, W) or (N, H, W, C), C is 1 or 3, values 0 to 255; their shape is the detector's.
+    config: keys of the method whose values are not to be the published ones; the published schedules take hours, so
+    small ones are worth giving. A config's seed decides everything: the same call gives the same scores.
     validation: normal images to hold out; a tenth of `images` where left out. auxiliary: images of any kind, for a flow
     with hierarchy "general"; a fifth is held out. target: what the normal images are called. device: such as "cpu" or
     "cuda:0"; a GPU where there is one. progress: called as (done, total, text), see `Shown`.
@@ -59,15 +58,14 @@ def fit(
     training diverges.
     """
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if method not in WORKLOADS:
-        raise UserError(f"no method {method!r}", fix=nearest(method, WORKLOADS))
-    made = method_named(method)(configured(method, config or {}))
+    method_type = method_named(method) if isinstance(method, str) else method
+    made = method_type(configured(method_type, config or {}))
     view = normal_view(images, validation, target, made.config.seed, place)
     if auxiliary is not None:
         view = replace(view, auxiliary=held_auxiliary(auxiliary, view.shape, made.config.seed, place))
     facts = DataFacts(view.shape, auxiliary=auxiliary is not None, classes=1)
     if problems := list(made.check(facts)):
-        raise several([Problem(*problem) for problem in problems], f"the config of {method}")
+        raise several([Problem(*problem) for problem in problems], f"the config of {made.name}")
     fitting = _Fit(made, view, progress or (lambda _done, _total, _text: None))
     torch.set_flush_denormal(True)  # fading activations of a GAN slow a CPU down many times otherwise
     try:
@@ -168,51 +166,3 @@ def labelled(name: str, images: NDArray[np.uint8]) -> LabelledImages:
 
 def numbered(name: str, count: int) -> tuple[str, ...]:
     return tuple(f"{name}/{number:07d}" for number in range(count))
-
-
-def configured(method: str, values: Mapping[str, Any]) -> Any:
-    """A method's config with these values. Raises UserError with every unknown key and every value that does not fit.
-
-    What pydantic does where it is installed, for lists, whole numbers of real keys, and types that are plain.
-    """
-    config_class = method_named(method).Config
-    hints, names = get_type_hints(config_class), [item.name for item in fields(config_class)]
-    problems = [Problem(key, f"no such key of {method}; {nearest(key, names)}") for key in values if key not in names]
-    chosen = {key: converted(value, hints[key]) for key, value in values.items() if key in names}
-    wrong_types = [key for key, value in chosen.items() if not fits(value, hints[key])]
-    problems += [Problem(key, f"takes {described(hints[key])}, found {chosen[key]!r}") for key in wrong_types]
-    config = config_class(**{key: value for key, value in chosen.items() if key not in wrong_types})
-    problems += [Problem(*problem) for problem in config_problems(config)]
-    if problems:
-        raise several(problems, f"the config of {method}")
-    return config
-
-
-def converted(value: Any, hint: Any) -> Any:
-    """A list as a tuple, a NumPy scalar as Python's own, a whole number as a real one where the key is real."""
-    value = value.item() if isinstance(value, np.generic) else tuple(value) if isinstance(value, list) else value
-    return float(value) if hint is float and type(value) is int else value
-
-
-def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a key's type: plain types, Literal, tuples and unions of them."""
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind is Literal:
-        return value in inner
-    if kind in (Union, UnionType):
-        return any(fits(value, item) for item in inner)
-    if kind is tuple:
-        if not isinstance(value, tuple):
-            return False
-        expected = inner[:1] * len(value) if inner[-1] is ... else inner
-        return len(expected) == len(value) and all(map(fits, value, expected))
-    if hint in (int, float):
-        return isinstance(value, int | float if hint is float else int) and not isinstance(value, bool)
-    return not isinstance(hint, type) or isinstance(value, hint)
-
-
-def described(hint: Any) -> str:
-    """A key's type in words."""
-    if get_origin(hint) is Literal:
-        return f"one of {', '.join(map(repr, get_args(hint)))}"
-    return hint.__name__ if isinstance(hint, type) and not get_origin(hint) else str(hint)

@@ -113,10 +113,6 @@ class Method(ABC):
         """What training the unit takes; None where it is not known, and a plan tells it from what earlier runs took."""
         return None
 
-    def published_schedule(self, dataset: str) -> dict[str, Any]:  # noqa: ARG002 - none
-        """Keys whose published value, for a dataset and this variant of the method, is not the default."""
-        return {}
-
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The score of the whole detector from its parts' scores, each (N,) float32: by default their mean."""
         return mean_of_parts(parts)

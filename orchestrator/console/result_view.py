@@ -11,9 +11,10 @@ from rich.table import Table
 
 from orchestrator.console.output import console, duration, say, short
 from orchestrator.record.provenance import from_here
+from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
-from orchestrator.results.report.out import set_means
+from orchestrator.results.comparison import Comparison
 from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
@@ -21,6 +22,7 @@ from workloads.scoring.selection import CRITERIA
 if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.execution.executor import Note
     from orchestrator.execution.launch import Finished
+    from orchestrator.results.handle import Run
 
 MOST_COLUMNS = 7
 """Scores that stand beside an image's name on a usual terminal; flows have more."""
@@ -65,8 +67,8 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     """The table, the winner and where to look further."""
     state = run.state
     out.print(to_rich(results.table))
-    if results.out is not None:
-        means = ", ".join(f"{name} {number(value)}" for name, value in set_means(results.out).items())
+    if results.out:
+        means = ", ".join(f"{name} {number(value)}" for name, (value, _) in results.out.items())
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by
@@ -97,3 +99,31 @@ def print_scores(scores: pa.Table, skipped: Sequence[str], file: Path) -> None:
     for line in skipped:
         say(out, f"skipped {line}")
     say(out, f"{len(scores)} images scored, {len(skipped)} skipped; all in {file}")
+
+
+def print_comparison(out: Console, comparison: Comparison, part: str, files: Sequence[Path]) -> None:
+    """Winners side by side, how alike they rank the same images, and the files that say so."""
+    out.print(to_rich(comparison.table))
+    names = [model.name for model in comparison.models]
+    shown = Table(f"rank correlation of {part}", *names, box=None, header_style="bold")
+    for name, row, shared in zip(names, comparison.correlations, comparison.shared, strict=True):
+        cells = [
+            f"{rho:.3f} ({count})" if rho == rho else f"- ({count})" for rho, count in zip(row, shared, strict=True)
+        ]
+        shown.add_row(name, *cells)
+    out.print(shown)
+    say(out, "Spearman's rho over images that both have scored; in brackets how many")
+    for note in comparison.notes:
+        say(out, note)
+    for file in files:
+        say(out, str(file))
+
+
+def print_status(out: Console, runs: Sequence["Run"], storage: str) -> None:
+    """A line a run; what to do about those whose launcher is gone."""
+    for run in runs:
+        summary = run_summary(run.state, run.outcome)
+        dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
+        say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
+    if not runs:
+        say(out, f"no runs in {storage}")

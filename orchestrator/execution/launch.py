@@ -138,14 +138,14 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
     try:
         run_all(work, executor)
         results = conclude(work.paths, work.state)
-        resources, trials = work.request.space.resources, work.state.trials.values()
-        keep_rates(work.request.storage, work.plan.name, work.plan.preset, resources, work.request.workers, trials)
         outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
         seconds, best = time.monotonic() - begun, results.best.id
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
         work.recorder.interrupted()
     finally:
+        resources, trials = work.request.space.resources, work.state.trials.values()
+        keep_rates(work.request.storage, work.plan.name, work.plan.preset, resources, work.request.workers, trials)
         try:
             work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
         finally:
@@ -224,6 +224,7 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
         trials=tuple(identify(plan, splits.digest, splits.target_digests)),
         provenance=capture(),
+        remarks=splits.remarks,
     )
 
 

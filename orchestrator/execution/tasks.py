@@ -17,7 +17,7 @@ from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
-from orchestrator.results.baselines import table_path
+from orchestrator.results.evaluation import baseline_path
 from orchestrator.results.run import winner
 from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
@@ -33,7 +33,7 @@ def baseline_tasks(paths: RunPaths, splits: Splits, code: str, claim: Resources)
     are all normal.
     """
     names = [] if splits.targets.members else [*BASELINES]
-    files = {name: table_path(paths, name, splits.digest, code) for name in names}
+    files = {name: baseline_path(paths, name, splits.digest, code) for name in names}
     works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.planning.capacity import Node, a_gpu, room
-from orchestrator.planning.cost import distinct_stages, macs_of
+from orchestrator.planning.cost import distinct_stages, macs_of, unit_costs
 from orchestrator.planning.machines import GPUS
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first
+from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first, simulate
 from tune_spaces.schema import Resources
 from workloads.errors import UserError, nearest
 
@@ -68,6 +68,48 @@ def by_one_worker(plan: Plan, rate: float, start: float, trial_start: float) -> 
     resources = plan.space.resources.model_copy(update={"workers": 1})
     alone = replace(plan, space=plan.space.model_copy(update={"resources": resources}))
     return load_of(alone, rate * max(1, a_gpu(resources)), start, trial_start)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a plan takes on clusters of several sizes.
+
+    nodes: their numbers. fitting: of those where a trial has room, number -> outcome. alone: seconds of one worker
+    alone. node, worker: what each is, in words.
+    """
+
+    plan: Plan
+    nodes: tuple[int, ...]
+    fitting: dict[int, Outcome]
+    load: Load
+    alone: float
+    node: str
+    worker: str
+
+
+def forecast(
+    plan: Plan, nodes: Sequence[int], gpu: str | None, gpus_per_node: int, cpus_per_node: int, gmacs: float | None
+) -> Forecast:
+    """On clusters of equal nodes. gpu: the kind of a node's GPUs; without one, CPUs train. gmacs: stated speed of a
+    worker, in GMAC/s; measured or assumed where absent. Raises UserError where no trial fits on any of them."""
+    resources = plan.space.resources
+    if gpu:
+        refuse_crowded(plan, gpu)
+    costs, source = unit_costs(resources, {"rate": gmacs * 1e9} if gmacs else plan.rates)
+    speeds = (costs["rate"], costs["start"], costs["trial_start"])
+    load, alone = load_of(plan, *speeds), simulate(by_one_worker(plan, *speeds), 1).seconds
+    slots = {count: slots_of(Size(count, gpus_per_node if gpu else 0, cpus_per_node), resources) for count in nodes}
+    if not any(slots.values()):
+        raise UserError("not even one trial fits on such nodes", fix="lower --workers, or more --nodes")
+    return Forecast(
+        plan,
+        tuple(nodes),
+        {count: simulate(load, fitting) for count, fitting in slots.items() if fitting},
+        load,
+        alone,
+        node=f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs",
+        worker=f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if gmacs else source}",
+    )
 
 
 def limits(load: Load, outcome: Outcome) -> list[str]:

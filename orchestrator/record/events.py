@@ -122,6 +122,7 @@ class Opened(Event):
 
     name, doc, source: of the space, and the file it is from. space: the resolved space as plain data. schedule: the
     preset's name, or "custom". counts: split -> images. costs: kind of network ("detector/level_4") -> planned seconds.
+    remarks: what a reader of the results must know of the images, in sentences.
     """
 
     uid: str
@@ -141,6 +142,7 @@ class Opened(Event):
     tracking_uri: str | None
     trials: tuple[TrialPlan, ...]
     provenance: Provenance
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

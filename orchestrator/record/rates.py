@@ -27,16 +27,21 @@ def read_rates(storage: str, name: str, preset: str, resources: Resources) -> di
         return None
 
 
+SHORTEST = 0.1
+"""Seconds of work that a speed can be told from."""
+
+
 def keep_rates(
     storage: str, name: str, preset: str, resources: Resources, workers: int, trials: Iterable[TrialState]
 ) -> None:
-    """Keep the speed that a run has measured: multiply-accumulates per second of a worker, over all its trials.
+    """Keep the speed that a run has measured: multiply-accumulates per second of a worker, over all its trials,
+    interrupted ones too.
 
     workers: that trained a trial; where they share batches, all of them trained every network.
     """
     ended = [trial.last for trial in trials if trial.rungs]
     seconds, macs = sum(rung.train_seconds for rung in ended), sum(rung.macs for rung in ended)
-    if seconds <= 1 or not macs:  # a general flow that is scored as it is trains nothing
+    if seconds < SHORTEST or not macs:  # a general flow that is scored as it is trains nothing
         return
     rate = macs / seconds / (workers if resources.share == "batches" else 1)
     with suppress(OSError):  # only an estimate hangs on it

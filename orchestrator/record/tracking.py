@@ -197,7 +197,7 @@ class Tracker:
     def log_files(self, run: str, files: Iterable[Any], artifact_path: str) -> None:
         with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
             for file in files:
-                (Path(folder) / file.name).write_bytes(file.read_bytes())
+                (Path(folder) / file.name).write_bytes(read_checked(file))
             self.client.log_artifacts(run, folder, artifact_path)
 
     def log_numbers(self, run: str, numbers: Mapping[str, float | None], step: int) -> None:

@@ -1,20 +1,22 @@
 """Runs side by side: their winners' AUROC in one table, and how alike their models rank the same images."""
 
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import spearmanr
 
+from orchestrator.data.split_store import SplitStore
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
 from orchestrator.results.evaluation import read_table
-from orchestrator.results.report.tables import KINDS, Row, Table
-from orchestrator.results.run import main_table, sure_winner
+from orchestrator.results.run import judged, main_table, sure_winner
+from orchestrator.results.tables import KINDS, Row, Table
 from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
 from workloads.scoring.table import WHOLE
@@ -23,23 +25,32 @@ LEAST = 10
 """Images that two models must share, or a rank correlation would be noise."""
 
 
+Key = tuple[str, ...]
+"""What an image is known by over several runs: a digest of what it is, then its id. Two datasets may have files of one
+name, and groups of all runs are numbered from 0."""
+
+
 @dataclass(frozen=True)
 class Model:
-    """One run's winner for one target: the scores of one part, by image id."""
+    """One run's winner for one target: the finite scores of one part. groups: of what groups they are; empty where they
+    are of images."""
 
     name: str
-    scores: dict[str, float]
+    scores: dict[Key, float]
+    groups: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """table: the measured rows of every run. models: with `correlations` (M, M), Spearman's rho in [-1, 1] over shared
-    test and out images (nan where they share fewer than `LEAST`), and `shared` (M, M), how many those are."""
+    test and out images (nan where they share fewer than `LEAST`), and `shared` (M, M), how many those are. notes: what
+    could not be compared, in sentences."""
 
     table: Table
     models: list[Model]
     correlations: np.ndarray
     shared: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 def compare(storage: str, runs: list[str], part: str) -> Comparison:
@@ -54,7 +65,9 @@ def compare(storage: str, runs: list[str], part: str) -> Comparison:
         shared[i, j] = len(both)
         if len(both) >= LEAST:
             correlations[i, j] = rank_correlation([left[key] for key in both], [right[key] for key in both])
-    return Comparison(side_by_side(opened), models, correlations, shared)
+    unlike = [f"{a.name} and {b.name}" for a, b in combinations(models, 2) if a.groups != b.groups]
+    notes = [f"{pair} scored other groups of images: their scores are not correlated" for pair in unlike]
+    return Comparison(side_by_side(opened), models, correlations, shared, tuple(notes))
 
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
@@ -64,20 +77,46 @@ def rank_correlation(a: list[float], b: list[float]) -> float:
 
 def models_of(paths: RunPaths, state: RunState, part: str) -> list[Model]:
     """One model a target of a run, named by the run, and by the target where there are several."""
-    scores = read_table(paths.trial(sure_winner(state).id).scores(1000))
+    best = sure_winner(state)
+    scores = read_table(paths.trial(best.id).scores(1000))
     parts = scores["part"].unique().to_pylist()
     if part not in parts:
         raise UserError(f"the run {paths.run!r} has no scores {part!r}", details=nearest(part, parts))
-    seen = [split for split in scores["split"].unique().to_pylist() if split == "test" or out_name(split)]
-    rows = scores.filter(pc.and_(pc.equal(scores["part"], part), pc.is_in(scores["split"], pa.array(seen))))
-    targets = state.opened.targets
+    tested = [split == "test" or bool(out_name(split)) for split in scores["split"].to_pylist()]
+    rows = scores.filter(pc.and_(pc.equal(scores["part"], part), tested))
+    rows = rows.filter(pc.is_finite(rows["score"]))
+    grouped = any(item.startswith("group-") for item in rows["image_id"].slice(0, 1).to_pylist())
+    digest, targets = state.opened.identity.data, state.opened.targets
+    pixels = {} if grouped else image_digests(paths, digest)
     models = []
     for target in targets:
         of_target = rows.filter(pc.equal(rows["target"], target))
+        groups = groups_of(digest, target, state.space.config(best.point)) if grouped else ""
+        splits, ids = of_target["split"].to_pylist(), of_target["image_id"].to_pylist()
+        pairs = zip(splits, ids, strict=True)
+        keys = [(groups, split, item) if grouped else (pixels.get(item, digest), item) for split, item in pairs]
         name = paths.run if len(targets) == 1 else f"{paths.run}/{target}"
-        pairs = zip(of_target["image_id"].to_pylist(), of_target["score"].to_pylist(), strict=True)
-        models.append(Model(name, dict(pairs)))
+        models.append(Model(name, dict(zip(keys, of_target["score"].to_pylist(), strict=True)), groups))
     return models
+
+
+def groups_of(digest: str, target: str, config: Any) -> str:
+    """What decides which images meet in a group."""
+    return f"{digest} {target} seed {config.group_seed}, contamination {config.contamination:g}"
+
+
+def image_digests(paths: RunPaths, digest: str) -> dict[str, str]:
+    """Id -> digest of its pixels, of the tested images that the storage keeps under a data digest; empty where they are
+    gone. So an image is the same in runs that have other images beside it."""
+    digests: dict[str, str] = {}
+    if not paths.data(digest).exists():
+        return digests
+    for table in SplitStore(paths).tables(digest):
+        splits, ids, images = (table[name] for name in ("split", "id", "image"))
+        for split, item, image in zip(splits.to_pylist(), ids.to_pylist(), images, strict=True):
+            if split == "test" or out_name(split):
+                digests[item] = blake2b(image.as_buffer(), digest_size=16).hexdigest()
+    return digests
 
 
 def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
@@ -85,16 +124,18 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     tables = []
     for paths, state in opened:
         best = sure_winner(state)
-        table = main_table(paths, state, best, read_table(paths.trial(best.id).scores(1000)))
-        measured = [row for row in table.rows if row.kind.startswith("measured")]
+        run = judged(state, best)
+        table = main_table(paths, state, run)
+        measured = [row for row in table.rows if row.kind == run.kind]
         whole = measured if table.unit == "classes" else [row for row in measured if row.name == WHOLE]
         others = [row for row in table.rows if row not in measured]
         tables.append(replace(table, rows=(*(replace(row, name=paths.run) for row in whole), *others)))
     columns = tuple(dict.fromkeys(name for table in tables for name in table.classes))
     rows: dict[Any, Row] = {(row.kind, row.name, repr(row.values)): row for table in tables for row in table.rows}
-    units = {table.unit for table in tables}
-    ordered = sorted(rows.values(), key=lambda row: KINDS.index(row.kind))
-    return Table(columns, tuple(ordered), unit=units.pop() if len(units) == 1 else "columns")
+    units, kinds = {table.unit for table in tables}, [*KINDS.values()]
+    ordered = sorted(rows.values(), key=lambda row: kinds.index(row.kind))
+    apart = tuple(dict.fromkeys(name for table in tables for name in table.apart))
+    return Table(columns, tuple(ordered), unit=units.pop() if len(units) == 1 else "columns", apart=apart)
 
 
 def write(comparison: Comparison, folder: Path, part: str) -> list[Path]:

@@ -9,9 +9,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from orchestrator.record.paths import TrialPaths
+from orchestrator.planning.identity import content_hash
+from orchestrator.record.paths import RunPaths, TrialPaths
 from workloads.data.images import out_name
 from workloads.files import read_checked, remove_checked, write_checked
+from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import (
     contrastive,
     contrastive_by_unit,
@@ -123,6 +125,18 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
     if nested:
         shown["auroc_out/mean"] = mean(shown[f"auroc_out/{name}/mean"] for name in nested)
     return shown
+
+
+def baseline_path(paths: RunPaths, name: str, digest: str, code: str) -> UPath:
+    """Where the scores of one of scikit-learn's baselines lie in a storage, by content."""
+    key = content_hash({"data": digest, "code": code, "baseline": name}, 16)
+    return paths.baselines(key) / "scores.parquet"
+
+
+def baseline_numbers(paths: RunPaths, digest: str, code: str) -> dict[str, dict[str, float | None]]:
+    """Per-class AUROC of every baseline that has been scored, from its file."""
+    files = {name: baseline_path(paths, name, digest, code) for name in BASELINES}
+    return {name: per_class_auroc(read_table(path)) for name, path in files.items() if path.exists()}
 
 
 def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:

@@ -14,9 +14,10 @@ from orchestrator.record.heartbeat import life_of
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
-from orchestrator.results.report.tables import LEAK
+from orchestrator.results.report.tables import cells
 from orchestrator.results.report.write import PAGE
-from orchestrator.results.run import main_table, sure_winner, warnings_of
+from orchestrator.results.run import judged, main_table, sure_winner, warnings_of
+from orchestrator.results.tables import LEAK
 from workloads.errors import UserError, nearest
 from workloads.registry import method
 from workloads.scoring.table import WHOLE
@@ -82,9 +83,8 @@ class Run:
         import pandas as pd
 
         state = self.state
-        best = sure_winner(state)
-        table = main_table(self.paths, state, best, read_table(self.paths.trial(best.id).scores(1000)))
-        rows = {(row.kind, f"{row.name} {LEAK}" if row.leak else row.name): table.cells(row) for row in table.rows}
+        table = main_table(self.paths, state, judged(state, sure_winner(state)))
+        rows = {(row.kind, f"{row.name} {LEAK}" if row.leak else row.name): cells(table, row) for row in table.rows}
         index = pd.MultiIndex.from_tuples(rows, names=["kind", "name"])
         frame = pd.DataFrame(list(rows.values()), index, table.columns, dtype=float)
         frame.attrs["notes"] = [f"{row.name}: {row.note}" for row in table.rows if row.note] + list(table.notes)

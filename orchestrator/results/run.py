@@ -1,38 +1,38 @@
-"""From a run's ledger and score files to its winner, its table and its report."""
+"""From a run's ledger and score files to its winner, its tables and its report."""
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
-
-import pyarrow as pa
 
 from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.results.baselines import measured
-from orchestrator.results.evaluation import read_table
-from orchestrator.results.report.out import against_sets, heading, out_table, sets_table
-from orchestrator.results.report.tables import Row, Table, with_published
+from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
-from tune_spaces import published
+from orchestrator.results.tables import (
+    KINDS,
+    Interval,
+    Measured,
+    Table,
+    class_table,
+    out_table,
+    set_means,
+    set_table,
+)
+from tune_spaces.published.schedules import differences, our_choices
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
-from workloads.scoring.baselines import LARGEST
-from workloads.scoring.metrics import mean, per_part_auroc
+from workloads.scoring.metrics import Rows, contests, mean, whole_intervals
 from workloads.scoring.selection import CRITERIA
-from workloads.scoring.table import group_size
+from workloads.scoring.table import WHOLE, group_size
 from workloads.units import GENERAL
 
-KINDS = {
-    "paper": "measured (paper schedule)",
-    "reduced": "measured (reduced preset)",
-    "smoke": "measured (smoke preset)",
-    "custom": "measured (custom schedule)",
-}
-BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
+SHOWN = 3
+"""Causes that stand beside the label of a schedule; the report lists all."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Results:
     table: Table
     warnings: list[str]
     report: Any  # path of report.html
-    out: Table | None  # against the out sets, where the space names some
+    out: Mapping[str, tuple[float | None, Interval | None]] = field(default_factory=dict)  # mean by out set
 
 
 def winner(state: RunState) -> TrialState | None:
@@ -65,23 +65,21 @@ def sure_winner(state: RunState) -> TrialState:
     return best
 
 
-def method_of(state: RunState, trial: TrialState) -> Any:
-    return method(state.space.workload)(state.space.config(trial.point))
-
-
 def warnings_of(state: RunState, best: TrialState) -> list[str]:
-    """What the method says of the winner's config, and parts that cannot tell normal images from their own fakes."""
-    instance = method_of(state, best)
+    """What a reader must know: of the winner's config, of the images, and of what failed or did not learn."""
+    instance = method(state.space.workload)(state.space.config(best.point))
     failures = [f"the analysis {key} failed: {event.error}" for key, event in state.analyses.items() if event.error]
     unscored = [
-        f"{count} images of {target} could not be scored: taken as the most anomalous"
+        f"{count} images or groups of {target} could not be scored: ranked above all scores, so an anomaly among them "
+        "counts as found and a normal one as a false alarm"
         for target, count in best.last.failed.items()
     ]
     not_learned = [
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in best.last.not_learned
     ]
-    remarks = [*instance.remarks(), *map(accepted_remark, state.accepted), *auxiliary_remarks(state.space, instance)]
+    known = [*instance.remarks(), *auxiliary_remarks(state.space, instance), *state.opened.remarks]
+    remarks = [*known, *map(accepted_remark, state.accepted)]
     return [*remarks, *failures, *unscored, *not_learned]
 
 
@@ -102,65 +100,55 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
     return [f"{remark}: no number here compares with the paper's"]
 
 
-def table_of(state: RunState, best: TrialState, baselines: dict[str, dict[str, float | None]]) -> Table:
-    """Measured, baseline and published rows; kinds never mix. Published rows of images do not stand beside groups."""
-    opened, numbers, size = state.opened, best.last.numbers, judged_size(state, best)
-    measured_row = Row(
-        name=method(state.space.workload).name.upper() + (f", groups of {size}" if size else ""),
-        kind=KINDS[opened.schedule],
-        values={target: numbers[f"auroc/{target}"] for target in opened.targets},
-        mean=numbers["auroc/mean"],
-        note=note_of(state, best),
-        leak=is_leak(state),
-    )
-    note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if size else BASELINE_NOTE
-    others = [Row(name, "baseline", values, mean(values.values()), note) for name, values in baselines.items()]
-    table = Table(opened.targets, (measured_row, *others))
-    known = None if size else published.load(opened.dataset)
-    return with_published(table, known) if known else table
+def schedule_of(state: RunState, unlike_paper: Sequence[str]) -> tuple[str, str]:
+    """(label of the winner's schedule, a key of `KINDS`; the label and why it is not the paper's, in a line).
+
+    unlike_paper: `differences` of the winner's config. The launch could only say whether some point keeps the paper's.
+    """
+    label = state.opened.schedule
+    if label == "paper" and not unlike_paper:
+        return label, "the paper's, as far as it is stated"
+    label = "custom" if label == "paper" else label
+    more = len(unlike_paper) - SHOWN
+    rest = [f"and {more} more, see Schedule"] if more > 0 else []
+    return label, f"{label}, not the paper's: {'; '.join([*unlike_paper[:SHOWN], *rest])}"
 
 
-def judged_size(state: RunState, best: TrialState) -> int:
-    """Images of the groups that the winner's AUROC is over; 0 where it is over images."""
-    return group_size((method_of(state, best).judged_parts() or ("",))[0])
-
-
-def out_table_of(state: RunState, best: TrialState, scores: pa.Table) -> Table | None:
-    """The winner against the out sets of its space, from its score file."""
-    opened = state.opened
-    return out_table(
-        scores,
-        dataset=opened.dataset,
-        targets=opened.targets,
-        out=state.space.data.out,
-        kind=KINDS[opened.schedule],
-        note=note_of(state, best),
-        counts=opened.counts,
+def measured(state: RunState, trial: TrialState, config: Any, label: str = "", note: str = "") -> Measured:
+    """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
+    opened, data, chosen = state.opened, state.space.data, method(state.space.workload)
+    return Measured(
+        trial.rungs[1000],
+        opened.dataset,
+        opened.targets,
+        data.out,
+        data.protocol == "in_out",
+        chosen.name.upper(),
+        KINDS[label or opened.schedule],
+        (chosen(config).judged_parts() or (WHOLE,))[0],
+        note,
+        leak=CRITERIA[state.space.select_by].leak,
     )
 
 
-def sets_table_of(state: RunState, best: TrialState, contests: pa.Table) -> Table:
-    """The winner's scores against the out sets, of a run whose dataset is normal as a whole."""
-    return sets_table(
-        per_part_auroc(contests),
-        state.space.data.out,
-        dataset=state.opened.dataset,
-        kind=KINDS[state.opened.schedule],
-        note=note_of(state, best),
-        leak=is_leak(state),
-    )
+def judged(state: RunState, best: TrialState) -> Measured:
+    """The winner's numbers, with the label of its schedule and why it is custom."""
+    config = state.space.config(best.point)
+    unlike_paper = differences(state.space, config)
+    label, why = schedule_of(state, unlike_paper)
+    note = f"trial {best.id}, seed {getattr(config, 'seed', 0)}" + (f"; {why}" if label == "custom" else "")
+    return measured(state, best, config, label, note)
 
 
-def is_leak(state: RunState) -> bool:
-    """Whether test labels choose the winner."""
-    return CRITERIA[state.space.select_by].leak
+def main_table(paths: RunPaths, state: RunState, run: Measured) -> Table:
+    """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
+    if run.pooled:
+        return set_table(run)
+    identity = state.identity
+    return class_table(run, baseline_numbers(paths, identity.data, identity.baselines_code))
 
 
-def note_of(state: RunState, best: TrialState) -> str:
-    return f"trial {best.id}, seed {best.point.get('seed', state.space.fixed.get('seed', 0))}"
-
-
-def facts_of(state: RunState) -> dict[str, str]:
+def facts_of(state: RunState, schedule: str) -> dict[str, str]:
     """What heads the report."""
     opened, side = state.opened, state.space.data.side
     states = Counter(trial.state for trial in state.trials.values())
@@ -169,6 +157,7 @@ def facts_of(state: RunState) -> dict[str, str]:
         "dataset": f"{opened.dataset} at {side}x{side}, digest {opened.identity.data[:12]}",
         "images": ", ".join(f"{count} {split}" for split, count in opened.counts.items()),
         "preset": opened.preset,
+        "schedule": schedule,
         "seed": str(state.space.fixed.get("seed", 0)),
         "trials": f"{len(state.trials)} ({', '.join(f'{count} {name}' for name, count in states.items())})",
         "hardware": provenance.hardware,
@@ -205,66 +194,40 @@ def network_costs(state: RunState, best: TrialState) -> dict[str, NetworkCost]:
     }
 
 
-def per_class_of(trial: TrialState, state: RunState) -> dict[str, float | None]:
-    """Test AUROC by column of the report, class or out set, of a trial at the end of its schedule; empty before."""
-    if 1000 not in trial.rungs:
-        return {}
-    numbers = trial.rungs[1000].numbers
-    if is_pooled(state):
-        return {heading(name): numbers.get(f"auroc_out/{name}/mean") for name in state.space.data.out}
-    return {target: numbers[f"auroc/{target}"] for target in state.opened.targets}
-
-
-def levels_of(trial: TrialState) -> dict[str, float | None]:
-    """Mean test AUROC of each part alone, of a trial at the end of its schedule; empty before.
-
-    Parts are not measured against sets, where a dataset is normal as a whole.
-    """
-    alone = trial.rungs[1000].levels if 1000 in trial.rungs else {}
-    means = {part: mean(values.values()) for part, values in alone.items()}
-    return {part: value for part, value in means.items() if value is not None}
-
-
 def label_free(trial: TrialState, method_type: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
     return {name: trial.metric(CRITERIA[name].metric) for name in method_type.selections if not CRITERIA[name].leak}
 
 
-def read_findings(paths: RunPaths, state: RunState) -> dict[str, dict[str, dict[str, Any]]]:
+def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[str, dict[str, dict[str, Any]]]:
     """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
-    best = winner(state)
     findings: dict[str, dict[str, dict[str, Any]]] = {}
     for event in state.analyses.values():
-        if best is not None and event.trial == best.id:
+        if event.trial == best.id:
             path = paths.analysis(event.name, event.target)
             findings.setdefault(event.name, {})[event.target] = json.loads(read_checked(path, REMADE))
     return findings
 
 
-def is_pooled(state: RunState) -> bool:
-    """Whether a whole dataset is normal and the out sets are its anomalies."""
-    return state.space.data.protocol == "in_out"
-
-
-def main_table(paths: RunPaths, state: RunState, best: TrialState, scores: pa.Table) -> Table:
-    """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
-    if is_pooled(state):
-        return sets_table_of(state, best, against_sets(scores))
-    identity = state.identity
-    return table_of(state, best, measured(paths, identity.data, identity.baselines_code))
-
-
 def trial_row(trial: TrialState, state: RunState, method_type: Any) -> dict[str, Any]:
-    """A trial as the report lists it."""
-    return {
+    """A trial as the report lists it; by column and part only at the end of its schedule."""
+    row = {
         "trial": trial.id,
         "params": trial.point,
         **label_free(trial, method_type),
         "auroc": trial.metric("oracle"),
-        "classes": per_class_of(trial, state),
-        "levels": levels_of(trial),
+        "classes": {},
+        "levels": {},
         "state": str(trial.state),
         "schedule": f"{trial.reached / 10:g} %",
+    }
+    if 1000 not in trial.rungs:
+        return row
+    run = measured(state, trial, state.space.config(trial.point))
+    alone = {part: mean(values.values()) for part, values in run.metrics.levels.items()}
+    return row | {
+        "classes": {column.heading: column.of(run.metrics, WHOLE) for column in run.columns},
+        "levels": {part: value for part, value in alone.items() if value is not None},
     }
 
 
@@ -282,27 +245,50 @@ def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[st
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     best, opened = sure_winner(state), state.opened
-    method_type = method(state.space.workload)
+    method_type, config = method(state.space.workload), state.space.config(best.point)
+    unlike_paper = differences(state.space, config)
     scores = read_table(paths.trial(best.id).scores(1000))
-    table, warnings = main_table(paths, state, best, scores), warnings_of(state, best)
-    out, levels = None, dict[str, dict[str, float | None]]()
-    if is_pooled(state):
-        scores = against_sets(scores)
-    else:
-        out, levels = out_table_of(state, best, scores), per_part_auroc(scores)
+    run = judged(state, best)
+    if not run.metrics.intervals:  # of a run of an earlier version
+        run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
+    table, warnings = main_table(paths, state, run), warnings_of(state, best)
+    means = set_means(run) if run.out and not run.pooled else {}
     report = Report(
-        title=f"{opened.name}: {method_type.name.upper()} on {opened.dataset}",
-        facts=facts_of(state),
+        title=f"{opened.name}: {run.name} on {opened.dataset}",
+        facts=facts_of(state, schedule_of(state, unlike_paper)[1]),
         table=table,
         trials=[trial_row(trial, state, method_type) for trial in state.trials.values()],
-        levels=levels,
+        levels={} if run.pooled else by_part(run),
         warnings=warnings,
-        scores=scores,
+        contests=by_column(run, contests(scores)),
+        groups={part: by_column(run, contests(scores, part)) for part in run.parts if group_size(part)},
+        intervals=known_intervals(run, table),
         selection=selection_of(state, best, method_type),
         costs=network_costs(state, best),
-        findings=read_findings(paths, state),
+        findings=read_findings(paths, state, best),
         about={name: analysis.title for name, analysis in method_type.analyses.items()},
-        out=out,
+        out=out_table(run, opened.counts),
+        out_means=means,
         part_kind=method_type.part_names.kind,
+        unlike_paper=unlike_paper,
+        our_choices=our_choices(state.space.workload, config),
     ).write(paths.report)
-    return Results(best, table, warnings, report.with_name(PAGE), out)
+    return Results(best, table, warnings, report.with_name(PAGE), means)
+
+
+def by_column(run: Measured, rows: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Column of the main table -> what its AUROC is over. rows: by the number's name."""
+    return {column.heading: rows[column.number] for column in run.columns if column.number in rows}
+
+
+def by_part(run: Measured) -> dict[str, dict[str, float | None]]:
+    """Part -> column of the main table -> AUROC."""
+    return {part: {column.heading: column.of(run.metrics, part) for column in run.columns} for part in run.parts}
+
+
+def known_intervals(run: Measured, table: Table) -> dict[str, tuple[float | None, Interval | None]]:
+    """AUROC and interval of every column of the main table, and of its mean."""
+    numbers, intervals = run.metrics.numbers, run.metrics.intervals
+    known = {column.heading: (numbers.get(column.number), intervals.get(column.number)) for column in run.columns}
+    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
+    return known | {"mean": (whole.mean, whole.interval)}

@@ -73,6 +73,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_image(folder / name / f"{number:04d}.png", (32, 32))
     for seed, name in enumerate(("train", "val", "test", "svhn")):
         np.savez(folder / f"{name}.npz", z1=white(40, (6, 4, 4), seed).float())
+    shutil.copytree(DOCS.parent / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     page = (DOCS / "own-images.md").read_text(encoding="utf-8")
     (space,) = (block["text"] for block in BLOCK.finditer(page) if block["kind"] == "python")
     (folder / "parts.py").write_text(f'"""The space of the docs."""\n\n{space}')

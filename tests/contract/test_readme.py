@@ -91,3 +91,7 @@ def check_space(words: list[str]) -> None:
     names = list(takewhile(lambda word: not word.startswith("-"), words[1:]))
     if words[0] in ("launch", "plan") and names:
         assert names[0] in SPACES or names[0].endswith(".py"), words
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -84,7 +84,10 @@ def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_scores_of_one(four_
         before = train_workers()
         storage = tmp_path / str(workers)
         storage.mkdir()
-        loaded = request_for(storage, space, name="flow", preset=None, workers=workers, share="batches")
+        executor = "local" if workers == 1 else "ray"
+        loaded = request_for(
+            storage, space, name="flow", executor=executor, preset=None, workers=workers, share="batches"
+        )
         code, said = run(loaded)
         assert code == 0, said
         found[workers] = scores(RunPaths(str(storage), "flow"))

@@ -94,7 +94,7 @@ def scored(storage, images, *words):
 def test_an_autoencoder_is_launched_killed_resumed_and_scores_grey_and_colour(mine, tmp_path):
     storage = tmp_path / "runs"
     launched_and_killed(mine / "slow_space.py", storage, "--executor", "local")
-    shutil.rmtree(mine)  # the run's copy is enough
+    shutil.move(mine, tmp_path / "elsewhere")  # the run's copy is enough
     done = orchestrate("resume", "mine", "--storage", storage, "--executor", "local", "--plain", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "AUTOENCODER" in done.stdout
@@ -109,10 +109,11 @@ def test_an_autoencoder_is_launched_killed_resumed_and_scores_grey_and_colour(mi
         assert done.returncode == 0, done.stderr
         assert len(scores) == 4
         assert (scores["score"] == scores["error"]).all()
-    assert "interrupted" not in orchestrate("status", "mine", "--storage", storage).stdout
+    words = ("launch", tmp_path / "elsewhere" / "slow_space.py", "--preset", "smoke", "--dry-run", "--storage", storage)
+    assert "measured by an earlier run" in orchestrate(*words).stdout  # the method states no cost
 
 
-def test_a_fitted_method_is_launched_resumed_and_its_next_plan_knows_what_it_costs(mine, tmp_path):
+def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
     storage = tmp_path / "runs"
     words = (mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--executor", "local")
     assert "not known yet" in orchestrate("launch", *words, "--dry-run").stdout

@@ -27,8 +27,7 @@ from workloads.units import ImageShape
 
 log = logging.getLogger(__name__)
 
-PARTS = ("train", "val")
-Pair = tuple[LabelledImages, LabelledImages]
+SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,20 @@ def auxiliary_images(
     warning. Raises as `workloads.data.datasets.load`, and UserError for files that cannot be used and for a source
     with fewer than 2 images.
     """
-    pairs = [_source(number, source, data_dir, shape, download) for number, source in enumerate(sources)]
+    # ids begin with the source's number, for two may have files of the same name
+    pairs = [
+        [_in_form(images, shape, f"general_{number}/") for images in _source(source, data_dir, shape, download)]
+        for number, source in enumerate(sources)
+    ]
     hashes = np.concatenate([exact_hashes(images) for images in known]) if known else np.empty(0, np.uint64)
-    parts: list[LabelledImages] = []
+    kept: list[LabelledImages] = []
     duplicates = 0
-    for number in range(2):
-        part = _joined([pair[number] for pair in pairs])
-        copies = np.isin(exact_hashes(part.images), hashes)
+    for split in zip(*pairs, strict=True):
+        joined = _joined(split)
+        copies = np.isin(exact_hashes(joined.images), hashes)
         duplicates += int(copies.sum())
-        parts.append(part.take(~copies) if copies.any() else part)
-        if not len(parts[-1]):
+        kept.append(joined.take(~copies) if copies.any() else joined)
+        if not len(kept[-1]):
             raise UserError(
                 "every auxiliary image is an image of the dataset itself or of an out set",
                 where="data.auxiliary",
@@ -79,37 +82,37 @@ def auxiliary_images(
             )
     if duplicates:
         log.warning("%d auxiliary images are images of the dataset or of an out set, too: left out", duplicates)
-    return AuxiliaryImages(parts[0], parts[1], duplicates)
+    return AuxiliaryImages(kept[0], kept[1], duplicates)
 
 
-def _source(number: int, source: Source, data_dir: Path, shape: ImageShape, download: bool) -> Pair:
-    """Train and val of one source. Ids begin with the source's number, for two may have files of the same name."""
+def _source(source: Source, data_dir: Path, shape: ImageShape, download: bool) -> list[LabelledImages]:
+    """Train and val of one source, in a form of its own."""
     if source.name == "photo_tiles":
         count = source.max_images or TILES
         tiles = photo_tiles(shape.side, count, _held_out(count, source), source.seed)
-        return _pair(number, _named_parts(source.name, tiles), shape)
+        return _named_splits(source.name, tiles)
     if source.name == "tiny_images":
         images = _tiny_images(_path(source, data_dir), source.max_images)
         first = len(images) - _held_out(len(images), source)  # by place, as the paper does: the choice was random
-        return _pair(number, _named_parts(source.name, (images[:first], images[first:])), shape)  # no copy
+        return _named_splits(source.name, (images[:first], images[first:]))  # no copy
     if source.name == "folder":
-        return _pair(number, _of_folder(source, _path(source, data_dir), shape.side), shape)
+        return _of_folder(source, _path(source, data_dir), shape.side)
     if source.name == "arrays":
         whole = _named(source.name, image_arrays(_path(source, data_dir)))
     else:
         whole = load(source.name, data_dir, side=shape.side, seed=source.seed, download=download).train
-    return _pair(number, [whole.take(rows) for rows in _divided(len(whole), source)], shape)
+    return [whole.take(rows) for rows in _divided(len(whole), source)]
 
 
 def _of_folder(source: Source, folder: Path, side: int) -> list[LabelledImages]:
     """Only the chosen files are opened."""
     root = folder.resolve()
     files = images_under(root)
-    parts = []
+    splits = []
     for rows in _divided(len(files), source):
         images, _ = decode_all([Listed("", source.name, files[row]) for row in rows], (source.name,), root, side)
-        parts.append(images)
-    return parts
+        splits.append(images)
+    return splits
 
 
 def _tiny_images(path: Path, max_images: int | None) -> NDArray[np.uint8]:
@@ -158,21 +161,18 @@ def _named(name: str, images: NDArray[np.uint8]) -> LabelledImages:
     return LabelledImages(images, no_class(len(images)), tuple(f"{name}/{i:07d}" for i in range(len(images))))
 
 
-def _named_parts(name: str, parts: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> list[LabelledImages]:
-    return [_named(f"{name}/{part}", images) for part, images in zip(PARTS, parts, strict=True)]
+def _named_splits(name: str, splits: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> list[LabelledImages]:
+    return [_named(f"{name}/{split}", images) for split, images in zip(SPLITS, splits, strict=True)]
 
 
-def _pair(number: int, parts: Sequence[LabelledImages], shape: ImageShape) -> Pair:
-    train, val = (alike(part, shape) for part in parts)
-    return _prefixed(f"general_{number}", train), _prefixed(f"general_{number}", val)
+def _in_form(images: LabelledImages, shape: ImageShape, prefix: str) -> LabelledImages:
+    """Images of a source in the dataset's form, the prefix before their ids."""
+    formed = alike(images, shape)
+    return LabelledImages(formed.images, formed.labels, tuple(f"{prefix}{item}" for item in formed.ids))
 
 
-def _prefixed(prefix: str, part: LabelledImages) -> LabelledImages:
-    return LabelledImages(part.images, part.labels, tuple(f"{prefix}/{item}" for item in part.ids))
-
-
-def _joined(parts: Sequence[LabelledImages]) -> LabelledImages:
-    if len(parts) == 1:
-        return parts[0]
-    ids = tuple(item for part in parts for item in part.ids)
-    return LabelledImages(np.concatenate([p.images for p in parts]), no_class(len(ids)), ids)
+def _joined(splits: Sequence[LabelledImages]) -> LabelledImages:
+    if len(splits) == 1:
+        return splits[0]
+    ids = tuple(item for images in splits for item in images.ids)
+    return LabelledImages(np.concatenate([images.images for images in splits]), no_class(len(ids)), ids)

@@ -86,11 +86,11 @@ def within(hashes: Hashes, known: Hashes, threshold: int) -> NDArray[np.bool_]:
         wanted = np.flatnonzero(~matches)
         mine = (hashes[wanted] >> shift) & mask
         first, last = np.searchsorted(keys, mine, "left"), np.searchsorted(keys, mine, "right")
-        for part in _shares(last - first):
-            counts = (last - first)[part]
-            rows = np.repeat(wanted[part], counts)
+        for share in _shares(last - first):
+            counts = (last - first)[share]
+            rows = np.repeat(wanted[share], counts)
             step = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-            candidates = sorted_known[np.repeat(first[part], counts) + step]
+            candidates = sorted_known[np.repeat(first[share], counts) + step]
             close = np.bitwise_count(hashes[rows] ^ candidates) <= threshold
             matches[rows[close]] = True
     return matches

@@ -1,7 +1,7 @@
 """Containers of labelled images: what every dataset yields and every protocol takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,11 +85,13 @@ class Dataset:
 @dataclass(frozen=True)
 class AuxiliarySet:
     """A prepared auxiliary set that stays where it is and is streamed: path or URI of its folder, the training images
-    that are to be used, and a digest of its content and of these."""
+    that are to be used, and a digest of its content and of these. unchecked: datasets beside it that it was not held
+    against when it was prepared, so that it may hold their images."""
 
     path: str
     images: int
     digest: str
+    unchecked: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

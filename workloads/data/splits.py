@@ -74,7 +74,7 @@ class Splits:
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         """Train and validation images of one target."""
-        train, val = (part.take(self.targets.normal(target, part.labels)) for part in (self.train, self.val))
+        train, val = (images.take(self.targets.normal(target, images.labels)) for images in (self.train, self.val))
         return train, val
 
     def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
@@ -95,6 +95,17 @@ class Splits:
         if self.streamed is not None:
             return TrainingCounts(images, self.streamed.images)
         return TrainingCounts(images, len(self.auxiliary.train) if self.auxiliary else 0)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the results must know of the images, in sentences."""
+        lines = []
+        if self.auxiliary is not None and self.auxiliary.duplicates:
+            lines.append(f"{self.auxiliary.duplicates} auxiliary images are tested or learnt from, too: left out")
+        if self.streamed is not None and self.streamed.unchecked:
+            names = ", ".join(self.streamed.unchecked)
+            lines.append(f"the prepared auxiliary set was not held against {names}: it may hold images that are tested")
+        return tuple(lines)
 
     def by_name(self) -> dict[str, LabelledImages]:
         """Every split under the name that its stored shards and its scores carry."""
@@ -144,13 +155,13 @@ def _pixel_digest(images: NDArray[np.uint8]) -> Any:
 def _digest(splits: Splits) -> str:
     """Of all that is held, so without a streamed set."""
     auxiliary = (splits.auxiliary.train, splits.auxiliary.val) if splits.auxiliary else ()
-    parts = (splits.train, splits.val, splits.test, *splits.out.values(), *auxiliary)
+    held = (splits.train, splits.val, splits.test, *splits.out.values(), *auxiliary)
     targets = splits.targets
     names: dict[str, Any] = {
         "classes": targets.classes,
         "targets": targets.names,
-        "shapes": [part.images.shape for part in parts],
-        "ids": [part.ids for part in parts],
+        "shapes": [images.images.shape for images in held],
+        "ids": [images.ids for images in held],
     }
     # Named only where there are any: stored results of splits without them are found by the digest as it was before.
     if targets.tested_on is not None:
@@ -165,9 +176,9 @@ def _digest(splits: Splits) -> str:
         names["general"] = True
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
-    for part in parts:
-        hashed.update(np.ascontiguousarray(part.images).data)
-        hashed.update(np.ascontiguousarray(part.labels, dtype="<i8").data)
+    for images in held:
+        hashed.update(np.ascontiguousarray(images.images).data)
+        hashed.update(np.ascontiguousarray(images.labels, dtype="<i8").data)
     if splits.masks is not None:
         hashed.update(np.ascontiguousarray(splits.masks).data)
     return hashed.hexdigest()

@@ -22,8 +22,6 @@ Score = Literal[
 OF_GENERAL = ("ratio", "final_scale_ratio", "general_likelihood")
 """Scores that need the general flow."""
 
-DENSE_STEPS = 8
-
 NO_FLIP: dict[str, Any] = {"flip": False}
 PUBLISHED_SCHEDULES: dict[str, dict[str, Any]] = dict.fromkeys(("svhn", "mnist", "fashion_mnist", "digits"), NO_FLIP)
 """Dataset -> where the published training differs from the defaults below: digits and clothes are not mirrored."""
@@ -38,7 +36,7 @@ class FlowConfig:
     # convolutional; of local patches; fully connected: the last two are for analysis
     kind: Kind = key("glow", role="stage")
     scales: int = key(3, role="stage", schedule=True, above=0)
-    # flow steps a scale; the published dense flow has `DENSE_STEPS`
+    # flow steps a scale; the published dense flow has 8
     steps: int = key(32, role="stage", schedule=True, above=0)
     hidden: int = key(512, role="stage", schedule=True, above=0)  # width of the coupling networks
     permutation: Permutation = key("lu", role="stage")  # between couplings; a dense flow's is always a fixed rotation

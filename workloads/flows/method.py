@@ -1,11 +1,11 @@
 """Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
-from workloads.flows.config import DENSE_STEPS, PUBLISHED_SCHEDULES, FlowConfig, architecture, of_general
+from workloads.flows.config import FlowConfig, architecture, of_general
 from workloads.method import Cost, Method
 from workloads.units import (
     GENERAL,
@@ -69,10 +69,6 @@ class Flows(Method):
             yield "supervised", "needs two normal classes or more, and these images have one; set it to false"
         if facts.select_by == "contrastive" and config.hierarchy == "none":
             yield "select_by", "'contrastive' needs a general flow, and hierarchy is 'none'; use 'likelihood'"
-
-    def published_schedule(self, dataset: str) -> dict[str, Any]:
-        """A dense flow is shallower."""
-        return PUBLISHED_SCHEDULES.get(dataset, {}) | ({"steps": DENSE_STEPS} if self.config.kind == "dense" else {})
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:  # noqa: ARG002 - one general flow whatever the targets
         return [Unit("flow", GENERAL, "flow")] if self.config.hierarchy == "general" else []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from workloads.errors import UserError
 from workloads.flows.architecture import latent_shapes, macs, parameters
@@ -53,9 +53,6 @@ class Klods(Method):
         yield from problems
         if not problems and (message := unscorable(self.config, facts.shape)):
             yield "split", message
-
-    def published_schedule(self, dataset: str) -> dict[str, Any]:
-        return self.flows.published_schedule(dataset)
 
     def stages(self, targets: Sequence[str]) -> list[Unit]:
         return [Unit("flow", target, "flow") for target in targets]

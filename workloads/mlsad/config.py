@@ -12,8 +12,7 @@ CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
 Pooling = Literal["mean", "max", "softmax", "linear_softmax"]
 
 SHORTER: dict[str, Any] = {"detector_epochs": 100.0, "detector_milestones": (0.5, 0.75)}
-PUBLISHED_SCHEDULES: dict[str, dict[str, Any]] = {"mnist": SHORTER, "mvtec_textures": SHORTER}
-"""Dataset -> where the paper's schedule for it is not the defaults below (appendix C)."""
+"""MNIST's and the textures' schedule, where it is not the defaults below (appendix C)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """MLSAD as a workload: which units there are, what each needs, and how levels become one score."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from workloads.method import Cost, Method
 from workloads.mlsad.architecture import (
@@ -12,7 +12,7 @@ from workloads.mlsad.architecture import (
     generator_parameters,
     generator_step_macs,
 )
-from workloads.mlsad.config import CONTRAST, PUBLISHED_SCHEDULES, MLSADConfig
+from workloads.mlsad.config import CONTRAST, MLSADConfig
 from workloads.mlsad.levels import level_of, part_of
 from workloads.units import (
     Analysis,
@@ -65,9 +65,6 @@ class MLSAD(Method):
     }
     Config: ClassVar[type] = MLSADConfig
     config: MLSADConfig
-
-    def published_schedule(self, dataset: str) -> dict[str, Any]:
-        return dict(PUBLISHED_SCHEDULES.get(dataset, {}))
 
     def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
         config, workers = self.config, facts.workers

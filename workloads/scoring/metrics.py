@@ -114,23 +114,31 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
     return areas
 
 
+def contests(table: pa.Table, part: str = WHOLE) -> dict[str, Rows]:
+    """What every AUROC of one part is over, by its name in MLflow: ``auroc/TARGET`` over all that a target is tested
+    on, ``auroc_out/SET/TARGET`` over its normal test images and an out set, but not over its own anomalies."""
+    groups = _groups(table)
+    tests = {unit.target: rows for unit, rows in groups.items() if unit.part == part and unit.split == TEST}
+    matches = {f"auroc/{target}": rows for target, rows in tests.items()}
+    for name in dict.fromkeys(out_name(unit.split) for unit in groups if out_name(unit.split)):
+        for target, rows in tests.items():
+            others = groups.get(_Unit(target, part, out_split(name)), NO_ROWS)
+            matches[f"auroc_out/{name}/{target}"] = rows.normal_against(others)
+    return matches
+
+
 def whole_intervals(table: pa.Table) -> dict[str, Interval | None]:
     """95 % intervals of the whole detectors' AUROCs and of their means, by the names of these numbers in MLflow.
 
     Targets' errors count as independent; those of out sets do not, for each is held against the same normal images.
     """
-    groups = _groups(table)
-    tests = {unit.target: rows for unit, rows in groups.items() if unit.part == WHOLE and unit.split == TEST}
-    intervals = {f"auroc/{target}": rows.interval() for target, rows in tests.items()}
-    areas = {f"auroc/{target}": rows.auroc() for target, rows in tests.items()}
-    intervals["auroc/mean"] = mean_interval((areas[name], interval) for name, interval in intervals.items())
+    rows = contests(table)
+    known = {name: (pair.auroc(), pair.interval()) for name, pair in rows.items()}
+    intervals = {name: interval for name, (_, interval) in known.items()}
+    intervals["auroc/mean"] = mean_interval(pair for name, pair in known.items() if name.startswith("auroc/"))
     means = []
-    for name in dict.fromkeys(out_name(unit.split) for unit in groups if out_name(unit.split)):
-        against = {
-            t: rows.normal_against(groups.get(_Unit(t, WHOLE, out_split(name)), NO_ROWS)) for t, rows in tests.items()
-        }
-        intervals |= {f"auroc_out/{name}/{target}": rows.interval() for target, rows in against.items()}
-        parts = [(rows.auroc(), rows.interval()) for rows in against.values()]
+    for name in dict.fromkeys(out_name(split) for split in table["split"].unique().to_pylist() if out_name(split)):
+        parts = [pair for number, pair in known.items() if number.startswith(f"auroc_out/{name}/")]
         intervals[f"auroc_out/{name}/mean"] = mean_interval(parts)
         means.append((mean(area for area, _ in parts), intervals[f"auroc_out/{name}/mean"]))
     if means:

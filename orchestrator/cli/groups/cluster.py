@@ -1,7 +1,6 @@
 """`cluster render|validate|launch|status|stop`: files for `ray up` and KubeRay, from values to running and gone."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -69,28 +68,18 @@ def validate(
     crds: Annotated[Path | None, typer.Option(help="A folder of CRDs, such as KubeRay's, to check by, too.")] = None,
 ) -> None:
     """Check cluster files without a network: exit 0, or 2 with every error of every file and where it is."""
+    from orchestrator.clusters.files.validate import check
+
     check(files, ray_version, crds)
     for file in files:
         typer.echo(f"{file}: good")
 
 
-def check(files: Sequence[Path], ray_version: str | None = None, crds: Path | None = None) -> None:
-    """Raises UserError (exit 2) with everything wrong with cluster files."""
-    from orchestrator.clusters.files.validate import file_problems
-    from workloads.errors import Problem, several
-
-    bad = {file: problems for file in files if (problems := file_problems(file, ray_version, crds))}
-    if len(bad) == 1:
-        [(file, problems)] = bad.items()
-        raise several(problems, str(file))
-    if bad:
-        problems = [Problem(f"{file}: {p.key}", p.message) for file, listed in bad.items() for p in listed]
-        raise several(problems, f"{len(bad)} files")
-
-
 @app.command("launch")
 def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) -> None:
     """Check a file, then bring the cluster up with `ray up` or `kubectl apply`."""
+    from orchestrator.clusters.files.validate import check
+
     check([file], ray_version)
     run_or_print("up", file, dry_run)
 

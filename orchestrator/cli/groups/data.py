@@ -13,7 +13,7 @@ from orchestrator.cli.run import interruptible, watch
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from orchestrator.data.auxiliary.manifest import Manifest, Shard
+    from orchestrator.data.auxiliary.manifest import Manifest
     from orchestrator.data.auxiliary.prepare import Task
 
 app = typer.Typer(help="Prepare, list, show and check auxiliary image sets.", no_args_is_help=True)
@@ -52,6 +52,7 @@ def prepare(
     """Make shards of any source. The same command continues what was interrupted."""
     from orchestrator.clusters.connection import check_address, is_remote
     from orchestrator.clusters.submission import submit_words
+    from orchestrator.console.auxiliary_view import summary
     from orchestrator.console.output import console, say
     from orchestrator.planning.request import absolute
     from workloads.errors import UserError
@@ -131,6 +132,7 @@ def ls(root: Annotated[str, typer.Argument(help="Where to look for prepared sets
     """Every prepared set below a folder."""
     from upath import UPath
 
+    from orchestrator.console.auxiliary_view import headline
     from orchestrator.console.output import console, say
     from orchestrator.data.auxiliary.manifest import PLAN, Manifest
     from orchestrator.planning.request import absolute
@@ -157,6 +159,7 @@ def show(
     """What a set was made of, and a contact sheet of it."""
     import yaml
 
+    from orchestrator.console.auxiliary_view import summary
     from orchestrator.console.output import console, say
 
     screen = console()
@@ -183,15 +186,8 @@ def verify(prepared: Prepared, plain: Plain = False) -> None:
     screen = console(plain)
     with interruptible():
         manifest = opened(prepared)
-        total, done = manifest.count("rows"), [0, 0]
         with shown_progress(screen, "verified") as seen:
-
-            def counted(shard: "Shard") -> None:
-                done[0] += 1
-                done[1] += shard.rows
-                seen(done[0], len(manifest.shards), done[1], total)
-
-            damages = check(manifest, counted)
+            damages = check(manifest, seen)
     for damage in damages:
         say(screen, f"{damage.shard}: {damage.what}")
     say(screen, f"{len(manifest.shards)} shards, {manifest.count('bytes') / 1e9:.2f} GB: {len(damages)} problems")
@@ -204,23 +200,16 @@ def stats(prepared: Prepared, as_json: Annotated[bool, typer.Option("--json", he
     """Counts of a set, and the mean and deviation of its pixel values in each channel."""
     import json
 
-    from orchestrator.console.output import console, say
-    from orchestrator.data.auxiliary.manifest import COUNTS
+    from orchestrator.console.auxiliary_view import print_statistics
+    from orchestrator.data.auxiliary.verification import statistics
 
     with interruptible():
         manifest = opened(prepared)
-    mean, deviation = manifest.moments()
-    facts = {what: manifest.count(what) for what in COUNTS} | {
-        "splits": {s: sum(x.rows for x in manifest.shards if x.split == s) for s in manifest.splits},
-        "mean": [round(float(v), 3) for v in mean],
-        "std": [round(float(v), 3) for v in deviation],
-    }
+    facts = statistics(manifest)
     if as_json:
         typer.echo(json.dumps(facts, indent=1))
-        return
-    screen = console()
-    for what, value in facts.items():
-        say(screen, f"{what.replace('_', ' '):18} {value:,}" if isinstance(value, int) else f"{what:18} {value}")
+    else:
+        print_statistics(facts)
 
 
 def opened(prepared: str) -> "Manifest":
@@ -228,30 +217,3 @@ def opened(prepared: str) -> "Manifest":
     from orchestrator.planning.request import absolute
 
     return Manifest.read(absolute(prepared))
-
-
-def headline(manifest: "Manifest") -> str:
-    splits = ", ".join(f"{sum(s.rows for s in manifest.of_split(name)):,} {name}" for name in manifest.splits)
-    layout = manifest.layout
-    size = f"{manifest.count('bytes') / 1e9:.2f} GB in {len(manifest.shards)} shards"
-    return f"{splits} images, {layout.channels}x{layout.side}x{layout.side}, {size}"
-
-
-def summary(manifest: "Manifest") -> list[str]:
-    from orchestrator.data.auxiliary.sources.base import TEST
-
-    left_out = {what: manifest.count(what) for what in ("bad", "exact_duplicates", "near_duplicates")}
-    blank = manifest.count("blank")
-    lines = [f"set    {manifest.path}", f"       {headline(manifest)}"]
-    if lists := manifest.plan["source"].get("duplicates"):
-        lines.append(f"       {lists['left_out']} left out by {lists['listed']:,} listed duplicates")
-    lines += [f"       {count:,} {what.replace('_', ' ')} left out" for what, count in left_out.items() if count]
-    if blank:
-        lines.append(f"       {blank:,} are black all over, and kept: many say that the source was not copied whole")
-    if broken := manifest.count("broken"):
-        lines.append(f"       {broken:,} source file(s) break off: what lay behind is lost")
-    if TEST not in manifest.splits:
-        lines.append("       none are held out: `launch` needs some, see --hold-out")
-    if manifest.count("bad"):
-        lines.append(f"       the bad ones are named in {manifest.path}/quarantine")
-    return lines

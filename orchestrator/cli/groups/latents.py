@@ -1,14 +1,9 @@
 """`latents score` and `latents select`: group scores of latents in array files, of any flow."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from workloads.klods.latent_files import Cell
 
 app = typer.Typer(help="Score groups of latents from array files, of any flow.", no_args_is_help=True)
 
@@ -37,7 +32,7 @@ def score(
     """AUROC of groups, with a 95 % interval, by score and group size; higher = more anomalous."""
     import pyarrow.parquet as pq
 
-    from orchestrator.console.output import console, say
+    from orchestrator.console.latents_view import print_scores
     from workloads.klods import latent_files as latents
 
     config = latents.configured({
@@ -47,27 +42,11 @@ def score(
     })  # fmt: skip
     files = [latents.read(path) for path in (train, normal, *out)]
     table, cells, notes = latents.score(files[0], files[1], files[2:], config)
-    screen = console()
-    for name in dict.fromkeys(cell.out for cell in cells):
-        screen.print(_shown(name, [cell for cell in cells if cell.out == name]))
-    for line in notes:
-        say(screen, line)
+    print_scores(cells, notes)
     if out_file:
         out_file.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, out_file)
-        say(screen, f"{len(table)} scores in {out_file}")
-
-
-def _shown(name: str, cells: "list[Cell]") -> "Table":
-    from rich.table import Table
-
-    from orchestrator.results.report.tables import ranged
-
-    sizes = list(dict.fromkeys(cell.size for cell in cells))
-    shown = Table(f"against {name}", *(f"groups of {size}" for size in sizes), box=None, header_style="bold")
-    for part in dict.fromkeys(cell.part for cell in cells):
-        shown.add_row(part, *(ranged(cell.area, cell.interval) for cell in cells if cell.part == part))
-    return shown
+        typer.echo(f"{len(table)} scores in {out_file}")
 
 
 @app.command("select")
@@ -84,10 +63,7 @@ def select(
     seed: Seed = 0,
 ) -> None:
     """Choose split, level, regulariser and reference without anomalies, on held-out latents."""
-    from rich.table import Table
-
-    from orchestrator.console.output import console, say
-    from orchestrator.results.report.tables import number
+    from orchestrator.console.latents_view import print_candidates
     from workloads.klods import latent_files as latents
 
     config = latents.configured({
@@ -96,18 +72,4 @@ def select(
     })  # fmt: skip
     anomalies = latents.read(out) if out else None
     candidates, skipped, chosen = latents.select(latents.read(train), latents.read(held_out), anomalies, config, by)
-    screen = console()
-    shown = Table("", "split", "level", "regulariser", "score", "false positives", "shift")
-    shown.box, shown.header_style = None, "bold"
-    if out:
-        shown.add_column("oracle (LEAK)")
-    for candidate in candidates:
-        numbers = [candidate.false_positives, candidate.shift, *([candidate.oracle] if out else [])]
-        setting = (candidate.split, candidate.level, candidate.regulariser, candidate.to)
-        shown.add_row("*" if candidate is chosen else "", *setting, *map(number, numbers))
-    screen.print(shown)
-    for line in skipped:
-        say(screen, f"not possible: {line}")
-    leak = ", which looks at anomalies: a LEAK" if by == "oracle" else ", no anomaly seen"
-    options = f"--split {chosen.split} --level {chosen.level} --regulariser {chosen.regulariser}"
-    say(screen, f"chosen by {by}{leak}: {options}, score {chosen.to}, groups of {group_size}")
+    print_candidates(candidates, skipped, chosen, by, group_size, oracle=out is not None)

@@ -143,3 +143,14 @@ def closed(schema: Any) -> Any:
     if isinstance(schema.get("properties"), dict) and schema.get("type") == "object" and not open_ended:
         inner["additionalProperties"] = False
     return inner
+
+
+def check(files: Sequence[Path], ray_version: str | None = None, crds: Path | None = None) -> None:
+    """Raises UserError (exit 2) with everything wrong with cluster files."""
+    bad = {file: problems for file in files if (problems := file_problems(file, ray_version, crds))}
+    if len(bad) == 1:
+        [(file, problems)] = bad.items()
+        raise several(problems, str(file))
+    if bad:
+        problems = [Problem(f"{file}: {p.key}", p.message) for file, listed in bad.items() for p in listed]
+        raise several(problems, f"{len(bad)} files")

@@ -188,12 +188,12 @@ def hashed(file: UPath) -> Iterator[HashedFile]:
         with file.open("wb") as opened:
             yield HashedFile(opened)
         return
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    partial = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with part.open("wb") as opened:
+        with partial.open("wb") as opened:
             yield HashedFile(opened)
             opened.flush()
             os.fsync(opened.fileno())
-        part.replace(file)
+        partial.replace(file)
     finally:
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)

@@ -62,7 +62,9 @@ def auxiliary_set(source: Auxiliary, data: Data, data_dir: Path) -> AuxiliarySet
     images = sum(shard.rows for shard in manifest.of_split(TRAIN))
     if source.max_images is not None:
         images = min(images, max(1, round(source.max_images * (1 - source.val_fraction))))
-    return AuxiliarySet(path, images, hashlib.sha256(f"{content} {images}".encode()).hexdigest()[:16])
+    return AuxiliarySet(
+        path, images, hashlib.sha256(f"{content} {images}".encode()).hexdigest()[:16], tuple(sorted(tested))
+    )
 
 
 class AuxiliaryStream:

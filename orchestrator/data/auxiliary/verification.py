@@ -4,8 +4,9 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
-from orchestrator.data.auxiliary.manifest import Manifest, Shard
+from orchestrator.data.auxiliary.manifest import COUNTS, Manifest, Shard
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,19 @@ class Damage:
     what: str
 
 
-def verify(manifest: Manifest, seen: Callable[[Shard], None], threads: int = 8) -> list[Damage]:
+def verify(manifest: Manifest, seen: Callable[[int, int, int, int], None], threads: int = 8) -> list[Damage]:
     """Every shard whose file is missing, has another size or other bytes, and every file that no record names.
 
-    A thread a shard: SHA-256 runs outside Python's lock, and object stores answer many requests at once.
+    seen: told of (shards done, shards, images in those that are done, images). A thread a shard: SHA-256 runs outside
+    Python's lock, and object stores answer many requests at once.
     """
-
-    def check(shard: Shard) -> Damage | None:
-        damage = damage_of(manifest, shard)
-        seen(shard)
-        return damage
-
+    damages, images = list[Damage](), 0
     with ThreadPoolExecutor(threads) as pool:
-        damages = [damage for damage in pool.map(check, manifest.shards) if damage]
+        checked = pool.map(lambda shard: damage_of(manifest, shard), manifest.shards)
+        for done, (shard, damage) in enumerate(zip(manifest.shards, checked, strict=True), 1):
+            damages += [damage] if damage else []
+            images += shard.rows
+            seen(done, len(manifest.shards), images, manifest.count("rows"))
     folder = manifest.file(manifest.shards[0]).parent
     named = {manifest.file(shard).name for shard in manifest.shards}
     there = folder.iterdir() if folder.exists() else ()
@@ -47,3 +48,13 @@ def damage_of(manifest: Manifest, shard: Shard) -> Damage | None:
     if digest != shard.sha256:
         return Damage(file.name, f"other bytes: SHA-256 {digest[:16]}, its record has {shard.sha256[:16]}")
     return None
+
+
+def statistics(manifest: Manifest) -> dict[str, Any]:
+    """Counts of a set, images by split, and the mean and deviation of its pixel values in each channel."""
+    mean, deviation = manifest.moments()
+    return {what: manifest.count(what) for what in COUNTS} | {
+        "splits": {split: sum(shard.rows for shard in manifest.of_split(split)) for split in manifest.splits},
+        "mean": [round(float(value), 3) for value in mean],
+        "std": [round(float(value), 3) for value in deviation],
+    }

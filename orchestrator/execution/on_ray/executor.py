@@ -33,13 +33,13 @@ class RayExecutor:
         self.cpus, self.address, self.workload = cpus, address, workload
         self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
-        self.board: Any = None
+        self.progress_notes: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # closed where the second step fails
             stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload)))
             check_nodes(self.workload)
-            self.board = progress.start()
+            self.progress_notes = progress.start()
             self.stack = stack.pop_all()
         return self
 
@@ -53,7 +53,7 @@ class RayExecutor:
         self.store, self.manifest = store, store.manifest(digest)
 
     def notes(self) -> Mapping[str, Note]:
-        return progress.read(self.board)
+        return progress.read(self.progress_notes)
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         by_kind: dict[str, list[Task]] = {}

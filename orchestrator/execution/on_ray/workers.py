@@ -24,7 +24,7 @@ class RayWorker(Worker):
         self.task = task
 
     def progress(self, done: float, total: float, text: str) -> None:
-        progress.pin(f"{self.task}/{self.rank}", Note(done, total, text))
+        progress.put(f"{self.task}/{self.rank}", Note(done, total, text))
 
     def barrier(self) -> None:
         if dist.is_initialized():

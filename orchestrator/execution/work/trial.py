@@ -103,15 +103,17 @@ def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
     is to be made again, as is all that comes after it; so is the last one where a detector's last state is damaged."""
     paths = trial.paths
     done = list(takewhile(lambda rung: is_whole(paths.rung(rung)) and is_whole(paths.scores(rung)), rungs))
-    if len(done) == len(rungs) and not all(is_intact(paths.unit(work.unit, done[-1])) for work in trial.units):
-        done.pop()
+    if len(done) == len(rungs):
+        states = [paths.unit(work.unit, done[-1]) for work in trial.units]
+        if any(is_complete(state) and not is_intact(state) for state in states):  # one that was removed is no damage
+            done.pop()
     return done
 
 
 def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
     """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
-    for part in [part for rung in rungs for part in trial.paths.scores_shares(rung)]:
-        remove_checked(part)
+    for share in [share for rung in rungs for share in trial.paths.scores_shares(rung)]:
+        remove_checked(share)
 
 
 class _Training:

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from orchestrator.results.report.tables import KINDS, LEAK
 from orchestrator.results.report.templates import TEMPLATES
+from orchestrator.results.tables import KINDS, LEAK
 
 FACT = re.compile(r"\*\*[^*]+\*\*: ")
 
@@ -109,7 +109,7 @@ def _with_kinds(tokens: Iterable[Token]) -> list[Token]:
             row = [token, *takewhile(lambda t: t.type != "tr_close", rest), Token("tr_close", "tr", -1)]
             cells = [t for t in row if t.type == "inline"]
             name = cells[0].content.strip("*")
-            if name in KINDS and not any(cell.content for cell in cells[1:]):
+            if name in KINDS.values() and not any(cell.content for cell in cells[1:]):
                 _open_body(out, name.split()[0])
                 spanning = Token("th_open", "th", 1, {"colspan": len(cells), "scope": "rowgroup"})
                 row = [Token("tr_open", "tr", 1, {"class": "kind"}), spanning, cells[0], Token("th_close", "th", -1)]

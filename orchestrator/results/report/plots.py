@@ -6,13 +6,11 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from workloads.scoring.metrics import Rows, roc_curve, rows_by_target
-from workloads.scoring.table import WHOLE
+from workloads.scoring.metrics import Rows, roc_curve
 
 # Okabe and Ito's palette without yellow, which is too faint on white: told apart with any common colour blindness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
@@ -37,7 +35,7 @@ def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -
 
 
 def correlation_plot(
-    names: Sequence[str], scores: Sequence[Mapping[str, float]], correlations: NDArray[np.float64], title: str
+    names: Sequence[str], scores: Sequence[Mapping[Any, float]], correlations: NDArray[np.float64], title: str
 ) -> bytes:
     """A PNG of panels, one a pair of models: their scores of the images that both have, with Spearman's rho.
 
@@ -60,14 +58,13 @@ def correlation_plot(
     return _png(figure, dpi=110)
 
 
-def roc_plot(table: pa.Table, title: str = "", unit: str = "normal class") -> bytes:
+def roc_plot(contests: Mapping[str, Rows], title: str = "", unit: str = "normal class") -> bytes:
     """A PNG of one panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
 
-    table: columns of `workloads.scoring.table.SCHEMA`; only its test rows of the whole detector are shown.
-    title: a line above, such as a warning that must stay with the picture. unit: what the targets are. Raises
-    ValueError if there is no such row.
+    contests: what every column's AUROC is over. title: a line above, such as a warning that must stay with the picture.
+    unit: what the columns are. Raises ValueError if there is no score.
     """
-    by_class = _test_scores(table)
+    by_class = _with_images(contests)
     figure = Figure(figsize=(6.2, 6.2))
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1, zorder=0)
@@ -95,13 +92,13 @@ def roc_plot(table: pa.Table, title: str = "", unit: str = "normal class") -> by
     return _png(figure, dpi=130, bbox_inches="tight")  # grows to hold the legend, however long the names
 
 
-def histogram_plot(table: pa.Table, title: str = "") -> bytes:
+def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> bytes:
     """A PNG of small multiples, one a class: shares of normal and of anomalous test images in common score bins.
 
     Shares, because a one-class test set holds many more anomalies than normals. Scores beyond the 0.1 % at either end,
     infinite ones too, are counted in the outermost bins. Arguments and errors as in `roc_plot`.
     """
-    by_class = _test_scores(table)
+    by_class = _with_images(contests)
     edges = _edges(np.concatenate([rows.scores for rows in by_class.values()]))
     columns = min(5, len(by_class))
     lines = ceil(len(by_class) / columns)
@@ -144,10 +141,10 @@ def _edges(scores: NDArray) -> NDArray:
     return np.linspace(low, high, BINS + 1)
 
 
-def _test_scores(table: pa.Table) -> dict[str, Rows]:
-    by_class = {name: rows for name, rows in rows_by_target(table).items() if len(rows.scores)}
+def _with_images(contests: Mapping[str, Rows]) -> dict[str, Rows]:
+    by_class = {name: rows for name, rows in contests.items() if len(rows.scores)}
     if not by_class:
-        raise ValueError(f"no test rows of part {WHOLE!r} to plot")
+        raise ValueError("no test rows to plot")
     return by_class
 
 

@@ -1,53 +1,40 @@
-"""Tables of AUROC per class: kinds of number stay apart, undefined stays blank, a leak says so wherever it is shown."""
+"""How a report's numbers are written: tables of AUROC for Markdown, CSV and terminals, and the report's smaller tables.
 
-from __future__ import annotations
+Kinds of number stay apart, undefined stays blank, a leak says so wherever it is shown. Pure functions of finished
+facts; the words are in report.md.jinja.
+"""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from rich import box
 from rich import table as rich_table
 from rich.console import Group
 from rich.text import Text
 
-from tune_spaces.published import PublishedTable
-from workloads.scoring.metrics import mean
+from orchestrator.results.tables import KINDS, LEAK, Interval, Row, Table
+from workloads.scoring.metrics import Rows, mean
+from workloads.scoring.selection import CRITERIA, Select
 
-KINDS = (
-    "measured (paper schedule)",
-    "measured (reduced preset)",
-    "measured (smoke preset)",
-    "measured (custom schedule)",
-    "baseline",
-    "published",
-)
-LEAK = "LEAK of test labels"
 UNDEFINED = "–"
 
+Findings = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""analysis -> class -> {"numbers": name -> value or None, "pictures": stem -> file name}."""
+Trials = Sequence[Mapping[str, Any]]
 
-def with_published(table: Table, published: PublishedTable) -> Table:
-    """The table with the paper's rows added under the kind "published", matched to its classes by name.
-
-    Columns that the paper only numbers are matched by their likely names. Where the table shows other classes than the
-    paper, the printed mean would compare unlike things: it is replaced by the mean over the shown ones. Raises
-    ValueError if no class is shared.
-    """
-    likely = published.likely_columns
-    columns = likely if likely and not set(published.columns) & set(table.classes) else published.columns
-    if not set(columns) & set(table.classes):
-        raise ValueError(f"{published.name} has none of the classes {', '.join(table.classes)}")
-    same = set(columns) == set(table.classes)
-    rows = []
-    for row in published.rows:
-        values = {name: value for name, value in zip(columns, row.values, strict=True) if name in table.classes}
-        average = row.mean if same or not table.averaged else mean(values.values())
-        note = row.group if same or average is None else f"{row.group}; mean over the shown classes is ours"
-        rows.append(Row(row.name, "published", dict(values), average, note))
-    matched = ("Published columns are matched by our guess at their names.",) if columns is likely else ()
-    notes = (*table.notes, f"Published: {published.source}.", published.note, *matched)
-    return replace(table, rows=(*table.rows, *rows), notes=notes)
+ORACLE = "oracle"
+LABEL_FREE = tuple(name for name, criterion in CRITERIA.items() if not criterion.leak)
+SELECTED_BY = {
+    "contrastive": "the contrastive score: held-out normal images against proxies of anomalies, no test label seen",
+    "likelihood": "the lowest bits/dim of held-out normal images, no test label seen",
+    ORACLE: f"its test AUROC, a **{LEAK}**: the numbers below it are too good and estimate nothing",
+    "given": "nothing: one configuration was given, none was searched",
+}
+UNITS = {"classes": "normal class", "out sets": "out set"}
+"""A table's unit -> one of them."""
 
 
 def to_markdown(table: Table) -> str:
@@ -68,7 +55,7 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["name", "kind", "leak", "note", *table.columns])
     for _, rows in _sections(table):
-        writer.writerows([row.name, row.kind, str(row.leak).lower(), row.note, *table.cells(row)] for row in rows)
+        writer.writerows([row.name, row.kind, str(row.leak).lower(), row.note, *cells(table, row)] for row in rows)
     return out.getvalue()
 
 
@@ -96,7 +83,7 @@ def number(value: float | None) -> str:
     return text[1:] if text.startswith("0.") else text
 
 
-def ranged(value: float | None, interval: tuple[float, float] | None) -> str:
+def ranged(value: float | None, interval: Interval | None) -> str:
     """An AUROC and its interval: .912 [.880, .944]."""
     low, high = interval or (None, None)
     return f"{number(value)} [{number(low)}, {number(high)}]"
@@ -114,7 +101,7 @@ def _escaped(text: str) -> str:
 
 
 def _sections(table: Table) -> list[tuple[str, list[Row]]]:
-    by_kind = ((kind, [row for row in table.rows if row.kind == kind]) for kind in KINDS)
+    by_kind = ((kind, [row for row in table.rows if row.kind == kind]) for kind in KINDS.values())
     return [(kind, rows) for kind, rows in by_kind if rows]
 
 
@@ -125,7 +112,7 @@ def _shown(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Row, list[tuple[
     best = [max(values) if len(values) > 1 else None for values in columns]
     for row, values in zip(rows, rivals, strict=True):
         marks = (value is not None and value == top for value, top in zip(values, best, strict=True))
-        yield row, list(zip(map(number, table.cells(row)), marks, strict=True))
+        yield row, list(zip(map(number, cells(table, row)), marks, strict=True))
 
 
 def _rivals(table: Table, row: Row) -> list[float | None]:
@@ -133,10 +120,10 @@ def _rivals(table: Table, row: Row) -> list[float | None]:
 
     A mean over fewer classes is no rival: what it lacks may be the hard ones.
     """
-    cells = table.cells(row)
-    if row.leak or not row.kind.startswith("measured"):
-        return [None] * len(cells)
-    return cells if not table.averaged or table.defined(row) == len(table.classes) else [*cells[:-1], None]
+    values = cells(table, row)
+    if row.leak or not table.rivals or not row.kind.startswith("measured"):
+        return [None] * len(values)
+    return values if not table.averaged or defined(table, row) == averaged(table) else [*values[:-1], None]
 
 
 def _notes(table: Table) -> list[str]:
@@ -145,8 +132,8 @@ def _notes(table: Table) -> list[str]:
     sections = _sections(table)
     for kind, rows in sections:
         for row in rows:
-            if row.mean is not None and table.defined(row) < len(table.classes):
-                reason = f"mean over {table.defined(row)} of {len(table.classes)} {table.unit}"
+            if row.mean is not None and defined(table, row) < averaged(table):
+                reason = f"mean over {defined(table, row)} of {averaged(table)} {table.unit}"
                 named.setdefault((kind, reason), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
@@ -157,58 +144,155 @@ def _notes(table: Table) -> list[str]:
     return [*(f"{whose[key]}: {key[1]}" for key in named), *table.notes]
 
 
-@dataclass(frozen=True)
-class Row:
-    """One method: AUROC in [0, 1] per class (None: undefined; absent: not run), the mean as its source states it.
+def cells(table: Table, row: Row) -> list[float | None]:
+    """A row's values, column by column."""
+    values = [row.values.get(name) for name in table.classes]
+    return [*values, row.mean] if table.averaged else values
 
-    kind: one of `KINDS`. leak: the configuration was picked by its test AUROC, so the numbers are no estimate of
-    anything. Raises ValueError for an unknown kind or a value outside [0, 1].
+
+def averaged(table: Table) -> int:
+    """Columns that a mean is over."""
+    return len(table.classes) - len(table.apart)
+
+
+def defined(table: Table, row: Row) -> int:
+    """Columns of the mean for which the row has a value."""
+    return sum(row.values.get(name) is not None for name in table.classes if name not in table.apart)
+
+
+def headlines(table: Table) -> list[Row]:
+    """The measured rows with a mean; where rows are a detector's scores, the last of a kind, which is the whole's."""
+    rows = []
+    for kind in (kind for kind in KINDS.values() if kind.startswith("measured")):
+        whole = [row for row in table.rows if row.kind == kind and row.mean is not None]
+        rows += whole if table.unit == "classes" else whole[-1:]
+    return rows
+
+
+def rival(trials: Trials, select_by: str) -> Mapping[str, Any] | None:
+    """The trial that an oracle would have picked, where there was a choice and another criterion made it."""
+    known = [trial for trial in trials if trial.get("auroc") is not None]
+    if select_by == ORACLE or len(trials) < 2 or not known:
+        return None
+    return max(known, key=lambda trial: trial["auroc"])
+
+
+def per_part(levels: Mapping[str, Mapping[str, float | None]], kind: str, classes: Sequence[str]) -> str:
+    """AUROC of every part of the detector: rows are those, columns the classes, mean last. kind: what a part is."""
+    values = {part: [areas.get(name) for name in classes] for part, areas in levels.items()}
+    return markdown_table([kind, *classes, "mean"], ([part, *_numbers([*v, mean(v)])] for part, v in values.items()))
+
+
+def intervals(
+    contests: Mapping[str, Rows], numbers: Mapping[str, tuple[float | None, Interval | None]], unit: str
+) -> str:
+    """Sizes, AUROC and 95 % interval of the whole detector by column, the mean last; empty without test images.
+
+    contests: what a column's AUROC is over. numbers: AUROC and interval of every column, and of the mean.
     """
-
-    name: str
-    kind: str
-    values: dict[str, float | None]
-    mean: float | None
-    note: str = ""
-    leak: bool = False
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"{self.name}: kind {self.kind!r} is none of {', '.join(KINDS)}")
-        values = (*self.values.values(), self.mean)
-        if outside := [value for value in values if value is not None and not 0 <= value <= 1]:
-            raise ValueError(f"{self.name}: AUROC outside [0, 1]: {outside}")
+    lines = []
+    for name, rows in contests.items():
+        failed = str(int(np.isinf(rows.scores).sum()))
+        area, interval = numbers[name]
+        lines.append([name, *map(str, _sizes(rows)), failed, number(area), _ends(interval)])
+    if len(lines) > 1 and "mean" in numbers:
+        area, interval = numbers["mean"]
+        lines.append(["mean", "", "", "", number(area), _ends(interval)])
+    heads = [unit, "normal", "anomalous", "not scored", "AUROC", "95 % interval"]
+    return markdown_table(heads, lines) if lines else ""
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows over the same classes, or other columns, called `unit`. notes: sentences shown below. averaged: the mean is
-    a column, too.
+def group_intervals(groups: Mapping[str, Mapping[str, Rows]]) -> str:
+    """How sure the AUROC of groups of images is: rows are the scores by group size, columns those of the main table."""
+    lines = (
+        [part, *(ranged(rows.auroc(), rows.interval()) for rows in columns.values())]
+        for part, columns in groups.items()
+    )
+    return markdown_table(["score/group size", *next(iter(groups.values()))], lines) if groups else ""
 
-    Raises ValueError for a row with an unknown class.
+
+def group_counts(groups: Mapping[str, Mapping[str, Rows]]) -> dict[int, str]:
+    """Group size -> how many groups of it every column has, normal and anomalous; by size."""
+    by_size = {int(part.rpartition("/")[2]): columns for part, columns in reversed([*groups.items()])}
+    return {
+        size: ", ".join("{} {} and {}".format(name, *_sizes(rows)) for name, rows in by_size[size].items())
+        for size in sorted(by_size)
+    }
+
+
+def _sizes(rows: Rows) -> tuple[int, int]:
+    """How many are normal and how many anomalous."""
+    return int((~rows.anomalous).sum()), int(rows.anomalous.sum())
+
+
+def _ends(interval: Interval | None) -> str:
+    return UNDEFINED if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+
+
+def numbers(targets: Mapping[str, Mapping[str, Any]]) -> str:
+    """The numbers of an analysis: columns are the classes. Those in [0, 1] as AUROCs, others with three digits."""
+    names = dict.fromkeys(key for finding in targets.values() for key in finding["numbers"])
+    values = {key: [finding["numbers"].get(key) for finding in targets.values()] for key in names}
+    rows = ([key, *(f"{v:.3g}" if v and not 0 <= v <= 1 else number(v) for v in row)] for key, row in values.items())
+    return markdown_table(["", *targets], rows) if values else ""
+
+
+def all_trials(trials: Trials, criterion: Select, leak: bool) -> str:
+    """Every trial, best first by the criterion; undefined last."""
+    params = list(dict.fromkeys(name for trial in trials for name in trial.get("params", {})))
+    shown = {"trial", "params", "auroc", "classes", "levels", *LABEL_FREE}
+    others = list(dict.fromkeys(name for trial in trials for name in trial if name not in shown))
+    criteria = [name for name in LABEL_FREE if any(name in trial for trial in trials)]
+    tested = f"test AUROC (**{LEAK}**)" if leak else f"test AUROC (choosing by it: **{LEAK}**)"
+    rows = [
+        [
+            str(trial["trial"]),
+            *_numbers(map(trial.get, [*criteria, "auroc"])),
+            *(str(trial.get("params", {}).get(name, "")) for name in params),
+            *(str(trial.get(name, "")) for name in others),
+        ]
+        for trial in ranked(trials, criterion)
+    ]
+    return markdown_table(["trial", *criteria, tested, *params, *others], rows, text=len(params) + len(others))
+
+
+def per_class(trials: Trials, classes: Sequence[str]) -> str:
+    """AUROC per class of trials, for spaces that compare points rather than search them.
+
+    In the order of the plan: a row is no worse for standing below another.
     """
+    values = ([*map(trial["classes"].get, classes), trial.get("auroc")] for trial in trials)
+    rows = ([_point(trial), *_numbers(row)] for trial, row in zip(trials, values, strict=True))
+    return markdown_table(["trial", *classes, "mean"], rows)
 
-    classes: tuple[str, ...]
-    rows: tuple[Row, ...]
-    notes: tuple[str, ...] = ()
-    averaged: bool = True
-    unit: str = "classes"
 
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            unknown = [name for name in row.values if name not in self.classes]
-            if unknown:
-                raise ValueError(f"{row.name}: values for unknown classes {', '.join(unknown)}")
+def parts_alone(trials: Trials) -> str:
+    """Each trial's parts alone, mean over the classes; nothing where the trials have none."""
+    parts = list(dict.fromkeys(part for trial in trials for part in trial.get("levels", {})))
+    rows = ([_point(trial), *_numbers(map(trial.get("levels", {}).get, parts))] for trial in trials)
+    return markdown_table(["trial, mean AUROC of a part alone", *parts], rows) if parts else ""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (*self.classes, "mean") if self.averaged else self.classes
 
-    def cells(self, row: Row) -> list[float | None]:
-        """A row's values, column by column."""
-        values = [row.values.get(name) for name in self.classes]
-        return [*values, row.mean] if self.averaged else values
+def cost_table(networks: Mapping[str, tuple[int, float, float | None]]) -> str:
+    """Measured seconds of a network beside the plan's, by kind and part."""
+    rows = []
+    for name, (count, seconds, planned) in networks.items():
+        beside = [f"{planned:.3g}", f"{seconds / planned:.2f}"] if planned else ["–", "–"]
+        rows.append([name, str(count), f"{seconds:.3g}", *beside])
+    return markdown_table(["network", "number", "seconds each", "planned", "ratio"], rows)
 
-    def defined(self, row: Row) -> int:
-        """Classes for which the row has a value."""
-        return sum(row.values.get(name) is not None for name in self.classes)
+
+def ranked(trials: Trials, criterion: Select) -> list[Mapping[str, Any]]:
+    """Best first by the criterion, trials without it last, in their own order."""
+    key = "auroc" if criterion == ORACLE else criterion
+    known = [trial for trial in trials if trial.get(key) is not None]
+    unknown = [trial for trial in trials if trial.get(key) is None]
+    return [*sorted(known, key=lambda trial: CRITERIA[criterion].better_first(trial[key])), *unknown]
+
+
+def _point(trial: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in trial.get("params", {}).items()) or str(trial["trial"])
+
+
+def _numbers(values: Iterable[float | None]) -> list[str]:
+    return list(map(number, values))

@@ -2,9 +2,8 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from orchestrator.results.report import sections
-from orchestrator.results.report.out import set_means
-from orchestrator.results.report.tables import LEAK, number, to_markdown
+from orchestrator.results.report import tables
+from orchestrator.results.tables import LEAK
 from workloads.scoring.selection import CRITERIA
 
 TEMPLATES = Environment(
@@ -14,14 +13,15 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
 )
 TABLES = (
-    *(sections.per_part, sections.intervals, sections.group_intervals, sections.numbers, sections.all_trials),
-    *(sections.per_class, sections.parts_alone, sections.cost_table, number),
+    *(tables.per_part, tables.intervals, tables.group_intervals, tables.numbers, tables.all_trials, tables.ranged),
+    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number),
 )
-TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": to_markdown}
+TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
 TEMPLATES.globals |= {
     "LEAK": LEAK,
     "criteria": CRITERIA,
-    "label_free": sections.LABEL_FREE,
-    "set_means": set_means,
-    "group_counts": sections.group_counts,
+    "label_free": tables.LABEL_FREE,
+    "group_counts": tables.group_counts,
+    "averaged": tables.averaged,
+    "defined": tables.defined,
 }

@@ -4,39 +4,40 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import pyarrow as pa
 from upath import UPath
 
-from orchestrator.results.report import sections
+from orchestrator.results.report import tables
 from orchestrator.results.report.page import page
-from orchestrator.results.report.tables import LEAK, Table, to_csv
 from orchestrator.results.report.templates import TEMPLATES
+from orchestrator.results.tables import LEAK, Interval, Table
 from workloads.files import read_checked
-from workloads.scoring.metrics import rows_by_target
+from workloads.scoring.metrics import Rows
 from workloads.scoring.selection import Select
 
 PAGE = "report.html"
+REMADE = "resume the run: that makes the analysis again"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows.
+    """What a report shows: finished facts, none of them computed here.
 
     facts: what heads it: dataset, preset, seeds, hardware.
-    table: the methods per class; under oracle selection its measured rows are marked as a leak.
+    table: the methods per class; out: the winner's parts by class and out set, with the means by set, `out_means`.
     trials: each with "trial" (its id), "params", "contrastive" and "auroc" (mean test AUROC), both in [0, 1] or None;
         "classes", class -> test AUROC, of those that reached the end; "levels", part -> mean test AUROC of it alone.
         Further keys become columns.
-    levels: as `workloads.scoring.metrics.per_part_auroc` gives them. part_kind: what the method calls a part.
-    scores: per-image scores of the selected configuration (`workloads.scoring.table.SCHEMA`); None: no plots.
+    levels: part -> class -> AUROC. part_kind: what the method calls a part.
+    contests: column of the table -> the scores that its AUROC is over, for sizes and plots; groups: the same of every
+        part that scores groups. intervals: AUROC and interval by column, and of the "mean".
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
-    out: the table of `orchestrator.results.report.out`, also written as out_of_distribution.csv; marked as `table` is.
+    unlike_paper: why the winner's training is not its paper's, a line a cause. our_choices: what the paper leaves open.
     Raises ValueError for an unknown select_by.
     """
 
@@ -46,17 +47,22 @@ class Report:
     trials: Sequence[Mapping[str, Any]]
     levels: Mapping[str, Mapping[str, float | None]]
     warnings: Sequence[str]
-    scores: pa.Table | None
     selection: Mapping[str, Any]
+    contests: Mapping[str, Rows] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, Rows]] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float | None, Interval | None]] = field(default_factory=dict)
     part_kind: str = "score"
     costs: Mapping[str, tuple[int, float, float | None]] = field(default_factory=dict)
-    findings: sections.Findings = field(default_factory=dict)
+    findings: tables.Findings = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
     out: Table | None = None
+    out_means: Mapping[str, tuple[float | None, Interval | None]] = field(default_factory=dict)
+    unlike_paper: Sequence[str] = ()
+    our_choices: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if self.by not in sections.SELECTED_BY:
-            raise ValueError(f"select_by is {self.by!r}, not one of {', '.join(sections.SELECTED_BY)}")
+        if self.by not in tables.SELECTED_BY:
+            raise ValueError(f"select_by is {self.by!r}, not one of {', '.join(tables.SELECTED_BY)}")
 
     @property
     def by(self) -> str:
@@ -70,12 +76,12 @@ class Report:
     @property
     def leak(self) -> bool:
         """Whether the configuration was picked by test AUROC."""
-        return self.by == sections.ORACLE
+        return self.by == tables.ORACLE
 
     @property
     def unit(self) -> str:
         """What a column of the main table is."""
-        return sections.UNITS[self.table.unit]
+        return tables.UNITS[self.table.unit]
 
     def markdown(self, captions: Mapping[str, str]) -> str:
         """The whole as Markdown. captions: of the plots, by file name."""
@@ -86,9 +92,9 @@ class Report:
             captions=captions,
             criterion=self.criterion,
             ended=[trial for trial in self.trials if trial.get("classes")],
-            headlines=sections.headlines(self.table),
-            reason=sections.SELECTED_BY[self.by],
-            rival=sections.rival(self.trials, self.by),
+            headlines=tables.headlines(self.table),
+            reason=tables.SELECTED_BY[self.by],
+            rival=tables.rival(self.trials, self.by),
         )
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 
@@ -99,10 +105,13 @@ class Report:
             "facts": self.facts,
             "table": asdict(self.table),
             "selection": {**self.selection, "leak": self.leak},
-            "trials": sections.ranked(self.trials, self.criterion),
+            "trials": tables.ranked(self.trials, self.criterion),
             "levels": self.levels,
             "analyses": self.findings,
             "costs": self.costs,
+            "intervals": {name: interval for name, (_, interval) in self.intervals.items()},
+            "unlike_paper": self.unlike_paper,
+            "our_choices": self.our_choices,
             "warnings": self.warnings,
         }
         return record if self.out is None else record | {"out_of_distribution": asdict(self.out)}
@@ -113,18 +122,16 @@ class Report:
         report.html says the same, on one page that holds its pictures and needs no other file. The directory is made if
         missing, older reports in it are replaced. Raises ValueError for NaN scores, KeyError for a missing key.
         """
-        marked = replace(self, table=_marked(self.table), out=self.out and _marked(self.out)) if self.leak else self
-        plots = marked._plots()
-        markdown = marked.markdown({name: caption for name, (caption, _) in plots.items()})
-        text = json.dumps(_plain(marked.record()), indent=2, ensure_ascii=False, allow_nan=False)
+        plots = self._plots()
+        markdown = self.markdown({name: caption for name, (caption, _) in plots.items()})
+        text = json.dumps(_plain(self.record()), indent=2, ensure_ascii=False, allow_nan=False)
         pictures = {name: png for name, (_, png) in plots.items()}
-        tables = {"table.csv": marked.table, "out_of_distribution.csv": marked.out}
         directory.mkdir(parents=True, exist_ok=True)
         for name, png in pictures.items():
             (directory / name).write_bytes(png)
-        for name, table in tables.items():
+        for name, table in {"table.csv": self.table, "out_of_distribution.csv": self.out}.items():
             if table is not None:
-                (directory / name).write_text(to_csv(table), encoding="utf-8")
+                (directory / name).write_text(tables.to_csv(table), encoding="utf-8")
         (directory / "report.json").write_text(text + "\n", encoding="utf-8")
         pictures |= _pictures(directory.parent / "analyses", self.findings)
         (directory / PAGE).write_text(page(self.title, markdown, pictures), encoding="utf-8")
@@ -133,29 +140,19 @@ class Report:
         return report
 
     def _plots(self) -> dict[str, tuple[str, bytes]]:
-        """File name -> caption and PNG; empty without test rows of the whole detector."""
-        if self.scores is None or not any(len(rows.scores) for rows in rows_by_target(self.scores).values()):
+        """File name -> caption and PNG; empty without test images of the whole detector."""
+        if not any(len(rows.scores) for rows in self.contests.values()):
             return {}
         from orchestrator.results.report.plots import histogram_plot, roc_plot  # matplotlib takes a second
 
         title = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
         return {
-            "roc.png": ("ROC curves of the whole detector", roc_plot(self.scores, title, self.unit)),
-            "scores.png": ("Scores of normal and anomalous test images", histogram_plot(self.scores, title)),
+            "roc.png": ("ROC curves of the whole detector", roc_plot(self.contests, title, self.unit)),
+            "scores.png": ("Scores of normal and anomalous test images", histogram_plot(self.contests, title)),
         }
 
 
-def _marked(table: Table) -> Table:
-    """The table with its measured rows marked as leaks."""
-    return replace(
-        table, rows=tuple(replace(row, leak=row.leak or row.kind.startswith("measured")) for row in table.rows)
-    )
-
-
-REMADE = "resume the run: that makes the analysis again"
-
-
-def _pictures(folder: Path | UPath, findings: sections.Findings) -> dict[str, bytes]:
+def _pictures(folder: Path | UPath, findings: tables.Findings) -> dict[str, bytes]:
     """Address in report.md -> PNG of the analyses. One that was deleted is left out: a report needs no picture."""
     files = [
         (name, file)

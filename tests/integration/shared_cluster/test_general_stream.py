@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 
 import numpy as np
@@ -123,29 +122,29 @@ def test_a_set_without_an_end_is_one_dataset_after_the_other(prepared, monkeypat
 
 
 CONSUMER = """
-import sys, torch
-from orchestrator.clusters.session import ray_session
+import ray, sys, torch
 from orchestrator.data.auxiliary.streamed import AuxiliaryStream
 from orchestrator.data.auxiliary.windows import StreamSpec
 from workloads.training.distributed import Parallel
 
-path, start, total, pool = sys.argv[1], *map(int, sys.argv[2:])
-with ray_session(2):
-    spec = StreamSpec(path, "train", 16, 1, seed=5, pool_bytes=pool)
-    stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=start, total=total)
-    for step in range(start, total):
-        stream.images(step)
-        print(step, *stream.rows, flush=True)
+address, path, start, total, pool = *sys.argv[1:3], *map(int, sys.argv[3:])
+ray.init(address=address, log_to_driver=False)
+spec = StreamSpec(path, "train", 16, 1, seed=5, pool_bytes=pool)
+stream = AuxiliaryStream(spec, Parallel(), torch.device("cpu"), start=start, total=total)
+for step in range(start, total):
+    stream.images(step)
+    print(step, *stream.rows, flush=True)
 """
 
 
-def test_an_epoch_killed_with_sigkill_continues_without_loss_or_repetition(prepared):
+def test_an_epoch_killed_with_sigkill_continues_without_loss_or_repetition(cluster, prepared):
     path, _ = prepared
+    address = cluster.get_runtime_context().gcs_address
     steps = IMAGES // BATCH
     rows: dict[int, list[int]] = {}
 
     def consume(start, kill_at=None):
-        words = [sys.executable, "-c", CONSUMER, path, str(start), str(steps), str(POOL)]
+        words = [sys.executable, "-c", CONSUMER, address, path, str(start), str(steps), str(POOL)]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         for line in process.stdout:
             step, *actual = map(int, line.split())
@@ -155,7 +154,6 @@ def test_an_epoch_killed_with_sigkill_continues_without_loss_or_repetition(prepa
                 break
         process.stdout.close()
         process.wait(timeout=60)
-        time.sleep(1)
 
     consume(0, kill_at=101)
     consume(max(rows) + 1)

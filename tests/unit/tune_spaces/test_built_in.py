@@ -78,21 +78,19 @@ def test_presets_scale_and_never_touch_the_method(name) -> None:
         assert not keys & preset.config.keys()
 
 
-OTHER_SCHEDULES = {
-    "sweep_flow",  # the schedule is what it varies
-    "flow_digits",  # and here its rate
-    "sweep_textures",  # a batch that fits their size
-    "fashion_mnist_small",  # without D_16, which would see whole images
-    "figures_mnist",  # one level alone
-    "flow_general",  # its detectors are the general flow as it is
+PUBLISHED = {
+    *("sweep_cifar10", "sweep_mnist", "sweep_imagenet10", "ood_cifar10", "ablation_position_mnist", "figures_cifar10"),
+    *("flow_cifar10", "flow_cifar10_outlier", "flow_cifar10_classes", "flow_cifar100", "flow_svhn", "flow_mnist"),
+    *("flow_fashion_mnist", "flow_brats", "flow_patch", "flow_dense", "sweep_flow"),
 }
+"""Spaces with a point that is trained as its paper says, as far as it says; of KLODS nobody knows how."""
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_the_paper_preset_is_the_published_schedule(name, tmp_path) -> None:
+def test_only_published_schedules_are_called_the_papers(name, tmp_path) -> None:
     loaded, space, preset = load_space(name, Options(preset="paper"))
     request = Request(loaded, space, preset, str(tmp_path), str(tmp_path), None, None, 2)
-    assert schedule_name(request) == ("custom" if name in OTHER_SCHEDULES else "paper")
+    assert schedule_name(request) == ("paper" if name in PUBLISHED else "custom")
 
 
 def test_runs_of_groups_share_the_flow_of_the_same_training_images() -> None:

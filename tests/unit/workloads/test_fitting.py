@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ from PIL import Image
 import workloads
 from workloads.detector import channels_first
 from workloads.errors import Kind, UserError
-from workloads.fitting import configured
+from workloads.key_types import configured
+from workloads.keys import key
+from workloads.method import FittedMethod
+from workloads.mlsad.method import MLSAD
 
 ROOT = Path(__file__).parents[3]
-MLSAD = {"width": 0.0625, "levels": [1, 2], "generator_epochs": 0.25, "detector_epochs": 0.25, "bank_size": 32}
+LEVELS = {"width": 0.0625, "levels": [1, 2], "generator_epochs": 0.25, "detector_epochs": 0.25, "bank_size": 32}
 FLOW = {"steps": 1, "hidden": 8, "epochs": 1, "batch_size": 16, "init_batches": 1}
 ALONE = FLOW | {"hierarchy": "none", "from_general": False, "score": "likelihood"}
 GENERAL = FLOW | {"general_epochs": 0.5, "general_batch_size": 16}
-METHODS = {"mlsad": MLSAD, "flow": ALONE, "klods": FLOW}
+METHODS = {"mlsad": LEVELS, "flow": ALONE, "klods": FLOW}
 
 
 def pixels(count, *shape, seed=0):
@@ -70,7 +74,7 @@ def test_the_same_call_gives_the_same_scores_and_another_seed_others(detectors, 
 
 
 def test_colour_images_make_a_colour_detector_that_scores_files(tmp_path):
-    detector = workloads.fit("mlsad", pixels(24, 16, 16, 3), MLSAD | {"levels": [1]})
+    detector = workloads.fit("mlsad", pixels(24, 16, 16, 3), LEVELS | {"levels": [1]})
     assert detector.shape.channels == 3
     images = pixels(3, 16, 16, 3, seed=3)
     files = [tmp_path / f"{number}.png" for number in range(3)]
@@ -85,7 +89,7 @@ def test_colour_images_make_a_colour_detector_that_scores_files(tmp_path):
 
 def test_progress_is_told_network_by_network():
     told = []
-    workloads.fit("mlsad", pixels(24, 16, 16), MLSAD | {"levels": [1, 4]}, progress=lambda *note: told.append(note))
+    workloads.fit("mlsad", pixels(24, 16, 16), LEVELS | {"levels": [1, 4]}, progress=lambda *note: told.append(note))
     done = [note[0] for note in told]
     assert done == sorted(done)
     assert done[-1] == told[-1][1] == 3
@@ -110,21 +114,21 @@ def test_progress_is_told_network_by_network():
 )
 def test_other_arrays_are_refused_with_the_fix(images, hint):
     with pytest.raises(UserError) as refused:
-        workloads.fit("mlsad", images, MLSAD)
+        workloads.fit("mlsad", images, LEVELS)
     assert hint in str(refused.value)
 
 
 def test_everything_wrong_with_a_config_is_named_at_once():
     wrong = {"nois": 1, "batch_size": "8", "levels": [1, 3], "position": "x", "noise": -1, "adam_betas": (0.5,)}
     with pytest.raises(UserError) as refused:
-        configured("mlsad", wrong)
+        configured(MLSAD, wrong)
     assert {problem.key for problem in refused.value.problems} == wrong.keys()
     assert "'noise'" in str(refused.value)
     assert "'uniform', 'grid'" in str(refused.value)
 
 
 def test_values_are_converted_as_a_space_converts_them():
-    config = configured("mlsad", {"levels": [1, 2], "noise": 0, "batch_size": np.int64(4), "grey_as_rgb": False})
+    config = configured(MLSAD, {"levels": [1, 2], "noise": 0, "batch_size": np.int64(4), "grey_as_rgb": False})
     assert (config.levels, config.noise, config.batch_size, config.grey_as_rgb) == ((1, 2), 0.0, 4, False)
     assert type(config.noise) is float
     assert type(config.batch_size) is int
@@ -153,7 +157,7 @@ def test_fitting_works_without_the_orchestra():
         "    sys.modules[name] = None\n"
         "import numpy, workloads\n"
         "images = numpy.random.default_rng(0).integers(0, 256, (20, 16, 16), dtype=numpy.uint8)\n"
-        f"print(len(workloads.fit('mlsad', images, {MLSAD | {'levels': [1]}}).score(images)))"
+        f"print(len(workloads.fit('mlsad', images, {LEVELS | {'levels': [1]}}).score(images)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "20", done.stderr
@@ -164,3 +168,33 @@ def test_arrays_become_channels_first():
     assert channels_first(images).shape == (2, 3, 4, 5)
     np.testing.assert_array_equal(channels_first(images)[1, 2], images[1, :, :, 2])
     assert channels_first(images[..., 0]).shape == (2, 1, 4, 5)
+
+
+@dataclass(frozen=True)
+class Weight:
+    power: float = key(1.0, above=0)
+    seed: int = key(0)
+
+
+class Distance(FittedMethod):
+    """The mean distance of an image to the mean image."""
+
+    name, Config = "distance", Weight
+
+    def fit(self, images):
+        return {"mean": images.float().mean(0)}
+
+    def score(self, fitted, images):
+        return (images.float() - fitted["mean"]).abs().pow(self.config.power).mean((1, 2, 3))
+
+
+def test_a_method_of_ones_own_is_fitted_by_its_class():
+    images = pixels(20, 16, 12)  # nothing asks for squares
+    detector = workloads.fit(Distance, images, {"power": 2})
+    images[0] = 255 - images[0]
+    expected = (images.astype(float) - detector.scorers[0].state()["mean"][0].numpy()) ** 2
+    np.testing.assert_allclose(detector.score(images), expected.mean((1, 2)), rtol=1e-4)
+    with pytest.raises(UserError, match="above 0"):
+        workloads.fit(Distance, images, {"power": 0})
+    with pytest.raises(UserError, match="arrays"):
+        detector.score(["a.png"])

@@ -90,7 +90,7 @@ def test_what_travels_is_code_alone_and_small(tmp_path):
     pack(tmp_path / "packed", [users_space])
     files = [path for path in (tmp_path / "packed").rglob("*") if path.is_file()]
     assert {path.relative_to(tmp_path / "packed").parts[0] for path in files} == {*PACKAGES, SPACE_FOLDER}
-    assert {path.suffix for path in files} <= {".py", ".toml", ".yaml", ".css", ".js", ".jinja"}
+    assert {path.suffix for path in files} <= {".py", ".toml", ".yaml", ".css", ".js", ".jinja", ".typed"}
     assert sum(path.stat().st_size for path in files) < 5e6
 
 

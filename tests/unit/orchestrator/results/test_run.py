@@ -1,33 +1,191 @@
-"""What a report is made of, from a ledger's state alone."""
+"""Report and MLflow show the same numbers, column by column, whatever the protocol, and both are scikit-learn's."""
 
-from orchestrator.planning.options import Options, load_space
-from orchestrator.record.state import RunState, TrialState
-from orchestrator.results.run import per_class_of, table_of
-from tests.helpers.records import measured, opened
+import json
+import re
+from dataclasses import replace
 
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
 
-def run_of(space, targets, **metrics):
-    """A run of a built-in space with one trial that reached the end."""
-    _, resolved, _ = load_space(space, Options(preset="smoke"))
-    point = resolved.points()[0]
-    trial = TrialState("t", point, rungs={1000: measured(**metrics)})
-    return RunState(opened(space, targets=targets), {"t": trial}), trial
-
-
-def test_groups_are_called_groups_and_never_rivals_of_single_images():
-    state, trial = run_of("klods_digits", ("3", "8"), **{"auroc/3": 0.9, "auroc/8": 1.0, "auroc/mean": 0.95})
-    groups, nearest = table_of(state, trial, {"5-NN": {"3": 0.9, "8": 0.9}}).rows
-    assert groups.name == "KLODS, groups of 5"
-    assert "of single images" in nearest.note
-    state, trial = run_of("sweep_digits", ("3",), **{"auroc/3": 0.9, "auroc/mean": 0.9})
-    images, nearest = table_of(state, trial, {"5-NN": {"3": 0.9}}).rows
-    assert images.name == "MLSAD"
-    assert "single" not in nearest.note
+from orchestrator.planning.options import Options
+from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.tracking import shown_numbers
+from orchestrator.results.evaluation import combined, metrics_of, write_table
+from orchestrator.results.report.tables import number
+from orchestrator.results.run import conclude, trial_row
+from tests.helpers.records import ledger_at, measured, opened, trial_plan
+from workloads.registry import method
+from workloads.scoring.table import WHOLE, join, rows
 
 
-def test_trials_of_a_whole_dataset_are_shown_by_the_report_s_out_sets():
-    metrics = {"auroc/fashion_mnist": None, "auroc_out/digits/mean": 0.7, "auroc_out/noise/mean": 1.0}
-    state, trial = run_of("klods_fashion_digits", ("fashion_mnist",), **metrics)
-    assert per_class_of(trial, state) == {"DIGITS": 0.7, "Noise": 1.0}
-    trial.rungs = {500: measured(**metrics)}
-    assert per_class_of(trial, state) == {}
+class Made:
+    """A finished run with made scores. tests: target -> (normal, anomalous) test images. out: set -> images."""
+
+    def __init__(self, storage, space, tests, out, *, parts, data=None, schedule="smoke", options=None):
+        event = opened(space, options or Options(preset="smoke", points=1), targets=tuple(tests), schedule=schedule)
+        if data:
+            changed = event.space["data"] | data
+            event = replace(event, space=event.space | {"data": changed}, dataset=changed["name"])
+        state = ledger_at(storage, "empty", event)[1].state
+        point = state.space.points()[0]
+        self.method = method(state.space.workload)(state.space.config(point))
+        random, blocks = np.random.default_rng(0), []
+        for target, (normal, anomalous) in tests.items():
+            for part in parts:
+                splits = {"test": np.repeat([False, True], [normal, anomalous])}
+                splits |= {f"out/{name}": np.ones(count, bool) for name, count in out.items()}
+                for split, marks in splits.items():
+                    shift = 1.5 if split == "test" else 0.7
+                    scores = random.normal(size=len(marks)) + shift * marks
+                    ids = [f"{split}/{i}" for i in range(len(marks))]
+                    blocks.append(rows(target, split, part, ids, ["any"] * len(marks), marks, scores))
+        table = join(blocks)
+        self.table = join([table, combined(table, self.method)]).unify_dictionaries()
+        self.metrics = RungMetrics.parse(json.loads(json.dumps(metrics_of(self.table, self.method))))
+        self.paths, ledger = ledger_at(
+            storage,
+            "run",
+            replace(event, trials=(trial_plan("t", point),)),
+            TrialMoved("t", State.RUNNING),
+            RungReached("t", 1000, self.metrics),
+            TrialMoved("t", State.FINISHED),
+        )
+        write_table(self.paths.trial("t").scores(1000), self.table)
+        self.state = ledger.state
+        self.results = conclude(self.paths, self.state)
+        self.report = json.loads((self.paths.report / "report.json").read_text())
+        self.text = (self.paths.report / "report.md").read_text()
+
+    def area(self, target, out=""):
+        """scikit-learn's, of the whole detector."""
+        frame = self.table.to_pandas().query("part == 'all' and target == @target")
+        tested = frame["split"] == "test"
+        chosen = frame[tested & ~frame["anomalous"] | (frame["split"] == f"out/{out}")] if out else frame[tested]
+        return roc_auc_score(chosen["anomalous"], chosen["score"])
+
+
+LEVELS = tuple(f"level_{k}" for k in (1, 2, 4, 8, 16))
+FLOW = ("ratio", "likelihood")
+SCORES = tuple(f"{score}/5" for score in ("klods_prior", "klods_train", "god_2ks", "typicality"))
+FOLDER = {"name": "folder", "path": "photographs", "out": ["digits"]}
+
+PROTOCOLS = {
+    "one class": (
+        ("sweep_digits", {"3": (40, 60), "8": (30, 70)}, {}, LEVELS, None),
+        {"3": ("3", ""), "8": ("8", ""), "mean": "auroc/mean"},
+    ),
+    "one class, out sets": (
+        ("ood_digits", {"3": (40, 60), "8": (30, 70)}, {"noise": 50}, LEVELS, None),
+        {"3": ("3", ""), "8": ("8", ""), "mean": "auroc/mean"},
+    ),
+    "in and out": (
+        ("flow_fashion_digits", {"fashion_mnist": (80, 0)}, {"digits": 40, "noise": 30}, FLOW, None),
+        {"DIGITS": ("fashion_mnist", "digits"), "Noise": ("fashion_mnist", "noise"), "mean": "auroc_out/mean"},
+    ),
+    "a folder with anomalies of its own": (
+        ("flow_fashion_digits", {"folder": (100, 400)}, {"digits": 64}, FLOW, FOLDER),
+        {"DIGITS": ("folder", "digits"), "own anomalies": ("folder", ""), "mean": "auroc_out/mean"},
+    ),
+    "groups": (
+        (
+            "klods_fashion_digits",
+            {"fashion_mnist": (40, 0)},
+            {"digits": 20},
+            ("klods_prior/5", "klods_train/5"),
+            {"out": ["digits"]},
+        ),
+        {"DIGITS": ("fashion_mnist", "digits"), "mean": "auroc_out/mean"},
+    ),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_report_and_mlflow_show_the_same_numbers_and_they_are_right(tmp_path, protocol):
+    (space, tests, out, parts, data), columns = PROTOCOLS[protocol]
+    made = Made(tmp_path, space, tests, out, parts=parts, data=data)
+    mlflow = shown_numbers(made.metrics)
+    table, mean = made.report["table"], columns.pop("mean")
+    assert table["classes"] == list(columns)
+    whole = next(r for r in table["rows"] if r["kind"].startswith("measured") and r["name"] in (WHOLE, "MLSAD"))
+    names = {heading: f"auroc_out/{o}/{t}" if o else f"auroc/{t}" for heading, (t, o) in columns.items()}
+    assert whole["values"] == {heading: mlflow[name] for heading, name in names.items()}
+    for heading, (target, name) in columns.items():
+        assert whole["values"][heading] == pytest.approx(made.area(target, name), abs=1e-12)
+    assert whole["mean"] == mlflow[mean]
+    for heading, name in {**names, "mean": mean}.items():
+        kind, _, rest = name.partition("/")
+        assert made.report["intervals"][heading] == [mlflow[f"{kind}_low/{rest}"], mlflow[f"{kind}_high/{rest}"]]
+        assert f"{number(mlflow[f'{kind}_low/{rest}'])} to {number(mlflow[f'{kind}_high/{rest}'])}" in made.text
+    shown = trial_row(made.state.trials["t"], made.state, type(made.method))
+    assert shown["classes"] == whole["values"]
+
+
+def test_parts_and_means_by_out_set_are_mlflows_too(tmp_path):
+    made = Made(tmp_path, "ood_digits", {"3": (40, 60), "8": (30, 70)}, {"noise": 50}, parts=LEVELS)
+    mlflow, out = shown_numbers(made.metrics), made.report["out_of_distribution"]
+    for row in out["rows"]:
+        level = row["name"].removeprefix("level_")
+        means = {name: np.mean([row["values"][f"{t}/{name}"] for t in ("3", "8")]) for name in ("rDIGITS", "Noise")}
+        if row["name"] == WHOLE:
+            assert row["values"]["8/Noise"] == mlflow["auroc_out/noise/8"]
+            assert means == pytest.approx({"rDIGITS": mlflow["auroc/mean"], "Noise": mlflow["auroc_out/noise/mean"]})
+        else:
+            expected = {"rDIGITS": mlflow[f"auroc_level/{level}"], "Noise": mlflow[f"auroc_out_level/{level}/noise"]}
+            assert means == pytest.approx(expected)
+    section = made.text.partition("## Out of distribution")[2].partition("\n## ")[0]
+    assert f"Noise {number(mlflow['auroc_out/noise/mean'])} [" in section
+    assert not any("**." in line or "**1." in line for line in section.splitlines()), "the best part is no choice"
+
+
+def test_own_anomalies_have_a_column_of_their_own_and_are_in_no_other(tmp_path):
+    made = Made(tmp_path, "flow_fashion_digits", {"folder": (100, 400)}, {"digits": 64}, parts=FLOW, data=FOLDER)
+    lines = dict(re.findall(r"^\| (DIGITS|own anomalies) \| (\d+ \| \d+) \|", made.text, re.MULTILINE))
+    assert lines == {"DIGITS": "100 | 64", "own anomalies": "100 | 400"}
+    assert "over 1 of 1 out sets" in made.text
+    assert "`own anomalies` are test images" in made.text
+
+
+def test_groups_are_called_groups_and_never_rivals_of_single_images(tmp_path):
+    groups = Made(tmp_path / "klods", "klods_digits", {"3": (20, 40), "8": (20, 40)}, {}, parts=SCORES)
+    assert groups.report["table"]["rows"][0]["name"] == "KLODS, groups of 5"
+    images = Made(tmp_path / "mlsad", "sweep_digits", {"3": (20, 40)}, {}, parts=LEVELS)
+    assert images.report["table"]["rows"][0]["name"] == "MLSAD"
+
+
+def test_a_trial_is_shown_by_column_once_it_has_reached_the_end(tmp_path):
+    made = Made(tmp_path, "sweep_digits", {"3": (20, 40)}, {}, parts=LEVELS)
+    trial = made.state.trials["t"]
+    trial.rungs = {500: measured(**{"auroc/3": 0.9})}
+    assert trial_row(trial, made.state, type(made.method))["classes"] == {}
+
+
+@pytest.mark.parametrize(
+    ("space", "change", "why"),
+    [
+        ("ood_cifar10", "dropout=0.0", "dropout is 0.0"),
+        ("ood_cifar10", "lambda_entropy=0.0", "lambda_entropy is 0.0; the paper: 1.0"),
+        ("ood_cifar10", "batch_size=16", "batch_size is 16; the paper: 8"),
+        ("ood_cifar10", None, ""),
+    ],
+)
+def test_the_papers_schedule_is_claimed_only_where_it_is_the_papers(tmp_path, space, change, why):
+    """The launch had called it the paper's, as launches of earlier versions did."""
+    options = Options(preset="paper", set=[change] if change else [])
+    tests = {"dog": (30, 30)}
+    made = Made(tmp_path, space, tests, {"noise": 20}, parts=LEVELS, schedule="paper", options=options)
+    kind = made.report["table"]["rows"][0]["kind"]
+    assert kind == ("measured (custom schedule)" if why else "measured (paper schedule)")
+    beside = made.text.partition("## Best configuration")[0]
+    assert why in beside.partition("## AUROC")[2], "the label is explained beside the numbers"
+    assert ("custom, not the paper's" in beside) == bool(why)
+    choices = made.text.partition("is our choice:")[2].partition("\n## ")[0]
+    assert choices.count("\n- ") >= 20
+    assert "`generator_ema` = 0.999" in choices
+
+
+def test_what_the_log_said_of_the_images_stands_in_the_report(tmp_path):
+    made = Made(tmp_path, "sweep_digits", {"3": (20, 40)}, {}, parts=LEVELS)
+    state = replace(made.state, opening=replace(made.state.opened, remarks=("3 auxiliary images are tested, too",)))
+    conclude(made.paths, state)
+    assert "- 3 auxiliary images are tested, too" in (made.paths.report / "report.md").read_text()

@@ -66,6 +66,6 @@ def warned(*options, space="flow_digits", **last):
 
 def test_warnings_say_what_failed_and_what_compares_with_nothing():
     assert "photo_tiles, and not the published 80 Million Tiny Images" in warned()
-    assert "2 images of 3 could not be scored" in warned(failed={"3": 2})
+    assert "2 images or groups of 3 could not be scored: ranked above all scores" in warned(failed={"3": 2})
     assert "Tiny Images" not in warned(space="flow_cifar10") + warned(space="sweep_digits")
     assert "the general flow as it is" in warned(space="flow_general")

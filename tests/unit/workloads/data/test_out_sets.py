@@ -20,11 +20,12 @@ from upath import UPath
 from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import ShardedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitStore
+from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import RunPaths, TrialPaths
 from orchestrator.results.evaluation import finish_rung, metrics_of, read_table, write_share
-from orchestrator.results.report.out import heading, out_table, set_means
-from orchestrator.results.report.tables import LEAK, Row, Table, to_csv
+from orchestrator.results.report.tables import to_csv
 from orchestrator.results.report.write import Report
+from orchestrator.results.tables import LEAK, Measured, Row, Table, heading, out_table, set_means
 from tests.helpers.commands import orchestrate
 from tune_spaces import published
 from tune_spaces.schema import Data
@@ -32,6 +33,8 @@ from workloads.data.datasets import load
 from workloads.data.out_sets import NO_CLASS, NOISE_IMAGES, noise, out_sets
 from workloads.data.protocols import one_class
 from workloads.errors import UserError
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
 from workloads.scoring import metrics
 from workloads.scoring.evaluate import score
 from workloads.scoring.table import join, rows
@@ -233,6 +236,7 @@ def test_out_rows_change_no_other_number(trial):
     without = table.filter(pa.array([not split.startswith("out/") for split in table["split"].to_pylist()]))
     ours, others = metrics_of(table, Made("all")), metrics_of(without, Made("all"))
     assert not [key for key in others if "out" in key]
+    ours["intervals"] = {name: ours["intervals"][name] for name in others["intervals"]}
     assert {key: ours[key] for key in others} == others
     assert set(metrics.contrastive_by_unit(table)["3", "level_1"]) == {"own"}
 
@@ -284,15 +288,21 @@ def test_out_auroc_is_none_where_undefined_and_refuses_normal_rows():
 # --- the report
 
 
-def table_for(dataset="cifar10", targets=("dog", "frog", "horse"), out=("mnist", "noise"), **settings):
+def run_of(scores, dataset, targets, out, **settings):
+    found = RungMetrics.parse(metrics_of(scores, MLSAD(MLSADConfig())))
+    return Measured(found, dataset, targets, out, pooled=False, name="MLSAD", kind=REDUCED, **settings)
+
+
+def table_for(dataset="cifar10", targets=("dog", "frog", "horse"), out=("mnist", "noise"), counts=None, **settings):
     scores = made_scores(targets, sets=out)
-    made = out_table(scores, dataset=dataset, targets=targets, out=out, kind=REDUCED, note="seed 0", **settings)
+    run = run_of(scores, dataset, targets, out, **settings)
+    made = out_table(run, counts or {})
     assert made is not None
-    return scores, made
+    return scores, made, run
 
 
 def test_the_table_has_the_papers_shape_and_its_rows_beside_ours():
-    scores, table = table_for(counts={"out/mnist": 30, "out/noise": 30})
+    scores, table, run = table_for(counts={"out/mnist": 30, "out/noise": 30})
     assert table.classes[:4] == ("dog/rCIFAR10", "frog/rCIFAR10", "horse/rCIFAR10", "dog/MNIST")
     ours = [row for row in table.rows if row.kind == REDUCED]
     theirs = [row for row in table.rows if row.kind == "published"]
@@ -306,7 +316,7 @@ def test_the_table_has_the_papers_shape_and_its_rows_beside_ours():
     assert set(theirs[0].values) == set(table.classes)
     assert "30 of MNIST, 30 of Noise" in table.notes[0]
     dogs = [ours[-1].values[f"{name}/Noise"] for name in ("dog", "frog", "horse")]
-    assert set_means(table)["Noise"] == pytest.approx(np.mean(dogs))
+    assert set_means(run)["Noise"][0] == pytest.approx(np.mean(dogs))
     head, *lines = csv.reader(io.StringIO(to_csv(table)))
     assert head == ["name", "kind", "leak", "note", *table.classes], "a mean over unlike sets is no number"
     assert {line[1] for line in lines} == {REDUCED, "published"}
@@ -320,19 +330,19 @@ def test_every_published_column_can_be_met():
 
 
 def test_other_datasets_have_no_published_rows_and_no_out_sets_no_table():
-    _, table = table_for("digits", ("3", "8"), ("noise",))
+    _, table, _ = table_for("digits", ("3", "8"), ("noise",))
     assert {row.kind for row in table.rows} == {REDUCED}
     assert table.classes == ("3/rDIGITS", "8/rDIGITS", "3/Noise", "8/Noise")
     plain = made_scores(sets=())
-    assert out_table(plain, dataset="cifar10", targets=("frog",), out=(), kind=REDUCED) is None
+    assert out_table(run_of(plain, "cifar10", ("frog",), ()), {}) is None
 
 
 @pytest.mark.parametrize("select_by", ["contrastive", "oracle"])
 def test_the_report_has_the_section_its_csv_and_its_json(tmp_path, select_by):
-    _, out = table_for()
+    _, out, _ = table_for(leak=select_by == "oracle")
     row = Row("MLSAD", REDUCED, {"dog": 0.8, "frog": 0.8, "horse": 0.8}, 0.8)
     selection = {"select_by": select_by, "trial": "t", "params": {}, "contrastive": 0.7, "auroc": 0.8}
-    settings = {"title": "x", "facts": {}, "trials": [], "levels": {}, "warnings": [], "scores": None}
+    settings = {"title": "x", "facts": {}, "trials": [], "levels": {}, "warnings": []}
     table = Table(("dog", "frog", "horse"), (row,))
     text = Report(**settings, table=table, selection=selection, out=out).write(tmp_path).read_text()
     section = text.partition("## Out of distribution")[2].partition("\n## ")[0]

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.cli.groups.cluster import check
 from orchestrator.clusters.files.images import ray_of, tag_of
 from orchestrator.clusters.files.lifecycle import run_tool
 from orchestrator.clusters.files.render import FILES, USED, ClusterValues, render, values_of
-from orchestrator.clusters.files.validate import file_problems
+from orchestrator.clusters.files.validate import check, file_problems
 from tests.helpers.commands import orchestrate
 from workloads.errors import Kind, UserError
 

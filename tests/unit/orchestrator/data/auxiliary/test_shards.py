@@ -66,7 +66,7 @@ def test_shards_do_not_depend_on_how_the_source_cuts_its_rows(made, tmp_path):
 
 def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
     manifest, _, _ = made
-    assert verify(manifest, lambda shard: None) == []
+    assert verify(manifest, lambda *_: None) == []
     first, second, third = (manifest.file(shard) for shard in manifest.shards)
     raw = bytearray(first.read_bytes())
     raw[12345] ^= 1
@@ -74,12 +74,12 @@ def test_verify_finds_a_flipped_byte_a_short_a_missing_and_a_stray_file(made):
     second.write_bytes(second.read_bytes()[:-1])
     third.unlink()
     (first.parent / "other.parquet").write_bytes(b"")
-    actual = {p.shard: p.what for p in verify(manifest, lambda shard: None)}
+    actual = {p.shard: p.what for p in verify(manifest, lambda *_: None)}
     assert list(actual) == [first.name, second.name, third.name, "other.parquet"]
     assert "other bytes" in actual[first.name]
     assert "missing" in actual[third.name]
     shutil.rmtree(first.parent)
-    assert [p.what for p in verify(manifest, lambda shard: None)] == ["missing"] * 3
+    assert [p.what for p in verify(manifest, lambda *_: None)] == ["missing"] * 3
 
 
 def test_a_set_in_an_object_store_is_written_verified_and_read(made):
@@ -91,11 +91,11 @@ def test_a_set_in_an_object_store_is_written_verified_and_read(made):
     Manifest(out, {"layout": vars(LAYOUT)}, tuple(shards)).write()
     manifest = Manifest.read(out)
     assert finished(out, parts) == {shard.name: shard for shard in shards}
-    assert verify(manifest, lambda shard: None) == []
+    assert verify(manifest, lambda *_: None) == []
     actual = pixels(row_group(str(manifest.file(shards[1])), 2).column("image")).reshape(-1, 3, 32, 32)
     np.testing.assert_array_equal(actual, images[148:158])
     manifest.file(shards[2]).write_bytes(b"other")
-    assert [p.shard for p in verify(manifest, lambda shard: None)] == ["train-000002.parquet"]
+    assert [p.shard for p in verify(manifest, lambda *_: None)] == ["train-000002.parquet"]
     assert set(finished(out, parts)) == {"train-000000", "train-000001"}
 
 

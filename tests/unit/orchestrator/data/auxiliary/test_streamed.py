@@ -80,13 +80,13 @@ def test_a_set_that_may_hold_the_datasets_images_is_named_in_a_warning(tmp_path,
         (tmp_path / name).mkdir()
         data = requested(made(tmp_path / name, without=without)[0])
         with caplog.at_level(logging.WARNING):
-            auxiliary_set(data.auxiliary[0], data, tmp_path)
+            assert auxiliary_set(data.auxiliary[0], data, tmp_path).unchecked == ("digits",)
         assert "without --without digits:" in caplog.text
         caplog.clear()
     (tmp_path / "without").mkdir()
     data = requested(made(tmp_path / "without", without={"sets": {"digits": "x"}, "near": None})[0])
     caplog.clear()
-    auxiliary_set(data.auxiliary[0], data, tmp_path)
+    assert auxiliary_set(data.auxiliary[0], data, tmp_path).unchecked == ()
     assert not caplog.text
     of_folder = data.model_copy(update={"name": "folder", "path": str(tmp_path / "own")})
     auxiliary_set(data.auxiliary[0], of_folder, tmp_path)

@@ -273,19 +273,19 @@ def test_the_process_is_left_as_it_was():
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_work_needs_no_ray(name, tmp_path):
-    """In a process of its own, where importing Ray fails."""
+def test_work_needs_no_ray(tmp_path):
+    """All methods in one process of its own, where importing Ray fails."""
     program = (
         "import sys; sys.modules['ray'] = None\n"
         "from pathlib import Path\n"
         "from tests.unit.orchestrator.execution.work import test_work as t\n"
-        f"stages, trial = t.works({name!r}, Path({str(tmp_path)!r}), (1000,))\n"
         "worker = t.made_worker()\n"
-        "with t.computing(1):\n"
-        "    for work in (*stages, trial):\n"
-        "        rungs, _ = t.drained(work, worker)\n"
-        "assert [report.rung for report in rungs] == [1000]\n"
+        "for name in t.CONFIGS:\n"
+        f"    stages, trial = t.works(name, Path({str(tmp_path)!r}) / name, (1000,))\n"
+        "    with t.computing(1):\n"
+        "        for work in (*stages, trial):\n"
+        "            rungs, _ = t.drained(work, worker)\n"
+        "    assert [report.rung for report in rungs] == [1000], name\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}

@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from orchestrator.results.report.page import page
-from orchestrator.results.report.tables import LEAK, Row, Table, with_published
+from orchestrator.results.tables import LEAK, Row, Table, with_published
 from tests.unit.orchestrator.results.report.test_write import ORACLE, REDUCED, report, scores
 from tune_spaces import published
 
@@ -127,7 +127,10 @@ def test_kinds_of_number_are_told_apart(tmp_path):
 
 
 def test_leaks_are_marked(tmp_path):
-    path = report(tmp_path / "report", table=full_table(), selection=ORACLE, scores=scores(images=40))
+    table = full_table()
+    marked = tuple(replace(row, leak=row.kind == REDUCED) for row in table.rows)
+    table = replace(table, rows=marked)
+    path = report(tmp_path / "report", table=table, selection=ORACLE, scores=scores(images=40))
     made = page_of(path)
     (row,) = made.all("tr", **{"class": "leak"})
     assert row["text"].strip().startswith("ours")

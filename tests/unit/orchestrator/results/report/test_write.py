@@ -18,10 +18,11 @@ from rich.console import Console
 from upath import UPath
 
 from orchestrator.results.report import plots
-from orchestrator.results.report.tables import LEAK, Row, Table, number, to_csv, to_markdown, to_rich, with_published
+from orchestrator.results.report.tables import number, to_csv, to_markdown, to_rich
 from orchestrator.results.report.write import Report
+from orchestrator.results.tables import LEAK, Row, Table, with_published
 from tune_spaces import published
-from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_part_auroc
+from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_part_auroc, rows_by_target
 from workloads.scoring.table import SCHEMA, rows
 
 CLASSES = ("airplane", "auto|mobile", "$bird_1$")
@@ -64,7 +65,6 @@ def report(directory, **changes):
         "levels": {"level_8": {"airplane": 0.52, "auto|mobile": None}, "all": {"airplane": 0.9}},
         "warnings": ["level_8 of airplane has not learned (own AUROC .52)"],
         "part_kind": "level",
-        "scores": None,
         "selection": {
             "select_by": "contrastive",
             "trial": "first",
@@ -73,7 +73,19 @@ def report(directory, **changes):
             "auroc": 0.8,
         },
     }
-    return Report(**(settings | changes)).write(directory)
+    settings |= changes
+    scores = settings.pop("scores", None)
+    if scores is not None:
+        settings |= shown(scores)
+    return Report(**settings).write(directory)
+
+
+def shown(scores):
+    """What a report shows of per-image scores."""
+    whole = rows_by_target(scores)
+    parts = {part: rows_by_target(scores, part) for part in per_part_auroc(scores) if "/" in part}
+    numbers = {name: (rows.auroc(), rows.interval()) for name, rows in whole.items()}
+    return {"contests": whole, "groups": parts, "intervals": numbers}
 
 
 ORACLE = {"select_by": "oracle", "trial": "second", "params": {"lr": 0.01}, "contrastive": 0.6, "auroc": 0.85}
@@ -187,7 +199,8 @@ def test_report_has_its_files_and_facts(tmp_path):
 
 
 def test_oracle_selection_is_called_a_leak_beside_every_number_it_gave(tmp_path):
-    path = report(tmp_path, selection=ORACLE, scores=scores(images=40))
+    marked = tuple(replace(row, leak=row.kind == REDUCED) for row in TABLE.rows)
+    path = report(tmp_path, table=replace(TABLE, rows=marked), selection=ORACLE, scores=scores(images=40))
     text = path.read_text(encoding="utf-8")
     assert re.findall(r"^\| (first|second|lost) ", text, re.MULTILINE) == ["second", "first", "lost"]
     sections = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
@@ -228,7 +241,7 @@ def test_plots_are_legible_pngs(draw):
     table = scores(tuple(f"class {i}" for i in range(10)), images=60, scale=1e4)
     endless = pa.array(np.where(np.arange(table.num_rows) % 50 == 0, np.inf, table["score"].to_numpy()), pa.float32())
     table = table.set_column(table.column_names.index("score"), SCHEMA.field("score"), endless)
-    data = draw(table, "a line above")
+    data = draw(rows_by_target(table), "a line above")
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", data[16:24])
     assert 600 < width < 2500
@@ -239,9 +252,9 @@ def test_plots_are_legible_pngs(draw):
 @pytest.mark.parametrize("draw", [plots.roc_plot, plots.histogram_plot])
 def test_plots_of_undefined_and_constant_scores(draw):
     one = scores(("only",), images=20, scale=0.0)
-    assert draw(one.filter(one["anomalous"]))
+    assert draw(rows_by_target(one.filter(one["anomalous"])))
     with pytest.raises(ValueError, match="no test rows"):
-        draw(SCHEMA.empty_table())
+        draw({})
 
 
 def test_a_report_from_scores_shows_the_metrics_numbers(tmp_path):

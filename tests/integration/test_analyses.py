@@ -85,13 +85,3 @@ def test_an_analysis_that_fails_is_told_and_costs_nothing_else(storage):
     lost.write_bytes(kept)
     analyse_run(paths, ["generators"], executor="local")
     assert not Ledger(paths).state.analyses["generators/3"].error
-
-
-@pytest.mark.ray
-def test_an_analysis_runs_on_ray_as_well(cluster, storage):
-    paths = RunPaths(str(storage), "plain")
-    analyse_run(paths, ["maps"], executor="ray")
-    state = Ledger(paths).state
-    for target in state.opened.targets:
-        assert not state.analyses[f"maps/{target}"].error
-        assert json.loads(paths.analysis("maps", target).read_text())["trial"] == next(iter(state.trials))

@@ -1,0 +1,244 @@
+"""Finished tables of AUROC, plain data: made of the numbers that the ledger has and MLflow shows, and of no others.
+
+Where classes are each other's anomalies, methods stand by class (`class_table`), and the winner's parts by class and
+out set (`out_table`). Where a whole dataset is normal, the winner's parts stand by out set, beside them the dataset's
+own anomalies where it has some (`set_table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from orchestrator.record.events import RungMetrics
+from tune_spaces import published
+from tune_spaces.published import PublishedTable
+from workloads.data.catalogue import NOISE
+from workloads.data.images import out_split
+from workloads.scoring.baselines import LARGEST
+from workloads.scoring.metrics import mean
+from workloads.scoring.table import WHOLE, group_size
+
+KINDS = {
+    "paper": "measured (paper schedule)",
+    "reduced": "measured (reduced preset)",
+    "smoke": "measured (smoke preset)",
+    "custom": "measured (custom schedule)",
+    "baseline": "baseline",
+    "published": "published",
+}
+"""Label -> what a number is called; measured ones first."""
+LEAK = "LEAK of test labels"
+BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
+OWN_ANOMALIES = "own anomalies"
+"""The column of a dataset's own anomalous test images, where it is normal as a whole."""
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method: AUROC in [0, 1] per class (None: undefined; absent: not run), the mean as its source states it.
+
+    kind: a value of `KINDS`. leak: the configuration was picked by its test AUROC, so the numbers are no estimate of
+    anything. interval: of the mean. Raises ValueError for an unknown kind or a value outside [0, 1].
+    """
+
+    name: str
+    kind: str
+    values: dict[str, float | None]
+    mean: float | None
+    note: str = ""
+    leak: bool = False
+    interval: Interval | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS.values():
+            raise ValueError(f"{self.name}: kind {self.kind!r} is none of {', '.join(KINDS.values())}")
+        values = (*self.values.values(), self.mean)
+        if outside := [value for value in values if value is not None and not 0 <= value <= 1]:
+            raise ValueError(f"{self.name}: AUROC outside [0, 1]: {outside}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows over the same classes, or other columns, called `unit`. notes: sentences shown below. averaged: the mean is
+    a column, too; `apart` are columns that it leaves out. rivals: whether the rows are methods that compete; scores of
+    one detector do not, for the best of them would be chosen by test labels.
+
+    Raises ValueError for a row with an unknown class.
+    """
+
+    classes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    averaged: bool = True
+    unit: str = "classes"
+    apart: tuple[str, ...] = ()
+    rivals: bool = True
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            unknown = [name for name in row.values if name not in self.classes]
+            if unknown:
+                raise ValueError(f"{row.name}: values for unknown classes {', '.join(unknown)}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.classes, "mean") if self.averaged else self.classes
+
+
+@dataclass(frozen=True)
+class Column:
+    """An AUROC of every part: of a target against other classes' test images, or against an out set."""
+
+    heading: str
+    target: str
+    out: str = ""
+
+    @property
+    def number(self) -> str:
+        """The name of the whole detector's in the ledger and in MLflow."""
+        return f"auroc_out/{self.out}/{self.target}" if self.out else f"auroc/{self.target}"
+
+    def of(self, metrics: RungMetrics, part: str) -> float | None:
+        if part == WHOLE:
+            return metrics.numbers.get(self.number)
+        return (metrics.out.get(self.out, {}) if self.out else metrics.levels).get(part, {}).get(self.target)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A winner's numbers and what they are called. name, kind: of its rows. out: out sets in the space's order. pooled:
+    whether a whole dataset is normal. judged: the part that its config is judged by."""
+
+    metrics: RungMetrics
+    dataset: str
+    targets: tuple[str, ...]
+    out: tuple[str, ...]
+    pooled: bool
+    name: str
+    kind: str
+    judged: str = WHOLE
+    note: str = ""
+    leak: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Of the main table: what the detectors are tested on first of all."""
+        by_target = tuple(Column(target, target) for target in self.targets)
+        if not self.pooled:
+            return by_target
+        sets = tuple(Column(heading(name), self.targets[0], name) for name in self.out)
+        known = self.metrics.numbers.get(by_target[0].number) is not None
+        return (*sets, replace(by_target[0], heading=OWN_ANOMALIES)) if known else sets
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Every score of the detectors, the whole last."""
+        names = [*self.metrics.levels, *(part for parts in self.metrics.out.values() for part in parts)]
+        return (*(part for part in dict.fromkeys(names) if part != WHOLE), WHOLE)
+
+    def row(self, name: str, values: dict[str, float | None], number: str = "") -> Row:
+        """A row with the mean that the ledger has under `number`, and its interval."""
+        average, interval = self.metrics.numbers.get(number), self.metrics.intervals.get(number)
+        return Row(name, self.kind, values, average, self.note, self.leak, interval)
+
+
+def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Measured, baseline and published rows; kinds never mix. Where groups are judged, published rows of images do not
+    stand beside them, and baselines are no rivals."""
+    group = group_size(run.judged)
+    name = run.name + (f", groups of {group}" if group else "")
+    measured = run.row(name, {column.heading: column.of(run.metrics, WHOLE) for column in run.columns}, "auroc/mean")
+    note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if group else BASELINE_NOTE
+    others = [Row(rival, "baseline", dict(v), mean(v.values()), note) for rival, v in baselines.items()]
+    table = Table(run.targets, (measured, *others))
+    known = None if group else published.load(run.dataset)
+    return with_published(table, known) if known else table
+
+
+def set_table(run: Measured) -> Table:
+    """Rows are the parts, the whole last; columns the out sets and own anomalies. Published rows stand below."""
+    sets = [column for column in run.columns if column.out]
+    rows = []
+    for part in run.parts:
+        values = {column.heading: column.of(run.metrics, part) for column in run.columns}
+        row = run.row(part, values, "auroc_out/mean")
+        averaged = mean(values[column.heading] for column in sets)
+        rows.append(row if part == WHOLE else replace(row, mean=averaged, interval=None))
+    notes = [f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(run.dataset)}."]
+    apart = (OWN_ANOMALIES,) if len(run.columns) > len(sets) else ()
+    if apart:
+        notes.append(
+            f"`{OWN_ANOMALIES}` are test images of the dataset's classes that nobody learns; they are not in the mean."
+        )
+    table = Table(
+        tuple(column.heading for column in run.columns),
+        tuple(rows),
+        tuple(notes),
+        unit="out sets",
+        apart=apart,
+        rivals=False,
+    )
+    groups = any(group_size(row.name) for row in rows)  # groups stand beside groups, never beside single images
+    return _beside(table, f"{run.dataset}_{'groups' if groups else 'in_out'}")
+
+
+def out_table(run: Measured, counts: Mapping[str, int]) -> Table | None:
+    """Rows are the parts, the whole last; columns ``target/set``, set by set; None without out sets.
+
+    The first set, ``rDATASET``, is the other classes of the dataset: the ordinary per-class AUROC. counts: images by
+    split, for a note. The paper's rows stand below where it has such a table and shares columns with it.
+    """
+    if run.pooled or not run.metrics.out:
+        return None
+    rest = Column(f"r{heading(run.dataset)}", "")
+    blocks = (rest, *(Column(heading(name), "", name) for name in run.out))
+    columns = [
+        replace(block, heading=f"{target}/{block.heading}", target=target) for block in blocks for target in run.targets
+    ]
+    rows = [run.row(part, {column.heading: column.of(run.metrics, part) for column in columns}) for part in run.parts]
+    sizes = ", ".join(f"{counts.get(out_split(name), '?')} of {heading(name)}" for name in run.out)
+    notes = (f"Measured against the other classes' test images ({rest.heading}) and out-set images: {sizes}.",)
+    headings = tuple(column.heading for column in columns)
+    return _beside(Table(headings, tuple(rows), notes, averaged=False, rivals=False), f"{run.dataset}_ood")
+
+
+def set_means(run: Measured) -> dict[str, tuple[float | None, Interval | None]]:
+    """Mean over the targets of the whole detectors' AUROC by set, with its interval; the other classes first."""
+    names = {f"r{heading(run.dataset)}": "auroc/mean"} | {heading(s): f"auroc_out/{s}/mean" for s in run.out}
+    return {key: (run.metrics.numbers.get(name), run.metrics.intervals.get(name)) for key, name in names.items()}
+
+
+def with_published(table: Table, known: PublishedTable) -> Table:
+    """The table with the paper's rows added under the kind "published", matched to its classes by name.
+
+    Columns that the paper only numbers are matched by their likely names. Where the table shows other classes than the
+    paper, the printed mean would compare unlike things: it is replaced by the mean over the shown ones. Raises
+    ValueError if no class is shared.
+    """
+    likely = known.likely_columns
+    columns = likely if likely and not set(known.columns) & set(table.classes) else known.columns
+    if not set(columns) & set(table.classes):
+        raise ValueError(f"{known.name} has none of the classes {', '.join(table.classes)}")
+    same = set(columns) == set(table.classes)
+    rows = []
+    for row in known.rows:
+        values = {name: value for name, value in zip(columns, row.values, strict=True) if name in table.classes}
+        average = row.mean if same or not table.averaged else mean(values.values())
+        note = row.group if same or average is None else f"{row.group}; mean over the shown classes is ours"
+        rows.append(Row(row.name, "published", dict(values), average, note))
+    matched = ("Published columns are matched by our guess at their names.",) if columns is likely else ()
+    notes = (*table.notes, f"Published: {known.source}.", known.note, *matched)
+    return replace(table, rows=(*table.rows, *rows), notes=notes)
+
+
+def heading(name: str) -> str:
+    """A dataset's name as the paper's Table 4 writes it."""
+    return name.capitalize() if name == NOISE else name.upper()
+
+
+def _beside(table: Table, name: str) -> Table:
+    """The table with published rows, if there are such and they share a column."""
+    numbers = published.load(name)
+    return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table
