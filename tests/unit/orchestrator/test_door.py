@@ -1,6 +1,7 @@
 """The Python door: light to import, the same files as the command line, and every way to ask wrongly."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -14,6 +15,7 @@ import orchestrator
 from orchestrator import UserError
 from orchestrator.cli.options import DEFAULT_DATA, DEFAULT_STORAGE
 from orchestrator.execution.local import LocalExecutor
+from orchestrator.execution.observer import Nobody
 from orchestrator.planning import options, request
 from tests.helpers.commands import orchestrate
 from tests.helpers.records import ledger_at, opened
@@ -205,3 +207,29 @@ def test_fitting_an_array_gives_the_detector_of_a_run_of_the_same_images(run):
     expected = orchestrator.load(run, device="cpu")
     np.testing.assert_allclose(fitted.score(tested), expected.score(tested), rtol=1e-6)
     assert fitted.remarks == expected.remarks
+
+
+class Interrupting(Nobody):
+    """Somebody presses Ctrl-C when the trials begin."""
+
+    def phase(self, name):
+        if name == "trials":
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_launch_returns_a_run_that_is_resumed(tmp_path):
+    config = {"levels": (1,)}
+    run = orchestrator.launch("sweep_digits", storage=tmp_path, config=config, observer=Interrupting(), **SMALL)
+    assert run.outcome == "interrupted"
+    assert set(run.trials["schedule"]) == {0.0}
+    assert orchestrator.resume(run, executor="local").outcome == run.outcome == "complete"
+
+
+def test_a_run_of_an_earlier_version_is_read(tmp_path):
+    shutil.copytree(ROOT / "tests" / "data" / "format_1_run", tmp_path / "runs")
+    (run,) = orchestrator.runs(tmp_path / "runs")
+    assert run.table.loc[:, "mean"].between(0, 1).all()
+    assert len(run.trials) == len(run.state.trials)
+    assert run.scores(split="test").num_rows > 0
+    with pytest.raises(UserError, match="earlier code"):
+        orchestrator.resume(run, executor="local")
