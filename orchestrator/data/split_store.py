@@ -169,90 +169,58 @@ def assemble(
     masks: NDArray[np.uint8] | None = None,
 ) -> Splits:
     """Splits from tables of their shards: normal images of `targets`, all test images and out sets, and the auxiliary
-    images where they are asked for, for they may be the most by far.
+    images where they are expected for, for they may be the most by far.
 
     Tables may come in pieces and in any order: rows are put where they belong. Raises ValueError for auxiliary images
     that the data does not have, and DamagedFileError where the tables hold fewer or more images than the manifest says.
     """
     if auxiliary and not manifest.counts.auxiliary:
-        raise ValueError("auxiliary images are asked for, and the data has none")
+        raise ValueError("auxiliary images are expected for, and the data has none")
     classes = manifest.targets.classes
     wanted = [classes.index(name) for target in targets for name in manifest.targets.members_of(target)]
-    gathered = {name: _Gathered(manifest.sizes[name], manifest.shape) for name in AUXILIARY_SPLITS if auxiliary}
-    pieces = {name: _Pieces(manifest.shape) for name in manifest.sizes if name not in AUXILIARY_SPLITS}
+    expected = [name for name in manifest.sizes if auxiliary or name not in AUXILIARY_SPLITS]
+    pieces: dict[str, list[pa.Table]] = {name: [] for name in expected}
     arrived = Counter[str]()
     for table in tables:
         names = table.column("split").to_numpy()
-        for name in set(names) & (pieces.keys() | gathered.keys()):
+        for name in set(names) & pieces.keys():
             rows = names == name
             arrived[name] += int(rows.sum())
             if name in NORMAL_SPLITS:
                 rows &= np.isin(table.column("label").to_numpy(), wanted)
-            part = table.filter(pa.array(rows))
-            if len(part):
-                (gathered if name in gathered else pieces)[name].add(part)
-    for name in (*pieces, *gathered):
+            if rows.any():
+                pieces[name].append(table.filter(pa.array(rows)))
+    for name in expected:
         if arrived[name] != manifest.sizes[name]:
             headline = f"of {manifest.sizes[name]} images of split {name!r} the shards hold {arrived[name]}"
             raise DamagedFileError(headline, where=manifest.path, fix=FIX, kind=Kind.ENVIRONMENT)
-    parts = {name: piece.images() for name, piece in pieces.items()}
-    train, val = (part.labelled() for part in gathered.values()) if gathered else (None, None)
+    splits = {name: _joined(pieces.pop(name), manifest.shape) for name in expected}
+    train, val = (splits.get(name) for name in AUXILIARY_SPLITS)
     return Splits(
-        train=parts["train"],
-        val=parts["val"],
-        test=parts["test"],
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
         targets=manifest.targets,
-        out={out_name(name): images for name, images in parts.items() if out_name(name)},
-        auxiliary=AuxiliaryImages(train, val, manifest.duplicates) if train and val else None,
+        out={out_name(name): images for name, images in splits.items() if out_name(name)},
+        auxiliary=None if train is None or val is None else AuxiliaryImages(train, val, manifest.duplicates),
         streamed=manifest.streamed,
         masks=masks,
     )
 
 
-class _Pieces:
-    """Images of one part as they arrive."""
-
-    def __init__(self, shape: ImageShape) -> None:
-        self.shape = shape
-        self.tables: list[pa.Table] = []
-
-    def add(self, table: pa.Table) -> None:
-        self.tables.append(table.select(["row", "id", "label", "image"]))
-
-    def images(self) -> LabelledImages:
-        """All of them in the order of their rows; the tables are let go."""
-        tables, self.tables = self.tables, []
-        if not tables:
-            nothing = np.empty((0, self.shape.channels, self.shape.height, self.shape.width), np.uint8)
-            return LabelledImages(nothing, np.empty(0, np.int64), ())
-        positions = np.concatenate([table.column("row").to_numpy() for table in tables]).argsort().argsort()
-        count = len(positions)
-        images = np.empty((count, self.shape.channels, self.shape.height, self.shape.width), np.uint8)
-        labels, ids = np.empty(count, np.int64), np.empty(count, object)
-        start = 0
-        for table in tables:
-            rows = positions[start : start + len(table)]
-            images[rows] = _pixels(table, self.shape)
-            labels[rows], ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
-            start += len(table)
-        return LabelledImages(images, labels, tuple(ids))
-
-
-class _Gathered:
-    """Images that are put at their rows as they arrive, so that a large set is in memory once."""
-
-    def __init__(self, count: int, shape: ImageShape) -> None:
-        self.shape = shape
-        self.images = np.empty((count, shape.channels, shape.height, shape.width), np.uint8)
-        self.labels, self.ids = np.empty(count, np.int64), np.empty(count, object)
-
-    def add(self, table: pa.Table) -> None:
-        rows = table.column("row").to_numpy()
-        self.images[rows] = _pixels(table, self.shape)
-        self.labels[rows], self.ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
-
-    def labelled(self) -> LabelledImages:
-        return LabelledImages(self.images, self.labels, tuple(self.ids))
+def _joined(tables: list[pa.Table], shape: ImageShape) -> LabelledImages:
+    """Images of one split in the order of their rows. Each table is let go when it is copied, so that a large set is in
+    memory once."""
+    numbers = np.concatenate([np.empty(0, np.int64), *(table.column("row").to_numpy() for table in tables)])
+    places, count = numbers.argsort().argsort(), len(numbers)
+    images = np.empty((count, shape.channels, shape.height, shape.width), np.uint8)
+    labels, ids = np.empty(count, np.int64), np.empty(count, object)
+    while tables:
+        table = tables.pop()
+        places, rows = np.split(places, [len(places) - len(table)])
+        images[rows] = _pixels(table, shape)
+        labels[rows], ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
+    return LabelledImages(images, labels, tuple(ids))
 
 
 def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
