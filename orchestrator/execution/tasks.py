@@ -86,8 +86,8 @@ def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str], space
     if best is None:
         return []
     config = (space or state.space).config(best.point)
-    looked = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
-    events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in looked}
+    same = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
+    events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in same}
     done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target))}
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
     instance = method(state.space.workload)(config)

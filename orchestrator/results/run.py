@@ -227,7 +227,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
         run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
-    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, opened.identity.code)
+    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
