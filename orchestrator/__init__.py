@@ -269,7 +269,8 @@ def load(
     from orchestrator.record import method_code
 
     run = open_run(source, storage)
-    method_code.use(run.paths, run.state.opened.space["workload"], run.state.opened.source, trusted=trust_code)
+    if not trust_code:
+        method_code.require_trust(run.paths, run.state.opened.space["workload"])
     return detector_of(run.paths, run.state, target, device)
 
 

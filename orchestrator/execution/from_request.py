@@ -12,7 +12,6 @@ from orchestrator.execution.executor import Executor
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.request import Request, absolute, with_whole_paths
-from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
@@ -96,7 +95,6 @@ def request_to_resume(
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
     opened = state.opened
-    method_code.use(paths, opened.space["workload"], opened.source)
     return Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
         space=state.space,

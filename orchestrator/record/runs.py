@@ -5,6 +5,7 @@ from pathlib import Path
 
 from upath import UPath
 
+from orchestrator.record import method_code
 from orchestrator.record.ledger import read_events, segments
 from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.provenance import this_python
@@ -37,13 +38,17 @@ def tracking_of(state: RunState, uri: str | None) -> str | None:
 
 
 def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
-    """A run's paths and state. Raises UserError (exit 2), with the nearest name, where there is none."""
+    """A run's paths and state. Raises UserError (exit 2), with the nearest name, where there is none.
+
+    From here on a method from outside the tree is looked for in the run's copy; nothing is imported yet.
+    """
     paths = RunPaths(storage, run)
     state = fold(read_events(paths))
     if state.opening is None:
         known = names(storage)
         hint = nearest(run, known) if known else "the storage holds no run"
         raise UserError(f"no run {run!r} in {storage}", details=hint, fix="--storage says where")
+    method_code.use(paths, state.opened.space["workload"], state.opened.source)
     return paths, state
 
 
