@@ -7,13 +7,11 @@ def report(run: Run, storage: Storage = DEFAULT_STORAGE) -> None:
     """Write the report of a run again and print its table."""
     from orchestrator.console.output import console, say
     from orchestrator.planning.request import absolute
-    from orchestrator.record import method_code
     from orchestrator.record.runs import open_run
     from orchestrator.results.report.tables import to_rich
     from orchestrator.results.run import conclude
 
     paths, state = open_run(absolute(storage), run)
-    method_code.use(paths, state.space.workload, state.opened.source)
     results = conclude(paths, state)
     out = console()
     out.print(to_rich(results.table))

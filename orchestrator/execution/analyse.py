@@ -7,7 +7,6 @@ from orchestrator.execution.executor import Executor
 from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import recorder_of
 from orchestrator.execution.tasks import analysis_tasks
-from orchestrator.record import method_code
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
@@ -33,7 +32,6 @@ def analyse(
     with launcher_lock(paths), heartbeat(paths):
         ledger = Ledger(paths)
         state = ledger.state
-        method_code.use(paths, state.space.workload, state.opened.source)
         known = method(state.space.workload).analyses
         if unknown := [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]:
             raise UserError("unknown analysis", details="\n".join(unknown))

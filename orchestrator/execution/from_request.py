@@ -12,11 +12,10 @@ from orchestrator.execution.executor import Executor
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.request import Request, absolute, with_whole_paths
-from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
-from orchestrator.record.runs import refuse_format_1, tracking_of
+from orchestrator.record.runs import tracking_of
 from orchestrator.record.state import RunState
 from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
@@ -91,12 +90,11 @@ def request_to_resume(
     address: str | None,
     cpus: int | None,
     slots: int | None,
+    accept_code: bool = False,
 ) -> Request:
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
-    refuse_format_1(paths)
     opened = state.opened
-    method_code.use(paths, opened.space["workload"], opened.source)
     return Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
         space=state.space,
@@ -110,6 +108,7 @@ def request_to_resume(
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=slots,
+        accept_code=accept_code,
     )
 
 

@@ -57,22 +57,27 @@ def stored(paths: RunPaths) -> dict[str, bytes] | None:
     return None
 
 
-def use(paths: RunPaths, workload: str, source: str, *, trusted: bool = True) -> None:
-    """Look for a run's method in its copy first, then beside the space file that the run is from.
+def use(paths: RunPaths, workload: str, source: str) -> None:
+    """Look for a run's method in its copy first, then beside the space file that the run is from."""
+    if is_own(workload):
+        files = stored(paths)
+        look_in(*([local_copy(paths, files)] if files else []), Path(source).parent)
 
-    trusted: whether the copy may be run; else UserError (exit 4) is raised for a method that lies in it.
-    """
-    if workload in WORKLOADS or ":" not in workload:
-        return
-    if not trusted:
+
+def require_trust(paths: RunPaths, workload: str) -> None:
+    """Raises UserError (exit 4) for a method whose code lies in the run: whoever uses its detector runs that."""
+    if is_own(workload):
         raise UserError(
             f"the run's method, {workload}, is code that lies in the run: using the detector runs it",
             where=str(paths.code),
             fix="read it, or know who made the run; then give --trust-code (trust_code=True)",
             kind=Kind.REFUSED,
         )
-    files, beside = stored(paths), Path(source).parent
-    look_in(*([local_copy(paths, files)] if files else []), beside)
+
+
+def is_own(workload: str) -> bool:
+    """Whether a method is named by its import path; others are of the table, or installed."""
+    return workload not in WORKLOADS and ":" in workload
 
 
 def local_copy(paths: RunPaths, files: dict[str, bytes]) -> Path:

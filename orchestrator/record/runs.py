@@ -5,11 +5,12 @@ from pathlib import Path
 
 from upath import UPath
 
+from orchestrator.record import method_code
 from orchestrator.record.ledger import read_events, segments
 from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.provenance import this_python
 from orchestrator.record.state import RunState, fold
-from workloads.errors import Kind, UserError, nearest
+from workloads.errors import UserError, nearest
 
 
 def names(storage: str) -> list[str]:
@@ -37,13 +38,17 @@ def tracking_of(state: RunState, uri: str | None) -> str | None:
 
 
 def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
-    """A run's paths and state. Raises UserError (exit 2), with the nearest name, where there is none."""
+    """A run's paths and state. Raises UserError (exit 2), with the nearest name, where there is none.
+
+    From here on a method from outside the tree is looked for in the run's copy; nothing is imported yet.
+    """
     paths = RunPaths(storage, run)
     state = fold(read_events(paths))
     if state.opening is None:
         known = names(storage)
         hint = nearest(run, known) if known else "the storage holds no run"
         raise UserError(f"no run {run!r} in {storage}", details=hint, fix="--storage says where")
+    method_code.use(paths, state.opened.space["workload"], state.opened.source)
     return paths, state
 
 
@@ -52,14 +57,3 @@ def resume_command(run: str, storage: str, address: str | None = None) -> str:
     extra = f" --storage {shlex.quote(storage)}" if storage != str(Path("runs").absolute()) else ""
     extra += f" --address {address}" if address else ""
     return f"{this_python()} -m orchestrator resume {run}{extra}"
-
-
-def refuse_format_1(paths: RunPaths) -> None:
-    """Raises UserError (exit 4) for a run that cannot be continued, because another version's code began it."""
-    if paths.format_1_ledger.exists():
-        raise UserError(
-            f"the run {paths.run!r} was made by earlier code, and cannot be continued with this one",
-            details="its trials and new ones could not be compared; all that reads a run still reads it",
-            fix="launch it again under another --name",
-            kind=Kind.REFUSED,
-        )

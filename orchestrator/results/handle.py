@@ -16,7 +16,7 @@ from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.report.tables import cells
 from orchestrator.results.report.write import PAGE
-from orchestrator.results.run import judged, main_table, sure_winner, warnings_of
+from orchestrator.results.run import main_table, sure_winner, warnings_of
 from orchestrator.results.tables import LEAK
 from workloads.errors import UserError, nearest
 from workloads.registry import method
@@ -83,7 +83,7 @@ class Run:
         import pandas as pd
 
         state = self.state
-        table = main_table(self.paths, state, judged(state, sure_winner(state)))
+        table = main_table(self.paths, state, sure_winner(state))
         rows = {(row.kind, f"{row.name} {LEAK}" if row.leak else row.name): cells(table, row) for row in table.rows}
         index = pd.MultiIndex.from_tuples(rows, names=["kind", "name"])
         frame = pd.DataFrame(list(rows.values()), index, table.columns, dtype=float)

@@ -2,36 +2,25 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
-from orchestrator.results.tables import (
-    KINDS,
-    Interval,
-    Measured,
-    Table,
-    class_table,
-    out_table,
-    set_means,
-    set_table,
-)
-from tune_spaces.published.schedules import differences, our_choices
+from orchestrator.results.tables import KINDS, Known, Measured, Table, class_table, finished, set_table
+from tune_spaces.published.schedules import Schedule, schedule_of
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
-from workloads.scoring.metrics import Rows, contests, mean, whole_intervals
+from workloads.scoring.metrics import contests, mean, whole_intervals
 from workloads.scoring.selection import CRITERIA
-from workloads.scoring.table import WHOLE, group_size
+from workloads.scoring.table import WHOLE
 from workloads.units import GENERAL
-
-SHOWN = 3
-"""Causes that stand beside the label of a schedule; the report lists all."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ class Results:
     table: Table
     warnings: list[str]
     report: Any  # path of report.html
-    out: Mapping[str, tuple[float | None, Interval | None]] = field(default_factory=dict)  # mean by out set
+    out: Mapping[str, Known] = field(default_factory=dict)  # mean by out set
 
 
 def winner(state: RunState) -> TrialState | None:
@@ -77,8 +66,16 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in best.last.not_learned
     ]
-    remarks = [*instance.remarks(), *auxiliary_remarks(state.space, instance), *state.opened.remarks]
+    known = [*instance.remarks(), *auxiliary_remarks(state.space, instance), *state.opened.remarks]
+    remarks = [*known, *map(accepted_remark, state.accepted)]
     return [*remarks, *failures, *unscored, *not_learned]
+
+
+def accepted_remark(event: CodeAccepted) -> str:
+    """That a run went on with other code, since when, and what differs."""
+    stages = f"; stages made since lie under {len(event.stage_keys)} new keys" if event.stage_keys else ""
+    differs = ", ".join([*event.modules, *event.packages]) or "as accepted before"
+    return f"the run went on with other code on {event.time[:16].replace('T', ' ')} UTC ({differs}){stages}"
 
 
 def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
@@ -91,21 +88,7 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
     return [f"{remark}: no number here compares with the paper's"]
 
 
-def schedule_of(state: RunState, unlike_paper: Sequence[str]) -> tuple[str, str]:
-    """(label of the winner's schedule, a key of `KINDS`; the label and why it is not the paper's, in a line).
-
-    unlike_paper: `differences` of the winner's config. The launch could only say whether some point keeps the paper's.
-    """
-    label = state.opened.schedule
-    if label == "paper" and not unlike_paper:
-        return label, "the paper's, as far as it is stated"
-    label = "custom" if label == "paper" else label
-    more = len(unlike_paper) - SHOWN
-    rest = [f"and {more} more, see Schedule"] if more > 0 else []
-    return label, f"{label}, not the paper's: {'; '.join([*unlike_paper[:SHOWN], *rest])}"
-
-
-def measured(state: RunState, trial: TrialState, config: Any, label: str = "", note: str = "") -> Measured:
+def measured(state: RunState, trial: TrialState, config: Any) -> Measured:
     """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
     opened, data, chosen = state.opened, state.space.data, method(state.space.workload)
     return Measured(
@@ -115,31 +98,29 @@ def measured(state: RunState, trial: TrialState, config: Any, label: str = "", n
         data.out,
         data.protocol == "in_out",
         chosen.name.upper(),
-        KINDS[label or opened.schedule],
+        KINDS[opened.schedule],
         (chosen(config).judged_parts() or (WHOLE,))[0],
-        note,
+        f"trial {trial.id}, seed {getattr(config, 'seed', 0)}",
         leak=CRITERIA[state.space.select_by].leak,
     )
 
 
-def judged(state: RunState, best: TrialState) -> Measured:
-    """The winner's numbers, with the label of its schedule and why it is custom."""
-    config = state.space.config(best.point)
-    unlike_paper = differences(state.space, config)
-    label, why = schedule_of(state, unlike_paper)
-    note = f"trial {best.id}, seed {getattr(config, 'seed', 0)}" + (f"; {why}" if label == "custom" else "")
-    return measured(state, best, config, label, note)
+def labelled(run: Measured, schedule: Schedule) -> Measured:
+    """The winner's numbers under the label of its schedule, and why it is a custom one."""
+    why = f"; {schedule.text}" if schedule.label == "custom" else ""
+    return replace(run, kind=KINDS[schedule.label], note=run.note + why)
 
 
-def main_table(paths: RunPaths, state: RunState, run: Measured) -> Table:
-    """Methods by class, or where a whole dataset is normal the winner's scores by out set."""
+def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
+    """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
+    config, identity = state.space.config(best.point), state.identity
+    run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
     if run.pooled:
         return set_table(run)
-    identity = state.opened.identity
-    return class_table(run, baseline_numbers(paths, identity.data, identity.code))
+    return class_table(run, baseline_numbers(paths, identity.data, identity.baselines_code))
 
 
-def facts_of(state: RunState, schedule: str) -> dict[str, str]:
+def facts_of(state: RunState) -> dict[str, str]:
     """What heads the report."""
     opened, side = state.opened, state.space.data.side
     states = Counter(trial.state for trial in state.trials.values())
@@ -148,7 +129,6 @@ def facts_of(state: RunState, schedule: str) -> dict[str, str]:
         "dataset": f"{opened.dataset} at {side}x{side}, digest {opened.identity.data[:12]}",
         "images": ", ".join(f"{count} {split}" for split, count in opened.counts.items()),
         "preset": opened.preset,
-        "schedule": schedule,
         "seed": str(state.space.fixed.get("seed", 0)),
         "trials": f"{len(state.trials)} ({', '.join(f'{count} {name}' for name, count in states.items())})",
         "hardware": provenance.hardware,
@@ -187,7 +167,8 @@ def network_costs(state: RunState, best: TrialState) -> dict[str, NetworkCost]:
 
 def label_free(trial: TrialState, method_type: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
-    return {name: trial.metric(CRITERIA[name].metric) for name in method_type.selections if not CRITERIA[name].leak}
+    numbers = trial.last.numbers if trial.rungs else {}
+    return {name: numbers.get(CRITERIA[name].metric) for name in method_type.selections if not CRITERIA[name].leak}
 
 
 def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[str, dict[str, dict[str, Any]]]:
@@ -200,25 +181,18 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
-def trial_row(trial: TrialState, state: RunState, method_type: Any) -> dict[str, Any]:
-    """A trial as the report lists it; by column and part only at the end of its schedule."""
-    row = {
+def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict[str, Any]:
+    """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
+    alone = {part: mean(values.values()) for part, values in run.metrics.levels.items()} if run else {}
+    return {
         "trial": trial.id,
         "params": trial.point,
         **label_free(trial, method_type),
-        "auroc": trial.metric("oracle"),
-        "classes": {},
-        "levels": {},
+        "auroc": trial.last.numbers.get("oracle") if trial.rungs else None,
+        "levels": {part: value for part, value in alone.items() if value is not None},
         "state": str(trial.state),
         "schedule": f"{trial.reached / 10:g} %",
-    }
-    if 1000 not in trial.rungs:
-        return row
-    run = measured(state, trial, state.space.config(trial.point))
-    alone = {part: mean(values.values()) for part, values in run.metrics.levels.items()}
-    return row | {
-        "classes": {column.heading: column.of(run.metrics, WHOLE) for column in run.columns},
-        "levels": {part: value for part, value in alone.items() if value is not None},
+        "classes": run.values(WHOLE) if run else {},
     }
 
 
@@ -229,57 +203,44 @@ def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[st
         "trial": best.id,
         "params": best.point,
         **label_free(best, method_type),
-        "auroc": best.metric("oracle"),
+        "auroc": best.last.numbers.get("oracle"),
     }
 
 
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
-    best, opened = sure_winner(state), state.opened
-    method_type, config = method(state.space.workload), state.space.config(best.point)
-    unlike_paper = differences(state.space, config)
+    best, opened, method_type = sure_winner(state), state.opened, method(state.space.workload)
+    selection, costs, warnings = (
+        selection_of(state, best, method_type),
+        network_costs(state, best),
+        warnings_of(state, best),
+    )
+    facts, findings = facts_of(state), read_findings(paths, state, best)
+    config = state.space.config(best.point)
+    schedule = schedule_of(state.space, config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
-    run = judged(state, best)
+    runs = {
+        trial.id: measured(state, trial, state.space.config(trial.point))
+        for trial in state.trials.values()
+        if 1000 in trial.rungs
+    }
+    run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
         run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
-    table, warnings = main_table(paths, state, run), warnings_of(state, best)
-    means = set_means(run) if run.out and not run.pooled else {}
+    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
+    trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
+    shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
-        facts=facts_of(state, schedule_of(state, unlike_paper)[1]),
-        table=table,
-        trials=[trial_row(trial, state, method_type) for trial in state.trials.values()],
-        levels={} if run.pooled else by_part(run),
+        facts=facts | {"schedule": schedule.text},
+        shown=shown,
+        trials=trials,
         warnings=warnings,
-        contests=by_column(run, contests(scores)),
-        groups={part: by_column(run, contests(scores, part)) for part in run.parts if group_size(part)},
-        intervals=known_intervals(run, table),
-        selection=selection_of(state, best, method_type),
-        costs=network_costs(state, best),
-        findings=read_findings(paths, state, best),
+        selection=selection,
+        schedule=schedule,
+        costs=costs,
+        findings=findings,
         about={name: analysis.title for name, analysis in method_type.analyses.items()},
-        out=out_table(run, opened.counts),
-        out_means=means,
         part_kind=method_type.part_names.kind,
-        unlike_paper=unlike_paper,
-        our_choices=our_choices(state.space.workload, config),
     ).write(paths.report)
-    return Results(best, table, warnings, report.with_name(PAGE), means)
-
-
-def by_column(run: Measured, rows: Mapping[str, Rows]) -> dict[str, Rows]:
-    """Column of the main table -> what its AUROC is over. rows: by the number's name."""
-    return {column.heading: rows[column.number] for column in run.columns if column.number in rows}
-
-
-def by_part(run: Measured) -> dict[str, dict[str, float | None]]:
-    """Part -> column of the main table -> AUROC."""
-    return {part: {column.heading: column.of(run.metrics, part) for column in run.columns} for part in run.parts}
-
-
-def known_intervals(run: Measured, table: Table) -> dict[str, tuple[float | None, Interval | None]]:
-    """AUROC and interval of every column of the main table, and of its mean."""
-    numbers, intervals = run.metrics.numbers, run.metrics.intervals
-    known = {column.heading: (numbers.get(column.number), intervals.get(column.number)) for column in run.columns}
-    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
-    return known | {"mean": (whole.mean, whole.interval)}
+    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means)

@@ -7,7 +7,7 @@ own anomalies where it has some (`set_table`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator.record.events import RungMetrics
@@ -16,7 +16,8 @@ from tune_spaces.published import PublishedTable
 from workloads.data.catalogue import NOISE
 from workloads.data.images import out_split
 from workloads.scoring.baselines import LARGEST
-from workloads.scoring.metrics import mean
+from workloads.scoring.intervals import Interval
+from workloads.scoring.metrics import Rows, mean
 from workloads.scoring.table import WHOLE, group_size
 
 KINDS = {
@@ -32,7 +33,8 @@ LEAK = "LEAK of test labels"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 OWN_ANOMALIES = "own anomalies"
 """The column of a dataset's own anomalous test images, where it is normal as a whole."""
-Interval = tuple[float, float]
+Known = tuple[float | None, Interval | None]
+"""An AUROC and its interval."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,57 @@ class Measured:
         names = [*self.metrics.levels, *(part for parts in self.metrics.out.values() for part in parts)]
         return (*(part for part in dict.fromkeys(names) if part != WHOLE), WHOLE)
 
+    def values(self, part: str) -> dict[str, float | None]:
+        """AUROC of a part by column of the main table."""
+        return {column.heading: column.of(self.metrics, part) for column in self.columns}
+
     def row(self, name: str, values: dict[str, float | None], number: str = "") -> Row:
         """A row with the mean that the ledger has under `number`, and its interval."""
         average, interval = self.metrics.numbers.get(number), self.metrics.intervals.get(number)
         return Row(name, self.kind, values, average, self.note, self.leak, interval)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All that a report shows of the winner's numbers. table: the main one. out, means: of out sets beside classes.
+    levels: part -> column -> AUROC. intervals: AUROC and interval by column, and of the "mean". contests: column -> the
+    scores that its AUROC is over; groups: the same of every part that scores groups."""
+
+    table: Table
+    out: Table | None
+    means: dict[str, Known]
+    levels: dict[str, dict[str, float | None]]
+    intervals: dict[str, Known]
+    contests: dict[str, Rows]
+    groups: dict[str, dict[str, Rows]]
+
+
+def finished(
+    run: Measured,
+    baselines: Mapping[str, Mapping[str, float | None]],
+    counts: Mapping[str, int],
+    contests: Callable[[str], Mapping[str, Rows]],
+) -> Finished:
+    """Tables of the winner's numbers. baselines: name -> class -> AUROC. counts: images by split. contests: part ->
+    what each of its numbers is over."""
+    table = set_table(run) if run.pooled else class_table(run, baselines)
+    numbers, intervals = run.metrics.numbers, run.metrics.intervals
+    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
+    known = {column.heading: (numbers.get(column.number), intervals.get(column.number)) for column in run.columns}
+
+    def by_column(part: str) -> dict[str, Rows]:
+        rows = contests(part)
+        return {column.heading: rows[column.number] for column in run.columns if column.number in rows}
+
+    return Finished(
+        table,
+        out_table(run, counts),
+        set_means(run) if run.out and not run.pooled else {},
+        {} if run.pooled else {part: run.values(part) for part in run.parts},
+        known | {"mean": (whole.mean, whole.interval)},
+        by_column(WHOLE),
+        {part: by_column(part) for part in run.parts if group_size(part)},
+    )
 
 
 def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
@@ -149,7 +198,7 @@ def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None
     stand beside them, and baselines are no rivals."""
     group = group_size(run.judged)
     name = run.name + (f", groups of {group}" if group else "")
-    measured = run.row(name, {column.heading: column.of(run.metrics, WHOLE) for column in run.columns}, "auroc/mean")
+    measured = run.row(name, run.values(WHOLE), "auroc/mean")
     note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if group else BASELINE_NOTE
     others = [Row(rival, "baseline", dict(v), mean(v.values()), note) for rival, v in baselines.items()]
     table = Table(run.targets, (measured, *others))
@@ -162,7 +211,7 @@ def set_table(run: Measured) -> Table:
     sets = [column for column in run.columns if column.out]
     rows = []
     for part in run.parts:
-        values = {column.heading: column.of(run.metrics, part) for column in run.columns}
+        values = run.values(part)
         row = run.row(part, values, "auroc_out/mean")
         averaged = mean(values[column.heading] for column in sets)
         rows.append(row if part == WHOLE else replace(row, mean=averaged, interval=None))
@@ -204,7 +253,7 @@ def out_table(run: Measured, counts: Mapping[str, int]) -> Table | None:
     return _beside(Table(headings, tuple(rows), notes, averaged=False, rivals=False), f"{run.dataset}_ood")
 
 
-def set_means(run: Measured) -> dict[str, tuple[float | None, Interval | None]]:
+def set_means(run: Measured) -> dict[str, Known]:
     """Mean over the targets of the whole detectors' AUROC by set, with its interval; the other classes first."""
     names = {f"r{heading(run.dataset)}": "auroc/mean"} | {heading(s): f"auroc_out/{s}/mean" for s in run.out}
     return {key: (run.metrics.numbers.get(name), run.metrics.intervals.get(name)) for key, name in names.items()}

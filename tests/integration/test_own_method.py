@@ -81,7 +81,8 @@ def launched_and_killed(space, storage, *words):
             assert time.monotonic() < deadline, "no trial reached a rung"
             time.sleep(0.1)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -101,6 +102,8 @@ def test_an_autoencoder_is_launched_killed_resumed_and_scores_grey_and_colour(mi
     state = Ledger(RunPaths(str(storage), "mine")).state
     assert state.launches == 2
     assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
+    for words in (("report", "mine"), ("compare", "mine"), ("analyse", "mine"), ("status", "mine")):
+        assert orchestrate(*words, "--storage", storage, cwd=tmp_path).returncode == 0
     refused, _ = scored(storage, images_in(tmp_path / "colour", colour=True))
     assert refused.returncode == 4
     assert "--trust-code" in refused.stderr
@@ -128,15 +131,23 @@ def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
 
 
 @pytest.mark.ray
-def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp_path):
+def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp_path, monkeypatch):
     storage = tmp_path / "runs"
-    with cluster_of(num_cpus=2) as cluster:
-        launched_and_killed(mine / "slow_space.py", storage, "--address", cluster.address)
+    bad = "import sys\nif 'worker' in sys.argv[0]:\n    import no_such_package\n"
+    (mine / "bad_method.py").write_text(bad + (mine / "own_method.py").read_text())
+    (mine / "bad_space.py").write_text((mine / "own_space.py").read_text().replace("own_method:", "bad_method:"))
+    with cluster_of(num_cpus=3) as cluster:  # a trial takes two: there is room for one on a node
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        places = ("--storage", storage, "--address", "auto", "--plain")
+        launched_and_killed(mine / "slow_space.py", storage, "--address", "auto", "--cpus-per-worker", "2")
         (mine / "slow_methods" / "inner.py").write_text("raise RuntimeError('edited')\n")
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
-        words = ("resume", "mine", "--storage", storage, "--address", cluster.address, "--plain")
-        done = orchestrate(*words, cwd=mine)
+        refused = orchestrate("launch", mine / "bad_space.py", "--preset", "smoke", *places)
+        assert refused.returncode == 3
+        assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stderr
+        assert "127.0.0.1: importing bad_method fails: No module named 'no_such_package'" in refused.stderr
+        done = orchestrate("resume", "mine", *places, cwd=mine)
         assert done.returncode == 0, done.stdout + done.stderr
     state = Ledger(RunPaths(str(storage), "mine")).state
     assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
@@ -145,7 +156,7 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         for file in (storage / "mine" / "trials").rglob("state.json")
         for entry in json.loads(file.read_text())["history"]
     }
-    print("raylets", raylets)
+    assert len(raylets) == 2  # both nodes have trained, and the history of before the kill is kept
     done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
     assert done.returncode == 0, done.stderr
     assert len(scores) == 4

@@ -7,7 +7,7 @@ our reading of it is the default of the config; `IDLE` are keys that do not touc
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tune_spaces.schema.models import Space
@@ -149,6 +149,8 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
 }
 """Workload -> the datasets that its paper trains on. A workload that is not in it has no known schedule."""
 PROTOCOLS = {"mlsad": "one_class", "flow": "in_out"}
+SHOWN = 3
+"""Causes that stand beside a label; the report lists all."""
 FREE = ("seed",)
 """Keys that may have any value."""
 
@@ -174,19 +176,19 @@ def differences(space: Space, config: Any) -> list[str]:
     if data.protocol != PROTOCOLS[workload]:
         lines.append(f"the paper's protocol is {PROTOCOLS[workload]}, not {data.protocol}")
     if data.side != 32 and data.name != "mvtec_textures":
-        lines.append(f"images of {data.side} x {data.side} pixels; the paper: 32 x 32")
+        lines.append(f"images of {data.side} x {data.side} pixels (the paper: 32 x 32)")
     if data.max_train_images is not None:
-        lines.append(f"at most {data.max_train_images} training images; the paper: all")
+        lines.append(f"at most {data.max_train_images} training images (the paper: all)")
     sources = [source.name for source in data.auxiliary]
     if workload == "flow" and config.hierarchy == "general" and sources != ["tiny_images"]:
-        lines.append(f"auxiliary images: {', '.join(sources)}; the paper: its choice of 80 Million Tiny Images")
+        lines.append(f"auxiliary images of {', '.join(sources)} (the paper: its choice of 80 Million Tiny Images)")
     stated, plain = paper_values(workload, data.name, config), type(config)()
     for key in keys_of(config, *ROLES_OF_TRIALS):
         value = getattr(config, key)
         if key in stated and value not in stated[key]:
-            lines.append(f"{key} is {value}; the paper: {' or '.join(map(str, stated[key]))}")
+            lines.append(f"{key} is {value} (the paper: {' or '.join(map(str, stated[key]))})")
         elif key not in stated and key not in FREE and value != getattr(plain, key):
-            lines.append(f"{key} is {value}; the paper leaves it open, our reading is {getattr(plain, key)}")
+            lines.append(f"{key} is {value} (the paper leaves it open, our reading is {getattr(plain, key)})")
     return lines
 
 
@@ -196,3 +198,28 @@ def our_choices(workload: str, config: Any) -> list[str]:
     left_open, names = {**searched, **OPEN.get(workload, {})}, [item.name for item in fields(config)]
     keys = [f"`{key}` = {getattr(config, key)}: {left_open[key]}" for key in names if key in left_open]
     return [*keys, *NOT_KEYS.get(workload, ())]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a config was trained: the label of its numbers, why it is not the paper's, and what the paper leaves open."""
+
+    label: str
+    unlike_paper: tuple[str, ...]
+    our_choices: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The label and the first causes, in a line."""
+        if self.label == "paper":
+            return "the paper's, as far as it is stated"
+        more = len(self.unlike_paper) - SHOWN
+        rest = [f"and {more} more, see Schedule"] if more > 0 else []
+        return f"{self.label}, not the paper's: {'; '.join([*self.unlike_paper[:SHOWN], *rest])}"
+
+
+def schedule_of(space: Space, config: Any, label: str) -> Schedule:
+    """Of one config of a space. label: the launch's, which says that some point of the space keeps the paper's."""
+    unlike = tuple(differences(space, config))
+    label = "custom" if label == "paper" and unlike else label
+    return Schedule(label, unlike, tuple(our_choices(space.workload, config)))

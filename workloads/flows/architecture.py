@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal, get_args
 
+from workloads.units import ImageShape
+
 Kind = Literal["glow", "patch", "dense"]
 Permutation = Literal["lu", "plain", "rotation", "shuffle"]
 CouplingKind = Literal["affine", "additive"]
@@ -27,6 +29,11 @@ class Architecture:
     classes: int = 0  # above 0: a Gaussian head a class
     checkpointing: bool = False  # coupling networks run again in the backward pass: less memory, a third more compute
     autocast: bool = False  # coupling networks in bfloat16 while training
+
+    @property
+    def shape(self) -> ImageShape:
+        """Of the images that the network takes."""
+        return ImageShape(self.channels, self.side, self.side)
 
 
 def problems(a: Architecture) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """Scoring images with a trained flow, and with the general flow that it is held against."""
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workloads.data.conform import as_channels
+from workloads.data.conform import conform
 from workloads.data.view import TargetView
-from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
 from workloads.flows.artifact import unpacked
 from workloads.flows.bits import bin_centres
@@ -67,12 +65,12 @@ class FlowScorer:
         self.net = unpacked(state, self.device)
 
     def score(self, images: Tensor) -> Scores:
-        """Every score of `workloads.flows.scores.densities`, (N,) float32 each, from uint8 (N, 1 or 3, S, S).
+        """Every score of `workloads.flows.scores.densities`, (N,) float32 each, from uint8 (N, 1 or 3, H, W).
 
-        Grey and RGB are converted into each other, as everywhere. Images without a finite likelihood are the most
-        anomalous; a warning counts them. Raises UserError for images of another shape.
+        Images without a finite likelihood are the most anomalous; a warning counts them. Raises UserError for what is
+        no image.
         """
-        images = self.fitting(images)
+        images = conform(images.to(self.device), self.architecture.shape)
         target = densities(self.net, images)
         general = densities(self.general, images) if self.general is not None else None
         if failed := failures(target, general):
@@ -80,23 +78,7 @@ class FlowScorer:
             message = f"{failed} of {len(images)} images have no finite likelihood: taken as the most anomalous"
             warnings.warn(message, stacklevel=2)
         lengths = code_length(images, self.config.complexity_codec)
-        return density_scores(target, general, lengths, math.prod(self.shape))
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.architecture.channels, self.architecture.side, self.architecture.side
-
-    def fitting(self, images: Tensor) -> Tensor:
-        """The images on the device, in the flow's channels."""
-        channels, *sides = self.shape
-        if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3):
-            raise UserError(f"a flow scores uint8 (N, 1 or 3, S, S), found {images.dtype} {tuple(images.shape)}")
-        if list(images.shape[2:]) != sides:
-            raise UserError(
-                f"this flow's images are {sides[0]} x {sides[1]}, found {images.shape[2]} x {images.shape[3]}",
-                fix="resize them as the training images were",
-            )
-        return as_channels(images.to(self.device), channels)
+        return density_scores(target, general, lengths, self.architecture.shape.values)
 
 
 def trained_scorer(config: FlowConfig, view: TargetView, fitted: Fitted) -> FlowScorer:

@@ -1,6 +1,5 @@
 """Groups of images scored with a trained flow: latents, what is fitted to them, and made anomalies to select by."""
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workloads.data.conform import as_channels
+from workloads.data.conform import conform
 from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.architecture import Architecture
@@ -97,15 +96,11 @@ class GroupScorer:
 
     @torch.inference_mode()
     def encode(self, images: Tensor) -> Encoded:
-        """Of uint8 images (N, 1 or 3, S, S), without noise. Raises UserError for another side."""
-        side = self.architecture.side
-        if tuple(images.shape[2:]) != (side, side):
-            sides = " x ".join(map(str, images.shape[2:]))
-            raise UserError(f"this flow's images are {side} x {side}, found {sides}", fix="resize them")
+        """Of uint8 images (N, 1 or 3, H, W), without noise. Raises UserError for what is no image."""
         if not len(images):
             empty = torch.zeros(0, device=self.device)
             return Encoded.of([empty.view(0, *shape) for shape in self.net.shapes], empty.double())
-        images = as_channels(images.to(self.device), self.architecture.channels)
+        images = conform(images.to(self.device), self.architecture.shape)
         with exact():
             terms = [self.net(bin_centres(part)) for part in images.split(BATCH)]
         log_prob = torch.cat([Densities.of(part).log_prob for part in terms]).to(self.device)
@@ -118,7 +113,7 @@ class GroupScorer:
     def measured(self, images: Tensor) -> Encoded:
         """`encode`, and the lengths of the images' files. Raises UserError also for a codec that is not there."""
         encoded = self.encode(images)
-        lengths = code_length(as_channels(images, self.architecture.channels), self.config.complexity_codec)
+        lengths = code_length(conform(images, self.architecture.shape), self.config.complexity_codec)
         return replace(encoded, lengths=lengths.to(self.device))
 
     def score(self, images: Tensor) -> Scores:
@@ -166,7 +161,7 @@ class GroupScorer:
     def parts(self, images: Encoded, prepared: Prepared, members: Members) -> Scores:
         rows = torch.from_numpy(members).to(self.device)
         failed = images.failed[rows].any(1).cpu()
-        values = math.prod((self.architecture.channels, self.architecture.side, self.architecture.side))
+        values = self.architecture.shape.values
         tensors = {part: torch.from_numpy(scores) for part, scores in prepared.scores(members)}
         tensors["complexity"] = complexity(images.log_prob, images.lengths, rows, values).cpu()
         tensors = {part: scores.masked_fill(failed, FAILED) for part, scores in tensors.items()}

@@ -19,6 +19,11 @@ NORMAL, ANOMALOUS = COLOURS[0], COLOURS[3]
 BINS = 30
 
 
+def drawn(contests: Mapping[str, Rows], title: str, unit: str) -> dict[str, bytes]:
+    """File name -> PNG of a report's plots, see `roc_plot`."""
+    return {"roc.png": roc_plot(contests, title, unit), "scores.png": histogram_plot(contests, title)}
+
+
 def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -> bytes:
     """A PNG of named lines through (step, value), in one panel."""
     figure = Figure(figsize=(6.2, 3.4))

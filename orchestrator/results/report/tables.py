@@ -15,7 +15,8 @@ from rich import table as rich_table
 from rich.console import Group
 from rich.text import Text
 
-from orchestrator.results.tables import KINDS, LEAK, Interval, Row, Table
+from orchestrator.results.tables import KINDS, LEAK, Known, Row, Table
+from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import Rows, mean
 from workloads.scoring.selection import CRITERIA, Select
 
@@ -183,9 +184,7 @@ def per_part(levels: Mapping[str, Mapping[str, float | None]], kind: str, classe
     return markdown_table([kind, *classes, "mean"], ([part, *_numbers([*v, mean(v)])] for part, v in values.items()))
 
 
-def intervals(
-    contests: Mapping[str, Rows], numbers: Mapping[str, tuple[float | None, Interval | None]], unit: str
-) -> str:
+def intervals(contests: Mapping[str, Rows], numbers: Mapping[str, Known], unit: str) -> str:
     """Sizes, AUROC and 95 % interval of the whole detector by column, the mean last; empty without test images.
 
     contests: what a column's AUROC is over. numbers: AUROC and interval of every column, and of the mean.

@@ -56,7 +56,7 @@ def test_data_that_is_not_the_papers_is_named():
     assert "the paper does not train on digits" in lines("sweep_digits")
     assert "the paper's protocol is in_out, not one_class" in lines("flow_cifar10_one_class")
     assert any("at most 2000 training images" in line for line in lines("sweep_cifar10", preset="reduced"))
-    assert any("auxiliary images: photo_tiles" in line for line in lines("flow_cifar10", auxiliary=["photo_tiles"]))
+    assert any("auxiliary images of photo_tiles" in line for line in lines("flow_cifar10", auxiliary=["photo_tiles"]))
     assert lines("ood_cifar10", classes=["dog"]) == []
 
 
@@ -64,7 +64,7 @@ def test_a_point_of_the_grid_is_the_papers_and_another_batch_is_not():
     _, space, _ = load_space("sweep_cifar10", Options(preset="paper"))
     config = space.config({"batch_size": 8, "noise": 0.1, "blocks": 2})
     assert differences(space, config) == []
-    assert differences(space, replace(config, batch_size=16)) == ["batch_size is 16; the paper: 8"]
+    assert differences(space, replace(config, batch_size=16)) == ["batch_size is 16 (the paper: 8)"]
 
 
 def test_some_twenty_choices_of_mlsad_are_ours():

@@ -153,5 +153,5 @@ def test_a_run_keeps_the_methods_code_and_a_damaged_copy_is_none(folder, tmp_pat
 def test_stored_code_is_run_for_scoring_only_where_it_is_trusted(folder, tmp_path) -> None:
     paths = RunPaths(str(tmp_path), "run")
     with pytest.raises(UserError, match="trust-code"):
-        method_code.use(paths, "some_methods:Mean", "", trusted=False)
-    method_code.use(paths, "mlsad", "", trusted=False)
+        method_code.require_trust(paths, "some_methods:Mean")
+    method_code.require_trust(paths, "mlsad")

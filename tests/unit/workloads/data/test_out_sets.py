@@ -27,6 +27,7 @@ from orchestrator.results.report.tables import to_csv
 from orchestrator.results.report.write import Report
 from orchestrator.results.tables import LEAK, Measured, Row, Table, heading, out_table, set_means
 from tests.helpers.commands import orchestrate
+from tests.unit.orchestrator.results.report.test_write import shown
 from tune_spaces import published
 from tune_spaces.schema import Data
 from workloads.data.datasets import load
@@ -342,9 +343,9 @@ def test_the_report_has_the_section_its_csv_and_its_json(tmp_path, select_by):
     _, out, _ = table_for(leak=select_by == "oracle")
     row = Row("MLSAD", REDUCED, {"dog": 0.8, "frog": 0.8, "horse": 0.8}, 0.8)
     selection = {"select_by": select_by, "trial": "t", "params": {}, "contrastive": 0.7, "auroc": 0.8}
-    settings = {"title": "x", "facts": {}, "trials": [], "levels": {}, "warnings": []}
+    settings = {"title": "x", "facts": {}, "trials": [], "warnings": []}
     table = Table(("dog", "frog", "horse"), (row,))
-    text = Report(**settings, table=table, selection=selection, out=out).write(tmp_path).read_text()
+    text = Report(**settings, shown=shown(table, out=out), selection=selection).write(tmp_path).read_text()
     section = text.partition("## Out of distribution")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     assert lines[0].startswith("|  | dog/rCIFAR10 | frog/rCIFAR10 |")
@@ -357,6 +358,6 @@ def test_the_report_has_the_section_its_csv_and_its_json(tmp_path, select_by):
     back = json.loads((tmp_path / "report.json").read_text())["out_of_distribution"]
     assert tuple(back["classes"]) == out.classes
     assert (tmp_path / "out_of_distribution.csv").read_text().startswith("name,kind,leak,note,dog/rCIFAR10")
-    Report(**settings, table=table, selection=selection).write(tmp_path / "plain")
+    Report(**settings, shown=shown(table), selection=selection).write(tmp_path / "plain")
     assert "Out of distribution" not in (tmp_path / "plain" / "report.md").read_text()
     assert "out_of_distribution" not in json.loads((tmp_path / "plain" / "report.json").read_text())

@@ -20,7 +20,7 @@ from upath import UPath
 from orchestrator.results.report import plots
 from orchestrator.results.report.tables import number, to_csv, to_markdown, to_rich
 from orchestrator.results.report.write import Report
-from orchestrator.results.tables import LEAK, Row, Table, with_published
+from orchestrator.results.tables import LEAK, Finished, Row, Table, with_published
 from tune_spaces import published
 from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_part_auroc, rows_by_target
 from workloads.scoring.table import SCHEMA, rows
@@ -74,18 +74,26 @@ def report(directory, **changes):
         },
     }
     settings |= changes
-    scores = settings.pop("scores", None)
-    if scores is not None:
-        settings |= shown(scores)
-    return Report(**settings).write(directory)
+    made = shown(**{name: settings.pop(name) for name in SHOWN if name in settings})
+    return Report(**settings, shown=made).write(directory)
 
 
-def shown(scores):
-    """What a report shows of per-image scores."""
-    whole = rows_by_target(scores)
-    parts = {part: rows_by_target(scores, part) for part in per_part_auroc(scores) if "/" in part}
-    numbers = {name: (rows.auroc(), rows.interval()) for name, rows in whole.items()}
-    return {"contests": whole, "groups": parts, "intervals": numbers}
+SHOWN = ("table", "levels", "scores", "out")
+
+
+def shown(table, levels=None, scores=None, out=None):
+    """What a report shows of tables and per-image scores."""
+    whole = {} if scores is None else rows_by_target(scores)
+    parts = [] if scores is None else [part for part in per_part_auroc(scores) if "/" in part]
+    return Finished(
+        table,
+        out,
+        means={},
+        levels=levels or {},
+        intervals={name: (rows.auroc(), rows.interval()) for name, rows in whole.items()},
+        contests=whole,
+        groups={part: rows_by_target(scores, part) for part in parts},
+    )
 
 
 ORACLE = {"select_by": "oracle", "trial": "second", "params": {"lr": 0.01}, "contrastive": 0.6, "auroc": 0.85}
