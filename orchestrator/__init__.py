@@ -31,7 +31,11 @@ Torch, Ray, MLflow and pandas are imported when they are first needed.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+if sys.argv[:1] == ["-m"]:  # `python -m` looks first where the user stands, whose `workloads` would be taken for ours
+    sys.path.append(sys.path.pop(0))
 
 from workloads.errors import UserError
 
@@ -155,19 +159,23 @@ def resume(
     address: str | None = None,
     cpus: int | None = None,
     slots: int | None = None,
+    accept_code: bool = False,
     observer: Observer | None = None,
 ) -> Run:
     """Continue an interrupted run. Finished trials are not repeated, and the MLflow runs go on.
 
     run: its name, or what `open_run` returns, whose storage then counts. The other arguments are those of `launch`.
-    Raises UserError where there is no such run, and where its data or code have changed meanwhile.
+    accept_code: go on although code or packages differ; the ledger notes it, the report says so, and stages that are
+    still to be made lie under new keys. Raises UserError where there is no such run, where its data have changed, and
+    where its code has and that is not accepted.
     """
     from orchestrator.execution.from_request import request_to_resume
 
     begun = open_run(run, storage)
     request = request_to_resume(
-        begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots
-    )
+        begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
+        accept_code=accept_code,
+    )  # fmt: skip
     from orchestrator.execution.launch import launch as carry_out
 
     carry_out(request, observer, None if isinstance(executor, str) else executor)

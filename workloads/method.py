@@ -49,8 +49,6 @@ class Method(ABC):
     Config: ClassVar[type]
     """A frozen dataclass of `workloads.keys.key(default, ...)`, one of them an int `seed`."""
 
-    packages: ClassVar[tuple[str, ...]] = ()  # of `workloads`, whose code its numbers depend on
-    stage_packages: ClassVar[tuple[str, ...]] = ()  # those of them that its stages depend on
     analyses: ClassVar[Mapping[str, Analysis]] = {}  # by name
     part_names: ClassVar[PartNames] = PartNames()  # what results call its parts
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
@@ -95,6 +93,13 @@ class Method(ABC):
     def stage_config(self, unit: Unit) -> dict[str, Any]:  # noqa: ARG002 - the same of all
         """The part of the config that determines a stage: keys of the role `stage`."""
         return {name: getattr(self.config, name) for name in keys_of(self.config, "stage")}
+
+    def code(self, unit: Unit) -> tuple[str, ...]:  # noqa: ARG002 - the same of all
+        """Modules that training and scoring the unit begin from: an edit of what they import makes another unit of it.
+
+        The method's own module alone stands for all that it imports; beside others, for what it imports at its top.
+        """
+        return (type(self).__module__,)
 
     def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
         """(key, message) of what does not fit between config and data: by default, that workers do not share batches.

@@ -27,6 +27,9 @@ Slots = Annotated[
 Executor = Annotated[
     str, typer.Option("--executor", help="ray, or local: in this process, one task after the other, without Ray.")
 ]
+AcceptCode = Annotated[
+    bool, typer.Option("--accept-code", help="Go on although code or packages differ; the report will say so.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
 Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]

@@ -2,6 +2,7 @@
 
 from orchestrator.cli.options import (
     DEFAULT_STORAGE,
+    AcceptCode,
     Address,
     Cpus,
     Debug,
@@ -23,6 +24,7 @@ def resume(
     slots: Slots = None,
     executor: Executor = "ray",
     cpus: Cpus = None,
+    accept_code: AcceptCode = False,
     plain: Plain = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
@@ -35,10 +37,10 @@ def resume(
     if is_remote(address):
         from orchestrator.clusters.submission import launcher_words, submit_words
 
-        words = launcher_words(storage, tracking_uri, slots)
+        words = [*launcher_words(storage, tracking_uri, slots), *(["--accept-code"] if accept_code else [])]
         watch(submit_words(["resume", run, *words], run, str(address)))
     observer = Terminal(console(plain))
     end_as(lambda: orchestrator.resume(
         run, storage=storage, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
-        observer=observer,
+        accept_code=accept_code, observer=observer,
     ))  # fmt: skip

@@ -52,6 +52,12 @@ class SplitManifest:
     duplicates: int = 0
     streamed: AuxiliarySet | None = None
 
+    @property
+    def folders(self) -> list[str]:
+        """Of all shards; the auxiliary images' where they are held."""
+        held = self.counts.auxiliary > 0 and self.streamed is None
+        return [f"{self.path}/{name}" for name in ((SHARDS, AUXILIARY_SHARDS) if held else (SHARDS,))]
+
     @classmethod
     def of(cls, splits: Splits, path: str) -> "SplitManifest":
         return cls(
@@ -169,13 +175,13 @@ def assemble(
     masks: NDArray[np.uint8] | None = None,
 ) -> Splits:
     """Splits from tables of their shards: normal images of `targets`, all test images and out sets, and the auxiliary
-    images where they are expected for, for they may be the most by far.
+    images where they are asked for, for they may be the most by far.
 
     Tables may come in pieces and in any order: rows are put where they belong. Raises ValueError for auxiliary images
     that the data does not have, and DamagedFileError where the tables hold fewer or more images than the manifest says.
     """
     if auxiliary and not manifest.counts.auxiliary:
-        raise ValueError("auxiliary images are expected for, and the data has none")
+        raise ValueError("auxiliary images are asked for, and the data has none")
     classes = manifest.targets.classes
     wanted = [classes.index(name) for target in targets for name in manifest.targets.members_of(target)]
     expected = [name for name in manifest.sizes if auxiliary or name not in AUXILIARY_SPLITS]

@@ -15,7 +15,7 @@ from orchestrator.planning.request import Request, absolute, with_whole_paths
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
-from orchestrator.record.runs import refuse_format_1, tracking_of
+from orchestrator.record.runs import tracking_of
 from orchestrator.record.state import RunState
 from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
@@ -90,10 +90,10 @@ def request_to_resume(
     address: str | None,
     cpus: int | None,
     slots: int | None,
+    accept_code: bool = False,
 ) -> Request:
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
-    refuse_format_1(paths)
     opened = state.opened
     return Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
@@ -108,6 +108,7 @@ def request_to_resume(
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=slots,
+        accept_code=accept_code,
     )
 
 

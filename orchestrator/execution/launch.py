@@ -11,30 +11,29 @@ from uuid import uuid4
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.checks import check_images, check_same_run
+from orchestrator.execution.checks import check_images
+from orchestrator.execution.continuation import open_ledger, trials_of
 from orchestrator.execution.executor import Executor, Task
 from orchestrator.execution.from_request import plan_of
 from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
 from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconcile, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
-from orchestrator.planning.identity import code_digest
-from orchestrator.planning.plan import Plan, StagePlan, TrialPlan, identify
+from orchestrator.planning.identity import code_of_baselines, code_of_metrics, joined
+from orchestrator.planning.plan import Plan, TrialPlan, code_of_plan, identify, stages_of_trials
 from orchestrator.planning.request import Request, check_executor, schedule_name
 from orchestrator.record import method_code
 from orchestrator.record.events import Closed, Identity, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
-from orchestrator.record.ledger import Ledger
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, capture, without_secrets
 from orchestrator.record.rates import keep_rates
-from orchestrator.record.runs import refuse_format_1, resume_command
-from orchestrator.record.state import Outcome, RunState
+from orchestrator.record.runs import resume_command
+from orchestrator.record.state import DONE, Outcome, RunState
 from orchestrator.record.tracking import Mirror, tracker_of
 from orchestrator.results.run import Results, conclude
 from workloads.data.splits import Splits
-from workloads.registry import method
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,6 @@ class Launch:
 
     request: Request
     plan: Plan
-    stages: Sequence[StagePlan]
     trials: Sequence[TrialPlan]
     paths: RunPaths
     splits: Splits
@@ -81,6 +79,13 @@ class Launch:
     @property
     def state(self) -> RunState:
         return self.recorder.ledger.state
+
+    @property
+    def trials_to_make(self) -> Sequence[TrialPlan]:
+        """Those whose stages this code may make: where other code was accepted, what a trial that has ended was trained
+        on is not made again."""
+        state = self.state
+        return [trial for trial in self.trials if not state.accepted or state.trials[trial.id].state not in DONE]
 
     @contextmanager
     def phase(self, name: str, title: str = "") -> Iterator[None]:
@@ -101,26 +106,24 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     begun, observer = time.monotonic(), observer or Nobody()
     plan = plan_of(request)
     observer.planned(plan, request)
-    executor = executor or executor_named(request.executor, request.cpus, request.address, request.space.workload)
+    gangs, method_name = plan.space.resources.workers > 1, request.space.workload
+    executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     paths = RunPaths(request.storage, plan.run)
-    refuse_format_1(paths)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
     with observer.busy("reading images"):
         splits = load_splits(request.space.data, Path(request.data_dir))
         check_images(request, splits, executor.name)
         SplitStore(paths).keep(splits)
     plan = plan.with_images(splits)
-    method_type = method(plan.space.workload)
-    code, stage_code = code_digest(method_type.packages), code_digest(method_type.stage_packages)
-    stages, trials = identify(plan, splits.digest, splits.target_digests, code, stage_code)
-    opened = opening(plan, splits, code, trials, request)
+    opened = opening(plan, splits, request)
     with launcher_lock(paths), heartbeat(paths):
-        ledger = open_ledger(paths, opened)
+        ledger = open_ledger(paths, opened, plan, splits.target_digests, request.accept_code)
         method_code.keep(paths, plan.space.workload)
         ledger.append(launched(opened, executor.name))
         mirror = Mirror(tracker, ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
-        work = Launch(request, plan, stages, trials, paths, splits, recorder, observer)
+        trials = list(trials_of(plan, ledger.state))
+        work = Launch(request, plan, trials, paths, splits, recorder, observer)
         try:
             finished = carry_out(work, executor, mirror, begun)
         except Exception as error:
@@ -156,12 +159,13 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
 def run_all(work: Launch, executor: Executor) -> None:
     """Everything that an executor does: baselines, missing stages, unfinished trials, analyses."""
     plan, space, paths, recorder = work.plan, work.plan.space, work.paths, work.recorder
-    code = work.state.opened.identity.code
     trials = reconcile(trial_tasks(plan, paths, work.trials, work.state), recorder)
-    after = {task for later in (*trials, *analysis_tasks(paths, work.state, space.analyses)) for task in later.after}
-    shared = baseline_tasks(paths, work.splits, code, space.resources)
-    shared += stage_tasks(plan, paths, [stage for stage in work.stages if f"stage/{stage.key}" in after], recorder)
-    if not trials and not shared and not analysis_tasks(paths, work.state, space.analyses):
+    analyses = analysis_tasks(paths, work.state, space.analyses, space)
+    after = {task for later in (*trials, *analyses) for task in later.after}
+    stages = [stage for stage in stages_of_trials(plan, work.trials_to_make) if f"stage/{stage.key}" in after]
+    shared = baseline_tasks(paths, work.splits, work.state.identity.baselines_code, space.resources)
+    shared += stage_tasks(plan, paths, stages, recorder)
+    if not trials and not shared and not analyses:
         return
     begun = time.monotonic()
     with executor:
@@ -180,13 +184,16 @@ def phases(work: Launch, shared: list[Task], trials: list[Task]) -> Iterator[tup
     """(name, title, tasks) of each phase; which analyses there are is known when the trials have ended."""
     yield "stages", "baselines and shared stages", shared
     yield "trials", "trials", trials
-    yield "analyses", "analyses", analysis_tasks(work.paths, work.state, work.plan.space.analyses)
+    space = work.plan.space
+    yield "analyses", "analyses", analysis_tasks(work.paths, work.state, space.analyses, space)
 
 
-def executor_named(name: str, cpus: int | None = None, address: str | None = None, workload: str = "mlsad") -> Executor:
+def executor_named(
+    name: str, cpus: int | None = None, address: str | None = None, workload: str = "mlsad", *, gangs: bool = False
+) -> Executor:
     """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
 
-    Raises UserError for one that there is not.
+    gangs: whether it is to run tasks that several workers do together. Raises UserError for one that there is not.
     """
     check_executor(name, address)
     if name == "local":
@@ -195,20 +202,12 @@ def executor_named(name: str, cpus: int | None = None, address: str | None = Non
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus or all_cpus(), address, workload)
+    return RayExecutor(cpus or all_cpus(), address, workload, gangs=gangs)
 
 
-def open_ledger(paths: RunPaths, opened: Opened) -> Ledger:
-    """The run's ledger, opened if it is new. Raises UserError where the run on disk is another one."""
-    ledger = Ledger(paths)
-    check_same_run(ledger.state.opening, opened, paths.run)
-    if not ledger.events:
-        ledger.append(opened)
-    return ledger
-
-
-def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], request: Request) -> Opened:
+def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
+    code = joined([code_of_plan(plan), code_of_metrics()])
     estimate = plan.estimate
     return Opened(
         uid=uuid4().hex,
@@ -222,11 +221,11 @@ def opening(plan: Plan, splits: Splits, code: str, trials: Sequence[TrialPlan], 
         targets=plan.targets,
         counts={name: len(images) for name, images in splits.by_name().items()},
         shape=plan.shape,
-        identity=Identity(splits.digest, code),
+        identity=Identity(splits.digest, code.digest, code.modules, code.packages, code_of_baselines().digest),
         costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
-        trials=tuple(trials),
+        trials=tuple(identify(plan, splits.digest, splits.target_digests)),
         provenance=capture(),
         remarks=splits.remarks,
     )

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from threading import RLock
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, RungReport, Task
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialWork
-from orchestrator.execution.work.worker import End, RungReport
 from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, SuccessiveHalving
+from orchestrator.planning.identity import analysis_digest
 from orchestrator.record.events import AnalysisEnded, Event, RungMetrics, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.state import DONE, State
 from tune_spaces.schema import Space
+from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 
 END_OF_SCHEDULE = 1000
@@ -88,7 +89,8 @@ class Recorder:
                 self.append(StageEnded(str(work.stage.unit), task.name, False, end.seconds, end.steps))
             case AnalysisWork() as work:
                 error = end.error[:LONGEST_ERROR]
-                self.append(AnalysisEnded(work.name, work.target, "" if error else work.trial, error))
+                config = analysis_digest(method(work.method).Config, work.config)
+                self.append(AnalysisEnded(work.name, work.target, "" if error else work.trial, error, config))
             case _ if end.error:
                 self.warn(f"{task.id} failed: {end.error}")
 

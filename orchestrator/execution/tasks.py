@@ -3,22 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, Task
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shares, rungs_done
-from orchestrator.execution.work.worker import End, UnitWork
+from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
+from orchestrator.planning.identity import analysis_digest
 from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
 from orchestrator.results.evaluation import baseline_path
 from orchestrator.results.run import winner
-from tune_spaces.schema import Resources
+from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
 from workloads.files import is_whole
 from workloads.registry import method
@@ -78,16 +79,17 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
 
-def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str]) -> list[Task]:
-    """Analyses that the run's winner has not been through, or whose files are damaged; none where no trial has reached
-    the end."""
+def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str], space: Space | None = None) -> list[Task]:
+    """Analyses that the run's winner has not been through with the keys of the space, by default the run's own, or
+    whose files are damaged; none where no trial has reached the end."""
     best = winner(state)
     if best is None:
         return []
-    events = state.analyses.items()
-    done = {key for key, e in events if e.trial == best.id and is_found(paths.analysis(e.name, e.target))}
+    config = (space or state.space).config(best.point)
+    same = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
+    events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in same}
+    done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target))}
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
-    config = state.space.config(best.point)
     instance = method(state.space.workload)(config)
     claim = state.space.resources.model_copy(update={"workers": 1, "min_workers": None})
     tasks = []

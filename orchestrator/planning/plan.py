@@ -1,21 +1,35 @@
 """From a space to everything that will be done and what it costs, without doing any of it. No torch, no Ray."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.cost import Estimate, counts_of, distinct_stages, estimate, shape_of
-from orchestrator.planning.identity import code_digest, content_hash, safe_name
+from orchestrator.planning.identity import (
+    SCORING,
+    Code,
+    code_of,
+    content_hash,
+    joined,
+    plain,
+    roots_of,
+    safe_name,
+    trial_config,
+)
 from tune_spaces.schema import Space
 from workloads.data.catalogue import CATALOGUE
+from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.registry import method
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
     from workloads.data.splits import Splits
+
+
+CodeOf = Callable[[tuple[str, ...], tuple[str, ...]], Code]
+"""(roots, shallow modules) -> the code that begins from them, as `identity.code_of` has it."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +81,17 @@ class Plan:
         return method(self.space.workload)(self.space.config(point))
 
 
-def run_name(name: str, space: Space, preset: str) -> str:
+def question(space: Space) -> dict[str, Any]:
+    """What a space asks, without what changes no number of a trial: the workers it runs on, what is looked at
+    afterwards, keys that only analyses read or that only say how numbers are computed, presets not in use."""
+    values = space.model_dump(mode="json", exclude={"resources", "analyses", "presets"})
+    counting = keys_of(method(space.workload).Config, *ROLES_OF_TRIALS)
+    return values | {"fixed": {name: value for name, value in values["fixed"].items() if name in counting}}
+
+
+def run_name(name: str, plan: Plan, preset: str) -> str:
     """A run's name when the user gives none: same question and code, same name, so launching again continues it."""
-    question = space.model_dump(mode="json", exclude={"resources", "analyses"})
-    made_of = {"space": question, "code": code_digest(method(space.workload).packages)}
+    made_of = {"space": question(plan.space), "code": code_of_plan(plan).digest}
     return f"{safe_name(name)}-{preset}-{content_hash(made_of, 8)}"
 
 
@@ -98,9 +119,9 @@ def make_plan(
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
     if space.resources.gpus_per_worker and gpus:
         workers = min(workers, max(space.resources.workers, int(gpus / space.resources.gpus_per_worker)))
-    return Plan(
+    plan = Plan(
         name=name,
-        run=run_name(name, space, preset) if run is None else run,
+        run=run or "",
         doc=doc,
         space=space,
         preset=preset,
@@ -113,6 +134,7 @@ def make_plan(
         rates=rates,
         in_process=in_process,
     )
+    return plan if run is not None else replace(plan, run=run_name(name, plan, preset))
 
 
 @dataclass(frozen=True)
@@ -136,35 +158,80 @@ class TrialPlan:
 
 
 def identify(
-    plan: Plan, data_digest: str, target_digests: Mapping[str, str], code: str, stage_code: str
-) -> tuple[list[StagePlan], list[TrialPlan]]:
-    """All distinct stages, those that others need first, and the trials. Machine, workers and storage do not enter.
-
-    code, stage_code: digests of the sources that trials and that stages depend on.
-    """
-    data = {"data": data_digest, "code": code, "targets": plan.targets}
-    stages: dict[str, StagePlan] = {}
+    plan: Plan, data_digest: str, target_digests: Mapping[str, str], code: CodeOf | None = None
+) -> list[TrialPlan]:
+    """The trials. Machine, workers and storage do not enter, nor keys that change no number. code: by default of the
+    modules as they lie here."""
+    code = code or cache(code_of)
     trials = []
     for point, instance in zip(plan.points, plan.methods, strict=True):
-        config = json.loads(json.dumps(asdict(plan.space.config(point))))  # tuples become lists, as files have them
-        needed = stages_of(instance, plan.targets, config, target_digests, stage_code)
-        for stage in needed:
-            stages.setdefault(stage.key, stage)
-        keys = {str(stage.unit): stage.key for stage in needed}
-        made_of = data | {"workload": plan.space.workload, "config": config, "stages": keys, "rungs": plan.rungs}
-        trials.append(TrialPlan(content_hash(made_of), point, config, keys))
-    return list(stages.values()), trials
+        stages = {str(stage.unit): stage.key for stage in stages_of(instance, plan.targets, target_digests, code)}
+        made_of = {
+            "method": plan.space.workload,
+            "config": trial_config(instance.config),
+            "data": data_digest,
+            "rungs": plan.rungs,
+            "targets": plan.targets,
+            "stages": stages,
+            "code": asdict(code(*roots_of(instance, instance.units(plan.targets), *SCORING))),
+        }
+        trials.append(TrialPlan(content_hash(made_of), point, plain(asdict(instance.config)), stages))
+    return trials
 
 
 def stages_of(
-    instance: Any, targets: Sequence[str], config: dict[str, Any], target_digests: Mapping[str, str], code: str
+    instance: Any,
+    targets: Sequence[str],
+    target_digests: Mapping[str, str],
+    code: CodeOf,
+    there: Mapping[str, str] | None = None,
 ) -> list[StagePlan]:
-    """The stages of one point, those that others need first."""
-    order = TopologicalSorter({unit: instance.needs(unit) for unit in instance.stages(targets)})
-    stages: dict[Unit, StagePlan] = {}
-    for unit in order.static_order():
-        needs = {str(need): stages[need].key for need in instance.needs(unit)}
-        made_of = {"data": target_digests[unit.target], "code": code, "unit": str(unit)} | instance.stage_config(unit)
-        key = content_hash(made_of | ({"needs": needs} if needs else {}), 16)
-        stages[unit] = StagePlan(unit, key, config, needs)
+    """The stages of a method with their keys, those that others need first.
+
+    there: str(unit) -> key of stages that stay what they are, whatever they were made of.
+    """
+    config = plain(asdict(instance.config))
+    stages: dict[str, StagePlan] = {}
+    for unit in in_order(instance, targets):
+        needs = {str(need): stages[str(need)].key for need in instance.needs(unit)}
+        made_of = {
+            "unit": str(unit),
+            "config": plain(instance.stage_config(unit)),
+            "data": target_digests[unit.target],
+            "code": asdict(code(*roots_of(instance, [unit]))),
+            "needs": needs,
+        }
+        key = (there or {}).get(str(unit)) or content_hash(made_of, 16)
+        stages[str(unit)] = StagePlan(unit, key, config, needs)
     return list(stages.values())
+
+
+def stages_of_trials(plan: Plan, trials: Iterable[TrialPlan]) -> list[StagePlan]:
+    """All distinct stages of trials, under the keys that these have, those that others need first."""
+    stages: dict[str, StagePlan] = {}
+    for trial in trials:
+        instance = plan.method(trial.point)
+        for unit in in_order(instance, plan.targets):
+            needs = {str(need): trial.stages[str(need)] for need in instance.needs(unit)}
+            key = trial.stages[str(unit)]
+            stages.setdefault(key, StagePlan(unit, key, trial.config, needs))
+    return list(stages.values())
+
+
+def in_order(instance: Any, targets: Sequence[str]) -> Iterator[Unit]:
+    """The stages of a method, those that others need first."""
+    yield from TopologicalSorter({unit: instance.needs(unit) for unit in instance.stages(targets)}).static_order()
+
+
+def code_of_plan(plan: Plan) -> Code:
+    """All code that trials and stages of a plan depend on."""
+    code, targets = cache(code_of), plan.targets or ("?",)
+    roots = dict.fromkeys(
+        roots
+        for instance in plan.methods
+        for roots in (
+            *(roots_of(instance, [unit]) for unit in instance.stages(targets)),
+            roots_of(instance, instance.units(targets), *SCORING),
+        )
+    )
+    return joined(code(*item) for item in roots)

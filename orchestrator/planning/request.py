@@ -29,7 +29,8 @@ class Request:
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
-    counted from the nodes where absent. options: those that the space was resolved with.
+    counted from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run
+    that other code has begun.
     """
 
     loaded: Loaded
@@ -45,6 +46,7 @@ class Request:
     address: str | None = None
     slots: int | None = None
     options: Options = field(default_factory=Options)
+    accept_code: bool = False
 
     def __post_init__(self) -> None:
         check_executor(self.executor, self.address)

@@ -33,10 +33,25 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Identity:
-    """Digests of the images and of the code that a run's numbers depend on."""
+    """What a run's numbers depend on: digests of its images and of its code, the latter in detail as well.
+
+    modules: name -> digest of what it does. packages: name -> major.minor. baselines: digest of the baselines' code. A
+    run of an earlier version has `data` and `code` alone.
+    """
 
     data: str
     code: str
+    modules: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    baselines: str = ""
+
+    @property
+    def baselines_code(self) -> str:
+        """What the keys of baselines' scores are made with."""
+        return self.baselines or self.code
+
+    def same_code(self, other: "Identity") -> bool:
+        return (self.code, self.baselines_code) == (other.code, other.baselines_code)
 
 
 @dataclass(frozen=True)
@@ -178,21 +193,30 @@ class RungReached(Event):
 
 @dataclass(frozen=True)
 class AnalysisEnded(Event):
-    """An analysis of the winner of one target is there, or has failed: then with an error and without a trial."""
+    """An analysis of the winner of one target is there, or has failed: then with an error and without a trial.
+
+    config: digest of the keys that only analyses read; empty in runs of an earlier version.
+    """
 
     name: str
     target: str
     trial: str
     error: str = ""
+    config: str = ""
 
 
 @dataclass(frozen=True)
 class CodeAccepted(Event):
-    """The user lets a run go on with other code. stage_keys: old key of a stage -> the key of one made from now on."""
+    """The user lets a run go on with other code, or with other versions of packages.
 
-    before: str
-    after: str
+    modules, packages: those that differ, in words. stage_keys: key of a stage that is still to be made -> the one that
+    it will have, so that no key of the code before holds what the code after has made.
+    """
+
+    before: Identity
+    after: Identity
     modules: tuple[str, ...]
+    packages: tuple[str, ...]
     stage_keys: dict[str, str]
 
 

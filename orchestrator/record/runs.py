@@ -10,7 +10,7 @@ from orchestrator.record.ledger import read_events, segments
 from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.provenance import this_python
 from orchestrator.record.state import RunState, fold
-from workloads.errors import Kind, UserError, nearest
+from workloads.errors import UserError, nearest
 
 
 def names(storage: str) -> list[str]:
@@ -57,14 +57,3 @@ def resume_command(run: str, storage: str, address: str | None = None) -> str:
     extra = f" --storage {shlex.quote(storage)}" if storage != str(Path("runs").absolute()) else ""
     extra += f" --address {address}" if address else ""
     return f"{this_python()} -m orchestrator resume {run}{extra}"
-
-
-def refuse_format_1(paths: RunPaths) -> None:
-    """Raises UserError (exit 4) for a run that cannot be continued, because another version's code began it."""
-    if paths.format_1_ledger.exists():
-        raise UserError(
-            f"the run {paths.run!r} was made by earlier code, and cannot be continued with this one",
-            details="its trials and new ones could not be compared; all that reads a run still reads it",
-            fix="launch it again under another --name",
-            kind=Kind.REFUSED,
-        )

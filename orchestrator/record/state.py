@@ -13,6 +13,7 @@ from orchestrator.record.events import (
     Closed,
     CodeAccepted,
     Event,
+    Identity,
     Launched,
     Opened,
     Outcome,
@@ -88,6 +89,11 @@ class RunState:
         return self.opening
 
     @property
+    def identity(self) -> Identity:
+        """Of the code that the run goes on with: the last that was accepted."""
+        return self.accepted[-1].after if self.accepted else self.opened.identity
+
+    @property
     def failures(self) -> bool:
         """Whether a trial or an analysis has failed."""
         failed = any(trial.state == State.FAILED for trial in self.trials.values())
@@ -129,6 +135,9 @@ def apply(run: RunState, event: Event) -> None:
             run.analyses[f"{event.name}/{event.target}"] = event
         case CodeAccepted():
             run.accepted.append(event)
+            for trial in run.trials.values():
+                if trial.state not in DONE:
+                    trial.stages = {unit: event.stage_keys.get(key, key) for unit, key in trial.stages.items()}
         case Closed():
             run.closed = event
 

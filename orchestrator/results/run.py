@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
@@ -65,8 +66,16 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
         f"{part} of class {target} has not learned: its own fakes against held-out normal images give AUROC {value:.2f}"
         for target, part, value in best.last.not_learned
     ]
-    remarks = [*instance.remarks(), *auxiliary_remarks(state.space, instance), *state.opened.remarks]
+    known = [*instance.remarks(), *auxiliary_remarks(state.space, instance), *state.opened.remarks]
+    remarks = [*known, *map(accepted_remark, state.accepted)]
     return [*remarks, *failures, *unscored, *not_learned]
+
+
+def accepted_remark(event: CodeAccepted) -> str:
+    """That a run went on with other code, since when, and what differs."""
+    stages = f"; stages made since lie under {len(event.stage_keys)} new keys" if event.stage_keys else ""
+    differs = ", ".join([*event.modules, *event.packages]) or "as accepted before"
+    return f"the run went on with other code on {event.time[:16].replace('T', ' ')} UTC ({differs}){stages}"
 
 
 def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
@@ -104,9 +113,11 @@ def labelled(run: Measured, schedule: Schedule) -> Measured:
 
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
-    config, identity = state.space.config(best.point), state.opened.identity
+    config, identity = state.space.config(best.point), state.identity
     run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
-    return set_table(run) if run.pooled else class_table(run, baseline_numbers(paths, identity.data, identity.code))
+    if run.pooled:
+        return set_table(run)
+    return class_table(run, baseline_numbers(paths, identity.data, identity.baselines_code))
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -216,7 +227,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
         run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
-    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, opened.identity.code)
+    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(

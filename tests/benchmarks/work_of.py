@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.data.loading import load_splits
-from orchestrator.planning.identity import code_digest
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import identify, make_plan
-from workloads.registry import method
+from orchestrator.planning.plan import identify, make_plan, stages_of_trials
 
 
 def work_of(name: str) -> dict[str, Any]:
     """Data, targets, stages and trials of a space at its own preset."""
     _, space, preset = load_space(name, Options())
-    chosen = method(space.workload)
     splits = load_splits(space.data, Path("nowhere"))
     plan = make_plan(name, "", space, preset, run=None, cpus=2).with_images(splits)
-    digests = code_digest(chosen.packages), code_digest(chosen.stage_packages)
-    stages, trials = identify(plan, splits.digest, splits.target_digests, *digests)
+    trials = identify(plan, splits.digest, splits.target_digests)
+    stages = stages_of_trials(plan, trials)
     return {
         "workload": space.workload,
         "data": space.data.model_dump(mode="json"),

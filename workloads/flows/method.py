@@ -34,8 +34,6 @@ class Flows(Method):
     """One flow a target is the work of a trial; the general flow, where there is one, is a stage of them all."""
 
     name: ClassVar[str] = "flow"
-    packages: ClassVar[tuple[str, ...]] = ("flows",)
-    stage_packages: ClassVar[tuple[str, ...]] = ("flows",)
     part_names: ClassVar[PartNames] = PartNames()
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "correlation": Analysis(

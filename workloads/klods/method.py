@@ -29,8 +29,6 @@ class Klods(Method):
     """A flow a target is a stage that all trials share whose flow keys agree; a trial is a way to score groups."""
 
     name: ClassVar[str] = "klods"
-    packages: ClassVar[tuple[str, ...]] = ("flows", "klods")
-    stage_packages: ClassVar[tuple[str, ...]] = Flows.packages
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "selection": Analysis(
             "Every split, level, regulariser and reference, judged without an anomaly.",
@@ -81,6 +79,10 @@ class Klods(Method):
         from workloads.klods.detector import MomentsLearner
 
         return MomentsLearner(self.config, view, stages[str(self.needs(unit)[0])])
+
+    def code(self, unit: Unit) -> tuple[str, ...]:
+        """The flow is trained by `Flows`, from its own config: an edit of how groups are scored retrains none."""
+        return super().code(unit) if unit.kind == "detector" else self.flows.code(unit)
 
     def scoring_needs(self, unit: Unit) -> list[Unit]:
         return self.needs(unit)

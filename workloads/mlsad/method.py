@@ -44,8 +44,6 @@ class MLSAD(Method):
     """Generators G_2, G_4, G_8 a class are shared stages; detectors D_1 to D_16 a class are the work of a trial."""
 
     name: ClassVar[str] = "mlsad"
-    packages: ClassVar[tuple[str, ...]] = ("mlsad",)
-    stage_packages: ClassVar[tuple[str, ...]] = ("mlsad",)
     part_names: ClassVar[PartNames] = PartNames(kind="level", prefix="level_")
     analyses: ClassVar[Mapping[str, Analysis]] = {
         "generators": Analysis(
@@ -121,15 +119,21 @@ class MLSAD(Method):
     def learner(
         self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"
     ) -> "GeneratorLearner | DetectorLearner":
-        from workloads.mlsad.contrast import DetectorLearner
-        from workloads.mlsad.gan import GeneratorLearner
-
         config, level, seed, steps = self.config, part_level(unit), self.seed(unit), self.steps(unit, view.counts)
         if unit.kind == "generator":
+            from workloads.mlsad.gan import GeneratorLearner
+
             return GeneratorLearner(config, level, view.train, seed, parallel, steps)
+        from workloads.mlsad.contrast import DetectorLearner
+
         # it trains on one bank and is held against all of its class's banks for selection
         banks = {part_level(need): stages[str(need)]["fakes"] for need in self.needs(unit)}
         return DetectorLearner(config, level, (view.train, view.val), banks, seed, parallel, steps)
+
+    def code(self, unit: Unit) -> tuple[str, ...]:
+        """A generator's and a detector's learners, apart: an edit of a detector retrains no generator."""
+        learner = "workloads.mlsad.gan" if unit.kind == "generator" else "workloads.mlsad.contrast"
+        return (__name__, learner)
 
     def scorer(
         self,

@@ -231,5 +231,5 @@ def test_a_run_of_an_earlier_version_is_read(tmp_path):
     assert run.table.loc[:, "mean"].between(0, 1).all()
     assert len(run.trials) == len(run.state.trials)
     assert run.scores(split="test").num_rows > 0
-    with pytest.raises(UserError, match="earlier code"):
+    with pytest.raises(UserError, match="made with other code"):
         orchestrator.resume(run, executor="local")

@@ -9,6 +9,7 @@ import orchestrator
 from orchestrator.clusters import jobs, submission
 from orchestrator.clusters.submission import find_job
 from orchestrator.execution.observer import Nobody
+from tests.helpers.commands import orchestrate
 from workloads.errors import UserError
 
 
@@ -101,3 +102,44 @@ def test_folders_of_this_machine_are_refused_before_anything_is_sent(arguments, 
     with pytest.raises(UserError, match=hint):
         submit(**arguments)
     assert client.jobs == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["launch", "sweep_digits", "--preset", "smoke", "--name", "handed", "--storage", "/shared/runs"],
+        ["resume", "handed", "--storage", "/shared/runs"],
+    ],
+)
+def test_a_verb_writes_the_jobs_output_and_ends_as_it_does(words, client, monkeypatch):
+    def follow(_client, job, write):
+        write(f"from {job}\n")
+        return 3
+
+    monkeypatch.setattr(submission, "follow", follow)
+    done = orchestrate(*words, "--address", "http://head:8265")
+    (sent,) = client.jobs
+    assert done.returncode == 3
+    assert f"from {sent.submission_id}" in done.stdout
+    assert "logs handed --follow --address http://head:8265" in done.stdout
+    assert sent.entrypoint.startswith(f"python -m orchestrator {words[0]} {words[1]}")
+
+
+def test_logs_and_stop_come_back_to_a_job(client):
+    job = submit()
+    there = ("handed", "--address", job.address)
+    assert orchestrate("logs", *there).stdout == f"output of {job.id}"
+    assert "stopped; launching or resuming" in orchestrate("stop", *there).stdout
+    assert "had ended already" in orchestrate("stop", *there).stdout
+
+
+def test_letting_a_job_go_leaves_it_and_says_how_to_come_back(client, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(submission, "follow", interrupt)
+    submit()
+    done = orchestrate("logs", "handed", "--follow", "--address", "http://head:8265")
+    assert done.returncode == 130
+    assert "detached; the job goes on" in done.stderr
+    assert client.stopped == []

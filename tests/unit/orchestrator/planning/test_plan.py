@@ -7,9 +7,9 @@ from upath import UPath
 
 from orchestrator.execution.work.worker import balance
 from orchestrator.planning.cost import expected_share, unit_costs
-from orchestrator.planning.identity import content_hash, safe_name
+from orchestrator.planning.identity import Code, content_hash, safe_name
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import identify, make_plan
+from orchestrator.planning.plan import identify, make_plan, stages_of_trials
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
@@ -36,21 +36,27 @@ def test_what_runs_in_this_process_waits_for_nothing_to_start(tmp_path):
     assert here.estimate.longest == pytest.approx(plan.estimate.longest - plan.estimate.overhead)
 
 
+def identified(plan, data="data", digests=DIGESTS, code="code"):
+    """(stages, trials) of a plan, whose code is as good as any."""
+    trials = identify(plan, data, digests, lambda *roots: Code({"module": code}, {}))
+    return stages_of_trials(plan, trials), trials
+
+
 def keys(stages):
     return {str(stage.unit): stage.key for stage in stages}
 
 
 def test_the_full_grid_has_864_trials_that_share_30_generators(tmp_path):
     plan = plan_for(tmp_path, "sweep_cifar10", search="grid")
-    stages, trials = identify(plan, "data", DIGESTS, "code", "code")
+    stages, trials = identified(plan)
     assert len({t.id for t in trials}) == 864
     assert len({stage.key for stage in stages}) == len(stages) == plan.stages == 30
     assert len(plan.units) == 50
 
 
 def test_a_searched_key_changes_trials_but_no_generator(tmp_path):
-    before = identify(plan_for(tmp_path), "data", DIGESTS, "code", "code")
-    after = identify(plan_for(tmp_path, set=["noise=0.1"]), "data", DIGESTS, "code", "code")
+    before = identified(plan_for(tmp_path))
+    after = identified(plan_for(tmp_path, set=["noise=0.1"]))
     assert keys(before[0]) == keys(after[0])
     assert not {t.id for t in before[1]} & {t.id for t in after[1]}
 
@@ -62,7 +68,7 @@ def test_points_that_agree_on_a_stage_share_it_and_others_get_their_own(tmp_path
         "SPACE = Space(data=Data(name='digits', side=16, classes=('3',)), axes=axes, search=Search(kind='grid'))\n"
     )
     plan = plan_for(tmp_path, str(tmp_path / "own.py"))
-    stages, trials = identify(plan, "data", DIGESTS, "code", "code")
+    stages, trials = identified(plan)
     assert len(stages) == plan.stages == 2 * 3
     by_point = {tuple(t.point.values()): t.stages for t in trials}
     assert by_point[0.0, 0.0] == by_point[0.0, 0.1]
@@ -73,8 +79,8 @@ def test_points_that_agree_on_a_stage_share_it_and_others_get_their_own(tmp_path
     ("data", "code", "options"), [("other", "code", {}), ("data", "other", {}), ("data", "code", {"seed": 1})]
 )
 def test_other_data_code_or_seed_is_another_generator_and_trial(tmp_path, data, code, options):
-    stages, trials = identify(plan_for(tmp_path), "data", DIGESTS, "code", "code")
-    others, other_trials = identify(plan_for(tmp_path, **options), data, dict.fromkeys(DIGESTS, data), code, code)
+    stages, trials = identified(plan_for(tmp_path))
+    others, other_trials = identified(plan_for(tmp_path, **options), data, dict.fromkeys(DIGESTS, data), code)
     assert not set(keys(stages).values()) & set(keys(others).values())
     assert not {t.id for t in trials} & {t.id for t in other_trials}
 
@@ -142,8 +148,8 @@ def test_secrets_do_not_reach_provenance():
 
 
 def test_asking_for_other_classes_too_finds_a_classs_generators_again(tmp_path):
-    one = identify(plan_for(tmp_path, classes=["3"]), "data of one", DIGESTS, "code", "code")
-    both = identify(plan_for(tmp_path, classes=["3", "8"]), "data of both", DIGESTS, "code", "code")
+    one = identified(plan_for(tmp_path, classes=["3"]), "data of one")
+    both = identified(plan_for(tmp_path, classes=["3", "8"]), "data of both")
     assert keys(one[0]).items() <= keys(both[0]).items()
     assert not {t.id for t in one[1]} & {t.id for t in both[1]}
 

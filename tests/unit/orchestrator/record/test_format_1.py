@@ -9,10 +9,9 @@ from orchestrator.record.format_1 import upgrade_space
 from orchestrator.record.heartbeat import life_of
 from orchestrator.record.ledger import Ledger, read_events, segments
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.runs import names, open_run, refuse_format_1
+from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import fold
-from tests.helpers.commands import orchestrate
-from workloads.errors import Kind, UserError
+from workloads.errors import UserError
 from workloads.units import ImageShape
 
 SPACE = {
@@ -111,17 +110,6 @@ def test_a_space_of_today_is_its_own_upgrade(storage):
     _, state = open_run(str(storage), "old")
     plain = state.space.model_dump(mode="json")
     assert upgrade_space(plain) == plain
-
-
-def test_it_is_watched_and_not_continued(storage):
-    shown = orchestrate("status", "old", "--storage", storage)
-    assert "outcome interrupted, failed 1" in shown.stdout
-    done = orchestrate("resume", "old", "--storage", storage)
-    assert done.returncode == 4
-    assert "made by earlier code" in done.stderr
-    with pytest.raises(UserError) as refused:
-        refuse_format_1(RunPaths(str(storage), "old"))
-    assert refused.value.kind == Kind.REFUSED
 
 
 def test_what_is_added_to_it_lies_beside_it(storage):

@@ -12,6 +12,7 @@ from orchestrator.record.events import (
     AnalysisEnded,
     Closed,
     CodeAccepted,
+    Identity,
     Launched,
     Outcome,
     RungMetrics,
@@ -53,7 +54,13 @@ HISTORY = [
     RungReached("a", 1000, measured(contrastive=0.95)),
     TrialMoved("a", State.FINISHED),
     TrialAdded(trial_plan("c", {"noise": 0.2})),
-    CodeAccepted("old", "new", ("workloads.mlsad.learner",), {"k1": "k3"}),
+    CodeAccepted(
+        Identity("d", "old"),
+        Identity("d", "new", {"workloads.mlsad.gan": "m"}, {"torch": "2.6"}, "b"),
+        ("workloads.mlsad.gan",),
+        ("torch 2.5 -> 2.6",),
+        {"k1": "k3"},
+    ),
     AnalysisEnded("position", "3", "a"),
     Closed(Outcome.COMPLETE, 65.6, "a"),
 ]

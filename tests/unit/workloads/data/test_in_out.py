@@ -31,7 +31,7 @@ def test_one_target_is_the_whole_dataset_and_all_its_test_images_are_normal(digi
     assert split.test.ids == digits.test.ids
     for part in (split.train, split.val, split.test):
         assert split.targets.normal("digits", part.labels).all()
-    assert len(split.of("digits").test) == len(digits.test)
+    assert len(split.test_images("digits")[0]) == len(digits.test)
 
 
 def test_the_cap_is_of_the_whole_and_the_seed_decides(digits: Dataset) -> None:
