@@ -1,6 +1,5 @@
 """Methods from outside the tree (`examples/own_method.py`): launched, killed, resumed and scored, here and on nodes."""
 
-import json
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from orchestrator.record.state import State
 from tests.helpers.commands import orchestrate
 from tests.helpers.launches import cluster_of
 from workloads import registry
+from workloads.training.checkpoint import load_state
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SLOW = """
@@ -151,12 +151,9 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         assert done.returncode == 0, done.stdout + done.stderr
     state = Ledger(RunPaths(str(storage), "mine")).state
     assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
-    raylets = {
-        entry["raylet"]
-        for file in (storage / "mine" / "trials").rglob("state.json")
-        for entry in json.loads(file.read_text())["history"]
-    }
-    assert len(raylets) == 2  # both nodes have trained, and the history of before the kill is kept
+    states = [load_state(file.parent) for file in (storage / "mine" / "trials").rglob("manifest.json")]
+    raylets = {entry["raylet"] for state in states for entry in state["history"]}
+    assert len(raylets) == 2  # both nodes have trained
     done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
     assert done.returncode == 0, done.stderr
     assert len(scores) == 4
