@@ -31,7 +31,11 @@ Torch, Ray, MLflow and pandas are imported when they are first needed.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+if sys.argv[:1] == ["-m"]:  # `python -m` looks first where the user stands, whose `workloads` would be taken for ours
+    sys.path.append(sys.path.pop(0))
 
 from workloads.errors import UserError
 

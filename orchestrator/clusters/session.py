@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
+from orchestrator.clusters.surroundings import check_surroundings, without_proxy
 from orchestrator.planning.capacity import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
@@ -41,21 +42,26 @@ def heed_signals() -> None:
 
 
 @contextmanager
-def ray_session(cpus: int | None = None, address: str | None = None, code: Path | None = None) -> Iterator[Any]:
+def ray_session(
+    cpus: int | None = None, address: str | None = None, code: Path | None = None, *, dashboard: bool = True
+) -> Iterator[Any]:
     """Ray on this machine, or the running one that this machine belongs to; left on the way out. Inside: that one.
 
-    code: a module's file or a package's folder, to be importable on every node.
+    code: a module's file or a package's folder, to be importable on every node. dashboard: with it, three processes
+    more, which only workers that train together need (see `local_ray`).
     """
     # here, too: what Train finds in the launcher's own environment it gives to its controllers and workers
     settings = QUIET | (PROMPT if address is None else PATIENT)
     changes = {name: value for name, value in settings.items() if name not in os.environ}
     modules = {"py_modules": [str(code)]} if code else {}
-    with environment(changes), started_or_joined(cpus, address, modules) as ray:
+    with environment(changes), started_or_joined(cpus, address, modules, dashboard) as ray:
         yield ray
 
 
 @contextmanager
-def started_or_joined(cpus: int | None, address: str | None, modules: Mapping[str, list[str]]) -> Iterator[Any]:
+def started_or_joined(
+    cpus: int | None, address: str | None, modules: Mapping[str, list[str]], dashboard: bool
+) -> Iterator[Any]:
     import ray
 
     if ray.is_initialized():
@@ -63,24 +69,26 @@ def started_or_joined(cpus: int | None, address: str | None, modules: Mapping[st
         return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    with local_ray(ray, cpus, modules) if address is None else joined(ray, address, modules):
+    with local_ray(ray, cpus, modules, dashboard) if address is None else joined(ray, address, modules):
         heed_signals()  # again: Ray has put its own in their place
         yield ray
 
 
 @contextmanager
-def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]]) -> Iterator[None]:
-    """A Ray of our own, dashboard on the loopback address, which is not for show.
+def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]], dashboard: bool) -> Iterator[None]:
+    """A Ray of our own, its dashboard, if any, on the loopback address.
 
-    Without the dashboard Ray leaks the resources of trials that a scheduler stops.
+    The dashboard is not for show: without it Ray Train leaks what workers that train together held when a scheduler
+    stops them.
     """
+    check_surroundings()
     with sealed() as folder:
         address = own_address()
         try:
             ray.init(
                 address="local",  # not another Ray that happens to run here
                 num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
-                include_dashboard=True,
+                include_dashboard=dashboard,
                 dashboard_host=LOOPBACK,
                 _node_ip_address=LOOPBACK,
                 _temp_dir=folder,
@@ -108,6 +116,7 @@ def sealed() -> Iterator[str]:
     loopback_only = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR  # else Ray turns 127.0.0.1 into the network's address
     variables: dict[str, str | None] = {MODE: "token", TOKEN: secrets.token_hex(32), TOKEN_PATH: None}
     variables |= {loopback_only: "0", "RAY_ENABLE_K8S_TOKEN_AUTH": None, "RAY_GCS_SERVER_PORT": None}
+    variables |= without_proxy(os.environ)
     variables["GLOO_SOCKET_IFNAME"] = next((name for _, name in socket.if_nameindex() if name in ("lo", "lo0")), None)
     clusters = ray_constants.ENABLE_RAY_CLUSTER
     with environment(variables), private_folder() as folder:

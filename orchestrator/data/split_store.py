@@ -52,6 +52,12 @@ class SplitManifest:
     duplicates: int = 0
     streamed: AuxiliarySet | None = None
 
+    @property
+    def folders(self) -> list[str]:
+        """Of all shards; the auxiliary images' where they are held."""
+        held = self.counts.auxiliary > 0 and self.streamed is None
+        return [f"{self.path}/{name}" for name in ((SHARDS, AUXILIARY_SHARDS) if held else (SHARDS,))]
+
     @classmethod
     def of(cls, splits: Splits, path: str) -> "SplitManifest":
         return cls(

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
+from workloads.errors import UserError
 
-if TYPE_CHECKING:  # torch, which whoever only watches does not need
+if TYPE_CHECKING:  # torch, which whoever only watches, or hands reports on, does not need
     from orchestrator.data.split_store import SplitStore
-    from orchestrator.execution.work.worker import End, RungReport, Work
+    from orchestrator.execution.work.worker import Work
     from workloads.data.splits import Splits
 
 
@@ -53,6 +54,34 @@ class Note:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
 
+@dataclass(frozen=True)
+class RungReport:
+    """A trial has reached a rung: its metrics are those of the rung's file."""
+
+    trial: str
+    rung: int
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class End:
+    """Work is over. seconds, steps: of a stage's training, whoever did it. error: why it failed; else empty. lost: not
+    the work failed, the process that did it is gone."""
+
+    seconds: float = 0.0
+    steps: int = 0
+    error: str = ""
+    lost: bool = False
+
+
+def error_text(error: BaseException) -> str:
+    """What a user is told of an error: all that one for users says, of others the type and the last line."""
+    if isinstance(error, UserError):
+        return str(error)
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[-1]}"
+
+
 class Listener(Protocol):
     """Hears of everything that happens to tasks, and decides which trials go on."""
 
@@ -60,11 +89,11 @@ class Listener(Protocol):
         """An attempt at the task begins."""
         ...
 
-    def reported(self, task: Task, rung: "RungReport") -> Decision:
+    def reported(self, task: Task, rung: RungReport) -> Decision:
         """A trial of the task has reached a rung; whether it goes on."""
         ...
 
-    def ended(self, task: Task, end: "End") -> None:
+    def ended(self, task: Task, end: End) -> None:
         """The task is over: it came to its end, was stopped, or has failed for good."""
         ...
 
@@ -100,12 +129,10 @@ class Executor(Protocol):
         ...
 
 
-def lacking(task: Task, failures: Mapping[str, str]) -> "End | None":
+def lacking(task: Task, failures: Mapping[str, str]) -> End | None:
     """How a task ends that comes after one that has failed; None where all that it waits for ended well.
 
     failures: task id -> error.
     """
-    from orchestrator.execution.work.worker import End
-
     before = sorted(task.after & failures.keys())
     return End(error=f"{before[0]} failed: {failures[before[0]]}") if before else None

@@ -106,7 +106,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     begun, observer = time.monotonic(), observer or Nobody()
     plan = plan_of(request)
     observer.planned(plan, request)
-    executor = executor or executor_named(request.executor, request.cpus, request.address, request.space.workload)
+    gangs, method_name = plan.space.resources.workers > 1, request.space.workload
+    executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     paths = RunPaths(request.storage, plan.run)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
     with observer.busy("reading images"):
@@ -187,10 +188,12 @@ def phases(work: Launch, shared: list[Task], trials: list[Task]) -> Iterator[tup
     yield "analyses", "analyses", analysis_tasks(work.paths, work.state, space.analyses, space)
 
 
-def executor_named(name: str, cpus: int | None = None, address: str | None = None, workload: str = "mlsad") -> Executor:
+def executor_named(
+    name: str, cpus: int | None = None, address: str | None = None, workload: str = "mlsad", *, gangs: bool = False
+) -> Executor:
     """An executor by its name; Ray on `cpus` cores of this machine, all where absent, or at `address`.
 
-    Raises UserError for one that there is not.
+    gangs: whether it is to run tasks that several workers do together. Raises UserError for one that there is not.
     """
     check_executor(name, address)
     if name == "local":
@@ -199,7 +202,7 @@ def executor_named(name: str, cpus: int | None = None, address: str | None = Non
         return LocalExecutor()
     from orchestrator.execution.on_ray.executor import RayExecutor
 
-    return RayExecutor(cpus or all_cpus(), address, workload)
+    return RayExecutor(cpus or all_cpus(), address, workload, gangs=gangs)
 
 
 def opening(plan: Plan, splits: Splits, request: Request) -> Opened:

@@ -9,9 +9,9 @@ import torch
 
 from orchestrator.data.shared import SharedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.executor import Listener, Note, Task, lacking
+from orchestrator.execution.executor import End, Listener, Note, Task, error_text, lacking
 from orchestrator.execution.work.trial import TrialWork
-from orchestrator.execution.work.worker import End, Worker, computing, last_line
+from orchestrator.execution.work.worker import Worker, computing
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.splits import Splits
@@ -90,7 +90,7 @@ class LocalExecutor:
                     end: End = stop.value
                     return end
                 except Exception as error:  # the work's; what the listener raises ends the launch
-                    return End(error=last_line(error))
+                    return End(error=error_text(error))
                 decision = listener.reported(task, rung)
                 if decision == Decision.STOP:
                     going.discard(rung.trial)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from threading import RLock
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, RungReport, Task
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialWork
-from orchestrator.execution.work.worker import End, RungReport
 from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
 from orchestrator.record.events import AnalysisEnded, Event, RungMetrics, RungReached, StageEnded, TrialMoved

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, Task
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shares, rungs_done
-from orchestrator.execution.work.worker import End, UnitWork
+from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import analysis_digest

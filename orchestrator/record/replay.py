@@ -8,9 +8,6 @@ from orchestrator.planning.simulation import Load, Outcome, longest_first
 from orchestrator.record.events import Event, Launched, RungReached, StageEnded, State, TrialMoved
 from workloads.errors import UserError
 
-SAME_ROUND_S = 2.0
-"""Stages of a round are recorded together when it ends; rounds are longer apart than this, for workers must start."""
-
 
 @dataclass(frozen=True)
 class Recording:
@@ -45,23 +42,22 @@ def replay(events: Sequence[Event], workers: int = 1) -> Recording:
     ordered = sorted(spans.values())
     launched, first = seconds_of(launch[0]), ordered[0][0]
     slots = max(sum(a <= begin < b for a, b in ordered) for begin, _ in ordered)
-    rounds, ends = rounds_of(launch)
-    loads = [max(longest_first(costs, min(slots * workers, len(costs)))) for costs in rounds]
+    costs, ended = stages_of(launch)
+    load_of_stages = max(longest_first(costs, min(slots * workers, len(costs)))) if costs else 0.0
     between = turnaround(ordered, slots)
     lasted = [end - begin for begin, end in ordered]
     training = [trained(launch, trial) for trial in sorted(spans, key=lambda trial: spans[trial])]
     trials = [min(whole, part) if part else whole for whole, part in zip(lasted, training, strict=True)]
-    starting = max(0.0, ends[-1] - launched - sum(loads)) if ends else 0.0
     load = Load(
-        rounds=rounds,
+        rounds=(costs,) if costs else (),
         trials=tuple(trials),
         training=workers * sum(training),
         workers=workers,
-        start=max(0.0, first - (ends[-1] if ends else launched) - between),  # the first trial waits like any other
-        round_start=starting / len(rounds) if rounds else 0.0,
+        start=max(0.0, first - (ended or launched) - between),  # the first trial waits like any other
+        round_start=max(0.0, ended - launched - load_of_stages) if ended else 0.0,
         trial_start=between + (sum(lasted) - sum(trials)) / len(trials),
     )
-    busy, last = sum(map(sum, rounds)) + load.training, max(end for _, end in ordered)
+    busy, last = sum(costs) + load.training, max(end for _, end in ordered)
     stages, ran = first - launched - between, last - first + between  # told apart where `simulate` tells them apart
     return Recording(load, Outcome(slots, slots * workers, stages, ran, 0.0, busy, 0))
 
@@ -95,15 +91,8 @@ def trained(launch: Sequence[Event], trial: str) -> float:
     return max((event.metrics.train_seconds for event in rungs), default=0.0)
 
 
-def rounds_of(launch: Sequence[Event]) -> tuple[tuple[tuple[float, ...], ...], list[float]]:
-    """(seconds of the stages of each round, when each round ended)."""
-    rounds: list[list[float]] = []
-    ends: list[float] = []
-    for event in launch:
-        if not isinstance(event, StageEnded) or event.reused:
-            continue
-        if not ends or seconds_of(event) - ends[-1] > SAME_ROUND_S:
-            rounds.append([])
-            ends.append(seconds_of(event))
-        rounds[-1].append(event.seconds)
-    return tuple(map(tuple, rounds)), ends
+def stages_of(launch: Sequence[Event]) -> tuple[tuple[float, ...], float | None]:
+    """(seconds of the stages, when the last one ended). They are one round, for none waits until others have ended but
+    where it reads them, which a ledger does not tell."""
+    ended = [event for event in launch if isinstance(event, StageEnded) and not event.reused]
+    return tuple(event.seconds for event in ended), max(map(seconds_of, ended), default=None)

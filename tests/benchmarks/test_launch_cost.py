@@ -2,7 +2,7 @@
 
     python -m pytest tests/benchmarks/test_launch_cost.py -m benchmark
 
-The environment sets the size: TRIALS (4), SIDE (16), ROUNDS (2), WAYS (of bare.py, all but `serial`). With
+The environment sets the size: TRIALS (4), SIDE (16), ROUNDS (2), WAYS (of bare.py). With
 BASELINE_CHECKOUT=/path/to/older/checkout, one that has this file, the launch of that commit is a row, too. Compare
 CPU-seconds first: they vary least. The machine should be otherwise idle.
 """
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.benchmark
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
-WAYS = os.environ.get("WAYS", "pool tune tune_naive relay").split()
+TRIALS = os.environ.get("TRIALS", "4")
+WAYS = os.environ.get("WAYS", "serial pool tune tune_naive relay").split()
 OLDER = os.environ.get("BASELINE_CHECKOUT")
 
 
@@ -31,7 +32,8 @@ def launched(checkout: Path, folder: Path, *more: str) -> Cost:
     space = checkout / "tests" / "benchmarks" / "scale_space.py"
     words = ["launch", str(space), "--name", "launch", "--cpus", "2", "--plain", "--storage", str(folder / "runs")]
     command = [sys.executable, "-m", "orchestrator", *words, "--data-dir", str(folder), *more]
-    return measure(command, folder / "log", {"PYTHONPATH": str(checkout)}, checkout)
+    stages = folder / "runs" / "stages"
+    return measure(command, folder / "log", {"PYTHONPATH": str(checkout)}, checkout, lambda: any(stages.glob("*.lock")))
 
 
 def bare(way: str, work: Path, folder: Path) -> Cost:
@@ -82,9 +84,12 @@ def test_print_what_a_launch_costs_over_bare_loops(work, tmp_path, capsys):
 def lines(medians: dict[str, Cost]) -> list[str]:
     """The table, and what a launch takes of each as a ratio."""
     ours = medians["launch"]
-    names = f"{'wall s':>8} {'CPU s':>8} {'processes':>9} {'MiB':>7}   launch / row: wall, CPU"
-    return [f"{f'median of {ROUNDS}':14} {names}"] + [
-        f"{name:14} {c.wall:8.1f} {c.cpu:8.1f} {c.processes:9.0f} {c.memory:7.0f}"
-        f"   {ours.wall / c.wall:.2f}, {ours.cpu / c.cpu:.2f}"
+    machine = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {TRIALS} trials, medians of {ROUNDS}"
+    head = "row,wall s,CPU s,processes,with torch,MiB,first step s,launch / row: wall,CPU"
+    table = [
+        f"{name},{c.wall:.1f},{c.cpu:.1f},{c.processes:.0f},{c.torch:.0f},{c.memory:.0f},{c.begun:.1f},"
+        f"{ours.wall / c.wall:.2f},{ours.cpu / c.cpu:.2f}"
         for name, c in medians.items()
     ]
+    columns = ("| " + line.replace(",", " | ") + " |" for line in (head, "---" + ",---:" * 8, *table))
+    return [machine, *columns]

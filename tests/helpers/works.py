@@ -1,14 +1,17 @@
 """Trials and stages that train nothing: they report what they are made to, so that executors alone are tested."""
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, RungReport, Task
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
-from orchestrator.execution.work.worker import End, RungReport, UnitWork
+from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
+from workloads.errors import UserError
 from workloads.units import Unit
 
 RUNGS = (250, 500, 1000)
@@ -16,6 +19,29 @@ RUNGS = (250, 500, 1000)
 
 def nothing(rung: int) -> None:
     pass
+
+
+def note(folder, rung):
+    """Write down in which process a rung was worked on."""
+    with (folder / "pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def fail(text, rung):
+    """As an error for users does."""
+    raise UserError(text, where="the third image", fix="look at it")
+
+
+def die_once(folder, at, rung):
+    """Kill this process at a rung, once."""
+    if rung == at and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die(rung):
+    """Kill this process."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -52,6 +78,13 @@ def made_trial(name, folder="nowhere", after=(), retries=1, rungs=RUNGS, **value
 def made_stage(key, after=(), retries=0, **values):
     work = MadeStage("mlsad", UnitWork(Unit("generator", "3", "level_2"), {}), "nowhere", **values)
     return Task(f"stage/{key}", work, Resources(), frozenset(after), retries)
+
+
+class NoImages:
+    """What work that looks at no image has of them."""
+
+    def of(self, work, rank=0, world=1):
+        return None
 
 
 @dataclass

@@ -1,20 +1,17 @@
-"""Runs tasks on Ray: stages and trials in Ray Train workers, trials driven by Ray Tune, the rest in Ray tasks."""
+"""Runs tasks on Ray: on warm workers, trials driven by Ray Tune; what needs several workers at once by Ray Train."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
-import ray
-
 from orchestrator.clusters.session import node_resources, ray_session
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Listener, Note, Task, lacking
 from orchestrator.execution.on_ray import progress
-from orchestrator.execution.on_ray.gang import train_round
+from orchestrator.execution.on_ray.attempts import Remembering, trials_of
+from orchestrator.execution.on_ray.images import share_images
 from orchestrator.execution.on_ray.method_check import check_nodes
-from orchestrator.execution.on_ray.tune import run_trials
-from orchestrator.execution.on_ray.workers import do_alone
-from orchestrator.execution.work.worker import End, last_line
+from orchestrator.execution.on_ray.pool import Pool, Queue
 from orchestrator.planning.capacity import Node, slots
 from workloads.data.splits import Splits
 from workloads.registry import code_of
@@ -23,21 +20,23 @@ from workloads.registry import code_of
 class RayExecutor:
     """A Ray of its own on `cpus` cores of this machine, or the running one at `address` that the machine belongs to.
 
-    workload: the method of the run; one from outside the tree is brought to every node.
-    Stages that are trained in one round fail together: those that are not done when one fails for good.
+    workload: the method of the run; one from outside the tree is brought to every node. gangs: whether there may be
+    tasks that several workers do together.
     """
 
     name = "ray"
 
-    def __init__(self, cpus: int | None = None, address: str | None = None, workload: str = "mlsad") -> None:
-        self.cpus, self.address, self.workload = cpus, address, workload
+    def __init__(
+        self, cpus: int | None = None, address: str | None = None, workload: str = "mlsad", *, gangs: bool = True
+    ) -> None:
+        self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
         self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
         self.progress_notes: Any = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:  # closed where the second step fails
-            stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload)))
+            stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
             check_nodes(self.workload)
             self.progress_notes = progress.start()
             self.stack = stack.pop_all()
@@ -49,40 +48,54 @@ class RayExecutor:
     def nodes(self) -> Sequence[Node]:
         return node_resources()
 
-    def share(self, store: SplitStore, digest: str, splits: Splits | None) -> None:  # noqa: ARG002 - workers read shards
-        self.store, self.manifest = store, store.manifest(digest)
+    def share(self, store: SplitStore, digest: str, splits: Splits | None) -> None:
+        self.images = share_images(store, digest, splits, self.nodes())
+        self.folder = str(store.paths.folder / "ray")  # for Tune's and Train's own files
+        self.pool = Pool(self.images)
+        self.stack.callback(self.pool.end)
 
     def notes(self) -> Mapping[str, Note]:
         return progress.read(self.progress_notes)
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
-        by_kind: dict[str, list[Task]] = {}
-        for task in tasks:
-            by_kind.setdefault(task.kind, []).append(task)
-        beside = self.start(by_kind.get("baseline", []), listener, cpus=0)  # training must not wait for them
-        self.run_stages(by_kind.get("stage", []), listener, slots)
-        self.wait(beside, listener)
-        self.run_trials(by_kind.get("trial", []), listener, slots)
-        self.wait(self.start(by_kind.get("analysis", []), listener), listener)
+        heard = Remembering(listener, self.failures)
+        gangs = [task for task in tasks if is_gang(task)]
+        trials = [task for task in tasks if task not in gangs and len(trials_of(task)) == 1]
+        alone = [task for task in tasks if task not in gangs and task not in trials]
+        alone.sort(key=lambda task: task.kind == "baseline")  # nothing waits for them
+        if alone:
+            Queue(alone, heard, self.failures).run(self.workers(alone, slots))
+        if ready := self.without_failed(trials, heard):
+            from orchestrator.execution.on_ray.tune import relay_trials
 
-    def run_stages(self, tasks: Sequence[Task], listener: Listener, limit: int | None) -> None:
-        """Train stages on all workers of the cluster, in rounds: each after those that it reads."""
-        waiting = list(tasks)
+            relay_trials(ready, heard, self.workers(ready, slots), self.folder)
+        if gangs:
+            self.pool.end()  # what it claims is the gangs'
+            self.run_gangs(gangs, heard, slots)
+
+    def workers(self, tasks: Sequence[Task], limit: int | None) -> list[Any]:
+        """Warm workers: one a slot, or one a task where those are fewer."""
+        claim = tasks[0].claim
+        room = self.room(tasks[0], limit) * (claim.workers if claim.share == "units" else 1)
+        return self.pool.workers(min(room, len(tasks)), claim)
+
+    def run_gangs(self, tasks: Sequence[Task], listener: Listener, limit: int | None) -> None:
+        """Stages that all workers train together, in rounds: each after those that it reads; then trials."""
+        from orchestrator.execution.on_ray.gang import run_gang_trials, train_round
+
+        waiting = [task for task in tasks if task.kind == "stage"]
         while waiting := self.without_failed(waiting, listener):
             ids = {task.id for task in waiting}
             ready = [task for task in waiting if not task.after & ids]
             for task in ready:
                 listener.started(task)
-            workers = self.room(ready[0], limit) * ready[0].claim.workers
-            ends = train_round(ready, self.manifest, self.store.paths, workers)
+            ends = train_round(ready, self.images, self.folder)
             for task in ready:
-                self.ended(task, ends[task.id], listener)
+                if task.id in ends:
+                    listener.ended(task, ends[task.id])
             waiting = [task for task in waiting if task.id not in ends]
-
-    def run_trials(self, tasks: Sequence[Task], listener: Listener, limit: int | None) -> None:
-        """Run trials under Tune, as many at once as fit."""
-        if ready := self.without_failed(tasks, listener):
-            run_trials(ready, listener, self.manifest, self.store.paths, self.room(ready[0], limit))
+        if trials := self.without_failed([task for task in tasks if task.kind == "trial"], listener):
+            run_gang_trials(trials, listener, self.images, self.room(trials[0], limit), self.folder)
 
     def room(self, task: Task, limit: int | None) -> int:
         """How many tasks with the claim of this one run at once. Raises UserError where there is no room for any."""
@@ -93,37 +106,13 @@ class RayExecutor:
         ready = []
         for task in tasks:
             if end := lacking(task, self.failures):
-                self.ended(task, end, listener)
+                listener.ended(task, end)
             else:
                 ready.append(task)
         return ready
 
-    def ended(self, task: Task, end: End, listener: Listener) -> None:
-        if end.error:
-            self.failures[task.id] = end.error
-        listener.ended(task, end)
 
-    def start(self, tasks: Sequence[Task], listener: Listener, cpus: float | None = None) -> dict[Any, Task]:
-        """Start work that needs one process, each a Ray task of its own, as far as there is room; a future of each.
-
-        cpus: that each claims, in place of what its own claim says. Raises UserError where not even one fits.
-        """
-        if tasks and cpus is None:
-            self.room(tasks[0], None)
-        running = {}
-        for task in tasks:
-            listener.started(task)
-            cores = task.claim.cpus_per_worker if cpus is None else cpus
-            gpus = task.claim.gpus_per_worker if cpus is None else 0
-            running[ray.remote(num_cpus=cores, num_gpus=gpus)(do_alone).remote(task, self.store, self.manifest)] = task
-        return running
-
-    def wait(self, running: dict[Any, Task], listener: Listener) -> None:
-        """Tell the listener of each task as it ends."""
-        while running:
-            (ready,), _ = ray.wait(list(running), num_returns=1)
-            try:
-                end: End = ray.get(ready)
-            except ray.exceptions.RayError as error:
-                end = End(error=last_line(error))
-            self.ended(running.pop(ready), end, listener)
+def is_gang(task: Task) -> bool:
+    """Whether the task needs several workers at once: a trial that has them, a stage whose batches they share."""
+    several = task.claim.workers > 1
+    return several and (task.kind == "trial" or (task.kind == "stage" and task.claim.share == "batches"))

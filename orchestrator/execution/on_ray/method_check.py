@@ -20,19 +20,19 @@ def check_nodes(workload: str) -> None:
     """Raises UserError (exit 3), with the nodes' addresses, where one cannot load a method from outside the tree."""
     if workload in WORKLOADS:
         return
-    alive = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+    alive = [node for node in ray.nodes() if node["Alive"]]
     remote = ray.remote(num_cpus=0, max_retries=0)(problem_of)
-    answers = {
-        address: remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(workload)
-        for node, address in alive.items()
-    }
-    problems = {}
-    for address, answer in answers.items():
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
+    answers = [remote.options(scheduling_strategy=place).remote(workload) for place in places]
+    failed = []
+    for node, answer in zip(alive, answers, strict=True):
         try:
-            problems[address] = ray.get(answer)
+            problem = ray.get(answer)
         except ray.exceptions.RayError as error:
-            problems[address] = str(error).strip().splitlines()[-1]
-    if failed := [f"  {address}: {problem}" for address, problem in problems.items() if problem]:
+            problem = str(error).strip().splitlines()[-1]
+        if problem:
+            failed.append(f"  {node['NodeManagerAddress']}: {problem}")
+    if failed:
         raise UserError(
             f"{len(failed)} of {len(alive)} nodes cannot load the method {workload}",
             details="\n".join(failed),

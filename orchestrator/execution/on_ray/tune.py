@@ -1,139 +1,146 @@
 """Ray Tune's part: it starts trials where there is room, and asks the listener whether they go on.
 
-Tune's own restore, which unpickles an experiment, is never used: the ledger and the trials' files are what resumes.
+A trial of one worker is driven by a light process without torch, which asks a warm worker for the next report. Tune's
+own restore, which unpickles an experiment, is never used: the ledger and the trials' files are what resumes.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-import ray.train
+import ray
 from ray import tune
-from ray.train import FailureConfig, RunConfig
 from ray.tune.execution import class_cache
-from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.data.split_store import SplitManifest
-from orchestrator.execution.executor import Listener, Task
-from orchestrator.execution.on_ray.gang import scaling_of, trainer
-from orchestrator.execution.on_ray.workers import RayWorker, lone_device, place, streamed_splits
-from orchestrator.execution.work.trial import TrialWork
-from orchestrator.execution.work.worker import End, RungReport, computing, last_line
-from orchestrator.planning.early_stopping import Decision
-from orchestrator.record.paths import RunPaths
-from tune_spaces.schema import Resources
+from orchestrator.execution.executor import End, Listener, Task, error_text
+from orchestrator.execution.on_ray.attempts import LOSSES, Course, outcome
 
-RESTARTS = 2  # of Train's workers, when one of them is lost
+REPLY = "reply"  # what a worker answered, under the name that Tune knows it by
+RELAY_BYTES = 200 * 2**20  # of memory, which a relay takes; Tune refuses a trial that claims nothing
 
 
-def run_trials(tasks: Sequence[Task], listener: Listener, manifest: SplitManifest, paths: RunPaths, slots: int) -> None:
-    """Run trials to their end, at most `slots` at once. One that fails is told to the listener; the others go on."""
-    claim, folder = tasks[0].claim, str(paths.folder / "ray")
-    function = tune.with_parameters(run_trial, tasks=list(tasks), manifest=manifest, folder=folder)
+class Relay(tune.Trainable):
+    """Asks the warm worker that its trial has been handed for one report after the other."""
+
+    def setup(self, config: dict[str, Any], workers: Sequence[Any], tasks: Sequence[Any]) -> None:
+        """config: of Tune's trial: its number, and that of its worker. tasks: references of them."""
+        self.workers, self.tasks = workers, tasks
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Go on with another trial: no process is started for it."""
+        self.config, self.begun = new_config, False
+        return True
+
+    def step(self) -> dict[str, Any]:
+        worker = self.workers[self.config["worker"]]
+        afresh, self.begun = not self.begun, True
+        reply = outcome(worker.advance.remote(self.tasks[self.config["trial"]], afresh))
+        if isinstance(reply, End) and reply.lost:
+            wait_for(worker)
+        return {REPLY: reply}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """There is nothing to save."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """There is nothing to load."""
+
+
+def wait_for(worker: Any) -> None:
+    """Until a lost worker is there again; not for long where Ray says that it does not come back."""
+    for _ in range(LOSSES):
+        try:
+            ray.get(worker.ready.remote())
+        except ray.exceptions.RayError:
+            time.sleep(1)
+        else:
+            return
+
+
+def relay_trials(tasks: Sequence[Task], listener: Listener, workers: Sequence[Any], folder: str) -> None:
+    """Run trials on warm workers, as many at once as there are of these. folder: for Tune's own files."""
+    trainable = tune.with_parameters(Relay, workers=list(workers), tasks=[ray.put(task) for task in tasks])
+    claim = {"cpu": 0, "memory": RELAY_BYTES}
+    run_trials(tasks, tune.with_resources(trainable, claim), Driver(tasks, listener, workers), folder, reuse=True)
+
+
+def run_trials(tasks: Sequence[Task], trainable: Any, driver: "Driver", folder: str, *, reuse: bool) -> None:
+    """Run trials to their end. The trainable reports, under `REPLY`, what workers answer until it is stopped.
+
+    reuse: its process for other trials, which a function's cannot be.
+    """
     keep_credentials_out_of_logs()
     tune.Tuner(
-        tune.with_resources(function, share_of(claim)),
+        trainable,
         param_space={"trial": tune.grid_search(list(range(len(tasks))))},
-        tune_config=tune.TuneConfig(
-            scheduler=Asking(tasks, listener), max_concurrent_trials=min(slots, len(tasks)), reuse_actors=False
-        ),
+        tune_config=tune.TuneConfig(scheduler=driver, max_concurrent_trials=driver.slots, reuse_actors=reuse),
         run_config=tune.RunConfig(
             name=f"trials-{uuid4().hex[:8]}",
             storage_path=folder,
             verbose=0,
-            callbacks=[Telling(tasks, listener)],
-            failure_config=tune.FailureConfig(max_failures=tasks[0].retries),
+            callbacks=[Starts(driver)],
+            failure_config=tune.FailureConfig(max_failures=LOSSES),
         ),
     ).fit()
 
 
-def share_of(claim: Resources) -> dict[str, float]:
-    """What a trial's own process claims: all that its only worker needs.
+class Driver(FIFOScheduler):
+    """Hands each trial a worker, and the listener what they report.
 
-    Beside several workers it only waits: it must claim something, or Tune would refuse it, but no CPU.
+    workers: each of which has one trial at a time; it is told to let go of a trial that is over.
     """
-    if claim.workers > 1:
-        return {"cpu": 0, "memory": 2**20}
-    return {"cpu": claim.cpus_per_worker} | ({"gpu": claim.gpus_per_worker} if claim.gpus_per_worker else {})
 
-
-def run_trial(params: dict[str, Any], tasks: Sequence[Task], manifest: SplitManifest, folder: str) -> None:
-    """The function that Tune runs. tasks: by the index that Tune calls `trial`. folder: for Ray Train's own files."""
-    task = tasks[params["trial"]]
-    # a single worker runs in this very process: on small jobs, starting others costs more than the work
-    local = task.claim.workers == 1
-    run = RunConfig(
-        name=f"{task.name}-{uuid4().hex[:8]}",
-        storage_path=folder,
-        callbacks=[] if local else [TuneReportCallback()],
-        failure_config=FailureConfig(max_failures=0 if local else RESTARTS),
-    )
-    scaling = scaling_of(task.claim, 0 if local else task.claim.workers)
-    trainer(train_trial, {"task": task, "local": local}, manifest, scaling, task.claim, run).fit()
-
-
-def train_trial(config: dict[str, Any]) -> None:
-    """Inside a Ray Train worker: do the work of the `task`, and report every rung, to Tune itself from its own process
-    (`local`). config: also the images' `manifest`."""
-    task, manifest, local = config["task"], config["manifest"], config["local"]
-    work: TrialWork = task.work
-    with computing(work.threads):
-        units = work.assigned(*place(), manifest.shape, manifest.counts)
-        splits = streamed_splits(manifest, work.method, units)
-        device = lone_device() if local else ray.train.torch.get_device()
-        for rung in work.run(RayWorker(splits, device, task.id)):
-            tune.report(rung.metrics) if local else ray.train.report(rung.metrics)
-
-
-class Asking(FIFOScheduler):
-    """Starts trials in their order, and asks the listener at every rung."""
-
-    def __init__(self, tasks: Sequence[Task], listener: Listener) -> None:
+    def __init__(self, tasks: Sequence[Task], listener: Listener, workers: Sequence[Any]) -> None:
         super().__init__()
-        self.tasks, self.listener = tasks, listener
+        self.courses = [Course(task) for task in tasks]
+        self.listener, self.workers = listener, workers
+        self.free = list(range(min(len(workers), len(tasks))))
+        self.slots = len(self.free)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # as below
+        return {}  # Tune pickles it for its own restore, which is never used
+
+    def course(self, trial: Any) -> Course:
+        return self.courses[trial.config["trial"]]
+
+    def on_trial_add(self, controller: Any, trial: Any) -> None:
+        trial.config["worker"] = self.free.pop(0)
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        task = self.tasks[trial.config["trial"]]
-        decision = self.listener.reported(task, RungReport(task.name, result["budget"], metrics_of(result)))
-        return TrialScheduler.STOP if decision == Decision.STOP else TrialScheduler.CONTINUE
+        goes_on = self.course(trial).hear(result[REPLY], self.listener)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self.over(trial)
+
+    def on_trial_error(self, controller: Any, trial: Any) -> None:
+        """The trial's own process was lost too often."""
+        error = trial.get_error()
+        self.listener.ended(self.course(trial).task, End(error=error_text(error) if error else "unknown error"))
+        self.over(trial)
+
+    def over(self, trial: Any) -> None:
+        """The trial's worker is free."""
+        number = trial.config["worker"]
+        if self.workers[number] is not None:
+            self.workers[number].stop.remote()
+        self.free.append(number)
 
 
-class Telling(tune.Callback):
-    """Tells the listener how trials begin and end."""
+class Starts(tune.Callback):
+    """Tells the listener that an attempt at a trial begins."""
 
-    def __init__(self, tasks: Sequence[Task], listener: Listener) -> None:
-        self.tasks, self.listener = tasks, listener
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its callbacks for its own restore, which is never used
-
-    def task_of(self, trial: Any) -> Task:
-        return self.tasks[trial.config["trial"]]
+        return {}  # as above
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.listener.started(self.task_of(trial))
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.listener.ended(self.task_of(trial), End())
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        error = trial.get_error()
-        self.listener.ended(self.task_of(trial), End(error=last_line(error) if error else "unknown error"))
-
-
-TUNE_KEYS = frozenset(
-    "timestamp checkpoint_dir_name done training_iteration trial_id date time_this_iter_s time_total_s pid hostname "  # noqa: SIM905
-    "node_ip config time_since_restore iterations_since_restore experiment_tag should_checkpoint".split()
-)
-
-
-def metrics_of(result: dict[str, Any]) -> dict[str, Any]:
-    """What the worker reported, without the keys that Tune adds."""
-    return {key: value for key, value in result.items() if key not in TUNE_KEYS}
+        self.driver.listener.started(self.driver.course(trial).task)
 
 
 def keep_credentials_out_of_logs() -> None:

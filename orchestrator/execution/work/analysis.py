@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from upath import UPath
 
+from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.work.stage import HISTORY
-from orchestrator.execution.work.worker import End, RungReport, Worker, method_of
+from orchestrator.execution.work.worker import Worker, method_of
 from orchestrator.planning.early_stopping import Decision
 from workloads.analyses import analyse
 from workloads.files import is_whole, read_checked, write_checked

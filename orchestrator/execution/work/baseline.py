@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 from upath import UPath
 
-from orchestrator.execution.work.worker import End, RungReport, Worker
+from orchestrator.execution.executor import End, RungReport
+from orchestrator.execution.work.worker import Worker
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.results.evaluation import write_table
 from workloads.scoring.baselines import baseline_rows

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from upath import UPath
 
-from orchestrator.execution.work.worker import Artifacts, End, RungReport, Share, UnitWork, Worker, method_of, view_of
+from orchestrator.execution.executor import End, RungReport
+from orchestrator.execution.work.worker import Artifacts, Share, UnitWork, Worker, method_of, view_of
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.locks import alone
 from workloads.files import is_whole, read_checked, write_checked

@@ -10,10 +10,9 @@ from itertools import takewhile
 import pyarrow as pa
 from upath import UPath
 
+from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.work.worker import (
     Artifacts,
-    End,
-    RungReport,
     Share,
     UnitWork,
     Worker,

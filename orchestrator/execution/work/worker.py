@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 from upath import UPath
 
 from orchestrator.data.shared import SharedSplits
+from orchestrator.execution.executor import End, RungReport
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.view import TargetView
 from workloads.learner import Tensors
@@ -42,30 +44,6 @@ class Worker:
     def writers(self, share: Share) -> int:
         """How many workers write files: each one where units are shared out, else the first."""
         return self.world if share == "units" else 1
-
-
-@dataclass(frozen=True)
-class RungReport:
-    """A trial has reached a rung: its metrics are those of the rung's file."""
-
-    trial: str
-    rung: int
-    metrics: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class End:
-    """Work is over. seconds, steps: of a stage's training, whoever did it. error: why it failed; else empty."""
-
-    seconds: float = 0.0
-    steps: int = 0
-    error: str = ""
-
-
-def last_line(error: BaseException) -> str:
-    """An error in a line: its type and the end of what it says."""
-    lines = str(error).strip().splitlines() or ["no message"]
-    return f"{type(error).__name__}: {lines[-1]}"
 
 
 class Work(Protocol):
@@ -147,14 +125,17 @@ def view_of(worker: Worker, name: str, work: UnitWork, *, test: bool) -> TargetV
 def computing(threads: int) -> Iterator[None]:
     """How numbers are computed here until this ends: on so many threads of the CPU, denormals taken as 0.
 
-    Activations of a GAN that fade out slow a CPU down many times otherwise. Threads that start meanwhile inherit it.
+    The threads are the claim's for torch and for NumPy's and scikit-learn's libraries alike, whatever OMP_NUM_THREADS
+    says: sums over another number of threads differ. Activations of a GAN that fade out slow a CPU down many times
+    unless denormals are 0; threads that start meanwhile inherit it.
     """
     before = torch.get_num_threads()
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     keep_freed_memory()
     try:
-        yield
+        with threadpool_limits(threads):
+            yield
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)

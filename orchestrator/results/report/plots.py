@@ -108,10 +108,20 @@ def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> bytes:
     columns = min(5, len(by_class))
     lines = ceil(len(by_class) / columns)
     figure = Figure(figsize=(max(2.4 * columns, 5.2) + 0.5, 2.1 * lines + 1.0), layout="constrained")
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, (name, (scores, anomalous)) in zip(grid.flat, by_class.items(), strict=False):
-        for chosen, colour, label in ((~anomalous, NORMAL, "normal"), (anomalous, ANOMALOUS, "anomalous")):
-            _histogram(axes, scores[chosen], edges, colour, label)
+    # panels have one scale by hand: matplotlib's sharing asks every panel at every stroke in any of them
+    grid = figure.subplots(lines, columns, squeeze=False)
+    shares = {
+        name: (_shares(s[~anomalous], edges), _shares(s[anomalous], edges)) for name, (s, anomalous) in by_class.items()
+    }
+    highest = max(float(share.max()) for both in shares.values() for share in both)
+    margin = 0.05 * (edges[-1] - edges[0])
+    for number, (axes, (name, both)) in enumerate(zip(grid.flat, shares.items(), strict=False)):
+        for share, colour, label in zip(both, (NORMAL, ANOMALOUS), ("normal", "anomalous"), strict=True):
+            axes.stairs(share, edges, fill=True, color=colour, alpha=0.35, label=label)
+            axes.stairs(share, edges, color=colour, linewidth=1.3)
+        axes.set(xlim=(edges[0] - margin, edges[-1] + margin), ylim=(0, 1.05 * highest))
+        # the last panel of a column may stand above an empty place
+        axes.tick_params(labelbottom=number + columns >= len(by_class), labelleft=number % columns == 0)
         value = by_class[name].auroc()
         area = "undefined" if value is None else f"{value:.3f}"
         axes.set_title(f"{_literal(_short(name))}\nAUROC {area}", fontsize=10)
@@ -119,9 +129,6 @@ def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> bytes:
         axes.locator_params(axis="x", nbins=3)  # long numbers of neighbouring panels must not meet
     for axes in grid.flat[len(by_class) :]:
         axes.set_visible(False)
-    for column in range(columns):  # the last panel of a column may stand above an empty place
-        bottom = (len(by_class) - 1 - column) // columns
-        grid[bottom, column].tick_params(labelbottom=True)
     figure.supxlabel("anomaly score (the outermost bins also hold what lies beyond)", fontsize=11)
     figure.supylabel("share of images", fontsize=11)
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -131,11 +138,9 @@ def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> bytes:
     return _png(figure, dpi=130)
 
 
-def _histogram(axes: Axes, scores: NDArray, edges: NDArray, colour: str, label: str) -> None:
-    counts = np.histogram(np.clip(scores, edges[0], edges[-1]), edges)[0]
-    share = counts / max(1, len(scores))
-    axes.stairs(share, edges, fill=True, color=colour, alpha=0.35, label=label)
-    axes.stairs(share, edges, color=colour, linewidth=1.3)
+def _shares(scores: NDArray, edges: NDArray) -> NDArray:
+    """(BINS,) of the scores."""
+    return np.histogram(np.clip(scores, edges[0], edges[-1]), edges)[0] / max(1, len(scores))
 
 
 def _edges(scores: NDArray) -> NDArray:

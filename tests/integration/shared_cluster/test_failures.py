@@ -72,13 +72,15 @@ def test_a_failed_trial_is_tried_again_by_the_next_launch(failed, storage):
     assert len(tried) > len(before.trials)
 
 
-def kill_the_first_trial(deadline_s=200):
-    """Kill the process in which a trial of this process's Ray is trained, as soon as there is one; whether it came."""
+def kill_the_first_trial(ledger, deadline_s=200):
+    """Kill the process in which a trial of this process's Ray is trained, as soon as the ledger says that one is;
+    whether it came."""
     end = time.monotonic() + deadline_s
     while time.monotonic() < end:
-        for process in psutil.Process().children(recursive=True):
+        running = ledger.exists() and '"running"' in ledger.read_text()
+        for process in psutil.Process().children(recursive=True) if running else ():
             try:
-                if re.match(r"ray::\S+\.train\b", " ".join(process.cmdline())):
+                if re.match(r"ray::WarmWorker\.advance\b", " ".join(process.cmdline())):
                     process.kill()
                     return True
             except psutil.Error:  # it has ended
@@ -91,7 +93,7 @@ def kill_the_first_trial(deadline_s=200):
 def test_a_trial_whose_worker_is_lost_is_tried_again(cluster, storage, tmp_path):
     (tmp_path / "lost.py").write_text(SPACE.replace("(1e-2, 1e30)", "(1e-2,)"))
     with ThreadPoolExecutor(1) as beside:
-        killed = beside.submit(kill_the_first_trial)
+        killed = beside.submit(kill_the_first_trial, storage / "lost" / "ledger" / "000001.jsonl")
         code, text = run(request_for(storage, tmp_path / "lost.py", "lost", preset=None))
     assert killed.result()
     assert code == 0, text

@@ -5,6 +5,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from orchestrator.clusters.code_package import SPACE_FOLDER, pack
+from orchestrator.clusters.submission import users_files
+from orchestrator.execution.from_request import request_of
+from orchestrator.planning.options import Options, load_space
 from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from tests.helpers.commands import orchestrate
@@ -155,3 +159,18 @@ def test_stored_code_is_run_for_scoring_only_where_it_is_trusted(folder, tmp_pat
     with pytest.raises(UserError, match="trust-code"):
         method_code.require_trust(paths, "some_methods:Mean")
     method_code.require_trust(paths, "mlsad")
+
+
+def test_a_submitted_job_takes_the_space_and_the_method_along(folder, tmp_path) -> None:
+    (folder / "some_package").mkdir()
+    (folder / "some_package" / "__init__.py").write_text(GOOD)
+    (folder / "space.py").write_text(SPACE.format("some_package:Mean", {}))
+    request = request_of(folder / "space.py", {}, storage=tmp_path / "runs")
+    pack(tmp_path / "packed", users_files(request))
+    packed = tmp_path / "packed" / SPACE_FOLDER
+    assert {file.relative_to(packed).as_posix() for file in packed.rglob("*.py")} == {
+        "space.py",
+        "some_package/__init__.py",
+    }
+    load_space(packed / "space.py", Options())
+    assert code_of("some_package:Mean") == packed / "some_package"

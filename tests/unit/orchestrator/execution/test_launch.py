@@ -5,8 +5,8 @@ from statistics import median
 
 import pytest
 
+from orchestrator.execution.executor import End, error_text
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.execution.work.worker import End, last_line
 from orchestrator.record.events import Launched, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
@@ -50,7 +50,7 @@ class Disturbed(LocalExecutor):
     def attempt(self, task, listener):
         if error := self.error(task):
             if isinstance(error, Exception):
-                return End(error=last_line(error))
+                return End(error=error_text(error))
             raise error
         return super().attempt(task, listener)
 

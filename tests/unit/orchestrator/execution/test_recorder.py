@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.recorder import LONGEST_ERROR, Recorder
-from orchestrator.execution.work.worker import End, RungReport
 from orchestrator.planning.early_stopping import Decision, NeverStop, SuccessiveHalving
 from orchestrator.record.events import RungReached, StageEnded, TrialMoved
 from orchestrator.record.state import State

@@ -16,12 +16,12 @@ import torch
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import SplitsInMemory
-from orchestrator.execution.executor import Task
+from orchestrator.execution.executor import End, RungReport, Task
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, rungs_done
-from orchestrator.execution.work.worker import End, RungReport, UnitWork, Worker, computing, method_of
+from orchestrator.execution.work.worker import UnitWork, Worker, computing, method_of
 from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import read_table, write_share
 from tests.helpers.files import flip
@@ -271,6 +271,21 @@ def test_the_process_is_left_as_it_was():
     with computing(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_the_threads_are_the_claims_whatever_the_shell_says():
+    """Of torch, and of the libraries under NumPy and scikit-learn."""
+    program = (
+        "import torch, sklearn.neighbors, threadpoolctl\n"
+        "from orchestrator.execution.work.worker import computing\n"
+        "before = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "with computing(1):\n"
+        "    pools = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
+        "    print(max(before), pools, torch.get_num_threads())\n"
+    )
+    shell = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=shell)
+    assert done.stdout.split("\n")[0] == "2 {1} 1", done.stderr
 
 
 def test_work_needs_no_ray(tmp_path):

@@ -1,0 +1,88 @@
+"""What a worker answers, and what becomes of a task that failed or whose worker was lost. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import ray
+
+from orchestrator.execution.executor import End, Listener, RungReport, Task, error_text
+from orchestrator.planning.early_stopping import Decision
+
+LOSSES = 5
+"""Workers that a task may lose in a row without a new rung: where memory is full they would be killed for ever."""
+
+Reply = RungReport | End
+
+
+def outcome(answer: Any) -> Reply:
+    """What a worker answered, from Ray's reference of it."""
+    try:
+        reply: Reply = ray.get(answer)
+    except ray.exceptions.RayTaskError as error:  # the task could not be read there, or its report could not be sent
+        return End(error=error_text(error))
+    except ray.exceptions.RayError as error:
+        return End(error=error_text(error), lost=True)
+    return reply
+
+
+def trials_of(task: Task) -> Sequence[Any]:
+    """The trials that the task trains; none of any other kind of task."""
+    return getattr(task.work, "trials", ())
+
+
+@dataclass
+class Course:
+    """How far a task has come. failures: attempts that failed. losses: of workers, since the last new rung. stopped:
+    trials that are not to go on. decision: on the last rung."""
+
+    task: Task
+    failures: int = 0
+    losses: int = 0
+    reached: int = 0
+    stopped: set[str] = field(default_factory=set)
+    decision: Decision | None = None
+
+    def hear(self, reply: Reply, listener: Listener) -> bool:
+        """Pass on what a worker answered; whether the task goes on: with its next rung, or with another attempt."""
+        if isinstance(reply, RungReport):
+            if reply.rung > self.reached:
+                self.reached, self.losses = reply.rung, 0
+            self.decision = listener.reported(self.task, reply)
+            self.stopped |= {reply.trial} if self.decision == Decision.STOP else set()
+            if len(self.stopped) < len(trials_of(self.task)):
+                return True
+            reply = End()
+        elif reply.error and self._again(reply):
+            listener.started(self.task)
+            return True
+        elif reply.lost:
+            reply = replace(reply, error=f"{LOSSES} workers were lost one after the other: {reply.error}")
+        listener.ended(self.task, reply)
+        return False
+
+    def _again(self, end: End) -> bool:
+        if end.lost:
+            self.losses += 1
+            return self.losses < LOSSES
+        self.failures += 1
+        return self.failures <= self.task.retries
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """A listener that keeps which tasks have failed, for those that come after them."""
+
+    listener: Listener
+    failures: dict[str, str] = field(default_factory=dict)  # task id -> error
+
+    def started(self, task: Task) -> None:
+        self.listener.started(task)
+
+    def reported(self, task: Task, rung: RungReport) -> Decision:
+        return self.listener.reported(task, rung)
+
+    def ended(self, task: Task, end: End) -> None:
+        if end.error:
+            self.failures[task.id] = end.error
+        self.listener.ended(task, end)

@@ -1,0 +1,57 @@
+"""What becomes of a task that fails, and of one whose worker is lost, without any Ray."""
+
+import pytest
+
+from orchestrator.execution.executor import End, RungReport
+from orchestrator.execution.on_ray.attempts import LOSSES, Course, Remembering
+from orchestrator.execution.work.trial import TrialUnits
+from tests.helpers.works import RUNGS, Heard, MadeTrial, made_stage, made_trial
+
+LOST = End(error="ActorDiedError: killed", lost=True)
+FAILED = End(error="RuntimeError: diverged")
+
+
+def rung(number, trial="a"):
+    return RungReport(trial, number, {"budget": number})
+
+
+def test_a_task_is_begun_again_as_often_as_it_may_and_ends_with_its_last_error():
+    heard, course = Heard(), Course(made_trial("a", retries=1))
+    assert course.hear(FAILED, heard)
+    assert not course.hear(FAILED, heard)
+    assert heard.events == [("started", "trial/a"), ("ended", "trial/a", FAILED.error)]
+
+
+def test_losses_in_a_row_end_a_task_and_a_new_rung_ends_the_row():
+    heard, course = Heard(), Course(made_trial("a", retries=0))
+    assert all(course.hear(LOST, heard) for _ in range(LOSSES - 1))
+    assert course.hear(rung(250), heard)
+    assert all(course.hear(LOST, heard) for _ in range(LOSSES - 1))
+    assert course.hear(rung(250), heard)  # the same once more, by an attempt that begins where its files are
+    assert not course.hear(LOST, heard)
+    assert "5 workers were lost one after the other: ActorDiedError: killed" in heard.events[-1][2]
+
+
+def test_a_stopped_trial_has_ended_well():
+    heard, course = Heard(stop_at=("a", 500)), Course(made_trial("a"))
+    assert course.hear(rung(250), heard)
+    assert not course.hear(rung(500), heard)
+    assert heard.events[-1] == ("ended", "trial/a", "")
+
+
+def test_a_task_of_two_trials_goes_on_until_both_are_stopped():
+    heard, task = Heard(stop_at=("a", 250)), made_trial("a")
+    both = MadeTrial("mlsad", tuple(TrialUnits(name, "nowhere", ()) for name in "ab"), RUNGS)
+    course = Course(type(task)("trial/ab", both, task.claim))
+    assert course.hear(rung(250), heard)
+    assert course.decision == "stop"
+    assert course.hear(rung(250, "b"), heard)
+    heard.stop_at = ("b", 500)
+    assert not course.hear(rung(500, "b"), heard)
+
+
+@pytest.mark.parametrize("end", [End(), FAILED])
+def test_what_failed_is_remembered_for_those_that_come_after_it(end):
+    remembering = Remembering(Heard())
+    Course(made_stage("s", retries=0)).hear(end, remembering)
+    assert remembering.failures == ({"stage/s": end.error} if end.error else {})
