@@ -42,6 +42,6 @@ def watch(job: "Job") -> NoReturn:
         sys.stdout.flush()
 
     about = "\n".join(words_about(job.id, job.run, job.address))
-    write(f"{about}\n")
     with interruptible(f"\ndetached; the job goes on\n{about}"):
+        write(f"{about}\n")
         sys.exit(job.follow(write))
