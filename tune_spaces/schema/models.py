@@ -24,7 +24,7 @@ from pydantic import (
 from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
-from workloads.registry import WORKLOADS, method
+from workloads.registry import WORKLOADS, method, reference
 from workloads.scoring.selection import Select
 from workloads.units import DataFacts, ImageShape
 
@@ -83,12 +83,14 @@ def known(kind: str, names: Collection[str]) -> AfterValidator:
 
 
 def known_workload(name: str) -> str:
-    if checked(name):
-        try:
-            method(name)
-        except UserError as error:
-            raise ValueError("; ".join(filter(None, (error.headline, error.where, error.fix)))) from error
-    return name
+    """The name of a method of the table; of all others the import path, which needs no installed metadata elsewhere."""
+    if not checked(name):
+        return name
+    try:
+        method(name)
+    except UserError as error:
+        raise ValueError("; ".join(filter(None, (error.headline, error.where, error.fix)))) from error
+    return name if name in WORKLOADS else reference(name)
 
 
 def checked(workload: str | None) -> bool:
