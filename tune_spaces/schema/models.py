@@ -368,7 +368,7 @@ class Space(Strict):
         messages = [m for n in together for i in instances for m in i.check(replace(facts, workers=n))]
         problems = [Problem(key, message) for key, message in dict.fromkeys(messages)]
         halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
-        if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":
+        if self.select_by == "oracle" and halved and pooled:
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
             problems.append(Problem("scheduler.kind", late))
         if self.presets and self.preset not in self.presets:
