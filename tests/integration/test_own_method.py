@@ -187,8 +187,11 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         places = ("--storage", storage, "--address", "auto", "--plain")
         launched_and_killed(mine / "slow_space.py", storage, "--address", "auto", "--cpus-per-worker", "2")
         (mine / "slow_methods" / "inner.py").write_text("raise RuntimeError('edited')\n")
+        fitted = ("launch", mine / "own_fitted_space.py", "--preset", "smoke", *places)
+        assert orchestrate(*fitted, "--name", "one").returncode == 0
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
+        assert orchestrate(*fitted, "--name", "two").returncode == 0
         refused = orchestrate("launch", mine / "bad_space.py", "--preset", "smoke", *places)
         assert refused.returncode == 3
         assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stderr
@@ -200,6 +203,8 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
     states = [load_state(file.parent) for file in (storage / "mine" / "trials").rglob("manifest.json")]
     raylets = {entry["raylet"] for state in states for entry in state["history"]}
     assert len(raylets) == 2  # both nodes have trained
+    one, two = (Ledger(RunPaths(str(storage), name)).state.trials.values() for name in ("one", "two"))
+    assert [trial.last.numbers for trial in one] == [trial.last.numbers for trial in two]
     done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
     assert done.returncode == 0, done.stderr
     assert len(scores) == 4
