@@ -56,12 +56,17 @@ def code_of(name: str) -> Path | None:
     if name in WORKLOADS:
         return None
     method(name)
-    top = reference(name).partition(":")[0].partition(".")[0]
+    top = top_module(name)
     place = place_of(top, PLACES)
     spec = PathFinder.find_spec(top, [str(place)]) if place else sys.modules[top].__spec__
     assert spec is not None
     folders = list(spec.submodule_search_locations or ())
     return Path(folders[0] if folders else str(spec.origin))
+
+
+def top_module(name: str) -> str:
+    """The name of the module, or package, that a method from outside the tree lies in. Raises UserError."""
+    return reference(name).partition(":")[0].partition(".")[0]
 
 
 def place_of(top: str, places: Sequence[Path]) -> Path | None:

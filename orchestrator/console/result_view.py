@@ -80,8 +80,9 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
         if trial.state == State.FAILED:
             say(out, f"failed: trial {trial.id}: {trial.error}")
     phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in run.phases.items())
+    took = f"{duration(run.seconds)} ({phases})" if phases else duration(run.seconds)  # none: all was there
     spent = f"training and scoring {duration(run.worker_seconds)} of worker time"
-    say(out, f"took {duration(run.seconds)} ({phases}); {spent}")
+    say(out, f"took {took}; {spent}")
     say(out, f"report  {from_here(str(results.report))}")
     say(out, f"MLflow  {ui_command(run.tracking)}")
 

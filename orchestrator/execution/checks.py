@@ -1,10 +1,16 @@
-"""What stands against a launch, and only its images can tell. Refused before any training."""
+"""What stands against a launch, and only its images or the run on disk can tell. Refused before any training."""
+
+from collections.abc import Sequence
 
 from orchestrator.planning.request import Request
+from orchestrator.record.events import Identity
 from workloads.data.splits import Splits
-from workloads.errors import Problem, UserError, several
+from workloads.errors import Kind, Problem, UserError, several
 from workloads.registry import method
 from workloads.units import DataFacts
+
+LISTED = 8  # differences in a message
+NOT_KEPT = "all modules: an earlier version kept one digest of them"
 
 
 def check_images(request: Request, splits: Splits, executor: str) -> None:
@@ -32,3 +38,45 @@ def check_images(request: Request, splits: Splits, executor: str) -> None:
     pairs = dict.fromkeys(pair for instance in instances for pair in instance.check(facts))
     if pairs:
         raise several([Problem(*pair) for pair in pairs], request.loaded.name)
+
+
+def check_same_code(before: Identity, after: Identity, run: str, accept_code: bool) -> None:
+    """Raises UserError, which names modules and packages, where code differs and is not accepted."""
+    if not accept_code and not before.same_code(after):
+        raise other_code(run, [*changed_modules(before, after), *changed_packages(before, after)])
+
+
+def check_kept_modules(identity: Identity, run: str, accept_code: bool) -> None:
+    """Raises UserError, before any image is read, for a run of an earlier version, whose code differs in any case."""
+    if not accept_code and not identity.modules:
+        raise other_code(run, [NOT_KEPT])
+
+
+def other_code(run: str, listed: Sequence[str]) -> UserError:
+    more = f", and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    return UserError(
+        f"the run {run!r} was made with other code",
+        details=f"what differs: {', '.join(listed[:LISTED])}{more}",
+        fix=f"`resume {run} --accept-code` goes on with the code of today, which the report will say; "
+        "or launch it under another --name",
+        kind=Kind.REFUSED,
+    )
+
+
+def changed_modules(before: Identity, after: Identity) -> list[str]:
+    """Names of the modules that differ, and what happened to those that only one of the two has."""
+    if before.code != after.code and not before.modules:
+        return [NOT_KEPT]
+    names = sorted(before.modules.keys() | after.modules.keys())
+    changed = [name for name in names if before.modules.get(name) != after.modules.get(name)]
+    notes = {name: " (new)" for name in changed if name not in before.modules}
+    notes |= {name: " (gone)" for name in changed if name not in after.modules}
+    baselines = [] if before.baselines_code == after.baselines_code else ["the baselines' code"]
+    return [*(f"{name}{notes.get(name, '')}" for name in changed), *baselines]
+
+
+def changed_packages(before: Identity, after: Identity) -> list[str]:
+    """The packages whose versions differ, with both; none of a run that did not keep them."""
+    names = sorted(before.packages.keys() | after.packages.keys()) if before.packages else []
+    pairs = {name: (before.packages.get(name, "none"), after.packages.get(name, "none")) for name in names}
+    return [f"{name} {old} -> {new}" for name, (old, new) in pairs.items() if old != new]

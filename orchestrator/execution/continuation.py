@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 
+from orchestrator.execution.checks import changed_modules, changed_packages, check_same_code
 from orchestrator.execution.work.stage import is_made
 from orchestrator.planning.identity import code_of, plain, trial_config
 from orchestrator.planning.plan import Plan, TrialPlan, question, stages_of
@@ -13,8 +14,6 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
-
-LISTED = 8  # differences in a message
 
 
 def open_ledger(
@@ -47,40 +46,6 @@ def check_same_question(state: RunState, opened: Opened, space: Space, run: str)
             fix="give this launch another --name",
             kind=Kind.REFUSED,
         )
-
-
-def check_same_code(before: Identity, after: Identity, run: str, accept_code: bool) -> None:
-    """Raises UserError, which names modules and packages, where code differs and is not accepted."""
-    if accept_code or before.same_code(after):
-        return
-    listed = [*changed_modules(before, after), *changed_packages(before, after)]
-    more = f", and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
-    raise UserError(
-        f"the run {run!r} was made with other code",
-        details=f"what differs: {', '.join(listed[:LISTED])}{more}",
-        fix=f"`resume {run} --accept-code` goes on with the code of today, which the report will say; "
-        "or launch it under another --name",
-        kind=Kind.REFUSED,
-    )
-
-
-def changed_modules(before: Identity, after: Identity) -> list[str]:
-    """Names of the modules that differ, and what happened to those that only one of the two has."""
-    if before.code != after.code and not before.modules:
-        return ["all modules: an earlier version kept one digest of them"]
-    names = sorted(before.modules.keys() | after.modules.keys())
-    changed = [name for name in names if before.modules.get(name) != after.modules.get(name)]
-    notes = {name: " (new)" for name in changed if name not in before.modules}
-    notes |= {name: " (gone)" for name in changed if name not in after.modules}
-    baselines = [] if before.baselines_code == after.baselines_code else ["the baselines' code"]
-    return [*(f"{name}{notes.get(name, '')}" for name in changed), *baselines]
-
-
-def changed_packages(before: Identity, after: Identity) -> list[str]:
-    """The packages whose versions differ, with both; none of a run that did not keep them."""
-    names = sorted(before.packages.keys() | after.packages.keys()) if before.packages else []
-    pairs = {name: (before.packages.get(name, "none"), after.packages.get(name, "none")) for name in names}
-    return [f"{name} {old} -> {new}" for name, (old, new) in pairs.items() if old != new]
 
 
 def stage_keys(plan: Plan, state: RunState, paths: RunPaths, target_digests: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.clusters.connection import check_address, is_remote
 from orchestrator.clusters.submission import refuse_own_folders
 from orchestrator.data.auxiliary.manifest import prepared_images
+from orchestrator.execution.checks import check_kept_modules
 from orchestrator.execution.executor import Executor
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
@@ -94,6 +95,7 @@ def request_to_resume(
 ) -> Request:
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
+    check_kept_modules(state.identity, paths.run, accept_code)
     opened = state.opened
     return Request(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),

@@ -75,7 +75,8 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     resources, folders = plan.space.resources, artifact_folders(paths, trial.stages)
     units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
     trials = (TrialUnits(trial.id, str(paths.trials / trial.id), units),)
-    work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources))
+    pooled = plan.space.data.protocol == "in_out"
+    work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources), pooled)
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
 

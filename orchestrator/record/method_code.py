@@ -76,7 +76,7 @@ def require_trust(paths: RunPaths, workload: str) -> None:
 
 
 def is_own(workload: str) -> bool:
-    """Whether a method is named by its import path; others are of the table, or installed."""
+    """Whether a method is named by its import path, as all are that are not of the table (see `Space.workload`)."""
     return workload not in WORKLOADS and ":" in workload
 
 

@@ -94,14 +94,15 @@ def by_target(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield targets[rows[start]].as_py(), ordered.slice(start, end - start)
 
 
-def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
+def metrics_of(table: pa.Table, method: Any, *, pooled: bool = False) -> dict[str, Any]:
     """Every number of an evaluation, from its table alone: what MLflow and the report show. Undefined is None.
 
     ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
+    pooled: whether a whole dataset is normal, so that the mean is over its out sets and its own anomalies are in none.
     """
     whole = per_class_auroc(table, WHOLE)
     out = out_numbers(table, method)
-    tested = mean(whole.values())
+    tested = out.get("auroc_out/mean") if pooled else mean(whole.values())
     levels = {part: values for part, values in per_part_auroc(table).items() if part != WHOLE}
     own_proxies = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
     return {
@@ -114,7 +115,7 @@ def metrics_of(table: pa.Table, method: Any) -> dict[str, Any]:
         **out,
         "levels": levels,
         "own": own_proxies,
-        "intervals": whole_intervals(table),
+        "intervals": whole_intervals(table, pooled=pooled),
         "not_learned": [list(item) for item in not_learned(table)],
         "failed": failed(table),
         "failed_scores": sum(failed(table).values()),
@@ -155,8 +156,18 @@ def baseline_numbers(paths: RunPaths, digest: str, code: str) -> dict[str, dict[
     return {name: per_class_auroc(read_table(path)) for name, path in files.items() if path.exists()}
 
 
-def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_seconds: float, macs: float) -> None:
-    """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last."""
+def finish_rung(
+    paths: TrialPaths,
+    rung: int,
+    writers: int,
+    method: Any,
+    train_seconds: float,
+    macs: float,
+    *,
+    pooled: bool = False,
+) -> None:
+    """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last. pooled:
+    as in `metrics_of`."""
     parts = [paths.scores_share(rung, rank) for rank in range(writers)]
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
@@ -164,7 +175,7 @@ def finish_rung(paths: TrialPaths, rung: int, writers: int, method: Any, train_s
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
     write_table(paths.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
-    metrics = {"budget": rung, **cost, **metrics_of(table, method)}
+    metrics = {"budget": rung, **cost, **metrics_of(table, method, pooled=pooled)}
     write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in paths.scores_shares(rung):
         remove_checked(part)

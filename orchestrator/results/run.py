@@ -17,7 +17,7 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
-from workloads.scoring.metrics import contests, mean, whole_intervals
+from workloads.scoring.metrics import contests, whole_intervals
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
 from workloads.units import GENERAL
@@ -183,7 +183,7 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
 
 def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict[str, Any]:
     """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
-    alone = {part: mean(values.values()) for part, values in run.metrics.levels.items()} if run else {}
+    alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
     return {
         "trial": trial.id,
         "params": trial.point,
@@ -226,7 +226,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     }
     run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
-        run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores)))
+        run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores, pooled=run.pooled)))
     baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))

@@ -144,6 +144,10 @@ class Measured:
         """AUROC of a part by column of the main table."""
         return {column.heading: column.of(self.metrics, part) for column in self.columns}
 
+    def average(self, part: str) -> float | None:
+        """Mean AUROC of a part over the columns of the main table; own anomalies are in none."""
+        return mean(column.of(self.metrics, part) for column in self.columns if column.heading != OWN_ANOMALIES)
+
     def row(self, name: str, values: dict[str, float | None], number: str = "") -> Row:
         """A row with the mean that the ledger has under `number`, and its interval."""
         average, interval = self.metrics.numbers.get(number), self.metrics.intervals.get(number)
@@ -213,8 +217,7 @@ def set_table(run: Measured) -> Table:
     for part in run.parts:
         values = run.values(part)
         row = run.row(part, values, "auroc_out/mean")
-        averaged = mean(values[column.heading] for column in sets)
-        rows.append(row if part == WHOLE else replace(row, mean=averaged, interval=None))
+        rows.append(row if part == WHOLE else replace(row, mean=run.average(part), interval=None))
     notes = [f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(run.dataset)}."]
     apart = (OWN_ANOMALIES,) if len(run.columns) > len(sets) else ()
     if apart:

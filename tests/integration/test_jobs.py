@@ -131,7 +131,8 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
 
     follow = [*COMMAND, "logs", "handed", "--follow", *to]
     watcher = subprocess.Popen(follow, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert watcher.stdout.readline()  # it watches
+    for _ in range(5):  # four lines about the job, and the first of its own: it watches
+        assert watcher.stdout.readline()
     watcher.send_signal(signal.SIGINT)
     said = watcher.communicate(timeout=60)[0]
     assert watcher.returncode == 130, said

@@ -1,6 +1,7 @@
 """Methods from outside the tree (`examples/own_method.py`): launched, killed, resumed and scored, here and on nodes."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,12 +17,22 @@ from PIL import Image
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
-from tests.helpers.commands import orchestrate
+from tests.helpers.commands import orchestrate, orchestrate_apart
 from tests.helpers.launches import cluster_of
 from workloads import registry
 from workloads.training.checkpoint import load_state
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SLOW_FIT = """
+
+import time
+
+
+class SlowGaussian(Gaussian):
+    def fit(self, images):
+        time.sleep(1)
+        return super().fit(images)
+"""
 SLOW = """
 
 import time
@@ -68,12 +79,12 @@ def images_in(folder, colour):
     return folder
 
 
-def launched_and_killed(space, storage, *words):
+def launched_and_killed(space, storage, *words, **env):
     """A launch in a process of its own, killed as soon as a trial has reached a rung."""
     command = [sys.executable, "-m", "orchestrator", "launch", str(space), "--preset", "smoke", "--name", "mine"]
     places = ["--storage", str(storage), "--data-dir", str(storage / "data")]
     process = subprocess.Popen([*command, *places, "--plain", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, env=os.environ, start_new_session=True)  # fmt: skip
+                               text=True, env=os.environ | env, start_new_session=True)  # fmt: skip
     ledger, deadline = storage / "mine" / "ledger" / "000001.jsonl", time.monotonic() + 150
     try:
         while not (ledger.exists() and '"event":"rung"' in ledger.read_text().replace('": "', '":"')):
@@ -84,6 +95,7 @@ def launched_and_killed(space, storage, *words):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    assert Ledger(RunPaths(str(storage), "mine")).state.closed is None, "it ended before it was killed"
 
 
 def scored(storage, images, *words):
@@ -120,14 +132,48 @@ def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
     storage = tmp_path / "runs"
     words = (mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--executor", "local")
     assert "not known yet" in orchestrate("launch", *words, "--dry-run").stdout
-    sizes = orchestrate("plan", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage)
+    sizes_of = ("plan", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage)
+    sizes = orchestrate(*sizes_of)
     assert sizes.returncode == 2
     assert "is not known yet" in sizes.stderr
     launched_and_killed(mine / "own_fitted_space.py", storage, "--executor", "local")
-    assert orchestrate("resume", "mine", "--storage", storage, "--executor", "local", "--plain").returncode == 0
+    resume = ("resume", "mine", "--storage", storage, "--executor", "local", "--plain")
+    done = orchestrate(*resume)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"took \d.* \(.*trials .*\); training", done.stdout)
+    assert re.search(r"a worker  [\d,.]+ training images/s: measured by an earlier run", orchestrate(*sizes_of).stdout)
+    assert "has no analyses" in orchestrate("analyse", "mine", "--storage", storage).stdout
+    unknown = orchestrate("analyse", "mine", "maps", "--storage", storage, "--executor", "local")
+    assert "no analysis 'maps' of own_method:Gaussian; there are none" in unknown.stderr
+    assert re.search(r"took [^(]*; training", orchestrate(*resume).stdout)  # nothing was left to do
     done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
     assert done.returncode == 0, done.stderr
     assert scores["score"].is_monotonic_decreasing
+
+
+def test_a_run_of_an_installed_method_goes_on_with_its_copy_and_asks_for_trust(tmp_path):
+    site, storage, space = tmp_path / "site", tmp_path / "runs", tmp_path / "space.py"
+    (site / "gaussians").mkdir(parents=True)
+    module = site / "gaussians" / "__init__.py"
+    module.write_text((EXAMPLES / "own_method.py").read_text() + SLOW_FIT)
+    (site / "gaussians-1.dist-info").mkdir()
+    (site / "gaussians-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: gaussians\nVersion: 1\n")
+    names = "[anomaly_orchestrator.methods]\nslow_gaussian = gaussians:SlowGaussian\n"
+    (site / "gaussians-1.dist-info" / "entry_points.txt").write_text(names)
+    text = (EXAMPLES / "own_fitted_space.py").read_text()
+    space.write_text(text.replace("own_method:Gaussian", "slow_gaussian"))
+    launched_and_killed(space, storage, "--executor", "local", PYTHONPATH=str(site))
+    module.write_text("raise RuntimeError('edited')\n")
+    done = orchestrate_apart(
+        "resume", "mine", "--storage", storage, "--executor", "local", "--plain", cwd=tmp_path, PYTHONPATH=str(site)
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((storage / "mine" / "code").glob("*/gaussians/__init__.py"))) == 1
+    refused, _ = scored(storage, images_in(tmp_path / "grey", colour=False))
+    assert refused.returncode == 4
+    done, scores = scored(storage, tmp_path / "grey", "--trust-code")
+    assert done.returncode == 0, done.stderr
+    assert len(scores) == 4
 
 
 @pytest.mark.ray

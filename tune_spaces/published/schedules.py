@@ -6,11 +6,11 @@ that are the paper's; `GRIDS` those that it searches without saying which it too
 our reading of it is the default of the config; `IDLE` are keys that do not touch the method's numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tune_spaces.schema.models import Space
+from tune_spaces.schema.models import Auxiliary, Data, Space
 from workloads.flows.config import NO_FLIP
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.mlsad.config import SHORTER
@@ -179,6 +179,10 @@ def differences(space: Space, config: Any) -> list[str]:
         lines.append(f"images of {data.side} x {data.side} pixels (the paper: 32 x 32)")
     if data.max_train_images is not None:
         lines.append(f"at most {data.max_train_images} training images (the paper: all)")
+    lines += data_differences("", data, type(data), "val_fraction")
+    for source in data.auxiliary:
+        where = f"auxiliary images of {source.name}: "
+        lines += data_differences(where, source, type(source), "max_images", "val_fraction", "seed")
     sources = [source.name for source in data.auxiliary]
     if workload == "flow" and config.hierarchy == "general" and sources != ["tiny_images"]:
         lines.append(f"auxiliary images of {', '.join(sources)} (the paper: its choice of 80 Million Tiny Images)")
@@ -190,6 +194,16 @@ def differences(space: Space, config: Any) -> list[str]:
         elif key not in stated and key not in FREE and value != getattr(plain, key):
             lines.append(f"{key} is {value} (the paper leaves it open, our reading is {getattr(plain, key)})")
     return lines
+
+
+def data_differences(
+    where: str, part: Data | Auxiliary, kind: type[Data] | type[Auxiliary], *keys: str
+) -> Iterator[str]:
+    """What differs from the defaults of a space's data, which are our reading of the papers or what they state."""
+    for key in keys:
+        value, plain = getattr(part, key), kind.model_fields[key].default
+        if value != plain:
+            yield f"{where}{key} is {value} (our reading of the paper is {'all' if plain is None else plain})"
 
 
 def our_choices(workload: str, config: Any) -> list[str]:

@@ -24,7 +24,7 @@ from pydantic import (
 from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
-from workloads.registry import WORKLOADS, method
+from workloads.registry import WORKLOADS, method, reference
 from workloads.scoring.selection import Select
 from workloads.units import DataFacts, ImageShape
 
@@ -83,12 +83,14 @@ def known(kind: str, names: Collection[str]) -> AfterValidator:
 
 
 def known_workload(name: str) -> str:
-    if checked(name):
-        try:
-            method(name)
-        except UserError as error:
-            raise ValueError("; ".join(filter(None, (error.headline, error.where, error.fix)))) from error
-    return name
+    """The name of a method of the table; of all others the import path, which needs no installed metadata elsewhere."""
+    if not checked(name):
+        return name
+    try:
+        method(name)
+    except UserError as error:
+        raise ValueError("; ".join(filter(None, (error.headline, error.where, error.fix)))) from error
+    return name if name in WORKLOADS else reference(name)
 
 
 def checked(workload: str | None) -> bool:
@@ -366,7 +368,7 @@ class Space(Strict):
         messages = [m for n in together for i in instances for m in i.check(replace(facts, workers=n))]
         problems = [Problem(key, message) for key, message in dict.fromkeys(messages)]
         halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
-        if self.select_by == "oracle" and halved and pooled and self.data.name != "folder":
+        if self.select_by == "oracle" and halved and pooled:
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
             problems.append(Problem("scheduler.kind", late))
         if self.presets and self.preset not in self.presets:

@@ -99,9 +99,9 @@ def per_part_auroc(table: pa.Table) -> dict[str, dict[str, float | None]]:
 def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
     """(target, part, out set) -> AUROC of the target's own normal test images against the whole out set.
 
-    Natural order; None where the target has no normal test rows. The anomalous test images, those of the other classes,
-    take no part: they are `per_class_auroc`'s. Empty for a table without out sets. Raises as `per_class_auroc`, and
-    ValueError for rows of an out set that are marked normal.
+    Natural order; None where the target has no normal test rows, or no image of the set could be scored. The
+    anomalous test images, those of the other classes, take no part: they are `per_class_auroc`'s. Empty for a table
+    without out sets. Raises as `per_class_auroc`, and ValueError for rows of an out set that are marked normal.
     """
     groups = _groups(table)
     areas: dict[tuple[str, str, str], float | None] = {}
@@ -110,7 +110,7 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
             if not rows.anomalous.all():
                 raise ValueError(f"{unit}: the rows of an out set must be anomalous")
             test = groups.get(unit._replace(split=TEST), NO_ROWS)
-            areas[unit.target, unit.part, name] = _area(test.scores[~test.anomalous], rows.scores)
+            areas[unit.target, unit.part, name] = test.normal_against(rows).auroc()
     return areas
 
 
@@ -127,10 +127,12 @@ def contests(table: pa.Table, part: str = WHOLE) -> dict[str, Rows]:
     return matches
 
 
-def whole_intervals(table: pa.Table) -> dict[str, Interval | None]:
+def whole_intervals(table: pa.Table, *, pooled: bool = False) -> dict[str, Interval | None]:
     """95 % intervals of the whole detectors' AUROCs and of their means, by the names of these numbers in MLflow.
 
-    Targets' errors count as independent; those of out sets do not, for each is held against the same normal images.
+    Targets' errors count as independent where they are each other's anomalies. Those against one out set do not, for
+    all targets are held against its images; nor do those of several sets, held against the same normal images. pooled:
+    whether a whole dataset is normal, so that `auroc/mean` is over its out sets.
     """
     rows = contests(table)
     known = {name: (pair.auroc(), pair.interval()) for name, pair in rows.items()}
@@ -139,10 +141,12 @@ def whole_intervals(table: pa.Table) -> dict[str, Interval | None]:
     means = []
     for name in dict.fromkeys(out_name(split) for split in table["split"].unique().to_pylist() if out_name(split)):
         parts = [pair for number, pair in known.items() if number.startswith(f"auroc_out/{name}/")]
-        intervals[f"auroc_out/{name}/mean"] = mean_interval(parts)
+        intervals[f"auroc_out/{name}/mean"] = mean_interval(parts, independent=False)
         means.append((mean(area for area, _ in parts), intervals[f"auroc_out/{name}/mean"]))
     if means:
         intervals["auroc_out/mean"] = mean_interval(means, independent=False)
+    if pooled:
+        intervals["auroc/mean"] = intervals.get("auroc_out/mean")
     return intervals
 
 
@@ -152,11 +156,14 @@ def contrastive(table: pa.Table, parts: Collection[str] | None = None) -> float 
     parts: those that count; all but the whole detector where None.
     The mean of `contrastive_by_unit` over groups, then over a target's parts, then over targets, so that neither a
     group with many banks nor a target with many parts weighs more. In [0, 1], higher is better; undefined entries are
-    left out (see `mean`), None if nothing is defined: compare trials over the same targets and parts. Unlike the
-    training loss it has no lam, so trials with unequal lam compare. Raises as `contrastive_by_unit`.
+    left out (see `mean`), None if nothing is defined: compare trials over the same targets and parts. None also where a
+    row that counts could not be scored, as in `mean_validation`. Unlike the training loss it has no lam, so trials with
+    unequal lam compare. Raises as `contrastive_by_unit`.
     """
-    by_target: dict[str, list[float | None]] = {}
-    for (target, part), groups in contrastive_by_unit(table).items():
+    by_unit, by_target = contrastive_by_unit(table), dict[str, list[float | None]]()
+    if _unscored_proxies(table, parts):
+        return None
+    for (target, part), groups in by_unit.items():
         if parts is None or part in parts:
             by_target.setdefault(target, []).append(mean(groups.values()))
     return mean(mean(values) for values in by_target.values())
@@ -179,8 +186,9 @@ def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, floa
     """For every (target, part) except the whole detector: the AUROC of each proxy group, averaged over its banks.
 
     A bank is a split named ``group/name`` that is no out set; it is set against the ``val`` rows of the same target and
-    part. A group whose AUROC is undefined (no validation rows) is None. Raises ValueError for missing columns, nulls,
-    NaN scores, and for validation rows marked anomalous or proxy rows marked normal.
+    part. A group whose AUROC is undefined is None: without validation rows, or where one of these or of its proxies
+    could not be scored, for a failure ranks as an anomaly that was detected. Raises ValueError for missing columns,
+    nulls, NaN scores, and for validation rows marked anomalous or proxy rows marked normal.
     """
     groups = _groups(table)
     banks: dict[tuple[str, str], dict[str, list[float | None]]] = {}
@@ -193,8 +201,23 @@ def contrastive_by_unit(table: pa.Table) -> dict[tuple[str, str], dict[str, floa
         normal = groups.get(unit._replace(split=VALIDATION), NO_ROWS)
         if normal.anomalous.any() or not rows.anomalous.all():
             raise ValueError(f"{unit}: validation rows must be normal and proxy rows anomalous")
-        by_group.setdefault(unit.split.partition("/")[0], []).append(_area(normal.scores, rows.scores))
-    return {unit: {name: mean(areas) for name, areas in by_group.items()} for unit, by_group in banks.items()}
+        whole = not (normal.failed or rows.failed)
+        area = _area(normal.scores, rows.scores) if whole else None
+        by_group.setdefault(unit.split.partition("/")[0], []).append(area)
+    return {unit: {name: _mean_of_all(areas) for name, areas in by_group.items()} for unit, by_group in banks.items()}
+
+
+def _mean_of_all(values: list[float | None]) -> float | None:
+    """None where one is undefined."""
+    return None if None in values else mean(values)
+
+
+def _unscored_proxies(table: pa.Table, parts: Collection[str] | None) -> bool:
+    """Whether a validation or proxy row of these parts, all but the whole detector by default, could not be scored."""
+    rows = table.filter(pc.equal(table["score"], FAILED))
+    pairs = set(zip(rows["split"].to_pylist(), rows["part"].to_pylist(), strict=True))
+    counted = {split for split, part in pairs if part != WHOLE and (parts is None or part in parts)}
+    return any(split != TEST and not out_name(split) for split in counted)
 
 
 def not_learned(table: pa.Table, threshold: float = 0.55) -> list[tuple[str, str, float]]:
@@ -282,7 +305,20 @@ class Rows(NamedTuple):
     scores: Floats
     anomalous: NDArray[np.bool_]
 
+    @property
+    def failed(self) -> int:
+        """How many images could not be scored."""
+        return int((self.scores == FAILED).sum())
+
+    @property
+    def undetermined(self) -> bool:
+        """Whether no anomaly was scored: that all rank above the normal images is then no merit of the detector."""
+        return bool((self.scores[self.anomalous] == FAILED).all())
+
     def auroc(self) -> float | None:
+        """None where a class is absent, or no anomaly could be scored."""
+        if self.undetermined:
+            return None
         return _area(self.scores[~self.anomalous], self.scores[self.anomalous])
 
     def normal_against(self, anomalies: Rows) -> Rows:
@@ -293,6 +329,8 @@ class Rows(NamedTuple):
 
     def interval(self) -> Interval | None:
         """95 % interval of `auroc`."""
+        if self.undetermined:
+            return None
         return interval_of(self.scores[~self.anomalous], self.scores[self.anomalous])
 
 

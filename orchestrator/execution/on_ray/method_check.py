@@ -12,7 +12,7 @@ def problem_of(workload: str) -> str:
     try:
         method(workload)
     except UserError as error:
-        return f"{error.headline} ({error.where})"
+        return f"{error.headline} ({error.where})" if error.where else error.headline
     return ""
 
 

@@ -55,13 +55,14 @@ class TrialUnits:
 @dataclass(frozen=True)
 class TrialWork:
     """Trials that are trained in turns, rung by rung. rungs: thousandths of the schedule, ascending. threads: of the
-    CPU, for each worker."""
+    CPU, for each worker. pooled: whether a whole dataset is normal."""
 
     method: str
     trials: tuple[TrialUnits, ...]
     rungs: tuple[int, ...] = (1000,)
     share: Share = "units"
     threads: int = 1
+    pooled: bool = False
 
     def assigned(self, rank: int, world: int, shape: ImageShape, counts: TrainingCounts) -> list[UnitWork]:
         """What a worker trains of all trials: everything where workers share batches, else a balanced part of each."""
@@ -240,7 +241,8 @@ class _Training:
         """Join all workers' scores of a rung, and compute its metrics."""
         method = method_of(self.work.method, self.units[0].config)
         macs = self.whole * rung / 1000
-        finish_rung(self.paths, rung, self.worker.writers(self.work.share), method, seconds, macs)
+        writers = self.worker.writers(self.work.share)
+        finish_rung(self.paths, rung, writers, method, seconds, macs, pooled=self.work.pooled)
 
     def forget(self, rung: int) -> None:
         """Remove the states of a rung that later ones have replaced; there are none at rung 0."""

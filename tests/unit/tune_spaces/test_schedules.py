@@ -47,6 +47,26 @@ def test_a_changed_space_is_not_the_papers_and_says_why(name, change):
     assert line.startswith(f"{change.partition('=')[0]} is ")
 
 
+CHANGED_DATA = [
+    ("sweep_cifar10", {"val_fraction": 0.5}, {}, "val_fraction is 0.5 (our reading of the paper is 0.1)"),
+    ("flow_cifar10", {"val_fraction": 0.2}, {}, "val_fraction is 0.2"),
+    ("flow_cifar10", {}, {"max_images": 100}, "max_images is 100 (our reading of the paper is all)"),
+    ("flow_cifar10", {}, {"val_fraction": 0.5}, "val_fraction is 0.5 (our reading of the paper is 0.2)"),
+    ("flow_cifar10", {}, {"seed": 7}, "seed is 7"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "auxiliary", "why"), CHANGED_DATA)
+def test_data_options_that_are_not_the_papers_are_named(name, data, auxiliary, why):
+    _, space, _ = load_space(name, Options(preset="paper"))
+    assert differences(space, space.config({})) == []
+    sources = tuple(source.model_copy(update=auxiliary) for source in space.data.auxiliary)
+    changed = space.model_copy(update={"data": space.data.model_copy(update=data | {"auxiliary": sources})})
+    (line,) = differences(changed, changed.config({}))
+    assert why in line
+    assert ("auxiliary images of tiny_images: " in line) == bool(auxiliary)
+
+
 def test_data_that_is_not_the_papers_is_named():
     def lines(name, **options):
         _, space, _ = load_space(name, Options(**({"preset": "paper"} | options)))

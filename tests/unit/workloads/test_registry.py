@@ -11,7 +11,7 @@ from orchestrator.execution.from_request import request_of
 from orchestrator.planning.options import Options, load_space
 from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
-from tests.helpers.commands import orchestrate
+from tests.helpers.commands import orchestrate, orchestrate_apart
 from workloads import registry
 from workloads.errors import UserError
 from workloads.registry import code_of, look_in, method
@@ -159,6 +159,20 @@ def test_stored_code_is_run_for_scoring_only_where_it_is_trusted(folder, tmp_pat
     with pytest.raises(UserError, match="trust-code"):
         method_code.require_trust(paths, "some_methods:Mean")
     method_code.require_trust(paths, "mlsad")
+
+
+def test_a_space_keeps_the_import_path_of_an_installed_method_and_a_job_takes_its_name_along(
+    folder, tmp_path, monkeypatch
+) -> None:
+    point = EntryPoint("mean_of_pixels", "some_methods:Mean", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    (folder / "space.py").write_text(SPACE.format("mean_of_pixels", {}))
+    request = request_of(folder / "space.py", {}, storage=tmp_path / "runs")
+    assert request.space.workload == "some_methods:Mean"
+    pack(tmp_path / "packed", users_files(request))
+    words = ("launch", f"{SPACE_FOLDER}/space.py", "--dry-run", "--storage", tmp_path / "runs")
+    done = orchestrate_apart(*words, cwd=tmp_path / "packed")  # the name is known there from what was packed alone
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_submitted_job_takes_the_space_and_the_method_along(folder, tmp_path) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ class Made:
             changed = event.space["data"] | data
             event = replace(event, space=event.space | {"data": changed}, dataset=changed["name"])
         state = ledger_at(storage, "empty", event)[1].state
+        pooled = state.space.data.protocol == "in_out"
         point = state.space.points()[0]
         self.method = method(state.space.workload)(state.space.config(point))
         random, blocks = np.random.default_rng(0), []
@@ -43,7 +45,7 @@ class Made:
                     blocks.append(rows(target, split, part, ids, ["any"] * len(marks), marks, scores))
         table = join(blocks)
         self.table = join([table, combined(table, self.method)]).unify_dictionaries()
-        self.metrics = RungMetrics.parse(json.loads(json.dumps(metrics_of(self.table, self.method))))
+        self.metrics = RungMetrics.parse(json.loads(json.dumps(metrics_of(self.table, self.method, pooled=pooled))))
         self.paths, ledger = ledger_at(
             storage,
             "run",
@@ -66,6 +68,7 @@ class Made:
         return roc_auc_score(chosen["anomalous"], chosen["score"])
 
 
+SETS = ("rDIGITS", "Noise")
 LEVELS = tuple(f"level_{k}" for k in (1, 2, 4, 8, 16))
 FLOW = ("ratio", "likelihood")
 SCORES = tuple(f"{score}/5" for score in ("klods_prior", "klods_train", "god_2ks", "typicality"))
@@ -118,12 +121,30 @@ def test_report_and_mlflow_show_the_same_numbers_and_they_are_right(tmp_path, pr
         kind, _, rest = name.partition("/")
         assert made.report["intervals"][heading] == [mlflow[f"{kind}_low/{rest}"], mlflow[f"{kind}_high/{rest}"]]
         assert f"{number(mlflow[f'{kind}_low/{rest}'])} to {number(mlflow[f'{kind}_high/{rest}'])}" in made.text
-    assert made.report["trials"][0]["classes"] == whole["values"]
+    trial = made.report["trials"][0]
+    assert trial["classes"] == whole["values"]
+    tested = {made.report["selection"]["auroc"], trial["auroc"], mlflow["oracle"], mlflow["auroc/mean"]}
+    assert tested == {whole["mean"]}, "there is one mean test AUROC"
+    assert f"mean AUROC {number(whole['mean'])} [" in made.text
+    assert f"- mean test AUROC: {number(whole['mean'])}" in made.text
+    assert mlflow["auroc_low/mean"] == made.report["intervals"]["mean"][0]
+    averages = {row["name"]: row["mean"] for row in table["rows"] if row["kind"] == whole["kind"]} if out else {}
+    alone = {part: averages[part] for part in trial["levels"] if part in averages}
+    assert alone == {part: trial["levels"][part] for part in alone}
+    assert set(alone) == (set(parts) if made.state.space.data.protocol == "in_out" else set())
 
 
 def test_parts_and_means_by_out_set_are_mlflows_too(tmp_path):
     made = Made(tmp_path, "ood_digits", {"3": (40, 60), "8": (30, 70)}, {"noise": 50}, parts=LEVELS)
     mlflow, out = shown_numbers(made.metrics), made.report["out_of_distribution"]
+    section = made.text.partition("## Out of distribution")[2].partition("\n## ")[0]
+    all_rows = next(row for row in out["rows"] if row["name"] == WHOLE)
+    names = {f"{t}/{s}": f"auroc_out/noise/{t}" if s == "Noise" else f"auroc/{t}" for t, s in product("38", SETS)}
+    assert all_rows["values"] == {heading: mlflow[name] for heading, name in names.items()}
+    for heading, name in {"rDIGITS": "auroc/mean", "Noise": "auroc_out/noise/mean"}.items():
+        kind, _, rest = name.partition("/")
+        low, high = (number(mlflow[f"{kind}_{end}/{rest}"]) for end in ("low", "high"))
+        assert f"{heading} {number(mlflow[name])} [{low}, {high}]" in section
     for row in out["rows"]:
         level = row["name"].removeprefix("level_")
         means = {name: np.mean([row["values"][f"{t}/{name}"] for t in ("3", "8")]) for name in ("rDIGITS", "Noise")}
@@ -133,8 +154,6 @@ def test_parts_and_means_by_out_set_are_mlflows_too(tmp_path):
         else:
             expected = {"rDIGITS": mlflow[f"auroc_level/{level}"], "Noise": mlflow[f"auroc_out_level/{level}/noise"]}
             assert means == pytest.approx(expected)
-    section = made.text.partition("## Out of distribution")[2].partition("\n## ")[0]
-    assert f"Noise {number(mlflow['auroc_out/noise/mean'])} [" in section
     assert not any("**." in line or "**1." in line for line in section.splitlines()), "the best part is no choice"
 
 
@@ -144,6 +163,21 @@ def test_own_anomalies_have_a_column_of_their_own_and_are_in_no_other(tmp_path):
     assert lines == {"DIGITS": "100 | 64", "own anomalies": "100 | 400"}
     assert "over 1 of 1 out sets" in made.text
     assert "`own anomalies` are test images" in made.text
+
+
+def test_intervals_of_groups_are_of_the_numbers_that_mlflow_shows(tmp_path):
+    made = Made(tmp_path, "klods_digits", {"3": (20, 40), "8": (20, 40)}, {}, parts=SCORES)
+    section = made.text.partition("## Groups and intervals")[2].partition("\n## ")[0]
+    cells = {
+        line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:]
+        for line in section.splitlines()
+        if "|" in line
+    }
+    for part in SCORES:
+        values = made.metrics.levels[part]
+        assert [cell.partition(" [")[0] for cell in cells[part]] == [number(values[target]) for target in ("3", "8")]
+        assert shown_numbers(made.metrics)[f"auroc_level/{part}"] == np.mean([values["3"], values["8"]])
+    assert "- groups of 5, normal and anomalous: 3 20 and 40, 8 20 and 40" in section
 
 
 def test_groups_are_called_groups_and_never_rivals_of_single_images(tmp_path):

@@ -200,6 +200,11 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
         (FLOW | {"fixed": {"hierarchy": "none", "from_general": False, "score": "likelihood"}}, "select_by", "general"),
         (FLOW | {"data": FLOW["data"] | {"name": "brats"}, "fixed": {"supervised": True}}, "supervised", "have one"),
         (FLOW | {"select_by": "oracle"}, "scheduler.kind", "use 'fifo'"),
+        (
+            FLOW | {"select_by": "oracle", "data": FLOW["data"] | {"name": "folder", "path": "photographs"}},
+            "scheduler.kind",
+            "use 'fifo'",
+        ),
     ],
 )
 def test_what_does_not_fit_names_its_key(values, key, message) -> None:

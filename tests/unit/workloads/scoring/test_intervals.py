@@ -72,3 +72,5 @@ def test_a_tables_intervals_have_the_names_of_its_numbers():
     widths = {name: high - low for name, (low, high) in intervals.items()}
     assert widths["auroc/mean"] < min(widths["auroc/3"], widths["auroc/8"])
     assert widths["auroc_out/mean"] == pytest.approx(widths["auroc_out/noise/mean"])
+    apart = [widths["auroc_out/noise/3"], widths["auroc_out/noise/8"]]
+    assert widths["auroc_out/noise/mean"] == pytest.approx(np.mean(apart)), "all targets share the set's images"

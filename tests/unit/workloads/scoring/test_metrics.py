@@ -149,6 +149,37 @@ def test_bits_per_dim_are_undefined_where_an_image_could_not_be_scored():
     assert metrics.mean_validation(made.slice(0, 2), "likelihood") == 3.5
 
 
+def test_failed_proxies_win_no_selection():
+    """A failure ranks above all scores: counted as an anomaly that was detected, it would raise the criterion."""
+    random = np.random.default_rng(0)
+    normal = [("a", "val", False, "p", score) for score in random.normal(size=40)]
+    own = [("a", "own/P", True, "p", score) for score in random.normal(0.2, 1, 40)]
+    other = [("a", "other/P", True, "p", score) for score in random.normal(2, 1, 40)]
+    broken = [(*row[:4], FAILED) if number < 30 else row for number, row in enumerate(own)]
+    healthy = metrics.contrastive_by_unit(table(normal + own + other))["a", "p"]
+    units = metrics.contrastive_by_unit(table(normal + broken + other))["a", "p"]
+    assert units == {"own": None, "other": healthy["other"]}
+    assert metrics.contrastive(table(normal + own + other)) == pytest.approx(np.mean([*healthy.values()]))
+    assert metrics.contrastive(table(normal + broken + other)) is None, "the easy group alone would win"
+    unscored = [(*normal[0][:4], FAILED), *normal[1:]]
+    assert metrics.contrastive(table(unscored + own)) is None
+    elsewhere = [("a", "test", True, "p", FAILED), ("a", "own/P", True, "q", FAILED), ("a", "val", False, "q", 0.0)]
+    assert metrics.contrastive(table(normal + own + elsewhere), parts=("p",)) == healthy["own"]
+
+
+def test_anomalies_of_which_none_could_be_scored_give_no_auroc():
+    normal = [("a", "test", False, "all", score) for score in (0.1, 0.2, 0.3)]
+    noise = [("a", "out/noise", True, "all", FAILED) for _ in range(3)]
+    assert metrics.out_auroc(table(normal + noise)) == {("a", "all", "noise"): None}
+    intervals = metrics.whole_intervals(table(normal + noise))
+    assert intervals["auroc_out/noise/a"] is None
+    assert intervals["auroc_out/noise/mean"] is None
+    scored = [*noise[1:], ("a", "out/noise", True, "all", 0.25)]
+    assert metrics.out_auroc(table(normal + scored)) == {("a", "all", "noise"): pytest.approx(8 / 9)}
+    failed = [("a", "test", True, "all", FAILED)]
+    assert metrics.per_class_auroc(table(normal + failed)) == {"a": None}
+
+
 def test_what_is_not_finite_is_stored_as_failed_and_what_is_finite_stays_so():
     scores = np.array([1e300, -1e300, 2e6, math.nan, math.inf, -math.inf])
     made = rows("a", "test", "p", [*"abcdef"], ["a"] * 6, np.zeros(6, bool), scores)
