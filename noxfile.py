@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 PROJECT = "anomaly-orchestrator"
 IN_TWO = ("-m", "pytest", "-n", "2")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-IMAGE_EXTRAS = {"", "cluster", "aws", "gcp", "postgres"}
+IMAGE_EXTRAS = {"cluster", "aws", "gcp", "postgres"}
 """Extras of the cluster's image, beside what is always installed."""
 
 

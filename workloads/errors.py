@@ -86,8 +86,10 @@ def closest(name: str, options: Iterable[str]) -> str:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint: "did you mean 'X'?", or the valid names where none is near."""
+    """A hint: "did you mean 'X'?", or the valid names where none is near; that there are none where none is valid."""
     names = [str(option) for option in valid]
+    if not names:
+        return "there are none"
     match = closest(str(name), names)
     return f"did you mean {match!r}?" if match else f"valid: {', '.join(names)}"
 

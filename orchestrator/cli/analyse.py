@@ -28,6 +28,8 @@ def analyse(
     if not names:
         for name, title in opened.analyses.items():
             say(out, f"{name:12} {title}")
+        if not opened.analyses:
+            say(out, f"the method {opened.state.space.workload} has no analyses")
         return
     with interruptible("interrupted; what was finished is kept, the same command goes on"):
         orchestrator.analyse(

@@ -32,8 +32,10 @@ def analyse(
     with launcher_lock(paths), heartbeat(paths):
         ledger = Ledger(paths)
         state = ledger.state
-        known = method(state.space.workload).analyses
-        if unknown := [f"no analysis {name!r}; {nearest(name, known)}" for name in names if name not in known]:
+        workload = state.space.workload
+        known = method(workload).analyses
+        hints = {name: nearest(name, known) for name in names if name not in known}
+        if unknown := [f"no analysis {name!r} of {workload}; {hint}" for name, hint in hints.items()]:
             raise UserError("unknown analysis", details="\n".join(unknown))
         mirror = Mirror(tracker_of(paths, tracking_uri, state.opened.name), ledger.snapshot, observer.warn)
         recorder = recorder_of(state.space, (), ledger, mirror.changed, observer.warn)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.planning.capacity import Node, a_gpu, room
-from orchestrator.planning.cost import distinct_stages, macs_of, unit_costs
+from orchestrator.planning.cost import distinct_stages, macs_of, states_costs, unit_costs
 from orchestrator.planning.machines import GPUS
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first, simulate
@@ -91,13 +91,18 @@ def forecast(
     plan: Plan, nodes: Sequence[int], gpu: str | None, gpus_per_node: int, cpus_per_node: int, gmacs: float | None
 ) -> Forecast:
     """On clusters of equal nodes. gpu: the kind of a node's GPUs; without one, CPUs train. gmacs: stated speed of a
-    worker, in GMAC/s; measured or assumed where absent. Raises UserError where no trial fits on any of them."""
+    worker, in GMAC/s; measured or assumed where absent. Raises UserError where no trial fits on any of them, and for
+    a stated speed where the method states no cost."""
     resources = plan.space.resources
+    counted = states_costs(plan.methods[0], plan.targets or ("?",), plan.shape, plan.counts)
+    if gmacs and not counted:
+        raise UserError(f"{plan.space.workload} states no cost: GMAC/s say nothing of it", fix="leave out --rate")
     if gpu:
         refuse_crowded(plan, gpu)
     costs, source = unit_costs(resources, {"rate": gmacs * 1e9} if gmacs else plan.rates)
     speeds = (costs["rate"], costs["start"], costs["trial_start"])
     load, alone = load_of(plan, *speeds), simulate(by_one_worker(plan, *speeds), 1).seconds
+    speed = f"{costs['rate'] / 1e9:g} GMAC/s" if counted else f"{costs['rate']:,.2f} training images/s"
     slots = {count: slots_of(Size(count, gpus_per_node if gpu else 0, cpus_per_node), resources) for count in nodes}
     if not any(slots.values()):
         raise UserError("not even one trial fits on such nodes", fix="lower --workers, or more --nodes")
@@ -108,7 +113,7 @@ def forecast(
         load,
         alone,
         node=f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs",
-        worker=f"{costs['rate'] / 1e9:g} GMAC/s: {'stated' if gmacs else source}",
+        worker=f"{speed}: {'stated' if gmacs else source}",
     )
 
 

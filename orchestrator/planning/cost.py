@@ -93,6 +93,12 @@ def macs_of(method: Any, unit: Unit, shape: ImageShape, counts: TrainingCounts) 
     return float(counts.images) if cost is None else float(cost.macs)
 
 
+def states_costs(method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> bool:
+    """Whether a method knows the cost of all its units."""
+    units = [*method.stages(targets[:1]), *method.units(targets[:1])]
+    return all(method.cost(unit, shape, counts) is not None for unit in units)
+
+
 def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> float:
     return sum(macs_of(plan_method, unit, shape, counts) for unit in plan_method.units(targets))
 
@@ -117,7 +123,7 @@ def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape
     """Wall time on `workers` that are kept busy; `methods`: one a point. None where the method knows no cost and no
     earlier run was timed."""
     units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
-    if not rates and any(methods[0].cost(unit, shape, counts) is None for unit in units):
+    if not rates and not states_costs(methods[0], targets, shape, counts):
         return None
     known, source = unit_costs(space.resources, rates)
     trials = sum(trial_macs(m, targets, shape, counts) for m in methods)

@@ -1,4 +1,4 @@
-"""What a reader can take in at once: functions of at most 50 lines, packages of at most 15 modules."""
+"""What a reader can take in at once: functions of at most 50 lines, packages of at most 15 modules, short examples."""
 
 import ast
 from pathlib import Path
@@ -23,3 +23,10 @@ def test_packages_are_small() -> None:
     packages = {file.parent for file in FILES}
     large = {str(p.relative_to(ROOT)) for p in packages if sum(file.parent == p for file in FILES) > MODULES}
     assert large == set()
+
+
+def test_the_examples_of_methods_are_short() -> None:
+    text = (ROOT / "examples" / "own_method.py").read_text(encoding="utf-8")
+    autoencoder, marker, gaussian = text.partition("@dataclass(frozen=True)\nclass GaussianConfig")
+    assert autoencoder.count("\n") <= 80, "with the imports that both need"
+    assert 0 < (marker + gaussian).count("\n") <= 40

@@ -132,7 +132,8 @@ def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
     storage = tmp_path / "runs"
     words = (mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--executor", "local")
     assert "not known yet" in orchestrate("launch", *words, "--dry-run").stdout
-    sizes = orchestrate("plan", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage)
+    sizes_of = ("plan", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage)
+    sizes = orchestrate(*sizes_of)
     assert sizes.returncode == 2
     assert "is not known yet" in sizes.stderr
     launched_and_killed(mine / "own_fitted_space.py", storage, "--executor", "local")
@@ -140,6 +141,10 @@ def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
     done = orchestrate(*resume)
     assert done.returncode == 0, done.stderr
     assert re.search(r"took \d.* \(.*trials .*\); training", done.stdout)
+    assert re.search(r"a worker  [\d,.]+ training images/s: measured by an earlier run", orchestrate(*sizes_of).stdout)
+    assert "has no analyses" in orchestrate("analyse", "mine", "--storage", storage).stdout
+    unknown = orchestrate("analyse", "mine", "maps", "--storage", storage, "--executor", "local")
+    assert "no analysis 'maps' of own_method:Gaussian; there are none" in unknown.stderr
     assert re.search(r"took [^(]*; training", orchestrate(*resume).stdout)  # nothing was left to do
     done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
     assert done.returncode == 0, done.stderr
