@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
-from orchestrator.clusters.surroundings import check_surroundings, without_proxy
+from orchestrator.clusters.surroundings import check_folder, check_surroundings, without_proxy
 from orchestrator.planning.capacity import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
@@ -163,11 +163,14 @@ def private_folder() -> Iterator[str]:
 def joined(ray: Any, address: str, modules: Mapping[str, list[str]]) -> Iterator[None]:
     """The running cluster of this machine. Raises UserError where there is none, or it is not for us.
 
-    A job's workers have its code already, and its address; from outside a job both go along.
+    A job's workers have its code already, and its address; from outside a job both go along. Raises UserError where a
+    job's folder has a package under the name of one of ours, too.
     """
     runtime_env: dict[str, Any] = {"env_vars": QUIET | PATIENT, **modules}
     folder = None
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        check_folder(Path.cwd())  # from outside a job workers look into what goes along instead
+    else:
         folder = tempfile.TemporaryDirectory()
         pack(Path(folder.name))
         runtime_env["working_dir"] = folder.name

@@ -1,7 +1,7 @@
 """How images reach Ray's processes: by the object store where they fit, else as shards that Ray Data reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,7 +29,7 @@ class SharedImages:
 
     training: target -> reference of its train and validation images; None where the images are too large for the object
     store. tests: reference of splits without those: test images, masks, out sets. auxiliary: reference of the held
-    auxiliary set, or of None.
+    auxiliary set, or of None. last: what this process reads of the shards, kept while its next work needs the same.
     """
 
     store: SplitStore
@@ -37,19 +37,25 @@ class SharedImages:
     training: Mapping[str, ray.ObjectRef] | None = None
     tests: ray.ObjectRef | None = None
     auxiliary: ray.ObjectRef | None = None
+    last: dict[tuple[tuple[str, ...], bool, bool], ShardedSplits] = field(default_factory=dict, compare=False)
 
     def of(self, work: Work, rank: int = 0, world: int = 1) -> SharedSplits:
         """The images that a worker needs for its part of the work."""
         if self.training is not None:
             return MappedSplits(self)
-        targets, auxiliary, masks = self.manifest.targets.names, False, None
+        targets, auxiliary, analysis = self.manifest.targets.names, False, isinstance(work, AnalysisWork)
         if isinstance(work, TrialWork | StageWork):
             units = units_of(work, self.manifest, rank, world)
             targets = tuple(sorted({unit.unit.target for unit in units}))
             auxiliary = any(needs_auxiliary(work.method, unit) for unit in units)
         if isinstance(work, AnalysisWork):
-            targets, masks = (work.target,), self.store.masks(self.manifest.digest)
-        return ShardedSplits(self.manifest, self.tables, targets, auxiliary=auxiliary, masks=masks)
+            targets = (work.target,)
+        part = targets, auxiliary, analysis
+        if part not in self.last:
+            self.last.clear()  # before others are read
+            masks = self.store.masks(self.manifest.digest) if analysis else None
+            self.last[part] = ShardedSplits(self.manifest, self.tables, targets, auxiliary=auxiliary, masks=masks)
+        return self.last[part]
 
     def tables(self) -> Iterable[pa.Table]:
         """All shards, as Ray Data reads them."""

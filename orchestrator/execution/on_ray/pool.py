@@ -134,9 +134,10 @@ class Queue:
         worker, course = self.working.pop(answer)
         reply = outcome(answer)
         goes_on = course.hear(reply, self.listener)
+        failed = isinstance(reply, End)
         lost = isinstance(reply, End) and reply.lost
-        if goes_on and not lost:
-            self.working[worker.advance.remote(course.task, False, course.decision)] = worker, course
+        if goes_on and not lost:  # what failed is not gone on with, also where its report alone could not be sent
+            self.working[worker.advance.remote(course.task, failed, course.decision)] = worker, course
             return []
         if goes_on:
             self.waiting.insert(0, course)  # for whoever is free first

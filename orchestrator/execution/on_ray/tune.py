@@ -31,13 +31,13 @@ class Relay(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Go on with another trial: no process is started for it."""
-        self.config, self.begun = new_config, False
+        self.config, self.afresh = new_config, True
         return True
 
     def step(self) -> dict[str, Any]:
         worker = self.workers[self.config["worker"]]
-        afresh, self.begun = not self.begun, True
-        reply = outcome(worker.advance.remote(self.tasks[self.config["trial"]], afresh))
+        reply = outcome(worker.advance.remote(self.tasks[self.config["trial"]], self.afresh))
+        self.afresh = isinstance(reply, End)  # what failed is not gone on with
         if isinstance(reply, End) and reply.lost:
             wait_for(worker)
         return {REPLY: reply}

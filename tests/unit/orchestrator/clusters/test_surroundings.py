@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from orchestrator.clusters.session import sealed
+from orchestrator.clusters.session import joined, sealed
 from orchestrator.clusters.surroundings import check_folder, check_memory, without_proxy
 from tests.helpers.commands import orchestrate_apart
 from workloads.errors import UserError
@@ -22,6 +22,15 @@ def test_a_package_of_the_users_with_a_name_of_ours_is_refused_before_ray_starts
     with pytest.raises(UserError, match="would import workloads") as raised:
         check_folder(tmp_path)
     assert str(tmp_path) in raised.value.where
+
+
+def test_a_job_that_joins_a_cluster_is_refused_there_as_well(tmp_path, monkeypatch):
+    (tmp_path / "workloads").mkdir()
+    (tmp_path / "workloads" / "__init__.py").write_text("raise ImportError('not ours')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    with pytest.raises(UserError, match="would import workloads"), joined(None, "auto", {}):
+        pass
 
 
 def test_the_checkout_itself_is_no_strangers_folder():
