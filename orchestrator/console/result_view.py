@@ -15,7 +15,7 @@ from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
 from orchestrator.results.comparison import Comparison
-from orchestrator.results.report.tables import number, to_rich
+from orchestrator.results.report.tables import UNSCORED, number, to_rich
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
 
@@ -68,7 +68,8 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     state = run.state
     out.print(to_rich(results.table))
     if results.out:
-        means = ", ".join(f"{name} {number(value)}" for name, (value, _) in results.out.items())
+        marks = {name: UNSCORED * (name in results.unscored_sets) for name in results.out}
+        means = ", ".join(f"{name} {number(value)}{marks[name]}" for name, (value, _) in results.out.items())
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by

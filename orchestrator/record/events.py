@@ -82,8 +82,8 @@ class RungMetrics:
     it is undefined. levels: part -> target -> test AUROC of that part alone. proxies: "target/part" -> AUROC of the
     part's own fakes against held-out normal images. not_learned: (target, part, that AUROC) where it is low. failed:
     target -> images that could not be scored. out: out set -> part -> target -> AUROC. intervals: of numbers that are a
-    whole detector's AUROC, or a mean of them, 95 %, by their name; runs of earlier versions have none. seconds:
-    str(unit) -> training.
+    whole detector's AUROC, or a mean of them, 95 %, by their name; runs of earlier versions have none. unscored: part
+    -> name of an AUROC -> how many of its images could not be scored, of how many. seconds: str(unit) -> training.
     """
 
     numbers: dict[str, int | float | None] = field(default_factory=dict)
@@ -94,6 +94,7 @@ class RungMetrics:
     out: dict[str, dict[str, dict[str, float | None]]] = field(default_factory=dict)
     proxies: dict[str, float | None] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
+    unscored: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     not_learned: tuple[tuple[str, str, float], ...] = ()
     failed: dict[str, int] = field(default_factory=dict)
 

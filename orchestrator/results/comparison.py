@@ -1,5 +1,6 @@
 """Runs side by side: their winners' AUROC in one table, and how alike their models rank the same images."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import combinations
@@ -54,7 +55,10 @@ class Comparison:
 
 
 def compare(storage: str, runs: list[str], part: str) -> Comparison:
-    """The winners of finished runs. Raises UserError (exit 2) for unknown runs, and for a part that one lacks."""
+    """The winners of finished runs. Raises UserError (exit 2) for unknown runs, one that is named twice, and for a part
+    that one lacks."""
+    if twice := [run for run, count in Counter(runs).items() if count > 1]:
+        raise UserError(f"the run {twice[0]!r} is named twice", fix="name every run once")
     opened = [open_run(storage, run) for run in runs]
     models = [model for paths, state in opened for model in models_of(paths, state, part)]
     size = len(models)
@@ -133,7 +137,8 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     units, kinds = {table.unit for table in tables}, [*KINDS.values()]
     ordered = sorted(rows.values(), key=lambda row: kinds.index(row.kind))
     apart = tuple(dict.fromkeys(name for table in tables for name in table.apart))
-    return Table(columns, tuple(ordered), unit=units.pop() if len(units) == 1 else "columns", apart=apart)
+    unit, rivals = units.pop() if len(units) == 1 else "columns", all(table.rivals for table in tables)
+    return Table(columns, tuple(ordered), unit=unit, apart=apart, rivals=rivals)
 
 
 def write(comparison: Comparison, folder: Path, part: str) -> list[Path]:

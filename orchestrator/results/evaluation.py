@@ -25,6 +25,7 @@ from workloads.scoring.metrics import (
     out_auroc,
     per_class_auroc,
     per_part_auroc,
+    unscored,
     whole_intervals,
 )
 from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
@@ -116,6 +117,7 @@ def metrics_of(table: pa.Table, method: Any, *, pooled: bool = False) -> dict[st
         "levels": levels,
         "own": own_proxies,
         "intervals": whole_intervals(table, pooled=pooled),
+        "unscored": unscored(table),
         "not_learned": [list(item) for item in not_learned(table)],
         "failed": failed(table),
         "failed_scores": sum(failed(table).values()),

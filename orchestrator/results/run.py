@@ -17,7 +17,7 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
-from workloads.scoring.metrics import contests, whole_intervals
+from workloads.scoring.metrics import contests, unscored, whole_intervals
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
 from workloads.units import GENERAL
@@ -32,6 +32,7 @@ class Results:
     warnings: list[str]
     report: Any  # path of report.html
     out: Mapping[str, Known] = field(default_factory=dict)  # mean by out set
+    unscored_sets: frozenset[str] = frozenset()  # of which some images could not be scored
 
 
 def winner(state: RunState) -> TrialState | None:
@@ -45,8 +46,11 @@ def winner(state: RunState) -> TrialState | None:
 
 
 def sure_winner(state: RunState) -> TrialState:
-    """`winner`. Raises UserError where no trial reached the end, with what went wrong."""
+    """`winner`. Raises UserError where no trial reached the end, with what went wrong, or none can be compared."""
     best = winner(state)
+    if best is None and any(trial.state == State.FINISHED for trial in state.trials.values()):
+        headline = f"no trial can be chosen: {CRITERIA[state.space.select_by].title} is undefined for all"
+        raise UserError(headline, fix="see failed_scores of the trials; launch with another --select-by")
     if best is None:
         errors = {t.error for t in state.trials.values() if t.error}
         raise UserError("no trial reached the end of its schedule", details="\n".join(sorted(errors)), kind=Kind.FAILED)
@@ -57,7 +61,7 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
     """What a reader must know: of the winner's config, of the images, and of what failed or did not learn."""
     instance = method(state.space.workload)(state.space.config(best.point))
     failures = [f"the analysis {key} failed: {event.error}" for key, event in state.analyses.items() if event.error]
-    unscored = [
+    not_scored = [
         f"{count} images or groups of {target} could not be scored: ranked above all scores, so an anomaly among them "
         "counts as found and a normal one as a false alarm"
         for target, count in best.last.failed.items()
@@ -68,7 +72,7 @@ def warnings_of(state: RunState, best: TrialState) -> list[str]:
     ]
     known = [*instance.remarks(), *auxiliary_remarks(state.space, instance), *state.opened.remarks]
     remarks = [*known, *map(accepted_remark, state.accepted)]
-    return [*remarks, *failures, *unscored, *not_learned]
+    return [*remarks, *failures, *not_scored, *not_learned]
 
 
 def accepted_remark(event: CodeAccepted) -> str:
@@ -226,7 +230,8 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     }
     run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
-        run = replace(run, metrics=replace(run.metrics, intervals=whole_intervals(scores, pooled=run.pooled)))
+        intervals = whole_intervals(scores, pooled=run.pooled)
+        run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
     baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
@@ -243,4 +248,4 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         about={name: analysis.title for name, analysis in method_type.analyses.items()},
         part_kind=method_type.part_names.kind,
     ).write(paths.report)
-    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means)
+    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

@@ -7,8 +7,8 @@ own anomalies where it has some (`set_table`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestrator.record.events import RungMetrics
 from tune_spaces import published
@@ -42,7 +42,8 @@ class Row:
     """One method: AUROC in [0, 1] per class (None: undefined; absent: not run), the mean as its source states it.
 
     kind: a value of `KINDS`. leak: the configuration was picked by its test AUROC, so the numbers are no estimate of
-    anything. interval: of the mean. Raises ValueError for an unknown kind or a value outside [0, 1].
+    anything. interval: of the mean. unscored: class -> how many of its images could not be scored, of how many. Raises
+    ValueError for an unknown kind or a value outside [0, 1].
     """
 
     name: str
@@ -52,6 +53,7 @@ class Row:
     note: str = ""
     leak: bool = False
     interval: Interval | None = None
+    unscored: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS.values():
@@ -148,15 +150,19 @@ class Measured:
         """Mean AUROC of a part over the columns of the main table; own anomalies are in none."""
         return mean(column.of(self.metrics, part) for column in self.columns if column.heading != OWN_ANOMALIES)
 
-    def row(self, name: str, values: dict[str, float | None], number: str = "") -> Row:
-        """A row with the mean that the ledger has under `number`, and its interval."""
+    def row(self, name: str, columns: Sequence[Column], part: str, number: str = "") -> Row:
+        """A part's row with the mean that the ledger has under `number`, and its interval."""
+        values = {column.heading: column.of(self.metrics, part) for column in columns}
         average, interval = self.metrics.numbers.get(number), self.metrics.intervals.get(number)
-        return Row(name, self.kind, values, average, self.note, self.leak, interval)
+        counts = self.metrics.unscored.get(part, {})
+        unscored = {column.heading: counts[column.number] for column in columns if column.number in counts}
+        return Row(name, self.kind, values, average, self.note, self.leak, interval, unscored)
 
 
 @dataclass(frozen=True)
 class Finished:
-    """All that a report shows of the winner's numbers. table: the main one. out, means: of out sets beside classes.
+    """All that a report shows of the winner's numbers. table: the main one. out, means: of out sets beside classes;
+    out_known, out_contests: of their class/set columns, what `intervals` and `contests` are of the main table's.
     levels: part -> column -> AUROC. intervals: AUROC and interval by column, and of the "mean". contests: column -> the
     scores that its AUROC is over; groups: the same of every part that scores groups."""
 
@@ -167,6 +173,14 @@ class Finished:
     intervals: dict[str, Known]
     contests: dict[str, Rows]
     groups: dict[str, dict[str, Rows]]
+    out_known: dict[str, Known] = field(default_factory=dict)
+    out_contests: dict[str, Rows] = field(default_factory=dict)
+
+    @property
+    def unscored_sets(self) -> frozenset[str]:
+        """Out sets beside classes of which some `means` is over images that could not be scored."""
+        whole = self.out.rows if self.out else ()
+        return frozenset(name.rpartition("/")[2] for row in whole if row.name == WHOLE for name in row.unscored)
 
 
 def finished(
@@ -180,20 +194,25 @@ def finished(
     table = set_table(run) if run.pooled else class_table(run, baselines)
     numbers, intervals = run.metrics.numbers, run.metrics.intervals
     whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
-    known = {column.heading: (numbers.get(column.number), intervals.get(column.number)) for column in run.columns}
+    beside = () if run.pooled else tuple(Column(f"{t}/{heading(s)}", t, s) for s in run.out for t in run.targets)
 
-    def by_column(part: str) -> dict[str, Rows]:
+    def known(columns: Sequence[Column]) -> dict[str, Known]:
+        return {column.heading: (numbers.get(column.number), intervals.get(column.number)) for column in columns}
+
+    def by_column(part: str, columns: Sequence[Column] = run.columns) -> dict[str, Rows]:
         rows = contests(part)
-        return {column.heading: rows[column.number] for column in run.columns if column.number in rows}
+        return {column.heading: rows[column.number] for column in columns if column.number in rows}
 
     return Finished(
         table,
         out_table(run, counts),
         set_means(run) if run.out and not run.pooled else {},
         {} if run.pooled else {part: run.values(part) for part in run.parts},
-        known | {"mean": (whole.mean, whole.interval)},
+        known(run.columns) | {"mean": (whole.mean, whole.interval)},
         by_column(WHOLE),
         {part: by_column(part) for part in run.parts if group_size(part)},
+        known(beside),
+        by_column(WHOLE, beside) if beside else {},
     )
 
 
@@ -202,7 +221,7 @@ def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None
     stand beside them, and baselines are no rivals."""
     group = group_size(run.judged)
     name = run.name + (f", groups of {group}" if group else "")
-    measured = run.row(name, run.values(WHOLE), "auroc/mean")
+    measured = run.row(name, run.columns, WHOLE, "auroc/mean")
     note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if group else BASELINE_NOTE
     others = [Row(rival, "baseline", dict(v), mean(v.values()), note) for rival, v in baselines.items()]
     table = Table(run.targets, (measured, *others))
@@ -215,8 +234,7 @@ def set_table(run: Measured) -> Table:
     sets = [column for column in run.columns if column.out]
     rows = []
     for part in run.parts:
-        values = run.values(part)
-        row = run.row(part, values, "auroc_out/mean")
+        row = run.row(part, run.columns, part, "auroc_out/mean")
         rows.append(row if part == WHOLE else replace(row, mean=run.average(part), interval=None))
     notes = [f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(run.dataset)}."]
     apart = (OWN_ANOMALIES,) if len(run.columns) > len(sets) else ()
@@ -249,7 +267,7 @@ def out_table(run: Measured, counts: Mapping[str, int]) -> Table | None:
     columns = [
         replace(block, heading=f"{target}/{block.heading}", target=target) for block in blocks for target in run.targets
     ]
-    rows = [run.row(part, {column.heading: column.of(run.metrics, part) for column in columns}) for part in run.parts]
+    rows = [run.row(part, columns, part) for part in run.parts]
     sizes = ", ".join(f"{counts.get(out_split(name), '?')} of {heading(name)}" for name in run.out)
     notes = (f"Measured against the other classes' test images ({rest.heading}) and out-set images: {sizes}.",)
     headings = tuple(column.heading for column in columns)

@@ -117,7 +117,24 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
 def contests(table: pa.Table, part: str = WHOLE) -> dict[str, Rows]:
     """What every AUROC of one part is over, by its name in MLflow: ``auroc/TARGET`` over all that a target is tested
     on, ``auroc_out/SET/TARGET`` over its normal test images and an out set, but not over its own anomalies."""
+    return _contests(_groups(table), part)
+
+
+def unscored(table: pa.Table) -> dict[str, dict[str, tuple[int, int]]]:
+    """part -> name in MLflow of an AUROC -> how many of the images that it is over could not be scored, and how many
+    there are; AUROCs over scored images alone left out."""
+    if not pc.any(pc.equal(table["score"], FAILED)).as_py():
+        return {}
     groups = _groups(table)
+    by_part = {part: _contests(groups, part) for part in dict.fromkeys(unit.part for unit in groups)}
+    counts = {
+        part: {name: (rows.failed, len(rows.scores)) for name, rows in matches.items() if rows.failed}
+        for part, matches in by_part.items()
+    }
+    return {part: matches for part, matches in counts.items() if matches}
+
+
+def _contests(groups: dict[_Unit, Rows], part: str) -> dict[str, Rows]:
     tests = {unit.target: rows for unit, rows in groups.items() if unit.part == part and unit.split == TEST}
     matches = {f"auroc/{target}": rows for target, rows in tests.items()}
     for name in dict.fromkeys(out_name(unit.split) for unit in groups if out_name(unit.split)):

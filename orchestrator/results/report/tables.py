@@ -21,6 +21,8 @@ from workloads.scoring.metrics import Rows, mean
 from workloads.scoring.selection import CRITERIA, Select
 
 UNDEFINED = "–"
+UNSCORED = "†"
+"""Beside an AUROC over images of which some could not be scored."""
 
 Findings = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """analysis -> class -> {"numbers": name -> value or None, "pictures": stem -> file name}."""
@@ -113,7 +115,25 @@ def _shown(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Row, list[tuple[
     best = [max(values) if len(values) > 1 else None for values in columns]
     for row, values in zip(rows, rivals, strict=True):
         marks = (value is not None and value == top for value, top in zip(values, best, strict=True))
-        yield row, list(zip(map(number, cells(table, row)), marks, strict=True))
+        numbers = zip(map(number, cells(table, row)), _unscored(table, row), strict=True)
+        yield row, list(zip([text + UNSCORED * failed for text, failed in numbers], marks, strict=True))
+
+
+def _unscored(table: Table, row: Row) -> list[bool]:
+    """Of every cell of a row, whether some of its images could not be scored."""
+    marks = [name in row.unscored for name in table.classes]
+    return [*marks, mean_unscored(table, row)] if table.averaged else marks
+
+
+def mean_unscored(table: Table, row: Row) -> bool:
+    """Whether some image of a column that the mean is over could not be scored."""
+    return bool(row.unscored.keys() - {*table.apart})
+
+
+def failures(row: Row) -> str:
+    """How many images of a row's columns could not be scored, and what that means; empty where all were scored."""
+    counts = ", ".join(f"{name} {failed} of {images}" for name, (failed, images) in row.unscored.items())
+    return f"{UNSCORED} images or groups that could not be scored rank above all others: {counts}" if counts else ""
 
 
 def _rivals(table: Table, row: Row) -> list[float | None]:
@@ -136,6 +156,8 @@ def _notes(table: Table) -> list[str]:
             if row.mean is not None and defined(table, row) < averaged(table):
                 reason = f"mean over {defined(table, row)} of {averaged(table)} {table.unit}"
                 named.setdefault((kind, reason), []).append(row.name)
+            if row.unscored:
+                named.setdefault((kind, failures(row)), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
     sizes = {kind: len(rows) for kind, rows in sections}

@@ -14,14 +14,16 @@ TEMPLATES = Environment(
 )
 TABLES = (
     *(tables.per_part, tables.intervals, tables.group_intervals, tables.numbers, tables.all_trials, tables.ranged),
-    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number),
+    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures),
 )
 TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
 TEMPLATES.globals |= {
     "LEAK": LEAK,
+    "UNSCORED": tables.UNSCORED,
     "criteria": CRITERIA,
     "label_free": tables.LABEL_FREE,
     "group_counts": tables.group_counts,
     "averaged": tables.averaged,
+    "mean_unscored": tables.mean_unscored,
     "defined": tables.defined,
 }

@@ -75,6 +75,7 @@ class Report:
         text = TEMPLATES.get_template("report.md.jinja").render(
             vars(self),
             **vars(self.shown),
+            unscored_sets=self.shown.unscored_sets,
             leak=self.leak,
             unit=tables.UNITS[self.shown.table.unit],
             captions=CAPTIONS if self.has_scores else {},

@@ -72,6 +72,19 @@ def test_rows_keep_their_kinds_apart_and_carry_the_runs_names(tmp_path):
     assert table.classes == ("FASHION_MNIST",)
 
 
+def test_runs_keep_whether_their_rows_are_rivals(tmp_path):
+    made_run(tmp_path, "one", "reduced", 1)
+    made_run(tmp_path, "two", "reduced", 2)
+    assert not compare(str(tmp_path), ["one", "two"], "all").table.rivals
+
+
+def test_a_run_beside_itself_is_refused(tmp_path):
+    made_run(tmp_path, "one", "reduced", 1)
+    with pytest.raises(UserError, match="the run 'one' is named twice") as refused:
+        compare(str(tmp_path), ["one", "one"], "all")
+    assert refused.value.kind == Kind.USAGE
+
+
 def test_too_few_shared_images_give_no_number(tmp_path):
     made_run(tmp_path, "one", "reduced", 1)
     made_run(tmp_path, "two", "reduced", 2)

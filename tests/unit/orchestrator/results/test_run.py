@@ -1,5 +1,6 @@
 """Report and MLflow show the same numbers, column by column, whatever the protocol, and both are scikit-learn's."""
 
+import io
 import json
 import re
 from dataclasses import replace
@@ -7,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from orchestrator.planning.options import Options
@@ -14,7 +16,7 @@ from orchestrator.record.events import RungMetrics, RungReached, State, TrialMov
 from orchestrator.record.state import TrialState
 from orchestrator.record.tracking import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
-from orchestrator.results.report.tables import number
+from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import conclude, trial_row
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.registry import method
@@ -22,9 +24,10 @@ from workloads.scoring.table import WHOLE, join, rows
 
 
 class Made:
-    """A finished run with made scores. tests: target -> (normal, anomalous) test images. out: set -> images."""
+    """A finished run with made scores. tests: target -> (normal, anomalous) test images. out: set -> images. failed:
+    split -> how many of its images no part could score."""
 
-    def __init__(self, storage, space, tests, out, *, parts, data=None, schedule="smoke", options=None):
+    def __init__(self, storage, space, tests, out, *, parts, data=None, schedule="smoke", options=None, failed=None):
         event = opened(space, options or Options(preset="smoke", points=1), targets=tuple(tests), schedule=schedule)
         if data:
             changed = event.space["data"] | data
@@ -41,6 +44,7 @@ class Made:
                 for split, marks in splits.items():
                     shift = 1.5 if split == "test" else 0.7
                     scores = random.normal(size=len(marks)) + shift * marks
+                    scores[: (failed or {}).get(split, 0)] = np.inf
                     ids = [f"{split}/{i}" for i in range(len(marks))]
                     blocks.append(rows(target, split, part, ids, ["any"] * len(marks), marks, scores))
         table = join(blocks)
@@ -155,6 +159,40 @@ def test_parts_and_means_by_out_set_are_mlflows_too(tmp_path):
             expected = {"rDIGITS": mlflow[f"auroc_level/{level}"], "Noise": mlflow[f"auroc_out_level/{level}/noise"]}
             assert means == pytest.approx(expected)
     assert not any("**." in line or "**1." in line for line in section.splitlines()), "the best part is no choice"
+
+
+@pytest.mark.parametrize("count", [0, 3, 64])
+def test_an_auroc_over_images_that_could_not_be_scored_is_marked_or_none(tmp_path, count):
+    tests, out, failed = {"folder": (100, 400)}, {"digits": 64, "noise": 30}, {"out/digits": count}
+    data = FOLDER | {"out": ["digits", "noise"]}
+    made = Made(tmp_path, "flow_fashion_digits", tests, out, parts=FLOW, data=data, failed=failed)
+    *_, whole = (row for row in made.report["table"]["rows"] if row["name"] == WHOLE)
+    assert (whole["values"]["DIGITS"] is None) == (count == 64)
+    (line,) = (line for line in made.text.splitlines() if line.startswith("| all |"))
+    cells = line.strip("| ").split(" | ")[1:]
+    assert [cell.endswith("†") for cell in cells] == [count > 0, False, False, count > 0]
+    assert cells[0] == number(whole["values"]["DIGITS"]) + "†" * (count > 0)
+    headline = next(line for line in made.text.splitlines() if line.startswith("**all**"))
+    assert ("]†" in headline) == (count > 0)
+    counts = f"rank above all others: DIGITS {count} of 164"
+    assert [counts in text for text in (headline, made.text.partition("## AUROC")[2])] == [count > 0] * 2
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(to_rich(made.results.table))
+    assert (counts in console.export_text()) == (count > 0)
+
+
+def test_out_sets_beside_classes_have_intervals_and_say_what_was_not_scored(tmp_path):
+    tests, out, failed = {"3": (40, 60), "8": (30, 70)}, {"noise": 50}, {"out/noise": 2}
+    made = Made(tmp_path, "ood_digits", tests, out, parts=LEVELS, failed=failed)
+    mlflow = shown_numbers(made.metrics)
+    section = made.text.partition("## Out of distribution")[2].partition("\n## ")[0]
+    for target, normal in {"3": 40, "8": 30}.items():
+        low, high = (number(mlflow[f"auroc_out_{end}/noise/{target}"]) for end in ("low", "high"))
+        area = number(mlflow[f"auroc_out/noise/{target}"])
+        assert f"| {target}/Noise | {normal} | 50 | 2 | {area} | {low} to {high} |" in section
+    assert f"Noise {number(mlflow['auroc_out/noise/mean'])} [" in section
+    assert "]†. No cell" in section, "the mean is marked"
+    assert made.results.unscored_sets == {"Noise"}
 
 
 def test_own_anomalies_have_a_column_of_their_own_and_are_in_no_other(tmp_path):

@@ -8,9 +8,10 @@ from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics
 from orchestrator.record.rates import keep_rates, read_rates
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.results.run import warnings_of, winner
+from orchestrator.results.run import sure_winner, warnings_of, winner
 from tests.helpers.records import opened
 from tune_spaces.schema import Resources
+from workloads.errors import UserError
 
 
 def run_of(select_by, **metrics):
@@ -25,6 +26,12 @@ def test_the_lowest_bits_per_dim_win_and_what_has_none_never_does():
     assert winner(run_of("likelihood", **bits)).id == "b"
     assert winner(run_of("contrastive", a={"contrastive": 0.6}, b={"contrastive": 0.7})).id == "b"
     assert winner(run_of("likelihood", a={"bits_per_dim": None}, b={"bits_per_dim": None})) is None
+
+
+def test_trials_of_which_none_can_be_compared_are_not_called_unfinished():
+    state = run_of("contrastive", a={"contrastive": None}, b={"contrastive": None})
+    with pytest.raises(UserError, match="no trial can be chosen"):
+        sure_winner(state)
 
 
 def test_one_point_is_given_and_needs_no_criterion():
