@@ -24,7 +24,7 @@ class Crew:
     def __init__(self, workers: Sequence[Any]) -> None:
         self.workers = workers
         self.free: list[int] = []
-        self.asked: dict[Any, int] = {}  # Ray's reference of the answer -> who is asked
+        self.questions: dict[Any, int] = {}  # Ray's reference of the answer -> who is asked
         self.lost: dict[int, float] = {}  # number -> when it is asked again
         self.since = time.monotonic()
         for number in range(len(workers)):
@@ -39,22 +39,22 @@ class Crew:
         if self.workers[number] is None:
             self.free.append(number)
         else:
-            self.asked[self.workers[number].ready.remote()] = number
+            self.questions[self.workers[number].ready.remote()] = number
 
     def take(self) -> int | None:
         """A free worker's number; None while none is there."""
         for number in [number for number, due in self.lost.items() if due <= time.monotonic()]:
             del self.lost[number]
             self.ask(number)
-        while not self.free and self.asked and self.look():
+        while not self.free and self.questions and self.look():
             pass  # a lost one has answered
         return self.free.pop(0) if self.free else None
 
     def look(self) -> bool:
         """Whether anybody has answered."""
-        answers, _ = ray.wait([*self.asked], num_returns=1, timeout=LOOK_S)
+        answers, _ = ray.wait([*self.questions], num_returns=1, timeout=LOOK_S)
         for answer in answers:
-            number = self.asked.pop(answer)
+            number = self.questions.pop(answer)
             try:
                 ray.get(answer)
             except ray.exceptions.RayError:
