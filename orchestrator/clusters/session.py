@@ -30,8 +30,14 @@ QUIET = {
     "RAY_worker_maximum_startup_concurrency": "8",  # its default, one a core, makes raylet warn at every launch
 }
 
-PROMPT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "300"}
-PATIENT = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}  # a cluster's nodes may have to be started first
+START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+PROMPT = {START_TIMEOUT: "300"}
+PATIENT = {START_TIMEOUT: "3600"}  # a cluster's nodes may have to be started first
+
+
+def start_timeout_s() -> float:
+    """Seconds that workers may take to start, or to come back."""
+    return float(os.environ.get(START_TIMEOUT) or PROMPT[START_TIMEOUT])
 
 
 def heed_signals() -> None:

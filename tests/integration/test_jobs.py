@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from orchestrator.clusters.session import private_folder
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import free_ports, request_for, run
@@ -40,12 +41,17 @@ def environment(**own):
 
 
 @pytest.fixture(scope="module")
-def head(token, tmp_path_factory):
+def head(token):
     """The job server's address of a real head with token authentication, beside any other Ray of this machine."""
+    with private_folder() as folder:  # a short path: those of sockets lie in it
+        yield from head_in(folder, token)
+
+
+def head_in(folder, token):
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     words = [f"--{name}={port}" for name, port in ports.items()]
     words += ["--head", "--block", "--num-cpus=3", "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
-    words += [f"--temp-dir={tmp_path_factory.mktemp('ray', numbered=True)}", "--include-dashboard=true"]
+    words += [f"--temp-dir={folder}", "--include-dashboard=true"]
     own = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(token))
     command = [str(Path(sys.executable).with_name("ray")), "start", *words]
     process = subprocess.Popen(

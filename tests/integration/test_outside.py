@@ -19,6 +19,7 @@ from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
+CPUS = 4  # a node each
 LOOK_AROUND = """
 import json, os, ray
 from orchestrator.clusters.session import PATIENT, ray_session
@@ -37,7 +38,7 @@ with ray_session(address="auto"):
 
 @pytest.fixture(scope="module")
 def nodes():
-    with nodes_of_one_cpu(4) as cluster:
+    with nodes_of_one_cpu(CPUS) as cluster:
         yield cluster
 
 
@@ -67,34 +68,38 @@ def starts_in(paths):
     return sum(isinstance(event, TrialMoved) and event.state == State.RUNNING for event in read_events(paths))
 
 
-def lose_a_training_node(cluster, paths, lost):
-    """Once trials run: end a node that has one without a word, as a spot machine goes."""
+def lose_a_training_node(cluster, paths, lost, seconds=240):
+    """Once every worker has a trial: end a node that has one without a word, as a spot machine goes."""
     from ray.util.state import list_actors
 
-    while not starts_in(paths):
+    deadline = time.monotonic() + seconds
+    while not lost and time.monotonic() < deadline:
         time.sleep(0.2)
-    while not lost:
+        if starts_in(paths) < CPUS:
+            continue
         alive = list_actors(
             address=f"http://{cluster.webui_url}",
-            filters=[("state", "=", "ALIVE"), ("class_name", "=", "ImplicitFunc")],
+            filters=[("state", "=", "ALIVE"), ("class_name", "=", "WarmWorker")],
         )
         busy = {actor.node_id for actor in alive}
         lost += [node for node in cluster.worker_nodes if node.node_id in busy][:1]
-        time.sleep(0.2)
-    cluster.remove_node(lost[0], allow_graceful=False)
+    if lost:
+        cluster.remove_node(lost[0], allow_graceful=False)
 
 
 def test_a_sweep_that_loses_a_node_ends_with_all_its_results(nodes, tmp_path):
-    paths, lost = RunPaths(str(tmp_path), "lossy"), []
-    asked = request_for(tmp_path, name="lossy", points=3, scheduler="fifo", set=["detector_epochs=4.0"])
+    """As many slots as CPUs: the worker of that node has nowhere to come back to, and is handed no other trial."""
+    paths, lost, points = RunPaths(str(tmp_path), "lossy"), [], CPUS + 2
+    asked = request_for(tmp_path, name="lossy", points=points, scheduler="fifo", set=["detector_epochs=4.0"])
     with ray_session(address=nodes.address) as ray:
         threading.Thread(target=lose_a_training_node, args=(nodes, paths, lost), daemon=True).start()
-        code, said = run(replace(asked, slots=2))
-        assert sum(node["Alive"] for node in ray.nodes()) == 3
+        code, said = run(replace(asked, slots=CPUS))
+        assert len(lost) == 1, said
+        assert sum(node["Alive"] for node in ray.nodes()) == CPUS - 1
     assert code == 0, said
     began = starts_in(paths)
-    assert began > 3, "the trial of that node begins again, and so does one that read through it"
+    assert began > points, "the trial of that node begins again, and so does one that read through it"
     state = Ledger(paths).state
-    assert [trial.state for trial in state.trials.values()] == [State.FINISHED] * 3
+    assert [trial.state for trial in state.trials.values()] == [State.FINISHED] * points
     assert all(paths.trial(key).scores(1000).exists() for key in state.trials)
     assert state.closed.outcome == "complete"

@@ -98,7 +98,7 @@ def run_gang_trials(tasks: Sequence[Task], listener: Listener, images: SharedIma
     function = tune.with_parameters(run_trial, tasks=references, images=images, folder=folder)
     # it only waits for its workers: it must claim something, or Tune would refuse it, but no CPU
     trainable = tune.with_resources(function, {"cpu": 0, "memory": 2**20})
-    run_trials(tasks, trainable, Driver(tasks, listener, [None] * slots), folder, reuse=False)
+    run_trials(trainable, Driver(tasks, listener, [None] * slots), folder, reuse=False)
 
 
 def run_trial(params: dict[str, Any], tasks: Sequence[Any], images: SharedImages, folder: str) -> None:

@@ -1,21 +1,25 @@
 """Ray Tune's part: it starts trials where there is room, and asks the listener whether they go on.
 
 A trial of one worker is driven by a light process without torch, which asks a warm worker for the next report. Tune's
-own restore, which unpickles an experiment, is never used: the ledger and the trials' files are what resumes.
+own restore, which unpickles an experiment, is never used: the ledger and the trials' files are what resumes. Nor is its
+own way of trying again: a trial that goes on after a loss is a new one to Tune, on a worker that is there.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import ray
 from ray import tune
+from ray.train.constants import RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE
 from ray.tune.execution import class_cache
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 
+from orchestrator.clusters.session import environment
 from orchestrator.execution.executor import End, Listener, Task, error_text
-from orchestrator.execution.on_ray.attempts import LOSSES, Course, outcome
+from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
+from orchestrator.execution.on_ray.crew import Crew
 
 REPLY = "reply"  # what a worker answered, under the name that Tune knows it by
 RELAY_BYTES = 200 * 2**20  # of memory, which a relay takes; Tune refuses a trial that claims nothing
@@ -38,8 +42,6 @@ class Relay(tune.Trainable):
         worker = self.workers[self.config["worker"]]
         reply = outcome(worker.advance.remote(self.tasks[self.config["trial"]], self.afresh))
         self.afresh = isinstance(reply, End)  # what failed is not gone on with
-        if isinstance(reply, End) and reply.lost:
-            wait_for(worker)
         return {REPLY: reply}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -49,46 +51,35 @@ class Relay(tune.Trainable):
         """There is nothing to load."""
 
 
-def wait_for(worker: Any) -> None:
-    """Until a lost worker is there again; not for long where Ray says that it does not come back."""
-    for _ in range(LOSSES):
-        try:
-            ray.get(worker.ready.remote())
-        except ray.exceptions.RayError:
-            time.sleep(1)
-        else:
-            return
-
-
 def relay_trials(tasks: Sequence[Task], listener: Listener, workers: Sequence[Any], folder: str) -> None:
     """Run trials on warm workers, as many at once as there are of these. folder: for Tune's own files."""
     trainable = tune.with_parameters(Relay, workers=list(workers), tasks=[ray.put(task) for task in tasks])
     claim = {"cpu": 0, "memory": RELAY_BYTES}
-    run_trials(tasks, tune.with_resources(trainable, claim), Driver(tasks, listener, workers), folder, reuse=True)
+    run_trials(tune.with_resources(trainable, claim), Driver(tasks, listener, workers), folder, reuse=True)
 
 
-def run_trials(tasks: Sequence[Task], trainable: Any, driver: "Driver", folder: str, *, reuse: bool) -> None:
+def run_trials(trainable: Any, driver: "Driver", folder: str, *, reuse: bool) -> None:
     """Run trials to their end. The trainable reports, under `REPLY`, what workers answer until it is stopped.
 
     reuse: its process for other trials, which a function's cannot be.
     """
     keep_credentials_out_of_logs()
-    tune.Tuner(
-        trainable,
-        param_space={"trial": tune.grid_search(list(range(len(tasks))))},
-        tune_config=tune.TuneConfig(scheduler=driver, max_concurrent_trials=driver.slots, reuse_actors=reuse),
-        run_config=tune.RunConfig(
-            name=f"trials-{uuid4().hex[:8]}",
-            storage_path=folder,
-            verbose=0,
-            callbacks=[Starts(driver)],
-            failure_config=tune.FailureConfig(max_failures=LOSSES),
-        ),
-    ).fit()
+    with environment({RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE: "1"}):  # else Tune tries those again by itself
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                scheduler=driver,
+                search_alg=Waiting(driver),
+                num_samples=-1,
+                max_concurrent_trials=driver.slots,
+                reuse_actors=reuse,
+            ),
+            run_config=tune.RunConfig(name=f"trials-{uuid4().hex[:8]}", storage_path=folder, verbose=0),
+        ).fit()
 
 
 class Driver(FIFOScheduler):
-    """Hands each trial a worker, and the listener what they report.
+    """Hands each trial a worker that is there, and the listener what they report.
 
     workers: each of which has one trial at a time; it is told to let go of a trial that is over.
     """
@@ -96,51 +87,91 @@ class Driver(FIFOScheduler):
     def __init__(self, tasks: Sequence[Task], listener: Listener, workers: Sequence[Any]) -> None:
         super().__init__()
         self.courses = [Course(task) for task in tasks]
-        self.listener, self.workers = listener, workers
-        self.free = list(range(min(len(workers), len(tasks))))
-        self.slots = len(self.free)
+        self.listener = listener
+        self.slots = min(len(workers), len(tasks))
+        self.crew = Crew(workers)
+        self.waiting = list(range(len(tasks)))
+        self.working: dict[int, bool | None] = {}  # number -> whether it waits again; None until that is known
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it for its own restore, which is never used
 
-    def course(self, trial: Any) -> Course:
-        return self.courses[trial.config["trial"]]
+    def begin(self) -> dict[str, int] | str | None:
+        """The next trial and its worker, by their numbers; None while there is none, FINISHED once none will come."""
+        if not self.waiting:
+            return None if self.working else Searcher.FINISHED
+        worker = self.crew.take()
+        if worker is None:
+            return self.give_up() if not self.working and self.crew.gone else None
+        number = self.waiting.pop(0)
+        course = self.courses[number]
+        if not course.failures and not course.losses:
+            self.listener.started(course.task)
+        self.working[number] = None
+        return {"trial": number, "worker": worker}
 
-    def on_trial_add(self, controller: Any, trial: Any) -> None:
-        trial.config["worker"] = self.free.pop(0)
+    def give_up(self) -> str:
+        """End the trials that wait, for no worker is left."""
+        for number in self.waiting:
+            self.listener.ended(self.courses[number].task, End(error="no worker could be started, or came back"))
+        self.waiting = []
+        return Searcher.FINISHED
 
     def on_trial_result(self, controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        goes_on = self.course(trial).hear(result[REPLY], self.listener)
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        """Whether it goes on where it is: after a loss it does so on another worker."""
+        reply = result[REPLY]
+        lost = isinstance(reply, End) and reply.lost
+        goes_on = self.hear(trial, reply, moves=lost)
+        return TrialScheduler.CONTINUE if goes_on and not lost else TrialScheduler.STOP
 
     def on_trial_complete(self, controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self.over(trial)
 
     def on_trial_error(self, controller: Any, trial: Any) -> None:
-        """The trial's own process was lost too often."""
-        error = trial.get_error()
-        self.listener.ended(self.course(trial).task, End(error=error_text(error) if error else "unknown error"))
+        """The trial's own process was lost, or could not be started."""
+        if self.working[trial.config["trial"]] is None:  # else it was over, and Tune was about to stop it
+            error = trial.get_error()
+            text = error_text(error) if error else "the process that drove it is gone"
+            self.hear(trial, End(error=text, lost=True), moves=True)
         self.over(trial)
 
+    def hear(self, trial: Any, reply: Reply, *, moves: bool) -> bool:
+        """Whether the trial goes on. moves: if it does, it waits for any worker that is there."""
+        number = trial.config["trial"]
+        goes_on = self.courses[number].hear(reply, self.listener)
+        if moves or not goes_on:
+            self.working[number] = goes_on
+        return goes_on
+
     def over(self, trial: Any) -> None:
-        """The trial's worker is free."""
-        number = trial.config["worker"]
-        if self.workers[number] is not None:
-            self.workers[number].stop.remote()
-        self.free.append(number)
+        """The trial's worker may have another. Tune lets time pass between its decision to stop a trial and this."""
+        number = trial.config["trial"]
+        if self.working.pop(number):
+            self.waiting.insert(0, number)
+        self.crew.release(trial.config["worker"])
 
 
-class Starts(tune.Callback):
-    """Tells the listener that an attempt at a trial begins."""
+class Waiting(Searcher):
+    """Tells Tune which trial is to begin, and on which worker."""
 
     def __init__(self, driver: Driver) -> None:
+        super().__init__()
         self.driver = driver
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as above
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.driver.listener.started(self.driver.course(trial).task)
+    def suggest(self, trial_id: str) -> Any:
+        return self.driver.begin()
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The driver hears of it as Tune's scheduler."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """There is nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """It is never restored."""
 
 
 def keep_credentials_out_of_logs() -> None:
