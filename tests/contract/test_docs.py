@@ -77,9 +77,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = (DOCS / "own-images.md").read_text(encoding="utf-8")
     (space,) = (block["text"] for block in BLOCK.finditer(page) if block["kind"] == "python")
     (folder / "parts.py").write_text(f'"""The space of the docs."""\n\n{space}')
-    words = ["launch", "parts.py", "--preset", "smoke", "--name", "RUN", "--points", "1", "--executor", "local"]
-    done = orchestrate(*words, cwd=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    words = ["launch", "parts.py", "--preset", "smoke", "--points", "1", "--executor", "local"]
+    for name in ("RUN", "OTHER_RUN"):
+        done = orchestrate(*words, "--name", name, cwd=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 

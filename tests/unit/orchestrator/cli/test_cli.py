@@ -98,7 +98,7 @@ def test_light_verbs_and_errors_of_usage_import_neither_torch_nor_ray(tmp_path):
         "0 status",
         "0 status digits --json",
         "0 report digits",
-        "0 compare digits digits",
+        "2 compare digits digits",
         "0 analyse digits",
     ]
     in_storage = [call.split()[1] in ("status", "report", "compare", "analyse") for call in calls]
