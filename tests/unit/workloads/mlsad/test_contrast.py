@@ -23,8 +23,6 @@ from workloads.mlsad.networks.detector import contrast_loss
 from workloads.training import checkpoint
 from workloads.training.batches import batch_rows
 from workloads.training.distributed import Parallel
-from workloads.training.seeds import derive_seed
-from workloads.units import Unit
 
 TINY = MLSADConfig(width=0.0625, batch_size=8, generator_batch_size=8, bank_size=16)
 Learner = DetectorLearner | GeneratorLearner
@@ -375,38 +373,7 @@ def test_learning_rates_fall_at_the_same_fractions_of_any_schedule(steps) -> Non
     assert learner.optimiser.param_groups[0]["lr"] == 0.25
 
 
-@given(st.integers(1, 40), st.integers(1, 100), st.integers(0, 10**6))
-@settings(deadline=None, max_examples=60)
-def test_every_row_is_seen_equally_often_whatever_the_batch(size, batch, seed) -> None:
-    steps = size // math.gcd(size, batch)  # the shortest run of whole batches that ends with an epoch
-    rows = torch.cat([batch_rows(seed, step, batch, size) for step in range(steps)])
-    assert rows.bincount(minlength=size).unique().tolist() == [steps * batch // size]
-    for epoch in rows.split(size):
-        assert sorted(epoch.tolist()) == list(range(size))
-
-
-def test_epochs_and_seeds_have_their_own_order() -> None:
-    orders = [tuple(batch_rows(seed, epoch, 50, 50).tolist()) for seed in (0, 1) for epoch in (0, 1)]
-    assert len(set(orders)) == 4
-
-
-def test_seeds_depend_on_every_part_and_fit_torch() -> None:
-    parts = [(0, "a"), (0, "b"), (1, "a"), (0,), ("0a",), (0, "a", "")]
-    seeds = [derive_seed(*p) for p in parts]
-    assert len(set(seeds)) == len(parts)
-    assert all(0 <= seed < 2**63 for seed in seeds)
-    assert derive_seed(0, "a") == 8617095791668180470  # the same on every machine and in every version
-
-
 # --- the method
-
-
-def test_all_points_of_the_published_grid_share_their_generators() -> None:
-    base, unit = MLSAD(MLSADConfig()), Unit("generator", "3", "level_4")
-    for key, values in PUBLISHED_GRID.items():
-        for value in values:
-            assert MLSAD(replace(base.config, **{key: value})).stage_config(unit) == base.stage_config(unit)
-    assert MLSAD(replace(base.config, seed=1)).stage_config(unit) != base.stage_config(unit)
 
 
 def test_tuning_neither_makes_other_fakes_nor_writes_into_a_bank() -> None:
