@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from workloads.data.conform import conform
 from workloads.data.reading.decode import UnreadableError, decode
 from workloads.errors import UserError
+from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
 
 Images = NDArray[np.uint8] | Sequence[str | PathLike[str]]
@@ -28,12 +29,14 @@ CHUNK = 256
 class Detector:
     """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the images that
     it learnt from; others are brought to it: resized (bilinear, antialiased), grey repeated to RGB or RGB to luminance.
+    held_out: its scores of normal images that it has not seen, which decisions rest on; None where there are none.
     """
 
     target: str
     shape: ImageShape
     method: Any = field(repr=False)
     scorers: Sequence[Any] = field(repr=False)
+    held_out: HeldOut | None = field(default=None, repr=False)
 
     @property
     def remarks(self) -> list[str]:
@@ -73,6 +76,31 @@ class Detector:
             batch = torch.from_numpy(conform(self._pixels(rows[start : start + CHUNK]), self.shape))
             parts.append(torch.stack([scorer.maps(batch).float() for scorer in scorers]).mean(0).cpu().numpy())
         return np.concatenate(parts)
+
+    def predict(self, images: Images, false_alarms: float = 0.01) -> Predictions:
+        """Normal or anomalous, at a false-alarm rate in (0, 1), with scores and p-values; images and errors as of
+        `score`, and UserError as of `threshold`."""
+        threshold = self.threshold(false_alarms)
+        return decided(self.score(images), threshold, self.normals)
+
+    def threshold(self, false_alarms: float = 0.01) -> Threshold:
+        """Above which a score is called anomalous, so that of fresh normal images like the training ones a fraction
+        `false_alarms` is. Raises UserError for a rate that the held-out normal images do not support."""
+        return self.normals.threshold(false_alarms)
+
+    def calibrated(self, images: Images) -> Detector:
+        """This detector, its decisions resting on other normal images, which it has not seen; as of `score`."""
+        return replace(self, held_out=HeldOut(self.score(images), "normal images that were handed over"))
+
+    @property
+    def normals(self) -> HeldOut:
+        """The held-out scores. Raises UserError where there are none."""
+        if self.held_out is None:
+            raise UserError(
+                "this detector has no scores of held-out normal images that a decision could rest on",
+                fix="hand over normal images that it has not seen: `calibrated`, or --normals",
+            )
+        return self.held_out
 
     def _pixels(self, images: Any) -> NDArray[np.uint8]:
         """(N, C, H, W)."""
