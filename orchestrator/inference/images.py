@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from workloads.data.reading.folder import SUFFIXES
+from workloads.data.reading.account import SUFFIXES
 from workloads.detector import CHUNK, Detector
 from workloads.errors import UserError
 from workloads.scoring.table import WHOLE
