@@ -60,6 +60,20 @@ class Detector:
                     columns.setdefault(part, []).append(values)
         return {part: np.concatenate(values) for part, values in columns.items()}
 
+    def maps(self, images: Images) -> NDArray[np.float32]:
+        """(N, H, W) scores of the pixels of images brought to the detector's shape, the mean of the parts that have
+        maps; higher = more anomalous. images and errors as of `score`; UserError for a method that gives no maps.
+        """
+        scorers = self.method.localizing(self.scorers)
+        if not scorers:
+            raise UserError(f"{self.method.name} scores whole images and gives no maps")
+        rows = images if isinstance(images, np.ndarray) else list(images)
+        parts = [np.zeros((0, self.shape.height, self.shape.width), np.float32)]
+        for start in range(0, len(rows), CHUNK):
+            batch = torch.from_numpy(conform(self._pixels(rows[start : start + CHUNK]), self.shape))
+            parts.append(torch.stack([scorer.maps(batch).float() for scorer in scorers]).mean(0).cpu().numpy())
+        return np.concatenate(parts)
+
     def _pixels(self, images: Any) -> NDArray[np.uint8]:
         """(N, C, H, W)."""
         if isinstance(images, np.ndarray):

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,23 @@ def test_the_parts_are_the_methods(detectors):
     assert "ratio" not in detectors["flow"].parts(images)
     assert "klods_prior/1" in detectors["klods"].parts(images)
     assert any("without D_4" in remark for remark in detectors["mlsad"].remarks)
+
+
+def test_maps_are_the_mean_of_the_parts_that_have_them(detectors):
+    images = pixels(3, 20, 20, seed=3)
+    detector = detectors["mlsad"]
+    maps = detector.maps(images)
+    assert (maps.dtype, maps.shape) == (np.float32, (3, 16, 16))
+    assert detector.maps(images[:0]).shape == (0, 16, 16)
+    one_level = MLSAD(replace(detector.method.config, map_levels=(2,)))
+    scores = replace(detector, method=one_level).parts(images)["level_2"]
+    level_2 = replace(detector, method=one_level).maps(images)
+    assert ((level_2.min((1, 2)) <= scores) & (scores <= level_2.max((1, 2)))).all()
+    np.testing.assert_allclose(
+        maps, (level_2 + replace(detector, scorers=detector.scorers[:1]).maps(images)) / 2, atol=1e-6
+    )
+    with pytest.raises(UserError, match="no maps"):
+        detectors["flow"].maps(images)
 
 
 @pytest.mark.parametrize("method", METHODS)
