@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from workloads.data.reading.folder import SUFFIXES
+from workloads.data.reading.account import SUFFIXES
 from workloads.data.windows import Windowed
 from workloads.detector import Detector
 from workloads.errors import UserError
