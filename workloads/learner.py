@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
@@ -51,6 +52,15 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Localizing(Protocol):
+    """A scorer that also says where in an image the anomaly is."""
+
+    def maps(self, images: Tensor) -> Tensor:
+        """A score a pixel, float32 (N, H, W), higher = more anomalous, from uint8 (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Contrasting(Protocol):
     """A learner with proxy anomalies of its own, by which it is compared with others."""
 
@@ -59,6 +69,15 @@ class Contrasting(Protocol):
 
         The group ``out`` is not for them: it is that of the out sets.
         """
+        ...
+
+
+@runtime_checkable
+class CrossScoring(Protocol):
+    """A learner that can score its training images as held-out ones, for thresholds."""
+
+    def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
+        """(N,) of every part, each image scored by a fit without it. numbers: (N,) the image of each row."""
         ...
 
 
