@@ -21,8 +21,8 @@ COLUMNS = {
     "p_value": pa.float64(),
     "problem": pa.string(),
 }
-"""Before a score a part; a method whose one part is called `score` has none. decision: normal, anomalous, or unreadable,
-which has no score and says its problem."""
+"""Before a score a part; a method whose one part is called `score` has none. decision: normal, anomalous, or
+unreadable, which has no score and says its problem."""
 Row = dict[str, Any]
 
 
