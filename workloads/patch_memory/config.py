@@ -37,7 +37,7 @@ class PatchMemoryConfig:
     """Roth et al., PatchCore (CVPR 2022), and Defard et al., PaDiM (2020). A guess is marked."""
 
     # what is learnt of the features of normal patches
-    model: Model = key("gaussian")
+    model: Model = key("neighbours")
     # "efficientnet_lite0"; a network of torchvision, such as "wide_resnet50_2"; "timm:NAME", which needs a checkpoint;
     # "random", seeded convolutions, and "pixels", which rest on no other images
     features: str = key(LITE)
@@ -48,8 +48,9 @@ class PatchMemoryConfig:
     least_side: int = key(128, low=0)  # networks see images enlarged until their shorter side has so many pixels; guess
 
     # neighbours
-    memory: int = key(4000, above=0)  # patches that are kept; guess: PatchCore keeps 1 to 25 % of all
-    candidates: int = key(20_000, above=0)  # among which a greedy coreset chooses them; guess: PatchCore takes all
+    memory: int = key(4000, schedule=True, above=0)  # patches that are kept; guess: PatchCore keeps 1 to 25 % of all
+    # among which a greedy coreset chooses them; guess: PatchCore takes all patches
+    candidates: int = key(20_000, schedule=True, above=0)
     projection: int = key(32, above=0)  # random dimensions that the coreset is chosen in; guess
     neighbours: int = key(1, above=0)  # whose distances are averaged
     whitened: bool = key(True)  # distances in features whose covariance is the identity; PatchCore has them as they are

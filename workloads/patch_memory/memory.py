@@ -21,12 +21,12 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
     """A state from the features (n, D, h, w) of some normal images at a time. images: how many there are in all."""
     if config.model == "gaussian_per_place":
         return fit_places(config, chunks)
-    moments, candidates, each = Moments(), [], -(-config.candidates // images)
+    moments, candidates, per_image = Moments(), [], -(-config.candidates // images)
     for chunk in chunks:
         rows = chunk.permute(0, 2, 3, 1).flatten(1, 2)  # (n, patches, D)
         moments.add(rows.flatten(0, 1))
         if config.model == "neighbours":
-            candidates += [image[torch.randperm(len(image))[:each].to(image.device)] for image in rows]
+            candidates += [image[torch.randperm(len(image))[:per_image].to(image.device)] for image in rows]
     mean, whitening = moments.mean, moments.whitening(config.shrinkage)
     if config.model == "gaussian":
         return {"mean": mean, "whitening": whitening}

@@ -45,7 +45,7 @@ def with_spot(images):
 def test_a_spot_stands_out_in_score_and_map():
     for config in (
         NEIGHBOURS | {"features": "random"},
-        {"features": "random"},
+        {"features": "random", "model": "gaussian"},
         NEIGHBOURS | {"features": "pixels"},
         NEIGHBOURS | {"features": "random", "image_score": "reweighted"},
         NEIGHBOURS | {"features": "random", "whitened": False, "neighbours": 3},
@@ -93,7 +93,7 @@ def test_what_rests_on_images_from_elsewhere_says_so(tmp_path):
     ("config", "key"),
     [
         ({"pooling": 4}, "pooling"),
-        ({"image_score": "reweighted"}, "image_score"),
+        ({"image_score": "reweighted", "model": "gaussian"}, "image_score"),
         ({"features": "timm:resnet10t", "layers": ["layer2"]}, "checkpoint"),
         ({"features": "random", "layers": ["layer2"]}, "features"),
         ({"features": "densenet121"}, "layers"),
@@ -179,7 +179,7 @@ def test_a_detector_is_not_scored_with_other_weights():
 
 @pytest.mark.skipif(not LITE_IS_HERE, reason="the extra is not installed")
 def test_pretrained_features_see_what_a_spot_hides():
-    detector = workloads.fit("patch_memory", stripes(20, side=96), {})
+    detector = workloads.fit("patch_memory", stripes(20, side=96), SMALL)
     normal = stripes(6, side=96, seed=1)
     assert detector.score(with_spot(normal)).min() > detector.score(normal).max()
     assert detector.maps(normal[:2]).shape == (2, 96, 96)
