@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.windows import Places
+
 NO_CLASS = -1
 """The label of images that belong to none of a dataset's classes: out sets and auxiliary images."""
 OUT = "out"
@@ -19,16 +21,19 @@ def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images of one split, a row a window (today an image is its one window).
+    """Images of one split, a row a window. Windows of an image are neighbours and share its id and label.
 
     images: uint8, (N, C, H, W), C is 1 (grey) or 3 (RGB).
     labels: int64, (N,), an index into `classes`.
-    ids: (N,) strings, unique within a dataset (over both splits), stable between runs.
+    ids: (N,) strings, of an image unique within a dataset (over both splits), stable between runs.
+    windows: int32 (N, 4), where each lies in its image, see `workloads.data.windows.Places`; None where every image is
+    its one window.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
+    windows: Places | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -36,22 +41,41 @@ class LabelledImages:
             raise ValueError(f"images must be uint8 (N, 1 or 3, H, W), found {self.images.dtype} {self.images.shape}")
         if len(self.labels) != n or len(self.ids) != n:
             raise ValueError(f"{n} images, {len(self.labels)} labels and {len(self.ids)} ids do not match")
+        if self.windows is None:
+            return
+        if self.windows.dtype != np.int32 or self.windows.shape != (n, 4):
+            raise ValueError(f"windows must be int32 ({n}, 4), found {self.windows.dtype} {self.windows.shape}")
+        if n and np.diff(self.image_of_window).min(initial=0) < 0:
+            raise ValueError("windows of an image must be neighbours")
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def image_of_window(self) -> NDArray[np.int64]:
-        """(N,) int64: the image that each row is a window of, numbered in the order in which images come first.
-
-        Windows of an image share its id. Today every image is its one window, so this counts 0, 1, 2, ...
-        """
+        """(N,) int64: the image that each row is a window of, numbered in the order in which images come first: 0, 1,
+        2, ... where every image is its one window."""
         return image_of_window(self.ids)
+
+    @property
+    def first_windows(self) -> NDArray[np.intp]:
+        """(M,) the first row of every image, ascending: what is chosen among where images are, not windows."""
+        if self.windows is None:
+            return np.arange(len(self))
+        return np.unique(self.image_of_window, return_index=True)[1]
+
+    def all_windows(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """All rows, ascending, of the images that any of the rows belong to."""
+        if self.windows is None:
+            return np.sort(rows)
+        numbers = self.image_of_window
+        return np.flatnonzero(np.isin(numbers, numbers[rows]))
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "LabelledImages":
         """The chosen rows, in the order given (or where a boolean mask is true)."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        return LabelledImages(self.images[index], self.labels[index], tuple(self.ids[i] for i in index))
+        windows = None if self.windows is None else self.windows[index]
+        return LabelledImages(self.images[index], self.labels[index], tuple(self.ids[i] for i in index), windows)
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,7 @@ class Dataset:
 
     tested_on: target -> the classes (its own among them) whose test images it is tested on; a target that is not in it
     is tested on all, as every target is where it is None.
-    masks: uint8 (len(test), H, W), the size of the test images, 1 where a pixel is anomalous; None where unknown.
+    masks: uint8 (len(test), H, W), the size of the test windows, 1 where a pixel is anomalous; None where unknown.
     """
 
     name: str

@@ -139,6 +139,6 @@ def held_out(n: int, fraction: float) -> int:
 
 
 def resized(part: LabelledImages, side: int) -> LabelledImages:
-    """The same part at `side` x `side` pixels."""
+    """The same part, its windows of `side` x `side` pixels."""
     shape = ImageShape(part.images.shape[1], side, side)
-    return LabelledImages(conform(part.images, shape), part.labels, part.ids)
+    return LabelledImages(conform(part.images, shape), part.labels, part.ids, part.windows)

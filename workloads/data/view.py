@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workloads.data.images import NO_CLASS, AuxiliaryImages, LabelledImages, out_split
 from workloads.data.splits import Targets
+from workloads.data.windows import Places
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
@@ -37,7 +38,8 @@ class TargetView:
     a split, by `val`, `test`, `out/NAME`; an image's windows share its id. anomalous: (M,) bool of `test`. masks: uint8
     (M, H, W), 1 where a pixel of `test` is anomalous; None where unknown. auxiliary: the auxiliary set's train and
     validation images, where they were asked for; a sample of it where it is a `stream`. The view of the target
-    `GENERAL` has the auxiliary images as its own.
+    `GENERAL` has the auxiliary images as its own. windows: where the rows of a split lie in their images, for splits
+    whose images have several windows, by `train` and as `ids`.
     """
 
     target: str
@@ -53,6 +55,7 @@ class TargetView:
     masks: Tensor | None = None
     auxiliary: tuple[Tensor, Tensor] | None = None
     stream: ImageStream | None = None
+    windows: Mapping[str, Places] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -102,6 +105,7 @@ def training_view(
         classes=targets.members_of(target),
         ids={"val": val.ids},
         class_names={"val": [targets.classes[label] for label in val.labels]},
+        windows=windows_of({"train": train, "val": val}),
     )
 
 
@@ -140,7 +144,16 @@ def with_tests(
         },
         out={name: torch.from_numpy(part.images) for name, part in out.items()},
         masks=None if masks is None else torch.from_numpy(masks),
+        windows={
+            **view.windows,
+            **windows_of({"test": test} | {out_split(name): part for name, part in out.items()}),
+        },
     )
+
+
+def windows_of(splits: Mapping[str, LabelledImages]) -> dict[str, Places]:
+    """Of the splits whose images have several windows."""
+    return {name: images.windows for name, images in splits.items() if images.windows is not None}
 
 
 def held_auxiliary(images: AuxiliaryImages, device: torch.device) -> tuple[Tensor, Tensor]:
