@@ -21,6 +21,7 @@ CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
 RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 Item = TypeVar("Item")
+Image = TypeVar("Image")
 
 
 class Listed(NamedTuple):
@@ -95,17 +96,17 @@ def decode_all(
 
     images, kept = readable(listing, image_of, lambda item: file_id(item.file, root), root)
     labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
-    return LabelledImages(images, labels, tuple(file_id(item.file, root) for item in kept)), kept
+    return LabelledImages(np.stack(images), labels, tuple(file_id(item.file, root) for item in kept)), kept
 
 
 def readable(
-    items: Iterable[Item], read: Callable[[Item], NDArray[np.uint8]], name: Callable[[Item], str], root: Path
-) -> tuple[NDArray[np.uint8], list[Item]]:
-    """The images, uint8 (N, 3, S, S), of the items that `read` does not raise UnreadableError for, and these items.
+    items: Iterable[Item], read: Callable[[Item], Image], name: Callable[[Item], str], root: Path
+) -> tuple[list[Image], list[Item]]:
+    """The images of the items that `read` does not raise UnreadableError for, and these items.
 
     The others are named in a warning. Raises UserError where more than one and more than 5 % are.
     """
-    images: list[NDArray[np.uint8]] = []
+    images: list[Image] = []
     kept: list[Item] = []
     bad: list[str] = []
     for item in items:
@@ -120,14 +121,14 @@ def readable(
         raise UserError(headline, where=str(root), fix="mend or remove these files")
     if bad:
         log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))
-    return np.stack(images), kept
+    return images, kept
 
 
 def as_dataset(
     name: str, classes: tuple[str, ...], images: LabelledImages, kept: Sequence[Listed], **facts: Any
 ) -> Dataset:
-    """What `decode_all` gave as a dataset: the images listed as ``test`` are, all others train."""
-    tested = np.asarray([item.split == "test" for item in kept])
+    """The images of `kept`, in its order, as a dataset: those listed as ``test`` are, all others train."""
+    tested = np.asarray([item.split == "test" for item in kept])[images.image_of_window]
     return Dataset(name, classes, images.take(~tested), images.take(tested), **facts)
 
 
