@@ -20,11 +20,13 @@ from orchestrator.planning.identity import (
 )
 from tune_spaces.schema import Space
 from workloads.data.catalogue import CATALOGUE
+from workloads.data.reading.account import Account
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.registry import method
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
+    from workloads.data.reading.survey import Survey
     from workloads.data.splits import Splits
 
 
@@ -49,6 +51,7 @@ class Plan:
     workers: int  # of all concurrent trials together
     rates: Mapping[str, float] | None  # that earlier runs have measured
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
+    account: Account | None = None  # of a user's folder, before it is read
 
     @cached_property
     def methods(self) -> tuple[Any, ...]:
@@ -107,13 +110,16 @@ def make_plan(
     prepared_images: int | None = None,
     rates: Mapping[str, float] | None = None,
     in_process: bool = False,
+    folder: "Survey | None" = None,
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`.
+    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`. folder: what lies in the
+    user's folder that the space names, where it could be looked at.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
+    learnt = folder.learnt if folder else None
     points = tuple(space.points())
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
@@ -125,14 +131,15 @@ def make_plan(
         doc=doc,
         space=space,
         preset=preset,
-        targets=tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or ()),
+        targets=tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ()),
         shape=shape_of(space),
-        counts=counts_of(space, prepared_images),
+        counts=counts_of(space, prepared_images, learnt),
         points=points,
         rungs=tuple(rungs),
         workers=min(workers, len(points) * space.resources.workers),
         rates=rates,
         in_process=in_process,
+        account=None if folder is None else folder.account(),
     )
     return plan if run is not None else replace(plan, run=run_name(name, plan, preset))
 

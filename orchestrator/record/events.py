@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orchestrator.planning.plan import TrialPlan
+from workloads.data.reading.account import Account
 from workloads.units import ImageShape
 
 
@@ -123,7 +124,8 @@ class Opened(Event):
 
     name, doc, source: of the space, and the file it is from. space: the resolved space as plain data. schedule: the
     preset's name, or "custom". counts: split -> images. costs: kind of network ("detector/level_4") -> planned seconds.
-    remarks: what a reader of the results must know of the images, in sentences.
+    remarks: what a reader of the results must know of the images, in sentences. account: of a user's folder, what was
+    not used; runs of earlier versions have none.
     """
 
     uid: str
@@ -144,6 +146,7 @@ class Opened(Event):
     trials: tuple[TrialPlan, ...]
     provenance: Provenance
     remarks: tuple[str, ...] = ()
+    account: Account | None = None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
+from workloads.data.reading.account import FolderRules
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.registry import WORKLOADS, method, reference
@@ -140,17 +141,27 @@ class Data(Part):
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
     auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
+    ignore: tuple[str, ...] = Field(default=(), description="of 'folder': patterns of files and folders to pass over")
+    names: dict[str, str] = Field(default_factory=dict, description="of 'folder': class folder -> name of the class")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
         refuse([*self.folder_problems(), *self.name_problems(), *self.protocol_problems(), *self.auxiliary_problems()])
         return self
 
+    @property
+    def rules(self) -> FolderRules:
+        """How a user's folder is read."""
+        return FolderRules(self.ignore, self.names)
+
     def folder_problems(self) -> Iterator[Problem]:
         if self.name == "folder" and self.path is None:
             yield Problem("path", "the dataset 'folder' needs the path of a folder of class folders")
         if self.name != "folder" and self.path is not None:
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
+        for key in ("ignore", "names"):
+            if self.name != "folder" and getattr(self, key):
+                yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
 
     def name_problems(self) -> Iterator[Problem]:
         classes, others = CATALOGUE[self.name].classes, out_set_names(self.name)

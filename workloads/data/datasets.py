@@ -18,6 +18,7 @@ from workloads.data.loaders.omniglot import omniglot
 from workloads.data.loaders.svhn import svhn
 from workloads.data.loaders.tiny_imagenet import tiny_imagenet, unlabelled
 from workloads.data.loaders.user_folder import read_folder
+from workloads.data.reading.account import DEFAULT_RULES, FolderRules
 from workloads.data.shuffling import halves
 from workloads.errors import UserError
 
@@ -25,9 +26,16 @@ log = logging.getLogger(__name__)
 
 
 def load(
-    name: str, data_dir: Path, *, path: Path | None = None, side: int = 32, seed: int = 0, download: bool = True
+    name: str,
+    data_dir: Path,
+    *,
+    path: Path | None = None,
+    side: int = 32,
+    seed: int = 0,
+    download: bool = True,
+    rules: FolderRules = DEFAULT_RULES,
 ) -> Dataset:
-    """The dataset `name`, whole, in memory; `path` is for ``folder`` only.
+    """The dataset `name`, whole, in memory; `path` and `rules` are for ``folder`` only.
 
     `side` (pixels) is what datasets of image files are decoded to; those of arrays come in their native size. `seed`
     splits the datasets that have no official test split (digits, a folder without train/ and test/). It is a part of
@@ -40,7 +48,7 @@ def load(
     if name == "folder":
         if path is None:
             raise UserError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
-        return read_folder(path, side=side, seed=seed)
+        return read_folder(path, side=side, seed=seed, rules=rules)
     if path is not None:
         raise UserError(
             f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.reading.account import Account
 from workloads.data.windows import Places
 
 NO_CLASS = -1
@@ -78,6 +79,14 @@ class LabelledImages:
         return LabelledImages(self.images[index], self.labels[index], tuple(self.ids[i] for i in index), windows)
 
 
+def joined(parts: Sequence[LabelledImages]) -> LabelledImages:
+    """The images of all parts, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    return LabelledImages(images, labels, tuple(name for part in parts for name in part.ids))
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A dataset in memory: its class names and its official (or seeded) train and test splits.
@@ -85,6 +94,8 @@ class Dataset:
     tested_on: target -> the classes (its own among them) whose test images it is tested on; a target that is not in it
     is tested on all, as every target is where it is None.
     masks: uint8 (len(test), H, W), the size of the test windows, 1 where a pixel is anomalous; None where unknown.
+    val: held-out normal images, where the dataset names them itself; of other classes a seeded part of train is.
+    account: of a user's folder, what was not used.
     """
 
     name: str
@@ -93,6 +104,8 @@ class Dataset:
     test: LabelledImages
     tested_on: Mapping[str, tuple[str, ...]] | None = None
     masks: NDArray[np.uint8] | None = None
+    val: LabelledImages | None = None
+    account: Account | None = None
 
     def __post_init__(self) -> None:
         unknown = {name for target, names in (self.tested_on or {}).items() for name in (target, *names)}

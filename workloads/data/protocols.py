@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.conform import conform
-from workloads.data.images import Dataset, LabelledImages
+from workloads.data.images import Dataset, LabelledImages, joined
 from workloads.data.reading.decode import resize_mask
 from workloads.data.shuffling import shuffled
 from workloads.data.splits import Splits, Targets
@@ -35,8 +35,9 @@ def one_class(
     """The one-class splits of a dataset, images and masks resized to `side` pixels; the channels stay as they are.
 
     classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in
-    (0, 1); at least 2 are held out of 4 or more, and 1 of fewer. max_train_images: of a target, train and val together,
-    chosen by `seed`. A target's split depends on the seed and its own images alone, not on the other targets.
+    (0, 1); at least 2 are held out of 4 or more, and 1 of fewer; of a target for which the dataset names held-out
+    images itself, those are. max_train_images: of a target, train and val together, chosen by `seed`. A target's split
+    depends on the seed and its own images alone, not on the other targets.
 
     Raises UserError for an unknown class (with the nearest), for a target with fewer than 2 training images or
     without test images of its own or of another class, and for numbers out of range. A folder of the user's with one
@@ -45,18 +46,26 @@ def one_class(
     check_numbers(val_fraction, max_train_images)
     targets = _targets(dataset, classes)
     train_rows: list[NDArray[np.intp]] = []
+    val_parts: list[LabelledImages] = []
     val_rows: list[NDArray[np.intp]] = []
     for target in targets.names:
         rows = _target_rows(dataset, targets, target)
-        rows = shuffled(rows, "one_class", seed, target)[:max_train_images]
+        rows = shuffled(rows, "one_class", seed, target)
+        if val := named_val(dataset, target, val_fraction, max_train_images, seed):
+            train_rows.append(rows[: max_train_images and max_train_images - len(val)])
+            val_parts.append(val)
+            continue
+        rows = rows[:max_train_images]
         count = held_out(len(rows), val_fraction)
         val_rows.append(rows[:count])
         train_rows.append(rows[count:])
+    if val_rows:
+        val_parts.insert(0, dataset.train.take(np.sort(np.concatenate(val_rows))))
     tested = np.logical_or.reduce([targets.tested(target, dataset.test.labels) for target in targets.names])
     test = resized(dataset.test if tested.all() else dataset.test.take(tested), side)
     return Splits(
         train=resized(dataset.train.take(np.sort(np.concatenate(train_rows))), side),
-        val=resized(dataset.train.take(np.sort(np.concatenate(val_rows))), side),
+        val=resized(joined(val_parts), side),
         test=test,
         targets=targets,
         masks=_resized_masks(dataset.masks, tested, side),
@@ -126,6 +135,21 @@ def _target_rows(dataset: Dataset, targets: Targets, target: str) -> NDArray[np.
         where=dataset.name,
         fix="add test images: AUROC needs both normal and anomalous ones",
     )
+
+
+def named_val(
+    dataset: Dataset, target: str | None, val_fraction: float, limit: int | None, seed: int
+) -> LabelledImages | None:
+    """The held-out images that the dataset names itself, of a target (None: of all classes), None where it names none.
+    limit: of train and val together; of it these have their fraction at the utmost."""
+    if dataset.val is None:
+        return None
+    rows = np.arange(len(dataset.val))
+    if target is not None:
+        rows = np.flatnonzero(dataset.val.labels == dataset.classes.index(target))
+    if limit is not None:
+        rows = np.sort(shuffled(rows, "val", seed, target or dataset.name)[: held_out(limit, val_fraction)])
+    return dataset.val.take(rows) if len(rows) else None
 
 
 def _resized_masks(masks: NDArray[np.uint8] | None, rows: NDArray[np.bool_], side: int) -> NDArray[np.uint8] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
+from workloads.data.reading.account import Account
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 Bools = NDArray[np.bool_]
@@ -60,7 +61,8 @@ class Splits:
     all classes, less the images that no target is tested on; anomalous iff the class is no member of the target.
     out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out_sets`).
     auxiliary: images of any kind, for methods that compare with a general model (see `workloads.data.auxiliary`).
-    streamed: the same where they are too many to be held. masks: as in `Dataset`, (len(test), H, W).
+    streamed: the same where they are too many to be held. masks: as in `Dataset`, (len(test), H, W). account: as in
+    `Dataset`; of what is not in the splits, so no part of their digest.
     """
 
     train: LabelledImages
@@ -71,6 +73,7 @@ class Splits:
     auxiliary: AuxiliaryImages | None = None
     streamed: AuxiliarySet | None = None
     masks: NDArray[np.uint8] | None = None
+    account: Account | None = None
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         """Train and validation images of one target."""

@@ -38,16 +38,23 @@ def visible_folders(folder: Path) -> list[Path]:
 
 
 def check_class_name(folder: Path) -> str:
-    """The folder's name. Raises UserError where it cannot be a class: unsafe in paths, or a word of the tables."""
-    name = folder.name
+    """The folder's name. Raises UserError where it cannot be a class, see `class_name_problem`."""
+    if problem := class_name_problem(folder.name, folder):
+        raise problem
+    return folder.name
+
+
+def class_name_problem(name: str, folder: Path) -> UserError | None:
+    """Why the images of a folder cannot be a class of this name: unsafe in paths, or a word of the tables."""
+    names = f"names = {{{escaped(folder.name)!r}: 'a_name'}}"
     if name in RESERVED:
         headline = f"a class cannot be called {name!r}: that word has another meaning"
-        raise UserError(headline, where=str(folder), fix="rename it")
-    if not CLASS_NAME.fullmatch(name):
-        headline = f"the class name {name!r} is not safe in paths and metric names"
-        fix = "rename the folder with letters, digits, '.', '_' and '-' only"
-        raise UserError(headline, where=str(folder), fix=fix)
-    return name
+        return UserError(headline, where=escaped(str(folder)), fix=f"rename it, or say in the space's data: {names}")
+    if CLASS_NAME.fullmatch(name):
+        return None
+    headline = f"the class name {escaped(name)!r} is not safe in paths and metric names"
+    fix = f"rename it with letters, digits, '.', '_' and '-' only, or say in the space's data: {names}"
+    return UserError(headline, where=escaped(str(folder)), fix=fix)
 
 
 def class_images(folder: Path, root: Path) -> list[Path]:
