@@ -17,7 +17,7 @@ from upath import UPath
 from orchestrator.data.auxiliary.reading import pixels
 from orchestrator.record.locks import alone
 from orchestrator.record.paths import RunPaths
-from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
+from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
 from workloads.errors import Kind
 from workloads.files import DamagedFileError, checksum_file, is_whole, read_checked, write_checked
@@ -26,8 +26,9 @@ from workloads.units import GENERAL, ImageShape, TrainingCounts
 log = logging.getLogger(__name__)
 
 SHARD_ROWS = 4096
+WINDOW = pa.list_(pa.int32(), 4)
 MANIFEST, MASKS = "manifest.json", "masks.npy"
-NORMAL_SPLITS = ("train", "val")
+NORMAL_SPLITS = ("train", "val", CALIBRATION)
 SHARDS = "shards"
 AUXILIARY_SHARDS = "general_shards"  # apart from the others, which are read far more often
 FIX = "resume the run, or launch it again: its images are read anew, and damaged files of them written again"
@@ -131,11 +132,12 @@ class SplitStore:
         folder = self.paths.data(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
+            windowed = any(images.windows is not None for images in splits.by_name().values())
             for name, images in splits.by_name().items():
                 for number, start in enumerate(range(0, len(images), SHARD_ROWS)):
                     file = shard_file(folder, name, number)
                     if not _is_kept(file):
-                        write_checked(file, parquet(shard(images, name, start)))
+                        write_checked(file, parquet(shard(images, name, start, windowed=windowed)))
             if splits.masks is not None and not _is_kept(folder / MASKS):
                 write_checked(folder / MASKS, npy(splits.masks))
             if not _is_kept(folder / MANIFEST):
@@ -211,6 +213,7 @@ def assemble(
         auxiliary=None if train is None or val is None else AuxiliaryImages(train, val, manifest.duplicates),
         streamed=manifest.streamed,
         masks=masks,
+        calibration=splits.get(CALIBRATION),
     )
 
 
@@ -221,12 +224,20 @@ def _joined(tables: list[pa.Table], shape: ImageShape) -> LabelledImages:
     places, count = numbers.argsort().argsort(), len(numbers)
     images = np.empty((count, shape.channels, shape.height, shape.width), np.uint8)
     labels, ids = np.empty(count, np.int64), np.empty(count, object)
+    windows = np.empty((count, 4), np.int32) if any(_has_windows(table) for table in tables) else None
     while tables:
         table = tables.pop()
         places, rows = np.split(places, [len(places) - len(table)])
         images[rows] = _pixels(table, shape)
         labels[rows], ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
-    return LabelledImages(images, labels, tuple(ids))
+        if windows is not None:
+            windows[rows] = np.asarray(table.column("window").combine_chunks().flatten()).reshape(-1, 4)
+    return LabelledImages(images, labels, tuple(ids), windows)
+
+
+def _has_windows(table: pa.Table) -> bool:
+    """Whether a shard says where its rows lie in images of several windows; of parts that have none, nothing is said."""
+    return "window" in table.column_names and table.column("window").null_count == 0
 
 
 def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
@@ -234,13 +245,16 @@ def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
     return pixels(table.column("image").combine_chunks()).reshape(-1, shape.channels, shape.height, shape.width)
 
 
-def shard(images: LabelledImages, split: str, start: int) -> pa.Table:
-    """At most SHARD_ROWS rows from `start` on: row, id, split, label, image (fixed-size binary, C*H*W bytes)."""
+def shard(images: LabelledImages, split: str, start: int, *, windowed: bool = False) -> pa.Table:
+    """At most SHARD_ROWS rows from `start` on: row, id, split, label, image (fixed-size binary, C*H*W bytes).
+
+    windowed: with a column of where windows lie (`Places`), null throughout for images of one window.
+    """
     size = int(np.prod(images.images.shape[1:]))
     part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
     rows = len(part)
     column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
-    return pa.table(
+    table = pa.table(
         {
             "row": pa.array(range(start, start + rows), pa.int64()),
             "id": pa.array(images.ids[start : start + rows]),
@@ -249,6 +263,10 @@ def shard(images: LabelledImages, split: str, start: int) -> pa.Table:
             "image": column,
         }
     )
+    if not windowed:
+        return table
+    windows = None if images.windows is None else images.windows[start : start + SHARD_ROWS]
+    return table.append_column("window", pa.array([None] * rows if windows is None else list(windows), WINDOW))
 
 
 def shard_file(folder: UPath, split: str, number: int) -> UPath:

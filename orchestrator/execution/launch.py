@@ -228,6 +228,7 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         trials=tuple(identify(plan, splits.digest, splits.target_digests)),
         provenance=capture(),
         remarks=splits.remarks,
+        white_level=splits.white_level,
         account=splits.account,
     )
 

@@ -35,7 +35,8 @@ def detector_of(paths: RunPaths, state: RunState, target: str | None = None, dev
         scorer = instance.scorer(unit, state.opened.shape, artifacts, place)
         scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), place)["learner"])
         scorers.append(scorer)
-    return Detector(target, state.opened.shape, instance, tuple(scorers))
+    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
+    return Detector(target, state.opened.shape, instance, tuple(scorers), **form)
 
 
 def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:

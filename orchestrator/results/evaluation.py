@@ -12,7 +12,7 @@ from upath import UPath
 
 from orchestrator.planning.identity import content_hash
 from orchestrator.record.paths import RunPaths, TrialPaths
-from workloads.data.images import out_name
+from workloads.data.images import CALIBRATION, out_name
 from workloads.files import read_checked, remove_checked, write_checked
 from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import (
@@ -28,7 +28,7 @@ from workloads.scoring.metrics import (
     unscored,
     whole_intervals,
 )
-from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
+from workloads.scoring.table import LIKELIHOOD, WHOLE, join, one_row_an_image, rows
 
 SECONDS = b"seconds"
 
@@ -56,14 +56,15 @@ def seconds_of(table: pa.Table) -> dict[str, float]:
 
 
 def combined(table: pa.Table, method: Any) -> pa.Table:
-    """The rows of the whole detectors: for test, val and out images, the parts' scores put together by the method.
+    """The rows of the whole detectors: for test, val, calibration and out images, the parts' scores put together by the
+    method.
 
     The parts that a config is judged by are put together, all of the same images, or groups of one size.
     """
     blocks, judged = [], method.judged_parts()
     out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
     for target, of_target in by_target(table):
-        for split in ("test", "val", *out):
+        for split in ("test", "val", CALIBRATION, *out):
             of_split = of_target.filter(pc.equal(of_target.column("split"), split))
             there = set(of_split.column("part").unique().to_pylist())
             names = sorted(there if judged is None else there & set(judged))
@@ -174,7 +175,7 @@ def finish_rung(
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
-    table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
+    table = one_row_an_image(pa.concat_tables([table, combined(table, method)]).unify_dictionaries())
     write_table(paths.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method, pooled=pooled)}

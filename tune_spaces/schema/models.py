@@ -21,16 +21,20 @@ from pydantic import (
     model_validator,
 )
 
-from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
+from workloads.data.catalogue import CATALOGUE, FITTED, SOURCES, Fit, auxiliary_names, default_fit, out_set_names
 from workloads.data.reading.account import FolderRules
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
+from workloads.method import FittedMethod
 from workloads.registry import WORKLOADS, method, reference
 from workloads.scoring.selection import Select
 from workloads.units import DataFacts, ImageShape
 
 PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
+FOLDER_CALIBRATION = 0.2
+"""Of the normal images of an own folder: 500 of them give a threshold for a false-alarm rate of 1 %, and a fifth fewer
+to learn from costs a detector little."""
 LOADING: ContextVar[bool] = ContextVar("LOADING", default=False)
 """True while a space file runs: then a faulty part waits for its space, so that all errors are reported together."""
 STORED: ContextVar[bool] = ContextVar("STORED", default=False)
@@ -133,10 +137,25 @@ class Data(Part):
     name: Annotated[str, known("dataset", CATALOGUE)]
     path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
     protocol: Literal["one_class", "in_out"] = "one_class"
-    side: int = Field(default=32, ge=8, le=1024, description="pixels; images are resized to side x side")
+    side: int = Field(default=32, ge=8, le=1024, description="pixels; windows are side x side")
+    fit: Fit | None = Field(
+        default=None,
+        description="how image files become windows: 'crop' takes the middle, 'squeeze' and 'pad' the whole image, "
+        "'tiles' windows at its own resolution; absent: 'tiles' for 'folder', 'crop' for published datasets",
+    )
+    white_level: int | None = Field(
+        default=None, ge=1, le=65535, description="of images of more than 8 bits; from the training images where absent"
+    )
     classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
     max_train_images: int | None = Field(default=None, ge=4, description="a target, validation included")
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
+    calibration_fraction: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="of the normal training images, set apart for thresholds; absent: 0, and 0.2 of an own folder for "
+        "a method that does not fit in one go",
+    )
     out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
     auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
@@ -159,9 +178,15 @@ class Data(Part):
             yield Problem("path", "the dataset 'folder' needs the path of a folder of class folders")
         if self.name != "folder" and self.path is not None:
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
-        for key in ("ignore", "names"):
+        if self.fit not in (None, "crop") and self.name not in FITTED:
+            yield Problem("fit", f"is for {' and '.join(FITTED)}; {self.name!r} is read as its paper did")
+        for key in ("ignore", "names", "white_level"):
             if self.name != "folder" and getattr(self, key):
                 yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
+        if self.val_fraction + (self.calibration_fraction or 0) >= 1:
+            yield Problem(
+                "calibration_fraction", "with val_fraction it must leave images to learn from: below 1 together"
+            )
 
     def name_problems(self) -> Iterator[Problem]:
         classes, others = CATALOGUE[self.name].classes, out_set_names(self.name)
@@ -407,11 +432,19 @@ def stored(values: dict[str, Any]) -> Space:
     """The space of a run, without running code of the run's own: what it says of a method from outside is not checked.
 
     Raises pydantic's ValidationError."""
+    data = values["data"]
+    if data["name"] == "folder" and "fit" not in data:  # of an earlier version, which cropped
+        values = values | {"data": data | {"fit": "crop"}}
     token = STORED.set(True)
     try:
         return Space.model_validate(values)
     finally:
         STORED.reset(token)
+
+
+def fits_in_one_go(workload: str) -> bool:
+    """Whether a method's thresholds rest on all its training images, each scored by a fit without it."""
+    return issubclass(method(workload), FittedMethod)
 
 
 def resolve(space: Space) -> Space:
@@ -420,6 +453,10 @@ def resolve(space: Space) -> Space:
     for key in ("max_train_images", "max_out_images", "classes"):
         if (value := getattr(preset, key)) is not None:
             values["data"][key] = value
+    if values["data"]["fit"] is None and space.data.name == "folder":
+        values["data"]["fit"] = default_fit(space.data.name)
+    if values["data"]["calibration_fraction"] is None and space.data.name == "folder":
+        values["data"]["calibration_fraction"] = 0.0 if fits_in_one_go(space.workload) else FOLDER_CALIBRATION
     if preset.max_auxiliary_images is not None:
         for source in values["data"]["auxiliary"]:
             source["max_images"] = preset.max_auxiliary_images

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.reading.account import Account
-from workloads.data.windows import Places
+from workloads.data.windows import DEEPEST, Places
 
 NO_CLASS = -1
 """The label of images that belong to none of a dataset's classes: out sets and auxiliary images."""
 OUT = "out"
+CALIBRATION = "calibration"
+"""The split of normal images that neither trained nor chose a detector, which thresholds rest on."""
 
 
 def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:
@@ -84,7 +86,16 @@ def joined(parts: Sequence[LabelledImages]) -> LabelledImages:
     if len(parts) == 1:
         return parts[0]
     images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
-    return LabelledImages(images, labels, tuple(name for part in parts for name in part.ids))
+    windows = None
+    if any(part.windows is not None for part in parts):
+        windows = np.concatenate([whole_windows(part) if part.windows is None else part.windows for part in parts])
+    return LabelledImages(images, labels, tuple(name for part in parts for name in part.ids), windows)
+
+
+def whole_windows(images: LabelledImages) -> Places:
+    """Where windows lie that are whole images."""
+    height, width = images.images.shape[2:]
+    return np.tile(np.array([0, 0, height, width], np.int32), (len(images), 1))
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,8 @@ class Dataset:
     is tested on all, as every target is where it is None.
     masks: uint8 (len(test), H, W), the size of the test windows, 1 where a pixel is anomalous; None where unknown.
     val: held-out normal images, where the dataset names them itself; of other classes a seeded part of train is.
-    account: of a user's folder, what was not used.
+    account: of a user's folder, what was not used. white_level: by which its images of more than 8 bits were scaled.
+    remarks: what a reader of the results must know of how images were read, in sentences.
     """
 
     name: str
@@ -106,6 +118,8 @@ class Dataset:
     masks: NDArray[np.uint8] | None = None
     val: LabelledImages | None = None
     account: Account | None = None
+    white_level: int = DEEPEST
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = {name for target, names in (self.tested_on or {}).items() for name in (target, *names)}

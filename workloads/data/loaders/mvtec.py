@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
-from workloads.data.catalogue import entry
+from workloads.data.catalogue import Fit, entry
 from workloads.data.images import Dataset
 from workloads.data.reading.folder import (
     Listed,
     as_dataset,
     check_class_name,
     class_images,
-    decode_all,
     visible_folders,
 )
 from workloads.data.reading.masks import GROUND_TRUTH, read_masks
 from workloads.data.reading.published_files import place_of
+from workloads.data.reading.windowed import read_windows
+from workloads.data.windows import Form
 
 TEXTURES = entry("mvtec_textures").classes or ()
 FOLDERS = ("mvtec", "mvtec_anomaly_detection")
@@ -21,13 +22,13 @@ GOOD = "good"
 PIECES = (f"train/{GOOD}", f"test/{GOOD}", GROUND_TRUTH)
 
 
-def mvtec_textures(data_dir: Path, side: int) -> Dataset:
+def mvtec_textures(data_dir: Path, side: int, fit: Fit = "crop") -> Dataset:
     """Carpet, grid, leather, tile and wood as RGB uint8 (N, 3, side, side), 1,266 + 515, ids the paths of the files.
 
     Classes are the textures (their good images), then every defect as ``<texture>-<defect>``, in test only. `tested_on`
     keeps each texture to its own images; `masks` are uint8 (N, side, side), 1 where at least half of a pixel's area is
-    defective. Raises UserError where no place has all five, UserError as `folder.decode_all` and
-    `masks.read_masks` do.
+    defective. fit: how an image becomes windows. Raises UserError where no place has all five, UserError as
+    `folder.readable` and `masks.read_masks` do.
     """
     wanted = [f"{texture}/{piece}" for texture in TEXTURES for piece in PIECES]
 
@@ -45,7 +46,10 @@ def mvtec_textures(data_dir: Path, side: int) -> Dataset:
         folders += [("test", name, folder) for name, folder in named.items()]
     listing = [Listed(split, name, image) for split, name, folder in folders for image in class_images(folder, root)]
     classes = (*TEXTURES, *(name for named in defects.values() for name in named))
-    images, kept = decode_all(listing, classes, root, side)
+    form = Form(side, side, fit)
+    read = read_windows(listing, classes, root, form)
     tested_on = {texture: (texture, *named) for texture, named in defects.items()}
-    masks = read_masks([item for item in kept if item.split == "test"], TEXTURES, root, side)
-    return as_dataset("mvtec_textures", classes, images, kept, tested_on=tested_on, masks=masks)
+    tested = {item: size for item, size in zip(read.kept, read.sizes, strict=True) if item.split == "test"}
+    masks, remarks = read_masks(tested, TEXTURES, root, form)
+    facts = {"tested_on": tested_on, "masks": masks, "remarks": (*read.remarks, *remarks)}
+    return as_dataset("mvtec_textures", classes, read.images, read.kept, **facts)

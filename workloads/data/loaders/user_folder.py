@@ -5,21 +5,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from workloads.data.images import Dataset, LabelledImages
+from workloads.data.catalogue import Fit
+from workloads.data.images import Dataset
 from workloads.data.reading.account import DEFAULT_RULES, FolderRules, Reason, Unused, few_of
-from workloads.data.reading.decode import UnreadableError, decode
-from workloads.data.reading.folder import Listed, decode_all, file_id
+from workloads.data.reading.folder import Listed
 from workloads.data.reading.masks import GROUND_TRUTH, masks_folder, read_masks
 from workloads.data.reading.survey import VAL, Survey, refuse, survey
+from workloads.data.reading.windowed import Reading, read_windows, white_level_of_files
 from workloads.data.shuffling import halves
+from workloads.data.windows import Form
 from workloads.errors import UserError
 
 
-def read_folder(root: Path, *, side: int, seed: int = 0, rules: FolderRules = DEFAULT_RULES) -> Dataset:
-    """The images under `root` as RGB uint8 (N, 3, side, side); ids are paths relative to `root`.
+def read_folder(
+    root: Path,
+    *,
+    side: int,
+    fit: Fit = "tiles",
+    white_level: int | None = None,
+    seed: int = 0,
+    rules: FolderRules = DEFAULT_RULES,
+) -> Dataset:
+    """The images under `root` as RGB windows uint8 (N, 3, side, side); ids are paths relative to `root`.
 
     With ``train/`` and ``test/``: those splits; a class may be in test/ alone (then it can only be an anomaly), and
     masks of the test images are read where there is a ``ground_truth/`` (see `workloads.data.reading.masks`).
@@ -28,6 +35,9 @@ def read_folder(root: Path, *, side: int, seed: int = 0, rules: FolderRules = DE
     Without: a seeded half of every class is train. One class alone is enough. What is not used, of whatever reason, is
     in the dataset's account.
 
+    fit: how an image becomes windows, see `workloads.data.windows.Form`. white_level: of images of more than 8 bits;
+    None takes it from those to learn from (see `windowed.white_level`), from all where a seeded half is.
+
     Raises UserError with everything that is wrong: a folder that is not there or has no classes, a class name that is
     no safe path piece, a class with fewer than 2 usable images or none at all, held-out images of a class that is not
     learnt, where more than one file and more than 5 % cannot be read, and masks that are missing or cannot be used.
@@ -35,34 +45,33 @@ def read_folder(root: Path, *, side: int, seed: int = 0, rules: FolderRules = DE
     listed = survey(root, rules)
     refuse(listed.problems)
     classes, root = listed.classes, listed.root
-    unreadable: list[Unused] = []
-
-    def noted(file: Path, pixels: int) -> NDArray[np.uint8]:
-        try:
-            return decode(file, pixels)
-        except UnreadableError as error:
-            unreadable.append((Reason.BROKEN, f"{file_id(file, root)} ({error})"))
-            raise
-
-    whole, kept = decode_all(listed.items, classes, root, side, noted)
-    _check_classes(listed, kept, unreadable)
-    account = listed.account(unreadable)
-    if not any(item.split for item in listed.items):
-        train, test = halves(whole.labels, classes, seed)
-        return Dataset("folder", classes, whole.take(train), whole.take(test), account=account)
-    return replace(_official(listed, whole, kept, side), account=account)
+    learnt = (item.file for item in listed.items if item.split in ("", "train"))
+    form = Form(side, side, fit, white_level or white_level_of_files(learnt, root))
+    read = read_windows(listed.items, classes, root, form)
+    unreadable = [(Reason.BROKEN, name) for name in read.broken]
+    _check_classes(listed, read.kept, unreadable)
+    if any(item.split for item in listed.items):
+        dataset = _official(listed, read, form)
+    else:
+        first = read.images.first_windows
+        rows = halves(read.images.labels[first], classes, seed)
+        train, test = (read.images.take(read.images.all_windows(first[half])) for half in rows)
+        dataset = Dataset("folder", classes, train, test)
+    remarks = (*read.remarks, *dataset.remarks)
+    return replace(dataset, account=listed.account(unreadable), white_level=form.white_level, remarks=remarks)
 
 
-def _official(listed: Survey, whole: LabelledImages, kept: Sequence[Listed], side: int) -> Dataset:
+def _official(listed: Survey, read: Reading, form: Form) -> Dataset:
     """The splits that the folder itself names."""
-    train, test, val = (whole.take(np.asarray([item.split == s for item in kept])) for s in ("train", "test", VAL))
-    masks = None
+    train, test, val = (read.of_split(split) for split in ("train", "test", VAL))
+    masks, remarks = None, list[str]()
     if (listed.root / GROUND_TRUTH).is_dir():
-        learnt = {item.name for item in kept if item.split == "train"}
-        tested = [item for item in kept if item.split == "test"]
+        learnt = {item.name for item in read.kept if item.split == "train"}
+        tested = {item: size for item, size in zip(read.kept, read.sizes, strict=True) if item.split == "test"}
         normal = learnt - {item.name for item in tested if masks_folder(item.file.parent).is_dir()}
-        masks = read_masks(tested, normal, listed.root, side)
-    return Dataset("folder", listed.classes, train, test, masks=masks, val=val if len(val) else None)
+        masks, remarks = read_masks(tested, normal, listed.root, form)
+    val_part = val if len(val) else None
+    return Dataset("folder", listed.classes, train, test, masks=masks, val=val_part, remarks=tuple(remarks))
 
 
 def _check_classes(listed: Survey, kept: Sequence[Listed], unreadable: Sequence[Unused]) -> None:

@@ -57,8 +57,8 @@ def decode_windows(path: Path | IO[bytes], form: Form) -> Windowed:
         chosen = layout(picture.height, picture.width, form)
         if chosen.height * chosen.width > MAX_PIXELS:
             raise UnreadableError(
-                f"{picture.width}x{picture.height} pixels: as wide and high as a window of {form.width}x{form.height} it "
-                f"is {chosen.width}x{chosen.height}, more than the limit of {MAX_PIXELS} pixels"
+                f"{picture.width}x{picture.height} pixels: as wide and high as a window of {form.width}x{form.height} "
+                f"it is {chosen.width}x{chosen.height}, more than the limit of {MAX_PIXELS} pixels"
             )
         windows = cut(_fitted(_rgb(picture), chosen), chosen.places, form)
         return Windowed(windows, chosen, picture.height, picture.width, clipped)
@@ -123,7 +123,7 @@ def upright(image: Image.Image, white_level: int) -> tuple[Image.Image, float]:
     if _deep_colour(image) and (image.format == "PNG" or white_level < DEEPEST):
         values = _colour_values(image, white_level)
         scaled = _scaled(values, white_level)
-        scaled.info["exif"] = image.info.get("exif")
+        scaled.info["exif"] = image.info.get("exif", b"")
         return ImageOps.exif_transpose(scaled), float((values > white_level).any(axis=2).mean())
     return ImageOps.exif_transpose(image), 0.0
 
@@ -135,7 +135,8 @@ def _scaled(values: NDArray[np.uint16], white_level: int) -> Image.Image:
 
 def _deep_colour(image: Image.Image) -> bool:
     """Whether colours have 16 bits, of which Pillow would read the upper 8."""
-    return image.mode not in DEEP_GREY and any(";16" in str(tile[3]) for tile in image.tile)
+    tiles = getattr(image, "tile", ())
+    return image.mode not in DEEP_GREY and any(";16" in str(tile[3]) for tile in tiles)
 
 
 def _colour_values(image: Image.Image, white_level: int = DEEPEST) -> NDArray[np.uint16]:
@@ -151,10 +152,10 @@ def _colour_values(image: Image.Image, white_level: int = DEEPEST) -> NDArray[np
     import torch
     from torchvision.io import ImageReadMode, decode_png  # takes a while, and nearly nobody needs it
 
-    assert image.fp is not None
-    image.fp.seek(0)
+    file: IO[bytes] = image.fp  # type: ignore[attr-defined]
+    file.seek(0)
     try:
-        pixels = decode_png(torch.frombuffer(bytearray(image.fp.read()), dtype=torch.uint8), ImageReadMode.UNCHANGED)
+        pixels = decode_png(torch.frombuffer(bytearray(file.read()), dtype=torch.uint8), ImageReadMode.UNCHANGED)
     except RuntimeError as error:
         raise UnreadableError(str(error)) from error
     values: NDArray[np.uint16] = pixels.numpy().transpose(1, 2, 0)

@@ -101,15 +101,15 @@ def decode_all(
         check_file(item.file, root)
         return read(item.file, side)
 
-    images, kept = readable(listing, image_of, lambda item: file_id(item.file, root), root)
+    images, kept, _ = readable(listing, image_of, lambda item: file_id(item.file, root), root)
     labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
     return LabelledImages(np.stack(images), labels, tuple(file_id(item.file, root) for item in kept)), kept
 
 
 def readable(
     items: Iterable[Item], read: Callable[[Item], Image], name: Callable[[Item], str], root: Path
-) -> tuple[list[Image], list[Item]]:
-    """The images of the items that `read` does not raise UnreadableError for, and these items.
+) -> tuple[list[Image], list[Item], list[str]]:
+    """The images of the items that `read` does not raise UnreadableError for, these items, and the others' names.
 
     The others are named in a warning. Raises UserError where more than one and more than 5 % are.
     """
@@ -128,7 +128,7 @@ def readable(
         raise UserError(headline, where=str(root), fix="mend or remove these files")
     if bad:
         log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))
-    return images, kept
+    return images, kept, bad
 
 
 def as_dataset(

@@ -93,7 +93,8 @@ def _of_palette(image: Image.Image) -> NDArray[np.integer]:
 
 def fitted_mask(mask: Mask, form: Form) -> NDArray[np.uint8]:
     """A mask as windows, uint8 (n, h, w), cut as its image is by the form."""
-    chosen = layout(*mask.shape, form)
+    height, width = mask.shape
+    chosen = layout(height, width, form)
     return cut(_fitted(mask, chosen)[None], chosen.places, form)[:, 0]
 
 

@@ -5,7 +5,7 @@ images in the folder ``ground_truth/<class>/<stem>/`` together.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +29,12 @@ def masks_folder(class_folder: Path) -> Path:
 
 
 def read_masks(
-    test: Sequence[Listed], sizes: Sequence[tuple[int, int]], normal: Collection[str], root: Path, form: Form
+    test: Mapping[Listed, tuple[int, int]], normal: Collection[str], root: Path, form: Form
 ) -> tuple[NDArray[np.uint8], list[str]]:
     """Masks of the test images' windows, in their order, uint8 (N, h, w), 1 where anomalous (see `decode_mask`); and
     what a reader of the results must know of them, in sentences.
 
-    sizes: height and width of each image. Those of the classes in `normal` are 0 throughout and need no file. Raises
+    test: images with their height and width. Those of the classes in `normal` are 0 throughout and need no file. Raises
     UserError naming the image files that have no mask, or the mask file that cannot be used.
     """
     masks: list[NDArray[np.uint8]] = []
@@ -42,7 +42,7 @@ def read_masks(
     empty: list[str] = []
     lost: list[str] = []
     folders = {folder: _Folder(folder, root) for folder in {masks_folder(item.file.parent) for item in test}}
-    for item, (height, width) in zip(test, sizes, strict=True):
+    for item, (height, width) in test.items():
         mask, name = np.zeros((height, width), np.uint8), file_id(item.file, root)
         if item.name not in normal:
             files = folders[masks_folder(item.file.parent)].take(item.file.stem)

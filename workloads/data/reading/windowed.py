@@ -19,12 +19,18 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Reading:
     """Images that could be read. images: a row a window. kept: where each image is listed; sizes: its height and width.
-    remarks: what a reader of the results must know."""
+    broken: the other files, each "name (why)". remarks: what a reader of the results must know."""
 
     images: LabelledImages
     kept: tuple[Listed, ...]
     sizes: tuple[tuple[int, int], ...]
+    broken: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def of_split(self, split: str) -> LabelledImages:
+        """The images that are listed in a split."""
+        listed = np.asarray([item.split == split for item in self.kept])
+        return self.images.take(listed[self.images.image_of_window])
 
 
 def read_windows(listing: Sequence[Listed], classes: tuple[str, ...], root: Path, form: Form) -> Reading:
@@ -38,7 +44,7 @@ def read_windows(listing: Sequence[Listed], classes: tuple[str, ...], root: Path
         check_file(item.file, root)
         return decode_windows(item.file, form)
 
-    read_images, kept = readable(listing, read, lambda item: file_id(item.file, root), root)
+    read_images, kept, broken = readable(listing, read, lambda item: file_id(item.file, root), root)
     counts = [len(image.windows) for image in read_images]
     rows = np.repeat(np.arange(len(kept)), counts)
     ids = [file_id(item.file, root) for item in kept]
@@ -51,7 +57,7 @@ def read_windows(listing: Sequence[Listed], classes: tuple[str, ...], root: Path
     )
     clipped = [(image.clipped, name) for image, name in zip(read_images, ids, strict=True) if image.clipped]
     sizes = tuple((image.height, image.width) for image in read_images)
-    return Reading(images, tuple(kept), sizes, tuple(_clipped(clipped, form.white_level)))
+    return Reading(images, tuple(kept), sizes, tuple(broken), tuple(_clipped(clipped, form.white_level)))
 
 
 def _clipped(images: Sequence[tuple[float, str]], white_level: int) -> Iterable[str]:
@@ -63,7 +69,7 @@ def _clipped(images: Sequence[tuple[float, str]], white_level: int) -> Iterable[
     yield sentence
 
 
-def white_level(files: Iterable[Path], root: Path) -> int:
+def white_level_of_files(files: Iterable[Path], root: Path) -> int:
     """The white level of images of more than 8 bits, from those of them that are learnt from: the largest value of 8,
     10, 12, 14 or 16 bits, as few as hold every value of theirs. `DEEPEST` where none is so deep."""
     values = []
