@@ -236,7 +236,7 @@ def _joined(tables: list[pa.Table], shape: ImageShape) -> LabelledImages:
 
 
 def _has_windows(table: pa.Table) -> bool:
-    """Whether a shard says where its rows lie in images of several windows; of parts that have none, nothing is said."""
+    """Whether a shard says where its rows lie in images of several windows; of parts without any it says nothing."""
     return "window" in table.column_names and table.column("window").null_count == 0
 
 

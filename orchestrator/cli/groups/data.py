@@ -102,7 +102,7 @@ def finished(task: "Task", screen: "Console", cpus: int | None, address: str | N
 
 def job_name(out: str) -> str:
     """What a prepare into `out` is called on a cluster."""
-    from orchestrator.planning.identity import content_hash
+    from orchestrator.planning.code_digest import content_hash
 
     return f"prepare-{content_hash(out, 8)}"
 
