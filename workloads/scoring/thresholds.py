@@ -103,6 +103,23 @@ class HeldOut:
         return Threshold(value, rate, rank / (n + 1), float(low), float(high), n, rests_on or self.rests_on)
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """Of N images, in their order. scores: float32, higher = more anomalous, infinite where an image could not be
+    scored. p_values: float64 in (0, 1], small for an image that is unlike the normal ones. anomalous: bool."""
+
+    scores: Floats
+    p_values: NDArray[np.float64]
+    anomalous: NDArray[np.bool_]
+    threshold: Threshold
+
+
+def decided(scores: Floats, threshold: Threshold, held_out: HeldOut) -> Predictions:
+    """Decisions on scores (N,) of images."""
+    scores = as_scored(scores)
+    return Predictions(scores, held_out.p_values(scores), scores > threshold.value, threshold)
+
+
 def as_scored(scores: Floats) -> Floats:
     """Scores as tables keep them: what is not finite could not be scored, and ranks above all."""
     values = np.asarray(scores, np.float32)
