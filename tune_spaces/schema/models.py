@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from workloads.data.catalogue import CATALOGUE, FITTED, SOURCES, Fit, auxiliary_names, default_fit, out_set_names
-from workloads.data.reading.account import FolderRules
+from workloads.data.reading.account import Copies, FolderRules
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.method import FittedMethod
@@ -162,6 +162,7 @@ class Data(Part):
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
     ignore: tuple[str, ...] = Field(default=(), description="of 'folder': patterns of files and folders to pass over")
     names: dict[str, str] = Field(default_factory=dict, description="of 'folder': class folder -> name of the class")
+    copies: Copies = Field(default="leave_out", description="of 'folder': test images that are copies of others")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -171,7 +172,7 @@ class Data(Part):
     @property
     def rules(self) -> FolderRules:
         """How a user's folder is read."""
-        return FolderRules(self.ignore, self.names)
+        return FolderRules(self.ignore, self.names, self.copies)
 
     def folder_problems(self) -> Iterator[Problem]:
         if self.name == "folder" and self.path is None:
@@ -180,8 +181,9 @@ class Data(Part):
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
         if self.fit not in (None, "crop") and self.name not in FITTED:
             yield Problem("fit", f"is for {' and '.join(FITTED)}; {self.name!r} is read as its paper did")
-        for key in ("ignore", "names", "white_level"):
-            if self.name != "folder" and getattr(self, key):
+        changed = {"copies": self.copies != "leave_out"}
+        for key in ("ignore", "names", "copies", "white_level"):
+            if self.name != "folder" and changed.get(key, getattr(self, key)):
                 yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
         if self.val_fraction + (self.calibration_fraction or 0) >= 1:
             yield Problem(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workloads.data.catalogue import Fit
+from workloads.data.copies import without_copies
 from workloads.data.images import Dataset
 from workloads.data.reading.account import DEFAULT_RULES, FolderRules, Reason, Unused, few_of
 from workloads.data.reading.folder import Listed
@@ -32,8 +33,8 @@ def read_folder(
     masks of the test images are read where there is a ``ground_truth/`` (see `workloads.data.reading.masks`).
     Then every class that is in test/ alone, or has a folder in ground_truth/, must have them; the rest count as
     free of defects. Images in ``val/`` or ``validation/`` are the held-out normal ones of their classes.
-    Without: a seeded half of every class is train. One class alone is enough. What is not used, of whatever reason, is
-    in the dataset's account.
+    Without: a seeded half of every class is train. One class alone is enough. Test images that are copies of others
+    are left out (see `workloads.data.copies`). What is not used, of whatever reason, is in the dataset's account.
 
     fit: how an image becomes windows, see `workloads.data.windows.Form`. white_level: of images of more than 8 bits;
     None takes it from those to learn from (see `windowed.white_level`), from all where a seeded half is.
@@ -58,7 +59,8 @@ def read_folder(
         train, test = (read.images.take(read.images.all_windows(first[half])) for half in rows)
         dataset = Dataset("folder", classes, train, test)
     remarks = (*read.remarks, *dataset.remarks)
-    return replace(dataset, account=listed.account(unreadable), white_level=form.white_level, remarks=remarks)
+    dataset = replace(dataset, account=listed.account(unreadable), white_level=form.white_level, remarks=remarks)
+    return without_copies(dataset, keep=rules.copies == "keep")
 
 
 def _official(listed: Survey, read: Reading, form: Form) -> Dataset:
