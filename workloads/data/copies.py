@@ -1,14 +1,17 @@
 """Copies among a user's images: test images that were learnt from, and test images that lie in two classes.
 
-Exact copies have the same pixels once they are read. Near copies were saved again, rescaled or made brighter. Perceptual
-hashes mark no copy on surfaces: all photographs of one share their coarse pattern. So an image is brought to 32 x 32
-grey values, what is coarser than about 8 of them is taken away, and the rest is scaled to length 1. Two images are near
-copies where the distance of these is below `NEAREST` times the distance from the known image to its third-nearest known
-one: nearer than photographs of the same thing come to each other.
+Exact copies have the same pixels once they are read. Near copies were saved again, rescaled or made brighter.
+Perceptual hashes mark no copy on surfaces: all photographs of one share their coarse pattern. So an image is brought to
+32 x 32 grey values, what is coarser than about 8 of them is taken away, and the rest is scaled to length 1. Two images
+are near copies where the distance of these is below `NEAREST` times the distance from the known image to its
+third-nearest known one: nearer than photographs of the same thing come to each other.
 
-How that was chosen: 150 photographs learnt from and 150 others of each of nine kinds of surface (four textures turned,
-lit and scaled; an object at rest and one that moves by 2 pixels; waves; a grid of waves; a blank sheet; each lit from
-another side and noisy), {CALIBRATION}
+How that was chosen: 150 photographs of 256 x 256 pixels to learn from and 150 others of each of nine kinds (four
+textures, turned and scaled; an object at rest, and one that moves by 2 pixels; waves, and a grid of waves, at any
+phase; a blank sheet; each lit from another side, with noise of 4 grey values). Of the 1,350 others 2 are called near
+copies, both of the grid. Of the textures' 600 photographs all are found that were halved, blurred, made 20 % darker or
+saved as JPEG of quality 75, of quality 50 57 %, halved and then saved at 75 half; none that was cropped by 3 pixels. Of
+the object and the sheet, whose photographs differ by noise alone, hardly any copy but a brighter one is found.
 """
 
 import hashlib

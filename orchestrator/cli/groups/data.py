@@ -27,6 +27,7 @@ def check(
     side: Annotated[int, typer.Option(help="Pixels of a window's side, as in the space's data.", min=8)] = 256,
     ignore: Annotated[list[str], typer.Option(help="Pattern of files and folders to pass over; repeatable.")] = [],  # noqa: B006
     names: Annotated[list[str], typer.Option("--name", help="FOLDER=CLASS; repeatable.")] = [],  # noqa: B006
+    group: Annotated[str | None, typer.Option(help="Pattern in file names of images that show one thing.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     plain: Plain = False,
 ) -> None:
@@ -40,7 +41,7 @@ def check(
     from orchestrator.data.folder_check import check_folder
     from workloads.data.reading.account import FolderRules
 
-    rules = FolderRules(tuple(ignore), dict(item.partition("=")[::2] for item in names))
+    rules = FolderRules(tuple(ignore), dict(item.partition("=")[::2] for item in names), group=group)
     checked = check_folder(folder, rules, side)
     if as_json:
         typer.echo(json.dumps(asdict(checked), indent=1, ensure_ascii=False))

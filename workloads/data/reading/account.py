@@ -32,6 +32,7 @@ class Reason(StrEnum):
     ARCHIVE = "archives: unpack them"
     ENDING = "no images by their ending"
     BESIDE = "beside the class folders"
+    UNLISTED = "not listed in images.csv"
     NESTED = "in a folder within a class folder"
     LINK = "links that are not followed: out of the folder, to another folder, or within an archive"
     IRREGULAR = "no regular files"
@@ -52,12 +53,14 @@ class FolderRules:
 
     ignore: patterns of files and folders to pass over, see `account.unused_by_name`. names: folder -> name of its
     class, for folders in any script; several folders may be one class. copies: what is done with test images that are
-    copies of others, see `workloads.data.copies`.
+    copies of others, see `workloads.data.copies`. group: a regular expression that is searched for in a file's name;
+    images for which its groups (all that it matches, where it has none) are equal show one thing.
     """
 
     ignore: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     copies: Copies = "leave_out"
+    group: str | None = None
 
 
 DEFAULT_RULES = FolderRules()
