@@ -179,7 +179,7 @@ class Data(Part):
         if self.name != "folder" and self.path is not None:
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
         if self.fit not in (None, "crop") and self.name not in FITTED:
-            yield Problem("fit", f"is for {' and '.join(FITTED)}; {self.name!r} is read as its paper did")
+            yield Problem("fit", f"is for {', '.join(FITTED)}; {self.name!r} is read as its paper did")
         for key in ("ignore", "names", "white_level"):
             if self.name != "folder" and getattr(self, key):
                 yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
