@@ -26,8 +26,8 @@ def mvtec(name: str, data_dir: Path, side: int, fit: Fit = "crop") -> Dataset:
 
     Classes are the categories (their good images), then every defect as ``<category>-<defect>``, in test only.
     `tested_on` keeps each category to its own images; `masks` are uint8 (N, side, side), 1 where at least half of a
-    pixel's area is defective. fit: how an image becomes windows. Raises UserError where no place has all categories, and
-    as `folder.readable` and `masks.read_masks` do.
+    pixel's area is defective. fit: how an image becomes windows. Raises UserError where no place has all categories,
+    and as `folder.readable` and `masks.read_masks` do.
     """
     categories = entry(name).classes or ()
     wanted = [f"{category}/{piece}" for category in categories for piece in PIECES]
