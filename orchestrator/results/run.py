@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
@@ -209,6 +211,11 @@ def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[st
         **label_free(best, method_type),
         "auroc": best.last.numbers.get("oracle"),
     }
+
+
+def write_report(run: str, storage: str) -> Results:
+    """Write the report of a run of a storage again. Raises UserError where there is no such run, and as `conclude`."""
+    return conclude(*open_run(absolute(storage), run))
 
 
 def conclude(paths: RunPaths, state: RunState) -> Results:
