@@ -44,15 +44,15 @@ def prepare(
     from orchestrator.console.auxiliary_view import summary
     from orchestrator.console.output import console, say
     from orchestrator.console.progress_bar import shown_progress
-    from orchestrator.data.auxiliary import preparation
+    from orchestrator.data.auxiliary.preparation import Preparation, submit_preparation
+    from orchestrator.data.auxiliary.preparation import prepare as prepare_set
 
-    names = preparation.Preparation.__annotations__
-    asked = preparation.Preparation(**{name: context.params[name] for name in names})
+    preparation = Preparation(**{name: context.params[name] for name in Preparation.__annotations__})
     if goes_to_a_cluster(address):
-        watch(preparation.submit_preparation(asked, str(address)))
+        watch(submit_preparation(preparation, str(address)))
     screen = console(plain)
     with interruptible("interrupted; finished shards are kept, the same command goes on"):
-        manifest = preparation.prepare(asked, shown_progress(screen, "shards"), cpus, address)
+        manifest = prepare_set(preparation, shown_progress(screen, "shards"), cpus, address)
     for line in summary(manifest):
         say(screen, line)
 

@@ -37,7 +37,7 @@ class Preparation:
 
 
 def prepare(
-    asked: Preparation, progress: AbstractContextManager[Seen], cpus: int | None, address: str | None
+    preparation: Preparation, progress: AbstractContextManager[Seen], cpus: int | None, address: str | None
 ) -> Manifest:
     """Make the set, or what is missing of it, with a Ray where anything is.
 
@@ -45,41 +45,47 @@ def prepare(
     which this machine belongs to. Raises UserError as `begin` and `make` do, and for near copies of nothing.
     """
     check_address(address)
-    task = begun(asked)
+    task = begun(preparation)
     session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
     with session, progress as seen:
         return make(task, seen)
 
 
-def begun(asked: Preparation) -> Task:
+def begun(preparation: Preparation) -> Task:
     """What was asked for, looked at and claimed."""
-    if asked.near is not None and not asked.without:
+    if preparation.near is not None and not preparation.without:
         raise UserError("near copies of what?", where="--near", fix="give --without, too")
     source = open_source(
-        asked.kind, absolute(asked.source), side=asked.side, choose=asked.choose,
-        duplicates=[Path(file) for file in asked.exclude], column=asked.column,
+        preparation.kind, absolute(preparation.source), side=preparation.side, choose=preparation.choose,
+        duplicates=[Path(file) for file in preparation.exclude], column=preparation.column,
     )  # fmt: skip
-    data_dir = Path(asked.data_dir)
-    left_out = deduplication_with(asked.without, data_dir, asked.side, asked.near) if asked.without else None
-    layout = ShardLayout.of(asked.side, round(asked.shard_mb * 1e6))
-    return begin(source, absolute(asked.out), layout, left_out, asked.hold_out)
+    data_dir = Path(preparation.data_dir)
+    left_out = (
+        deduplication_with(preparation.without, data_dir, preparation.side, preparation.near)
+        if preparation.without
+        else None
+    )
+    layout = ShardLayout.of(preparation.side, round(preparation.shard_mb * 1e6))
+    return begin(source, absolute(preparation.out), layout, left_out, preparation.hold_out)
 
 
-def submit_preparation(asked: Preparation, address: str) -> Job:
+def submit_preparation(preparation: Preparation, address: str) -> Job:
     """Make it in a job on a cluster, where paths must be what they are here. Raises UserError as `submit_words`."""
-    return submit_words(command_words(asked), f"prepare-{content_hash(absolute(asked.out), 8)}", address)
+    return submit_words(command_words(preparation), f"prepare-{content_hash(absolute(preparation.out), 8)}", address)
 
 
-def command_words(asked: Preparation) -> list[str]:
+def command_words(preparation: Preparation) -> list[str]:
     """The command line that asks for it on a machine of the cluster: paths are whole, a default data folder is not."""
     whole = replace(
-        asked,
-        source=absolute(asked.source),
-        out=absolute(asked.out),
-        exclude=[Path(absolute(file)) for file in asked.exclude],
-        without=[in_set(*name.partition("=")[::2]) for name in asked.without],
+        preparation,
+        source=absolute(preparation.source),
+        out=absolute(preparation.out),
+        exclude=[Path(absolute(file)) for file in preparation.exclude],
+        without=[in_set(*name.partition("=")[::2]) for name in preparation.without],
     )
-    options = asdict(whole) | {"data_dir": None if asked.data_dir == DEFAULT_DATA else absolute(asked.data_dir)}
+    options = asdict(whole) | {
+        "data_dir": None if preparation.data_dir == DEFAULT_DATA else absolute(preparation.data_dir)
+    }
     words = ["data", "prepare", options.pop("kind")]
     for name, value in options.items():
         if value is None:
