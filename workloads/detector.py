@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -12,28 +12,53 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workloads.data.conform import conform
-from workloads.data.reading.decode import UnreadableError, decode
+from workloads.data.catalogue import Fit
+from workloads.data.conform import conform, on_image, windowed
+from workloads.data.reading.decode import UnreadableError, decode_windows
+from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
 from workloads.units import ImageShape
 
-Images = NDArray[np.uint8] | Sequence[str | PathLike[str]]
-"""uint8 (N, H, W) or (N, H, W, C) with 1 (grey) or 3 (RGB) channels, values 0 to 255; or paths of image files."""
+Images = NDArray[np.uint8] | Iterable[str | PathLike[str] | NDArray[np.uint8] | Windowed]
+"""uint8 (N, H, W) or (N, H, W, C) with 1 (grey) or 3 (RGB) channels, values 0 to 255; or paths of image files, arrays
+(H, W) or (H, W, C) and images that `Detector.read` gave, of any sizes."""
 
 CHUNK = 256
-"""Images in memory at a time, brought to the detector's shape."""
+"""Windows that a detector is given at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What a detector says of one image; higher = more anomalous.
+
+    score: of the whole detector, the highest of the image's windows. parts: the same of every part. map: float32
+    (H, W), a score a pixel of the image, the mean where windows overlap, NaN where none looks; None unless asked for.
+    clipped: the share of pixels of a file above the white level, in [0, 1].
+    """
+
+    score: float
+    parts: dict[str, float]
+    map: NDArray[np.float32] | None = None
+    clipped: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
-    """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the images that
-    it learnt from; others are brought to it: resized (bilinear, antialiased), grey repeated to RGB or RGB to luminance.
+    """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the windows it
+    learnt from; grey is repeated to RGB or RGB becomes luminance. fit, white_level: how images of other sizes and of
+    more than 8 bits are brought to windows, see `workloads.data.windows.Form`.
     """
 
     target: str
     shape: ImageShape
     method: Any = field(repr=False)
     scorers: Sequence[Any] = field(repr=False)
+    fit: Fit = "crop"
+    white_level: int = DEEPEST
+
+    @property
+    def form(self) -> Form:
+        return Form(self.shape.height, self.shape.width, self.fit, self.white_level)
 
     @property
     def remarks(self) -> list[str]:
@@ -43,40 +68,85 @@ class Detector:
     def score(self, images: Images) -> NDArray[np.float32]:
         """(N,) scores of the whole detector, in the order of the images; higher = more anomalous.
 
-        images: uint8 (N, H, W) or (N, H, W, C), C is 1 or 3, values 0 to 255; or paths of image files, of which the
-        centre square is taken. Raises UserError for other arrays and for files that cannot be read.
+        images: uint8 (N, H, W) or (N, H, W, C), C is 1 or 3, values 0 to 255; or several of any sizes: arrays (H, W) or
+        (H, W, C), paths of image files. Raises UserError for other arrays and for files that cannot be read.
         """
-        parts = self.parts(images)
-        return np.asarray(self.method.combine(parts), np.float32) if parts else np.zeros(0, np.float32)
+        return np.array([item.score for item in self.inspect(images)], np.float32)
 
     def parts(self, images: Images) -> dict[str, NDArray[np.float32]]:
         """Part of the detector, such as "level_4" or "likelihood" -> (N,) scores; images and errors as of `score`."""
+        columns: dict[str, list[float]] = {}
+        for item in self.inspect(images):
+            for part, value in item.parts.items():
+                columns.setdefault(part, []).append(value)
+        return {part: np.array(values, np.float32) for part, values in columns.items()}
+
+    def maps(self, images: Images) -> list[NDArray[np.float32]]:
+        """A map of every image, (H, W) of its own size: a score a pixel, the mean of the parts that have maps; higher =
+        more anomalous, NaN where no window looks. images and errors as of `score`; UserError for a method that gives no
+        maps."""
+        return [item.map for item in self.inspect(images, maps=True) if item.map is not None]
+
+    def inspect(self, images: Images, *, maps: bool = False) -> Iterator[Inspected]:
+        """All that is said of each image, in their order, at most a few hundred windows and one image's map in memory;
+        images and errors as of `score` and, with `maps`, of `maps`."""
+        if maps and not self.method.localizing(self.scorers):
+            raise UserError(f"{self.method.name} scores whole images and gives no maps")
+        waiting: list[Windowed] = []
+        for image in self._windowed(images):
+            waiting.append(image)
+            if sum(len(item.windows) for item in waiting) >= CHUNK:
+                yield from self._inspected(waiting, maps)
+                waiting = []
+        if waiting:
+            yield from self._inspected(waiting, maps)
+
+    def read(self, path: str | PathLike[str]) -> Windowed:
+        """An image file as windows, to be scored once or several times. Raises UserError where it cannot be read."""
+        try:
+            return decode_windows(Path(path), self.form)
+        except UnreadableError as error:
+            raise UserError(f"the image cannot be read: {error}", where=str(path)) from None
+
+    def _windowed(self, images: Images) -> Iterator[Windowed]:
+        rows: Iterable[Any] = channels_first(images) if isinstance(images, np.ndarray) else images
+        for item in rows:
+            if isinstance(item, Windowed):
+                yield item
+            elif isinstance(item, np.ndarray):
+                pixels = item if isinstance(images, np.ndarray) else channels_first(item[None])[0]
+                yield windowed(pixels, self.form)
+            else:
+                yield self.read(item)
+
+    def _inspected(self, images: Sequence[Windowed], maps: bool) -> Iterator[Inspected]:
+        """Of a few images together. Windows are scored `CHUNK` at a time."""
+        pixels = [conform(image.windows, self.shape) for image in images]
+        batches = torch.from_numpy(pixels[0] if len(pixels) == 1 else np.concatenate(pixels)).split(CHUNK)
         columns: dict[str, list[NDArray[np.float32]]] = {}
-        rows = images if isinstance(images, np.ndarray) else list(images)
-        for start in range(0, len(rows), CHUNK):
-            batch = torch.from_numpy(conform(self._pixels(rows[start : start + CHUNK]), self.shape))
+        for batch in batches:
             for scorer in self.scorers:
                 for part, values in scorer.score(batch).items():
                     columns.setdefault(part, []).append(values)
-        return {part: np.concatenate(values) for part, values in columns.items()}
-
-    def _pixels(self, images: Any) -> NDArray[np.uint8]:
-        """(N, C, H, W)."""
-        if isinstance(images, np.ndarray):
-            return channels_first(images)
-        return np.stack([self.read(Path(path)) for path in images])
-
-    def read(self, path: Path) -> NDArray[np.uint8]:
-        """The centre square of an image file, RGB uint8 (3, side, side) of the detector's side. Raises UserError."""
-        if self.shape.height != self.shape.width:
-            raise UserError(
-                f"files are cut to squares, and this detector's images are {self.shape.height} x {self.shape.width}",
-                fix="read them, and give arrays",
+        parts = {part: np.concatenate(values) for part, values in columns.items()}
+        whole = np.asarray(self.method.combine(parts), np.float32)
+        seen = np.concatenate([self._maps(batch) for batch in batches]) if maps else None
+        start = 0
+        for image in images:
+            rows = slice(start, start + len(image.windows))
+            start = rows.stop
+            pixel_map = None if seen is None else stitch(seen[rows], image.layout.places)
+            yield Inspected(
+                float(whole[rows].max()),
+                {part: float(values[rows].max()) for part, values in parts.items()},
+                None if pixel_map is None else on_image(pixel_map, image.layout, image.height, image.width),
+                image.clipped,
             )
-        try:
-            return decode(path, self.shape.side)
-        except UnreadableError as error:
-            raise UserError(f"the image cannot be read: {error}", where=str(path)) from None
+
+    def _maps(self, windows: torch.Tensor) -> NDArray[np.float32]:
+        """(N, h, w), the mean of the parts that have maps."""
+        scorers = self.method.localizing(self.scorers)
+        return torch.stack([scorer.maps(windows).float() for scorer in scorers]).mean(0).cpu().numpy()
 
 
 def channels_first(images: NDArray[Any], name: str = "images") -> NDArray[np.uint8]:

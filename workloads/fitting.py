@@ -91,7 +91,7 @@ class _Fit:
             learner = self.trained(number, unit)
             self.artifacts[str(unit)] = learner.artifact() if isinstance(learner, Stage) else learner.state()
         scorers = [self.scorer(len(self.stages) + number, unit) for number, unit in enumerate(self.units)]
-        return Detector(self.view.target, self.view.shape, self.method, tuple(scorers))
+        return Detector(self.view.target, self.view.shape, self.method, tuple(scorers), fit="squeeze")
 
     def scorer(self, number: int, unit: Unit) -> Any:
         """Of a detector's unit, once it is trained."""

@@ -51,6 +51,15 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Localizing(Protocol):
+    """A scorer that also says where in an image the anomaly is."""
+
+    def maps(self, images: Tensor) -> Tensor:
+        """A score a pixel, float32 (N, H, W), higher = more anomalous, from uint8 (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
 class Contrasting(Protocol):
     """A learner with proxy anomalies of its own, by which it is compared with others."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from workloads.data.view import TargetView
-    from workloads.learner import Learner, Scorer, Scores, State, Tensors
+    from workloads.learner import Learner, Localizing, Scorer, Scores, State, Tensors
     from workloads.training.distributed import Parallel
 
 
@@ -120,6 +120,12 @@ class Method(ABC):
     def judged_parts(self) -> tuple[str, ...] | None:
         """The parts that are combined, and by whose scores of proxy anomalies configs are compared; None for all."""
         return None
+
+    def localizing(self, scorers: "Sequence[Scorer]") -> "list[Localizing]":
+        """The scorers of a detector whose maps are averaged into its own; none where they give no maps."""
+        from workloads.learner import Localizing
+
+        return [scorer for scorer in scorers if isinstance(scorer, Localizing)]
 
     def remarks(self) -> list[str]:
         """What a reader of the results must know of this config, in sentences."""

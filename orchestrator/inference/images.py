@@ -1,12 +1,13 @@
 """A detector on a folder of anyone's images."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from workloads.data.reading.folder import SUFFIXES
-from workloads.detector import CHUNK, Detector
+from workloads.data.reading.account import SUFFIXES
+from workloads.data.windows import Windowed
+from workloads.detector import Detector
 from workloads.errors import UserError
 from workloads.scoring.table import WHOLE
 
@@ -24,28 +25,28 @@ def image_files(folder: Path) -> list[Path]:
 def score_folder(detector: Detector, folder: Path) -> tuple[pa.Table, list[str]]:
     """Scores of every readable image: columns image, score (of the whole) and one a part; and what was skipped.
 
-    Images are brought to the detector's side as the folder dataset does: the centre square, then resized. Rows are
-    sorted by score, the most anomalous first.
+    Images are brought to the detector's windows as those that it learnt from. Rows are sorted by score, the most
+    anomalous first.
     """
     names: list[str] = []
     skipped: list[str] = []
-    columns: dict[str, list[np.ndarray]] = {}
     files = image_files(folder)
-    for start in range(0, len(files), CHUNK):
-        images = []
-        for file in files[start : start + CHUNK]:
+
+    def readable() -> Iterator[Windowed]:
+        for file in files:
             name = str(file.relative_to(folder))
             try:
-                images.append(detector.read(file).transpose(1, 2, 0))
+                yield detector.read(file)
                 names.append(name)
             except UserError as error:
                 skipped.append(f"{name}: {error.headline}")
-        if images:
-            parts = detector.parts(np.stack(images))
-            for part, values in {WHOLE: detector.method.combine(parts), **parts}.items():
-                columns.setdefault(part, []).append(values)
+
+    columns: dict[str, list[float]] = {}
+    for item in detector.inspect(readable()):
+        for part, value in {WHOLE: item.score, **item.parts}.items():
+            columns.setdefault(part, []).append(value)
     if not names:
         raise UserError(f"none of the {len(files)} images could be read", details=skipped[0])
-    scores = {part: np.concatenate(values) for part, values in columns.items()}
+    scores = {part: pa.array(values, pa.float32()) for part, values in columns.items()}
     table = pa.table({"image": names, "score": scores.pop(WHOLE), **scores})
     return table.sort_by([("score", "descending")]), skipped

@@ -189,11 +189,12 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
 
 def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict[str, Any]:
     """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
+    criteria = label_free(trial, method_type)
     alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
     return {
         "trial": trial.id,
         "params": trial.point,
-        **label_free(trial, method_type),
+        **criteria,
         "auroc": trial.last.numbers.get("oracle") if trial.rungs else None,
         "levels": {part: value for part, value in alone.items() if value is not None},
         "state": str(trial.state),

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from workloads.errors import UserError, closest
 
@@ -80,6 +80,14 @@ class SourceEntry:
 
 
 NOISE = "noise"  # an out set that no file holds
+Fit = Literal["crop", "squeeze", "pad", "tiles"]
+"""How an image file of any shape is brought to windows of one shape, see `workloads.data.windows.Form`."""
+
+
+def default_fit(name: str) -> Fit:
+    """What the dataset `name` is read by where a space does not say: published datasets keep what their numbers were
+    measured with; of the user's own images nothing is lost."""
+    return "tiles" if name == "folder" else "crop"
 
 
 def _read() -> tuple[dict[str, Entry], dict[str, SourceEntry]]:

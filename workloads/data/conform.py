@@ -5,9 +5,11 @@ from typing import overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from workloads.data.windows import Form, Layout, Windowed, cut, layout
 from workloads.errors import UserError
 from workloads.units import ImageShape
 
@@ -53,6 +55,8 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
         raise UserError(f"a side of {min(height, width)} pixels", where="side", fix="give 1 or more")
     if images.shape[2:] == (height, width):
         return images
+    if width == 1 < height:  # torch's antialiasing would give every row the first one's values
+        return resize(images.transpose(2, 3), width, height).transpose(2, 3)
     shrinks = height < images.shape[2] or width < images.shape[3]
     out = images.new_empty((*images.shape[:2], height, width))
     for start in range(0, len(images), BLOCK):
@@ -60,3 +64,31 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
         small = interpolate(block, (height, width), mode="bilinear", align_corners=False, antialias=shrinks)
         out[start : start + BLOCK] = small.round().clamp(0, 255).to(torch.uint8)
     return out
+
+
+def windowed(image: NDArray[np.uint8], form: Form) -> Windowed:
+    """An image uint8 (C, H, W) of any size as windows uint8 (n, C, h, w), resized as `resize` does where it must be."""
+    height, width = image.shape[1:]
+    chosen = layout(height, width, form)
+    left, top, right, bottom = chosen.box
+    seen = torch.from_numpy(np.ascontiguousarray(image[None, :, top:bottom, left:right]))
+    fitted = resize(seen, *chosen.size)[0].numpy()
+    if chosen.size != (chosen.height, chosen.width):
+        (top, left), (tall, wide) = chosen.corner, chosen.size
+        fitted = np.pad(fitted, ((0, 0), (top, chosen.height - tall - top), (left, chosen.width - wide - left)))
+    return Windowed(cut(fitted, chosen.places, form), chosen, height, width)
+
+
+def on_image(fitted: NDArray[np.float32], chosen: Layout, height: int, width: int) -> NDArray[np.float32]:
+    """The map (H, W) of a fitted image on the pixels of the image itself, (height, width); NaN where nobody looked."""
+    (top, left), (tall, wide) = chosen.corner, chosen.size
+    inner = fitted[top : top + tall, left : left + wide]
+    left, top, right, bottom = chosen.box
+    if inner.shape != (bottom - top, right - left):
+        small = Image.fromarray(inner).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+        inner = np.asarray(small, np.float32)
+    if chosen.box == (0, 0, width, height):
+        return inner
+    whole = np.full((height, width), np.nan, np.float32)
+    whole[top:bottom, left:right] = inner
+    return whole

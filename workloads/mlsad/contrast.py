@@ -61,8 +61,7 @@ class DetectorLearner(LevelScorer):
         parallel.require_equal_rows(config.batch_size)
         self.total_steps, self.batch_size = steps, config.batch_size
         self.train, self.val = images
-        self.side = self.train.shape[-1]
-        self.crop = config.crop or self.side
+        self.crop = config.crop or self.train.shape[-1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "init"))
             shape = ImageShape(*self.train.shape[1:])
@@ -164,7 +163,7 @@ class DetectorLearner(LevelScorer):
         banks = fakes | self.held_out
         scores = {f"{'own' if k == fake_level else 'other'}/P_{k}": self.score(images) for k, images in banks.items()}
         with torch.inference_mode():
-            maps = (self.maps(part, self.displaced(draws, len(part))) for part in self.val.split(64))
+            maps = (self.window_scores(part, self.displaced(draws, len(part))) for part in self.val.split(64))
             parts = [pooled(part, self.pooling) for part in maps]
         return scores | {"position/random": {f"level_{self.level}": torch.cat(parts).cpu().numpy()}}
 

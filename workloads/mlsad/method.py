@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # planning needs no torch
     import torch
 
     from workloads.data.view import TargetView
-    from workloads.learner import Tensors
+    from workloads.learner import Localizing, Scorer, Tensors
     from workloads.mlsad.contrast import DetectorLearner
     from workloads.mlsad.gan import GeneratorLearner
     from workloads.mlsad.scorer import LevelScorer
@@ -145,6 +145,11 @@ class MLSAD(Method):
         from workloads.mlsad.scorer import LevelScorer
 
         return LevelScorer(self.config, part_level(unit), shape, device)
+
+    def localizing(self, scorers: "Sequence[Scorer]") -> "list[Localizing]":
+        """The levels of `map_levels`."""
+        used = self.config.map_levels or self.config.levels
+        return [scorer for scorer in super().localizing(scorers) if getattr(scorer, "level", 0) in used]
 
     def remarks(self) -> list[str]:
         """Which published levels take no part, and a pooling that is not the published one."""

@@ -31,11 +31,25 @@ def scorers(config: MLSADConfig, view: TargetView, fitted: Fitted) -> dict[int, 
     return by_level
 
 
+def at_pixels(scores: Tensor, level: int, side: int) -> Tensor:
+    """One level's window scores (N, M, M), M = S-k+1, at the pixels: (N, S, S).
+
+    Cell s belongs at its window's centre, s + (k-1)/2 on the pixel grid, between two pixels where k is even. Bilinear
+    between centres; pixels outside the outermost centres take the nearest one's score.
+    """
+    last = scores.shape[-1] - 1
+    at = (torch.arange(side, device=scores.device) - (level - 1) / 2).clamp(0, last)
+    low = at.floor().long()
+    high, share = (low + 1).clamp_max(last), at - low
+    rows = torch.lerp(scores[:, low], scores[:, high], share[:, None])
+    return torch.lerp(rows[..., low], rows[..., high], share)
+
+
 class LevelScorer:
     """A detector with the true coordinates of its images' side. No noise, no dropout, no image affects another."""
 
     def __init__(self, config: MLSADConfig, level: int, shape: ImageShape, device: torch.device) -> None:
-        self.device, self.level, self.pooling = device, level, config.pooling
+        self.device, self.level, self.pooling, self.side = device, level, config.pooling, shape.side
         self.channels = 3 if config.grey_as_rgb else shape.channels
         self.net = PatchDetector(level, self.channels, config.width, config.blocks).to(device)
         self.net.to(memory_format=torch.channels_last)
@@ -51,7 +65,7 @@ class LevelScorer:
         return logits.sigmoid().squeeze(1)
 
     @torch.inference_mode()
-    def maps(self, images: Tensor, place: Tensor | None = None) -> Tensor:
+    def window_scores(self, images: Tensor, place: Tensor | None = None) -> Tensor:
         """Window scores in [0, 1], float32 (N, M, M), from uint8 (N, C, S, S); `place`: other coordinates than C.
 
         Images too large for one pass are cut into tiles that overlap by k - 1 pixels and keep their coordinates on the
@@ -70,11 +84,18 @@ class LevelScorer:
             maps[part, rows, columns] = self.windows(x, place[part, :, rows, columns])
         return maps
 
+    def maps(self, images: Tensor) -> Tensor:
+        """This level's window scores at the pixels, float32 (N, S, S) in [0, 1], from uint8 (N, C, S, S)."""
+        parts = [
+            at_pixels(self.window_scores(part), self.level, self.side) for part in images.to(self.device).split(BATCH)
+        ]
+        return torch.cat(parts) if parts else torch.zeros((0, self.side, self.side), device=self.device)
+
     def score(self, images: Tensor) -> Scores:
         """This level's `image_scores` under its name."""
         return {f"level_{self.level}": self.image_scores(images)}
 
     def image_scores(self, images: Tensor) -> np.ndarray:
         """Mean (or otherwise pooled) window score of each image, (N,) float32 in [0, 1], from uint8 (N, C, S, S)."""
-        parts = [pooled(self.maps(part), self.pooling) for part in images.to(self.device).split(BATCH)]
+        parts = [pooled(self.window_scores(part), self.pooling) for part in images.to(self.device).split(BATCH)]
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,22 @@ def test_the_parts_are_the_methods(detectors):
     assert "ratio" not in detectors["flow"].parts(images)
     assert "klods_prior/1" in detectors["klods"].parts(images)
     assert any("without D_4" in remark for remark in detectors["mlsad"].remarks)
+
+
+def test_maps_are_the_mean_of_the_parts_that_have_them(detectors):
+    images = pixels(3, 20, 20, seed=3)
+    detector = detectors["mlsad"]
+    maps = np.stack(detector.maps(images))
+    assert (maps.dtype, maps.shape) == (np.float32, (3, 20, 20))
+    assert detector.maps(images[:0]) == []
+    one_level = MLSAD(replace(detector.method.config, map_levels=(2,)))
+    scores = replace(detector, method=one_level).parts(images)["level_2"]
+    level_2 = np.stack(replace(detector, method=one_level).maps(images))
+    assert ((level_2.min((1, 2)) <= scores) & (scores <= level_2.max((1, 2)))).all()
+    level_1 = np.stack(replace(detector, scorers=detector.scorers[:1]).maps(images))
+    np.testing.assert_allclose(maps, (level_2 + level_1) / 2, atol=1e-6)
+    with pytest.raises(UserError, match="no maps"):
+        detectors["flow"].maps(images)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -188,7 +204,7 @@ class Distance(FittedMethod):
         return (images.float() - fitted["mean"]).abs().pow(self.config.power).mean((1, 2, 3))
 
 
-def test_a_method_of_ones_own_is_fitted_by_its_class():
+def test_a_method_of_ones_own_is_fitted_by_its_class(tmp_path):
     images = pixels(20, 16, 12)  # nothing asks for squares
     detector = workloads.fit(Distance, images, {"power": 2})
     images[0] = 255 - images[0]
@@ -196,5 +212,29 @@ def test_a_method_of_ones_own_is_fitted_by_its_class():
     np.testing.assert_allclose(detector.score(images), expected.mean((1, 2)), rtol=1e-4)
     with pytest.raises(UserError, match="above 0"):
         workloads.fit(Distance, images, {"power": 0})
-    with pytest.raises(UserError, match="arrays"):
-        detector.score(["a.png"])
+    Image.fromarray(images[1]).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(detector.score([tmp_path / "a.png"]), detector.score(images[1:2]))
+
+
+def test_a_long_image_scores_as_its_worst_window_and_its_map_is_of_its_size():
+    detector = replace(workloads.fit(Distance, pixels(20, 16, 16)), fit="tiles")
+    long = pixels(1, 24, 70)[0]
+    long[4:20, 60:] = 255  # at its end
+    windows = [long[top : top + 16, left : left + 16] for top in (0, 8) for left in (0, 14, 27, 40, 54)]
+    scores = detector.score(np.stack(windows))
+    assert scores.argmax() in (4, 9)
+    assert detector.score(long[None]).tolist() == detector.score([long]).tolist() == [scores.max()]
+    assert [len(values) for values in detector.parts([long, windows[0]]).values()] == [2]
+    many = [long, *pixels(300, 16, 16), long]
+    together = [item.score for item in detector.inspect(many)]
+    np.testing.assert_allclose(together, [detector.score([image])[0] for image in many], rtol=1e-6)
+
+
+def test_a_map_of_a_long_image_is_stitched(detectors):
+    detector = replace(detectors["mlsad"], fit="tiles")
+    long = pixels(1, 20, 44, seed=4)[0]
+    (whole,) = detector.maps([long])
+    assert whole.shape == (20, 44)
+    first, last = (detector.maps(part[None])[0] for part in (long[:16, :16], long[4:, 28:]))
+    np.testing.assert_allclose(whole[:4, :14], first[:4, :14], atol=1e-6)  # no other window looks there
+    np.testing.assert_allclose(whole[16:, 30:], last[12:, 2:], atol=1e-6)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from workloads.data.windows import Form, Layout, Windowed, cut, layout
+
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 MAX_PIXELS = 50_000_000  # larger than any camera's; a file of a few kB can claim a thousand times this
 DEEP_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -33,17 +35,29 @@ class UnreadableError(Exception):
 
 
 def decode(path: Path | IO[bytes], side: int) -> NDArray[np.uint8]:
-    """The image as RGB uint8 (3, side, side): its centre square, resized (bilinear, antialiased).
+    """The image as RGB uint8 (3, side, side): its centre square, resized, as `decode_windows` does."""
+    return decode_windows(path, Form(side, side)).windows[0]
+
+
+def decode_windows(path: Path | IO[bytes], form: Form) -> Windowed:
+    """The image as RGB windows of the form, uint8 (n, 3, h, w), resized (bilinear, antialiased) where the form asks.
 
     Turned upright by its EXIF tag; palettes and CMYK to RGB; grey repeated; 16-bit grey scaled from 0..65535 to 0..255;
     transparency laid on black, before the resizing, so that colours hidden under it do not bleed out; of an animation
-    the first picture. Cropping to the square comes first, so that a very long image cannot grow when it is resized.
+    the first picture. Cutting comes first, so that a very long image cannot grow when it is resized.
 
     Raises UnreadableError for damaged files, other formats, floating-point images (their range is unknown) and more
-    than `MAX_PIXELS` pixels.
+    than `MAX_PIXELS` pixels, also where tiles ask for so large a one.
     """
     with _upright(path) as image:
-        return _square(_rgb(image), side)
+        chosen = layout(image.height, image.width, form)
+        if chosen.height * chosen.width > MAX_PIXELS:
+            raise UnreadableError(
+                f"{image.width}x{image.height} pixels: made as wide and high as a window of {form.width}x{form.height} "
+                f"it is {chosen.width}x{chosen.height}, more than the limit of {MAX_PIXELS} pixels"
+            )
+        windows = cut(_fitted(_rgb(image), chosen), chosen.places, form)
+        return Windowed(windows, chosen, image.height, image.width)
 
 
 def decode_crop(path: Path, side: int, row: float, column: float) -> NDArray[np.uint8]:
@@ -119,9 +133,15 @@ def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return np.rint(wide / 257).astype(np.uint8)
 
 
-def _square(image: Image.Image, side: int) -> NDArray[np.uint8]:
-    small = image.resize((side, side), Image.Resampling.BILINEAR, box=_centre(*image.size))
-    return np.ascontiguousarray(np.asarray(small, dtype=np.uint8).transpose(2, 0, 1))
+def _fitted(image: Image.Image, chosen: Layout) -> NDArray[np.uint8]:
+    """The whole fitted image, uint8 (3, H, W)."""
+    height, width = chosen.size
+    small = image.resize((width, height), Image.Resampling.BILINEAR, box=chosen.box)
+    if chosen.size != (chosen.height, chosen.width):
+        whole = Image.new("RGB", (chosen.width, chosen.height))
+        whole.paste(small, chosen.corner[::-1])
+        small = whole
+    return np.asarray(small, dtype=np.uint8).transpose(2, 0, 1)
 
 
 def _centre(width: int, height: int) -> tuple[int, int, int, int]:

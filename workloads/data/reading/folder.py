@@ -1,7 +1,6 @@
 """What all readers of class folders share: which files are images, decoding them, and reporting those that fail."""
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,17 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.images import Dataset, LabelledImages
+from workloads.data.reading.account import SUFFIXES, escaped, few_of, unused_by_name
 from workloads.data.reading.decode import UnreadableError, decode
 from workloads.errors import UserError
 from workloads.units import GENERAL
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"))
 CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
 RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
-NAMED = 5  # bad files that a message names
 Item = TypeVar("Item")
 
 
@@ -72,9 +70,8 @@ def class_images(folder: Path, root: Path) -> list[Path]:
 
 
 def images_under(folder: Path) -> list[Path]:
-    """The image files in a folder and the folders in it, sorted; names that begin with a dot are passed over."""
-    images = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    return sorted(p for p in images if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    """The image files in a folder and the folders in it, sorted, by the rule of `account.unused_by_name`."""
+    return sorted(p for p in folder.rglob("*") if unused_by_name(p.relative_to(folder).as_posix()) is None)
 
 
 Reader = Callable[[Path, int], NDArray[np.uint8]]
@@ -145,13 +142,3 @@ def check_file(file: Path, root: Path) -> None:
 def file_id(file: Path, root: Path) -> str:
     """The path relative to `root`, escaped."""
     return escaped(file.relative_to(root).as_posix())
-
-
-def escaped(name: str) -> str:
-    """A file's name with what is no UTF-8 escaped: file names may be any bytes, tables not."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def few_of(names: Sequence[str]) -> str:
-    """The first names, for a message."""
-    return "; ".join(names[:NAMED]) + ("; ..." if len(names) > NAMED else "")

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.reading.account import few_of
 from workloads.data.reading.decode import UnreadableError, decode_mask
-from workloads.data.reading.folder import Listed, check_file, few_of, file_id
+from workloads.data.reading.folder import Listed, check_file, file_id
 from workloads.errors import UserError
 
 GROUND_TRUTH = "ground_truth"

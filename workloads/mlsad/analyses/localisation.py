@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from itertools import chain
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from workloads.data.view import TargetView
@@ -14,25 +13,11 @@ from workloads.method import mean_of_parts
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.levels import part_of
 from workloads.mlsad.pooling import pooled
-from workloads.mlsad.scorer import scorers
+from workloads.mlsad.scorer import at_pixels, scorers
 from workloads.scoring.metrics import pixel_auroc
 
 SHOWN = 4  # images at either end of the order of scores
 QUIET, LOUD = 1.0, 99.5  # percentiles of the maps of normal images at which colours begin and, at least, end
-
-
-def at_pixels(scores: Tensor, level: int, side: int) -> Tensor:
-    """One level's window scores (N, M, M), M = S-k+1, at the pixels: (N, S, S).
-
-    Cell s belongs at its window's centre, s + (k-1)/2 on the pixel grid, between two pixels where k is even. Bilinear
-    between centres; pixels outside the outermost centres take the nearest one's score.
-    """
-    last = scores.shape[-1] - 1
-    at = (torch.arange(side, device=scores.device) - (level - 1) / 2).clamp(0, last)
-    low = at.floor().long()
-    high, share = (low + 1).clamp_max(last), at - low
-    rows = torch.lerp(scores[:, low], scores[:, high], share[:, None])
-    return torch.lerp(rows[..., low], rows[..., high], share)
 
 
 def pixel_map(maps: Mapping[int, Tensor], side: int) -> Tensor:
@@ -49,7 +34,7 @@ def pixel_map(maps: Mapping[int, Tensor], side: int) -> Tensor:
 
 def window_maps(config: MLSADConfig, view: TargetView, fitted: Fitted, images: Tensor) -> dict[int, Tensor]:
     """Level -> window scores (N, M, M) of uint8 images (N, C, S, S), by the target's trained detectors."""
-    return {level: scorer.maps(images) for level, scorer in scorers(config, view, fitted).items()}
+    return {level: scorer.window_scores(images) for level, scorer in scorers(config, view, fitted).items()}
 
 
 def limits(normal: Tensor, shown: Tensor) -> tuple[float, float]:

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
+from workloads.data.reading.account import escaped, unused_by_place
 from workloads.data.reading.decode import UnreadableError, decode
-from workloads.data.reading.folder import escaped
 from workloads.errors import UserError
 
 TRAIN, TEST = "train", "test"
@@ -123,7 +124,7 @@ def files_below(root: UPath, suffixes: Iterable[str]) -> Listing:
     shown = {
         name: version
         for name, version in names.items()
-        if name.lower().endswith(endings) and not any(part.startswith(".") for part in name.split("/"))
+        if name.lower().endswith(endings) and unused_by_place(PurePosixPath(name)) is None
     }
     if not shown:
         headline = "no files of this kind here" if root.exists() else "there is nothing here"

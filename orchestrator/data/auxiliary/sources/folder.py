@@ -15,8 +15,9 @@ from orchestrator.data.auxiliary.sources.base import (
     named_pieces,
     piece_size,
 )
+from workloads.data.reading.account import SUFFIXES, escaped
 from workloads.data.reading.decode import UnreadableError
-from workloads.data.reading.folder import SUFFIXES, check_file, escaped
+from workloads.data.reading.folder import check_file
 
 
 class FolderSource(FileSource):

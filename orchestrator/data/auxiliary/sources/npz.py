@@ -14,7 +14,7 @@ import numpy as np
 from upath import UPath
 
 from orchestrator.data.auxiliary.sources.base import Bad, Piece, Rows, RowSource
-from workloads.data.reading.folder import escaped
+from workloads.data.reading.account import escaped
 from workloads.errors import UserError
 
 MEMBER = "data.npy"

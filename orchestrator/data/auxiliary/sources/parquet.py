@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from orchestrator.data.auxiliary.sources.base import Bad, Piece, Rows, RowSource, decoded
-from workloads.data.reading.folder import escaped
+from workloads.data.reading.account import escaped
 from workloads.errors import UserError, closest
 
 AT_ONCE = 256  # encoded images held in memory

@@ -5,8 +5,7 @@ import itertools
 import math
 import tarfile
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from upath import UPath
@@ -21,9 +20,8 @@ from orchestrator.data.auxiliary.sources.base import (
     decoded,
     named_pieces,
 )
-from workloads.data.reading.folder import SUFFIXES, escaped
-
-MAX_FILE = 1 << 28  # bytes of one image file; a corrupt header must not ask for all of the memory
+from workloads.data.reading.account import Reason, escaped
+from workloads.data.reading.listing import MAX_MEMBER, check_end, members, unused_member
 
 
 class TarSource(FileSource):
@@ -55,7 +53,7 @@ class TarSource(FileSource):
                     for member in image_members(tar):
                         if end is not None and begin + member.offset >= end:
                             return
-                        if member.size > MAX_FILE:
+                        if member.size > MAX_MEMBER:
                             reason = f"{member.size:,} bytes, more than the limit"
                             yield Bad(escaped(f"{name}/{member.name}"), reason, b"")
                             continue
@@ -67,10 +65,8 @@ class TarSource(FileSource):
 
 
 def image_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    while (member := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined] # it would keep what it knows of all
-        if member.isfile() and PurePosixPath(member.name).suffix.lower() in SUFFIXES:
-            yield member
+    """The images; what is too large is among them and named by who reads it."""
+    return (member for member in members(tar) if unused_member(member) in (None, Reason.BROKEN))
 
 
 def cuts(file: UPath, count: int) -> list[int]:
@@ -84,14 +80,3 @@ def cuts(file: UPath, count: int) -> list[int]:
     ):
         begins.extend(member.offset for member in image_members(tar))
     return [int(some[0]) for some in np.array_split(begins, count)[1:] if len(some)]
-
-
-def check_end(opened: IO[bytes], offset: int) -> None:
-    """Raises ReadError where the archive does not end at `offset`, where its reader stopped: it takes a damaged header,
-    zeros, and a file that was cut between two members, for the end."""
-    opened.seek(offset)
-    if opened.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise tarfile.ReadError(f"no header and no mark of the end at byte {offset:,}")
-    while rest := opened.read(1 << 20):
-        if any(rest):
-            raise tarfile.ReadError(f"more behind the mark of the end at byte {offset:,}")

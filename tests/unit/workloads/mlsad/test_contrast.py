@@ -234,7 +234,7 @@ def test_a_grey_image_scores_as_its_rgb_copy(trained) -> None:
 
 def test_scores_are_means_over_positions_then_levels(trained) -> None:
     images = pictures(3, seed=5)
-    maps = {f"level_{k}": detector(level=k).maps(images) for k in (1, 16)}
+    maps = {f"level_{k}": detector(level=k).window_scores(images) for k in (1, 16)}
     parts = {name: m.mean((1, 2)).numpy() for name, m in maps.items()}
     combined = MLSAD(TINY).combine(parts)
     assert combined.dtype == np.float32

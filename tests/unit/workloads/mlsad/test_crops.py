@@ -113,7 +113,7 @@ def test_crops_are_reproducible_and_a_resumed_run_is_the_same() -> None:
 
 def test_whole_images_are_scored() -> None:
     learner = detector()
-    assert learner.maps(learner.val).shape == (4, 29, 29)
+    assert learner.window_scores(learner.val).shape == (4, 29, 29)
     assert torch.equal(learner.place, coordinates(32, 4, CPU))
     assert all(np.isfinite(scores["level_4"]).all() for scores in learner.contrast().values())
 

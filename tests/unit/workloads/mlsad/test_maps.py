@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workloads.mlsad import scorer as scoring
-from workloads.mlsad.analyses.localisation import at_pixels, pixel_map
+from workloads.mlsad.analyses.localisation import pixel_map
 from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.method import MLSAD
 from workloads.mlsad.pooling import pooled
-from workloads.mlsad.scorer import LevelScorer
+from workloads.mlsad.scorer import LevelScorer, at_pixels
 from workloads.units import ImageShape
 
 LEVELS = (1, 2, 4, 8, 16)
@@ -84,16 +84,16 @@ def test_tiles_give_the_scores_of_the_whole(level, cells, monkeypatch) -> None:
     one = LevelScorer(MLSADConfig(width=0.0625), level, ImageShape(3, 24, 24), CPU)
     images = torch.randint(256, (3, 3, 24, 24), dtype=torch.uint8)
     place = torch.rand(3, 2, 25 - level, 25 - level) * 2 - 1
-    whole, score, elsewhere = one.maps(images), one.image_scores(images), one.maps(images, place)
+    whole, score, elsewhere = one.window_scores(images), one.image_scores(images), one.window_scores(images, place)
     monkeypatch.setattr(scoring, "CELLS", cells)
     passes: list[torch.Size] = []
     handle = one.net.register_forward_hook(lambda net, inputs, output: passes.append(output.shape))
-    tiled = one.maps(images)
+    tiled = one.window_scores(images)
     handle.remove()
     assert all(n * h * w <= cells for n, _, h, w in passes)
     assert len(passes) > 1 or (level, cells) == (16, 400)  # 81 windows an image
     torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-6)
-    torch.testing.assert_close(one.maps(images, place), elsewhere, rtol=0, atol=1e-6)
+    torch.testing.assert_close(one.window_scores(images, place), elsewhere, rtol=0, atol=1e-6)
     np.testing.assert_allclose(one.image_scores(images), score, atol=1e-6)
 
 
@@ -154,5 +154,5 @@ def test_the_config_chooses_the_pooling_of_scores() -> None:
         torch.manual_seed(1)
         one = LevelScorer(MLSADConfig(width=0.0625, pooling=how), 2, ImageShape(3, 16, 16), CPU)
         found[how] = one.image_scores(images)
-        np.testing.assert_allclose(found[how], pooled(one.maps(images), how))
+        np.testing.assert_allclose(found[how], pooled(one.window_scores(images), how))
     assert all((found["mean"] < found[how]).all() for how in ("max", "softmax", "linear_softmax"))

@@ -189,6 +189,19 @@ def tar_of(path, images):
         return [member.offset for member in tar]
 
 
+def test_shadows_of_a_tar_that_was_made_on_a_mac_are_passed_over(tmp_path):
+    image = random_pixels(3, 32, 32)
+    with tarfile.open(tmp_path / "mac.tar", "w") as tar:
+        for name, data in (("./._0.png", b"shadow"), ("./0.png", png(image)), ("__MACOSX/0.png", b"shadow")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    actual, ids, _, bad = everything(open_source("webdataset", str(tmp_path), side=32))
+    np.testing.assert_array_equal(actual, image[None])
+    assert ids == ["mac.tar/./0.png"]
+    assert not bad
+
+
 @pytest.mark.parametrize("least", [1, 3])
 @pytest.mark.parametrize("damage", ["header", "cut", "zeros", "joined"])
 def test_a_tar_that_its_reader_would_take_for_shorter_is_counted_once(tmp_path, damage, least):
