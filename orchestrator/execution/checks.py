@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from orchestrator.planning.identity import Identity
 from orchestrator.planning.request import Request
-from orchestrator.record.events import Identity
 from workloads.data.splits import Splits
 from workloads.errors import Kind, Problem, UserError, several
 from workloads.registry import method

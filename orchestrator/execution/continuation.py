@@ -6,9 +6,10 @@ from functools import cache
 
 from orchestrator.execution.checks import changed_modules, changed_packages, check_same_code
 from orchestrator.execution.work.stage import is_made
-from orchestrator.planning.identity import code_of, plain, trial_config
-from orchestrator.planning.plan import Plan, TrialPlan, question, stages_of
-from orchestrator.record.events import CodeAccepted, Identity, Opened
+from orchestrator.planning.code_digest import Codes, plain
+from orchestrator.planning.identity import Identity, TrialPlan, question, stages_of, trial_config
+from orchestrator.planning.plan import Plan
+from orchestrator.record.events import CodeAccepted, Opened
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState
@@ -51,12 +52,12 @@ def check_same_question(state: RunState, opened: Opened, space: Space, run: str)
 def stage_keys(plan: Plan, state: RunState, paths: RunPaths, target_digests: Mapping[str, str]) -> dict[str, str]:
     """Key -> key by the present code, of stages that unfinished trials need, that are not there, and whose key says
     that other code makes them."""
-    made, code = cache(lambda key: is_made(paths.stage(key))), cache(code_of)
+    made, codes = cache(lambda key: is_made(paths.stage(key))), Codes()
     keys: dict[str, str] = {}
     for trial in state.trials.values():
         if trial.state not in DONE:
             there = {unit: key for unit, key in trial.stages.items() if made(key)}
-            stages = stages_of(plan.method(trial.point), plan.targets, target_digests, code, there)
+            stages = stages_of(plan.method(trial.point), plan.targets, target_digests, codes, there)
             keys |= {trial.stages[str(stage.unit)]: stage.key for stage in stages}
     return {old: new for old, new in keys.items() if old != new}
 

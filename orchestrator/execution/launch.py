@@ -19,11 +19,11 @@ from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
 from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconcile, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
-from orchestrator.planning.identity import code_of_baselines, code_of_metrics, joined
-from orchestrator.planning.plan import Plan, TrialPlan, code_of_plan, identify, stages_of_trials
+from orchestrator.planning.identity import TrialPlan, identify, stages_of_trials
+from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request, check_executor, schedule_name
 from orchestrator.record import method_code
-from orchestrator.record.events import Closed, Identity, Launched, Opened
+from orchestrator.record.events import Closed, Launched, Opened
 from orchestrator.record.heartbeat import heartbeat
 from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
@@ -207,7 +207,7 @@ def executor_named(
 
 def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
     """The ledger's first event: everything needed to resume, to report and to compare."""
-    code = joined([code_of_plan(plan), code_of_metrics()])
+    identity, trials = identify(plan, splits.digest, splits.target_digests)
     estimate = plan.estimate
     return Opened(
         uid=uuid4().hex,
@@ -221,11 +221,11 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         targets=plan.targets,
         counts={name: len(images) for name, images in splits.by_name().items()},
         shape=plan.shape,
-        identity=Identity(splits.digest, code.digest, code.modules, code.packages, code_of_baselines().digest),
+        identity=identity,
         costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
-        trials=tuple(identify(plan, splits.digest, splits.target_digests)),
+        trials=trials,
         provenance=capture(),
         remarks=splits.remarks,
     )

@@ -12,8 +12,8 @@ from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shar
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
-from orchestrator.planning.identity import analysis_digest
-from orchestrator.planning.plan import Plan, StagePlan, TrialPlan
+from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
+from orchestrator.planning.plan import Plan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState

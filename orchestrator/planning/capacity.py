@@ -13,19 +13,13 @@ Node = Mapping[str, float]
 """What a node offers, by Ray's names: ``CPU``, ``GPU``, ``accelerator_type:L4``, ..."""
 
 
-def a_gpu(resources: Resources) -> int:
-    """Workers that share one GPU; 0 where a worker takes one or several GPUs whole, or none."""
-    share = resources.gpus_per_worker
-    return math.floor(1 / share + 1e-9) if 0 < share < 1 else 0
-
-
 def workers_on(node: Node, resources: Resources) -> int:
     """Workers that a node holds. A fraction never spans two GPUs: three workers of 0.4 need two of them."""
     fits = math.floor(node.get("CPU", 0) / resources.cpus_per_worker + 1e-9)
     if not resources.gpus_per_worker:
         return fits
-    gpus = node.get("GPU", 0)
-    whole = gpus * a_gpu(resources) if a_gpu(resources) else math.floor(gpus / resources.gpus_per_worker + 1e-9)
+    gpus, sharing = node.get("GPU", 0), resources.sharing_a_gpu
+    whole = gpus * sharing if sharing else math.floor(gpus / resources.gpus_per_worker + 1e-9)
     return min(fits, int(whole))
 
 

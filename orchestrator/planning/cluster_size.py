@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.planning.capacity import Node, a_gpu, room
+from orchestrator.planning.capacity import Node, room
 from orchestrator.planning.cost import distinct_stages, macs_of, states_costs, unit_costs
 from orchestrator.planning.machines import GPUS
 from orchestrator.planning.plan import Plan
@@ -67,7 +67,7 @@ def by_one_worker(plan: Plan, rate: float, start: float, trial_start: float) -> 
     """The same work by one worker a trial that has its GPU to itself: what speed-ups are counted from."""
     resources = plan.space.resources.model_copy(update={"workers": 1})
     alone = replace(plan, space=plan.space.model_copy(update={"resources": resources}))
-    return load_of(alone, rate * max(1, a_gpu(resources)), start, trial_start)
+    return load_of(alone, rate * max(1, resources.sharing_a_gpu), start, trial_start)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def refuse_crowded(plan: Plan, gpu: str) -> None:
     """Raises UserError (exit 2) where the workers that would share a GPU need more memory than it has."""
     if gpu not in GPUS:
         raise UserError(f"no such GPU {gpu!r}", details=nearest(gpu, GPUS))
-    sharing, needed = max(1, a_gpu(plan.space.resources)), memory_of(plan) / GIB
+    sharing, needed = max(1, plan.space.resources.sharing_a_gpu), memory_of(plan) / GIB
     if sharing * needed > GPUS[gpu].memory:
         fits = int(GPUS[gpu].memory / needed)
         raise UserError(
@@ -152,7 +152,7 @@ def refuse_crowded(plan: Plan, gpu: str) -> None:
 
 def check_crowded_nodes(plan: Plan, nodes: Sequence[Node]) -> str:
     """The same for the GPUs of a running cluster; a warning where they are shared and one's kind cannot be told."""
-    sharing = a_gpu(plan.space.resources)
+    sharing = plan.space.resources.sharing_a_gpu
     if sharing < 2:
         return ""
     kinds = gpu_kinds(nodes)

@@ -8,18 +8,102 @@ else in the module needs. The walk is our own, over names of nodes and fields th
 
 import ast
 import hashlib
+import json
+import re
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec, resolve_name
 from typing import Any
 
 NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 """Fields of nodes that change nothing a module does."""
 LENGTH = 12
+NO_NUMBER = ("workloads", "workloads.errors", "workloads.files", "workloads.keys")
+"""The door, messages, files and marks of keys: modules that units import and that change no number."""
+SHARED = ("workloads.data.", "workloads.scoring.", "workloads.training.")
+"""What these rooms import beside torch and numpy holds tables and files, and changes no number either."""
+ALWAYS = ("torch", "numpy")
+DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""Imported name -> package, where they differ; for others all installed packages are searched, which takes a while."""
 Importing = ast.Import | ast.ImportFrom
+
+
+@dataclass(frozen=True)
+class Code:
+    """What numbers are computed with. modules: name -> digest of what it does. packages: name -> major.minor."""
+
+    modules: dict[str, str]
+    packages: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        return content_hash(asdict(self))
+
+
+Roots = tuple[tuple[str, ...], tuple[str, ...]]
+"""(roots, shallow modules), as `code_of` takes them."""
+
+
+class Codes(dict[Roots, Code]):
+    """The code that begins from roots, read when it is first asked for."""
+
+    def __missing__(self, roots: Roots) -> Code:
+        self[roots] = code_of(*roots)
+        return self[roots]
+
+
+def content_hash(value: Any, length: int = 12) -> str:
+    """Hex digest of plain data; the order of keys does not matter. Raises TypeError for other than plain data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def plain(values: Any) -> Any:
+    """The same data in JSON's own types."""
+    return json.loads(json.dumps(values))
+
+
+def code_of(roots: Iterable[str], shallow: Collection[str] = (), adds: Iterable[str] = ()) -> Code:
+    """The code that begins from `roots`; shallow: as `followed` has it. adds: further imported names.
+
+    Raises ModuleNotFoundError for a root that is nowhere.
+    """
+    roots = list(roots)
+    sources = {name: source for name, source in followed(roots, shallow).items() if name not in NO_NUMBER}
+    of_methods = [source for name, source in sources.items() if not name.startswith(SHARED)]
+    names = {*ALWAYS, *adds, *packages_of(of_methods)} - {root.partition(".")[0] for root in roots}
+    installed = (installed_version(name) for name in sorted(names))
+    return Code({name: source.meaning for name, source in sources.items()}, dict(filter(None, installed)))
+
+
+def installed_version(name: str) -> tuple[str, str] | None:
+    """(package, its major.minor) of an imported name; None where no installed package has it."""
+    for package in distributions(name):
+        try:
+            numbers = re.findall(r"\d+", version(package))
+        except PackageNotFoundError:
+            continue
+        return package, ".".join(numbers[:2])
+    return None
+
+
+def distributions(name: str) -> Iterator[str]:
+    """Packages that an imported name may come from, the likeliest first."""
+    yield DISTRIBUTIONS.get(name, name)
+    yield from packages_distributions().get(name, ())
+
+
+def joined(codes: Iterable[Code]) -> Code:
+    """All of several codes together."""
+    codes = list(codes)
+    return Code(
+        {name: digest for code in codes for name, digest in sorted(code.modules.items())},
+        {name: numbers for code in codes for name, numbers in sorted(code.packages.items())},
+    )
 
 
 @dataclass(frozen=True)

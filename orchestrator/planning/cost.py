@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.capacity import a_gpu
 from tune_spaces.schema import Auxiliary, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES
 from workloads.units import ImageShape, TrainingCounts, Unit
+
+if TYPE_CHECKING:
+    from orchestrator.planning.plan import Plan
 
 MEASURED_CPU = {"rate": 5.4e9, "trial_start": 15.0, "start": 30.0}
 MEASURED_CPU_SOURCE = (
@@ -109,7 +111,7 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
     A GPU is no faster for being shared: its assumed rate is divided by the workers on it. A measured one, whose key
     holds the share, was a sharing worker's own.
     """
-    on_gpu, sharing = resources.gpus_per_worker > 0, max(1, a_gpu(resources))
+    on_gpu, sharing = resources.gpus_per_worker > 0, max(1, resources.sharing_a_gpu)
     default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
     if rates:
         source = "measured by an earlier run of this space and preset in this storage"
@@ -118,20 +120,19 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
     return default | {"rate": default["rate"] / sharing} | dict(rates or {}), source
 
 
-def estimate(space: Space, methods: Sequence[Any], targets: Sequence[str], shape: ImageShape, counts: TrainingCounts,
-             workers: int, rates: Mapping[str, float] | None) -> Estimate | None:  # fmt: skip
-    """Wall time on `workers` that are kept busy; `methods`: one a point. None where the method knows no cost and no
-    earlier run was timed."""
+def estimate(plan: "Plan") -> Estimate | None:
+    """Wall time on the plan's workers when they are kept busy, of ten targets where their number is not known. None
+    where the method knows no cost and no earlier run was timed."""
+    methods, shape, counts, resources = plan.methods, plan.shape, plan.counts, plan.space.resources
+    targets = plan.targets or ("?",) * 10
     units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
-    if not rates and not states_costs(methods[0], targets, shape, counts):
+    if not plan.rates and not states_costs(methods[0], targets, shape, counts):
         return None
-    known, source = unit_costs(space.resources, rates)
-    trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
-    all_trials = trials
-    if space.scheduler.kind == "asha":
-        trials *= expected_share(len(methods), space.scheduler.rungs(), space.scheduler.eta)
-    rate = known["rate"] * workers
-    overhead = known["start"] + known["trial_start"] * len(methods) * space.resources.workers / workers
+    known, source = unit_costs(resources, plan.rates)
+    all_trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
+    trials = all_trials * expected_share(len(methods), plan.rungs, plan.space.scheduler.eta)
+    rate, started = known["rate"] * plan.workers, len(methods) * resources.workers / plan.workers
+    overhead = 0.0 if plan.in_process else known["start"] + known["trial_start"] * started
     stages = sum(macs_of(m, unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
     networks = {
         f"{unit.kind}/{unit.part}": sum(macs_of(m, unit, shape, counts) for m in methods) / len(methods) / known["rate"]

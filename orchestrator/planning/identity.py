@@ -1,17 +1,20 @@
-"""Names that say what a thing is made of: content hashes of configs, data, code and packages."""
+"""What makes a trial, a stage or a run another one: hashes of its config, its data and its code."""
 
-import hashlib
-import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.code_digest import followed, packages_of
+from orchestrator.planning.code_digest import Code, Codes, Roots, code_of, content_hash, followed, joined, plain
+from tune_spaces.schema import Space
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.method import FittedMethod
+from workloads.registry import method
 from workloads.units import Unit
+
+if TYPE_CHECKING:
+    from orchestrator.planning.plan import Plan
 
 TRAINING = ("workloads.training.loop", "workloads.training.batches")
 FITTING = ("workloads.training.fitted",)
@@ -21,64 +24,135 @@ BASELINES = ("workloads.scoring.baselines",)
 BASE = "workloads.method"
 METRICS = ("orchestrator.results.evaluation", "workloads.scoring.metrics")
 """Modules that make numbers of score files: no id depends on them, but a run's numbers are all of the same."""
-NO_NUMBER = ("workloads", "workloads.errors", "workloads.files", "workloads.keys")
-"""The door, messages, files and marks of keys: modules that units import and that change no number."""
-SHARED = ("workloads.data.", "workloads.scoring.", "workloads.training.")
-"""What these rooms import beside torch and numpy holds tables and files, and changes no number either."""
-ALWAYS = ("torch", "numpy")
-DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
-"""Imported name -> package, where they differ; for others all installed packages are searched, which takes a while."""
 
 
 @dataclass(frozen=True)
-class Code:
-    """What numbers are computed with. modules: name -> digest of what it does. packages: name -> major.minor."""
+class Identity:
+    """What a run's numbers depend on: digests of its images and of its code, the latter in detail as well.
 
-    modules: dict[str, str]
-    packages: dict[str, str]
+    modules: name -> digest of what it does. packages: name -> major.minor. baselines: digest of the baselines' code. A
+    run of an earlier version has `data` and `code` alone.
+    """
+
+    data: str
+    code: str
+    modules: dict[str, str] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
+    baselines: str = ""
 
     @property
-    def digest(self) -> str:
-        return content_hash(asdict(self))
+    def baselines_code(self) -> str:
+        """What the keys of baselines' scores are made with."""
+        return self.baselines or self.code
+
+    def same_code(self, other: "Identity") -> bool:
+        return (self.code, self.baselines_code) == (other.code, other.baselines_code)
 
 
-def content_hash(value: Any, length: int = 12) -> str:
-    """Hex digest of plain data; the order of keys does not matter. Raises TypeError for other than plain data."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+@dataclass(frozen=True)
+class StagePlan:
+    """A shared stage with its identity. `config`: of the first point that needs it; others make the same stage."""
+
+    unit: Unit
+    key: str
+    config: dict[str, Any]
+    needs: dict[str, str]  # str(unit) of the stages it reads -> their keys
 
 
-def code_of(roots: Iterable[str], shallow: Collection[str] = (), adds: Iterable[str] = ()) -> Code:
-    """The code that begins from `roots`; shallow: as `code_digest.followed` has it. adds: further imported names.
+@dataclass(frozen=True)
+class TrialPlan:
+    """One trial with its identity: everything that determines its numbers."""
 
-    Raises ModuleNotFoundError for a root that is nowhere.
+    id: str
+    point: dict[str, Any]
+    config: dict[str, Any]
+    stages: dict[str, str]  # str(unit) of its stages -> their keys
+
+
+def question(space: Space) -> dict[str, Any]:
+    """What a space asks, without what changes no number of a trial: the workers it runs on, what is looked at
+    afterwards, keys that only analyses read or that only say how numbers are computed, presets not in use."""
+    values = space.model_dump(mode="json", exclude={"resources", "analyses", "presets"})
+    counting = keys_of(method(space.workload).Config, *ROLES_OF_TRIALS)
+    return values | {"fixed": {name: value for name, value in values["fixed"].items() if name in counting}}
+
+
+def run_name(name: str, space: Space, preset: str, code: Code) -> str:
+    """A run's name when the user gives none: same question and code, same name, so launching again continues it."""
+    made_of = {"space": question(space), "code": code.digest}
+    return f"{safe_name(name)}-{preset}-{content_hash(made_of, 8)}"
+
+
+def identify(
+    plan: "Plan", data_digest: str, target_digests: Mapping[str, str], codes: Codes | None = None
+) -> tuple[Identity, tuple[TrialPlan, ...]]:
+    """What the numbers of a plan depend on, and its trials. Machine, workers and storage do not enter, nor keys that
+    change no number. codes: by default of the modules as they lie here."""
+    codes = Codes() if codes is None else codes
+    trials = []
+    for point, instance in zip(plan.points, plan.methods, strict=True):
+        config, roots = trial_config(instance.config), roots_of(instance, instance.units(plan.targets), *SCORING)
+        stages = {str(stage.unit): stage.key for stage in stages_of(instance, plan.targets, target_digests, codes)}
+        made_of = {
+            "method": plan.space.workload,
+            "config": plain(config),
+            "data": data_digest,
+            "rungs": plan.rungs,
+            "targets": plan.targets,
+            "stages": stages,
+            "code": asdict(codes[roots]),
+        }
+        trials.append(TrialPlan(content_hash(made_of), point, plain(asdict(instance.config)), stages))
+    sources = followed(METRICS)
+    code = joined([*codes.values(), Code({name: sources[name].meaning for name in METRICS}, {})])
+    baselines = code_of(BASELINES, adds=["sklearn"])  # no method's edit scores them again
+    return Identity(data_digest, code.digest, code.modules, code.packages, baselines.digest), tuple(trials)
+
+
+def stages_of(
+    instance: Any,
+    targets: Sequence[str],
+    target_digests: Mapping[str, str],
+    codes: Codes,
+    there: Mapping[str, str] | None = None,
+) -> list[StagePlan]:
+    """The stages of a method with their keys, those that others need first.
+
+    there: str(unit) -> key of stages that stay what they are, whatever they were made of.
     """
-    roots = list(roots)
-    sources = {name: source for name, source in followed(roots, shallow).items() if name not in NO_NUMBER}
-    of_methods = [source for name, source in sources.items() if not name.startswith(SHARED)]
-    names = {*ALWAYS, *adds, *packages_of(of_methods)} - {root.partition(".")[0] for root in roots}
-    installed = (installed_version(name) for name in sorted(names))
-    return Code({name: source.meaning for name, source in sources.items()}, dict(filter(None, installed)))
+    stages: dict[str, StagePlan] = {}
+    for unit in in_order(instance, targets):
+        roots, needs = roots_of(instance, [unit]), {str(need): stages[str(need)].key for need in instance.needs(unit)}
+        made_of = {
+            "unit": str(unit),
+            "config": plain(instance.stage_config(unit)),
+            "data": target_digests[unit.target],
+            "code": asdict(codes[roots]),
+            "needs": needs,
+        }
+        key = (there or {}).get(str(unit)) or content_hash(made_of, 16)
+        stages[str(unit)] = StagePlan(unit, key, plain(asdict(instance.config)), needs)
+    return list(stages.values())
 
 
-def installed_version(name: str) -> tuple[str, str] | None:
-    """(package, its major.minor) of an imported name; None where no installed package has it."""
-    for package in distributions(name):
-        try:
-            numbers = re.findall(r"\d+", version(package))
-        except PackageNotFoundError:
-            continue
-        return package, ".".join(numbers[:2])
-    return None
+def stages_of_trials(plan: "Plan", trials: Iterable[TrialPlan]) -> list[StagePlan]:
+    """All distinct stages of trials, under the keys that these have, those that others need first."""
+    stages: dict[str, StagePlan] = {}
+    for trial in trials:
+        instance = plan.method(trial.point)
+        for unit in in_order(instance, plan.targets):
+            needs = {str(need): trial.stages[str(need)] for need in instance.needs(unit)}
+            key = trial.stages[str(unit)]
+            stages.setdefault(key, StagePlan(unit, key, trial.config, needs))
+    return list(stages.values())
 
 
-def distributions(name: str) -> Iterator[str]:
-    """Packages that an imported name may come from, the likeliest first."""
-    yield DISTRIBUTIONS.get(name, name)
-    yield from packages_distributions().get(name, ())
+def in_order(instance: Any, targets: Sequence[str]) -> Iterator[Unit]:
+    """The stages of a method, those that others need first."""
+    yield from TopologicalSorter({unit: instance.needs(unit) for unit in instance.stages(targets)}).static_order()
 
 
-def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> Roots:
     """The roots and the shallow modules, as `code_of` takes them, of training units of a method; others: more roots.
 
     What a method's own module imports inside its functions counts where `code(unit)` names that module alone: beside
@@ -91,38 +165,27 @@ def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> tuple[tuple[
     return tuple(roots), (BASE,) if (home,) in named else (BASE, home)
 
 
-def joined(codes: Iterable[Code]) -> Code:
-    """All of several codes together."""
-    codes = list(codes)
-    return Code(
-        {name: digest for code in codes for name, digest in sorted(code.modules.items())},
-        {name: numbers for code in codes for name, numbers in sorted(code.packages.items())},
+def code_of_methods(methods: Iterable[Any], targets: Sequence[str]) -> Code:
+    """All code that trials and stages of methods depend on."""
+    roots = dict.fromkeys(
+        roots
+        for instance in methods
+        for roots in (
+            *(roots_of(instance, [unit]) for unit in instance.stages(targets)),
+            roots_of(instance, instance.units(targets), *SCORING),
+        )
     )
-
-
-def code_of_baselines() -> Code:
-    """The code of scikit-learn's baselines: no method's edit scores them again."""
-    return code_of(BASELINES, adds=["sklearn"])
-
-
-def code_of_metrics() -> Code:
-    sources = followed(METRICS)
-    return Code({name: sources[name].meaning for name in METRICS}, {})
+    return joined(code_of(*item) for item in roots)
 
 
 def trial_config(config: Any) -> dict[str, Any]:
-    """The part of a config that a trial's numbers depend on, as files have it: tuples are lists."""
-    return plain({name: getattr(config, name) for name in keys_of(config, *ROLES_OF_TRIALS)})
+    """The part of a config that a trial's numbers depend on."""
+    return {name: getattr(config, name) for name in keys_of(config, *ROLES_OF_TRIALS)}
 
 
 def analysis_digest(config_type: type, config: Mapping[str, Any]) -> str:
     """Digest of the keys that only analyses read, of a config as plain data."""
     return content_hash({name: config[name] for name in keys_of(config_type, "analysis")})
-
-
-def plain(values: Any) -> Any:
-    """The same data in JSON's own types."""
-    return json.loads(json.dumps(values))
 
 
 def safe_name(text: str) -> str:

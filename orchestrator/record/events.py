@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from orchestrator.planning.plan import TrialPlan
+from orchestrator.planning.identity import Identity, TrialPlan
 from workloads.units import ImageShape
 
 
@@ -29,29 +29,6 @@ class Outcome(StrEnum):
     SOME_FAILED = "some failed"  # trials or analyses; the report is written all the same
     FAILED = "failed"
     INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a run's numbers depend on: digests of its images and of its code, the latter in detail as well.
-
-    modules: name -> digest of what it does. packages: name -> major.minor. baselines: digest of the baselines' code. A
-    run of an earlier version has `data` and `code` alone.
-    """
-
-    data: str
-    code: str
-    modules: dict[str, str] = field(default_factory=dict)
-    packages: dict[str, str] = field(default_factory=dict)
-    baselines: str = ""
-
-    @property
-    def baselines_code(self) -> str:
-        """What the keys of baselines' scores are made with."""
-        return self.baselines or self.code
-
-    def same_code(self, other: "Identity") -> bool:
-        return (self.code, self.baselines_code) == (other.code, other.baselines_code)
 
 
 @dataclass(frozen=True)

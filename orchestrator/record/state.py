@@ -7,13 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.planning.plan import TrialPlan
+from orchestrator.planning.identity import Identity, TrialPlan
 from orchestrator.record.events import (
     AnalysisEnded,
     Closed,
     CodeAccepted,
     Event,
-    Identity,
     Launched,
     Opened,
     Outcome,

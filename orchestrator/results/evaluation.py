@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from orchestrator.planning.identity import content_hash
+from orchestrator.planning.code_digest import content_hash
 from orchestrator.record.paths import RunPaths, TrialPaths
 from workloads.data.images import out_name
 from workloads.files import read_checked, remove_checked, write_checked

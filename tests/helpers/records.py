@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from orchestrator.planning.identity import Identity, TrialPlan
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import TrialPlan
-from orchestrator.record.events import Identity, Opened, Provenance, RungMetrics
+from orchestrator.record.events import Opened, Provenance, RungMetrics
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from workloads.units import ImageShape

@@ -228,6 +228,12 @@ class Resources(Part):
         """The fewest that a trial can run with."""
         return self.min_workers or self.workers
 
+    @property
+    def sharing_a_gpu(self) -> int:
+        """Workers that share one GPU; 0 where a worker takes one or several GPUs whole, or none."""
+        share = self.gpus_per_worker
+        return math.floor(1 / share + 1e-9) if 0 < share < 1 else 0
+
     @model_validator(mode="after")
     def consistent(self) -> Self:
         if self.min_workers is not None and self.min_workers > self.workers:

@@ -12,7 +12,7 @@ from orchestrator.data.auxiliary.deduplication import deduplication_with
 from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout, in_set
 from orchestrator.data.auxiliary.prepare import Seen, Task, begin, make
 from orchestrator.data.auxiliary.sources import open_source
-from orchestrator.planning.identity import content_hash
+from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.request import DEFAULT_DATA, absolute
 from orchestrator.record.provenance import all_cpus
 from workloads.errors import UserError

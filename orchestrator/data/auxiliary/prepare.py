@@ -17,7 +17,7 @@ from orchestrator.data.auxiliary.manifest import PLAN, Manifest, Shard, ShardLay
 from orchestrator.data.auxiliary.order import permutation
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Piece, Rows, SourceFormat
-from orchestrator.planning.identity import content_hash
+from orchestrator.planning.code_digest import content_hash
 from orchestrator.record.locks import alone
 from workloads.data.duplicates import Known
 from workloads.errors import Kind, UserError

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.trial import TrialWork
-from orchestrator.planning import code_digest, identity
+from orchestrator.planning import code_digest
 from orchestrator.record.events import CodeAccepted, Opened, StageEnded
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
@@ -138,8 +138,8 @@ def test_an_edit_of_the_metrics_trains_nothing_again_and_is_not_mixed_in_unsaid(
 
 def test_other_versions_of_packages_are_refused_by_their_names_and_may_be_accepted(space, tmp_path, monkeypatch):
     before, _ = interrupted_in_stages(space, tmp_path)
-    version = identity.version
-    monkeypatch.setattr(identity, "version", lambda name: "99.1.2" if name == "torch" else version(name))
+    version = code_digest.version
+    monkeypatch.setattr(code_digest, "version", lambda name: "99.1.2" if name == "torch" else version(name))
     with pytest.raises(UserError) as refused:
         go_on(space, tmp_path)
     was = before.state.identity.packages["torch"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.planning import code_digest
-from orchestrator.planning.code_digest import followed, packages_of, read
-from orchestrator.planning.identity import NO_NUMBER, code_of, roots_of
+from orchestrator.planning.code_digest import NO_NUMBER, code_of, followed, packages_of, read
+from orchestrator.planning.identity import roots_of
 from tests.helpers import edits
 from workloads.flows.method import Flows
 from workloads.klods.method import Klods

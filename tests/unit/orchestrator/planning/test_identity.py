@@ -7,10 +7,11 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from orchestrator.planning import code_digest, identity
-from orchestrator.planning.identity import code_of, code_of_baselines, roots_of
+from orchestrator.planning import code_digest
+from orchestrator.planning.code_digest import code_of
+from orchestrator.planning.identity import BASELINES, identify, question, roots_of, stages_of_trials
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import code_of_plan, identify, make_plan, question, stages_of_trials
+from orchestrator.planning.plan import make_plan
 from tests.helpers import edits
 from workloads.keys import Marks, config_problems, marks_of
 from workloads.klods.flow_config import FIXED
@@ -34,9 +35,9 @@ def plan_of(workload, **options):
 def ids(workload):
     """(keys of the stages, ids of the trials, the baselines' digest, the default name of a run)."""
     plan = plan_of(workload)
-    trials = identify(plan, "data", DIGESTS)
+    identity, trials = identify(plan, "data", DIGESTS)
     stages = [stage.key for stage in stages_of_trials(plan, trials)]
-    return stages, [trial.id for trial in trials], code_of_baselines().digest, plan.run
+    return stages, [trial.id for trial in trials], identity.baselines, plan.run
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def ids_of(workload, config):
     plan = SimpleNamespace(
         points=({},), methods=(instance,), targets=("3",), rungs=(1000,), space=SimpleNamespace(workload=workload)
     )
-    (trial,) = identify(plan, "data", DIGESTS)
+    _, (trial,) = identify(plan, "data", DIGESTS)
     return trial.stages, trial.id
 
 
@@ -172,25 +173,25 @@ def test_a_run_keeps_its_name_where_only_keys_differ_that_change_no_trial():
 
 
 def test_other_versions_of_packages_that_change_numbers_are_other_trials_and_stages(before, monkeypatch):
-    version = identity.version
-    monkeypatch.setattr(identity, "version", lambda name: "99.7.1" if name == "torch" else version(name))
+    version = code_digest.version
+    monkeypatch.setattr(code_digest, "version", lambda name: "99.7.1" if name == "torch" else version(name))
     stages, trials, *_ = ids("mlsad")
     assert changed(before["mlsad"], stages, trials) == BOTH
-    assert code_of_plan(plan_of("mlsad")).packages["torch"] == "99.7"
+    assert identify(plan_of("mlsad"), "data", DIGESTS)[0].packages["torch"] == "99.7"
 
 
 def test_packages_are_torch_numpy_and_what_the_method_adds():
-    names = {workload: set(code_of_plan(plan_of(workload)).packages) for workload in METHODS}
+    names = {workload: set(identify(plan_of(workload), "data", DIGESTS)[0].packages) for workload in METHODS}
     assert names == {
         "mlsad": {"torch", "numpy"},
         "flow": {"torch", "numpy", "pillow"},
         "klods": {"torch", "numpy", "pillow", "scipy"},
     }
-    assert "scikit-learn" in code_of_baselines().packages
+    assert "scikit-learn" in code_of(BASELINES, adds=["sklearn"]).packages
 
 
 def test_a_package_that_is_not_installed_is_left_out():
-    assert identity.installed_version("no_such_package_at_all") is None
+    assert code_digest.installed_version("no_such_package_at_all") is None
 
 
 OUTSIDE = """import scipy

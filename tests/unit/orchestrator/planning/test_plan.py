@@ -1,15 +1,17 @@
 """Plans, identities and provenance: what is promised before anything runs."""
 
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 from upath import UPath
 
 from orchestrator.execution.work.worker import balance
+from orchestrator.planning.code_digest import Code, content_hash
 from orchestrator.planning.cost import expected_share, unit_costs
-from orchestrator.planning.identity import Code, content_hash, safe_name
+from orchestrator.planning.identity import identify, safe_name, stages_of_trials
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import identify, make_plan, stages_of_trials
+from orchestrator.planning.plan import make_plan
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
@@ -38,7 +40,7 @@ def test_what_runs_in_this_process_waits_for_nothing_to_start(tmp_path):
 
 def identified(plan, data="data", digests=DIGESTS, code="code"):
     """(stages, trials) of a plan, whose code is as good as any."""
-    trials = identify(plan, data, digests, lambda *roots: Code({"module": code}, {}))
+    _, trials = identify(plan, data, digests, defaultdict(lambda: Code({"module": code}, {})))
     return stages_of_trials(plan, trials), trials
 
 
