@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
@@ -19,6 +21,7 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
+from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.metrics import contests, unscored, whole_intervals
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
@@ -115,6 +118,17 @@ def labelled(run: Measured, schedule: Schedule) -> Measured:
     """The winner's numbers under the label of its schedule, and why it is a custom one."""
     why = f"; {schedule.text}" if schedule.label == "custom" else ""
     return replace(run, kind=KINDS[schedule.label], note=run.note + why)
+
+
+def completed(run: Measured, scores: pa.Table) -> Measured:
+    """The winner's numbers with what runs of earlier versions lack, from its score table."""
+    metrics = run.metrics
+    if not metrics.intervals:
+        intervals = whole_intervals(scores, pooled=run.pooled)
+        metrics = replace(metrics, intervals=intervals, unscored=unscored(scores))
+    if "average_precision/mean" not in metrics.numbers:
+        metrics = replace(metrics, numbers=image_numbers(scores, pooled=run.pooled) | metrics.numbers)
+    return replace(run, metrics=metrics)
 
 
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
@@ -236,10 +250,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         for trial in state.trials.values()
         if 1000 in trial.rungs
     }
-    run = labelled(runs[best.id], schedule)
-    if not run.metrics.intervals:  # of a run of an earlier version
-        intervals = whole_intervals(scores, pooled=run.pooled)
-        run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
+    run = completed(labelled(runs[best.id], schedule), scores)
     baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))

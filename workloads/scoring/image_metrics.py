@@ -39,7 +39,7 @@ def image_metrics(scores: ArrayLike, anomalous: ArrayLike) -> ImageMetrics:
     true, false = np.rint(recall * anomalies), np.rint(false_rate * (len(labels) - anomalies))
     called = (true + false)[1:]
     return ImageMetrics(
-        average_precision=float(np.diff(true) @ (true[1:] / called)) / anomalies,
+        average_precision=float(np.diff(true) @ (true[1:] / called) / anomalies),
         best_f1=float((2 * true[1:] / (called + anomalies)).max()),
         fpr95=float(false_rate[np.argmax(recall >= RECALL)]),
     )

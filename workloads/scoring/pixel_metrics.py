@@ -6,11 +6,14 @@ powers of two, and 1 GB where all of the 2^24 occur. Scores that differ by less 
 equal; apart from that the numbers are exact.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
+
+from workloads.scoring.metrics import mean
 
 FALSE_POSITIVES = 0.3
 """Where the curve of the regions' overlap ends, as in MVTec AD's evaluation."""
@@ -37,6 +40,19 @@ class PixelMetrics(NamedTuple):
     auroc: float | None
     average_precision: float | None
     aupro: float | None
+
+
+def pixel_numbers(by_target: Mapping[str, PixelMetrics]) -> dict[str, float | None]:
+    """Targets' metrics and the means over those that have them, by the names that MLflow shows: ``pixel_auroc/TARGET``,
+    ``pixel_average_precision/mean``. Empty without targets."""
+    if not by_target:
+        return {}
+    columns = {name: {t: getattr(m, name) for t, m in by_target.items()} for name in PixelMetrics._fields}
+    return {
+        f"pixel_{name}/{key}": value
+        for name, values in columns.items()
+        for key, value in {**values, "mean": mean(values.values())}.items()
+    }
 
 
 class PixelCounts:
@@ -92,7 +108,7 @@ def sortable(scores: NDArray[np.float32]) -> NDArray[np.uint32]:
     """Integers in the order of float32 scores, without the lowest `DROPPED` bits. NaN has no place in it."""
     bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)  # -0 becomes 0
     negative = bits >> 31 == 1
-    return np.where(negative, ~bits, bits | np.uint32(1 << 31)) >> DROPPED
+    return np.where(negative, ~bits, bits | np.uint32(1 << 31)) >> np.uint32(DROPPED)
 
 
 def area_until(x: NDArray[np.float64], y: NDArray[np.float64], limit: float) -> float:
