@@ -1,6 +1,7 @@
 """A detector's scores of one target as rows of the score table, and what its maps are worth."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.images import out_split
+from workloads.data.images import CALIBRATION, image_of_window, out_split
 from workloads.data.view import TargetView
-from workloads.learner import Contrasting, GroupDetector, Learner, Localizing, Scorer, Scores
+from workloads.learner import Contrasting, CrossScoring, GroupDetector, Learner, Localizing, Scorer, Scores
 from workloads.scoring.pixel_metrics import PixelCounts, PixelMetrics
 from workloads.scoring.proxies import cut_and_pasted
 from workloads.scoring.table import group_rows, join, score_rows
@@ -22,8 +23,9 @@ PIXELS = 1 << 22
 def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> pa.Table:
     """A row an image and part: test images, held-out normal ones, proxy anomalies, the learner's own where it has some.
 
-    scorer: of the learner, or itself. last: whether the schedule ends here; the out sets, which are large, are scored
-    then only. Of a detector of groups these are the proxies alone (see `score_groups`).
+    scorer: of the learner, or itself. last: whether the schedule ends here; the out sets, which are large, and the
+    images that thresholds rest on are scored then only. Of a detector of groups these are the proxies alone (see
+    `score_groups`).
     """
     scores: dict[str, Scores] = {}
     if not isinstance(scorer, GroupDetector):
@@ -34,6 +36,15 @@ def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> 
         scores["cut_and_paste/val"] = scorer.score(cut_and_pasted(view.val))
     if last and not isinstance(scorer, GroupDetector):
         scores |= {out_split(name): scorer.score(images) for name, images in view.out.items()}
+        if view.calibration is not None:
+            scores[CALIBRATION] = scorer.score(view.calibration)
+        elif isinstance(learner, CrossScoring):
+            scores[CALIBRATION] = learner.cross_scores(image_of_window(view.ids["train"]))
+            view = replace(
+                view,
+                ids={**view.ids, CALIBRATION: view.ids["train"]},
+                class_names={**view.class_names, CALIBRATION: view.class_names["train"]},
+            )
     return join([score_rows(view, split, parts) for split, parts in scores.items()])
 
 
@@ -42,7 +53,7 @@ def pixel_metrics(scorers: Sequence[Localizing], view: TargetView) -> PixelMetri
 
     scorers: whose maps are averaged into the detector's. A few images' maps are in memory at a time.
     """
-    if not scorers or view.masks is None:
+    if not scorers or view.masks is None or not len(view.masks):
         return None
     counts, rows = PixelCounts(), max(1, PIXELS // view.masks[0].numel())
     for images, masks in zip(view.tested.split(rows), view.masks.split(rows), strict=True):
