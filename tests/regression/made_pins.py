@@ -103,6 +103,11 @@ def read_pins(run: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return pins, scores
 
 
+def is_pinned(name: str) -> bool:
+    """Whether an entry of a rung's file is one of the pinned numbers."""
+    return name not in NO_NUMBERS and not name.startswith(BESIDE)
+
+
 def canonical(file: Path) -> pd.DataFrame:
     """A score table in an order that is its own, whoever wrote which rows first."""
     table = pq.read_table(file).to_pandas().astype({key: str for key in KEYS if key != "anomalous"})
