@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -130,12 +130,13 @@ class Detector:
         if waiting:
             yield from self._inspected(waiting, maps)
 
-    def read(self, path: str | PathLike[str]) -> Windowed:
-        """An image file as windows, to be scored once or several times. Raises UserError where it cannot be read."""
+    def read(self, file: str | PathLike[str] | IO[bytes], name: str = "") -> Windowed:
+        """An image file, or its bytes, as windows, to be scored once or several times. name: for the message of the
+        UserError that is raised where it cannot be read."""
         try:
-            return decode_windows(Path(path), self.form)
+            return decode_windows(Path(file) if isinstance(file, str | PathLike) else file, self.form)
         except UnreadableError as error:
-            raise UserError(f"the image cannot be read: {error}", where=str(path)) from None
+            raise UserError(f"the image cannot be read: {error}", where=name or str(file)) from None
 
     def _windowed(self, images: Images) -> Iterator[Windowed]:
         rows: Iterable[Any] = channels_first(images) if isinstance(images, np.ndarray) else images

@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.console.output import console, duration, say, short
+from orchestrator.console.output import duration, say, short
 from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import from_here
 from orchestrator.record.runs import resume_command
@@ -24,9 +22,6 @@ if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.execution.executor import Note
     from orchestrator.execution.launch import Finished
     from orchestrator.results.handle import Run
-
-MOST_COLUMNS = 7
-"""Scores that stand beside an image's name on a usual terminal; flows have more."""
 
 
 def shown_criterion(state: RunState) -> str:
@@ -108,21 +103,6 @@ def print_report(out: Console, results: Results) -> None:
     """The table of a report that was written again, and where it is."""
     out.print(to_rich(results.table))
     say(out, f"report  {results.report}")
-
-
-def print_scores(scores: pa.Table, skipped: Sequence[str], file: Path) -> None:
-    """The most anomalous images of a folder, what was skipped, and the file that has them all."""
-    out, names = console(), scores.column_names[1:]
-    fitting = names if len(names) <= MOST_COLUMNS else names[:1]
-    shown = Table("most anomalous first", *fitting, box=None, header_style="bold")
-    for row in scores.slice(0, 10).to_pylist():
-        shown.add_row(row["image"], *[f"{row[name]:.4f}" for name in fitting])
-    out.print(shown)
-    if fitting != names:
-        say(out, f"the file has more columns: {', '.join(names[1:])}")
-    for line in skipped:
-        say(out, f"skipped {line}")
-    say(out, f"{len(scores)} images scored, {len(skipped)} skipped; all in {file}")
 
 
 def print_comparison(out: Console, comparison: Comparison, part: str) -> None:

@@ -99,16 +99,17 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
 
 def measured(state: RunState, trial: TrialState, config: Any) -> Measured:
     """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
-    opened, data, chosen = state.opened, state.space.data, method(state.space.workload)
+    opened, data, instance = state.opened, state.space.data, method(state.space.workload)(config)
+    mark = f" ({instance.external})" if instance.external else ""
     return Measured(
         trial.rungs[1000],
         opened.dataset,
         opened.targets,
         data.out,
         data.protocol == "in_out",
-        chosen.name.upper(),
+        f"{instance.name.upper()}{mark}",
         KINDS[opened.schedule],
-        (chosen(config).judged_parts() or (WHOLE,))[0],
+        (instance.judged_parts() or (WHOLE,))[0],
         f"trial {trial.id}, seed {getattr(config, 'seed', 0)}",
         leak=CRITERIA[state.space.select_by].leak,
     )

@@ -72,7 +72,7 @@ RUN_HERE = [command for command in COMMANDS if not command.reason]
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a reader who has photographs, latents, a cluster file and a run of the docs' own space."""
     folder = tmp_path_factory.mktemp("reader")
-    for name, count in (("photos/good", 24), ("photos/scratched", 8), ("new_photos", 3)):
+    for name, count in (("photos/good", 120), ("photos/scratched", 8), ("new_photos", 3)):
         for number in range(count):
             write_image(folder / name / f"{number:04d}.png", (32, 32))
     for seed, name in enumerate(("train", "val", "test", "svhn")):

@@ -27,8 +27,6 @@ from orchestrator.record.runs import open_run
 OURS = ("orchestrator", "workloads", "tune_spaces")
 SHOWING = ("orchestrator.console", "orchestrator.cli")
 LOOPS = ast.For | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-LEAVING = {"score"}
-"""`predict` takes its place."""
 
 
 def verbs(group: typer.Typer, before: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -117,7 +115,7 @@ def bound(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Any]]:
             yield alias.asname or alias.name, value
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in LEAVING])
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_makes_one_call(verb: str) -> None:
     assert Reader(VERBS[verb]).most() == 1
 

@@ -23,7 +23,7 @@ SPACES = (
     "flow_cifar10_classes", "flow_cifar10_one_class", "flow_cifar100", "flow_svhn", "flow_mnist",
     "flow_fashion_mnist", "flow_brats", "flow_patch", "flow_dense", "sweep_flow", "klods_digits",
     "klods_digits_fashion", "klods_fashion_digits", "klods_cifar10", "klods_cifar100", "klods_svhn",
-    "klods_celeba", "klods_fashion_mnist",
+    "klods_celeba", "klods_fashion_mnist", "patch_mvtec", "patch_digits",
 )  # fmt: skip
 
 
