@@ -29,12 +29,8 @@ from workloads.scoring.metrics import (
     unscored,
     whole_intervals,
 )
-<<<<<<< HEAD
-from workloads.scoring.table import LIKELIHOOD, WHOLE, join, one_row_an_image, rows
-=======
 from workloads.scoring.pixel_metrics import PixelMetrics, pixel_numbers
-from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
->>>>>>> main
+from workloads.scoring.table import LIKELIHOOD, WHOLE, join, one_row_an_image, rows
 
 SECONDS = b"seconds"
 

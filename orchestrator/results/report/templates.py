@@ -13,10 +13,6 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
 )
 TABLES = (
-<<<<<<< HEAD
-    *(tables.per_part, tables.intervals, tables.group_intervals, tables.numbers, tables.all_trials, tables.ranged),
-    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures, tables.account_table),
-=======
     *(
         tables.per_part,
         tables.intervals,
@@ -26,8 +22,7 @@ TABLES = (
         tables.all_trials,
         tables.ranged,
     ),
-    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures),
->>>>>>> main
+    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures, tables.account_table),
 )
 TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
 TEMPLATES.globals |= {
