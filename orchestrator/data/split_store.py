@@ -26,7 +26,7 @@ from workloads.units import GENERAL, ImageShape, TrainingCounts
 log = logging.getLogger(__name__)
 
 SHARD_ROWS = 4096
-WINDOW = pa.list_(pa.int32(), 4)
+WINDOW = pa.binary(16)  # Parquet's fixed-size lists cannot be null
 MANIFEST, MASKS = "manifest.json", "masks.npy"
 NORMAL_SPLITS = ("train", "val", CALIBRATION)
 SHARDS = "shards"
@@ -231,7 +231,7 @@ def _joined(tables: list[pa.Table], shape: ImageShape) -> LabelledImages:
         images[rows] = _pixels(table, shape)
         labels[rows], ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
         if windows is not None:
-            windows[rows] = np.asarray(table.column("window").combine_chunks().flatten()).reshape(-1, 4)
+            windows[rows] = np.frombuffer(b"".join(table.column("window").to_pylist()), "<i4").reshape(-1, 4)
     return LabelledImages(images, labels, tuple(ids), windows)
 
 
@@ -248,7 +248,7 @@ def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
 def shard(images: LabelledImages, split: str, start: int, *, windowed: bool = False) -> pa.Table:
     """At most SHARD_ROWS rows from `start` on: row, id, split, label, image (fixed-size binary, C*H*W bytes).
 
-    windowed: with a column of where windows lie (`Places`), null throughout for images of one window.
+    windowed: with a column of where windows lie (`Places`, 4 little-endian int32), null for images of one window.
     """
     size = int(np.prod(images.images.shape[1:]))
     part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
@@ -266,7 +266,8 @@ def shard(images: LabelledImages, split: str, start: int, *, windowed: bool = Fa
     if not windowed:
         return table
     windows = None if images.windows is None else images.windows[start : start + SHARD_ROWS]
-    return table.append_column("window", pa.array([None] * rows if windows is None else list(windows), WINDOW))
+    values = [None] * rows if windows is None else [row.tobytes() for row in windows.astype("<i4")]
+    return table.append_column("window", pa.array(values, WINDOW))
 
 
 def shard_file(folder: UPath, split: str, number: int) -> UPath:

@@ -185,7 +185,7 @@ class Data(Part):
         if self.name != "folder" and self.path is not None:
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
         if self.fit not in (None, "crop") and self.name not in FITTED:
-            yield Problem("fit", f"is for {' and '.join(FITTED)}; {self.name!r} is read as its paper did")
+            yield Problem("fit", f"is for {', '.join(FITTED)}; {self.name!r} is read as its paper did")
         try:
             re.compile(self.group or "")
         except re.error as error:

@@ -83,7 +83,7 @@ NOISE = "noise"  # an out set that no file holds
 Fit = Literal["crop", "squeeze", "pad", "tiles"]
 """How an image file of any shape is brought to windows of one shape, see `workloads.data.windows.Form`."""
 
-FITTED = ("folder", "mvtec_textures")
+FITTED = ("folder", "mvtec", "mvtec_textures")
 """Datasets of image files whose fit can be chosen; the others are read as their papers did."""
 
 

@@ -1,5 +1,6 @@
 """One target's images on a device: all that a learner, a scorer or an analysis sees of a dataset."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, out_split
+from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, image_of_window, out_split
 from workloads.data.splits import Targets
 from workloads.data.windows import Places
 from workloads.training.distributed import Parallel
@@ -80,6 +81,14 @@ class TargetView:
         if self.test is None:
             raise ValueError(f"this view of {self.target} has no test images")
         return self.test
+
+    def image_rows(self, split: str) -> list[slice]:
+        """The rows of every image of a split: windows of an image are neighbours."""
+        if split not in self.windows:
+            return [slice(row, row + 1) for row in range(len(self.ids[split]))]
+        numbers = image_of_window(self.ids[split])
+        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
     def test_images(self, *, anomalous: bool) -> Tensor:
         """The anomalous test images, or the normal ones."""

@@ -25,7 +25,7 @@ def read_folder(
     root: Path,
     *,
     side: int,
-    fit: Fit = "tiles",
+    fit: Fit = "crop",
     white_level: int | None = None,
     seed: int = 0,
     rules: FolderRules = DEFAULT_RULES,

@@ -50,7 +50,9 @@ def marked(values: NDArray[np.integer], *, lossy: bool) -> Mask:
     bright = values >= (top + 1) // 2
     kinds = not lossy and len(np.unique(values)) <= FEW
     low = (values >= (1 if kinds else (top + 3) // 4)) & ~bright
-    areas = np.unique(values[low & _flat(values)]) if low.any() else np.empty(0, values.dtype)
+    areas = (
+        np.unique(values[low & _flat(values, 0 if kinds else top // 32)]) if low.any() else np.empty(0, values.dtype)
+    )
     if len(areas) and not kinds:
         raise UnreadableError(
             f"areas of the grey value {areas[0]}, and the brightest is {top}: whether they are marked cannot be told; "
@@ -59,10 +61,11 @@ def marked(values: NDArray[np.integer], *, lossy: bool) -> Mask:
     return (bright | np.isin(values, areas)).astype(np.uint8)
 
 
-def _flat(values: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels whose eight neighbours have their value: within an area, not on an edge."""
-    same: NDArray[np.bool_] = maximum_filter(values, 3, mode="nearest") == minimum_filter(values, 3, mode="nearest")
-    return same
+def _flat(values: NDArray[np.integer], tolerance: int) -> NDArray[np.bool_]:
+    """Pixels that differ from their eight neighbours by no more than that: within an area, not on an edge."""
+    spread = maximum_filter(values, 3, mode="nearest") - minimum_filter(values, 3, mode="nearest")
+    flat: NDArray[np.bool_] = spread <= tolerance
+    return flat
 
 
 def _values(image: Image.Image) -> NDArray[np.integer]:

@@ -12,6 +12,7 @@ from workloads.data.reading.account import few_of
 from workloads.data.reading.decode import UnreadableError, decode_windows, largest_value, white_level_of
 from workloads.data.reading.folder import Listed, check_file, file_id, readable
 from workloads.data.windows import DEEPEST, Form, Windowed
+from workloads.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,10 @@ def read_windows(listing: Sequence[Listed], classes: tuple[str, ...], root: Path
     """The readable images as windows of the form, RGB uint8 (N, 3, h, w), ids relative to `root`.
 
     Files that cannot be read, and links that lead out of `root`, are left out and named in a warning. Raises UserError
-    as `folder.readable` does.
+    as `folder.readable` does, and for a side below 1.
     """
+    if min(form.height, form.width) < 1:
+        raise UserError(f"a side of {min(form.height, form.width)} pixels", where="side", fix="give 1 or more")
 
     def read(item: Listed) -> Windowed:
         check_file(item.file, root)

@@ -17,14 +17,17 @@ from workloads.errors import UserError
 
 def test_folder_without_splits_is_halved(tmp_path: Path) -> None:
     write_classes(tmp_path, count=7)
-    actual = load("folder", tmp_path, path=tmp_path, side=8)
+    actual = load("folder", tmp_path, path=tmp_path, side=8, fit="crop")
     assert actual.classes == ("cat", "dog")
     assert actual.train.images.shape == (8, 3, 8, 8)
     assert actual.test.images.shape == (6, 3, 8, 8)
     assert set(actual.train.ids) | set(actual.test.ids) == {
         f"{c}/{i:03d}.png" for c in ("cat", "dog") for i in range(7)
     }
-    assert load("folder", tmp_path, path=tmp_path, side=8).train.ids == actual.train.ids
+    assert load("folder", tmp_path, path=tmp_path, side=8, fit="crop").train.ids == actual.train.ids
+    tiles = load("folder", tmp_path, path=tmp_path, side=8)  # what nothing is said of: the images are 10 x 12
+    assert tiles.train.ids == tuple(name for name in actual.train.ids for _ in range(4))
+    assert set(tiles.test.ids) == set(actual.test.ids)
 
 
 def test_folder_with_splits(tmp_path: Path) -> None:
