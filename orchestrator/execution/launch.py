@@ -110,6 +110,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     paths = RunPaths(request.storage, plan.run)
     tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
+    for instance in plan.methods:
+        instance.prepare(Path(request.data_dir))
     with observer.busy("reading images"):
         splits = load_splits(request.space.data, Path(request.data_dir))
         check_images(request, splits, executor.name)
@@ -228,6 +230,8 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         trials=trials,
         provenance=capture(),
         remarks=splits.remarks,
+        white_level=splits.white_level,
+        account=splits.account,
     )
 
 

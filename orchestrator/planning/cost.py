@@ -47,13 +47,19 @@ def shape_of(space: Space) -> ImageShape:
     return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
 
 
-def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCounts:
+def counts_of(
+    space: Space, prepared_images: int | None = None, learnt: Mapping[str, int] | None = None
+) -> TrainingCounts:
     """Training images of a target and of the auxiliary set as the catalogue has them.
 
-    prepared_images: of the prepared auxiliary set that the space names, where it could be read.
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read. learnt: class -> images
+    to learn from, of a user's folder that has been counted.
     """
     data, entry = space.data, CATALOGUE[space.data.name]
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
+    if learnt:
+        chosen = [count for name, count in learnt.items() if name in (data.classes or learnt)]
+        known = sum(learnt.values()) if data.protocol == "in_out" else max(chosen, default=0)
     images = known or ASSUMED_IMAGES["folder"]
     images = min(images, data.max_train_images or images)
     general = sum(
