@@ -81,12 +81,12 @@ def pixel_metrics(scorers: Sequence[Localizing], view: TargetView) -> PixelMetri
     return counts.metrics()
 
 
-def few_windows(images: Sequence[slice], most: int) -> Iterator[list[slice]]:
-    """The rows of images that follow one another, so many images at a time that they have at most `most` windows, or
+def few_windows(images: Sequence[slice], limit: int) -> Iterator[list[slice]]:
+    """The rows of images that follow one another, so many images at a time that they have at most `limit` windows, or
     one that has more by itself."""
     waiting: list[slice] = []
     for image in images:
-        if waiting and image.stop - waiting[0].start > most:
+        if waiting and image.stop - waiting[0].start > limit:
             yield waiting
             waiting = []
         waiting.append(image)
