@@ -110,11 +110,13 @@ def _check_classes(dataset: Dataset, left: NDArray[np.bool_], copies: Sequence[C
 @dataclass(frozen=True)
 class Whole:
     """Images, each once, whatever its windows: digests uint64 (N,) and labels int64 (N,); small: float32 (N, 1024), see
-    the top of this module, None where the windows are smaller than `SIDE`."""
+    the top of this module, None where the windows are smaller than `SIDE`. blank: bool (N,), of one value throughout:
+    nothing that could be copied."""
 
     ids: tuple[str, ...]
     labels: NDArray[np.int64]
     digests: NDArray[np.uint64]
+    blank: NDArray[np.bool_]
     small: Floats | None
 
     @classmethod
@@ -122,9 +124,10 @@ class Whole:
         ids = tuple(part.ids[row] for part in parts for row in part.first_windows)
         labels = np.concatenate([part.labels[part.first_windows] for part in parts])
         digests = np.concatenate([_digests(part) for part in parts])
+        blank = np.concatenate([_blank(part) for part in parts])
         if min(parts[0].images.shape[2:]) < SIDE:
-            return cls(ids, labels, digests, None)
-        return cls(ids, labels, digests, np.stack([small(image) for part in parts for image in stitched(part)]))
+            return cls(ids, labels, digests, blank, None)
+        return cls(ids, labels, digests, blank, np.stack([small(image) for part in parts for image in stitched(part)]))
 
 
 def _digests(part: LabelledImages) -> NDArray[np.uint64]:
@@ -138,6 +141,12 @@ def _digests(part: LabelledImages) -> NDArray[np.uint64]:
         for image in images
     ]
     return np.frombuffer(b"".join(joint), np.uint64)
+
+
+def _blank(part: LabelledImages) -> NDArray[np.bool_]:
+    """bool (M,): images all of whose windows are of one value."""
+    pixels, first = part.images.reshape(len(part), -1), part.first_windows
+    return np.minimum.reduceat(pixels.min(axis=1), first) == np.maximum.reduceat(pixels.max(axis=1), first)
 
 
 def stitched(part: LabelledImages) -> Iterator[NDArray[np.uint8]]:
@@ -168,7 +177,8 @@ def _exact_pairs(tested: Whole, known: Whole, *, other_class: bool = False) -> I
     """(row, the first known row) of equal digests; other_class: whose labels differ."""
     places: dict[int, list[int]] = {}
     for number, digest in enumerate(known.digests.tolist()):
-        places.setdefault(digest, []).append(number)
+        if not known.blank[number]:
+            places.setdefault(digest, []).append(number)
     for row, digest in enumerate(tested.digests.tolist()):
         others = (o for o in places.get(digest, ()) if not other_class or tested.labels[row] != known.labels[o])
         if (first := next(others, None)) is not None:

@@ -125,3 +125,10 @@ def test_of_small_images_exact_copies_alone_are_found(tmp_path: Path) -> None:
     assert left_out(read_folder(tmp_path, side=16, fit="squeeze")) == {
         "with the pixels": ("test/bad/100.png (as train/good/000.png)",)
     }
+
+
+def test_blank_images_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    for folder in ("train/good", "test/good", "test/bad"):
+        write(tmp_path / folder, [as_image(np.full((SIZE, SIZE), 255.0))] * 2, first=100)
+    assert left_out(read_folder(tmp_path, side=64)) == {}
