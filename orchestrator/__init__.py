@@ -226,8 +226,8 @@ def analyse(
     tracking_uri: str | None = None,
     cpus: int | None = None,
     observer: Observer | None = None,
-) -> None:
-    """A closer look at a run's winner; numbers and pictures join the run's report.
+) -> Run:
+    """A closer look at a run's winner; numbers and pictures join the report of the run, which is returned.
 
     names: of analyses that the run's method offers (`Run.analyses`). What was done before is not done again.
     Raises UserError for an unknown analysis, and where no trial has reached the end of its schedule.
@@ -240,6 +240,7 @@ def analyse(
     if isinstance(executor, str):
         executor = executor_named(executor, cpus, workload=opened.state.space.workload)
     carry_out(opened.paths, names, tracking_of(opened.state, tracking_uri), executor, observer)
+    return opened
 
 
 def open_run(name: str | Run, storage: str | Path = "runs") -> Run:

@@ -17,6 +17,7 @@ from workloads.data.conform import conform, on_image, windowed
 from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
+from workloads.scoring.evaluate import mean_maps
 from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
 
@@ -173,9 +174,8 @@ class Detector:
             )
 
     def _maps(self, windows: torch.Tensor) -> NDArray[np.float32]:
-        """(N, h, w), the mean of the parts that have maps."""
-        scorers = self.method.localizing(self.scorers)
-        return torch.stack([scorer.maps(windows).float() for scorer in scorers]).mean(0).cpu().numpy()
+        """(N, h, w)."""
+        return mean_maps(self.method.localizing(self.scorers), windows)
 
 
 def channels_first(images: NDArray[Any], name: str = "images") -> NDArray[np.uint8]:

@@ -30,8 +30,9 @@ def detector_of(paths: RunPaths, state: RunState, target: str | None = None, dev
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     instance = method(state.space.workload)(state.space.config(best.point))
     units = trained_units(paths, best, instance, target, place)
+    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
     held_out = held_out_of(paths, state, best, target)
-    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out)
+    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out, **form)
 
 
 def chosen_target(state: RunState, target: str | None) -> str:
