@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
+from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
@@ -17,6 +21,7 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
+from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.metrics import contests, unscored, whole_intervals
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
@@ -116,6 +121,17 @@ def labelled(run: Measured, schedule: Schedule) -> Measured:
     return replace(run, kind=KINDS[schedule.label], note=run.note + why)
 
 
+def completed(run: Measured, scores: pa.Table) -> Measured:
+    """The winner's numbers with what runs of earlier versions lack, from its score table."""
+    metrics = run.metrics
+    if not metrics.intervals:
+        intervals = whole_intervals(scores, pooled=run.pooled)
+        metrics = replace(metrics, intervals=intervals, unscored=unscored(scores))
+    if "average_precision/mean" not in metrics.numbers:
+        metrics = replace(metrics, numbers=image_numbers(scores, pooled=run.pooled) | metrics.numbers)
+    return replace(run, metrics=metrics)
+
+
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
     config, identity = state.space.config(best.point), state.identity
@@ -213,6 +229,11 @@ def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[st
     }
 
 
+def write_report(run: str, storage: str) -> Results:
+    """Write the report of a run of a storage again. Raises UserError where there is no such run, and as `conclude`."""
+    return conclude(*open_run(absolute(storage), run))
+
+
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     best, opened, method_type = sure_winner(state), state.opened, method(state.space.workload)
@@ -230,10 +251,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         for trial in state.trials.values()
         if 1000 in trial.rungs
     }
-    run = labelled(runs[best.id], schedule)
-    if not run.metrics.intervals:  # of a run of an earlier version
-        intervals = whole_intervals(scores, pooled=run.pooled)
-        run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
+    run = completed(labelled(runs[best.id], schedule), scores)
     baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))

@@ -33,6 +33,15 @@ LEAK = "LEAK of test labels"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 OWN_ANOMALIES = "own anomalies"
 """The column of a dataset's own anomalous test images, where it is normal as a whole."""
+OTHER_METRICS = {
+    "average_precision": "average precision",
+    "best_f1": "best F1, its threshold chosen by test labels",
+    "fpr95": "false positives at 95 % true positives (lower is better)",
+    "pixel_auroc": "pixels: AUROC",
+    "pixel_average_precision": "pixels: average precision",
+    "pixel_aupro": "pixels: overlap with regions, to 30 % false positives",
+}
+"""Name in the ledger and in MLflow -> what a row of the second table is called."""
 Known = tuple[float | None, Interval | None]
 """An AUROC and its interval."""
 
@@ -150,6 +159,17 @@ class Measured:
         """Mean AUROC of a part over the columns of the main table; own anomalies are in none."""
         return mean(column.of(self.metrics, part) for column in self.columns if column.heading != OWN_ANOMALIES)
 
+    def others(self) -> dict[str, dict[str, float | None]]:
+        """The whole detectors' numbers beside the AUROC: what each is -> column of the main table, and "mean" -> value.
+        Metrics of which nothing is known are left out."""
+        numbers = self.metrics.numbers
+        places = {column.heading: column.number for column in self.columns} | {"mean": "auroc/mean"}
+        rows = {
+            title: {heading: numbers.get(number.replace("auroc", metric, 1)) for heading, number in places.items()}
+            for metric, title in OTHER_METRICS.items()
+        }
+        return {title: values for title, values in rows.items() if any(v is not None for v in values.values())}
+
     def row(self, name: str, columns: Sequence[Column], part: str, number: str = "") -> Row:
         """A part's row with the mean that the ledger has under `number`, and its interval."""
         values = {column.heading: column.of(self.metrics, part) for column in columns}
@@ -163,6 +183,7 @@ class Measured:
 class Finished:
     """All that a report shows of the winner's numbers. table: the main one. out, means: of out sets beside classes;
     out_known, out_contests: of their class/set columns, what `intervals` and `contests` are of the main table's.
+    others: metric beside the AUROC -> column of the main table, or "mean" -> its value.
     levels: part -> column -> AUROC. intervals: AUROC and interval by column, and of the "mean". contests: column -> the
     scores that its AUROC is over; groups: the same of every part that scores groups."""
 
@@ -175,6 +196,7 @@ class Finished:
     groups: dict[str, dict[str, Rows]]
     out_known: dict[str, Known] = field(default_factory=dict)
     out_contests: dict[str, Rows] = field(default_factory=dict)
+    others: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     @property
     def unscored_sets(self) -> frozenset[str]:
@@ -213,6 +235,7 @@ def finished(
         {part: by_column(part) for part in run.parts if group_size(part)},
         known(beside),
         by_column(WHOLE, beside) if beside else {},
+        run.others(),
     )
 
 

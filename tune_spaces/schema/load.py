@@ -49,6 +49,21 @@ def doc_of(source: Path) -> str:
     return ast.get_docstring(ast.parse(source.read_text())) or ""
 
 
+def questions() -> dict[str, str]:
+    """Every built-in space -> the question it answers."""
+    return {name: doc_of(source_of(name)).splitlines()[0] for name in SPACES}
+
+
+def copy_space(name: str, target: Path) -> None:
+    """Copy a built-in space to a new .py file. Raises UserError for an unknown space, and a target that cannot be."""
+    source = source_of(name)
+    if target.suffix != ".py" or target.exists():
+        why = "exists already" if target.exists() else "must end in .py"
+        raise UserError(f"{target} {why}", fix="choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(source.read_text())
+
+
 def load(name_or_path: str) -> Loaded:
     """A built-in space by name, or the `SPACE` of a Python file of the user's.
 
