@@ -231,6 +231,8 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         trials=trials,
         provenance=capture(),
         remarks=splits.remarks,
+        white_level=splits.white_level,
+        account=splits.account,
     )
 
 

@@ -3,31 +3,27 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_spaces.schema import Auxiliary, Resources, Space
-from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
-from workloads.data.reading.listing import list_images
-from workloads.data.windows import Form, window_count
+from workloads.data.catalogue import CATALOGUE, SOURCES
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
     from orchestrator.planning.plan import Plan
 
-MEASURED_CPU = {"rate": 5.4e9, "trial_start": 15.0, "start": 30.0}
+MEASURED_CPU = {"rate": 5.4e9, "trial_start": 0.3, "start": 15.0}
 MEASURED_CPU_SOURCE = (
     "default: 5.4 GMAC/s a worker, measured once on one core of a 2.8 GHz Xeon, reduced preset, scoring included; "
     "your storage's own runs replace it"
 )
-ASSUMED_GPU = {"rate": 1e13, "trial_start": 20.0, "start": 40.0}
+ASSUMED_GPU = {"rate": 1e13, "trial_start": 0.3, "start": 25.0}
 ASSUMED_GPU_SOURCE = "assumed, never measured: 10 TMAC/s a GPU worker; your storage's own runs replace it"
-
+GANG_START = 15.0
+"""Seconds that the workers of a trial of several take to start, measured on two cores. A lone worker is warm."""
 
 ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
-"""Of a class of a user's folder, and of an auxiliary source of a user's, where they cannot be counted before."""
-SAMPLED = 16
-"""Files of a class whose size is read for a plan."""
+"""Of a class of a user's folder, and of an auxiliary source of a user's, before they have been counted."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +47,19 @@ def shape_of(space: Space) -> ImageShape:
     return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
 
 
-def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCounts:
+def counts_of(
+    space: Space, prepared_images: int | None = None, learnt: Mapping[str, int] | None = None
+) -> TrainingCounts:
     """Training images of a target and of the auxiliary set as the catalogue has them.
 
-    prepared_images: of the prepared auxiliary set that the space names, where it could be read.
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read. learnt: class -> images
+    to learn from, of a user's folder that has been counted.
     """
     data, entry = space.data, CATALOGUE[space.data.name]
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
-    known = known or (rows_of_folder(data.path, data.side, data.classes or ()) if data.path else 0)
+    if learnt:
+        chosen = [count for name, count in learnt.items() if name in (data.classes or learnt)]
+        known = sum(learnt.values()) if data.protocol == "in_out" else max(chosen, default=0)
     images = known or ASSUMED_IMAGES["folder"]
     images = min(images, data.max_train_images or images)
     general = sum(
@@ -66,41 +67,6 @@ def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCount
     )
     held = data.val_fraction + (data.calibration_fraction or 0)
     return TrainingCounts(max(1, round(images * (1 - held))), general)
-
-
-def rows_of_folder(path: str, side: int, classes: Sequence[str] = ()) -> int:
-    """Training windows of the largest class, or of the largest of `classes`, in a user's folder, from the files' names
-    and the sizes of a few; 0 where that cannot be told, such as of a URI or an archive."""
-    root = Path(path)
-    if not root.is_dir():
-        return 0
-    names = [item.name.split("/") for item in list_images(root).images]
-    has_splits = any(parts[0] == "train" and len(parts) > 2 for parts in names)
-    of_class: dict[str, list[str]] = {}
-    for parts in names:
-        label, learnt = (parts[1], parts[0] == "train") if has_splits else (parts[0], len(parts) > 1)
-        if learnt and (not classes or label in classes):
-            of_class.setdefault(label, []).append("/".join(parts))
-    files = max(of_class.values(), key=len, default=[])
-    form = Form(side, side, default_fit("folder"))
-    counts = [
-        window_count(*sized, form)
-        for name in files[:: max(1, len(files) // SAMPLED)]
-        if (sized := size_of(root / name))
-    ]
-    images = len(files) if has_splits else len(files) // 2  # half of a class is for testing
-    return round(images * sum(counts) / len(counts)) if counts else images
-
-
-def size_of(file: Path) -> tuple[int, int] | None:
-    """Height and width of an image file; None where it cannot be read."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except OSError:
-        return None
 
 
 def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:
@@ -159,6 +125,8 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
         source = "measured by an earlier run of this space and preset in this storage"
     elif sharing > 1:
         source += f"; {sharing} workers share one"
+    if resources.workers > 1:
+        default = default | {"trial_start": GANG_START}
     return default | {"rate": default["rate"] / sharing} | dict(rates or {}), source
 
 

@@ -9,10 +9,12 @@ from orchestrator.planning.cost import Estimate, counts_of, distinct_stages, est
 from orchestrator.planning.identity import code_of_methods, run_name
 from tune_spaces.schema import Space
 from workloads.data.catalogue import CATALOGUE
+from workloads.data.reading.account import Account
 from workloads.registry import method
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
+    from workloads.data.reading.survey import Survey
     from workloads.data.splits import Splits
 
 
@@ -34,6 +36,7 @@ class Plan:
     workers: int  # of all concurrent trials together
     rates: Mapping[str, float] | None  # that earlier runs have measured
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
+    account: Account | None = None  # of a user's folder, before it is read
 
     @property
     def stages(self) -> int:
@@ -69,20 +72,23 @@ def make_plan(
     prepared_images: int | None = None,
     rates: Mapping[str, float] | None = None,
     in_process: bool = False,
+    folder: "Survey | None" = None,
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`.
+    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`. folder: what lies in the
+    user's folder that the space names, where it could be looked at.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
+    learnt = folder.learnt if folder else None
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
     if space.resources.gpus_per_worker and gpus:
         workers = min(workers, max(space.resources.workers, int(gpus / space.resources.gpus_per_worker)))
-    targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or ())
+    targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
     return Plan(
         name=name,
         run=run_name(name, space, preset, code_of_methods(methods, targets or ("?",))) if run is None else run,
@@ -91,11 +97,12 @@ def make_plan(
         preset=preset,
         targets=targets,
         shape=shape_of(space),
-        counts=counts_of(space, prepared_images),
+        counts=counts_of(space, prepared_images, learnt),
         points=points,
         methods=methods,
         rungs=tuple(rungs),
         workers=min(workers, len(points) * space.resources.workers),
         rates=rates,
         in_process=in_process,
+        account=None if folder is None else folder.account(),
     )

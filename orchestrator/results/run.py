@@ -267,5 +267,6 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         findings=findings,
         about={name: analysis.title for name, analysis in method_type.analyses.items()},
         part_kind=method_type.part_names.kind,
+        account=opened.account,
     ).write(paths.report)
     return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

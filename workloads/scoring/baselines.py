@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workloads.data.images import out_split
 from workloads.errors import UserError
-from workloads.scoring.table import WHOLE, join, score_rows
+from workloads.scoring.table import WHOLE, join, one_row_an_image, score_rows
 from workloads.units import ImageShape
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 
 LARGEST = 64
 """Pixels of a side; larger images are shrunk to it: distances between megapixels cost much and say little more."""
+WINDOWS = 6000
+"""Windows that a baseline is fitted on at the utmost, as many as a class of the larger published datasets has."""
 NU = 0.1  # the share of train images allowed outside; papers use 0.1 or 0.01, some the better on the test set: a leak
 NEIGHBOURS = 5
 SMALL, KERNELS, REFERENCES = 16, 32, 2000  # of random convolutions: pixels of a side, kernels, train images
@@ -196,16 +198,22 @@ def _distances(rows: Images, others: Images) -> Iterator[Floats]:
 
 def baseline_rows(name: str, view: "TargetView", *, with_out: bool = False) -> pa.Table:
     """The test scores of one baseline, fitted on all normal images of one target: it needs no validation. with_out: of
-    the out sets' images, too."""
+    the out sets' images, too.
+
+    Of windows, which may be many, it is fitted on at most `WINDOWS`, a seeded choice among them.
+    """
     import torch  # not above: reports need the baselines' names alone
 
     from workloads.data.conform import conform
+    from workloads.data.shuffling import shuffled
 
     normal, sets = torch.cat([view.train, view.val]).cpu().numpy(), {"test": view.tested.cpu().numpy()}
     sets |= {out_split(out): images.cpu().numpy() for out, images in view.out.items() if with_out}
+    if view.windows and len(normal) > WINDOWS:
+        normal = normal[np.sort(shuffled(np.arange(len(normal)), "baseline", 0, view.target)[:WINDOWS])]
     channels, height, width = normal.shape[1:]
     if max(height, width) > LARGEST:
         small = ImageShape(channels, min(height, LARGEST), min(width, LARGEST))
         normal, sets = conform(normal, small), {split: conform(images, small) for split, images in sets.items()}
     scores = {split: np.asarray(BASELINES[name](normal, images)) for split, images in sets.items()}
-    return join([score_rows(view, split, {WHOLE: values}) for split, values in scores.items()])
+    return one_row_an_image(join([score_rows(view, split, {WHOLE: values}) for split, values in scores.items()]))
