@@ -13,6 +13,7 @@ from tune_spaces.shared.presets import FLOW_PRESETS
 
 SPACE = Space(
     workload="flow",
+    select_by="likelihood",
     data=Data(name="folder", path="photos", side=32),
     fixed={"hierarchy": "none", "from_general": False, "score": "likelihood"},
     scheduler=Scheduler(kind="fifo"),

@@ -26,7 +26,7 @@ SPACES = (
     "klods_celeba", "klods_fashion_mnist", "patch_mvtec", "patch_digits",
     "own_patch_memory", "own_mlsad", "own_flow", "own_klods",
 )  # fmt: skip
-OWN = "own_"
+TEMPLATES = "own_"
 """Templates for folders of the user's begin so; what follows is the method."""
 
 
@@ -59,12 +59,12 @@ def questions() -> dict[str, str]:
 
 def own_space(method: str | None, images: str | None) -> str:
     """The template for a folder of the user's images, by its method. Raises UserError for none, and without images."""
-    templates = [name.removeprefix(OWN) for name in SPACES if name.startswith(OWN)]
+    methods = [name.removeprefix(TEMPLATES) for name in SPACES if name.startswith(TEMPLATES)]
     if images is None:
         raise UserError("there is neither a space nor a folder of images", fix="name a space, or give --images FOLDER")
-    if method is not None and method not in templates:
-        raise several([Problem("--method", f"no template {method!r}; {nearest(method, templates)}")])
-    return f"{OWN}{method or 'patch_memory'}"
+    if method is not None and method not in methods:
+        raise several([Problem("--method", f"no template {method!r}; {nearest(method, methods)}")])
+    return f"{TEMPLATES}{method or 'patch_memory'}"
 
 
 def copy_space(name: str, target: Path) -> None:
