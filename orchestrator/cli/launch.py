@@ -19,13 +19,18 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.run import end_as, goes_to_a_cluster, watch
 
+Space = Annotated[
+    str | None,
+    typer.Argument(help="A space by name (see `spaces ls`) or the path of your own .py file; none with --images."),
+]
+Method = Annotated[
+    str | None, typer.Option(help="With --images and no space: patch_memory (the default), mlsad, flow or klods.")
+]
+
 
 def launch(
     context: typer.Context,
-    space: Annotated[
-        str | None,
-        typer.Argument(help="A space by name (see `spaces ls`) or the path of your own .py file; none with --images."),
-    ] = None,
+    space: Space = None,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = DEFAULT_DATA,
     tracking_uri: TrackingUri = None,
@@ -43,9 +48,7 @@ def launch(
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
     classes: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="Your images' folder; no space is needed with it.")] = None,
-    method: Annotated[
-        str | None, typer.Option(help="With --images and no space: patch_memory (the default), mlsad, flow or klods.")
-    ] = None,
+    method: Method = None,
     auxiliary: Annotated[list[str], typer.Option(help="NAME or NAME=PATH of an auxiliary set; may be repeated.")] = [],  # noqa: B006
     set: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -60,14 +63,11 @@ def launch(
     import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
-    from tune_spaces.schema.load import own_space
-    from workloads.errors import UserError
+    from tune_spaces.schema.load import chosen_space
 
     names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
     arguments = {name: context.params[name] for name in names}
-    if space is not None and method is not None:
-        raise UserError("a space names its method", where="--method", fix="leave the space or --method out")
-    space = space or own_space(method, images)
+    space = chosen_space(space, method, images)
     arguments |= {"config": set, "observer": Terminal(console(plain))}
     if dry_run:
         orchestrator.plan(space, executor=executor, **arguments)

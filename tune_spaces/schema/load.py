@@ -57,14 +57,19 @@ def questions() -> dict[str, str]:
     return {name: doc_of(source_of(name)).splitlines()[0] for name in SPACES}
 
 
-def own_space(method: str | None, images: str | None) -> str:
-    """The template for a folder of the user's images, by its method. Raises UserError for none, and without images."""
+def chosen_space(space: str | None, method: str | None = None, images: str | None = None) -> str:
+    """The space, or where none is named the template for a folder of the user's images, by its method.
+
+    Raises UserError for neither, for both a space and a method, and for a method without a template.
+    """
     methods = [name.removeprefix(TEMPLATES) for name in SPACES if name.startswith(TEMPLATES)]
-    if images is None:
+    if space is not None and method is not None:
+        raise UserError("a space names its method", where="--method", fix="leave the space or --method out")
+    if space is None and images is None:
         raise UserError("there is neither a space nor a folder of images", fix="name a space, or give --images FOLDER")
     if method is not None and method not in methods:
         raise several([Problem("--method", f"no template {method!r}; {nearest(method, methods)}")])
-    return f"{TEMPLATES}{method or 'patch_memory'}"
+    return space or f"{TEMPLATES}{method or 'patch_memory'}"
 
 
 def copy_space(name: str, target: Path) -> None:

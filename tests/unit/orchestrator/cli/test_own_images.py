@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.commands import orchestrate
-from tune_spaces.schema.load import load, own_space
+from tune_spaces.schema.load import chosen_space, load
 from workloads.errors import UserError
 
 QUICK = ("--preset", "smoke", "--set", "features=random", "--executor", "local", "--plain")
@@ -67,7 +67,7 @@ def test_what_is_lacking_is_named(tmp_path, photos):
         assert done.returncode == 2
         assert message in done.stdout + done.stderr
     with pytest.raises(UserError, match="did you mean 'mlsad'"):
-        own_space("mlsda", "photos")
+        chosen_space(None, "mlsda", "photos")
 
 
 def test_a_plan_is_of_the_folders_images(tmp_path, photos):
