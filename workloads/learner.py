@@ -86,7 +86,8 @@ class CrossScoring(Protocol):
     """A learner that can score its training images as held-out ones, for thresholds."""
 
     def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
-        """(N,) of every part, each image scored by a fit without it. numbers: (N,) the image of each row."""
+        """(N,) of every part, each row scored by a fit without those of its number. numbers: (N,), of the image that
+        each row is a window of, or of what several images show."""
         ...
 
 

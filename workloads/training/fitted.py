@@ -51,8 +51,9 @@ class Fit:
         self.fitted = on_device(state, self.device)
 
     def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
-        """Scores of the training images, each by a fit that has not seen it. numbers: (N,) int64, the image that each
-        row is a window of: an image's windows fall together. Raises ValueError without images."""
+        """Scores of the training images, each by a fit that has not seen it. numbers: (N,) int64, of the image that
+        each row is a window of, or of what several images show: their rows fall together. Raises ValueError without
+        images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has no images to score")
         images = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
