@@ -121,6 +121,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     with launcher_lock(paths), heartbeat(paths):
         ledger = open_ledger(paths, opened, plan, splits.target_digests, request.accept_code)
         method_code.keep(paths, plan.space.workload)
+        method_code.keep_space(paths, request.loaded.source, request.space.data.path)
         ledger.append(launched(opened, executor.name))
         mirror = Mirror(tracker, ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
