@@ -2,9 +2,9 @@
 
     python tests/benchmarks/false_alarms.py DATA_DIR        # holds fashion_mnist, see `data ls`
 
-A split takes `NORMALS` images of one class of Fashion-MNIST at 16 x 16, and `FRESH` others of the class. `cross` fits on
-all of the first, and thresholds rest on five fits' scores; `apart` fits on four fifths of them, and thresholds rest on
-the last. Both by `workloads.training.fitted` and `workloads.scoring.thresholds`.
+A split takes `NORMALS` images of one class of Fashion-MNIST at 16 x 16, and `FRESH` others of the class. `cross` fits
+on all of the first, and thresholds rest on five fits' scores; `apart` fits on four fifths of them, and thresholds rest
+on the last. Both by `workloads.training.fitted` and `workloads.scoring.thresholds`.
 """
 
 import sys
