@@ -12,7 +12,7 @@ from orchestrator.execution.checks import check_kept_modules
 from orchestrator.execution.executor import Executor
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.request import Request, absolute, with_whole_paths
+from orchestrator.planning.request import Request, absolute, schedule_name, with_whole_paths
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
@@ -54,6 +54,7 @@ def request_of(
         loaded=loaded,
         space=with_whole_paths(resolved),
         preset=chosen,
+        schedule=schedule_name(loaded, resolved, chosen),
         storage=absolute(storage),
         data_dir=absolute(data_dir),
         tracking_uri=tracking_uri,
@@ -101,6 +102,7 @@ def request_to_resume(
         loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
         space=state.space,
         preset=opened.preset,
+        schedule=opened.schedule,
         storage=paths.storage,
         data_dir=opened.data_dir,
         tracking_uri=tracking_of(state, tracking_uri),
@@ -114,8 +116,8 @@ def request_to_resume(
     )
 
 
-def plan_of(request: Request) -> Plan:
-    """The plan of a request, its images as the catalogue has them.
+def plan_of(request: Request) -> tuple[Plan, RunPaths]:
+    """The plan of a request, its images as the catalogue has them, and where its run lies.
 
     Raises UserError for a run's name that could leave the storage.
     """
@@ -131,5 +133,4 @@ def plan_of(request: Request) -> Plan:
         prepared_images=prepared_images(request.space.data.auxiliary),
         rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
     )
-    RunPaths(request.storage, plan.run)
-    return plan
+    return plan, RunPaths(request.storage, plan.run)

@@ -67,20 +67,20 @@ class LocalExecutor:
         sent: Task = pickle.loads(pickle.dumps(task)) if self.travelling else task  # noqa: S301 - made in this line
         end = End()
         for _ in range(1 + task.retries):
-            listener.started(task)
             try:
-                end = self.attempt(sent, listener)
+                end = self.attempt(task, sent, listener)
             finally:
                 self.running.pop(f"{task.id}/0", None)
             if not end.error:
                 break
         return end
 
-    def attempt(self, task: Task, listener: Listener) -> End:
+    def attempt(self, task: Task, sent: Task, listener: Listener) -> End:
         if self.splits is None:
             raise ValueError("images are shared before tasks run")
-        work, worker = task.work, LocalWorker(self.splits, task, self.running)
+        work, worker = sent.work, LocalWorker(self.splits, sent, self.running)
         going = {trial.id for trial in work.trials} if isinstance(work, TrialWork) else set()
+        listener.started(task)
         with computing(work.threads):
             rungs, decision = work.run(worker), None
             while True:

@@ -37,11 +37,12 @@ class Results:
 
 def winner(state: RunState) -> TrialState | None:
     """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
+    ended = [trial for trial in state.trials.values() if trial.state == State.FINISHED]
+    if not ended or len(state.trials) == 1:
+        return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
     criterion = CRITERIA[state.space.select_by]
-    ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
-    if ended and len(state.trials) == 1:
-        return ended[0][0]  # there was nothing to choose: the criterion may be undefined
-    known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
+    values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
+    known = [(criterion.better_first(value), t) for t, value in values if value is not None]
     return min(known, key=lambda item: item[0])[1] if known else None
 
 
@@ -117,11 +118,11 @@ def labelled(run: Measured, schedule: Schedule) -> Measured:
 
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
-    config, identity = state.space.config(best.point), state.identity
+    config = state.space.config(best.point)
     run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
     if run.pooled:
         return set_table(run)
-    return class_table(run, baseline_numbers(paths, identity.data, identity.baselines_code))
+    return class_table(run, baseline_numbers(paths, state.identity))
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -233,7 +234,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     if not run.metrics.intervals:  # of a run of an earlier version
         intervals = whole_intervals(scores, pooled=run.pooled)
         run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
-    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
+    baselines = {} if run.pooled else baseline_numbers(paths, state.identity)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
