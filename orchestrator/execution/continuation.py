@@ -12,7 +12,6 @@ from orchestrator.execution.checks import changed_modules, changed_packages, che
 from orchestrator.execution.work.stage import is_made
 from orchestrator.planning.code_digest import Codes, plain
 from orchestrator.planning.identity import (
-    Identified,
     Identity,
     StagePlan,
     TrialPlan,
@@ -50,24 +49,24 @@ def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, exec
 
     Raises UserError where the run on disk asks another question, and where its code differs and is not accepted.
     """
-    identified = identify(plan, splits.digest, splits.target_digests)
-    opened = opening(request, plan, splits, identified)
+    opened, stages = opening(request, plan, splits)
     ledger = Ledger(paths)
     if ledger.state.opening is None:
         ledger.append(opened)
-        trials = {trial.id: trial for trial in identified.trials}
-        methods = {trial.id: instance for trial, instance in zip(identified.trials, plan.methods, strict=True)}
-        run = OpenRun(ledger, list(trials.values()), methods, identified.stages)
+        trials = {trial.id: trial for trial in opened.trials}
+        methods = {trial.id: instance for trial, instance in zip(opened.trials, plan.methods, strict=True)}
+        run = OpenRun(ledger, list(trials.values()), methods, stages)
     else:
         run = continued(ledger, opened, plan, paths, splits, request.accept_code)
     ledger.append(Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid()))
     return run
 
 
-def opening(request: Request, plan: Plan, splits: Splits, identified: Identified) -> Opened:
-    """The ledger's first event: everything needed to resume, to report and to compare."""
+def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Sequence[StagePlan]]:
+    """The ledger's first event, everything needed to resume, to report and to compare; and the stages of its trials."""
+    identity, trials, stages = identify(plan, splits.digest, splits.target_digests)
     estimate = plan.estimate
-    return Opened(
+    opened = Opened(
         uid=uuid4().hex,
         name=plan.name,
         doc=plan.doc,
@@ -79,14 +78,15 @@ def opening(request: Request, plan: Plan, splits: Splits, identified: Identified
         targets=plan.targets,
         counts={name: len(images) for name, images in splits.by_name().items()},
         shape=plan.shape,
-        identity=identified.identity,
+        identity=identity,
         costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
-        trials=identified.trials,
+        trials=trials,
         provenance=capture(),
         remarks=splits.remarks,
     )
+    return opened, stages
 
 
 def continued(

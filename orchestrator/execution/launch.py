@@ -9,11 +9,11 @@ from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.checks import check_images
 from orchestrator.execution.continuation import OpenRun, open_run
-from orchestrator.execution.executor import Executor, Task
+from orchestrator.execution.executor import Executor
 from orchestrator.execution.from_request import plan_of
 from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
-from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconcile, stage_tasks, trial_tasks
+from orchestrator.execution.tasks import baseline_tasks, reconcile, space_analyses, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.identity import StagePlan
 from orchestrator.planning.plan import Plan
@@ -102,8 +102,9 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     with observer.busy("reading images"):
         tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
-        splits, store = load_splits(request.space.data, Path(request.data_dir)), SplitStore(paths)
+        splits = load_splits(request.space.data, Path(request.data_dir))
         check_images(plan, splits, executor.name)
+        store = SplitStore(paths)
         store.keep(splits)
     plan = plan.with_images(splits)
     with launcher_lock(paths), heartbeat(paths):
@@ -149,7 +150,7 @@ def run_all(work: Launch, executor: Executor) -> None:
     plan, paths, recorder, resources = work.plan, work.paths, work.recorder, work.plan.space.resources
     baselines, best = baseline_files(paths, work.state.identity), winner(work.state)
     tasks = {"trials": reconcile(trial_tasks(plan, paths, work.run, best), recorder)}
-    tasks["analyses"] = analyses_of(work)
+    tasks["analyses"] = space_analyses(plan, paths, work.run)
     after = {task for later in (*tasks["trials"], *tasks["analyses"]) for task in later.after}
     stages = [stage for stage in work.stages_to_make if f"stage/{stage.key}" in after]
     tasks["stages"] = baseline_tasks(baselines, work.splits, resources) + stage_tasks(plan, paths, stages, recorder)
@@ -163,7 +164,7 @@ def run_all(work: Launch, executor: Executor) -> None:
         work.phases["start-up"] = time.monotonic() - begun
         with work.observer.watching(lambda: work.state, executor.notes):
             for name, title in PHASES.items():
-                remaining = analyses_of(work) if name == "analyses" else tasks[name]
+                remaining = space_analyses(plan, paths, work.run) if name == "analyses" else tasks[name]
                 if remaining:  # nothing is timed or shown of a phase without any
                     work.observer.phase(title)
                     begun = time.monotonic()
@@ -171,14 +172,6 @@ def run_all(work: Launch, executor: Executor) -> None:
                         executor.run(remaining, recorder, work.request.slots)
                     finally:
                         work.phases[name] = time.monotonic() - begun
-
-
-def analyses_of(work: Launch) -> list[Task]:
-    """Of the winner so far; which there are is known when the trials have ended."""
-    best, space = winner(work.state), work.plan.space
-    if best is None:
-        return []
-    return analysis_tasks(work.paths, work.state, space.analyses, best, work.run.methods[best.id], space.resources)
 
 
 def executor_named(

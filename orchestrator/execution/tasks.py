@@ -21,6 +21,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState
+from orchestrator.results.run import winner
 from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
 from workloads.files import is_whole
@@ -78,6 +79,15 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     pooled = plan.space.data.protocol == "in_out"
     work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources), pooled)
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
+
+
+def space_analyses(plan: Plan, paths: RunPaths, run: OpenRun) -> list[Task]:
+    """Those that the space asks for, of the winner so far; none where no trial has reached the end."""
+    names, state = plan.space.analyses, run.ledger.state
+    best = winner(state) if names else None
+    if best is None:
+        return []
+    return analysis_tasks(paths, state, names, best, run.methods[best.id], plan.space.resources)
 
 
 def analysis_tasks(

@@ -58,9 +58,13 @@ def sure_winner(state: RunState) -> TrialState:
     return best
 
 
-def warnings_of(state: RunState, best: TrialState) -> list[str]:
-    """What a reader must know: of the winner's config, of the images, and of what failed or did not learn."""
-    instance = method(state.space.workload)(state.space.config(best.point))
+def method_of(state: RunState, trial: TrialState) -> Any:
+    """The run's method at a trial's point."""
+    return method(state.space.workload)(state.space.config(trial.point))
+
+
+def warnings_of(state: RunState, best: TrialState, instance: Any) -> list[str]:
+    """What a reader must know: of the winner's method, of the images, and of what failed or did not learn."""
     failures = [f"the analysis {key} failed: {event.error}" for key, event in state.analyses.items() if event.error]
     not_scored = [
         f"{count} images or groups of {target} could not be scored: ranked above all scores, so an anomaly among them "
@@ -93,19 +97,19 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
     return [f"{remark}: no number here compares with the paper's"]
 
 
-def measured(state: RunState, trial: TrialState, config: Any) -> Measured:
-    """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
-    opened, data, chosen = state.opened, state.space.data, method(state.space.workload)
+def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
+    """A trial's numbers at the end of its schedule, with what they are called. instance: its method."""
+    opened, data = state.opened, state.space.data
     return Measured(
         trial.rungs[1000],
         opened.dataset,
         opened.targets,
         data.out,
         data.protocol == "in_out",
-        chosen.name.upper(),
+        instance.name.upper(),
         KINDS[opened.schedule],
-        (chosen(config).judged_parts() or (WHOLE,))[0],
-        f"trial {trial.id}, seed {getattr(config, 'seed', 0)}",
+        (instance.judged_parts() or (WHOLE,))[0],
+        f"trial {trial.id}, seed {getattr(instance.config, 'seed', 0)}",
         leak=CRITERIA[state.space.select_by].leak,
     )
 
@@ -118,8 +122,8 @@ def labelled(run: Measured, schedule: Schedule) -> Measured:
 
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
-    config = state.space.config(best.point)
-    run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
+    instance = method_of(state, best)
+    run = labelled(measured(state, best, instance), schedule_of(state.space, instance.config, state.opened.schedule))
     if run.pooled:
         return set_table(run)
     return class_table(run, baseline_numbers(paths, state.identity))
@@ -170,10 +174,10 @@ def network_costs(state: RunState, best: TrialState) -> dict[str, NetworkCost]:
     }
 
 
-def label_free(trial: TrialState, method_type: Any) -> dict[str, float | None]:
+def label_free(trial: TrialState, instance: Any) -> dict[str, float | None]:
     """A trial by every criterion of its method that needs no test label."""
     numbers = trial.last.numbers if trial.rungs else {}
-    return {name: numbers.get(CRITERIA[name].metric) for name in method_type.selections if not CRITERIA[name].leak}
+    return {name: numbers.get(CRITERIA[name].metric) for name in instance.selections if not CRITERIA[name].leak}
 
 
 def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[str, dict[str, dict[str, Any]]]:
@@ -186,9 +190,9 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
-def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict[str, Any]:
+def trial_row(trial: TrialState, instance: Any, run: Measured | None) -> dict[str, Any]:
     """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
-    criteria = label_free(trial, method_type)
+    criteria = label_free(trial, instance)
     alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
     return {
         "trial": trial.id,
@@ -202,44 +206,38 @@ def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict
     }
 
 
-def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[str, Any]:
+def selection_of(state: RunState, best: TrialState, instance: Any) -> dict[str, Any]:
     """How the winner was chosen, and its numbers."""
     return {
         "select_by": state.space.select_by if len(state.trials) > 1 else "given",
         "trial": best.id,
         "params": best.point,
-        **label_free(best, method_type),
+        **label_free(best, instance),
         "auroc": best.last.numbers.get("oracle"),
     }
 
 
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
-    best, opened, method_type = sure_winner(state), state.opened, method(state.space.workload)
-    selection, costs, warnings = (
-        selection_of(state, best, method_type),
-        network_costs(state, best),
-        warnings_of(state, best),
-    )
-    facts, findings = facts_of(state), read_findings(paths, state, best)
-    config = state.space.config(best.point)
-    schedule = schedule_of(state.space, config, opened.schedule)
-    scores = read_table(paths.trial(best.id).scores(1000))
-    runs = {
-        trial.id: measured(state, trial, state.space.config(trial.point))
-        for trial in state.trials.values()
-        if 1000 in trial.rungs
-    }
+    best, opened = sure_winner(state), state.opened
+    methods = {trial.id: method_of(state, trial) for trial in state.trials.values() if 1000 in trial.rungs}
+    instance = methods[best.id]
+    schedule = schedule_of(state.space, instance.config, opened.schedule)
+    scores, pooled = read_table(paths.trial(best.id).scores(1000)), state.space.data.protocol == "in_out"
+    baselines = {} if pooled else baseline_numbers(paths, state.identity)
+    runs = {key: measured(state, state.trials[key], ended) for key, ended in methods.items()}
     run = labelled(runs[best.id], schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
-        intervals = whole_intervals(scores, pooled=run.pooled)
+        intervals = whole_intervals(scores, pooled=pooled)
         run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
-    baselines = {} if run.pooled else baseline_numbers(paths, state.identity)
-    trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
+    facts, warnings = facts_of(state) | {"schedule": schedule.text}, warnings_of(state, best, instance)
+    selection, costs = selection_of(state, best, instance), network_costs(state, best)
+    findings = read_findings(paths, state, best)
+    trials = [trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
-        facts=facts | {"schedule": schedule.text},
+        facts=facts,
         shown=shown,
         trials=trials,
         warnings=warnings,
@@ -247,7 +245,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         schedule=schedule,
         costs=costs,
         findings=findings,
-        about={name: analysis.title for name, analysis in method_type.analyses.items()},
-        part_kind=method_type.part_names.kind,
+        about={name: analysis.title for name, analysis in instance.analyses.items()},
+        part_kind=instance.part_names.kind,
     ).write(paths.report)
     return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

@@ -191,9 +191,7 @@ def finished(
 ) -> Finished:
     """Tables of the winner's numbers. baselines: name -> class -> AUROC. counts: images by split. contests: part ->
     what each of its numbers is over."""
-    table = set_table(run) if run.pooled else class_table(run, baselines)
     numbers, intervals = run.metrics.numbers, run.metrics.intervals
-    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
     beside = () if run.pooled else tuple(Column(f"{t}/{heading(s)}", t, s) for s in run.out for t in run.targets)
 
     def known(columns: Sequence[Column]) -> dict[str, Known]:
@@ -203,17 +201,14 @@ def finished(
         rows = contests(part)
         return {column.heading: rows[column.number] for column in columns if column.number in rows}
 
-    return Finished(
-        table,
-        out_table(run, counts),
-        set_means(run) if run.out and not run.pooled else {},
-        {} if run.pooled else {part: run.values(part) for part in run.parts},
-        known(run.columns) | {"mean": (whole.mean, whole.interval)},
-        by_column(WHOLE),
-        {part: by_column(part) for part in run.parts if group_size(part)},
-        known(beside),
-        by_column(WHOLE, beside) if beside else {},
-    )
+    main, parts = known(run.columns), {part: by_column(part) for part in run.parts if part == WHOLE or group_size(part)}
+    out, levels = out_table(run, counts), {} if run.pooled else {part: run.values(part) for part in run.parts}
+    means = set_means(run) if run.out and not run.pooled else {}
+    aside = (known(beside), by_column(WHOLE, beside) if beside else {})
+    table = set_table(run) if run.pooled else class_table(run, baselines)
+    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
+    numbered = main | {"mean": (whole.mean, whole.interval)}
+    return Finished(table, out, means, levels, numbered, parts.pop(WHOLE), parts, *aside)
 
 
 def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
