@@ -50,9 +50,10 @@ def request_of(
     loaded, resolved, chosen = load_space(space, chosen_options)
     if is_remote(address):
         refuse_own_folders(resolved.data, str(data_dir))
+    space = with_whole_paths(resolved)
     return Request(
         loaded=loaded,
-        space=with_whole_paths(resolved),
+        space=space,
         preset=chosen,
         schedule=schedule_name(loaded, resolved, chosen),
         storage=absolute(storage),
@@ -61,6 +62,7 @@ def request_of(
         name=name,
         cpus=machine["cpus"] or all_cpus(),
         gpus=gpu_count(),
+        prepared_images=prepared_images(space.data.auxiliary),
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=machine["slots"],
@@ -97,10 +99,10 @@ def request_to_resume(
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
     check_kept_modules(state.identity, paths.run, accept_code)
-    opened = state.opened
+    opened, space = state.opened, state.space
     return Request(
-        loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
-        space=state.space,
+        loaded=Loaded(opened.name, space, opened.doc, Path(opened.source)),
+        space=space,
         preset=opened.preset,
         schedule=opened.schedule,
         storage=paths.storage,
@@ -109,6 +111,7 @@ def request_to_resume(
         name=paths.run,
         cpus=cpus or all_cpus(),
         gpus=gpu_count(),
+        prepared_images=prepared_images(space.data.auxiliary),
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=slots,
@@ -130,7 +133,7 @@ def plan_of(request: Request) -> tuple[Plan, RunPaths]:
         cpus=1 if request.executor == "local" else request.cpus,
         in_process=request.executor == "local",
         gpus=request.gpus,
-        prepared_images=prepared_images(request.space.data.auxiliary),
+        prepared_images=request.prepared_images,
         rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
     )
     return plan, RunPaths(request.storage, plan.run)

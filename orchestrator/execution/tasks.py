@@ -14,10 +14,9 @@ from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shares, rungs_done
 from orchestrator.execution.work.worker import UnitWork
-from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, trial_macs
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState

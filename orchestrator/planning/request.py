@@ -28,10 +28,10 @@ class Request:
     """Everything that a launch is told. Raises UserError for an executor that there is not.
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
-    schedule: as `schedule_name` has it.
-    cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
-    counted from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run
-    that other code has begun.
+    schedule: as `schedule_name` has it. cpus, gpus: of this machine. prepared_images: of the prepared auxiliary set
+    that the space names. address: of a running cluster that this machine belongs to. slots: trials at once; counted
+    from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run that
+    other code has begun.
     """
 
     loaded: Loaded
@@ -44,6 +44,7 @@ class Request:
     name: str | None
     cpus: int
     gpus: int = 0
+    prepared_images: int | None = None
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None

@@ -11,8 +11,18 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
-from orchestrator.results.tables import KINDS, Known, Measured, Table, class_table, finished, set_table
-from tune_spaces.published.schedules import Schedule, schedule_of
+from orchestrator.results.tables import (
+    KINDS,
+    Known,
+    Measured,
+    Table,
+    class_table,
+    finished,
+    label_free,
+    set_table,
+    trial_row,
+)
+from tune_spaces.published.schedules import schedule_of
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
@@ -114,16 +124,11 @@ def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
     )
 
 
-def labelled(run: Measured, schedule: Schedule) -> Measured:
-    """The winner's numbers under the label of its schedule, and why it is a custom one."""
-    why = f"; {schedule.text}" if schedule.label == "custom" else ""
-    return replace(run, kind=KINDS[schedule.label], note=run.note + why)
-
-
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
     instance = method_of(state, best)
-    run = labelled(measured(state, best, instance), schedule_of(state.space, instance.config, state.opened.schedule))
+    schedule = schedule_of(state.space, instance.config, state.opened.schedule)
+    run = measured(state, best, instance).labelled(schedule)
     if run.pooled:
         return set_table(run)
     return class_table(run, baseline_numbers(paths, state.identity))
@@ -174,12 +179,6 @@ def network_costs(state: RunState, best: TrialState) -> dict[str, NetworkCost]:
     }
 
 
-def label_free(trial: TrialState, instance: Any) -> dict[str, float | None]:
-    """A trial by every criterion of its method that needs no test label."""
-    numbers = trial.last.numbers if trial.rungs else {}
-    return {name: numbers.get(CRITERIA[name].metric) for name in instance.selections if not CRITERIA[name].leak}
-
-
 def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[str, dict[str, dict[str, Any]]]:
     """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
     findings: dict[str, dict[str, dict[str, Any]]] = {}
@@ -190,58 +189,32 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
-def trial_row(trial: TrialState, instance: Any, run: Measured | None) -> dict[str, Any]:
-    """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
-    criteria = label_free(trial, instance)
-    alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
-    return {
-        "trial": trial.id,
-        "params": trial.point,
-        **criteria,
-        "auroc": trial.last.numbers.get("oracle") if trial.rungs else None,
-        "levels": {part: value for part, value in alone.items() if value is not None},
-        "state": str(trial.state),
-        "schedule": f"{trial.reached / 10:g} %",
-        "classes": run.values(WHOLE) if run else {},
-    }
-
-
-def selection_of(state: RunState, best: TrialState, instance: Any) -> dict[str, Any]:
-    """How the winner was chosen, and its numbers."""
-    return {
-        "select_by": state.space.select_by if len(state.trials) > 1 else "given",
-        "trial": best.id,
-        "params": best.point,
-        **label_free(best, instance),
-        "auroc": best.last.numbers.get("oracle"),
-    }
-
-
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
-    best, opened = sure_winner(state), state.opened
     methods = {trial.id: method_of(state, trial) for trial in state.trials.values() if 1000 in trial.rungs}
-    instance = methods[best.id]
-    schedule = schedule_of(state.space, instance.config, opened.schedule)
-    scores, pooled = read_table(paths.trial(best.id).scores(1000)), state.space.data.protocol == "in_out"
-    baselines = {} if pooled else baseline_numbers(paths, state.identity)
+    best = sure_winner(state)
+    opened, instance, pooled = state.opened, methods[best.id], state.space.data.protocol == "in_out"
     runs = {key: measured(state, state.trials[key], ended) for key, ended in methods.items()}
-    run = labelled(runs[best.id], schedule)
+    facts, warnings = facts_of(state), warnings_of(state, best, instance)
+    costs, findings = network_costs(state, best), read_findings(paths, state, best)
+    schedule = schedule_of(state.space, instance.config, opened.schedule)
+    scores = read_table(paths.trial(best.id).scores(1000))
+    baselines = {} if pooled else baseline_numbers(paths, state.identity)
+    run = runs[best.id].labelled(schedule)
     if not run.metrics.intervals:  # of a run of an earlier version
         intervals = whole_intervals(scores, pooled=pooled)
         run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
-    facts, warnings = facts_of(state) | {"schedule": schedule.text}, warnings_of(state, best, instance)
-    selection, costs = selection_of(state, best, instance), network_costs(state, best)
-    findings = read_findings(paths, state, best)
-    trials = [trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()]
+    trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
+    by = state.space.select_by if len(trials) > 1 else "given"
+    numbers = ("trial", "params", *label_free(instance), "auroc")
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
-        facts=facts,
+        facts=facts | {"schedule": schedule.text},
         shown=shown,
-        trials=trials,
+        trials=list(trials.values()),
         warnings=warnings,
-        selection=selection,
+        selection={"select_by": by} | {name: trials[best.id][name] for name in numbers},
         schedule=schedule,
         costs=costs,
         findings=findings,

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from orchestrator.record.events import RungMetrics
+from orchestrator.record.state import TrialState
 from tune_spaces import published
 from tune_spaces.published import PublishedTable
+from tune_spaces.published.schedules import Schedule
 from workloads.data.catalogue import NOISE
 from workloads.data.images import out_split
 from workloads.scoring.baselines import LARGEST
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import Rows, mean
+from workloads.scoring.selection import CRITERIA, Select
 from workloads.scoring.table import WHOLE, group_size
 
 KINDS = {
@@ -142,6 +146,11 @@ class Measured:
         names = [*self.metrics.levels, *(part for parts in self.metrics.out.values() for part in parts)]
         return (*(part for part in dict.fromkeys(names) if part != WHOLE), WHOLE)
 
+    def labelled(self, schedule: Schedule) -> Measured:
+        """The same under the label of its schedule, and why it is a custom one."""
+        why = f"; {schedule.text}" if schedule.label == "custom" else ""
+        return replace(self, kind=KINDS[schedule.label], note=self.note + why)
+
     def values(self, part: str) -> dict[str, float | None]:
         """AUROC of a part by column of the main table."""
         return {column.heading: column.of(self.metrics, part) for column in self.columns}
@@ -209,6 +218,27 @@ def finished(
     whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
     numbered = main | {"mean": (whole.mean, whole.interval)}
     return Finished(table, out, means, levels, numbered, parts.pop(WHOLE), parts, *aside)
+
+
+def label_free(instance: Any) -> list[Select]:
+    """Every criterion of a method that needs no test label."""
+    return [name for name in instance.selections if not CRITERIA[name].leak]
+
+
+def trial_row(trial: TrialState, instance: Any, run: Measured | None) -> dict[str, Any]:
+    """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
+    numbers = trial.last.numbers if trial.rungs else {}
+    alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
+    return {
+        "trial": trial.id,
+        "params": trial.point,
+        **{name: numbers.get(CRITERIA[name].metric) for name in label_free(instance)},
+        "auroc": numbers.get("oracle"),
+        "levels": {part: value for part, value in alone.items() if value is not None},
+        "state": str(trial.state),
+        "schedule": f"{trial.reached / 10:g} %",
+        "classes": run.values(WHOLE) if run else {},
+    }
 
 
 def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:

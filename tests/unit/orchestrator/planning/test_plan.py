@@ -8,10 +8,9 @@ from upath import UPath
 
 from orchestrator.execution.work.worker import balance
 from orchestrator.planning.code_digest import Code, content_hash
-from orchestrator.planning.cost import expected_share, unit_costs
 from orchestrator.planning.identity import identify, safe_name, stages_of_trials
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
+from orchestrator.planning.plan import expected_share, make_plan, unit_costs
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
