@@ -1,9 +1,10 @@
 """The order of the tests, and which of them share a process where two run them (`-n 2`).
 
-All files that start or join Ray are one group: a real cluster takes both cores of a laptop, and two of them would wait
-for each other. The other files, a group each, fill the time in which it waits. Long groups come first.
+All tests that start or join Ray are one group: a real cluster takes both cores of a laptop, and two of them would wait
+for each other. The others, a group for each file, fill the time in which it waits. Long groups come first.
 """
 
+import ast
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,28 @@ import pytest
 TESTS = Path(__file__).parent
 LONG = ("contract", "regression", "integration", "unit")
 """Folders of tests, the one with the longest tests first."""
+MARK = "pytest.mark.ray"
 
 
 @cache
-def on_ray(file: Path) -> bool:
-    """Whether some test of a file is marked: its text says so, which a process that collects nothing can read, too."""
-    return "pytest.mark.ray" in file.read_text(encoding="utf-8")
+def marked(file: Path) -> frozenset[str] | None:
+    """The tests of a file that are marked, by their names; None where the whole file is. Its text says so, which a
+    process that collects nothing can read, too."""
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    for node in body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            marks = node.value.elts if isinstance(node.value, ast.List) else [node.value]
+            if MARK in map(ast.unparse, marks):
+                return None
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    return frozenset(node.name for node in functions if MARK in map(ast.unparse, node.decorator_list))
+
+
+def on_ray(test: str) -> bool:
+    """Whether a test, by its id, is marked."""
+    file, _, name = test.partition("::")
+    names = marked(TESTS.parent / file)
+    return names is None or name.partition("[")[0] in names
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         folder = item.path.relative_to(TESTS).parts[0]
-        return not on_ray(item.path), LONG.index(folder) if folder in LONG else len(LONG)
+        return not on_ray(item.nodeid), LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
 
@@ -39,8 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "ray" if on_ray(TESTS.parent / file) else file
+            return "ray" if on_ray(nodeid) else nodeid.partition("::")[0]
 
     config.option.loadscopereorder = False  # the order above is meant
     return ByGroup(config, log)

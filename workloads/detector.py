@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from workloads.data.conform import conform, on_image, windowed
 from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
+from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
 
 Images = NDArray[np.uint8] | Iterable[str | PathLike[str] | NDArray[np.uint8] | Windowed]
@@ -46,7 +47,8 @@ class Inspected:
 class Detector:
     """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the windows it
     learnt from; grey is repeated to RGB or RGB becomes luminance. fit, white_level: how images of other sizes and of
-    more than 8 bits are brought to windows, see `workloads.data.windows.Form`.
+    more than 8 bits are brought to windows, see `workloads.data.windows.Form`. held_out: its scores of normal images
+    that it has not seen, which decisions rest on; None where there are none.
     """
 
     target: str
@@ -55,6 +57,7 @@ class Detector:
     scorers: Sequence[Any] = field(repr=False)
     fit: Fit = "crop"
     white_level: int = DEEPEST
+    held_out: HeldOut | None = field(default=None, repr=False)
 
     @property
     def form(self) -> Form:
@@ -86,6 +89,31 @@ class Detector:
         more anomalous, NaN where no window looks. images and errors as of `score`; UserError for a method that gives no
         maps."""
         return [item.map for item in self.inspect(images, maps=True) if item.map is not None]
+
+    def predict(self, images: Images, false_alarms: float = 0.01) -> Predictions:
+        """Normal or anomalous, at a false-alarm rate in (0, 1), with scores and p-values; images and errors as of
+        `score`, and UserError as of `threshold`."""
+        threshold = self.threshold(false_alarms)
+        return decided(self.score(images), threshold, self.normals)
+
+    def threshold(self, false_alarms: float = 0.01) -> Threshold:
+        """Above which a score is called anomalous, so that of fresh normal images like the training ones a fraction
+        `false_alarms` is. Raises UserError for a rate that the held-out normal images do not support."""
+        return self.normals.threshold(false_alarms)
+
+    def calibrated(self, images: Images) -> Detector:
+        """This detector, its decisions resting on other normal images, which it has not seen; as of `score`."""
+        return replace(self, held_out=HeldOut(self.score(images), "normal images that were handed over"))
+
+    @property
+    def normals(self) -> HeldOut:
+        """The held-out scores. Raises UserError where there are none."""
+        if self.held_out is None:
+            raise UserError(
+                "this detector has no scores of held-out normal images that a decision could rest on",
+                fix="hand over normal images that it has not seen: `calibrated`, or --normals",
+            )
+        return self.held_out
 
     def inspect(self, images: Images, *, maps: bool = False) -> Iterator[Inspected]:
         """All that is said of each image, in their order, at most a few hundred windows and one image's map in memory;

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
@@ -68,6 +69,15 @@ class Contrasting(Protocol):
 
         The group ``out`` is not for them: it is that of the out sets.
         """
+        ...
+
+
+@runtime_checkable
+class CrossScoring(Protocol):
+    """A learner that can score its training images as held-out ones, for thresholds."""
+
+    def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
+        """(N,) of every part, each image scored by a fit without it. numbers: (N,) the image of each row."""
         ...
 
 

@@ -25,6 +25,7 @@ def load_splits(data: Data, data_dir: Path, download: bool = True) -> Splits:
     amounts: dict[str, Any] = {
         "side": data.side,
         "val_fraction": data.val_fraction,
+        "calibration_fraction": data.calibration_fraction or 0.0,
         "max_train_images": data.max_train_images,
     }
     if data.protocol == "in_out":

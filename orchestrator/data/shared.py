@@ -62,7 +62,7 @@ class SharedSplits(ABC):
         if not test:
             return view
         images, masks = self.test_images(target)
-        return with_tests(view, images, masks, self.targets, self.out_sets())
+        return with_tests(view, images, masks, self.targets, self.out_sets(), self.calibration_images(target))
 
     def _auxiliary_on(self, device: torch.device) -> HeldAuxiliary:
         if device not in self._held:
@@ -88,6 +88,10 @@ class SharedSplits(ABC):
         """What a target is tested on, and its masks where they are known."""
 
     @abstractmethod
+    def calibration_images(self, target: str) -> LabelledImages | None:
+        """A target's images that were set apart for thresholds."""
+
+    @abstractmethod
     def out_sets(self) -> Mapping[str, LabelledImages]: ...
 
     @abstractmethod
@@ -109,6 +113,9 @@ class SplitsInMemory(SharedSplits):
 
     def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
         return self.splits.test_images(target)
+
+    def calibration_images(self, target: str) -> LabelledImages | None:
+        return self.splits.calibration_images(target)
 
     def out_sets(self) -> Mapping[str, LabelledImages]:
         return self.splits.out
@@ -157,6 +164,9 @@ class ShardedSplits(SharedSplits):
 
     def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
         return self._read().test_images(target)
+
+    def calibration_images(self, target: str) -> LabelledImages | None:
+        return self._read().calibration_images(target)
 
     def out_sets(self) -> Mapping[str, LabelledImages]:
         return self._read().out

@@ -16,7 +16,7 @@ from upath import UPath
 
 from orchestrator.data.auxiliary.reading import pixels
 from orchestrator.record.paths import RunPaths
-from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
+from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
 from workloads.errors import Kind
 from workloads.files import DamagedFileError, alone, checksum_file, is_whole, read_checked, write_checked
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 SHARD_ROWS = 4096
 MANIFEST, MASKS = "manifest.json", "masks.npy"
-NORMAL_SPLITS = ("train", "val")
+NORMAL_SPLITS = ("train", "val", CALIBRATION)
 SHARDS = "shards"
 AUXILIARY_SHARDS = "general_shards"  # apart from the others, which are read far more often
 FIX = "resume the run, or launch it again: its images are read anew, and damaged files of them written again"
@@ -214,6 +214,7 @@ def assemble(
         auxiliary=None if train is None or val is None else AuxiliaryImages(train, val, manifest.duplicates),
         streamed=manifest.streamed,
         masks=masks,
+        calibration=splits.get(CALIBRATION),
     )
 
 

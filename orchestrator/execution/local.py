@@ -68,17 +68,17 @@ class LocalExecutor:
         end = End()
         for _ in range(1 + task.retries):
             try:
-                end = self.attempt(task, sent, listener)
+                end = self.attempt(sent, listener)
             finally:
                 self.running.pop(f"{task.id}/0", None)
             if not end.error:
                 break
         return end
 
-    def attempt(self, task: Task, sent: Task, listener: Listener) -> End:
+    def attempt(self, task: Task, listener: Listener) -> End:
         if self.splits is None:
             raise ValueError("images are shared before tasks run")
-        work, worker = sent.work, LocalWorker(self.splits, sent, self.running)
+        work, worker = task.work, LocalWorker(self.splits, task, self.running)
         going = {trial.id for trial in work.trials} if isinstance(work, TrialWork) else set()
         listener.started(task)
         with computing(work.threads):

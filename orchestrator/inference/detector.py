@@ -2,16 +2,24 @@
 
 from typing import Any
 
+import pyarrow.compute as pc
 import torch
 from upath import UPath
 
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.state import RunState
+from orchestrator.record.state import RunState, TrialState
+from orchestrator.results.evaluation import read_table
 from orchestrator.results.run import winner
+from workloads.data.images import CALIBRATION
 from workloads.detector import Detector
 from workloads.errors import Kind, UserError, nearest
+from workloads.method import FittedMethod
 from workloads.registry import method
+from workloads.scoring.selection import CRITERIA
+from workloads.scoring.table import WHOLE, group_size
+from workloads.scoring.thresholds import HeldOut
 from workloads.training.checkpoint import is_complete, load_state
+from workloads.training.fitted import FOLDS
 
 
 def detector_of(paths: RunPaths, state: RunState, target: str | None = None, device: str | None = None) -> Detector:
@@ -35,7 +43,29 @@ def detector_of(paths: RunPaths, state: RunState, target: str | None = None, dev
         scorer = instance.scorer(unit, state.opened.shape, artifacts, place)
         scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), place)["learner"])
         scorers.append(scorer)
-    return Detector(target, state.opened.shape, instance, tuple(scorers))
+    held_out = held_out_of(paths, state, best, target)
+    return Detector(target, state.opened.shape, instance, tuple(scorers), held_out=held_out)
+
+
+def held_out_of(paths: RunPaths, state: RunState, best: TrialState, target: str) -> HeldOut | None:
+    """The winner's scores of normal images that neither trained nor chose it: those of the split `calibration`; where
+    there are none, as in a run of a published dataset, those of the normal test images, unless their labels chose it.
+
+    None where there are neither, and of a detector that is judged by groups of images.
+    """
+    judged = method(state.space.workload)(state.space.config(best.point)).judged_parts() or (WHOLE,)
+    if group_size(judged[0]) > 1:
+        return None
+    table = read_table(paths.trial(best.id).scores(best.reached))
+    table = table.filter((pc.field("target") == target) & (pc.field("part") == WHOLE) & ~pc.field("anomalous"))
+    rows = table.filter(pc.field("split") == CALIBRATION)
+    if len(rows):
+        fitted = issubclass(method(state.space.workload), FittedMethod) and CALIBRATION not in state.opened.counts
+        words = f"training images, each scored by one of {FOLDS} fits without it" if fitted else "images set apart"
+        return HeldOut(rows.column("score").to_numpy(), words)
+    chosen_by_them = CRITERIA[state.space.select_by].leak and len(state.trials) > 1
+    rows = table.filter(pc.field("split") == "test")
+    return HeldOut(rows.column("score").to_numpy(), "normal test images") if len(rows) and not chosen_by_them else None
 
 
 def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:

@@ -147,7 +147,8 @@ def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCount
     general = sum(
         round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
     )
-    return TrainingCounts(max(1, round(images * (1 - data.val_fraction))), general)
+    held = data.val_fraction + (data.calibration_fraction or 0)
+    return TrainingCounts(max(1, round(images * (1 - held))), general)
 
 
 def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:

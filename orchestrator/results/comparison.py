@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from scipy.stats import spearmanr
 
 from orchestrator.data.split_store import SplitStore
 from orchestrator.record.paths import RunPaths
@@ -76,6 +75,8 @@ def compare(storage: str, runs: list[str], part: str) -> Comparison:
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
     """Spearman's rho; nan where either never varies."""
+    from scipy.stats import spearmanr  # half a second, which every launch would wait for
+
     return float(spearmanr(a, b).statistic) if np.ptp(a) and np.ptp(b) else float("nan")
 
 

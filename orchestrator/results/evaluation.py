@@ -13,7 +13,7 @@ from upath import UPath
 from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.identity import Identity
 from orchestrator.record.paths import RunPaths, TrialPaths
-from workloads.data.images import out_name
+from workloads.data.images import CALIBRATION, out_name
 from workloads.files import read_checked, remove_checked, write_checked
 from workloads.scoring.baselines import BASELINES
 from workloads.scoring.metrics import (
@@ -57,14 +57,15 @@ def seconds_of(table: pa.Table) -> dict[str, float]:
 
 
 def combined(table: pa.Table, method: Any) -> pa.Table:
-    """The rows of the whole detectors: for test, val and out images, the parts' scores put together by the method.
+    """The rows of the whole detectors: for test, val, calibration and out images, the parts' scores put together by the
+    method.
 
     The parts that a config is judged by are put together, all of the same images, or groups of one size.
     """
     blocks, judged = [], method.judged_parts()
     out = [split for split in table.column("split").unique().to_pylist() if out_name(split)]
     for target, of_target in by_target(table):
-        for split in ("test", "val", *out):
+        for split in ("test", "val", CALIBRATION, *out):
             of_split = of_target.filter(pc.equal(of_target.column("split"), split))
             there = set(of_split.column("part").unique().to_pylist())
             names = sorted(there if judged is None else there & set(judged))

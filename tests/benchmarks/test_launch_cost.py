@@ -2,7 +2,7 @@
 
     python -m pytest tests/benchmarks/test_launch_cost.py -m benchmark
 
-The environment sets the size: TRIALS (4), SIDE (16), ROUNDS (2), WAYS (of bare.py). With
+The environment sets the size: TRIALS (4), SIDE (16), ROUNDS (2), WAYS (of `ways`, beside the launch itself). With
 BASELINE_CHECKOUT=/path/to/older/checkout, one that has this file, the launch of that commit is a row, too. Compare
 CPU-seconds first: they vary least. The machine should be otherwise idle.
 """
@@ -16,6 +16,7 @@ from statistics import median
 
 import pytest
 
+from tests.benchmarks.bare import WAYS as BARE
 from tests.benchmarks.measured import Cost, measure
 
 pytestmark = pytest.mark.benchmark
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.benchmark
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
 TRIALS = os.environ.get("TRIALS", "4")
-WAYS = os.environ.get("WAYS", "serial pool tune tune_naive relay").split()
+WAYS = os.environ.get("WAYS", "local executor serial pool tune tune_naive relay").split()
 OLDER = os.environ.get("BASELINE_CHECKOUT")
 
 
@@ -38,6 +39,13 @@ def launched(checkout: Path, folder: Path, *more: str) -> Cost:
 
 def bare(way: str, work: Path, folder: Path) -> Cost:
     command = [sys.executable, str(HERE / "bare.py"), str(work), str(folder / "areas.json"), way]
+    return measure(command, folder / "log", {"PYTHONPATH": str(ROOT)}, ROOT)
+
+
+def executor_alone(folder: Path) -> Cost:
+    """The launch's tasks under the local executor, and nothing beside them."""
+    space = HERE / "scale_space.py"
+    command = [sys.executable, str(HERE / "executor_alone.py"), str(space), str(folder)]
     return measure(command, folder / "log", {"PYTHONPATH": str(ROOT)}, ROOT)
 
 
@@ -59,11 +67,14 @@ def work(tmp_path_factory):
 
 
 def test_print_what_a_launch_costs_over_bare_loops(work, tmp_path, capsys):
-    rows = {"launch": lambda folder: launched(ROOT, folder)}
-    rows["local"] = lambda folder: launched(ROOT, folder, "--executor", "local")
+    ways = {
+        "local": lambda folder: launched(ROOT, folder, "--executor", "local"),
+        "executor": executor_alone,
+        **{way: lambda folder, way=way: bare(way, work, folder) for way in BARE},
+    }
+    rows = {"launch": lambda folder: launched(ROOT, folder)} | {way: ways[way] for way in WAYS}
     if OLDER:
         rows["older launch"] = lambda folder: launched(Path(OLDER), folder)
-    rows |= {way: lambda folder, way=way: bare(way, work, folder) for way in WAYS}
     costs: dict[str, list[Cost]] = {name: [] for name in rows}
     areas = {}
     for number in range(ROUNDS):
@@ -77,7 +88,7 @@ def test_print_what_a_launch_costs_over_bare_loops(work, tmp_path, capsys):
     medians = {name: Cost(*map(median, zip(*map(astuple, some), strict=True))) for name, some in costs.items()}
     with capsys.disabled():
         print("\n" + "\n".join(lines(medians)))
-    for name in ["local", *WAYS]:  # no row is quicker for doing less
+    for name in WAYS:  # no row is quicker for doing less
         assert areas[name] == [pytest.approx(each, abs=1e-6) for each in areas["launch"]], name
 
 

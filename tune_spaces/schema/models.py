@@ -24,12 +24,16 @@ from pydantic import (
 from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
+from workloads.method import FittedMethod
 from workloads.registry import WORKLOADS, method, reference
 from workloads.scoring.selection import Select
 from workloads.units import DataFacts, ImageShape
 
 PresetName = Literal["paper", "reduced", "smoke"]
 WRITTEN = "as written"
+FOLDER_CALIBRATION = 0.2
+"""Of the normal images of an own folder: 500 of them give a threshold for a false-alarm rate of 1 %, and a fifth fewer
+to learn from costs a detector little."""
 LOADING: ContextVar[bool] = ContextVar("LOADING", default=False)
 """True while a space file runs: then a faulty part waits for its space, so that all errors are reported together."""
 STORED: ContextVar[bool] = ContextVar("STORED", default=False)
@@ -136,6 +140,13 @@ class Data(Part):
     classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
     max_train_images: int | None = Field(default=None, ge=4, description="a target, validation included")
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
+    calibration_fraction: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="of the normal training images, set apart for thresholds; absent: 0, and 0.2 of an own folder for "
+        "a method that does not fit in one go",
+    )
     out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
     auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
@@ -151,6 +162,10 @@ class Data(Part):
             yield Problem("path", "the dataset 'folder' needs the path of a folder of class folders")
         if self.name != "folder" and self.path is not None:
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
+        if self.val_fraction + (self.calibration_fraction or 0) >= 1:
+            yield Problem(
+                "calibration_fraction", "with val_fraction it must leave images to learn from: below 1 together"
+            )
 
     def name_problems(self) -> Iterator[Problem]:
         classes, others = CATALOGUE[self.name].classes, out_set_names(self.name)
@@ -409,12 +424,19 @@ def stored(values: dict[str, Any]) -> Space:
         STORED.reset(token)
 
 
+def fits_in_one_go(workload: str) -> bool:
+    """Whether a method's thresholds rest on all its training images, each scored by a fit without it."""
+    return issubclass(method(workload), FittedMethod)
+
+
 def resolve(space: Space) -> Space:
     """The space with its preset written into its keys; axes win over the preset where both name a key."""
     preset, values = space.presets.get(space.preset, Preset()), space.model_dump()
     for key in ("max_train_images", "max_out_images", "classes"):
         if (value := getattr(preset, key)) is not None:
             values["data"][key] = value
+    if values["data"]["calibration_fraction"] is None and space.data.name == "folder":
+        values["data"]["calibration_fraction"] = 0.0 if fits_in_one_go(space.workload) else FOLDER_CALIBRATION
     if preset.max_auxiliary_images is not None:
         for source in values["data"]["auxiliary"]:
             source["max_images"] = preset.max_auxiliary_images

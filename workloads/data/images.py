@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 NO_CLASS = -1
 """The label of images that belong to none of a dataset's classes: out sets and auxiliary images."""
 OUT = "out"
+CALIBRATION = "calibration"
+"""The split of normal images that neither trained nor chose a detector, which thresholds rest on."""
 
 
 def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:

@@ -8,24 +8,30 @@ too.
 import numpy as np
 
 from workloads.data.images import Dataset
-from workloads.data.protocols import check_numbers, held_out, resized
+from workloads.data.protocols import check_numbers, divided, resized, set_apart
 from workloads.data.shuffling import shuffled
 from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError
 
 
 def in_out(
-    dataset: Dataset, *, side: int, val_fraction: float = 0.1, max_train_images: int | None = None, seed: int = 0
+    dataset: Dataset,
+    *,
+    side: int,
+    val_fraction: float = 0.1,
+    calibration_fraction: float = 0.0,
+    max_train_images: int | None = None,
+    seed: int = 0,
 ) -> Splits:
     """The splits whose one target is the whole dataset, images resized to `side` pixels; the channels stay as they are.
 
     val_fraction: of all train images, in (0, 1); at least 2 are held out of 4 or more, and 1 of fewer.
-    max_train_images: of the whole dataset, train and val together, chosen by `seed`, whatever their classes. Masks are
-    left out: there are none of out sets.
+    calibration_fraction: of them, set apart for thresholds. max_train_images: of the whole dataset, all of these
+    together, chosen by `seed`, whatever their classes. Masks are left out: there are none of out sets.
 
     Raises UserError for fewer than 2 training images, for no normal test image, and for numbers out of range.
     """
-    check_numbers(val_fraction, max_train_images)
+    check_numbers(val_fraction, max_train_images, calibration_fraction)
     rows = shuffled(np.arange(len(dataset.train)), "in_out", seed, dataset.name)[:max_train_images]
     learnt = set(np.unique(dataset.train.labels).tolist())
     members = tuple(name for label, name in enumerate(dataset.classes) if label in learnt)
@@ -41,10 +47,11 @@ def in_out(
             where=dataset.name,
             fix="add test images",
         )
-    count = held_out(len(rows), val_fraction)
+    val, calibration, train = divided(rows, val_fraction, calibration_fraction)
     return Splits(
-        train=resized(dataset.train.take(np.sort(rows[count:])), side),
-        val=resized(dataset.train.take(np.sort(rows[:count])), side),
+        train=resized(dataset.train.take(np.sort(train)), side),
+        val=resized(dataset.train.take(np.sort(val)), side),
         test=resized(dataset.test, side),
         targets=Targets(dataset.classes, (dataset.name,), {dataset.name: members}),
+        calibration=set_apart(dataset, calibration, side),
     )

@@ -28,30 +28,34 @@ def one_class(
     *,
     side: int,
     val_fraction: float = 0.1,
+    calibration_fraction: float = 0.0,
     max_train_images: int | None = None,
     classes: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Splits:
     """The one-class splits of a dataset, images and masks resized to `side` pixels; the channels stay as they are.
 
-    classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in
-    (0, 1); at least 2 are held out of 4 or more, and 1 of fewer. max_train_images: of a target, train and val together,
-    chosen by `seed`. A target's split depends on the seed and its own images alone, not on the other targets.
+    classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in (0,
+    1); at least 2 are held out of 4 or more, and 1 of fewer. calibration_fraction: of them, set apart for thresholds.
+    max_train_images: of a target, all of these together, chosen by `seed`. A target's split depends on the seed and its
+    own images alone, not on the other targets.
 
     Raises UserError for an unknown class (with the nearest), for a target with fewer than 2 training images or
     without test images of its own or of another class, and for numbers out of range. A folder of the user's with one
     class alone is taken all the same, with a warning: its detector can score images, and its AUROC is undefined.
     """
-    check_numbers(val_fraction, max_train_images)
+    check_numbers(val_fraction, max_train_images, calibration_fraction)
     targets = _targets(dataset, classes)
     train_rows: list[NDArray[np.intp]] = []
     val_rows: list[NDArray[np.intp]] = []
+    calibration_rows: list[NDArray[np.intp]] = []
     for target in targets.names:
         rows = _target_rows(dataset, targets, target)
         rows = shuffled(rows, "one_class", seed, target)[:max_train_images]
-        count = held_out(len(rows), val_fraction)
-        val_rows.append(rows[:count])
-        train_rows.append(rows[count:])
+        val, calibration, train = divided(rows, val_fraction, calibration_fraction)
+        val_rows.append(val)
+        calibration_rows.append(calibration)
+        train_rows.append(train)
     tested = np.logical_or.reduce([targets.tested(target, dataset.test.labels) for target in targets.names])
     test = resized(dataset.test if tested.all() else dataset.test.take(tested), side)
     return Splits(
@@ -60,13 +64,20 @@ def one_class(
         test=test,
         targets=targets,
         masks=_resized_masks(dataset.masks, tested, side),
+        calibration=set_apart(dataset, np.concatenate(calibration_rows), side),
     )
 
 
-def check_numbers(val_fraction: float, max_train_images: int | None) -> None:
+def check_numbers(val_fraction: float, max_train_images: int | None, calibration_fraction: float = 0.0) -> None:
     """Raises UserError for a fraction that is none, and for too few images to hold one out."""
     if not 0 < val_fraction < 1:
         raise UserError(f"val_fraction is {val_fraction}", where="val_fraction", fix="give more than 0, less than 1")
+    if calibration_fraction < 0 or val_fraction + calibration_fraction >= 1:
+        raise UserError(
+            f"calibration_fraction is {calibration_fraction}",
+            where="calibration_fraction",
+            fix="give 0 or more, together with val_fraction less than 1",
+        )
     if max_train_images is not None and max_train_images < 2:
         raise UserError(
             f"max_train_images is {max_train_images}", where="max_train_images", fix="give 2 or more: train and val"
@@ -136,6 +147,22 @@ def held_out(n: int, fraction: float) -> int:
     """How many of n images are held out: about the fraction, at least 2 of 4 or more, and 1 of fewer."""
     least = 2 if n >= 4 else 1
     return min(max(round(n * fraction), least), n - least)
+
+
+def divided(
+    rows: NDArray[np.intp], val_fraction: float, calibration_fraction: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Rows in a seeded order as validation, calibration and training ones; at least 2 train where there are as many."""
+    val = held_out(len(rows), val_fraction)
+    calibration = min(round(len(rows) * calibration_fraction), max(0, len(rows) - val - 2))
+    return rows[:val], rows[val : val + calibration], rows[val + calibration :]
+
+
+def set_apart(dataset: Dataset, rows: NDArray[np.intp], side: int) -> LabelledImages | None:
+    """The calibration images, in the dataset's order; None where there are none."""
+    if not len(rows):
+        return None
+    return resized(dataset.train.take(np.sort(rows)), side)
 
 
 def resized(part: LabelledImages, side: int) -> LabelledImages:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
+from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 Bools = NDArray[np.bool_]
@@ -61,6 +61,8 @@ class Splits:
     out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out_sets`).
     auxiliary: images of any kind, for methods that compare with a general model (see `workloads.data.auxiliary`).
     streamed: the same where they are too many to be held. masks: as in `Dataset`, (len(test), H, W).
+    calibration: further images of the targets, which neither train nor choose a detector: thresholds rest on them. None
+    where none were set apart.
     """
 
     train: LabelledImages
@@ -71,6 +73,7 @@ class Splits:
     auxiliary: AuxiliaryImages | None = None
     streamed: AuxiliarySet | None = None
     masks: NDArray[np.uint8] | None = None
+    calibration: LabelledImages | None = None
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         """Train and validation images of one target."""
@@ -83,6 +86,11 @@ class Splits:
         if tested.all():
             return self.test, self.masks
         return self.test.take(tested), None if self.masks is None else self.masks[tested]
+
+    def calibration_images(self, target: str) -> LabelledImages | None:
+        """A target's images that were set apart for thresholds."""
+        images = self.calibration
+        return None if images is None else images.take(self.targets.normal(target, images.labels))
 
     @property
     def shape(self) -> ImageShape:
@@ -110,6 +118,8 @@ class Splits:
     def by_name(self) -> dict[str, LabelledImages]:
         """Every split under the name that its stored shards and its scores carry."""
         named = {"train": self.train, "val": self.val, "test": self.test}
+        if self.calibration is not None:
+            named[CALIBRATION] = self.calibration
         if self.auxiliary is not None:
             named |= dict(zip(AUXILIARY_SPLITS, (self.auxiliary.train, self.auxiliary.val), strict=True))
         return named | {out_split(name): images for name, images in self.out.items()}
@@ -155,7 +165,8 @@ def _pixel_digest(images: NDArray[np.uint8]) -> Any:
 def _digest(splits: Splits) -> str:
     """Of all that is held, so without a streamed set."""
     auxiliary = (splits.auxiliary.train, splits.auxiliary.val) if splits.auxiliary else ()
-    held = (splits.train, splits.val, splits.test, *splits.out.values(), *auxiliary)
+    calibration = () if splits.calibration is None else (splits.calibration,)
+    held = (splits.train, splits.val, splits.test, *splits.out.values(), *auxiliary, *calibration)
     targets = splits.targets
     names: dict[str, Any] = {
         "classes": targets.classes,
@@ -174,6 +185,8 @@ def _digest(splits: Splits) -> str:
         names["members"] = dict(targets.members)
     if splits.auxiliary:
         names["general"] = True
+    if calibration:
+        names[CALIBRATION] = True
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
     for images in held:

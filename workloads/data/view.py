@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.images import NO_CLASS, AuxiliaryImages, LabelledImages, out_split
+from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, out_split
 from workloads.data.splits import Targets
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, ImageShape, TrainingCounts
@@ -30,14 +30,15 @@ class ImageStream(Protocol):
 
 @dataclass(frozen=True)
 class TargetView:
-    """Images uint8 (N, C, H, W). `train`, `val`, `labels` and `auxiliary` are on the device; `test`, `out` and `masks`
-    stay on the host, as workers share them, and a scorer moves what it scores.
+    """Images uint8 (N, C, H, W). `train`, `val`, `labels` and `auxiliary` are on the device; `test`, `out`, `masks` and
+    `calibration` stay on the host, as workers share them, and a scorer moves what it scores.
 
     labels: int64 (N,) of `train`, which of the target's `classes`; None where unknown. ids, class_names: of the rows of
-    a split, by `val`, `test`, `out/NAME`; an image's windows share its id. anomalous: (M,) bool of `test`. masks: uint8
-    (M, H, W), 1 where a pixel of `test` is anomalous; None where unknown. auxiliary: the auxiliary set's train and
-    validation images, where they were asked for; a sample of it where it is a `stream`. The view of the target
-    `GENERAL` has the auxiliary images as its own.
+    a split, by `train`, `val`, `test`, `calibration`, `out/NAME`; an image's windows share its id. anomalous: (M,) bool
+    of `test`. masks: uint8 (M, H, W), 1 where a pixel of `test` is anomalous; None where unknown. calibration: normal
+    images that thresholds rest on, None where none were set apart. auxiliary: the auxiliary set's train and validation
+    images, where they were asked for; a sample of it where it is a `stream`. The view of the target `GENERAL` has the
+    auxiliary images as its own.
     """
 
     target: str
@@ -51,6 +52,7 @@ class TargetView:
     anomalous: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     out: Mapping[str, Tensor] = field(default_factory=dict)
     masks: Tensor | None = None
+    calibration: Tensor | None = None
     auxiliary: tuple[Tensor, Tensor] | None = None
     stream: ImageStream | None = None
 
@@ -100,8 +102,10 @@ def training_view(
         val=torch.from_numpy(val.images).to(device),
         labels=torch.from_numpy(targets.among_members(target, train.labels)).to(device),
         classes=targets.members_of(target),
-        ids={"val": val.ids},
-        class_names={"val": [targets.classes[label] for label in val.labels]},
+        ids={"train": train.ids, "val": val.ids},
+        class_names={
+            name: [targets.classes[label] for label in part.labels] for name, part in (("train", train), ("val", val))
+        },
     )
 
 
@@ -126,20 +130,29 @@ def with_tests(
     masks: NDArray[np.uint8] | None,
     targets: Targets,
     out: Mapping[str, LabelledImages],
+    calibration: LabelledImages | None = None,
 ) -> TargetView:
-    """The view with what its target is tested on, and the out sets; nothing is copied."""
+    """The view with what its target is tested on, the out sets and its calibration images; nothing is copied."""
+    normal = {} if calibration is None else {CALIBRATION: calibration}
     return replace(
         view,
         test=torch.from_numpy(test.images),
         anomalous=~targets.normal(view.target, test.labels),
-        ids={**view.ids, "test": test.ids, **{out_split(name): part.ids for name, part in out.items()}},
+        ids={
+            **view.ids,
+            "test": test.ids,
+            **{out_split(name): part.ids for name, part in out.items()},
+            **{name: part.ids for name, part in normal.items()},
+        },
         class_names={
             **view.class_names,
             "test": [targets.classes[label] for label in test.labels],
             **{out_split(name): [name] * len(part) for name, part in out.items()},
+            **{name: [targets.classes[label] for label in part.labels] for name, part in normal.items()},
         },
         out={name: torch.from_numpy(part.images) for name, part in out.items()},
         masks=None if masks is None else torch.from_numpy(masks),
+        calibration=None if calibration is None else torch.from_numpy(calibration.images),
     )
 
 

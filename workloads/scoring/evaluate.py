@@ -1,10 +1,12 @@
 """A detector's scores of one target as rows of the score table."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 
-from workloads.data.images import out_split
+from workloads.data.images import CALIBRATION, image_of_window, out_split
 from workloads.data.view import TargetView
-from workloads.learner import Contrasting, GroupDetector, Learner, Scorer, Scores
+from workloads.learner import Contrasting, CrossScoring, GroupDetector, Learner, Scorer, Scores
 from workloads.scoring.proxies import cut_and_pasted
 from workloads.scoring.table import group_rows, join, score_rows
 
@@ -12,8 +14,9 @@ from workloads.scoring.table import group_rows, join, score_rows
 def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> pa.Table:
     """A row an image and part: test images, held-out normal ones, proxy anomalies, the learner's own where it has some.
 
-    scorer: of the learner, or itself. last: whether the schedule ends here; the out sets, which are large, are scored
-    then only. Of a detector of groups these are the proxies alone (see `score_groups`).
+    scorer: of the learner, or itself. last: whether the schedule ends here; the out sets, which are large, and the
+    images that thresholds rest on are scored then only. Of a detector of groups these are the proxies alone (see
+    `score_groups`).
     """
     scores: dict[str, Scores] = {}
     if not isinstance(scorer, GroupDetector):
@@ -24,6 +27,15 @@ def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> 
         scores["cut_and_paste/val"] = scorer.score(cut_and_pasted(view.val))
     if last and not isinstance(scorer, GroupDetector):
         scores |= {out_split(name): scorer.score(images) for name, images in view.out.items()}
+        if view.calibration is not None:
+            scores[CALIBRATION] = scorer.score(view.calibration)
+        elif isinstance(learner, CrossScoring):
+            scores[CALIBRATION] = learner.cross_scores(image_of_window(view.ids["train"]))
+            view = replace(
+                view,
+                ids={**view.ids, CALIBRATION: view.ids["train"]},
+                class_names={**view.class_names, CALIBRATION: view.class_names["train"]},
+            )
     return join([score_rows(view, split, parts) for split, parts in scores.items()])
 
 

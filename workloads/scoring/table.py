@@ -4,9 +4,10 @@ One row is one image scored by one part of one target's detector. Columns (`SCHE
 
 image_id   str      the dataset's id of the image; made images (fakes) have ids such as ``P_2/17``
 target     str      the class that counts as normal
-split      str      ``test``; ``val`` (held-out normal images); or a proxy ``group/name`` of anomalies that need no
-                    label: ``own/P_2``, ``other/P_0``, ``position/random``. ``out/NAME`` are the images of an out set,
-                    scored at the end of the schedule only: no proxy, so no selection may see them
+split      str      ``test``; ``val`` (held-out normal images); ``calibration`` (normal images that neither trained nor
+                    chose the detector, or training images scored by a fit without them); or a proxy ``group/name`` of
+                    anomalies that need no label: ``own/P_2``, ``other/P_0``, ``position/random``. ``out/NAME`` are the
+                    images of an out set, scored at the end of the schedule only: no proxy, so no selection may see them
 label      str      the image's own class name; ``fake`` for made images; an out set's name for its images
 anomalous  bool     whether it is an anomaly for this target (the positive class)
 part       str      ``level_4``, ``likelihood`` and so on; ``all`` for the score of the whole detector; ``NAME/SIZE``
@@ -76,7 +77,8 @@ def join(blocks: Sequence[pa.Table]) -> pa.Table:
 
 
 def score_rows(view: "TargetView", split: str, scores: "Scores") -> pa.Table:
-    """A row an image and part of a split of a target: `test`, `val`, `out/NAME`, or a proxy `group/name`.
+    """A row an image and part of a split of a target: `test`, `val`, `calibration`, `out/NAME`, or a proxy
+    `group/name`.
 
     scores: (N,) of each part, one a window; an image has the highest of its windows' scores.
     """

@@ -3,14 +3,21 @@
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.data.shuffling import shuffled
 from workloads.learner import Scores, State, Tensors
 from workloads.method import FittedMethod
 from workloads.units import Unit
 
 BATCH = 256
+FOLDS = 5
+"""Of the training images, each scored by a fit on the others (cross-conformal prediction, Vovk, 2015). Five leave every
+fit 80 % of the images, so that these scores are nearly those that the fit on all gives fresh ones, for four fits' cost;
+ten, the other usual choice, would take nine for 10 % more."""
 
 
 class Fit:
@@ -42,6 +49,19 @@ class Fit:
 
     def load_state(self, state: State) -> None:
         self.fitted = on_device(state, self.device)
+
+    def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
+        """Scores of the training images, each by a fit that has not seen it. numbers: (N,) int64, the image that each
+        row is a window of: an image's windows fall together. Raises ValueError without images."""
+        if self.images is None:
+            raise ValueError(f"{self.unit} has no images to score")
+        images = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
+        scores = np.zeros(len(numbers), np.float32)
+        for fold in np.array_split(images, min(FOLDS, len(images))):
+            left_out = np.isin(numbers, fold)
+            rest = Fit(self.method, self.device, self.unit, self.images[torch.from_numpy(~left_out)])
+            scores[left_out] = rest.score(self.images[torch.from_numpy(left_out)])["score"]
+        return {"score": scores}
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Scores:

@@ -43,6 +43,11 @@ class Course:
     stopped: set[str] = field(default_factory=set)
     decision: Decision | None = None
 
+    def begin(self, listener: Listener) -> None:
+        """Tell that the first attempt begins: of the later ones `hear` has told."""
+        if not self.failures and not self.losses:
+            listener.started(self.task)
+
     def hear(self, reply: Reply, listener: Listener) -> bool:
         """Pass on what a worker answered; whether the task goes on: with its next rung, or with another attempt."""
         if isinstance(reply, RungReport):

@@ -1,17 +1,20 @@
 """Which warm workers are there: a worker has work only once it has answered that it is ready."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import ray
 
 from orchestrator.clusters.session import start_timeout_s
+from orchestrator.execution.executor import End
 
 LOOK_S = 0.05
 """How long an answer is waited for: a worker that is there answers at once."""
 AGAIN_S = 1.0
 """After which a worker that is lost is asked again; Ray refuses the question until it has started it anew."""
+GONE = End(error="no worker could be started, or came back")
+"""How what waits for a worker ends where none is left."""
 
 
 class Crew:
@@ -50,18 +53,26 @@ class Crew:
             pass  # a lost one has answered
         return self.free.pop(0) if self.free else None
 
-    def look(self) -> bool:
-        """Whether anybody has answered."""
-        answers, _ = ray.wait([*self.questions], num_returns=1, timeout=LOOK_S)
+    def look(self, others: Collection[Any] = (), patience: float = LOOK_S) -> Sequence[Any]:
+        """What has come, of the workers' answers and of `others`; after so many seconds nothing."""
+        if not others and not self.questions:
+            time.sleep(patience)
+            return ()
+        answers, _ = ray.wait([*others, *self.questions], num_returns=1, timeout=patience)
         for answer in answers:
-            number = self.questions.pop(answer)
-            try:
-                ray.get(answer)
-            except ray.exceptions.RayError:
-                self.lost[number] = time.monotonic() + AGAIN_S
-            else:
-                self.free.append(number)
-        return bool(answers)
+            if answer in self.questions:
+                self.note(answer)
+        return answers
+
+    def note(self, answer: Any) -> None:
+        """Whether a worker is there."""
+        number = self.questions.pop(answer)
+        try:
+            ray.get(answer)
+        except ray.exceptions.RayError:
+            self.lost[number] = time.monotonic() + AGAIN_S
+        else:
+            self.free.append(number)
 
     def release(self, number: int) -> None:
         """The worker is to let go of what it had. It is free once it has, for it answers in order."""

@@ -28,8 +28,9 @@ class SharedImages:
     """Where every process of a launch has its images from; small enough to go along with a task.
 
     training: target -> reference of its train and validation images; None where the images are too large for the object
-    store. tests: reference of splits without those: test images, masks, out sets. auxiliary: reference of the held
-    auxiliary set, or of None. last: what this process reads of the shards, kept while its next work needs the same.
+    store. tests: reference of splits without those: test images, masks, out sets, calibration images. auxiliary:
+    reference of the held auxiliary set, or of None. last: what this process reads of the shards, kept while its next
+    work needs the same.
     """
 
     store: SplitStore
@@ -122,6 +123,9 @@ class MappedSplits(SharedSplits):
 
     def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
         return self._tests.test_images(target)
+
+    def calibration_images(self, target: str) -> LabelledImages | None:
+        return self._tests.calibration_images(target)
 
     def out_sets(self) -> Mapping[str, LabelledImages]:
         return self._tests.out

@@ -1,6 +1,5 @@
 """The warm workers of a launch: one a slot, started once, and the tasks that they take from a queue."""
 
-import time
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,13 +8,12 @@ import ray
 
 from orchestrator.execution.executor import End, Listener, RungReport, Task, error_text, lacking
 from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
+from orchestrator.execution.on_ray.crew import AGAIN_S, GONE, Crew
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
 
 if TYPE_CHECKING:
     from orchestrator.execution.on_ray.images import SharedImages
-
-LOOKS = 10  # at a worker that does not come back, a second apart, after which it is given up
 
 
 class WarmWorker:
@@ -98,68 +96,52 @@ class Queue:
     def __init__(self, tasks: Sequence[Task], listener: Listener, failures: Mapping[str, str]) -> None:
         self.waiting = [Course(task) for task in tasks]
         self.listener, self.failures = listener, failures
-        self.working: dict[Any, tuple[Any, Course]] = {}  # Ray's reference of the answer -> who works on what
-        self.looking: dict[Any, tuple[Any, int]] = {}  # the same of a worker that is looked at, and for which time
+        self.working: dict[Any, tuple[int, Course]] = {}  # Ray's reference of the answer -> who works on what
 
     def run(self, workers: Sequence[Any]) -> None:
-        idle: list[Any] = []
-        self.looking = {worker.ready.remote(): (worker, 1) for worker in workers}
+        crew = Crew(workers)
         while True:
-            idle = [worker for worker in idle if not self.begin(worker)]
+            while (course := self.ready()) and (number := crew.take()) is not None:
+                self.waiting.remove(course)
+                course.begin(self.listener)
+                self.working[workers[number].advance.remote(course.task, True)] = number, course
             if not self.waiting and not self.working:
                 return
-            (answer,), _ = ray.wait([*self.working, *self.looking], num_returns=1)
-            idle += self.heard(answer) if answer in self.working else self.arrived(answer)
-            if not idle and not self.working and not self.looking:
+            if crew.gone and not self.working:
                 self.give_up()
+                return
+            for answer in crew.look(self.working, AGAIN_S):
+                if answer in self.working:
+                    self.hear(answer, crew)
 
-    def begin(self, worker: Any) -> bool:
-        """Let a worker begin the next task; whether there is one."""
+    def ready(self) -> Course | None:
+        """The first task that waits for none of the others. Those that come after a failed one end here."""
         unfinished = {course.task.id for _, course in self.working.values()} | {c.task.id for c in self.waiting}
-        for course in [*self.waiting]:
+        for course in self.waiting:
             if course.task.after & unfinished:
                 continue
-            self.waiting.remove(course)
             if end := lacking(course.task, self.failures):
+                self.waiting.remove(course)
                 self.listener.ended(course.task, end)
-                return self.begin(worker)
-            if not course.failures and not course.losses:
-                self.listener.started(course.task)
-            self.working[worker.advance.remote(course.task, True)] = worker, course
-            return True
-        return False
+                return self.ready()
+            return course
+        return None
 
-    def heard(self, answer: Any) -> list[Any]:
-        """Take a worker's answer; the workers that are idle now."""
-        worker, course = self.working.pop(answer)
+    def hear(self, answer: Any, crew: Crew) -> None:
+        """Take a worker's answer. A task whose worker is lost is for whoever is free first."""
+        number, course = self.working.pop(answer)
         reply = outcome(answer)
-        goes_on = course.hear(reply, self.listener)
-        failed = isinstance(reply, End)
+        goes_on, failed = course.hear(reply, self.listener), isinstance(reply, End)
         lost = isinstance(reply, End) and reply.lost
         if goes_on and not lost:  # what failed is not gone on with, also where its report alone could not be sent
-            self.working[worker.advance.remote(course.task, failed, course.decision)] = worker, course
-            return []
+            worker = crew.workers[number]
+            self.working[worker.advance.remote(course.task, failed, course.decision)] = number, course
+            return
         if goes_on:
-            self.waiting.insert(0, course)  # for whoever is free first
-        if lost:
-            self.looking[worker.ready.remote()] = worker, 1
-            return []
-        return [worker]
-
-    def arrived(self, answer: Any) -> list[Any]:
-        """The worker that was looked at, if it is there; otherwise it is looked at again."""
-        worker, times = self.looking.pop(answer)
-        try:
-            ray.get(answer)
-        except ray.exceptions.RayError:
-            if times < LOOKS:
-                time.sleep(1)
-                self.looking[worker.ready.remote()] = worker, times + 1
-            return []
-        return [worker]
+            self.waiting.insert(0, course)
+        crew.release(number)
 
     def give_up(self) -> None:
         """End all tasks, for no worker is left."""
         for course in self.waiting:
-            self.listener.ended(course.task, End(error="no worker could be started, or came back"))
-        self.waiting = []
+            self.listener.ended(course.task, GONE)

@@ -19,7 +19,7 @@ from ray.tune.search import Searcher
 from orchestrator.clusters.session import environment
 from orchestrator.execution.executor import End, Listener, Task, error_text
 from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
-from orchestrator.execution.on_ray.crew import Crew
+from orchestrator.execution.on_ray.crew import GONE, Crew
 
 REPLY = "reply"  # what a worker answered, under the name that Tune knows it by
 RELAY_BYTES = 200 * 2**20  # of memory, which a relay takes; Tune refuses a trial that claims nothing
@@ -104,16 +104,14 @@ class Driver(FIFOScheduler):
         if worker is None:
             return self.give_up() if not self.working and self.crew.gone else None
         number = self.waiting.pop(0)
-        course = self.courses[number]
-        if not course.failures and not course.losses:
-            self.listener.started(course.task)
+        self.courses[number].begin(self.listener)
         self.working[number] = None
         return {"trial": number, "worker": worker}
 
     def give_up(self) -> str:
         """End the trials that wait, for no worker is left."""
         for number in self.waiting:
-            self.listener.ended(self.courses[number].task, End(error="no worker could be started, or came back"))
+            self.listener.ended(self.courses[number].task, GONE)
         self.waiting = []
         return Searcher.FINISHED
 

@@ -79,7 +79,10 @@ def any_splits(draw: st.DrawFn) -> Splits:
     auxiliary = AuxiliaryImages(images([(8, 4, 0), (8, 4, 1)], 2, 3, "x"), images([(8, 5, 0)], 2, 3, "y"), 0)
     masks = np.arange(len(parts[2]) * 6).reshape(-1, 2, 3).astype(np.uint8) % 2
     targets = Targets(("a", "b", "c"), names, members, tested_on)
-    return Splits(*parts, targets, {"noise": replace(out, labels=np.full(len(out), -1))}, auxiliary, masks=masks)
+    apart = images([(value, 6, i) for i, value in enumerate(learnt)], 2, 3, "apart")
+    calibration = draw(st.sampled_from([None, apart]))
+    noise = {"noise": replace(out, labels=np.full(len(out), -1))}
+    return Splits(*parts, targets, noise, auxiliary, masks=masks, calibration=calibration)
 
 
 def sharded(splits: Splits, targets: tuple[str, ...]) -> ShardedSplits:
@@ -114,6 +117,10 @@ def test_a_views_rows_are_the_splits_own(splits: Splits, in_memory: bool) -> Non
         assert splits.masks is not None
         assert np.array_equal(view.masks.numpy(), splits.masks[tested])
         assert np.array_equal(view.out["noise"].numpy(), splits.out["noise"].images)
+        assert (view.calibration is None) == (splits.calibration is None)
+        if view.calibration is not None:
+            assert view.calibration[:, 0, 0, 0].tolist() == sorted(numbers)
+            assert list(view.class_names["calibration"]) == [splits.targets.classes[n] for n in sorted(numbers)]
         assert view.auxiliary is not None
         assert splits.auxiliary is not None
         assert np.array_equal(view.auxiliary[1].numpy(), splits.auxiliary.val.images)
