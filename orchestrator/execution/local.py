@@ -67,6 +67,7 @@ class LocalExecutor:
         sent: Task = pickle.loads(pickle.dumps(task)) if self.travelling else task  # noqa: S301 - made in this line
         end = End()
         for _ in range(1 + task.retries):
+            listener.started(task)
             try:
                 end = self.attempt(sent, listener)
             finally:
@@ -80,7 +81,6 @@ class LocalExecutor:
             raise ValueError("images are shared before tasks run")
         work, worker = task.work, LocalWorker(self.splits, task, self.running)
         going = {trial.id for trial in work.trials} if isinstance(work, TrialWork) else set()
-        listener.started(task)
         with computing(work.threads):
             rungs, decision = work.run(worker), None
             while True:
