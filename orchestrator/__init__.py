@@ -7,9 +7,9 @@
     detector = orchestrator.load(run, "3")     # the winner's detector of one class
     detector.score(images)                     # (N,) float32 from uint8 (N, H, W[, C]); higher = more anomalous
 
-`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load` and `analyse` use it.
-`workloads.fit` trains a detector of an array of images without any run. What the command line does goes through these
-functions too, so both write the same files. This door is provisional until it has been used for a while.
+`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict` and `analyse`
+use it. `workloads.fit` trains a detector of an array of images without any run. What the command line does goes through
+these functions too, so both write the same files. This door is provisional until it has been used for a while.
 
 Options of a launch; whatever is left out, or None, stays as the space has it:
 
@@ -40,19 +40,21 @@ if sys.argv[:1] == ["-m"]:  # `python -m` looks first where the user stands, who
 from workloads.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.clusters.submission import Job
     from orchestrator.execution.executor import Executor
     from orchestrator.execution.observer import Observer
+    from orchestrator.inference.predict import Predicted
     from orchestrator.planning.plan import Plan
     from orchestrator.results.handle import Run
     from tune_spaces.schema import Space
     from workloads.detector import Detector
 
 __all__ = [
-    "Detector", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "resume", "runs", "submit",
+    "Detector", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "predict", "resume", "runs",
+    "submit",
 ]  # fmt: skip
 
 
@@ -223,8 +225,8 @@ def analyse(
     tracking_uri: str | None = None,
     cpus: int | None = None,
     observer: Observer | None = None,
-) -> None:
-    """A closer look at a run's winner; numbers and pictures join the run's report.
+) -> Run:
+    """A closer look at a run's winner; numbers and pictures join the report of the run, which is returned.
 
     names: of analyses that the run's method offers (`Run.analyses`). What was done before is not done again.
     Raises UserError for an unknown analysis, and where no trial has reached the end of its schedule.
@@ -237,6 +239,7 @@ def analyse(
     if isinstance(executor, str):
         executor = executor_named(executor, cpus, workload=opened.state.space.workload)
     carry_out(opened.paths, names, tracking_of(opened.state, tracking_uri), executor, observer)
+    return opened
 
 
 def open_run(name: str | Run, storage: str | Path = "runs") -> Run:
@@ -276,6 +279,42 @@ def load(
     if not trust_code:
         method_code.require_trust(run.paths, run.state.opened.space["workload"])
     return detector_of(run.paths, run.state, target, device)
+
+
+def predict(
+    run: str | Run,
+    *images: str | Path,
+    target: str | None = None,
+    false_alarms: float | None = None,
+    out: str | Path = "predictions.csv",
+    maps: str | Path | None = None,
+    normals: Sequence[str | Path] = (),
+    defects: Sequence[str | Path] = (),
+    strict: bool = False,
+    storage: str | Path = "runs",
+    device: str | None = None,
+    trust_code: bool = False,
+    seen: Callable[[int, int], None] | None = None,
+) -> Predicted:
+    """Let the best detector of a run decide on image files: a row an image with decision, score and p-value.
+
+    images: files, folders with all below them, tar archives, URIs. false_alarms: of fresh normal images the fraction
+    that may be called anomalous, in (0, 1); 0.01 where left out. out: a file whose ending says how it is written: .csv,
+    .jsonl or .parquet. maps: a folder for a map (.npy) and an overlay (.png) of each image. normals: images that the
+    run has not seen, for decisions to rest on instead of the run's held-out ones. defects: images of labelled defects
+    that set the threshold in place of a rate. strict: raise, once all is written, where images cannot be read.
+    seen: called with the images done and those in all. The other arguments are those of `load`, and so are the errors;
+    UserError also where the held-out normal images are too few for the rate, and where nothing can be read or written.
+    For arrays there is `Detector.predict`.
+    """
+    from orchestrator.inference.predict import predict_images
+
+    detector = load(run, target, storage=storage, device=device, trust_code=trust_code)
+    places = [[str(place) for place in group] for group in (images, normals, defects)]
+    return predict_images(
+        detector, places[0], out, false_alarms=false_alarms, normals=places[1], defects=places[2], maps=maps,
+        strict=strict, seen=seen or (lambda _done, _total: None),
+    )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

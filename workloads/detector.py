@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from workloads.data.conform import conform, on_image, windowed
 from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
+from workloads.scoring.evaluate import mean_maps
 from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
 
@@ -129,12 +130,13 @@ class Detector:
         if waiting:
             yield from self._inspected(waiting, maps)
 
-    def read(self, path: str | PathLike[str]) -> Windowed:
-        """An image file as windows, to be scored once or several times. Raises UserError where it cannot be read."""
+    def read(self, file: str | PathLike[str] | IO[bytes], name: str = "") -> Windowed:
+        """An image file, or its bytes, as windows, to be scored once or several times. name: for the message of the
+        UserError that is raised where it cannot be read."""
         try:
-            return decode_windows(Path(path), self.form)
+            return decode_windows(Path(file) if isinstance(file, str | PathLike) else file, self.form)
         except UnreadableError as error:
-            raise UserError(f"the image cannot be read: {error}", where=str(path)) from None
+            raise UserError(f"the image cannot be read: {error}", where=name or str(file)) from None
 
     def _windowed(self, images: Images) -> Iterator[Windowed]:
         rows: Iterable[Any] = channels_first(images) if isinstance(images, np.ndarray) else images
@@ -172,9 +174,8 @@ class Detector:
             )
 
     def _maps(self, windows: torch.Tensor) -> NDArray[np.float32]:
-        """(N, h, w), the mean of the parts that have maps."""
-        scorers = self.method.localizing(self.scorers)
-        return torch.stack([scorer.maps(windows).float() for scorer in scorers]).mean(0).cpu().numpy()
+        """(N, h, w)."""
+        return mean_maps(self.method.localizing(self.scorers), windows)
 
 
 def channels_first(images: NDArray[Any], name: str = "images") -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from workloads.training.seeds import derive_seed
 from workloads.units import Analysis, DataFacts, ImageShape, PartNames, TrainingCounts, Unit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
     from torch import Tensor
@@ -127,6 +129,17 @@ class Method(ABC):
 
         return [scorer for scorer in scorers if isinstance(scorer, Localizing)]
 
+    def prepare(self, data_dir: "Path | None") -> None:  # noqa: B027 - nothing by default
+        """See, before any work starts, that what the config needs beside images is there, such as a network's weights.
+
+        data_dir: where datasets lie. Raises UserError, with the fix, where it is not there.
+        """
+
+    @property
+    def external(self) -> str:
+        """Which images from elsewhere the numbers rest on, such as "ImageNet", for tables to mark; empty for none."""
+        return ""
+
     def remarks(self) -> list[str]:
         """What a reader of the results must know of this config, in sentences."""
         return []
@@ -150,12 +163,16 @@ class FittedMethod(Method):
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         """(N,) scores, higher = more anomalous, of uint8 (N, C, H, W) of the shape and on the device of the fit."""
 
-    def learner(self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel") -> Any:  # noqa: ARG002
-        from workloads.training.fitted import Fit
+    def maps(self, fitted: "State", images: "Tensor") -> "Tensor":
+        """Optional: (N, H, W) scores of pixels, higher = more anomalous; images as of `score`."""
+        raise NotImplementedError
 
-        return Fit(self, view.device, unit, view.train)
+    def learner(self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel") -> Any:  # noqa: ARG002
+        from workloads.training.fitted import fit_of
+
+        return fit_of(self, view.device, unit, view.train)
 
     def scorer(self, unit: Unit, shape: ImageShape, stages: "Mapping[str, Tensors]", device: "torch.device") -> Any:  # noqa: ARG002
-        from workloads.training.fitted import Fit
+        from workloads.training.fitted import fit_of
 
-        return Fit(self, device, unit)
+        return fit_of(self, device, unit)

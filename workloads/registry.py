@@ -21,11 +21,13 @@ from workloads.flows.method import Flows
 from workloads.klods.method import Klods
 from workloads.method import FittedMethod, Method
 from workloads.mlsad.method import MLSAD
+from workloads.patch_memory.method import PatchMemory
 
 WORKLOADS: dict[str, type[Method]] = {
     "flow": Flows,
     "klods": Klods,
     "mlsad": MLSAD,
+    "patch_memory": PatchMemory,
 }
 GROUP = "anomaly_orchestrator.methods"
 """Entry points of this group are methods, by their names."""

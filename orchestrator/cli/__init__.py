@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, compare, launch, logs, plan, report, resume, score, status
+from orchestrator.cli import analyse, compare, launch, logs, plan, predict, report, resume, status
 from orchestrator.cli.groups import cluster, data, latents, spaces
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ app.command("simulate")(plan.simulate_run)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
-app.command("score")(score.score)
+app.command("predict")(predict.predict)
 app.command("analyse")(analyse.analyse)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)

@@ -20,21 +20,17 @@ def analyse(
 ) -> None:
     """Analyse the winner of a run; numbers and pictures join its report."""
     import orchestrator
-    from orchestrator.console.output import console, say
+    from orchestrator.console.output import console
+    from orchestrator.console.result_view import print_analyses, print_findings
     from orchestrator.console.terminal import Terminal
-    from orchestrator.record.provenance import from_here
 
-    opened, out = orchestrator.open_run(run, storage), console(plain)
+    out = console(plain)
     if not names:
-        for name, title in opened.analyses.items():
-            say(out, f"{name:12} {title}")
-        if not opened.analyses:
-            say(out, f"the method {opened.state.space.workload} has no analyses")
+        print_analyses(out, orchestrator.open_run(run, storage))
         return
     with interruptible("interrupted; what was finished is kept, the same command goes on"):
-        orchestrator.analyse(
-            opened, *names, executor=executor, tracking_uri=tracking_uri, cpus=cpus, observer=Terminal(out)
-        )
-    for warning in opened.warnings:
-        say(out, f"warning: {warning}")
-    say(out, f"report  {from_here(str(opened.report))}")
+        opened = orchestrator.analyse(
+            run, *names, storage=storage, executor=executor, tracking_uri=tracking_uri, cpus=cpus,
+            observer=Terminal(out),
+        )  # fmt: skip
+    print_findings(out, opened)

@@ -19,9 +19,6 @@ def compare(
     """AUROC of the runs' winners in one table, and the rank correlation of their scores of shared images."""
     from orchestrator.console.output import console
     from orchestrator.console.result_view import print_comparison
-    from orchestrator.planning.request import absolute
     from orchestrator.results.comparison import compare as compare_runs
-    from orchestrator.results.comparison import write
 
-    comparison = compare_runs(absolute(storage), runs, part)
-    print_comparison(console(), comparison, part, write(comparison, out, part) if out else [])
+    print_comparison(console(), compare_runs(storage, runs, part, out), part)

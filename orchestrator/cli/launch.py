@@ -17,7 +17,7 @@ from orchestrator.cli.options import (
     Storage,
     TrackingUri,
 )
-from orchestrator.cli.run import end_as, watch
+from orchestrator.cli.run import end_as, goes_to_a_cluster, watch
 
 
 def launch(
@@ -52,7 +52,6 @@ def launch(
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
     import orchestrator
-    from orchestrator.clusters.connection import is_remote
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
 
@@ -61,7 +60,7 @@ def launch(
     arguments |= {"config": set, "observer": Terminal(console(plain))}
     if dry_run:
         orchestrator.plan(space, executor=executor, **arguments)
-    elif is_remote(address):
+    elif goes_to_a_cluster(address):
         watch(orchestrator.submit(space, **arguments))
     else:
         end_as(lambda: orchestrator.launch(space, executor=executor, **arguments))

@@ -32,6 +32,9 @@ AcceptCode = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run the code of a method from outside the tree that lies in the run.")
+]
 Run = Annotated[str, typer.Argument(help="Name of a run, as `launch` printed it.")]
 
 DEFAULT_STORAGE, DEFAULT_DATA = "runs", "data"

@@ -27,17 +27,19 @@ def plan(
     plain: Plain = False,
 ) -> None:
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
-    import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.sizes_view import print_forecast
-    from orchestrator.planning.cluster_size import forecast
+    from orchestrator.execution.from_request import forecast_of
 
-    gpus_per_worker = gpus_per_worker if gpus_per_worker is not None else (1.0 if gpu else None)
-    planned = orchestrator.plan(
-        space, preset=preset, storage=storage, cpus=cpus_per_node, search=search, points=points, scheduler=scheduler,
-        workers=workers, cpus_per_worker=cpus_per_worker, gpus_per_worker=gpus_per_worker, share=share,
+    options = {
+        "search": search, "points": points, "scheduler": scheduler, "workers": workers, "share": share,
+        "cpus_per_worker": cpus_per_worker, "gpus_per_worker": gpus_per_worker,
+    }  # fmt: skip
+    forecast = forecast_of(
+        space, options, nodes, gpu=gpu, gpus_per_node=gpus_per_node, cpus_per_node=cpus_per_node, rate=rate,
+        preset=preset, storage=storage,
     )  # fmt: skip
-    print_forecast(console(plain), forecast(planned, nodes, gpu, gpus_per_node, cpus_per_node, rate), price)
+    print_forecast(console(plain), forecast, price)
 
 
 def simulate_run(
@@ -50,11 +52,8 @@ def simulate_run(
 
     Slots are taken to have cores of their own; processes that share a machine's start more slowly.
     """
-    import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.sizes_view import print_replay
-    from orchestrator.record.ledger import read_events
-    from orchestrator.record.replay import replay
+    from orchestrator.record.replay import replay_run
 
-    opened = orchestrator.open_run(run, storage)
-    print_replay(console(plain), replay(read_events(opened.paths), opened.state.space.resources.workers), at)
+    print_replay(console(plain), replay_run(run, storage), at)

@@ -13,7 +13,7 @@ from orchestrator.cli.options import (
     Storage,
     TrackingUri,
 )
-from orchestrator.cli.run import end_as, watch
+from orchestrator.cli.run import end_as, goes_to_a_cluster, watch
 
 
 def resume(
@@ -30,15 +30,13 @@ def resume(
 ) -> None:
     """Continue an interrupted run. Finished trials are not repeated, the MLflow runs go on."""
     import orchestrator
-    from orchestrator.clusters.connection import is_remote
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
 
-    if is_remote(address):
-        from orchestrator.clusters.submission import launcher_words, submit_words
+    if goes_to_a_cluster(address):
+        from orchestrator.clusters.submission import submit_resume
 
-        words = [*launcher_words(storage, tracking_uri, slots), *(["--accept-code"] if accept_code else [])]
-        watch(submit_words(["resume", run, *words], run, str(address)))
+        watch(submit_resume(run, str(address), storage, tracking_uri, slots, accept_code))
     observer = Terminal(console(plain))
     end_as(lambda: orchestrator.resume(
         run, storage=storage, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,

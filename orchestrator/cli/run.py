@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from orchestrator.results.handle import Run
 
 
+def goes_to_a_cluster(address: str | None) -> bool:
+    """Whether a verb only hands its work to a cluster's job server and watches."""
+    from orchestrator.clusters.connection import is_remote
+
+    return is_remote(address)
+
+
 @contextmanager
 def interruptible(text: str = "interrupted") -> Iterator[None]:
     """Ctrl-C, or a request to end, ends the verb with exit code 130 and what to do next."""

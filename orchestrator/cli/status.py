@@ -18,7 +18,6 @@ def status(
     import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.result_view import print_status, run_summary, trials_table
-    from orchestrator.planning.request import absolute
 
     runs = orchestrator.runs(storage) if run is None else [orchestrator.open_run(run, storage)]
     state = None if run is None else runs[0].state
@@ -27,6 +26,6 @@ def status(
         shown = summaries if state is None else {trial.id: asdict(trial) for trial in state.trials.values()}
         typer.echo(json.dumps(shown, indent=1))
         return
-    print_status(console(), runs, absolute(storage))
+    print_status(console(), runs, storage)
     if state is not None:
         console().print(trials_table(state, list(state.space.axes), {}, len(state.trials)))

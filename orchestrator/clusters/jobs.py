@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from orchestrator.clusters.code_package import pack
+from orchestrator.clusters.connection import connect
 from orchestrator.planning.options import Options
 from orchestrator.record.provenance import this_python
 from workloads.errors import Kind, UserError, nearest
@@ -179,8 +180,9 @@ def words_about(job: str, run: str, address: str) -> list[str]:
     ]
 
 
-def describe(client: Any) -> list[str]:
-    """A cluster in lines: its nodes with what they have, then its jobs."""
+def describe(address: str) -> list[str]:
+    """A cluster in lines: its nodes with what they have, then its jobs. Raises UserError as `connect` does."""
+    client = connect(address)
     from ray.util.state import list_nodes
 
     lines = []

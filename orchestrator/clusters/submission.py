@@ -71,6 +71,14 @@ def launch_words(request: Request, run: str, data_dir: str) -> list[str]:
     return words + (["--data-dir", data_dir] if data_dir != DEFAULT_DATA else [])
 
 
+def submit_resume(
+    run: str, address: str, storage: str, tracking_uri: str | None, slots: int | None, accept_code: bool
+) -> Job:
+    """Go on with an interrupted run on a cluster. Raises UserError as `launcher_words` and `submit_words` do."""
+    words = ["resume", run, *launcher_words(absolute(storage), tracking_uri, slots)]
+    return submit_words([*words, *(["--accept-code"] if accept_code else [])], run, address)
+
+
 def users_space(request: Request) -> Path | None:
     """The user's own space file, which must travel; None for one of ours. Raises UserError where no file holds it."""
     source = request.loaded.source

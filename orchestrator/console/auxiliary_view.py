@@ -1,11 +1,18 @@
 """A prepared auxiliary set in lines."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
+from rich.console import Console
 
 from orchestrator.console.output import console, say
 from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.sources.base import TEST
+from orchestrator.data.auxiliary.verification import Verified
+from orchestrator.planning.request import absolute
+from workloads.errors import UserError
 
 
 def headline(manifest: Manifest) -> str:
@@ -33,6 +40,33 @@ def summary(manifest: Manifest) -> list[str]:
     if manifest.count("bad"):
         lines.append(f"       the bad ones are named in {manifest.path}/quarantine")
     return lines
+
+
+def print_sets(sets: Mapping[str, Manifest | UserError], root: str) -> None:
+    """A line a set below `root`, or what is wrong with it."""
+    out = console()
+    for path, item in sets.items():
+        say(out, f"{path}  {item.headline if isinstance(item, UserError) else headline(item)}")
+    if not sets:
+        say(out, f"no prepared sets in {absolute(root)}")
+
+
+def print_set(manifest: Manifest, sheet: Path | None = None) -> None:
+    """A set, what it was made of, and where a contact sheet of it was written."""
+    out, made_of = console(), yaml.safe_dump(dict(manifest.plan), sort_keys=False, allow_unicode=True)
+    for line in [*summary(manifest), *made_of.splitlines()]:
+        say(out, line)
+    if sheet is not None:
+        say(out, f"sheet  {sheet}")
+
+
+def print_damages(out: Console, verified: Verified) -> None:
+    """A line a shard that differs from its record, and how much was read."""
+    for damage in verified.damages:
+        say(out, f"{damage.shard}: {damage.what}")
+    manifest = verified.manifest
+    size = f"{len(manifest.shards)} shards, {manifest.count('bytes') / 1e9:.2f} GB"
+    say(out, f"{size}: {len(verified.damages)} problems")
 
 
 def print_statistics(facts: Mapping[str, Any]) -> None:

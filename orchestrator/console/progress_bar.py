@@ -40,3 +40,10 @@ def shown_progress(out: Console, pieces: str) -> Iterator[Seen]:
             say(out, text + (f", {duration(left)} left" if done < total and done > begun[2] else ""))
 
         yield seen
+
+
+@contextmanager
+def shown_images(out: Console) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with the images done and those in all."""
+    with shown_progress(out, "files") as seen:
+        yield lambda done, total: seen(done, total, done, total)

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.console.output import console, duration, say, short
+from orchestrator.console.output import duration, say, short
+from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import from_here
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
@@ -23,9 +22,6 @@ if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.execution.executor import Note
     from orchestrator.execution.launch import Finished
     from orchestrator.results.handle import Run
-
-MOST_COLUMNS = 7
-"""Scores that stand beside an image's name on a usual terminal; flows have more."""
 
 
 def shown_criterion(state: RunState) -> str:
@@ -88,22 +84,28 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     say(out, f"MLflow  {ui_command(run.tracking)}")
 
 
-def print_scores(scores: pa.Table, skipped: Sequence[str], file: Path) -> None:
-    """The most anomalous images of a folder, what was skipped, and the file that has them all."""
-    out, names = console(), scores.column_names[1:]
-    fitting = names if len(names) <= MOST_COLUMNS else names[:1]
-    shown = Table("most anomalous first", *fitting, box=None, header_style="bold")
-    for row in scores.slice(0, 10).to_pylist():
-        shown.add_row(row["image"], *[f"{row[name]:.4f}" for name in fitting])
-    out.print(shown)
-    if fitting != names:
-        say(out, f"the file has more columns: {', '.join(names[1:])}")
-    for line in skipped:
-        say(out, f"skipped {line}")
-    say(out, f"{len(scores)} images scored, {len(skipped)} skipped; all in {file}")
+def print_analyses(out: Console, run: "Run") -> None:
+    """What a closer look at a run can be."""
+    for name, title in run.analyses.items():
+        say(out, f"{name:12} {title}")
+    if not run.analyses:
+        say(out, f"the method {run.state.space.workload} has no analyses")
 
 
-def print_comparison(out: Console, comparison: Comparison, part: str, files: Sequence[Path]) -> None:
+def print_findings(out: Console, run: "Run") -> None:
+    """What a reader must know of a run that was looked at, and where its report is."""
+    for warning in run.warnings:
+        say(out, f"warning: {warning}")
+    say(out, f"report  {from_here(str(run.report))}")
+
+
+def print_report(out: Console, results: Results) -> None:
+    """The table of a report that was written again, and where it is."""
+    out.print(to_rich(results.table))
+    say(out, f"report  {results.report}")
+
+
+def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     """Winners side by side, how alike they rank the same images, and the files that say so."""
     out.print(to_rich(comparison.table))
     names = [model.name for model in comparison.models]
@@ -117,7 +119,7 @@ def print_comparison(out: Console, comparison: Comparison, part: str, files: Seq
     say(out, "Spearman's rho over images that both have scored; in brackets how many")
     for note in comparison.notes:
         say(out, note)
-    for file in files:
+    for file in comparison.files:
         say(out, str(file))
 
 
@@ -128,4 +130,4 @@ def print_status(out: Console, runs: Sequence["Run"], storage: str) -> None:
         dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
         say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
     if not runs:
-        say(out, f"no runs in {storage}")
+        say(out, f"no runs in {absolute(storage)}")

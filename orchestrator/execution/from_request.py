@@ -10,6 +10,7 @@ from orchestrator.clusters.submission import refuse_own_folders
 from orchestrator.data.auxiliary.manifest import prepared_images
 from orchestrator.execution.checks import check_kept_modules
 from orchestrator.execution.executor import Executor
+from orchestrator.planning.cluster_size import Forecast, forecast
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
 from orchestrator.planning.request import Request, absolute, schedule_name, with_whole_paths
@@ -68,6 +69,29 @@ def request_of(
         slots=machine["slots"],
         options=chosen_options,
     )
+
+
+def forecast_of(
+    space: str | Path | Space,
+    options: Mapping[str, Any],
+    nodes: Sequence[int],
+    *,
+    gpu: str | None = None,
+    gpus_per_node: int = 1,
+    cpus_per_node: int = 8,
+    rate: float | None = None,
+    preset: str | None = None,
+    storage: str | Path = "runs",
+) -> Forecast:
+    """What a space takes on so many equal nodes; see `planning.cluster_size.forecast`. options: as of `request_of`.
+
+    Raises UserError as the two do.
+    """
+    options = dict(options) | {"cpus": cpus_per_node}
+    if gpu and options.get("gpus_per_worker") is None:
+        options["gpus_per_worker"] = 1.0
+    planned, _ = plan_of(request_of(space, options, preset=preset, storage=storage))
+    return forecast(planned, nodes, gpu, gpus_per_node, cpus_per_node, rate)
 
 
 def checked(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

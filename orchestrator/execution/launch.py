@@ -100,6 +100,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
+    for instance in plan.methods:
+        instance.prepare(Path(request.data_dir))
     with observer.busy("reading images"):
         tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
         splits = load_splits(request.space.data, Path(request.data_dir))

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.planning.request import absolute
 from orchestrator.planning.simulation import Load, Outcome, longest_first
 from orchestrator.record.events import Event, Launched, RungReached, StageEnded, State, TrialMoved
+from orchestrator.record.ledger import read_events
+from orchestrator.record.runs import open_run
 from workloads.errors import UserError
 
 
@@ -27,6 +30,12 @@ def last_launch(events: Sequence[Event]) -> Sequence[Event]:
     ran = [n for n, event in enumerate(events) if is_start(event)]
     begun = [n for n in starts if ran and n < ran[-1]]
     return events[begun[-1] :] if begun else []
+
+
+def replay_run(run: str, storage: str) -> Recording:
+    """`replay` of a run of a storage. Raises UserError where there is no such run, too."""
+    paths, state = open_run(absolute(storage), run)
+    return replay(read_events(paths), state.space.resources.workers)
 
 
 def replay(events: Sequence[Event], workers: int = 1) -> Recording:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from orchestrator.data.split_store import SplitStore
+from orchestrator.planning.request import absolute
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
@@ -44,21 +45,24 @@ class Model:
 class Comparison:
     """table: the measured rows of every run. models: with `correlations` (M, M), Spearman's rho in [-1, 1] over shared
     test and out images (nan where they share fewer than `LEAST`), and `shared` (M, M), how many those are. notes: what
-    could not be compared, in sentences."""
+    could not be compared, in sentences. files: those that were written."""
 
     table: Table
     models: list[Model]
     correlations: np.ndarray
     shared: np.ndarray
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
-def compare(storage: str, runs: list[str], part: str) -> Comparison:
-    """The winners of finished runs. Raises UserError (exit 2) for unknown runs, one that is named twice, and for a part
-    that one lacks."""
+def compare(storage: str, runs: list[str], part: str, folder: Path | None = None) -> Comparison:
+    """The winners of finished runs. folder: where files that show it are written.
+
+    Raises UserError (exit 2) for unknown runs, one that is named twice, and for a part that one lacks.
+    """
     if twice := [run for run, count in Counter(runs).items() if count > 1]:
         raise UserError(f"the run {twice[0]!r} is named twice", fix="name every run once")
-    opened = [open_run(storage, run) for run in runs]
+    opened = [open_run(absolute(storage), run) for run in runs]
     models = [model for paths, state in opened for model in models_of(paths, state, part)]
     size = len(models)
     correlations, shared = np.full((size, size), np.nan), np.zeros((size, size), np.int64)
@@ -70,7 +74,8 @@ def compare(storage: str, runs: list[str], part: str) -> Comparison:
             correlations[i, j] = rank_correlation([left[key] for key in both], [right[key] for key in both])
     unlike = [f"{a.name} and {b.name}" for a, b in combinations(models, 2) if a.groups != b.groups]
     notes = [f"{pair} scored other groups of images: their scores are not correlated" for pair in unlike]
-    return Comparison(side_by_side(opened), models, correlations, shared, tuple(notes))
+    comparison = Comparison(side_by_side(opened), models, correlations, shared, tuple(notes))
+    return replace(comparison, files=write(comparison, folder, part)) if folder else comparison
 
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
@@ -143,7 +148,7 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     return Table(columns, tuple(ordered), unit=unit, apart=apart, rivals=rivals)
 
 
-def write(comparison: Comparison, folder: Path, part: str) -> list[Path]:
+def write(comparison: Comparison, folder: Path, part: str) -> tuple[Path, ...]:
     """correlation.csv, correlation.png and auroc.csv in a folder; their paths."""
     from orchestrator.results.report.plots import correlation_plot
     from orchestrator.results.report.tables import to_csv
@@ -160,4 +165,4 @@ def write(comparison: Comparison, folder: Path, part: str) -> list[Path]:
     files["correlation.csv"].write_text("\n".join(lines) + "\n", encoding="utf-8")
     scores = [model.scores for model in comparison.models]
     files["correlation.png"].write_bytes(correlation_plot(names, scores, comparison.correlations, part))
-    return list(files.values())
+    return tuple(files.values())

@@ -16,6 +16,7 @@ from orchestrator.record.paths import RunPaths, TrialPaths
 from workloads.data.images import CALIBRATION, out_name
 from workloads.files import read_checked, remove_checked, write_checked
 from workloads.scoring.baselines import BASELINES
+from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.metrics import (
     contrastive,
     contrastive_by_unit,
@@ -29,6 +30,7 @@ from workloads.scoring.metrics import (
     unscored,
     whole_intervals,
 )
+from workloads.scoring.pixel_metrics import PixelMetrics, pixel_numbers
 from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
 
 SECONDS = b"seconds"
@@ -113,6 +115,7 @@ def metrics_of(table: pa.Table, method: Any, *, pooled: bool = False) -> dict[st
         "oracle": tested if tested is not None else out.get("auroc_out/mean"),
         **({"bits_per_dim": mean_validation(table, LIKELIHOOD)} if "likelihood" in method.selections else {}),
         "auroc/mean": tested,
+        **image_numbers(table, pooled=pooled),
         **{f"auroc/{target}": value for target, value in whole.items()},
         **{f"auroc_level/{method.part_names.short(part)}": mean(v.values()) for part, v in levels.items()},
         **out,
@@ -170,9 +173,10 @@ def finish_rung(
     macs: float,
     *,
     pooled: bool = False,
+    pixels: Mapping[str, PixelMetrics] | None = None,
 ) -> None:
     """Join the workers' parts into one file and compute the rung's numbers from it; the JSON is written last. pooled:
-    as in `metrics_of`."""
+    as in `metrics_of`. pixels: of the targets whose images have maps and masks; no table has these."""
     parts = [paths.scores_share(rung, rank) for rank in range(writers)]
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
@@ -180,7 +184,7 @@ def finish_rung(
     table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
     write_table(paths.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
-    metrics = {"budget": rung, **cost, **metrics_of(table, method, pooled=pooled)}
+    metrics = {"budget": rung, **cost, **metrics_of(table, method, pooled=pooled), **pixel_numbers(pixels or {})}
     write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in paths.scores_shares(rung):
         remove_checked(part)

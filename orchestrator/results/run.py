@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
@@ -17,6 +19,7 @@ from orchestrator.results.tables import (
     Measured,
     Table,
     class_table,
+    completed,
     finished,
     label_free,
     set_table,
@@ -27,7 +30,7 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
-from workloads.scoring.metrics import contests, unscored, whole_intervals
+from workloads.scoring.metrics import contests
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
 from workloads.units import GENERAL
@@ -110,13 +113,14 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
 def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
     """A trial's numbers at the end of its schedule, with what they are called. instance: its method."""
     opened, data = state.opened, state.space.data
+    mark = f" ({instance.external})" if instance.external else ""
     return Measured(
         trial.rungs[1000],
         opened.dataset,
         opened.targets,
         data.out,
         data.protocol == "in_out",
-        instance.name.upper(),
+        f"{instance.name.upper()}{mark}",
         KINDS[opened.schedule],
         (instance.judged_parts() or (WHOLE,))[0],
         f"trial {trial.id}, seed {getattr(instance.config, 'seed', 0)}",
@@ -189,6 +193,11 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
+def write_report(run: str, storage: str) -> Results:
+    """Write the report of a run of a storage again. Raises UserError where there is no such run, and as `conclude`."""
+    return conclude(*open_run(absolute(storage), run))
+
+
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     methods = {trial.id: method_of(state, trial) for trial in state.trials.values() if 1000 in trial.rungs}
@@ -200,10 +209,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
     baselines = {} if pooled else baseline_numbers(paths, state.identity)
-    run = runs[best.id].labelled(schedule)
-    if not run.metrics.intervals:  # of a run of an earlier version
-        intervals = whole_intervals(scores, pooled=pooled)
-        run = replace(run, metrics=replace(run.metrics, intervals=intervals, unscored=unscored(scores)))
+    run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"
     numbers = ("trial", "params", *label_free(instance), "auroc")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
 from orchestrator.record.events import RungMetrics
 from orchestrator.record.state import TrialState
 from tune_spaces import published
@@ -19,8 +21,9 @@ from tune_spaces.published.schedules import Schedule
 from workloads.data.catalogue import NOISE
 from workloads.data.images import out_split
 from workloads.scoring.baselines import LARGEST
+from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.intervals import Interval
-from workloads.scoring.metrics import Rows, mean
+from workloads.scoring.metrics import Rows, mean, unscored, whole_intervals
 from workloads.scoring.selection import CRITERIA, Select
 from workloads.scoring.table import WHOLE, group_size
 
@@ -37,6 +40,15 @@ LEAK = "LEAK of test labels"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
 OWN_ANOMALIES = "own anomalies"
 """The column of a dataset's own anomalous test images, where it is normal as a whole."""
+OTHER_METRICS = {
+    "average_precision": "average precision",
+    "best_f1": "best F1, its threshold chosen by test labels",
+    "fpr95": "false positives at 95 % true positives (lower is better)",
+    "pixel_auroc": "pixels: AUROC",
+    "pixel_average_precision": "pixels: average precision",
+    "pixel_aupro": "pixels: overlap with regions, to 30 % false positives",
+}
+"""Name in the ledger and in MLflow -> what a row of the second table is called."""
 Known = tuple[float | None, Interval | None]
 """An AUROC and its interval."""
 
@@ -159,6 +171,17 @@ class Measured:
         """Mean AUROC of a part over the columns of the main table; own anomalies are in none."""
         return mean(column.of(self.metrics, part) for column in self.columns if column.heading != OWN_ANOMALIES)
 
+    def others(self) -> dict[str, dict[str, float | None]]:
+        """The whole detectors' numbers beside the AUROC: what each is -> column of the main table, and "mean" -> value.
+        Metrics of which nothing is known are left out."""
+        numbers = self.metrics.numbers
+        places = {column.heading: column.number for column in self.columns} | {"mean": "auroc/mean"}
+        rows = {
+            title: {heading: numbers.get(number.replace("auroc", metric, 1)) for heading, number in places.items()}
+            for metric, title in OTHER_METRICS.items()
+        }
+        return {title: values for title, values in rows.items() if any(v is not None for v in values.values())}
+
     def row(self, name: str, columns: Sequence[Column], part: str, number: str = "") -> Row:
         """A part's row with the mean that the ledger has under `number`, and its interval."""
         values = {column.heading: column.of(self.metrics, part) for column in columns}
@@ -172,6 +195,7 @@ class Measured:
 class Finished:
     """All that a report shows of the winner's numbers. table: the main one. out, means: of out sets beside classes;
     out_known, out_contests: of their class/set columns, what `intervals` and `contests` are of the main table's.
+    others: metric beside the AUROC -> column of the main table, or "mean" -> its value.
     levels: part -> column -> AUROC. intervals: AUROC and interval by column, and of the "mean". contests: column -> the
     scores that its AUROC is over; groups: the same of every part that scores groups."""
 
@@ -184,6 +208,7 @@ class Finished:
     groups: dict[str, dict[str, Rows]]
     out_known: dict[str, Known] = field(default_factory=dict)
     out_contests: dict[str, Rows] = field(default_factory=dict)
+    others: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     @property
     def unscored_sets(self) -> frozenset[str]:
@@ -213,7 +238,7 @@ def finished(
     main, parts = known(run.columns), {part: by_column(part) for part in run.parts if part == WHOLE or group_size(part)}
     out, levels = out_table(run, counts), {} if run.pooled else {part: run.values(part) for part in run.parts}
     means = set_means(run) if run.out and not run.pooled else {}
-    aside = (known(beside), by_column(WHOLE, beside) if beside else {})
+    aside = (known(beside), by_column(WHOLE, beside) if beside else {}, run.others())
     table = set_table(run) if run.pooled else class_table(run, baselines)
     whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
     numbered = main | {"mean": (whole.mean, whole.interval)}
@@ -239,6 +264,17 @@ def trial_row(trial: TrialState, instance: Any, run: Measured | None) -> dict[st
         "schedule": f"{trial.reached / 10:g} %",
         "classes": run.values(WHOLE) if run else {},
     }
+
+
+def completed(run: Measured, scores: pa.Table) -> Measured:
+    """The winner's numbers with what runs of earlier versions lack, from its score table."""
+    metrics = run.metrics
+    if not metrics.intervals:
+        intervals = whole_intervals(scores, pooled=run.pooled)
+        metrics = replace(metrics, intervals=intervals, unscored=unscored(scores))
+    if "average_precision/mean" not in metrics.numbers:
+        metrics = replace(metrics, numbers=image_numbers(scores, pooled=run.pooled) | metrics.numbers)
+    return replace(run, metrics=metrics)
 
 
 def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:

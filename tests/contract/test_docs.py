@@ -2,12 +2,16 @@
 
 `<!-- not run: REASON -->` stands before a block whose commands no test can run here. A launch is run with `--dry-run`.
 RUN is a run that is made once: the space of the page on one's own images, on a folder of made photographs. Blocks with
-a prompt are transcripts: what they show is what is printed. Each page has a copy of the reader's folder.
+a prompt are transcripts: what they show is what is printed. Each page has a copy of the reader's folder. A command in
+running text stands in a block as well, or is one that its tool takes: the command line parses it, nox has its sessions,
+pytest its files and marks.
 """
 
+import importlib.util
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.contract.test_readme import PAGES, PROMPT, inline_code
+from tests.contract.test_readme import CLI, FENCE, PAGES, PROMPT, inline_code, verb_of
 from tests.helpers.commands import orchestrate
 from tests.helpers.correlated import white
 from tests.helpers.files import write_image
@@ -68,7 +72,7 @@ RUN_HERE = [command for command in COMMANDS if not command.reason]
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a reader who has photographs, latents, a cluster file and a run of the docs' own space."""
     folder = tmp_path_factory.mktemp("reader")
-    for name, count in (("photos/good", 24), ("photos/scratched", 8), ("new_photos", 3)):
+    for name, count in (("photos/good", 120), ("photos/scratched", 8), ("new_photos", 3)):
         for number in range(count):
             write_image(folder / name / f"{number:04d}.png", (32, 32))
     for seed, name in enumerate(("train", "val", "test", "svhn")):
@@ -111,3 +115,67 @@ def test_a_command_of_the_docs_runs(command: Command, folders: dict[Path, Path])
     assert done.returncode == expected, done.stdout + done.stderr
     lines = [line.rstrip() for line in (done.stdout + done.stderr).splitlines()]
     assert [line for line in command.printed.splitlines() if line.rstrip() not in lines] == []
+
+
+INLINE = re.compile(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?((?:python3? -m|anomaly-orchestrator|pip|nox)\b.*)", re.S)
+"""A command in running text: variables before it, and the environment's folder, are not part of it."""
+
+
+def inline_commands(page: Path) -> set[str]:
+    pieces = re.findall("`([^`]+)`", FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {" ".join(command[1].split()) for piece in pieces if (command := INLINE.fullmatch(piece))}
+
+
+def refusal(command: str) -> str:
+    """Why the tool of an inline command would not take it; empty where it would."""
+    words = [word for word in shlex.split(re.sub(r"[\[\]]", "", command)) if word != "..."]
+    match words:
+        case ["anomaly-orchestrator", *rest] | [_, "-m", "orchestrator", *rest]:
+            return cli_refusal(rest)
+        case ["nox", *rest]:
+            sessions = re.findall(r"^def (\w+)\(session", (DOCS.parent / "noxfile.py").read_text(), re.M)
+            wanted = rest[rest.index("-s") + 1 :] if "-s" in rest else []
+            return " ".join(name for name in wanted if name not in sessions)
+        case [_, "-m", "pytest", *rest]:
+            marks = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+            known = [mark.partition(":")[0] for mark in marks["markers"]]
+            paths = [word for word in rest if "/" in word and not (DOCS.parent / word).exists()]
+            return " ".join(
+                [*paths, *(rest[n + 1] for n, w in enumerate(rest) if w == "-m" and rest[n + 1] not in known)]
+            )
+        case [_, "-m", module, *_]:
+            return "" if importlib.util.find_spec(module) else f"no module {module}"
+        case ["pip", "install"]:  # what pip does, not a command to type
+            return ""
+    return "neither in a block nor known to a tool"
+
+
+def cli_refusal(words: list[str]) -> str:
+    """What the command line says of such words before it does anything."""
+    if not words or words[0].startswith("-"):
+        return " ".join(word for word in words if word not in {name for option in CLI.params for name in option.opts})
+    try:
+        command, rest = verb_of(words)
+        command.make_context(words[0], rest)
+    except Exception as error:  # Typer's own parser has no public class for them
+        return str(error) or repr(error)
+    return ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_in_the_text_is_in_a_block_or_taken_by_its_tool(page: Path) -> None:
+    in_blocks = {command.text.removeprefix(".venv/bin/") for command in COMMANDS}
+    wrong = {command: refusal(command) for command in inline_commands(page) - in_blocks}
+    assert {command: why for command, why in wrong.items() if why} == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -m orchestrator resum RUN", "python -m orchestrator report RUN --aloud", "anomaly-orchestrator --hurry",
+        "nox -s chekcs", "python -m pytest tests/unit/none.py", "python -m pytest -m slwo", "python -m tests.nothing",
+        "pip install something-else",
+    ],
+)  # fmt: skip
+def test_a_command_that_its_tool_would_not_take_is_seen(command: str) -> None:
+    assert refusal(command)

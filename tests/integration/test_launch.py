@@ -148,26 +148,31 @@ def test_a_run_of_another_space_is_refused(launched, storage):
     assert refused.value.kind == Kind.REFUSED
 
 
-def test_the_winner_scores_a_folder_of_images(launched, tmp_path):
+def test_the_winner_decides_on_a_folder_of_images(launched, tmp_path):
     import numpy as np
     from PIL import Image
 
-    from orchestrator.inference.detector import detector_of
-    from orchestrator.inference.images import score_folder
-    from orchestrator.record.runs import open_run
+    import orchestrator
 
     paths, _, _ = launched
     for i in range(3):
         pixels = np.random.default_rng(i).integers(0, 256, (20, 24, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
     (tmp_path / "broken.png").write_bytes(b"not an image")
-    _, state = open_run(paths.storage, "first")
-    scores, skipped = score_folder(detector_of(paths, state, "8"), tmp_path)
-    assert scores.column_names[:2] == ["image", "score"]
-    assert sorted(scores["image"].to_pylist()) == ["0.png", "1.png", "2.png"]
-    assert scores["score"].to_pylist() == sorted(scores["score"].to_pylist(), reverse=True)
-    assert len(skipped) == 1
-    assert "broken.png" in skipped[0]
+    out = tmp_path / "out" / "rows.parquet"
+    made = orchestrator.predict(
+        "first", tmp_path, target="8", false_alarms=0.1, out=out, maps=tmp_path / "out", storage=paths.storage
+    )
+    rows = pq.read_table(out).to_pandas().set_index("image")
+    assert rows.index.tolist() == ["0.png", "1.png", "2.png", "broken.png"]
+    assert made.counts["unreadable"] == 1
+    assert rows["decision"]["broken.png"] == "unreadable"
+    files = [tmp_path / f"{i}.png" for i in range(3)]
+    detector = orchestrator.load("first", "8", storage=paths.storage)
+    assert rows["score"].tolist()[:3] == pytest.approx(detector.score(files).tolist())
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(
+        ["rows.parquet", *(f"{i}.png{ending}" for i in range(3) for ending in (".npy", ".overlay.png"))]
+    )
 
 
 def test_every_network_says_what_it_took_and_what_was_planned(launched):

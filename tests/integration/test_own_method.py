@@ -100,7 +100,8 @@ def launched_and_killed(space, storage, *words, **env):
 
 def scored(storage, images, *words):
     out = storage / "scores.parquet"
-    done = orchestrate("score", "mine", "--class", "3", "--images", images, "--storage", storage, "--out", out, *words)
+    places = ("--class", "3", "--false-alarms", "0.1", "--storage", storage, "--out", out)
+    done = orchestrate("predict", "mine", images, *places, *words)
     return done, pq.read_table(out).to_pandas() if out.exists() else None
 
 
@@ -148,7 +149,7 @@ def test_a_fitted_method_is_launched_killed_resumed_and_scores(mine, tmp_path):
     assert re.search(r"took [^(]*; training", orchestrate(*resume).stdout)  # nothing was left to do
     done, scores = scored(storage, images_in(tmp_path / "colour", colour=True), "--trust-code")
     assert done.returncode == 0, done.stderr
-    assert scores["score"].is_monotonic_decreasing
+    assert (scores["decision"] == "anomalous").tolist() == (scores["p_value"] <= 0.1).tolist()
 
 
 def test_a_run_of_an_installed_method_goes_on_with_its_copy_and_asks_for_trust(tmp_path):

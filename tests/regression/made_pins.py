@@ -35,6 +35,8 @@ LAUNCHES = {
 
 NO_NUMBERS = ("train_seconds", "seconds", "macs", "intervals")
 """What a rung reports of its cost, another one each time or an estimate; intervals, which hang on the scores alone."""
+BESIDE = ("average_precision", "best_f1", "fpr95")
+"""Metrics of images beside the AUROC, which hang on the scores alone, too."""
 
 KEYS = ["target", "split", "part", "image_id", "label", "anomalous"]
 STEP = 7
@@ -74,7 +76,9 @@ def read_pins(run: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             table = canonical(folder / "scores" / f"{file.stem}.parquet")
             scores[f"{number}/{metrics['budget']}"] = table["score"].to_numpy()[::STEP]
             rungs[str(metrics["budget"])] = {
-                "metrics": {key: value for key, value in metrics.items() if key not in NO_NUMBERS},
+                "metrics": {
+                    key: value for key, value in metrics.items() if key not in NO_NUMBERS and not key.startswith(BESIDE)
+                },
                 "rows": len(table),
                 "keys_sha256": digest("\n".join(map(str, table[KEYS].itertuples(index=False, name=None))).encode()),
                 "scores_sha256": digest(table["score"].to_numpy("<f4").tobytes()),
@@ -97,6 +101,11 @@ def read_pins(run: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         },
     }
     return pins, scores
+
+
+def is_pinned(name: str) -> bool:
+    """Whether an entry of a rung's file is one of the pinned numbers."""
+    return name not in NO_NUMBERS and not name.startswith(BESIDE)
 
 
 def canonical(file: Path) -> pd.DataFrame:

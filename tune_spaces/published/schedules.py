@@ -64,6 +64,11 @@ STATED: Mapping[str, Values] = {
         "autocast": (False,),
     },
     "klods": {"judged_size": (5,), "contamination": (1.0,), "directions": (50,)},
+    "patch_memory": {
+        "pooling": (3,),
+        "smoothing": (4.0,),
+        "dims": (100, 550),
+    },
 }
 """Workload -> key -> the paper's values."""
 
@@ -113,6 +118,21 @@ OPEN: Mapping[str, Mapping[str, str]] = {
         ),
         "not in the text that could be read",
     ),
+    "patch_memory": {
+        "model": "three methods in one: PatchCore's neighbours, PaDiM's Gaussian a place, and one Gaussian of all",
+        "features": "the published rows are of wide_resnet50_2; other networks are a choice",
+        "checkpoint": "no paper has other weights than ImageNet's",
+        "layers": "the published ones are layer2 and layer3 of a ResNet",
+        "least_side": "the papers resize to 256 and crop 224; images are of the space's side, small ones enlarged",
+        "memory": "PatchCore keeps 1 to 25 % of all patches, a number that grows with the images",
+        "candidates": "PatchCore's coreset is chosen among all patches",
+        "projection": "PatchCore projects to as many dimensions as Johnson and Lindenstrauss' bound asks for",
+        "neighbours": "PatchCore takes the nearest for the map",
+        "whitened": "PatchCore's distances are Euclidean in the features as they are",
+        "shrinkage": "PaDiM adds .01 to all variances; a share of their mean is added here",
+        "image_score": "PatchCore reweights the maximum",
+        "seed": "not stated",
+    },
 }
 """Workload -> key -> what the paper leaves open."""
 

@@ -23,7 +23,7 @@ SPACES = (
     "flow_cifar10_classes", "flow_cifar10_one_class", "flow_cifar100", "flow_svhn", "flow_mnist",
     "flow_fashion_mnist", "flow_brats", "flow_patch", "flow_dense", "sweep_flow", "klods_digits",
     "klods_digits_fashion", "klods_fashion_digits", "klods_cifar10", "klods_cifar100", "klods_svhn",
-    "klods_celeba", "klods_fashion_mnist",
+    "klods_celeba", "klods_fashion_mnist", "patch_mvtec", "patch_digits",
 )  # fmt: skip
 
 
@@ -47,6 +47,21 @@ def source_of(name: str) -> Path:
 def doc_of(source: Path) -> str:
     """A space's docstring, read without running it."""
     return ast.get_docstring(ast.parse(source.read_text())) or ""
+
+
+def questions() -> dict[str, str]:
+    """Every built-in space -> the question it answers."""
+    return {name: doc_of(source_of(name)).splitlines()[0] for name in SPACES}
+
+
+def copy_space(name: str, target: Path) -> None:
+    """Copy a built-in space to a new .py file. Raises UserError for an unknown space, and a target that cannot be."""
+    source = source_of(name)
+    if target.suffix != ".py" or target.exists():
+        why = "exists already" if target.exists() else "must end in .py"
+        raise UserError(f"{target} {why}", fix="choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(source.read_text())
 
 
 def load(name_or_path: str) -> Loaded:

@@ -1,6 +1,8 @@
 """Every dataset by name. See `workloads.data.catalogue` for what there is."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from workloads.data.loaders.cifar import BINARY, cifar
 from workloads.data.loaders.imagenet10 import imagenet10
 from workloads.data.loaders.lsun import lsun
 from workloads.data.loaders.mnist import mnist_like
-from workloads.data.loaders.mvtec import mvtec_textures
+from workloads.data.loaders.mvtec import mvtec
 from workloads.data.loaders.omniglot import omniglot
 from workloads.data.loaders.svhn import svhn
 from workloads.data.loaders.tiny_imagenet import tiny_imagenet, unlabelled
@@ -69,9 +71,10 @@ def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) 
         return _digits(seed)
     if name == "svhn":
         return svhn(data_dir, download)
-    by_side = {
+    by_side: dict[str, Callable[[Path, int], Dataset]] = {
         "imagenet10": imagenet10,
-        "mvtec_textures": mvtec_textures,
+        "mvtec": partial(mvtec, "mvtec"),
+        "mvtec_textures": partial(mvtec, "mvtec_textures"),
         "omniglot": omniglot,
         "tiny_imagenet": tiny_imagenet,
         "lsun": lsun,

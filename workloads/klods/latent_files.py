@@ -88,6 +88,23 @@ def configured(values: Mapping[str, Any]) -> KlodsConfig:
     return config
 
 
+def score_files(
+    train: Path, normal: Path, outs: Sequence[Path], keys: Mapping[str, Any]
+) -> tuple[pa.Table, list[Cell], list[str]]:
+    """`score` of files, with the keys that the command line gives. Raises UserError as `read` and `score` do."""
+    config = configured(keys)
+    files = [read(path) for path in (train, normal, *outs)]
+    return score(files[0], files[1], files[2:], config)
+
+
+def select_files(
+    train: Path, held_out: Path, out: Path | None, keys: Mapping[str, Any], by: str
+) -> tuple[list[calibration.Candidate], list[str], calibration.Candidate]:
+    """`select` of files, with the keys that the command line gives. Raises UserError as `read` and `select` do."""
+    config = configured(keys)
+    return select(read(train), read(held_out), read(out) if out else None, config, by)
+
+
 def score(
     train: LatentFile, normal: LatentFile, outs: Sequence[LatentFile], config: KlodsConfig
 ) -> tuple[pa.Table, list[Cell], list[str]]:

@@ -70,6 +70,22 @@ class Fit:
         return {"score": torch.cat(parts).float().cpu().numpy() if parts else torch.zeros(0).numpy()}
 
 
+class MappedFit(Fit):
+    """Of a method that has `maps`."""
+
+    @torch.no_grad()
+    def maps(self, images: Tensor) -> Tensor:
+        """Scores of pixels, (N, H, W) float32."""
+        parts = [self.method.maps(self.fitted, part.to(self.device)).float() for part in images.split(BATCH)]
+        return torch.cat(parts) if parts else torch.zeros((0, *images.shape[2:]), device=self.device)
+
+
+def fit_of(method: FittedMethod, device: torch.device, unit: Unit, images: Tensor | None = None) -> Fit:
+    """The fit of a unit; with maps where the method has them."""
+    has_maps = type(method).maps is not FittedMethod.maps
+    return (MappedFit if has_maps else Fit)(method, device, unit, images)
+
+
 def on_device(value: Any, device: torch.device) -> Any:
     """A state with its tensors on the device."""
     if isinstance(value, Tensor):

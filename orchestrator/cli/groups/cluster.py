@@ -1,8 +1,7 @@
 """`cluster render|validate|launch|status|stop`: files for `ray up` and KubeRay, from values to running and gone."""
 
-import shlex
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -42,8 +41,7 @@ def render(
     out: Annotated[Path | None, typer.Option("--out", help="A new file; printed where absent.")] = None,
 ) -> None:
     """Print a cluster file made from a few values; what they leave open is worth editing by hand."""
-    from orchestrator.clusters.files.render import render as render_file
-    from orchestrator.clusters.files.render import values_of
+    from orchestrator.clusters.files.render import file_of
     from workloads.errors import UserError
 
     values = {
@@ -51,7 +49,7 @@ def render(
         for key, value in context.params.items()
         if key not in ("provider", "out") and value not in (None, [], ())
     }
-    text = render_file(values_of(provider, values))
+    text = file_of(provider, values)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -78,16 +76,17 @@ def validate(
 @app.command("launch")
 def launch(file: File, dry_run: DryRun = False, ray_version: RayVersion = None) -> None:
     """Check a file, then bring the cluster up with `ray up` or `kubectl apply`."""
-    from orchestrator.clusters.files.validate import check
+    from orchestrator.clusters.files.lifecycle import act
 
-    check([file], ray_version)
-    run_or_print("up", file, dry_run)
+    act("up", file, typer.echo, dry_run, ray_version)
 
 
 @app.command("stop")
 def stop(file: File, dry_run: DryRun = False) -> None:
     """Take a cluster down with `ray down` or `kubectl delete`."""
-    run_or_print("down", file, dry_run)
+    from orchestrator.clusters.files.lifecycle import act
+
+    act("down", file, typer.echo, dry_run)
 
 
 @app.command("status")
@@ -97,23 +96,14 @@ def status(
     dry_run: DryRun = False,
 ) -> None:
     """Nodes, free resources and jobs of a running cluster."""
-    from orchestrator.clusters.connection import connect
+    from orchestrator.clusters.files.lifecycle import act
     from orchestrator.clusters.jobs import describe
     from workloads.errors import UserError
 
     if (file is None) == (address is None):
         raise UserError("give either a cluster file or --address")
     if file is not None:
-        run_or_print("status", file, dry_run)
+        act("status", file, typer.echo, dry_run)
         return
-    for line in describe(connect(str(address))):
+    for line in describe(str(address)):
         typer.echo(line)
-
-
-def run_or_print(action: Literal["up", "down", "status"], file: Path, dry_run: bool) -> None:
-    from orchestrator.clusters.files.lifecycle import command_for, run_tool
-
-    command = command_for(action, file)
-    typer.echo(shlex.join(command))
-    if not dry_run:
-        run_tool(command)

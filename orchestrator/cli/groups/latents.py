@@ -33,15 +33,13 @@ def score(
     import pyarrow.parquet as pq
 
     from orchestrator.console.latents_view import print_scores
-    from workloads.klods import latent_files as latents
+    from workloads.klods.latent_files import score_files
 
-    config = latents.configured({
+    table, cells, notes = score_files(train, normal, out, {
         "group_sizes": tuple(sorted(set(group_size))), "split": split, "level": level, "regulariser": regulariser,
         "shrinkage": shrinkage, "weighting": weighting, "contamination": contamination, "directions": directions,
         "group_seed": seed,
     })  # fmt: skip
-    files = [latents.read(path) for path in (train, normal, *out)]
-    table, cells, notes = latents.score(files[0], files[1], files[2:], config)
     print_scores(cells, notes)
     if out_file:
         out_file.parent.mkdir(parents=True, exist_ok=True)
@@ -64,12 +62,10 @@ def select(
 ) -> None:
     """Choose split, level, regulariser and reference without anomalies, on held-out latents."""
     from orchestrator.console.latents_view import print_candidates
-    from workloads.klods import latent_files as latents
+    from workloads.klods.latent_files import select_files
 
-    config = latents.configured({
+    candidates, skipped, chosen = select_files(train, held_out, out, {
         "group_sizes": (group_size,), "shift": shift, "alpha": alpha, "shrinkage": shrinkage, "weighting": weighting,
         "group_seed": seed,
-    })  # fmt: skip
-    anomalies = latents.read(out) if out else None
-    candidates, skipped, chosen = latents.select(latents.read(train), latents.read(held_out), anomalies, config, by)
+    }, by)  # fmt: skip
     print_candidates(candidates, skipped, chosen, by, group_size, oracle=out is not None)

@@ -4,10 +4,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from orchestrator.clusters.files.documents import at, read_documents
+from orchestrator.clusters.files.validate import check
 from workloads.errors import Kind, UserError
 
 
@@ -19,6 +21,25 @@ def command_for(action: Literal["up", "down", "status"], path: Path) -> list[str
     if action == "status":
         return ["ray", "exec", str(path), "RAY_AUTH_MODE=token ray status"]  # its login shell need not know the mode
     return ["ray", action, "-y", str(path)]
+
+
+def act(
+    action: Literal["up", "down", "status"],
+    path: Path,
+    show: Callable[[str], None],
+    dry_run: bool,
+    ray_version: str | None = None,
+) -> None:
+    """Show the command for a file's cluster, then run it; what is to come up is checked before, against that Ray.
+
+    Raises UserError with everything wrong with the file, and as `run_tool` does.
+    """
+    if action == "up":
+        check([path], ray_version)
+    command = command_for(action, path)
+    show(shlex.join(command))
+    if not dry_run:
+        run_tool(command)
 
 
 def run_tool(command: list[str]) -> None:

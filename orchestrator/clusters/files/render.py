@@ -142,6 +142,11 @@ def values_of(provider: str, values: dict[str, Any]) -> ClusterValues:
         raise several(from_validation(error, ClusterValues)) from None
 
 
+def file_of(provider: str, values: dict[str, Any]) -> str:
+    """The cluster file of a provider with the command line's values. Raises UserError with everything wrong."""
+    return render(values_of(provider, values))
+
+
 def render(values: ClusterValues) -> str:
     """The YAML file, comments and all: the one in cluster/ with these values in place of its own.
 

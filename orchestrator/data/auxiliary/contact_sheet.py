@@ -9,10 +9,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.data.auxiliary.manifest import Manifest
+from orchestrator.data.auxiliary.manifest import Manifest, open_set
 from orchestrator.data.auxiliary.reading import pixels, row_group
 from workloads.figures import image_grid
 from workloads.training.seeds import derive_seed
+
+
+def sheet_of(path: str, file: Path, count: int, seed: int) -> Manifest:
+    """Draw `count` images of the prepared set at a path or URI on a sheet, a .png file. Raises UserError where no
+    finished set lies there."""
+    manifest = open_set(path)
+    write_sheet(some_images(manifest, count, seed), file)
+    return manifest
 
 
 def write_sheet(images: NDArray[np.uint8], file: Path) -> None:

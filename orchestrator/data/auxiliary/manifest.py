@@ -18,6 +18,7 @@ import numpy as np
 from upath import UPath
 
 from orchestrator.data.auxiliary.sources.base import Piece
+from orchestrator.planning.request import absolute
 from tune_spaces.schema import Auxiliary
 from workloads.errors import UserError
 from workloads.files import is_whole, read_checked, write_checked
@@ -139,6 +140,22 @@ class Manifest:
             for what in ("sums", "squares")
         )
         return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def open_set(path: str) -> Manifest:
+    """The prepared set at a path or URI as a user gives it. Raises UserError as `Manifest.read` does."""
+    return Manifest.read(absolute(path))
+
+
+def sets_below(root: str) -> dict[str, Manifest | UserError]:
+    """Path -> prepared set, sorted, of every one below a folder or URI; what is wrong with one that cannot be used."""
+    folder, sets = UPath(absolute(root)), dict[str, Manifest | UserError]()
+    for path in sorted(str(file.parent) for file in folder.rglob(PLAN)) if folder.exists() else []:
+        try:
+            sets[path] = Manifest.read(path)
+        except UserError as error:
+            sets[path] = error
+    return sets
 
 
 def shard_file(path: str, name: str) -> UPath:

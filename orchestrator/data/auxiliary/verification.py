@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.data.auxiliary.manifest import COUNTS, Manifest, Shard
+from orchestrator.data.auxiliary.manifest import COUNTS, Manifest, Shard, open_set
+
+Seen = Callable[[int, int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,22 @@ class Damage:
     what: str
 
 
-def verify(manifest: Manifest, seen: Callable[[int, int, int, int], None], threads: int = 8) -> list[Damage]:
+@dataclass(frozen=True)
+class Verified:
+    """A prepared set, and everything in which its files differ from its manifest."""
+
+    manifest: Manifest
+    damages: list[Damage]
+
+
+def verify_set(path: str, progress: AbstractContextManager[Seen]) -> Verified:
+    """`verify` of the set at a path or URI, its progress shown. Raises UserError where no finished set lies there."""
+    manifest = open_set(path)
+    with progress as seen:
+        return Verified(manifest, verify(manifest, seen))
+
+
+def verify(manifest: Manifest, seen: Seen, threads: int = 8) -> list[Damage]:
     """Every shard whose file is missing, has another size or other bytes, and every file that no record names.
 
     seen: told of (shards done, shards, images in those that are done, images). A thread a shard: SHA-256 runs outside
@@ -50,8 +68,10 @@ def damage_of(manifest: Manifest, shard: Shard) -> Damage | None:
     return None
 
 
-def statistics(manifest: Manifest) -> dict[str, Any]:
-    """Counts of a set, images by split, and the mean and deviation of its pixel values in each channel."""
+def statistics(path: str) -> dict[str, Any]:
+    """Counts of the set at a path or URI, images by split, and the mean and deviation of its pixel values in each
+    channel. Raises UserError where no finished set lies there."""
+    manifest = open_set(path)
     mean, deviation = manifest.moments()
     return {what: manifest.count(what) for what in COUNTS} | {
         "splits": {split: sum(shard.rows for shard in manifest.of_split(split)) for split in manifest.splits},

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 import pyarrow as pa
 from upath import UPath
@@ -28,10 +28,11 @@ from orchestrator.results.evaluation import finish_rung, write_share
 from workloads.data.view import TargetView
 from workloads.files import is_whole, read_checked, remove_checked
 from workloads.learner import GroupDetector, Learner, Scorer
-from workloads.scoring.evaluate import score, score_groups
+from workloads.scoring.evaluate import pixel_metrics, score, score_groups
+from workloads.scoring.pixel_metrics import PixelMetrics
 from workloads.scoring.table import join
 from workloads.training.batches import unit_batches
-from workloads.training.checkpoint import is_complete, is_intact
+from workloads.training.checkpoint import is_complete, is_intact, load_state
 from workloads.training.loop import Progress, discard, resume, save_progress, train
 from workloads.units import ImageShape, TrainingCounts, Unit
 
@@ -242,8 +243,28 @@ class _Training:
         """Join all workers' scores of a rung, and compute its metrics."""
         method = method_of(self.work.method, self.units[0].config)
         macs = self.whole * rung / 1000
-        writers = self.worker.writers(self.work.share)
-        finish_rung(self.paths, rung, writers, method, seconds, macs, pooled=self.work.pooled)
+        writers, pixels = self.worker.writers(self.work.share), dict[str, PixelMetrics]()
+        if rung == self.work.rungs[-1]:
+            by_target = groupby(sorted(self.trial.units, key=lambda u: u.unit.target), lambda u: u.unit.target)
+            measured = {target: self.pixels(list(units), rung) for target, units in by_target}
+            pixels = {target: metrics for target, metrics in measured.items() if metrics is not None}
+        finish_rung(self.paths, rung, writers, method, seconds, macs, pooled=self.work.pooled, pixels=pixels)
+
+    def pixels(self, units: Sequence[UnitWork], rung: int) -> PixelMetrics | None:
+        """How well the maps of a target's whole detector agree with the masks; None without the one or the other.
+
+        The detector is read back, for its parts may have been trained by several workers.
+        """
+        method, device = method_of(self.work.method, units[0].config), self.worker.device
+        view = view_of(self.worker, self.work.method, units[0], test=True)
+        if view.masks is None:
+            return None
+        scorers = []
+        for work in units:
+            stages = self.artifacts.read({str(n): work.artifacts[str(n)] for n in method.scoring_needs(work.unit)})
+            scorers.append(method.scorer(work.unit, view.shape, stages, device))
+            scorers[-1].load_state(load_state(self.paths.unit(work.unit, rung), device)["learner"])
+        return pixel_metrics(method.localizing(scorers), view)
 
     def forget(self, rung: int) -> None:
         """Remove the states of a rung that later ones have replaced; there are none at rung 0."""

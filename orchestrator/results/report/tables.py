@@ -228,6 +228,12 @@ def per_part(levels: Mapping[str, Mapping[str, float | None]], kind: str, classe
     return markdown_table([kind, *classes, "mean"], ([part, *_numbers([*v, mean(v)])] for part, v in values.items()))
 
 
+def other_metrics(others: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Metrics beside the AUROC: rows are those, columns the main table's, mean last."""
+    rows = ([name, *_numbers(values.values())] for name, values in others.items())
+    return markdown_table(["", *next(iter(others.values()))], rows)
+
+
 def intervals(contests: Mapping[str, Rows], numbers: Mapping[str, Known], unit: str) -> str:
     """Sizes, AUROC and 95 % interval of the whole detector by column, the mean last; empty without test images.
 

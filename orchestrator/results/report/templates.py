@@ -13,7 +13,15 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
 )
 TABLES = (
-    *(tables.per_part, tables.intervals, tables.group_intervals, tables.numbers, tables.all_trials, tables.ranged),
+    *(
+        tables.per_part,
+        tables.intervals,
+        tables.group_intervals,
+        tables.other_metrics,
+        tables.numbers,
+        tables.all_trials,
+        tables.ranged,
+    ),
     *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures),
 )
 TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}

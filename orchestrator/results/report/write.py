@@ -100,6 +100,7 @@ class Report:
             "selection": {**self.selection, "leak": self.leak},
             "trials": self.trials,
             "levels": shown.levels,
+            "other_metrics": shown.others,
             "analyses": self.findings,
             "costs": self.costs,
             "intervals": {name: interval for name, (_, interval) in shown.intervals.items()},

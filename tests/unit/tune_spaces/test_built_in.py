@@ -12,10 +12,12 @@ from tune_spaces.schema.load import SPACES, doc_of, load, source_of
 from tune_spaces.schema.models import Preset, Space, resolve
 from tune_spaces.shared.klods_presets import KLODS_PRESETS
 from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
+from tune_spaces.shared.patch_presets import PATCH_PRESETS
 from tune_spaces.shared.presets import FLOW_PRESETS, MLSAD_PRESETS
 from workloads.klods.config import KlodsConfig
 from workloads.klods.method import Klods
 from workloads.mlsad.config import MLSADConfig
+from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.units import Unit
 
 ROOT = Path(__file__).parents[3]
@@ -55,6 +57,9 @@ FLOW_KEYS = {
 GROUP_KEYS = {field.name for field in fields(KlodsConfig)} | {"group_score", "judged_size"}
 
 
+PATCH_KEYS = {field.name for field in fields(PatchMemoryConfig)} - {"memory", "candidates"}
+
+
 # --- presets
 
 
@@ -72,7 +77,8 @@ def test_every_key_is_either_the_methods_or_a_presets() -> None:
 def test_presets_scale_and_never_touch_the_method(name) -> None:
     chosen = load(name).space
     of_workload = {"mlsad": (MLSAD_PRESETS, METHOD_KEYS), "flow": (FLOW_PRESETS, FLOW_KEYS)}
-    presets, keys = (of_workload | {"klods": (KLODS_PRESETS, FLOW_KEYS | GROUP_KEYS)})[chosen.workload]
+    of_workload |= {"klods": (KLODS_PRESETS, FLOW_KEYS | GROUP_KEYS), "patch_memory": (PATCH_PRESETS, PATCH_KEYS)}
+    presets, keys = of_workload[chosen.workload]
     assert presets["paper"] == Preset()
     for preset in (*chosen.presets.values(), *presets.values()):
         assert not keys & preset.config.keys()

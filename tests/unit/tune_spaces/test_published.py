@@ -11,7 +11,9 @@ MISPRINTED = {("cifar10", "KDE")}
 
 def test_every_table_is_listed_and_loads():
     groups = tuple(f"{name}_groups" for name in ("celeba", "cifar10", "cifar100", "fashion_mnist", "svhn"))
-    assert published.names() == tuple(sorted(("cifar10", "cifar10_in_out", "cifar10_ood", "imagenet10", *groups)))
+    assert published.names() == tuple(
+        sorted(("cifar10", "cifar10_in_out", "cifar10_ood", "imagenet10", "mvtec", *groups))
+    )
     assert all(published.load(name) is not None for name in published.names())
 
 

@@ -1,4 +1,4 @@
-"""The five textures of MVTec AD, in the folders it is published in. Each is tested on its own test images alone."""
+"""MVTec AD, or its five textures, in the folders it is published in. A category is tested on its own images alone."""
 
 from pathlib import Path
 
@@ -15,37 +15,37 @@ from workloads.data.reading.folder import (
 from workloads.data.reading.masks import GROUND_TRUTH, read_masks
 from workloads.data.reading.published_files import place_of
 
-TEXTURES = entry("mvtec_textures").classes or ()
 FOLDERS = ("mvtec", "mvtec_anomaly_detection")
 GOOD = "good"
 PIECES = (f"train/{GOOD}", f"test/{GOOD}", GROUND_TRUTH)
 
 
-def mvtec_textures(data_dir: Path, side: int) -> Dataset:
-    """Carpet, grid, leather, tile and wood as RGB uint8 (N, 3, side, side), 1,266 + 515, ids the paths of the files.
+def mvtec(name: str, data_dir: Path, side: int) -> Dataset:
+    """The categories of the dataset `name` as RGB uint8 (N, 3, side, side), ids the paths of the files.
 
-    Classes are the textures (their good images), then every defect as ``<texture>-<defect>``, in test only. `tested_on`
-    keeps each texture to its own images; `masks` are uint8 (N, side, side), 1 where at least half of a pixel's area is
-    defective. Raises UserError where no place has all five, UserError as `folder.decode_all` and
+    Classes are the categories (their good images), then every defect as ``<category>-<defect>``, in test only.
+    `tested_on` keeps each category to its own images; `masks` are uint8 (N, side, side), 1 where at least half of a
+    pixel's area is defective. Raises UserError where no place has all categories, and as `folder.decode_all` and
     `masks.read_masks` do.
     """
-    wanted = [f"{texture}/{piece}" for texture in TEXTURES for piece in PIECES]
+    categories = entry(name).classes or ()
+    wanted = [f"{category}/{piece}" for category in categories for piece in PIECES]
 
     def lacks(place: Path) -> list[str]:
         return [folder for folder in wanted if not (place / folder).is_dir()]
 
-    root = place_of("mvtec_textures", tuple(data_dir / name for name in FOLDERS), lacks).resolve()
+    root = place_of(name, tuple(data_dir / folder for folder in FOLDERS), lacks).resolve()
     defects = {
-        texture: {f"{texture}-{check_class_name(p)}": p for p in visible_folders(root / texture / "test")}
-        for texture in TEXTURES
+        category: {f"{category}-{check_class_name(p)}": p for p in visible_folders(root / category / "test")}
+        for category in categories
     }
-    folders = [("train", texture, root / texture / "train" / GOOD) for texture in TEXTURES]
-    for texture, named in defects.items():
-        folders.append(("test", texture, named.pop(f"{texture}-{GOOD}")))
-        folders += [("test", name, folder) for name, folder in named.items()]
-    listing = [Listed(split, name, image) for split, name, folder in folders for image in class_images(folder, root)]
-    classes = (*TEXTURES, *(name for named in defects.values() for name in named))
+    folders = [("train", category, root / category / "train" / GOOD) for category in categories]
+    for category, named in defects.items():
+        folders.append(("test", category, named.pop(f"{category}-{GOOD}")))
+        folders += [("test", defect, folder) for defect, folder in named.items()]
+    listing = [Listed(split, label, image) for split, label, folder in folders for image in class_images(folder, root)]
+    classes = (*categories, *(defect for named in defects.values() for defect in named))
     images, kept = decode_all(listing, classes, root, side)
-    tested_on = {texture: (texture, *named) for texture, named in defects.items()}
-    masks = read_masks([item for item in kept if item.split == "test"], TEXTURES, root, side)
-    return as_dataset("mvtec_textures", classes, images, kept, tested_on=tested_on, masks=masks)
+    tested_on = {category: (category, *named) for category, named in defects.items()}
+    masks = read_masks([item for item in kept if item.split == "test"], categories, root, side)
+    return as_dataset(name, classes, images, kept, tested_on=tested_on, masks=masks)

@@ -11,7 +11,7 @@ import ray
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from orchestrator.clusters import jobs
+from orchestrator.clusters import jobs, submission
 from orchestrator.clusters.code_package import PACKAGES, SPACE_FOLDER, pack
 from orchestrator.clusters.connection import (
     ADDRESSES,
@@ -101,6 +101,19 @@ def test_results_must_not_go_with_the_job():
     words = launcher_words("s3://bucket/runs", "http://mlflow:5000", 8)
     assert words[words.index("--storage") + 1] == "s3://bucket/runs"
     assert words[words.index("--slots") + 1] == "8"
+
+
+def test_a_run_is_resumed_on_a_cluster_by_the_words_that_resume_it_here(monkeypatch):
+    handed = []
+    monkeypatch.setattr(submission, "submit_words", lambda words, run, address: handed.append((words, run, address)))
+    submission.submit_resume("mine", "http://h:8265", "s3://b/runs", None, 2, accept_code=True)
+    ((words, run, address),) = handed
+    assert (run, address) == ("mine", "http://h:8265")
+    assert words[:2] == ["resume", "mine"]
+    assert words[words.index("--storage") + 1] == "s3://b/runs"
+    assert "--accept-code" in words
+    with pytest.raises(UserError, match="where on the cluster"):
+        submission.submit_resume("mine", "http://h:8265", "runs", None, None, accept_code=False)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 from rich.console import Console
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
@@ -18,9 +18,10 @@ from orchestrator.record.tracking import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
 from orchestrator.results.report.tables import number, to_rich
 from orchestrator.results.run import conclude
-from orchestrator.results.tables import trial_row
+from orchestrator.results.tables import OTHER_METRICS, trial_row
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.registry import method
+from workloads.scoring.image_metrics import ImageMetrics
 from workloads.scoring.table import WHOLE, join, rows
 
 
@@ -65,11 +66,15 @@ class Made:
         self.report = json.loads((self.paths.report / "report.json").read_text())
         self.text = (self.paths.report / "report.md").read_text()
 
-    def area(self, target, out=""):
-        """scikit-learn's, of the whole detector."""
+    def tested(self, target, out=""):
+        """The whole detector's rows that its AUROC is over."""
         frame = self.table.to_pandas().query("part == 'all' and target == @target")
         tested = frame["split"] == "test"
-        chosen = frame[tested & ~frame["anomalous"] | (frame["split"] == f"out/{out}")] if out else frame[tested]
+        return frame[tested & ~frame["anomalous"] | (frame["split"] == f"out/{out}")] if out else frame[tested]
+
+    def area(self, target, out=""):
+        """scikit-learn's, of the whole detector."""
+        chosen = self.tested(target, out)
         return roc_auc_score(chosen["anomalous"], chosen["score"])
 
 
@@ -137,6 +142,45 @@ def test_report_and_mlflow_show_the_same_numbers_and_they_are_right(tmp_path, pr
     alone = {part: averages[part] for part in trial["levels"] if part in averages}
     assert alone == {part: trial["levels"][part] for part in alone}
     assert set(alone) == (set(parts) if made.state.space.data.protocol == "in_out" else set())
+
+
+IMAGE_TITLES = {name: OTHER_METRICS[name] for name in ImageMetrics._fields}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_second_table_shows_what_mlflow_has_and_that_is_right(tmp_path, protocol):
+    (space, tests, out, parts, data), columns = PROTOCOLS[protocol]
+    made = Made(tmp_path, space, tests, out, parts=parts, data=data)
+    mlflow, headings = shown_numbers(made.metrics), [name for name in columns if name != "mean"]
+    section = made.text.partition("## Other metrics")[2].partition("\n## ")[0]
+    assert list(made.report["other_metrics"]) == list(IMAGE_TITLES.values()), "no masks, no numbers of pixels"
+    for name, title in IMAGE_TITLES.items():
+        values = made.report["other_metrics"][title]
+        assert list(values) == [*made.report["table"]["classes"], "mean"]
+        for heading in headings:
+            target, out_set = columns[heading]
+            assert values[heading] == mlflow[f"{name}_out/{out_set}/{target}" if out_set else f"{name}/{target}"]
+        assert values["mean"] == mlflow[f"{name}/mean"]
+        assert f"| {title} | {' | '.join(number(value) for value in values.values())} |" in section
+    for heading in headings:
+        tested = made.tested(*columns[heading])
+        shown = made.report["other_metrics"][IMAGE_TITLES["average_precision"]][heading]
+        assert shown == pytest.approx(average_precision_score(tested["anomalous"], tested["score"]), abs=1e-12)
+
+
+def test_a_run_of_an_earlier_version_has_them_from_its_score_table(tmp_path):
+    (space, tests, out, parts, data), _ = PROTOCOLS["one class, out sets"]
+    made = Made(tmp_path, space, tests, out, parts=parts, data=data)
+    numbers = {k: v for k, v in made.metrics.numbers.items() if k.partition("/")[0] not in IMAGE_TITLES}
+    made.state.trials["t"].rungs[1000] = replace(made.metrics, numbers=numbers)
+    conclude(made.paths, made.state)
+    again = json.loads((made.paths.report / "report.json").read_text())
+    assert again["other_metrics"] == made.report["other_metrics"]
+
+
+def test_what_could_not_be_scored_ranks_above_all_in_the_second_table_too(tmp_path):
+    made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS, failed={"test": 30})
+    assert made.report["other_metrics"][IMAGE_TITLES["fpr95"]]["3"] >= 0.75, "30 of 40 normal images failed"
 
 
 def test_parts_and_means_by_out_set_are_mlflows_too(tmp_path):

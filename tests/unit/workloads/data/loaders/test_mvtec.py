@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from tests.helpers.files import write_classes, write_mask
+from workloads.data.catalogue import entry
 from workloads.data.datasets import load
 from workloads.data.images import Dataset
-from workloads.data.loaders.mvtec import TEXTURES
 from workloads.data.protocols import one_class
 from workloads.errors import UserError
 
+TEXTURES = entry("mvtec_textures").classes
 DEFECTS = {"carpet": ("color", "metal_contamination"), "tile": ("crack",)}
 TOP = np.broadcast_to(np.arange(16)[:, None] < 8, (16, 16))
 
@@ -79,6 +80,30 @@ def test_images_that_no_target_is_tested_on_are_left_out(mvtec: Dataset) -> None
     assert split.targets.tested_on == {"tile": ("tile", "tile-crack")}
     assert split.masks is not None
     assert [mask.any() for mask in split.masks] == ["/crack/" in name for name in split.test.ids]
+
+
+def test_all_fifteen_categories_are_read_from_the_same_folder(root: Path) -> None:
+    categories = entry("mvtec").classes
+    assert len(categories) == 15
+    assert set(TEXTURES) < set(categories)
+    for category in set(categories) - set(TEXTURES):
+        write_classes(root / category / "train", 3, ("good",))
+        write_classes(root / category / "test", 2, ("good", "broken"))
+        for image in sorted((root / category / "test" / "broken").iterdir()):
+            write_mask(root / category / "ground_truth" / "broken" / f"{image.stem}_mask.png", TOP[:10, :12])
+    dataset = load("mvtec", root.parent, side=10)
+    assert dataset.classes[:15] == categories
+    split = one_class(dataset, side=10)
+    for target in categories:
+        tested = split.targets.tested(target, split.test.labels)
+        assert {split.test.ids[row].split("/")[0] for row in np.flatnonzero(tested)} == {target}
+        assert split.masks is not None
+        assert [mask.any() for mask in split.masks[tested]] == [
+            "/good/" not in split.test.ids[row] for row in np.flatnonzero(tested)
+        ]
+    shutil.rmtree(root / "zipper")
+    with pytest.raises(UserError, match="lacks zipper/train/good"):
+        load("mvtec", root.parent, side=4)
 
 
 def test_a_missing_mask_is_named(root: Path) -> None:

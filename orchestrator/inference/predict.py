@@ -1,0 +1,207 @@
+"""A detector's decisions on anyone's images: a row an image, in their order, with bounded memory."""
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.inference.overlays import write_map
+from orchestrator.inference.rows import COLUMNS, Row, checked_out, rows_to
+from orchestrator.inference.shift import Shift, shift_of
+from orchestrator.inference.sources import Images, images_at
+from workloads.data.reading.account import Account
+from workloads.data.reading.listing import ImageFile
+from workloads.data.windows import Windowed
+from workloads.detector import Detector, Inspected
+from workloads.errors import Kind, UserError
+from workloads.scoring.thresholds import Floats, Threshold, decided
+
+SHOWN = 10  # of the most anomalous images
+ROWS = 1000  # of the file written at a time
+NORMAL, ANOMALOUS, UNREADABLE = "normal", "anomalous", "unreadable"
+
+Seen = Callable[[int, int], None]
+"""Hears how many images are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a prediction came to. out: the file with a row an image. counts: images by decision. highest: the rows of
+    the most anomalous images. latency: seconds from an image's reading to its score, the median and the 99th
+    percentile, with as many windows together as the detector takes. account: of files that are no images or broken.
+    """
+
+    out: Path
+    threshold: Threshold
+    counts: dict[str, int]
+    highest: list[Row]
+    account: Account
+    shift: Shift | None
+    latency: tuple[float, float]
+    images_per_second: float
+    remarks: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Tally:
+    """What is kept of all rows: a few numbers an image."""
+
+    begun: float = 0.0
+    counts: dict[str, int] = field(default_factory=lambda: {NORMAL: 0, ANOMALOUS: 0, UNREADABLE: 0})
+    scores: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    highest: list[tuple[float, int, Row]] = field(default_factory=list)
+
+    def add(self, row: Row, seconds: float) -> None:
+        self.counts[row["decision"]] += 1
+        if row["decision"] == UNREADABLE:
+            self.unreadable.append(f"{row['image']} ({row['problem']})")
+            return
+        self.scores.append(row["score"])
+        self.seconds.append(seconds)
+        keep = heapq.heappush if len(self.highest) < SHOWN else heapq.heappushpop
+        keep(self.highest, (row["score"], -len(self.scores), row))  # of equal scores the earlier image
+
+
+def predict_images(
+    detector: Detector,
+    places: Sequence[str],
+    out: str | Path,
+    *,
+    false_alarms: float | None = None,
+    normals: Sequence[str] = (),
+    defects: Sequence[str] = (),
+    maps: str | Path | None = None,
+    strict: bool = False,
+    seen: Seen = lambda _done, _total: None,
+) -> Predicted:
+    """Decide on every image and write a row for it; see `orchestrator.predict` for the arguments.
+
+    Raises UserError before any image is scored for what cannot be used, and afterwards, once all is written, with
+    `strict` for images that cannot be read.
+    """
+    path, images = checked_out(out), images_at(places)
+    detector, threshold = decision_of(detector, false_alarms, normals, defects)
+    if maps is not None and not detector.method.localizing(detector.scorers):
+        raise UserError(f"{detector.method.name} scores whole images and gives no maps", where="--maps")
+    tally = Tally()
+    write_all(path, detector, threshold, images, tally, None if maps is None else Path(maps), seen)
+    spent = time.monotonic() - tally.begun
+    latency = np.quantile(tally.seconds, [0.5, 0.99]).tolist()
+    predicted = Predicted(
+        path,
+        threshold,
+        tally.counts,
+        [row for _, _, row in sorted(tally.highest, key=lambda item: item[:2], reverse=True)],
+        images.account(tally.unreadable),
+        shift_of(tally.scores, detector.normals),
+        (latency[0], latency[1]),
+        len(tally.scores) / max(spent, 1e-9),
+        detector.remarks,
+    )
+    if strict and tally.unreadable:
+        headline = f"{len(tally.unreadable)} of {len(images.files)} images cannot be read; the others are in {path}"
+        raise UserError(headline, details="\n".join(tally.unreadable), fix="mend them", kind=Kind.FAILED)
+    return predicted
+
+
+def decision_of(
+    detector: Detector, false_alarms: float | None, normals: Sequence[str], defects: Sequence[str]
+) -> tuple[Detector, Threshold]:
+    """The detector with the held-out scores that decisions rest on, and its threshold."""
+    if defects and false_alarms is not None:
+        raise UserError("either labelled defects set the threshold or a false-alarm rate does", where="--defects")
+    if normals:
+        detector = detector.calibrated(windows_of(detector, images_at(normals)))
+    if defects:
+        scores: Floats = detector.score(windows_of(detector, images_at(defects)))
+        return detector, detector.normals.chosen_by(scores)
+    return detector, detector.threshold(0.01 if false_alarms is None else false_alarms)
+
+
+def windows_of(detector: Detector, images: Images) -> Iterator[Windowed]:
+    """Of images that all must be readable. Raises UserError."""
+    for file in images.files:
+        with file.open() as opened:
+            yield detector.read(opened, file.name)
+
+
+def write_all(
+    path: Path,
+    detector: Detector,
+    threshold: Threshold,
+    images: Images,
+    tally: Tally,
+    maps: Path | None,
+    seen: Seen,
+) -> None:
+    """A row an image, written a thousand at a time, and the maps. Raises UserError where no image can be read."""
+    blank = np.zeros((1, detector.shape.height, detector.shape.width), np.uint8)
+    parts, waiting = list(detector.parts(blank)), list[Row]()  # which also warms the detector up
+    tally.begun = time.monotonic()
+    with rows_to(path, parts) as writer:
+        for file, result, seconds in inspected(detector, images.files, maps=maps is not None):
+            row = row_of(file, result, threshold, detector)
+            tally.add(row, seconds)
+            waiting.append(row)
+            if maps is not None and isinstance(result, Inspected) and result.map is not None:
+                write_map(maps, file, result.map, row["p_value"])
+            if len(waiting) >= ROWS:
+                writer.write(waiting)
+                waiting.clear()
+            seen(sum(tally.counts.values()), len(images.files))
+        if not tally.scores:
+            details = "\n".join(tally.unreadable[:SHOWN])
+            raise UserError(f"none of the {len(images.files)} images can be read", details=details)
+        writer.write(waiting)
+
+
+def inspected(
+    detector: Detector, files: Sequence[ImageFile], *, maps: bool
+) -> Iterator[tuple[ImageFile, Inspected | str, float]]:
+    """(file, what is said of it or why it cannot be read, seconds since its reading began), in their order."""
+    waiting: deque[tuple[ImageFile, str, float]] = deque()
+
+    def readable() -> Iterator[Windowed]:
+        for file in files:
+            begun = time.monotonic()
+            try:
+                with file.open() as opened:
+                    windows = detector.read(opened, file.name)
+            except UserError as error:
+                waiting.append((file, error.headline, begun))
+            except OSError as error:
+                waiting.append((file, f"{type(error).__name__}: {error.strerror or error}", begun))
+            else:
+                waiting.append((file, "", begun))
+                yield windows
+
+    def broken() -> Iterator[tuple[ImageFile, str, float]]:
+        while waiting and waiting[0][1]:
+            file, problem, begun = waiting.popleft()
+            yield file, problem, time.monotonic() - begun
+
+    for result in detector.inspect(readable(), maps=maps):
+        yield from broken()
+        file, _, begun = waiting.popleft()
+        yield file, result, time.monotonic() - begun
+    yield from broken()
+
+
+def row_of(file: ImageFile, result: Inspected | str, threshold: Threshold, detector: Detector) -> Row:
+    """A row of the file: see `rows.COLUMNS`."""
+    if isinstance(result, str):
+        return {"image": file.name, "decision": UNREADABLE, "problem": result}
+    made = decided(np.array([result.score], np.float32), threshold, detector.normals)
+    return {
+        "image": file.name,
+        "decision": ANOMALOUS if made.anomalous[0] else NORMAL,
+        "score": float(made.scores[0]),
+        "p_value": float(made.p_values[0]),
+        **{part: value for part, value in result.parts.items() if part not in COLUMNS},
+    }

@@ -1,0 +1,1 @@
+"""Nearest neighbours or a Gaussian on patch features: nothing is trained."""

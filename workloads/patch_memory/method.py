@@ -1,0 +1,117 @@
+"""The patch memory as a workload: one fit a target, in one go."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from workloads.errors import Kind, UserError
+from workloads.method import Cost, FittedMethod
+from workloads.patch_memory.config import NETWORKS, PIXELS, RANDOM, PatchMemoryConfig
+from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
+
+if TYPE_CHECKING:  # planning needs no torch
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from workloads.learner import State
+    from workloads.patch_memory.features import Features
+
+RANDOM_CHANNELS, RANDOM_MACS, RANDOM_STRIDE = 96, 5_000, 2
+
+
+class PatchMemory(FittedMethod):
+    """Patches far from all normal ones are anomalous: neighbours (PatchCore), a Gaussian, or one a place (PaDiM)."""
+
+    name: ClassVar[str] = "patch_memory"
+    Config: ClassVar[type] = PatchMemoryConfig
+    config: PatchMemoryConfig
+
+    def prepare(self, data_dir: "Path | None") -> None:
+        from workloads.patch_memory.features import fetched
+
+        fetched(self.config, data_dir)
+
+    def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
+        yield from super().check(facts)
+        if self.config.features == PIXELS and self.config.model == "gaussian_per_place" and facts.pooled:
+            yield "model", "'gaussian_per_place' needs images that are taken alike, and a whole dataset is normal"
+
+    def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost | None:  # noqa: ARG002 - all alike
+        """Of the features and the coreset; not known of a network without defaults."""
+        config = self.config
+        if config.features in (RANDOM, PIXELS):
+            macs, channels, stride, scale = RANDOM_MACS, RANDOM_CHANNELS, RANDOM_STRIDE, 1.0
+        elif config.features in NETWORKS:
+            network = NETWORKS[config.features]
+            macs, channels, stride = int(network.macs), network.channels, network.stride
+            scale = max(1.0, config.least_side / min(shape.height, shape.width))
+        else:
+            return None
+        pixels = shape.height * shape.width * scale**2
+        patches = pixels / stride**2
+        work = counts.images * (macs * pixels + patches * channels**2)
+        kept = 4 * (channels**2 + (config.memory + config.candidates) * channels)
+        if config.model == "neighbours":
+            work += config.memory * config.candidates * config.projection
+        return Cost(work, kept + 4 * patches * channels * 8)
+
+    def fit(self, images: "Tensor") -> "State":
+        """Also the SHA-256 of the network's weights: a detector is not scored with others."""
+        from workloads.patch_memory.features import features
+        from workloads.patch_memory.memory import fit
+
+        seen = features(self.config, images.device)
+        return fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
+
+    def score(self, fitted: "State", images: "Tensor") -> "Tensor":
+        import torch
+
+        from workloads.patch_memory.memory import reweighted
+
+        if self.config.image_score == "reweighted":
+            parts = [reweighted(fitted, chunk) for chunk in self._features(fitted).chunks(images)]
+        else:
+            parts = [part.amax((1, 2)) for part in self._maps(fitted, images)]
+        return torch.cat(parts)
+
+    def maps(self, fitted: "State", images: "Tensor") -> "Tensor":
+        import torch
+
+        return torch.cat(list(self._maps(fitted, images)))
+
+    def _maps(self, fitted: "State", images: "Tensor") -> "Iterator[Tensor]":
+        from workloads.patch_memory.maps import pixel_scores
+        from workloads.patch_memory.memory import distances
+
+        for chunk in self._features(fitted).chunks(images):
+            scores = distances(self.config, fitted, chunk)
+            yield pixel_scores(scores, images.shape[2], images.shape[3], self.config.smoothing)
+
+    def _features(self, fitted: "State") -> "Features":
+        from workloads.patch_memory.features import features
+
+        device = next(value.device for value in fitted.values() if hasattr(value, "device"))
+        seen = features(self.config, device)
+        if seen.weights != fitted["weights"]:
+            raise UserError(
+                f"the weights of {self.config.features} are others than those that this detector was fitted with",
+                fix="bring the file back, or fit anew",
+                kind=Kind.ENVIRONMENT,
+            )
+        return seen
+
+    def remarks(self) -> list[str]:
+        """What the features are, and what the numbers rest on beside the images."""
+        name = self.config.features
+        if name == RANDOM:
+            return ["features are random convolutions: nothing but the images themselves goes into these numbers"]
+        if name == PIXELS:
+            return ["features are raw patches: nothing but the images themselves goes into these numbers"]
+        weights = f"the checkpoint {self.config.checkpoint}" if self.config.checkpoint else "ImageNet"
+        return [f"features are {name}'s, trained on {weights}: these numbers rest on images from elsewhere"]
+
+    @property
+    def external(self) -> str:
+        if self.config.features in (RANDOM, PIXELS):
+            return ""
+        return "checkpoint" if self.config.checkpoint else "ImageNet"
