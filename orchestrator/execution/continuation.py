@@ -53,6 +53,7 @@ def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, exec
     ledger = Ledger(paths)
     if ledger.state.opening is None:
         ledger.append(opened)
+        ledger.state.space = plan.space  # as the event says it, and resolved already
         trials = {trial.id: trial for trial in opened.trials}
         methods = {trial.id: instance for trial, instance in zip(opened.trials, plan.methods, strict=True)}
         run = OpenRun(ledger, list(trials.values()), methods, stages)
