@@ -7,6 +7,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.provenance import from_here, gpu_count, without_secrets
 from orchestrator.record.runs import resume_command
+from workloads.data.reading.account import Account
 
 
 def plan_table(plan: Plan, request: Request) -> Table:
@@ -19,6 +20,7 @@ def plan_table(plan: Plan, request: Request) -> Table:
         "run": plan.run,
         "question": plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name,
         "data": data_lines(plan),
+        **account_lines(plan.account),
         **set_lines(plan),
         "preset": plan.preset,
         **{f"  {key}": values(axis) for key, axis in plan.space.axes.items()},
@@ -44,6 +46,17 @@ def data_lines(plan: Plan) -> str:
     return f"{data.name}, {side}, about {plan.counts.images} training images a class\n" + (
         problems if plan.targets else "classes as found"
     )
+
+
+def account_lines(account: Account | None) -> dict[str, str]:
+    """What of a user's folder is used, and what not."""
+    if account is None:
+        return {}
+    folders = (
+        f"{folder} {used}" + (f" ({others} other files)" if others else "")
+        for folder, (used, others) in account.folders.items()
+    )
+    return {"images": ", ".join(folders), "left out": "\n".join(map(str, account.left_out)) or "nothing"}
 
 
 def set_lines(plan: Plan) -> dict[str, str]:

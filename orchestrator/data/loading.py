@@ -21,7 +21,8 @@ def load_splits(data: Data, data_dir: Path, download: bool = True) -> Splits:
     Raises UserError for what cannot be had or used, before anything else has begun.
     """
     path = Path(data.path).expanduser() if data.path else None
-    dataset = load(data.name, data_dir, path=path, side=data.side, seed=data.seed, download=download)
+    reading: dict[str, Any] = {"rules": data.rules, "fit": data.fit, "white_level": data.white_level}
+    dataset = load(data.name, data_dir, path=path, side=data.side, seed=data.seed, download=download, **reading)
     amounts: dict[str, Any] = {
         "side": data.side,
         "val_fraction": data.val_fraction,
@@ -33,7 +34,9 @@ def load_splits(data: Data, data_dir: Path, download: bool = True) -> Splits:
     else:
         splits = one_class(dataset, **amounts, classes=data.classes, seed=data.seed)
     form: dict[str, Any] = {"shape": splits.shape, "download": download}
-    splits = replace(splits, out=out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed))
+    out = out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed)
+    facts: dict[str, Any] = {"white_level": dataset.white_level, "notes": dataset.remarks}
+    splits = replace(splits, out=out, account=dataset.account, **facts)
     if source := streamed_source(data):
         return replace(splits, streamed=auxiliary_set(source, data, data_dir))
     if not data.auxiliary:

@@ -25,6 +25,7 @@ from workloads.units import GENERAL, ImageShape, TrainingCounts
 log = logging.getLogger(__name__)
 
 SHARD_ROWS = 4096
+WINDOW = pa.binary(16)  # Parquet's fixed-size lists cannot be null
 MANIFEST, MASKS = "manifest.json", "masks.npy"
 NORMAL_SPLITS = ("train", "val", CALIBRATION)
 SHARDS = "shards"
@@ -134,11 +135,12 @@ class SplitStore:
         folder = self.folder(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
+            windowed = any(images.windows is not None for images in splits.by_name().values())
             for name, images in splits.by_name().items():
                 for number, start in enumerate(range(0, len(images), SHARD_ROWS)):
                     file = shard_file(folder, name, number)
                     if not _is_kept(file):
-                        write_checked(file, parquet(shard(images, name, start)))
+                        write_checked(file, parquet(shard(images, name, start, windowed=windowed)))
             if splits.masks is not None and not _is_kept(folder / MASKS):
                 write_checked(folder / MASKS, npy(splits.masks))
             if not _is_kept(folder / MANIFEST):
@@ -225,12 +227,20 @@ def _joined(tables: list[pa.Table], shape: ImageShape) -> LabelledImages:
     places, count = numbers.argsort().argsort(), len(numbers)
     images = np.empty((count, shape.channels, shape.height, shape.width), np.uint8)
     labels, ids = np.empty(count, np.int64), np.empty(count, object)
+    windows = np.empty((count, 4), np.int32) if any(_has_windows(table) for table in tables) else None
     while tables:
         table = tables.pop()
         places, rows = np.split(places, [len(places) - len(table)])
         images[rows] = _pixels(table, shape)
         labels[rows], ids[rows] = table.column("label").to_numpy(), table.column("id").to_pylist()
-    return LabelledImages(images, labels, tuple(ids))
+        if windows is not None:
+            windows[rows] = np.frombuffer(b"".join(table.column("window").to_pylist()), "<i4").reshape(-1, 4)
+    return LabelledImages(images, labels, tuple(ids), windows)
+
+
+def _has_windows(table: pa.Table) -> bool:
+    """Whether a shard says where its rows lie in images of several windows; of parts without any it says nothing."""
+    return "window" in table.column_names and table.column("window").null_count == 0
 
 
 def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
@@ -238,13 +248,16 @@ def _pixels(table: pa.Table, shape: ImageShape) -> NDArray[np.uint8]:
     return pixels(table.column("image").combine_chunks()).reshape(-1, shape.channels, shape.height, shape.width)
 
 
-def shard(images: LabelledImages, split: str, start: int) -> pa.Table:
-    """At most SHARD_ROWS rows from `start` on: row, id, split, label, image (fixed-size binary, C*H*W bytes)."""
+def shard(images: LabelledImages, split: str, start: int, *, windowed: bool = False) -> pa.Table:
+    """At most SHARD_ROWS rows from `start` on: row, id, split, label, image (fixed-size binary, C*H*W bytes).
+
+    windowed: with a column of where windows lie (`Places`, 4 little-endian int32), null for images of one window.
+    """
     size = int(np.prod(images.images.shape[1:]))
     part = np.ascontiguousarray(images.images[start : start + SHARD_ROWS])
     rows = len(part)
     column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), rows, [None, pa.py_buffer(part.tobytes())])
-    return pa.table(
+    table = pa.table(
         {
             "row": pa.array(range(start, start + rows), pa.int64()),
             "id": pa.array(images.ids[start : start + rows]),
@@ -253,6 +266,11 @@ def shard(images: LabelledImages, split: str, start: int) -> pa.Table:
             "image": column,
         }
     )
+    if not windowed:
+        return table
+    windows = None if images.windows is None else images.windows[start : start + SHARD_ROWS]
+    values = [None] * rows if windows is None else [row.tobytes() for row in windows.astype("<i4")]
+    return table.append_column("window", pa.array(values, WINDOW))
 
 
 def shard_file(folder: UPath, split: str, number: int) -> UPath:

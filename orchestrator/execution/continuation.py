@@ -86,6 +86,8 @@ def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Seque
         trials=trials,
         provenance=capture(),
         remarks=splits.remarks,
+        white_level=splits.white_level,
+        account=splits.account,
     )
     return opened, stages
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.clusters.connection import check_address, is_remote
 from orchestrator.clusters.submission import refuse_own_folders
@@ -19,9 +19,12 @@ from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
 from orchestrator.record.runs import tracking_of
 from orchestrator.record.state import RunState
-from tune_spaces.schema import Space
+from tune_spaces.schema import Data, Space
 from tune_spaces.schema.load import Loaded
 from workloads.errors import Problem, nearest, several
+
+if TYPE_CHECKING:
+    from workloads.data.reading.survey import Survey
 
 MACHINE = ("cpus", "slots")
 """Options that change nothing in the space."""
@@ -144,9 +147,10 @@ def request_to_resume(
 
 
 def plan_of(request: Request) -> tuple[Plan, RunPaths]:
-    """The plan of a request, its images as the catalogue has them, and where its run lies.
+    """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder; and where its
+    run lies.
 
-    Raises UserError for a run's name that could leave the storage.
+    Raises UserError for a run's name that could leave the storage, and for a folder that cannot be used.
     """
     plan = make_plan(
         request.loaded.name,
@@ -157,7 +161,19 @@ def plan_of(request: Request) -> tuple[Plan, RunPaths]:
         cpus=1 if request.executor == "local" else request.cpus,
         in_process=request.executor == "local",
         gpus=request.gpus,
+        folder=folder_of(request.space.data),
         prepared_images=request.prepared_images,
         rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
     )
     return plan, RunPaths(request.storage, plan.run)
+
+
+def folder_of(data: Data) -> "Survey | None":
+    """What lies in the user's folder, nothing of it decoded. Raises UserError for all that is wrong with it."""
+    if data.name != "folder" or not Path(str(data.path)).expanduser().is_dir():
+        return None  # who reads the images says so: a plan may be made where they are not
+    from workloads.data.reading.survey import refuse, survey
+
+    listed = survey(Path(str(data.path)).expanduser(), data.rules)
+    refuse(listed.problems)
+    return listed

@@ -43,8 +43,9 @@ def detector_of(paths: RunPaths, state: RunState, target: str | None = None, dev
         scorer = instance.scorer(unit, state.opened.shape, artifacts, place)
         scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), place)["learner"])
         scorers.append(scorer)
+    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
     held_out = held_out_of(paths, state, best, target)
-    return Detector(target, state.opened.shape, instance, tuple(scorers), held_out=held_out)
+    return Detector(target, state.opened.shape, instance, tuple(scorers), held_out=held_out, **form)
 
 
 def held_out_of(paths: RunPaths, state: RunState, best: TrialState, target: str) -> HeldOut | None:

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.planning.identity import code_of_methods, run_name
 from tune_spaces.schema import Auxiliary, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES
+from workloads.data.reading.account import Account
 from workloads.registry import method
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
+    from workloads.data.reading.survey import Survey
     from workloads.data.splits import Splits
 
-MEASURED_CPU = {"rate": 5.4e9, "trial_start": 15.0, "start": 30.0}
+MEASURED_CPU = {"rate": 5.4e9, "trial_start": 0.3, "start": 15.0}
 MEASURED_CPU_SOURCE = (
     "default: 5.4 GMAC/s a worker, measured once on one core of a 2.8 GHz Xeon, reduced preset, scoring included; "
     "your storage's own runs replace it"
 )
-ASSUMED_GPU = {"rate": 1e13, "trial_start": 20.0, "start": 40.0}
+ASSUMED_GPU = {"rate": 1e13, "trial_start": 0.3, "start": 25.0}
 ASSUMED_GPU_SOURCE = "assumed, never measured: 10 TMAC/s a GPU worker; your storage's own runs replace it"
-
+GANG_START = 15.0
+"""Seconds that the workers of a trial of several take to start, measured on two cores. A lone worker is warm."""
 
 ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
 """Of a class of a user's folder, and of an auxiliary source of a user's, before they have been counted."""
@@ -62,6 +65,7 @@ class Plan:
     workers: int  # of all concurrent trials together
     rates: Mapping[str, float] | None  # that earlier runs have measured
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
+    account: Account | None = None  # of a user's folder, before it is read
 
     @property
     def stages(self) -> int:
@@ -97,21 +101,24 @@ def make_plan(
     prepared_images: int | None = None,
     rates: Mapping[str, float] | None = None,
     in_process: bool = False,
+    folder: "Survey | None" = None,
 ) -> Plan:
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`.
+    earlier runs have measured, see `unit_costs`. in_process: see `Plan`. folder: what lies in the
+    user's folder that the space names, where it could be looked at.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
-    shape, counts = shape_of(space), counts_of(space, prepared_images)
+    learnt = folder.learnt if folder else None
+    shape, counts = shape_of(space), counts_of(space, prepared_images, learnt)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
     workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
     if space.resources.gpus_per_worker and gpus:
         workers = min(workers, max(space.resources.workers, int(gpus / space.resources.gpus_per_worker)))
-    targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or ())
+    targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
     return Plan(
         name=name,
         run=run_name(name, space, preset, code_of_methods(methods, targets or ("?",))) if run is None else run,
@@ -127,6 +134,7 @@ def make_plan(
         workers=min(workers, len(points) * space.resources.workers),
         rates=rates,
         in_process=in_process,
+        account=None if folder is None else folder.account(),
     )
 
 
@@ -135,13 +143,19 @@ def shape_of(space: Space) -> ImageShape:
     return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
 
 
-def counts_of(space: Space, prepared_images: int | None = None) -> TrainingCounts:
+def counts_of(
+    space: Space, prepared_images: int | None = None, learnt: Mapping[str, int] | None = None
+) -> TrainingCounts:
     """Training images of a target and of the auxiliary set as the catalogue has them.
 
-    prepared_images: of the prepared auxiliary set that the space names, where it could be read.
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read. learnt: class -> images
+    to learn from, of a user's folder that has been counted.
     """
     data, entry = space.data, CATALOGUE[space.data.name]
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
+    if learnt:
+        chosen = [count for name, count in learnt.items() if name in (data.classes or learnt)]
+        known = sum(learnt.values()) if data.protocol == "in_out" else max(chosen, default=0)
     images = known or ASSUMED_IMAGES["folder"]
     images = min(images, data.max_train_images or images)
     general = sum(
@@ -207,6 +221,8 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
         source = "measured by an earlier run of this space and preset in this storage"
     elif sharing > 1:
         source += f"; {sharing} workers share one"
+    if resources.workers > 1:
+        default = default | {"trial_start": GANG_START}
     return default | {"rate": default["rate"] / sharing} | dict(rates or {}), source
 
 

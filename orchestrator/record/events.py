@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from orchestrator.planning.identity import Identity, TrialPlan
+from workloads.data.reading.account import Account
+from workloads.data.windows import DEEPEST
 from workloads.units import ImageShape
 
 
@@ -100,7 +102,8 @@ class Opened(Event):
 
     name, doc, source: of the space, and the file it is from. space: the resolved space as plain data. schedule: the
     preset's name, or "custom". counts: split -> images. costs: kind of network ("detector/level_4") -> planned seconds.
-    remarks: what a reader of the results must know of the images, in sentences.
+    remarks: what a reader of the results must know of the images, in sentences. account: of a user's folder, what was
+    not used; runs of earlier versions have none. white_level: by which images of more than 8 bits were scaled.
     """
 
     uid: str
@@ -121,6 +124,8 @@ class Opened(Event):
     trials: tuple[TrialPlan, ...]
     provenance: Provenance
     remarks: tuple[str, ...] = ()
+    account: Account | None = None
+    white_level: int = DEEPEST
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from workloads.scoring.metrics import (
     whole_intervals,
 )
 from workloads.scoring.pixel_metrics import PixelMetrics, pixel_numbers
-from workloads.scoring.table import LIKELIHOOD, WHOLE, join, rows
+from workloads.scoring.table import LIKELIHOOD, WHOLE, join, one_row_an_image, rows
 
 SECONDS = b"seconds"
 
@@ -181,7 +181,7 @@ def finish_rung(
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
-    table = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
+    table = one_row_an_image(pa.concat_tables([table, combined(table, method)]).unify_dictionaries())
     write_table(paths.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
     metrics = {"budget": rung, **cost, **metrics_of(table, method, pooled=pooled), **pixel_numbers(pixels or {})}

@@ -226,5 +226,6 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         findings=findings,
         about={name: analysis.title for name, analysis in instance.analyses.items()},
         part_kind=instance.part_names.kind,
+        account=opened.account,
     ).write(paths.report)
     return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

@@ -18,16 +18,21 @@ from tune_spaces.shared.presets import MLSAD_PRESETS
 from tune_spaces.schema import Data, Scheduler, Space
 
 SPACE = Space(
+    workload="{method}",
     data=Data(name="folder", path="{path}", side=16, classes=("good",)),
-    fixed=MLSAD_PRESETS["smoke"].config | {{"levels": (1, 4)}},
+    fixed={config},
     scheduler=Scheduler(kind="fifo"),
 )
 """
+METHODS = {
+    "mlsad": 'MLSAD_PRESETS["smoke"].config | {"levels": (1, 4)}',
+    "patch_memory": '{"features": "random", "smoothing": 1.0}',
+}
 NAMES = [f"pixel_{name}" for name in PixelMetrics._fields]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture(scope="module", params=METHODS)
+def run(request, tmp_path_factory):
     """Textures, half of the tested ones with a bright square and its mask."""
     root, rng = tmp_path_factory.mktemp("parts"), np.random.default_rng(0)
     folders = [("train/good", 16), ("test/good", 8), ("test/spot", 8)]
@@ -42,7 +47,8 @@ def run(tmp_path_factory):
                 image[mask] = 250
                 write_mask(root / "photos/ground_truth/spot" / f"{number:03d}_mask.png", mask)
             Image.fromarray(image).save(root / "photos" / folder / f"{number:03d}.png")
-    (root / "spots.py").write_text(f'"""Bright spots."""\n{SPACE.format(path=root / "photos")}')
+    space = SPACE.format(path=root / "photos", method=request.param, config=METHODS[request.param])
+    (root / "spots.py").write_text(f'"""Bright spots."""\n{space}')
     return orchestrator.launch(root / "spots.py", storage=root / "runs", executor="local", preset=None)
 
 

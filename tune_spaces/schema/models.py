@@ -21,7 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from workloads.data.catalogue import CATALOGUE, SOURCES, auxiliary_names, out_set_names
+from workloads.data.catalogue import CATALOGUE, FITTED, SOURCES, Fit, auxiliary_names, default_fit, out_set_names
+from workloads.data.reading.account import FolderRules
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.method import FittedMethod
@@ -136,7 +137,15 @@ class Data(Part):
     name: Annotated[str, known("dataset", CATALOGUE)]
     path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
     protocol: Literal["one_class", "in_out"] = "one_class"
-    side: int = Field(default=32, ge=8, le=1024, description="pixels; images are resized to side x side")
+    side: int = Field(default=32, ge=8, le=1024, description="pixels; windows are side x side")
+    fit: Fit | None = Field(
+        default=None,
+        description="how image files become windows: 'crop' takes the middle, 'squeeze' and 'pad' the whole image, "
+        "'tiles' windows at its own resolution; absent: 'tiles' for 'folder', 'crop' for published datasets",
+    )
+    white_level: int | None = Field(
+        default=None, ge=1, le=65535, description="of images of more than 8 bits; from the training images where absent"
+    )
     classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
     max_train_images: int | None = Field(default=None, ge=4, description="a target, validation included")
     val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
@@ -151,17 +160,29 @@ class Data(Part):
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
     auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
+    ignore: tuple[str, ...] = Field(default=(), description="of 'folder': patterns of files and folders to pass over")
+    names: dict[str, str] = Field(default_factory=dict, description="of 'folder': class folder -> name of the class")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
         refuse([*self.folder_problems(), *self.name_problems(), *self.protocol_problems(), *self.auxiliary_problems()])
         return self
 
+    @property
+    def rules(self) -> FolderRules:
+        """How a user's folder is read."""
+        return FolderRules(self.ignore, self.names)
+
     def folder_problems(self) -> Iterator[Problem]:
         if self.name == "folder" and self.path is None:
             yield Problem("path", "the dataset 'folder' needs the path of a folder of class folders")
         if self.name != "folder" and self.path is not None:
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
+        if self.fit not in (None, "crop") and self.name not in FITTED:
+            yield Problem("fit", f"is for {', '.join(FITTED)}; {self.name!r} is read as its paper did")
+        for key in ("ignore", "names", "white_level"):
+            if self.name != "folder" and getattr(self, key):
+                yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
         if self.val_fraction + (self.calibration_fraction or 0) >= 1:
             yield Problem(
                 "calibration_fraction", "with val_fraction it must leave images to learn from: below 1 together"
@@ -417,6 +438,9 @@ def stored(values: dict[str, Any]) -> Space:
     """The space of a run, without running code of the run's own: what it says of a method from outside is not checked.
 
     Raises pydantic's ValidationError."""
+    data = values["data"]
+    if data["name"] == "folder" and "fit" not in data:  # of an earlier version, which cropped
+        values = values | {"data": data | {"fit": "crop"}}
     token = STORED.set(True)
     try:
         return Space.model_validate(values)
@@ -435,6 +459,8 @@ def resolve(space: Space) -> Space:
     for key in ("max_train_images", "max_out_images", "classes"):
         if (value := getattr(preset, key)) is not None:
             values["data"][key] = value
+    if values["data"]["fit"] is None and space.data.name == "folder":
+        values["data"]["fit"] = default_fit(space.data.name)
     if values["data"]["calibration_fraction"] is None and space.data.name == "folder":
         values["data"]["calibration_fraction"] = 0.0 if fits_in_one_go(space.workload) else FOLDER_CALIBRATION
     if preset.max_auxiliary_images is not None:

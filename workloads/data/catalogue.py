@@ -83,6 +83,9 @@ NOISE = "noise"  # an out set that no file holds
 Fit = Literal["crop", "squeeze", "pad", "tiles"]
 """How an image file of any shape is brought to windows of one shape, see `workloads.data.windows.Form`."""
 
+FITTED = ("folder", "mvtec", "mvtec_textures")
+"""Datasets of image files whose fit can be chosen; the others are read as their papers did."""
+
 
 def default_fit(name: str) -> Fit:
     """What the dataset `name` is read by where a space does not say: published datasets keep what their numbers were

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workloads.data.catalogue import entry
+from workloads.data.catalogue import Fit, default_fit, entry
 from workloads.data.images import Dataset, LabelledImages
 from workloads.data.loaders.brats import brats
 from workloads.data.loaders.celeba import celeba
@@ -20,6 +20,7 @@ from workloads.data.loaders.omniglot import omniglot
 from workloads.data.loaders.svhn import svhn
 from workloads.data.loaders.tiny_imagenet import tiny_imagenet, unlabelled
 from workloads.data.loaders.user_folder import read_folder
+from workloads.data.reading.account import DEFAULT_RULES, FolderRules
 from workloads.data.shuffling import halves
 from workloads.errors import UserError
 
@@ -27,13 +28,23 @@ log = logging.getLogger(__name__)
 
 
 def load(
-    name: str, data_dir: Path, *, path: Path | None = None, side: int = 32, seed: int = 0, download: bool = True
+    name: str,
+    data_dir: Path,
+    *,
+    path: Path | None = None,
+    side: int = 32,
+    seed: int = 0,
+    download: bool = True,
+    rules: FolderRules = DEFAULT_RULES,
+    fit: Fit | None = None,
+    white_level: int | None = None,
 ) -> Dataset:
-    """The dataset `name`, whole, in memory; `path` is for ``folder`` only.
+    """The dataset `name`, whole, in memory; `path`, `rules` and `white_level` are for ``folder`` only.
 
     `side` (pixels) is what datasets of image files are decoded to; those of arrays come in their native size. `seed`
     splits the datasets that have no official test split (digits, a folder without train/ and test/). It is a part of
-    the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere. Other counts or checksums than
+    the data, not of a trial: leave it at 0 to compare with numbers measured elsewhere. fit: how image files become
+    windows, of the datasets in `FITTED`; what the dataset has by default where absent. Other counts or checksums than
     the published ones are named in a warning.
 
     Raises UserError for an unknown name or damaged files, UserError where the files cannot be had.
@@ -42,12 +53,13 @@ def load(
     if name == "folder":
         if path is None:
             raise UserError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
-        return read_folder(path, side=side, seed=seed)
+        fit = fit or default_fit(name)
+        return read_folder(path, side=side, fit=fit, white_level=white_level, seed=seed, rules=rules)
     if path is not None:
         raise UserError(
             f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"
         )
-    dataset = _published(name, data_dir, side, seed, download)
+    dataset = _published(name, data_dir, side, seed, download, fit or default_fit(name))
     counts, expected = (len(dataset.train), len(dataset.test)), (entry(name).train_images, entry(name).test_images)
     if any(expected) and counts != expected:
         log.warning("%s has %d train and %d test images here, %d and %d as published", name, *counts, *expected)
@@ -66,15 +78,15 @@ def load_out(name: str, data_dir: Path, *, side: int, seed: int, download: bool)
     return load(name, data_dir, side=side, seed=seed, download=download).test
 
 
-def _published(name: str, data_dir: Path, side: int, seed: int, download: bool) -> Dataset:
+def _published(name: str, data_dir: Path, side: int, seed: int, download: bool, fit: Fit) -> Dataset:
     if name == "digits":
         return _digits(seed)
     if name == "svhn":
         return svhn(data_dir, download)
     by_side: dict[str, Callable[[Path, int], Dataset]] = {
         "imagenet10": imagenet10,
-        "mvtec": partial(mvtec, "mvtec"),
-        "mvtec_textures": partial(mvtec, "mvtec_textures"),
+        "mvtec": partial(mvtec, "mvtec", fit=fit),
+        "mvtec_textures": partial(mvtec, "mvtec_textures", fit=fit),
         "omniglot": omniglot,
         "tiny_imagenet": tiny_imagenet,
         "lsun": lsun,

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.reading.account import Account
+from workloads.data.windows import DEEPEST, Places
+
 NO_CLASS = -1
 """The label of images that belong to none of a dataset's classes: out sets and auxiliary images."""
 OUT = "out"
@@ -21,16 +24,19 @@ def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images of one split, a row a window (today an image is its one window).
+    """Images of one split, a row a window. Windows of an image are neighbours and share its id and label.
 
     images: uint8, (N, C, H, W), C is 1 (grey) or 3 (RGB).
     labels: int64, (N,), an index into `classes`.
-    ids: (N,) strings, unique within a dataset (over both splits), stable between runs.
+    ids: (N,) strings, of an image unique within a dataset (over both splits), stable between runs.
+    windows: int32 (N, 4), where each lies in its image, see `workloads.data.windows.Places`; None where every image is
+    its one window.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
+    windows: Places | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -38,22 +44,58 @@ class LabelledImages:
             raise ValueError(f"images must be uint8 (N, 1 or 3, H, W), found {self.images.dtype} {self.images.shape}")
         if len(self.labels) != n or len(self.ids) != n:
             raise ValueError(f"{n} images, {len(self.labels)} labels and {len(self.ids)} ids do not match")
+        if self.windows is None:
+            return
+        if self.windows.dtype != np.int32 or self.windows.shape != (n, 4):
+            raise ValueError(f"windows must be int32 ({n}, 4), found {self.windows.dtype} {self.windows.shape}")
+        if n and np.diff(self.image_of_window).min(initial=0) < 0:
+            raise ValueError("windows of an image must be neighbours")
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def image_of_window(self) -> NDArray[np.int64]:
-        """(N,) int64: the image that each row is a window of, numbered in the order in which images come first.
-
-        Windows of an image share its id. Today every image is its one window, so this counts 0, 1, 2, ...
-        """
+        """(N,) int64: the image that each row is a window of, numbered in the order in which images come first: 0, 1,
+        2, ... where every image is its one window."""
         return image_of_window(self.ids)
+
+    @property
+    def first_windows(self) -> NDArray[np.intp]:
+        """(M,) the first row of every image, ascending: what is chosen among where images are, not windows."""
+        if self.windows is None:
+            return np.arange(len(self))
+        return np.unique(self.image_of_window, return_index=True)[1]
+
+    def all_windows(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """All rows, ascending, of the images that any of the rows belong to."""
+        if self.windows is None:
+            return np.sort(rows)
+        numbers = self.image_of_window
+        return np.flatnonzero(np.isin(numbers, numbers[rows]))
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "LabelledImages":
         """The chosen rows, in the order given (or where a boolean mask is true)."""
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        return LabelledImages(self.images[index], self.labels[index], tuple(self.ids[i] for i in index))
+        windows = None if self.windows is None else self.windows[index]
+        return LabelledImages(self.images[index], self.labels[index], tuple(self.ids[i] for i in index), windows)
+
+
+def joined(parts: Sequence[LabelledImages]) -> LabelledImages:
+    """The images of all parts, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
+    windows = None
+    if any(part.windows is not None for part in parts):
+        windows = np.concatenate([whole_windows(part) if part.windows is None else part.windows for part in parts])
+    return LabelledImages(images, labels, tuple(name for part in parts for name in part.ids), windows)
+
+
+def whole_windows(images: LabelledImages) -> Places:
+    """Where windows lie that are whole images."""
+    height, width = images.images.shape[2:]
+    return np.tile(np.array([0, 0, height, width], np.int32), (len(images), 1))
 
 
 @dataclass(frozen=True)
@@ -62,7 +104,10 @@ class Dataset:
 
     tested_on: target -> the classes (its own among them) whose test images it is tested on; a target that is not in it
     is tested on all, as every target is where it is None.
-    masks: uint8 (len(test), H, W), the size of the test images, 1 where a pixel is anomalous; None where unknown.
+    masks: uint8 (len(test), H, W), the size of the test windows, 1 where a pixel is anomalous; None where unknown.
+    val: held-out normal images, where the dataset names them itself; of other classes a seeded part of train is.
+    account: of a user's folder, what was not used. white_level: by which its images of more than 8 bits were scaled.
+    remarks: what a reader of the results must know of how images were read, in sentences.
     """
 
     name: str
@@ -71,6 +116,10 @@ class Dataset:
     test: LabelledImages
     tested_on: Mapping[str, tuple[str, ...]] | None = None
     masks: NDArray[np.uint8] | None = None
+    val: LabelledImages | None = None
+    account: Account | None = None
+    white_level: int = DEEPEST
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = {name for target, names in (self.tested_on or {}).items() for name in (target, *names)}

@@ -8,7 +8,7 @@ too.
 import numpy as np
 
 from workloads.data.images import Dataset
-from workloads.data.protocols import check_numbers, divided, resized, set_apart
+from workloads.data.protocols import check_numbers, chosen_images, divided, named_val, resized, set_apart
 from workloads.data.shuffling import shuffled
 from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError
@@ -25,14 +25,17 @@ def in_out(
 ) -> Splits:
     """The splits whose one target is the whole dataset, images resized to `side` pixels; the channels stay as they are.
 
-    val_fraction: of all train images, in (0, 1); at least 2 are held out of 4 or more, and 1 of fewer.
-    calibration_fraction: of them, set apart for thresholds. max_train_images: of the whole dataset, all of these
-    together, chosen by `seed`, whatever their classes. Masks are left out: there are none of out sets.
+    val_fraction: of all train images, in (0, 1); at least 2 are held out of 4 or more, and 1 of fewer; where the
+    dataset names held-out images itself, those are. calibration_fraction: of them, set apart for thresholds.
+    max_train_images: of the whole dataset, all of these together, chosen by `seed`, whatever their classes. Masks are
+    left out: there are none of out sets.
 
     Raises UserError for fewer than 2 training images, for no normal test image, and for numbers out of range.
     """
     check_numbers(val_fraction, max_train_images, calibration_fraction)
-    rows = shuffled(np.arange(len(dataset.train)), "in_out", seed, dataset.name)[:max_train_images]
+    named = named_val(dataset, None, val_fraction, max_train_images, seed)
+    rows = shuffled(dataset.train.first_windows, "in_out", seed, dataset.name)
+    rows = rows[: max_train_images and max_train_images - (len(named.first_windows) if named else 0)]
     learnt = set(np.unique(dataset.train.labels).tolist())
     members = tuple(name for label, name in enumerate(dataset.classes) if label in learnt)
     if len(rows) < 2:
@@ -47,10 +50,10 @@ def in_out(
             where=dataset.name,
             fix="add test images",
         )
-    val, calibration, train = divided(rows, val_fraction, calibration_fraction)
+    val, calibration, train = divided(rows, val_fraction, calibration_fraction, named=bool(named))
     return Splits(
-        train=resized(dataset.train.take(np.sort(train)), side),
-        val=resized(dataset.train.take(np.sort(val)), side),
+        train=resized(chosen_images(dataset, train), side),
+        val=resized(named or chosen_images(dataset, val), side),
         test=resized(dataset.test, side),
         targets=Targets(dataset.classes, (dataset.name,), {dataset.name: members}),
         calibration=set_apart(dataset, calibration, side),

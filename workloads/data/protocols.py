@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.conform import conform
-from workloads.data.images import Dataset, LabelledImages
-from workloads.data.reading.decode import resize_mask
+from workloads.data.images import Dataset, LabelledImages, joined
+from workloads.data.reading.mask_file import resize_mask
 from workloads.data.shuffling import shuffled
 from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError, closest
@@ -35,10 +35,11 @@ def one_class(
 ) -> Splits:
     """The one-class splits of a dataset, images and masks resized to `side` pixels; the channels stay as they are.
 
-    classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in (0,
-    1); at least 2 are held out of 4 or more, and 1 of fewer. calibration_fraction: of them, set apart for thresholds.
-    max_train_images: of a target, all of these together, chosen by `seed`. A target's split depends on the seed and its
-    own images alone, not on the other targets.
+    classes: the targets; None is every class that has training images. val_fraction: of a target's train images, in
+    (0, 1); at least 2 are held out of 4 or more, and 1 of fewer; of a target for which the dataset names held-out
+    images itself, those are. calibration_fraction: of them, set apart for thresholds. max_train_images: of a target,
+    all of these together, chosen by `seed`. All windows of an image are on one side. A target's split depends on the
+    seed and its own images alone, not on the other targets.
 
     Raises UserError for an unknown class (with the nearest), for a target with fewer than 2 training images or
     without test images of its own or of another class, and for numbers out of range. A folder of the user's with one
@@ -47,20 +48,25 @@ def one_class(
     check_numbers(val_fraction, max_train_images, calibration_fraction)
     targets = _targets(dataset, classes)
     train_rows: list[NDArray[np.intp]] = []
+    val_parts: list[LabelledImages] = []
     val_rows: list[NDArray[np.intp]] = []
     calibration_rows: list[NDArray[np.intp]] = []
     for target in targets.names:
-        rows = _target_rows(dataset, targets, target)
-        rows = shuffled(rows, "one_class", seed, target)[:max_train_images]
-        val, calibration, train = divided(rows, val_fraction, calibration_fraction)
+        rows = shuffled(_target_rows(dataset, targets, target), "one_class", seed, target)
+        if named := named_val(dataset, target, val_fraction, max_train_images, seed):
+            val_parts.append(named)
+        rows = rows[: max_train_images and max_train_images - (len(named.first_windows) if named else 0)]
+        val, calibration, train = divided(rows, val_fraction, calibration_fraction, named=bool(named))
         val_rows.append(val)
         calibration_rows.append(calibration)
         train_rows.append(train)
+    if any(map(len, val_rows)):
+        val_parts.insert(0, chosen_images(dataset, np.concatenate(val_rows)))
     tested = np.logical_or.reduce([targets.tested(target, dataset.test.labels) for target in targets.names])
     test = resized(dataset.test if tested.all() else dataset.test.take(tested), side)
     return Splits(
-        train=resized(dataset.train.take(np.sort(np.concatenate(train_rows))), side),
-        val=resized(dataset.train.take(np.sort(np.concatenate(val_rows))), side),
+        train=resized(chosen_images(dataset, np.concatenate(train_rows)), side),
+        val=resized(joined(val_parts), side),
         test=test,
         targets=targets,
         masks=_resized_masks(dataset.masks, tested, side),
@@ -112,16 +118,18 @@ def _target_names(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[str, 
 
 
 def _target_rows(dataset: Dataset, targets: Targets, target: str) -> NDArray[np.intp]:
-    """The target's train rows, once it is sure that it can be learnt and tested."""
+    """The first row of each of the target's train images, once it is sure that it can be learnt and tested."""
     label = dataset.classes.index(target)
-    rows = np.flatnonzero(dataset.train.labels == label)
+    rows = dataset.train.first_windows
+    rows = rows[dataset.train.labels[rows] == label]
     if len(rows) < 2:
         raise UserError(
             f"the class {target!r} has {len(rows)} training image(s), and one is to be held out",
             where=dataset.name,
             fix="add images, or leave this class out of 'classes'",
         )
-    labels = dataset.test.labels[targets.tested(target, dataset.test.labels)]
+    labels = dataset.test.labels[dataset.test.first_windows]
+    labels = labels[targets.tested(target, labels)]
     normal = np.count_nonzero(labels == label)
     if 0 < normal < len(labels):
         return rows
@@ -139,8 +147,23 @@ def _target_rows(dataset: Dataset, targets: Targets, target: str) -> NDArray[np.
     )
 
 
+def named_val(
+    dataset: Dataset, target: str | None, val_fraction: float, limit: int | None, seed: int
+) -> LabelledImages | None:
+    """The held-out images that the dataset names itself, of a target (None: of all classes), None where it names none.
+    limit: of train and val together; of it these have their fraction at the utmost."""
+    if dataset.val is None:
+        return None
+    rows = dataset.val.first_windows
+    if target is not None:
+        rows = rows[dataset.val.labels[rows] == dataset.classes.index(target)]
+    if limit is not None:
+        rows = shuffled(rows, "val", seed, target or dataset.name)[: held_out(limit, val_fraction)]
+    return dataset.val.take(dataset.val.all_windows(rows)) if len(rows) else None
+
+
 def _resized_masks(masks: NDArray[np.uint8] | None, rows: NDArray[np.bool_], side: int) -> NDArray[np.uint8] | None:
-    return None if masks is None else np.stack([resize_mask(mask, side) for mask in masks[rows]])
+    return None if masks is None else np.stack([resize_mask(mask, side, side) for mask in masks[rows]])
 
 
 def held_out(n: int, fraction: float) -> int:
@@ -150,22 +173,26 @@ def held_out(n: int, fraction: float) -> int:
 
 
 def divided(
-    rows: NDArray[np.intp], val_fraction: float, calibration_fraction: float
+    rows: NDArray[np.intp], val_fraction: float, calibration_fraction: float, *, named: bool = False
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Rows in a seeded order as validation, calibration and training ones; at least 2 train where there are as many."""
-    val = held_out(len(rows), val_fraction)
+    """Rows in a seeded order as validation, calibration and training ones; at least 2 train where there are as many.
+    named: whether the validation images are others, so that none of these are."""
+    val = 0 if named else held_out(len(rows), val_fraction)
     calibration = min(round(len(rows) * calibration_fraction), max(0, len(rows) - val - 2))
     return rows[:val], rows[val : val + calibration], rows[val + calibration :]
 
 
+def chosen_images(dataset: Dataset, rows: NDArray[np.intp]) -> LabelledImages:
+    """Training images in the dataset's order, from the first rows of theirs, with all their windows."""
+    return dataset.train.take(dataset.train.all_windows(rows))
+
+
 def set_apart(dataset: Dataset, rows: NDArray[np.intp], side: int) -> LabelledImages | None:
     """The calibration images, in the dataset's order; None where there are none."""
-    if not len(rows):
-        return None
-    return resized(dataset.train.take(np.sort(rows)), side)
+    return resized(chosen_images(dataset, rows), side) if len(rows) else None
 
 
 def resized(part: LabelledImages, side: int) -> LabelledImages:
-    """The same part at `side` x `side` pixels."""
+    """The same part, its windows of `side` x `side` pixels."""
     shape = ImageShape(part.images.shape[1], side, side)
-    return LabelledImages(conform(part.images, shape), part.labels, part.ids)
+    return LabelledImages(conform(part.images, shape), part.labels, part.ids, part.windows)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
+from workloads.data.reading.account import Account
+from workloads.data.windows import DEEPEST
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 Bools = NDArray[np.bool_]
@@ -60,9 +62,10 @@ class Splits:
     all classes, less the images that no target is tested on; anomalous iff the class is no member of the target.
     out: images of none of the classes, by out set, anomalous for every target (see `workloads.data.out_sets`).
     auxiliary: images of any kind, for methods that compare with a general model (see `workloads.data.auxiliary`).
-    streamed: the same where they are too many to be held. masks: as in `Dataset`, (len(test), H, W).
-    calibration: further images of the targets, which neither train nor choose a detector: thresholds rest on them. None
-    where none were set apart.
+    streamed: the same where they are too many to be held. masks: as in `Dataset`, (len(test), H, W). account: as in
+    `Dataset`; of what is not in the splits, so no part of their digest. calibration: further images of the targets,
+    which neither train nor choose a detector: thresholds rest on them. None where none were set apart.
+    white_level, notes: as white_level and remarks of `Dataset`.
     """
 
     train: LabelledImages
@@ -73,7 +76,10 @@ class Splits:
     auxiliary: AuxiliaryImages | None = None
     streamed: AuxiliarySet | None = None
     masks: NDArray[np.uint8] | None = None
+    account: Account | None = None
     calibration: LabelledImages | None = None
+    white_level: int = DEEPEST
+    notes: tuple[str, ...] = ()
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         """Train and validation images of one target."""
@@ -98,7 +104,7 @@ class Splits:
 
     @cached_property
     def counts(self) -> TrainingCounts:
-        """Of the largest target."""
+        """Windows of the largest target."""
         images = max(int(self.targets.normal(target, self.train.labels).sum()) for target in self.targets.names)
         if self.streamed is not None:
             return TrainingCounts(images, self.streamed.images)
@@ -107,13 +113,26 @@ class Splits:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader of the results must know of the images, in sentences."""
-        lines = []
+        lines = [*self._remarks_on_windows(), *self.notes]
+        if self.white_level != DEEPEST:
+            lines.append(f"images of more than 8 bits are white from {self.white_level} on")
         if self.auxiliary is not None and self.auxiliary.duplicates:
             lines.append(f"{self.auxiliary.duplicates} auxiliary images are tested or learnt from, too: left out")
         if self.streamed is not None and self.streamed.unchecked:
             names = ", ".join(self.streamed.unchecked)
             lines.append(f"the prepared auxiliary set was not held against {names}: it may hold images that are tested")
         return tuple(lines)
+
+    def _remarks_on_windows(self) -> Iterator[str]:
+        shape = self.shape
+        for name, part in (("training", self.train), ("test", self.test)):
+            if part.windows is not None:
+                images = len(part.first_windows)
+                yield f"{images:,} {name} images are {len(part):,} windows of {shape.width} x {shape.height} pixels"
+        if self.test.windows is not None:
+            yield "an image scores as the most anomalous of its windows"
+            if self.out:
+                yield "images of out sets are one window each: fewer than most test images have"
 
     def by_name(self) -> dict[str, LabelledImages]:
         """Every split under the name that its stored shards and its scores carry."""
@@ -126,7 +145,7 @@ class Splits:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (64 hex digits) of everything: pixels, labels, ids, names, targets, masks, other sets.
+        """SHA-256 (64 hex digits) of everything: pixels, windows, labels, ids, names, targets, masks, other sets.
 
         The same on every machine; a changed pixel, label or name, or another order, changes it.
         """
@@ -150,6 +169,8 @@ class Splits:
     def _target_digest(self, target: str) -> str:
         train = self.train.take(self.targets.normal(target, self.train.labels))
         hashed = _pixel_digest(train.images)
+        if train.windows is not None:
+            hashed.update(np.ascontiguousarray(train.windows, dtype="<i4").data)
         if target in self.targets.members:
             hashed.update(np.ascontiguousarray(train.labels, dtype="<i8").data)
         return str(hashed.hexdigest()[:16])
@@ -187,11 +208,15 @@ def _digest(splits: Splits) -> str:
         names["general"] = True
     if calibration:
         names[CALIBRATION] = True
+    if any(images.windows is not None for images in held):
+        names["windows"] = [images.windows is not None for images in held]
     hashed = hashlib.sha256(json.dumps(names, sort_keys=True).encode())
     hashed.update(b"\0")  # ends the names; the shapes in them say how long each array is
     for images in held:
         hashed.update(np.ascontiguousarray(images.images).data)
         hashed.update(np.ascontiguousarray(images.labels, dtype="<i8").data)
+        if images.windows is not None:
+            hashed.update(np.ascontiguousarray(images.windows, dtype="<i4").data)
     if splits.masks is not None:
         hashed.update(np.ascontiguousarray(splits.masks).data)
     return hashed.hexdigest()

@@ -1,5 +1,6 @@
 """One target's images on a device: all that a learner, a scorer or an analysis sees of a dataset."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -9,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, out_split
+from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, image_of_window, out_split
 from workloads.data.splits import Targets
+from workloads.data.windows import Places
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
@@ -38,7 +40,8 @@ class TargetView:
     of `test`. masks: uint8 (M, H, W), 1 where a pixel of `test` is anomalous; None where unknown. calibration: normal
     images that thresholds rest on, None where none were set apart. auxiliary: the auxiliary set's train and validation
     images, where they were asked for; a sample of it where it is a `stream`. The view of the target `GENERAL` has the
-    auxiliary images as its own.
+    auxiliary images as its own. windows: where the rows of a split lie in their images, by its name as in `ids`, for
+    splits whose images have several windows.
     """
 
     target: str
@@ -55,6 +58,7 @@ class TargetView:
     calibration: Tensor | None = None
     auxiliary: tuple[Tensor, Tensor] | None = None
     stream: ImageStream | None = None
+    windows: Mapping[str, Places] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -77,6 +81,14 @@ class TargetView:
         if self.test is None:
             raise ValueError(f"this view of {self.target} has no test images")
         return self.test
+
+    def image_rows(self, split: str) -> list[slice]:
+        """The rows of every image of a split: windows of an image are neighbours."""
+        if split not in self.windows:
+            return [slice(row, row + 1) for row in range(len(self.ids[split]))]
+        numbers = image_of_window(self.ids[split])
+        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+        return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
     def test_images(self, *, anomalous: bool) -> Tensor:
         """The anomalous test images, or the normal ones."""
@@ -106,6 +118,7 @@ def training_view(
         class_names={
             name: [targets.classes[label] for label in part.labels] for name, part in (("train", train), ("val", val))
         },
+        windows=windows_of({"train": train, "val": val}),
     )
 
 
@@ -153,7 +166,16 @@ def with_tests(
         out={name: torch.from_numpy(part.images) for name, part in out.items()},
         masks=None if masks is None else torch.from_numpy(masks),
         calibration=None if calibration is None else torch.from_numpy(calibration.images),
+        windows={
+            **view.windows,
+            **windows_of({"test": test, **{out_split(name): part for name, part in out.items()}, **normal}),
+        },
     )
+
+
+def windows_of(splits: Mapping[str, LabelledImages]) -> dict[str, Places]:
+    """Of the splits whose images have several windows."""
+    return {name: images.windows for name, images in splits.items() if images.windows is not None}
 
 
 def held_auxiliary(images: AuxiliaryImages, device: torch.device) -> tuple[Tensor, Tensor]:

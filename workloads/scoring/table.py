@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from workloads.data.images import image_of_window, out_name
+from workloads.data.images import out_name
 
 if TYPE_CHECKING:  # reports are made of tables, and need no torch
     from workloads.data.view import TargetView
@@ -77,38 +78,50 @@ def join(blocks: Sequence[pa.Table]) -> pa.Table:
 
 
 def score_rows(view: "TargetView", split: str, scores: "Scores") -> pa.Table:
-    """A row an image and part of a split of a target: `test`, `val`, `calibration`, `out/NAME`, or a proxy
-    `group/name`.
+    """A row a window and part of a split of a target: `test`, `val`, `calibration`, `out/NAME`, or a proxy
+    `group/name`. What is kept has a row an image, see `one_row_an_image`.
 
-    scores: (N,) of each part, one a window; an image has the highest of its windows' scores.
+    scores: (N,) of each part, one a window.
     """
     if split not in view.ids:
         return join([_proxy_rows(view.target, split, part, values) for part, values in scores.items()])
-    numbers = image_of_window(view.ids[split])
-    first = np.unique(numbers, return_index=True)[1]
-    ids, labels = ([column[row] for row in first] for column in (view.ids[split], view.class_names[split]))
-    anomalous = view.anomalous[first] if split == "test" else np.full(len(first), bool(out_name(split)))
-    return join(
-        [
-            rows(view.target, split, part, ids, labels, anomalous, _highest(values, numbers, len(first)))
-            for part, values in scores.items()
-        ]
-    )
+    ids, labels = view.ids[split], view.class_names[split]
+    anomalous = view.anomalous if split == "test" else np.full(len(ids), bool(out_name(split)))
+    return join([rows(view.target, split, part, ids, labels, anomalous, values) for part, values in scores.items()])
+
+
+def one_row_an_image(table: pa.Table) -> pa.Table:
+    """The table with one row where rows of an image's windows follow one another: the first, with the highest score.
+
+    The scores of the whole detector are among them by then: parts are combined window by window, and then an image has
+    its most anomalous window's score.
+    """
+    table = table.unify_dictionaries()
+    columns = [table.column(name).combine_chunks() for name in ("image_id", "part", "split", "target")]
+    keys = [column.indices if pa.types.is_dictionary(column.type) else column for column in columns]
+    again = np.logical_and.reduce([pc.equal(key[1:], key[:-1]).to_numpy(zero_copy_only=False) for key in keys])
+    if not again.any():
+        return table
+    first = np.flatnonzero(np.concatenate([[True], ~again]))
+    highest = np.maximum.reduceat(table.column("score").to_numpy(), first)
+    return table.take(first).set_column(SCHEMA.get_field_index("score"), SCHEMA.field("score"), pa.array(highest))
+
+
+def with_other_windows(proxies: np.ndarray, held_out: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Scores (N,) of made windows as scores of images that have such a window beside those of a held-out image.
+
+    held_out, numbers: (M,) score and image of the held-out windows. The n-th made window lies in the image of the n-th
+    held-out one, counted in turns: so proxies and held-out images are compared by as many windows.
+    """
+    highest = np.full(numbers.max(initial=-1) + 1, -np.inf, held_out.dtype)
+    np.maximum.at(highest, numbers, held_out)
+    return np.maximum(proxies, highest[np.resize(numbers, len(proxies))])
 
 
 def _proxy_rows(target: str, split: str, part: str, scores: np.ndarray) -> pa.Table:
     name, count = split.partition("/")[2], len(scores)
     ids = [f"{name}/{number}" for number in range(count)]
     return rows(target, split, part, ids, ["fake"] * count, np.ones(count, bool), scores)
-
-
-def _highest(scores: np.ndarray, numbers: np.ndarray, images: int) -> np.ndarray:
-    """(images,): of each image the highest of its windows' scores (N,)."""
-    if len(scores) == images:
-        return scores
-    highest = np.full(images, -np.inf, scores.dtype)
-    np.maximum.at(highest, numbers, scores)
-    return highest
 
 
 def group_rows(target: str, scores: "GroupScores") -> pa.Table:

@@ -18,6 +18,7 @@ from rich.console import Group
 from rich.text import Text
 
 from orchestrator.results.tables import KINDS, LEAK, Known, Row, Table
+from workloads.data.reading.account import Account, few_of
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import Rows, mean
 from workloads.scoring.selection import CRITERIA, Select
@@ -329,6 +330,14 @@ def cost_table(networks: Mapping[str, tuple[int, float, float | None]]) -> str:
         beside = [f"{planned:.3g}", f"{seconds / planned:.2f}"] if planned else ["–", "–"]
         rows.append([name, str(count), f"{seconds:.3g}", *beside])
     return markdown_table(["network", "number", "seconds each", "planned", "ratio"], rows)
+
+
+def account_table(account: Account) -> str:
+    """What of a user's folder was not used, by reason, and every class folder with its counts."""
+    reasons = [[item.reason, f"{item.count:,}", few_of(item.names, item.count)] for item in account.left_out]
+    folders = ([folder, str(used), str(others)] for folder, (used, others) in account.folders.items())
+    listed = [markdown_table(["why", "files", "the first of them"], reasons, text=1)] if reasons else []
+    return "\n\n".join([*listed, markdown_table(["class folder", "images used", "other files"], folders)])
 
 
 def ranked(trials: Trials, criterion: Select) -> list[Mapping[str, Any]]:

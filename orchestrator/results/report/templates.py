@@ -22,7 +22,7 @@ TABLES = (
         tables.all_trials,
         tables.ranged,
     ),
-    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures),
+    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures, tables.account_table),
 )
 TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
 TEMPLATES.globals |= {

@@ -13,6 +13,7 @@ from orchestrator.results.report.page import page
 from orchestrator.results.report.templates import TEMPLATES
 from orchestrator.results.tables import LEAK, Finished
 from tune_spaces.published.schedules import Schedule
+from workloads.data.reading.account import Account
 from workloads.files import read_checked
 from workloads.scoring.selection import Select
 
@@ -35,6 +36,7 @@ class Report:
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds. part_kind: what the method calls a part.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
+    account: of a user's folder, what was not used.
     Raises ValueError for an unknown select_by.
     """
 
@@ -49,6 +51,7 @@ class Report:
     costs: Mapping[str, tuple[int, float, float | None]] = field(default_factory=dict)
     findings: tables.Findings = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
+    account: Account | None = None
 
     def __post_init__(self) -> None:
         if self.by not in tables.SELECTED_BY:
@@ -106,6 +109,7 @@ class Report:
             "intervals": {name: interval for name, (_, interval) in shown.intervals.items()},
             "schedule": None if schedule is None else asdict(schedule),
             "warnings": self.warnings,
+            "account": None if self.account is None else asdict(self.account),
         }
         return record if shown.out is None else record | {"out_of_distribution": asdict(shown.out)}
 

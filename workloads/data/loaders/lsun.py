@@ -47,9 +47,9 @@ def lsun(data_dir: Path, side: int) -> Dataset:
         return decode(item.source, side)
 
     items = (item for category in CATEGORIES for item in _items(root.resolve(), category))
-    images, kept = readable(items, image_of, lambda item: item.id, root)
+    images, kept, _ = readable(items, image_of, lambda item: item.id, root)
     labels = np.asarray([CATEGORIES.index(item.category) for item in kept], dtype=np.int64)
-    test = LabelledImages(images, labels, tuple(item.id for item in kept))
+    test = LabelledImages(np.stack(images), labels, tuple(item.id for item in kept))
     return Dataset("lsun", CATEGORIES, test.take(np.arange(0)), test)
 
 

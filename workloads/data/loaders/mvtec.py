@@ -2,31 +2,32 @@
 
 from pathlib import Path
 
-from workloads.data.catalogue import entry
+from workloads.data.catalogue import Fit, entry
 from workloads.data.images import Dataset
 from workloads.data.reading.folder import (
     Listed,
     as_dataset,
     check_class_name,
     class_images,
-    decode_all,
     visible_folders,
 )
 from workloads.data.reading.masks import GROUND_TRUTH, read_masks
 from workloads.data.reading.published_files import place_of
+from workloads.data.reading.windowed import read_windows
+from workloads.data.windows import Form
 
 FOLDERS = ("mvtec", "mvtec_anomaly_detection")
 GOOD = "good"
 PIECES = (f"train/{GOOD}", f"test/{GOOD}", GROUND_TRUTH)
 
 
-def mvtec(name: str, data_dir: Path, side: int) -> Dataset:
+def mvtec(name: str, data_dir: Path, side: int, fit: Fit = "crop") -> Dataset:
     """The categories of the dataset `name` as RGB uint8 (N, 3, side, side), ids the paths of the files.
 
     Classes are the categories (their good images), then every defect as ``<category>-<defect>``, in test only.
     `tested_on` keeps each category to its own images; `masks` are uint8 (N, side, side), 1 where at least half of a
-    pixel's area is defective. Raises UserError where no place has all categories, and as `folder.decode_all` and
-    `masks.read_masks` do.
+    pixel's area is defective. fit: how an image becomes windows. Raises UserError where no place has all categories,
+    and as `folder.readable` and `masks.read_masks` do.
     """
     categories = entry(name).classes or ()
     wanted = [f"{category}/{piece}" for category in categories for piece in PIECES]
@@ -45,7 +46,10 @@ def mvtec(name: str, data_dir: Path, side: int) -> Dataset:
         folders += [("test", defect, folder) for defect, folder in named.items()]
     listing = [Listed(split, label, image) for split, label, folder in folders for image in class_images(folder, root)]
     classes = (*categories, *(defect for named in defects.values() for defect in named))
-    images, kept = decode_all(listing, classes, root, side)
+    form = Form(side, side, fit)
+    read = read_windows(listing, classes, root, form)
     tested_on = {category: (category, *named) for category, named in defects.items()}
-    masks = read_masks([item for item in kept if item.split == "test"], categories, root, side)
-    return as_dataset(name, classes, images, kept, tested_on=tested_on, masks=masks)
+    tested = {item: size for item, size in zip(read.kept, read.sizes, strict=True) if item.split == "test"}
+    masks, remarks = read_masks(tested, categories, root, form)
+    facts = {"tested_on": tested_on, "masks": masks, "remarks": (*read.remarks, *remarks)}
+    return as_dataset(name, classes, read.images, read.kept, **facts)

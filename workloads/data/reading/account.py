@@ -1,8 +1,9 @@
 """The account of what was not used of somebody's images: which files count as images, and why others are left out."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
@@ -31,9 +32,28 @@ class Reason(StrEnum):
     ENDING = "no images by their ending"
     BESIDE = "beside the class folders"
     NESTED = "in a folder within a class folder"
-    LINK = "links out of the folder, or within an archive"
+    LINK = "links that are not followed: out of the folder, to another folder, or within an archive"
     IRREGULAR = "no regular files"
     BROKEN = "cannot be read"
+
+
+AFTER_READING = frozenset((Reason.BROKEN,))
+"""Why a file that is an image by its name is not used all the same."""
+
+
+@dataclass(frozen=True)
+class FolderRules:
+    """How a user's folder is read.
+
+    ignore: patterns of files and folders to pass over, see `account.unused_by_name`. names: folder -> name of its
+    class, for folders in any script; several folders may be one class.
+    """
+
+    ignore: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFAULT_RULES = FolderRules()
 
 
 @dataclass(frozen=True)
@@ -50,10 +70,14 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Account:
-    """How many images of a folder, a file or an archive are used, and what is not, in the order of `Reason`."""
+    """How many images of a folder, a file or an archive are used, and what is not, in the order of `Reason`.
+
+    folders: class folder ("train/good") -> how many of its images are used, and how many of its files are not.
+    """
 
     used: int = 0
     left_out: tuple[LeftOut, ...] = ()
+    folders: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def unused(self) -> int:
@@ -64,19 +88,31 @@ Unused = tuple[Reason, str]
 """Why a file is not used, and its name, escaped."""
 
 
-def account_of(used: int, unused: Iterable[Unused]) -> Account:
-    """The account of `used` images and of the files that are not used."""
+def account_of(used: int, unused: Sequence[Unused], images: Iterable[str] = ()) -> Account:
+    """The account of `used` images and of the files that are not used. images: names of those that lie in class
+    folders, whether they are used or not."""
     by_reason: dict[Reason, list[str]] = {}
     for reason, name in unused:
         by_reason.setdefault(reason, []).append(name)
-    return Account(
-        used,
-        tuple(
-            LeftOut(reason.value, len(by_reason[reason]), tuple(by_reason[reason][:NAMED]))
-            for reason in Reason
-            if reason in by_reason
-        ),
+    left_out = (
+        LeftOut(reason.value, len(by_reason[reason]), tuple(by_reason[reason][:NAMED]))
+        for reason in Reason
+        if reason in by_reason
     )
+    return Account(used, tuple(left_out), _folder_counts(images, unused))
+
+
+def _folder_counts(images: Iterable[str], unused: Iterable[Unused]) -> dict[str, tuple[int, int]]:
+    """Class folder -> its used images, and its other files."""
+    counts = Counter(folder for name in images if (folder := name.rpartition("/")[0]))
+    others: Counter[str] = Counter()
+    for reason, name in unused:
+        for folder in map(str, PurePosixPath(name).parents):
+            if folder in counts:
+                others[folder] += 1
+                counts[folder] -= reason in AFTER_READING
+                break
+    return {folder: (counts[folder], others[folder]) for folder in counts}
 
 
 def unused_by_name(name: str, ignore: Sequence[str] = ()) -> Reason | None:

@@ -21,6 +21,7 @@ CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
 RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 Item = TypeVar("Item")
+Image = TypeVar("Image")
 
 
 class Listed(NamedTuple):
@@ -37,16 +38,23 @@ def visible_folders(folder: Path) -> list[Path]:
 
 
 def check_class_name(folder: Path) -> str:
-    """The folder's name. Raises UserError where it cannot be a class: unsafe in paths, or a word of the tables."""
-    name = folder.name
+    """The folder's name. Raises UserError where it cannot be a class, see `class_name_problem`."""
+    if problem := class_name_problem(folder.name, folder):
+        raise problem
+    return folder.name
+
+
+def class_name_problem(name: str, folder: Path) -> UserError | None:
+    """Why the images of a folder cannot be a class of this name: unsafe in paths, or a word of the tables."""
+    names = f"names = {{{escaped(folder.name)!r}: 'a_name'}}"
     if name in RESERVED:
         headline = f"a class cannot be called {name!r}: that word has another meaning"
-        raise UserError(headline, where=str(folder), fix="rename it")
-    if not CLASS_NAME.fullmatch(name):
-        headline = f"the class name {name!r} is not safe in paths and metric names"
-        fix = "rename the folder with letters, digits, '.', '_' and '-' only"
-        raise UserError(headline, where=str(folder), fix=fix)
-    return name
+        return UserError(headline, where=escaped(str(folder)), fix=f"rename it, or say in the space's data: {names}")
+    if CLASS_NAME.fullmatch(name):
+        return None
+    headline = f"the class name {escaped(name)!r} is not safe in paths and metric names"
+    fix = f"rename it with letters, digits, '.', '_' and '-' only, or say in the space's data: {names}"
+    return UserError(headline, where=escaped(str(folder)), fix=fix)
 
 
 def class_images(folder: Path, root: Path) -> list[Path]:
@@ -93,19 +101,19 @@ def decode_all(
         check_file(item.file, root)
         return read(item.file, side)
 
-    images, kept = readable(listing, image_of, lambda item: file_id(item.file, root), root)
+    images, kept, _ = readable(listing, image_of, lambda item: file_id(item.file, root), root)
     labels = np.asarray([classes.index(item.name) for item in kept], dtype=np.int64)
-    return LabelledImages(images, labels, tuple(file_id(item.file, root) for item in kept)), kept
+    return LabelledImages(np.stack(images), labels, tuple(file_id(item.file, root) for item in kept)), kept
 
 
 def readable(
-    items: Iterable[Item], read: Callable[[Item], NDArray[np.uint8]], name: Callable[[Item], str], root: Path
-) -> tuple[NDArray[np.uint8], list[Item]]:
-    """The images, uint8 (N, 3, S, S), of the items that `read` does not raise UnreadableError for, and these items.
+    items: Iterable[Item], read: Callable[[Item], Image], name: Callable[[Item], str], root: Path
+) -> tuple[list[Image], list[Item], list[str]]:
+    """The images of the items that `read` does not raise UnreadableError for, these items, and the others' names.
 
     The others are named in a warning. Raises UserError where more than one and more than 5 % are.
     """
-    images: list[NDArray[np.uint8]] = []
+    images: list[Image] = []
     kept: list[Item] = []
     bad: list[str] = []
     for item in items:
@@ -120,14 +128,14 @@ def readable(
         raise UserError(headline, where=str(root), fix="mend or remove these files")
     if bad:
         log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))
-    return np.stack(images), kept
+    return images, kept, bad
 
 
 def as_dataset(
     name: str, classes: tuple[str, ...], images: LabelledImages, kept: Sequence[Listed], **facts: Any
 ) -> Dataset:
-    """What `decode_all` gave as a dataset: the images listed as ``test`` are, all others train."""
-    tested = np.asarray([item.split == "test" for item in kept])
+    """The images of `kept`, in its order, as a dataset: those listed as ``test`` are, all others train."""
+    tested = np.asarray([item.split == "test" for item in kept])[images.image_of_window]
     return Dataset(name, classes, images.take(~tested), images.take(tested), **facts)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from workloads.data.reading.account import (
     escaped,
     unused_by_ending,
     unused_by_name,
+    unused_by_place,
 )
 from workloads.errors import UserError, closest
 
@@ -82,22 +83,30 @@ def list_images(place: Path, ignore: Sequence[str] = ()) -> Listing:
     return listing
 
 
-def walk(root: Path, ignore: Sequence[str] = ()) -> Iterator[tuple[Path, Reason | None]]:
+def walk(
+    root: Path, ignore: Sequence[str] = (), followed: Collection[Path] = ()
+) -> Iterator[tuple[Path, Reason | None]]:
     """Every file below the resolved folder `root`, sorted by path, and why it is not used; None for an image.
 
-    Folders behind links are not entered: the link itself is named, as are files that a link leads out of `root` to.
+    A link to a folder is not entered, but named itself, unless it is in `followed` and stays within `root`.
     """
-    for entry in sorted(os.scandir(root), key=lambda item: item.name):
-        yield from _walk(entry, root, ignore)
+    yield from _walk(root, root, ignore, followed)
 
 
-def _walk(entry: os.DirEntry[str], root: Path, ignore: Sequence[str]) -> Iterator[tuple[Path, Reason | None]]:
-    if entry.is_dir(follow_symlinks=False):
-        for inner in sorted(os.scandir(entry.path), key=lambda item: item.name):
-            yield from _walk(inner, root, ignore)
-        return
-    path = Path(entry.path)
-    yield path, unused_by_name(path.relative_to(root).as_posix(), ignore) or _unused_by_kind(path, root)
+def _walk(
+    folder: Path, root: Path, ignore: Sequence[str], followed: Collection[Path]
+) -> Iterator[tuple[Path, Reason | None]]:
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        path = Path(entry.path)
+        reason = unused_by_name(path.relative_to(root).as_posix(), ignore)
+        if not entry.is_dir():
+            yield path, reason or _unused_by_kind(path, root)
+        elif not entry.is_symlink() or (path in followed and path.resolve().is_relative_to(root)):
+            yield from _walk(path, root, ignore, followed)
+        else:
+            yield path, unused_by_place(PurePosixPath(path.relative_to(root))) or Reason.LINK
 
 
 def _unused_by_kind(path: Path, root: Path) -> Reason | None:

@@ -1,18 +1,24 @@
-"""Masks of anomalous pixels, beside the test images as MVTec AD lays them out.
+"""Masks of anomalous pixels, beside the test images as MVTec AD and MVTec LOCO AD lay them out.
 
-The mask of ``test/<class>/<stem>.<any>`` is ``ground_truth/<class>/<stem>_mask.png`` or ``<stem>.png``.
+The mask of ``test/<class>/<stem>.<any>`` is ``ground_truth/<class>/<stem>_mask.<any>`` or ``<stem>.<any>``; or all
+images in the folder ``ground_truth/<class>/<stem>/`` together.
 """
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.data.reading.account import few_of
-from workloads.data.reading.decode import UnreadableError, decode_mask
+from workloads.data.reading.account import SUFFIXES, few_of
+from workloads.data.reading.decode import UnreadableError
 from workloads.data.reading.folder import Listed, check_file, file_id
+from workloads.data.reading.mask_file import decode_mask, fitted_mask
+from workloads.data.windows import Form
 from workloads.errors import UserError
+
+log = logging.getLogger(__name__)
 
 GROUND_TRUTH = "ground_truth"
 
@@ -22,32 +28,82 @@ def masks_folder(class_folder: Path) -> Path:
     return class_folder.parent.parent / GROUND_TRUTH / class_folder.name
 
 
-def read_masks(test: Sequence[Listed], normal: Collection[str], root: Path, side: int) -> NDArray[np.uint8]:
-    """Masks of the test images, in their order: uint8 (N, side, side), 1 where anomalous (see `decode_mask`).
+def read_masks(
+    test: Mapping[Listed, tuple[int, int]], normal: Collection[str], root: Path, form: Form
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Masks of the test images' windows, in their order, uint8 (N, h, w), 1 where anomalous (see `decode_mask`); and
+    what a reader of the results must know of them, in sentences.
 
-    Those of the classes in `normal` are 0 throughout and need no file. Raises UserError naming the image files that
-    have no mask, or the mask file that cannot be used.
+    test: images with their height and width. Those of the classes in `normal` are 0 throughout and need no file. Raises
+    UserError naming the image files that have no mask, or the mask file that cannot be used.
     """
-    masks = np.zeros((len(test), side, side), dtype=np.uint8)
+    masks: list[NDArray[np.uint8]] = []
     without: list[str] = []
-    for row, item in enumerate(test):
-        if item.name in normal:
-            continue
-        mask = _mask_of(item.file)
-        if mask is None:
-            without.append(file_id(item.file, root))
-            continue
-        try:
-            check_file(mask, root)
-            masks[row] = decode_mask(mask, item.file, side)
-        except UnreadableError as error:
-            raise UserError(f"a mask that cannot be used: {error}", where=str(mask), fix="mend it") from error
+    empty: list[str] = []
+    lost: list[str] = []
+    folders = {folder: _Folder(folder, root) for folder in {masks_folder(item.file.parent) for item in test}}
+    for item, (height, width) in test.items():
+        mask, name = np.zeros((height, width), np.uint8), file_id(item.file, root)
+        if item.name not in normal:
+            files = folders[masks_folder(item.file.parent)].take(item.file.stem)
+            if not files:
+                without.append(name)
+                continue
+            mask = _read(files, height, width, root)
+        masks.append(fitted_mask(mask, form))
+        if item.name not in normal and not masks[-1].any():
+            (lost if mask.any() else empty).append(name)
     if without:
         fix = f"add {GROUND_TRUTH}/<class>/<name>_mask.png of the image's size, black where nothing is wrong"
         raise UserError(f"{len(without)} test images have no mask: {few_of(without)}", where=str(root), fix=fix)
-    return masks
+    return np.concatenate(masks), _remarks(empty, lost, [name for folder in folders.values() for name in folder.unused])
 
 
-def _mask_of(image: Path) -> Path | None:
-    folder = masks_folder(image.parent)
-    return next((p for p in (folder / f"{image.stem}_mask.png", folder / f"{image.stem}.png") if p.exists()), None)
+def _read(files: Sequence[Path], height: int, width: int, root: Path) -> NDArray[np.uint8]:
+    try:
+        for file in files:
+            check_file(file, root)
+        return decode_mask(files, height, width)
+    except UnreadableError as error:
+        raise UserError(f"a mask that cannot be used: {error}", where=str(files[0]), fix="mend it") from error
+
+
+def _remarks(empty: Sequence[str], lost: Sequence[str], unused: Sequence[str]) -> list[str]:
+    """Each said as a warning, too."""
+    lines = {
+        "anomalous test images have masks that mark nothing, so all their pixels count as normal": empty,
+        "masks mark nothing any more once they are brought to windows, so thin or so far out is what they mark": lost,
+        f"files in {GROUND_TRUTH}/ are masks of no test image": unused,
+    }
+    sentences = [f"{len(names)} {text}: {few_of(names)}" for text, names in lines.items() if names]
+    for sentence in sentences:
+        log.warning("%s", sentence)
+    return sentences
+
+
+class _Folder:
+    """The masks of one class, by the stems of their names. unused: names of those that nobody has taken."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.root, self.by_stem = root, dict[str, list[Path]]()
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in SUFFIXES):
+                self.by_stem.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
+
+    @property
+    def unused(self) -> list[str]:
+        return [file_id(path, self.root) for paths in self.by_stem.values() for path in paths]
+
+    def take(self, stem: str) -> list[Path]:
+        """The files that together are the mask of an image; none where there is none. Raises UserError for several of
+        which any could be it."""
+        paths = self.by_stem.pop(f"{stem}_mask", None) or self.by_stem.pop(stem, [])
+        if len(paths) > 1:
+            raise UserError(
+                f"two masks of one image: {', '.join(path.name for path in paths)}",
+                where=str(paths[0].parent),
+                fix="leave one of them there",
+            )
+        if not paths or not paths[0].is_dir():
+            return paths
+        return sorted(path for path in paths[0].iterdir() if path.suffix.lower() in SUFFIXES)

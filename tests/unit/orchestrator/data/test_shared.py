@@ -1,9 +1,11 @@
 """Images from splits to the workers and the score table: in memory and by way of stored shards."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,16 +16,20 @@ from orchestrator.data.loading import load_splits
 from orchestrator.data.shared import ShardedSplits, SharedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitManifest, SplitStore, assemble, shard
 from orchestrator.record.paths import RunPaths
+from orchestrator.results.evaluation import combined
 from tests.helpers.files import flip
 from tune_spaces.schema import Auxiliary, Data
 from workloads.data.datasets import load
 from workloads.data.images import NO_CLASS, AuxiliaryImages, Dataset, LabelledImages
+from workloads.data.in_out import in_out
 from workloads.data.protocols import one_class
 from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError
 from workloads.files import DamagedFileError
+from workloads.mlsad.config import MLSADConfig
+from workloads.mlsad.method import MLSAD
 from workloads.scoring.baselines import baseline_rows
-from workloads.scoring.table import score_rows
+from workloads.scoring.table import join, one_row_an_image, score_rows, with_other_windows
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 NOWHERE = Path("nowhere")
@@ -64,9 +70,18 @@ def images(rows: list[tuple[int, int, int]], height: int, width: int, name: str)
     return LabelledImages(pixels, np.array([r[0] for r in rows], np.int64), tuple(f"{name}/{r[2]}" for r in rows))
 
 
+def in_windows(part: LabelledImages) -> LabelledImages:
+    """Every image as two windows, which lie at places of their own."""
+    rows = np.repeat(np.arange(len(part)), 2)
+    twice = LabelledImages(part.images[rows], part.labels[rows], tuple(part.ids[row] for row in rows))
+    places = np.stack([rows, np.tile([0, 3], len(part)), rows + 2, rows + 6], 1).astype(np.int32)
+    return replace(twice, windows=places)
+
+
 @st.composite
 def any_splits(draw: st.DrawFn) -> Splits:
-    """Three classes in any order, of any number; targets of one class or two; tested on all or on some; not square."""
+    """Three classes in any order, of any number; targets of one class or two; tested on all or on some; not square; all
+    images of one window, or those of some splits of two."""
     members = draw(st.sampled_from([{}, {"pair": ("a", "c")}]))
     names = ("pair",) if members else draw(st.sampled_from([("a",), ("b", "c"), ("a", "b", "c")]))
     learnt = [number for number, name in enumerate("abc") if name in {*names, *members.get("pair", ())}]
@@ -74,6 +89,8 @@ def any_splits(draw: st.DrawFn) -> Splits:
     for number, (name, classes) in enumerate((("train", learnt), ("val", learnt), ("test", [0, 1, 2]))):
         labels = [*classes, *draw(st.lists(st.sampled_from(classes), max_size=9))]
         parts.append(images(draw(st.permutations([(v, number, i) for i, v in enumerate(labels)])), 2, 3, name))
+    for number in draw(st.sampled_from([(), (2,), (0, 1, 2)])):
+        parts[number] = in_windows(parts[number])
     tested_on = draw(st.sampled_from([None, {names[0]: ("a", "b")}]))
     out = images([(7, 3, i) for i in range(draw(st.integers(1, 5)))], 2, 3, "noise")
     auxiliary = AuxiliaryImages(images([(8, 4, 0), (8, 4, 1)], 2, 3, "x"), images([(8, 5, 0)], 2, 3, "y"), 0)
@@ -86,7 +103,8 @@ def any_splits(draw: st.DrawFn) -> Splits:
 
 
 def sharded(splits: Splits, targets: tuple[str, ...]) -> ShardedSplits:
-    tables = [shard(part, name, 0) for name, part in splits.by_name().items()]
+    windowed = splits.test.windows is not None
+    tables = [shard(part, name, 0, windowed=windowed) for name, part in splits.by_name().items()]
     pieces = [part for table in tables for part in (table.slice(2), table.slice(0, 2))][::-1]
     return ShardedSplits(SplitManifest.of(splits, ""), lambda: pieces, targets, auxiliary=True, masks=splits.masks)
 
@@ -103,6 +121,9 @@ def test_a_views_rows_are_the_splits_own(splits: Splits, in_memory: bool) -> Non
         for part, pixels in ((splits.train, view.train), (splits.val, view.val)):
             rows = np.isin(part.labels, numbers)
             assert np.array_equal(pixels.numpy(), part.images[rows])
+            where = view.windows.get("train" if part is splits.train else "val")
+            assert (where is None) == (part.windows is None)
+            assert where is None or np.array_equal(where, part.take(rows).windows)
         assert view.classes == members
         assert view.labels is not None
         carried = view.train[:, 0, 0, 0].tolist()
@@ -111,6 +132,7 @@ def test_a_views_rows_are_the_splits_own(splits: Splits, in_memory: bool) -> Non
         tested = np.isin(splits.test.labels, [splits.targets.classes.index(name) for name in tested_on])
         assert np.array_equal(view.tested.numpy(), splits.test.images[tested])
         assert tuple(view.ids["test"]) == splits.test.take(tested).ids
+        assert np.array_equal(view.windows.get("test"), splits.test.take(tested).windows)
         assert [splits.targets.classes[v] for v in view.tested[:, 0, 0, 0].tolist()] == list(view.class_names["test"])
         assert (~view.anomalous).tolist() == [name in members for name in view.class_names["test"]]
         assert view.masks is not None
@@ -294,14 +316,74 @@ def test_one_class_rows_are_as_before(digits: Dataset) -> None:
     assert baseline_rows("5-NN", view)["anomalous"].to_pylist() == (splits.test.labels != 3).tolist()
 
 
-def test_windows_of_an_image_are_one_row_with_their_highest_score(digits: Dataset) -> None:
+def windowed_digits(digits: Dataset) -> Dataset:
+    """Every image as two windows, the second of them turned upside down."""
+
+    def cut(part: LabelledImages) -> LabelledImages:
+        twice = in_windows(part)
+        twice.images[1::2] = twice.images[1::2, :, ::-1]
+        return twice
+
+    return replace(digits, train=cut(digits.train), test=cut(digits.test))
+
+
+def test_all_windows_of_an_image_are_on_one_side(digits: Dataset) -> None:
+    """And who is on which side is what it would be without windows."""
+    for protocol in (partial(one_class, classes=["3", "7"]), in_out):
+        options = {"side": 8, "max_train_images": 30, "calibration_fraction": 0.2}
+        whole, cut = (protocol(images, **options) for images in (digits, windowed_digits(digits)))
+        for name, part in whole.by_name().items():
+            rows = cut.by_name()[name]
+            assert [rows.ids[row] for row in rows.first_windows] == list(part.ids)
+            assert rows.ids[::2] == rows.ids[1::2] == part.ids
+            assert np.array_equal(rows.images[1::2], rows.images[::2, :, ::-1])
+        assert cut.counts.images == 2 * whole.counts.images
+        assert any("windows of 8 x 8 pixels" in remark for remark in cut.remarks)
+
+
+def test_where_windows_lie_is_part_of_what_splits_are(digits: Dataset, tmp_path: Path) -> None:
+    splits = one_class(windowed_digits(digits), side=8, classes=["3"], max_train_images=20)
+    assert splits.train.windows is not None
+    moved = replace(splits.train, windows=splits.train.windows + np.int32([0, 0, 1, 1]))
+    other = replace(splits, train=moved)
+    assert other.digest != splits.digest
+    assert other.target_digests != splits.target_digests
+    store = SplitStore(RunPaths(str(tmp_path), "run"))
+    store.keep(splits)
+    read = store.read(splits.digest)
+    assert read.digest == splits.digest
+
+
+def test_windows_that_are_no_neighbours_are_refused(digits: Dataset) -> None:
+    splits = one_class(windowed_digits(digits), side=8, classes=["3"], max_train_images=20)
+    with pytest.raises(ValueError, match="neighbours"):
+        splits.train.take(np.array([0, 2, 1]))
+
+
+def test_an_image_scores_as_its_highest_window_once_parts_are_combined(digits: Dataset) -> None:
     """Rows that share an id are windows of one image."""
     splits = one_class(digits, side=8, classes=["3"], max_train_images=20)
-    windows = LabelledImages(splits.test.images[:5], splits.test.labels[[0, 0, 1, 1, 1]], ("a", "a", "b", "b", "b"))
-    assert windows.image_of_window.tolist() == [0, 0, 1, 1, 1]
-    assert splits.test.image_of_window.tolist() == list(range(len(splits.test)))
+    labels = splits.test.labels[[0, 0, 1, 1, 1]]
+    windows = LabelledImages(splits.test.images[:5], labels, tuple("aabbb"), np.zeros((5, 4), np.int32))
     view = SplitsInMemory(replace(splits, test=windows)).view("3", CPU)
-    table = score_rows(view, "test", {"part": np.float32([1, 3, 2, 0, -1])})
-    assert table["image_id"].to_pylist() == ["a", "b"]
-    assert table["score"].to_pylist() == [3, 2]
-    assert table["anomalous"].to_pylist() == (splits.test.labels[:2] != 3).tolist()
+    parts = {"one": np.float32([1, 3, 2, 0, -1]), "two": np.float32([5, 1, 0, 0, 6])}
+    table = score_rows(view, "test", parts)
+    whole = combined(table, MLSAD(MLSADConfig()))
+    table = one_row_an_image(join([table, whole]))
+    scores = {part: table.filter(pc.equal(table["part"], part)) for part in ("one", "two", "all")}
+    assert {part: rows["score"].to_pylist() for part, rows in scores.items()} == {
+        "one": [3, 2],
+        "two": [5, 6],
+        "all": [3, 2.5],  # not (3 + 5) / 2 and (2 + 6) / 2
+    }
+    for rows in scores.values():
+        assert rows["image_id"].to_pylist() == ["a", "b"]
+        assert rows["anomalous"].to_pylist() == (labels[[0, 2]] != splits.targets.classes.index("3")).tolist()
+    assert one_row_an_image(table).equals(table)
+
+
+def test_made_windows_stand_in_images_of_as_many_windows() -> None:
+    numbers, held_out = np.array([0, 0, 1, 1, 1]), np.float32([1, 5, 2, 0, 1])
+    assert with_other_windows(np.float32([9, 0, 3, 0, 1]), held_out, numbers).tolist() == [9, 5, 3, 2, 2]
+    assert with_other_windows(np.float32([0]), held_out, numbers).tolist() == [5]
+    assert with_other_windows(np.float32([0] * 7), held_out, numbers).tolist() == [5, 5, 2, 2, 2, 5, 5]

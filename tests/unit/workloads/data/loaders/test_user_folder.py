@@ -7,21 +7,27 @@ import pytest
 
 from tests.helpers.files import write_classes, write_image, write_mask
 from workloads.data.datasets import load
+from workloads.data.images import Dataset
+from workloads.data.in_out import in_out
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.protocols import one_class
+from workloads.data.reading.survey import FolderRules
 from workloads.errors import UserError
 
 
 def test_folder_without_splits_is_halved(tmp_path: Path) -> None:
     write_classes(tmp_path, count=7)
-    actual = load("folder", tmp_path, path=tmp_path, side=8)
+    actual = load("folder", tmp_path, path=tmp_path, side=8, fit="crop")
     assert actual.classes == ("cat", "dog")
     assert actual.train.images.shape == (8, 3, 8, 8)
     assert actual.test.images.shape == (6, 3, 8, 8)
     assert set(actual.train.ids) | set(actual.test.ids) == {
         f"{c}/{i:03d}.png" for c in ("cat", "dog") for i in range(7)
     }
-    assert load("folder", tmp_path, path=tmp_path, side=8).train.ids == actual.train.ids
+    assert load("folder", tmp_path, path=tmp_path, side=8, fit="crop").train.ids == actual.train.ids
+    tiles = load("folder", tmp_path, path=tmp_path, side=8)  # what nothing is said of: the images are 10 x 12
+    assert tiles.train.ids == tuple(name for name in actual.train.ids for _ in range(4))
+    assert set(tiles.test.ids) == set(actual.test.ids)
 
 
 def test_folder_with_splits(tmp_path: Path) -> None:
@@ -33,14 +39,101 @@ def test_folder_with_splits(tmp_path: Path) -> None:
     assert all(name.startswith("train/good/") for name in actual.train.ids)
 
 
-def test_one_unreadable_file_is_named_in_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def left_out(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """The beginning of each reason in the account -> the names."""
+    assert dataset.account is not None
+    assert dataset.account.used == len(dataset.train) + len(dataset.test) + len(dataset.val or ())
+    return {item.reason.partition(":")[0]: item.names for item in dataset.account.left_out}
+
+
+def test_one_unreadable_file_is_in_the_account_and_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_classes(tmp_path)
     (tmp_path / "cat" / "broken.jpg").write_bytes(b"no image")
     (tmp_path / "cat" / "notes.txt").write_text("no image by its ending")
     actual = read_folder(tmp_path, side=8)
     assert len(actual.train) + len(actual.test) == 12
     assert "left out 1 of 13" in caplog.text
-    assert "cat/broken.jpg" in caplog.text
+    broken, named = "cat/broken.jpg (UnidentifiedImageError", left_out(actual)
+    assert named.pop("no images by their ending") == ("cat/notes.txt",)
+    assert named.pop("cannot be read")[0].startswith(broken)
+    assert not named
+
+
+def test_what_lies_beside_the_images_is_in_the_account(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", classes=("good",))
+    write_classes(tmp_path / "test", classes=("good", "scratch"), count=3)
+    write_image(tmp_path / "test" / "stray.png")
+    write_image(tmp_path / "old" / "a.png")
+    write_image(tmp_path / "train" / "good" / ".thumbnails" / "a.png")
+    (tmp_path / "train" / "good" / "a.heic").write_bytes(b"x")
+    assert left_out(read_folder(tmp_path, side=8)) == {
+        "hidden": ("train/good/.thumbnails/a.png",),
+        "image formats that are not read": ("train/good/a.heic",),
+        "beside the class folders": ("old/a.png", "test/stray.png"),
+    }
+
+
+@pytest.mark.parametrize("content", [None, b"version https://git-lfs.github.com/spec/v1"])
+def test_a_class_that_loses_all_its_images_stops(tmp_path: Path, content: bytes | None) -> None:
+    write_classes(tmp_path / "train", classes=("good",), count=50)
+    write_classes(tmp_path / "test", classes=("good", "crack"), count=2)
+    for file in (tmp_path / "test" / "crack").iterdir():
+        if content is None:
+            file.rename(file.with_suffix(".heic"))
+        else:
+            file.write_bytes(content)
+    expected = "'crack' has no images in it\n  2 image formats that are not read" if content is None else "'test/crack'"
+    with pytest.raises(UserError, match=expected):
+        read_folder(tmp_path, side=8)
+
+
+def test_folders_in_any_script_are_classes_by_their_names(tmp_path: Path) -> None:
+    write_classes(tmp_path, classes=("合格", "cafe\u0301", "kratzer", "delle"))
+    names = {"合格": "good", "caf\xe9": "stained", "kratzer": "bad", "delle": "bad"}
+    actual = read_folder(tmp_path, side=8, rules=FolderRules(names=names))
+    assert actual.classes == ("bad", "good", "stained")
+    assert np.bincount(actual.train.labels).tolist() == [6, 3, 3]
+    with pytest.raises(UserError, match=r"names = .'合格': 'a_name'"):
+        read_folder(tmp_path, side=8, rules=FolderRules(ignore=("caf*",)))
+    with pytest.raises(UserError, match=r"no class folder 'kratzr'[\s\S]*'kratzer'"):
+        read_folder(tmp_path, side=8, rules=FolderRules(names=names | {"kratzr": "bad"}))
+
+
+def test_what_is_to_be_ignored_is_no_class_and_no_image(tmp_path: Path) -> None:
+    write_classes(tmp_path, classes=("cat", "dog/small", "dog", "old"))
+    actual = read_folder(tmp_path, side=8, rules=FolderRules(ignore=("old", "small", "cat/00[012]*")))
+    assert actual.classes == ("cat", "dog")
+    assert np.bincount(actual.train.labels).tolist() == [2, 3]
+    ignored = (*(f"cat/{i:03d}.png" for i in range(3)), "dog/small/000.png", "dog/small/001.png")
+    assert left_out(actual)["left out by the key `ignore`"] == ignored
+
+
+def test_held_out_images_of_the_folder_itself_are_the_validation_images(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", classes=("good", "fine"))
+    write_classes(tmp_path / "test", classes=("good", "fine", "scratch"), count=3)
+    write_classes(tmp_path / "val", classes=("good",), count=2)
+    write_classes(tmp_path / "validation", classes=("good",), count=1)
+    dataset = read_folder(tmp_path, side=8)
+    assert left_out(dataset) == {}
+    splits = one_class(dataset, side=8)
+    named = {"val/good/000.png", "val/good/001.png", "validation/good/000.png"}
+    assert len(splits.val) == 5
+    assert all(name.startswith("train/fine/") for name in set(splits.val.ids) - named)
+    assert np.bincount(splits.train.labels).tolist() == [4, 6]
+    assert len(one_class(dataset, side=8, max_train_images=5, classes=("good",)).train) == 3
+    whole = in_out(dataset, side=8)
+    assert sorted(whole.val.ids) == ["val/good/000.png", "val/good/001.png", "validation/good/000.png"]
+    assert len(whole.train) == 12
+    write_classes(tmp_path / "validation", classes=("scratch",), count=1)
+    with pytest.raises(UserError, match="held-out images of 'scratch'"):
+        read_folder(tmp_path, side=8)
+
+
+def test_everything_wrong_with_a_folder_is_said_at_once(tmp_path: Path) -> None:
+    write_classes(tmp_path, classes=("a b", "cat/small", "dog"))
+    with pytest.raises(UserError) as caught:
+        read_folder(tmp_path, side=8)
+    assert len(caught.value.problems) == 2
 
 
 def test_many_unreadable_files_are_refused(tmp_path: Path) -> None:
@@ -52,7 +145,7 @@ def test_many_unreadable_files_are_refused(tmp_path: Path) -> None:
         read_folder(tmp_path, side=8)
 
 
-def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     root, secret = tmp_path / "root", tmp_path / "secret.png"
     write_classes(root)
     write_image(secret)
@@ -60,7 +153,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path, caplog: pytest
     (root / "cat" / "inside.png").symlink_to(root / "cat" / "000.png")
     actual = read_folder(root, side=8)
     assert "cat/inside.png" in actual.train.ids + actual.test.ids
-    assert "cat/link.png (links out of the data folder)" in caplog.text
+    assert left_out(actual) == {"links that are not followed": ("cat/link.png",)}
     write_classes(tmp_path / "elsewhere", classes=("bird",))
     (root / "bird").symlink_to(tmp_path / "elsewhere" / "bird")
     with pytest.raises(UserError, match="links out of the data"):

@@ -7,10 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.helpers.files import RNG, write_image, write_mask
+from tests.helpers.files import write_image
 from workloads.data.conform import conform
-from workloads.data.reading.decode import UnreadableError, decode, decode_mask, resize_mask
-from workloads.errors import UserError
+from workloads.data.reading.decode import UnreadableError, decode
 from workloads.units import ImageShape
 
 
@@ -81,71 +80,3 @@ def test_every_truncation_is_an_unreadable_error_or_an_image(tmp_path: Path) -> 
                 assert decode(cut, 4).shape == (3, 4, 4)
             except UnreadableError:
                 continue
-
-
-# --- masks
-
-
-def test_a_mask_is_cut_and_turned_as_its_image(tmp_path: Path) -> None:
-    """The same picture as image and as mask comes out as the same picture."""
-    marked = np.zeros((8, 12), bool)
-    marked[:4, 2:6] = True
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    raw = Image.fromarray(marked.astype(np.uint8) * 255)
-    raw.save(tmp_path / "turned.png", exif=exif)
-    write_mask(tmp_path / "upright.png", np.rot90(marked, -1))
-    image = decode(tmp_path / "turned.png", 8)
-    assert np.array_equal(decode_mask(tmp_path / "upright.png", tmp_path / "turned.png", 8), image[0] // 255)
-    raw.save(tmp_path / "flat.png")
-    with pytest.raises(UnreadableError, match="12x8 pixels, its image has 8x12"):
-        decode_mask(tmp_path / "flat.png", tmp_path / "turned.png", 8)
-
-
-def test_whatever_is_not_black_is_anomalous(tmp_path: Path) -> None:
-    marked = np.zeros((4, 4), np.uint8)
-    marked[1, 2] = 1
-    palette = Image.fromarray(marked, "P")
-    palette.putpalette([0, 0, 0, 200, 0, 0])
-    kinds = {
-        "L": Image.fromarray(marked),
-        "1": Image.fromarray(marked.astype(bool)),
-        "16": Image.fromarray(marked.astype(np.uint16)),
-        "RGBA": Image.fromarray(np.dstack([marked, marked * 0, marked, np.full((4, 4), 255, np.uint8)])),
-        "P": palette,
-    }
-    write_image(tmp_path / "image.png", (4, 4))
-    for name, mask in kinds.items():
-        mask.save(tmp_path / f"{name}.png")
-        assert np.array_equal(decode_mask(tmp_path / f"{name}.png", tmp_path / "image.png", 4), marked), name
-
-
-def test_resize_mask() -> None:
-    mask = np.zeros((4, 4), np.uint8)
-    mask[0, 0] = mask[2, 2] = mask[2, 3] = 1
-    assert resize_mask(mask, 4) is mask
-    assert resize_mask(mask, 2).tolist() == [[0, 0], [0, 1]]  # a quarter and a half of the new pixel
-    assert np.array_equal(resize_mask(mask, 8), mask.repeat(2, 0).repeat(2, 1))
-
-
-def test_resize() -> None:
-    images = RNG.integers(0, 256, (5, 3, 8, 8)).astype(np.uint8)
-    assert resize(images, 8) is images
-    big = resize(images, 32)
-    assert big.shape == (5, 3, 32, 32)
-    assert big.dtype == np.uint8
-    flat = np.full((2, 1, 9, 6), 201, np.uint8)
-    assert (resize(flat, 32) == 201).all()
-    assert (resize(flat, 4) == 201).all()
-    # Antialiased: every source pixel counts, so the mean of a checkerboard stays.
-    board = (np.indices((32, 32)).sum(0) % 2 * 255).astype(np.uint8)[None, None]
-    assert np.abs(resize(board, 8).astype(float) - 127.5).max() < 20
-    assert resize(images[:0], 4).shape == (0, 3, 4, 4)
-    with pytest.raises(UserError):
-        resize(images, 0)
-
-
-def test_bilinear_values_by_hand() -> None:
-    two = np.array([0, 100], np.uint8).reshape(1, 1, 1, 2).repeat(2, axis=2)
-    # Pixel centres at half-integers: 4 columns lie at -.25, .25, .75 and 1.25 of the old grid.
-    assert resize(two, 4)[0, 0, 0].tolist() == [0, 25, 75, 100]
