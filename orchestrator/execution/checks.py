@@ -32,6 +32,7 @@ def check_images(plan: Plan, splits: Splits, executor: str) -> None:
         auxiliary=bool(space.data.auxiliary),
         classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
         select_by=space.select_by,
+        windows=any(part.windows is not None for part in splits.by_name().values()),
     )
     pairs = dict.fromkeys(pair for instance in plan.methods for pair in instance.check(facts))
     if pairs:

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.identity import code_of_methods, run_name
-from tune_spaces.schema import Auxiliary, Resources, Space
-from workloads.data.catalogue import CATALOGUE, SOURCES
+from tune_spaces.schema import Auxiliary, Data, Resources, Space
+from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
 from workloads.data.reading.account import Account
+from workloads.data.windows import Form
 from workloads.registry import method
 from workloads.units import ImageShape, TrainingCounts, Unit
 
@@ -66,6 +67,7 @@ class Plan:
     rates: Mapping[str, float] | None  # that earlier runs have measured
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
     account: Account | None = None  # of a user's folder, before it is read
+    windows: float = 1.0  # that one of its images is cut into
 
     @property
     def stages(self) -> int:
@@ -110,8 +112,8 @@ def make_plan(
     user's folder that the space names, where it could be looked at.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
-    learnt = folder.learnt if folder else None
-    shape, counts = shape_of(space), counts_of(space, prepared_images, learnt)
+    learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
+    shape, counts = shape_of(space), counts_of(space, prepared_images, learnt, windows)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
@@ -135,6 +137,7 @@ def make_plan(
         rates=rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
+        windows=windows,
     )
 
 
@@ -143,13 +146,21 @@ def shape_of(space: Space) -> ImageShape:
     return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
 
 
+def form_of(data: Data) -> Form:
+    """What the images are brought to."""
+    return Form(data.side, data.side, data.fit or default_fit(data.name))
+
+
 def counts_of(
-    space: Space, prepared_images: int | None = None, learnt: Mapping[str, int] | None = None
+    space: Space,
+    prepared_images: int | None = None,
+    learnt: Mapping[str, int] | None = None,
+    windows: float = 1.0,
 ) -> TrainingCounts:
-    """Training images of a target and of the auxiliary set as the catalogue has them.
+    """Training windows of a target and images of the auxiliary set as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. learnt: class -> images
-    to learn from, of a user's folder that has been counted.
+    to learn from, of a user's folder that has been counted. windows: of an image.
     """
     data, entry = space.data, CATALOGUE[space.data.name]
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
@@ -162,7 +173,7 @@ def counts_of(
         round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
     )
     held = data.val_fraction + (data.calibration_fraction or 0)
-    return TrainingCounts(max(1, round(images * (1 - held))), general)
+    return TrainingCounts(max(1, round(images * (1 - held) * windows)), general)
 
 
 def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:

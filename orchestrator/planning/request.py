@@ -1,5 +1,6 @@
 """A launch as it is asked for, its space resolved."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +24,22 @@ def check_executor(name: str, address: str | None = None) -> None:
         raise UserError("--executor local works in this process, not on a cluster", fix="leave --address out")
 
 
+def check_storage(storage: str, tracking_uri: str | None) -> None:
+    """Raises UserError for a local storage whose path MLflow's database URI would cut off, or read as another one."""
+    if tracking_uri or "://" in storage:
+        return
+    if match := re.search(r"\?|%[0-9A-Fa-f]{2}", storage):
+        raise UserError(
+            f"the storage's path has {match.group()!r} in it, which the URI of MLflow's database there cannot hold",
+            where=f"--storage {storage}",
+            fix="choose a folder without it, or name another database by --tracking-uri",
+        )
+
+
 @dataclass(frozen=True)
 class Request:
-    """Everything that a launch is told. Raises UserError for an executor that there is not.
+    """Everything that a launch is told. Raises UserError for an executor that there is not, and for a storage that
+    MLflow's database cannot lie in.
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     schedule: as `schedule_name` has it. cpus, gpus: of this machine. prepared_images: of the prepared auxiliary set
@@ -53,6 +67,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_executor(self.executor, self.address)
+        check_storage(self.storage, self.tracking_uri)
 
     @property
     def workers(self) -> int:

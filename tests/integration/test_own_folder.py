@@ -40,7 +40,8 @@ def test_the_plan_counts_the_folder_and_says_what_it_leaves_out(photos, tmp_path
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
     orchestrator.plan(space_on(photos), storage=tmp_path, observer=Terminal(out))
     text = out.export_text()
-    assert "about 36 training images a class" in text
+    assert "about 56 training windows a class" in text  # 40 images, a tenth and a fifth held out, two windows each
+    assert "about 120 of 16x16, 2.0 an image: 0 MB of pixels, twice that while they are read" in text
     assert "train/good 40 (1 other files), test/good 10, test/scratch 10" in text
     assert "1 beside the class folders: old/a.png" in text
     assert "1 image formats that are not read: convert them to PNG or JPEG: train/good/IMG_1.heic" in text

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import re
 from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import fields, replace
@@ -22,7 +23,7 @@ from pydantic import (
 )
 
 from workloads.data.catalogue import CATALOGUE, FITTED, SOURCES, Fit, auxiliary_names, default_fit, out_set_names
-from workloads.data.reading.account import FolderRules
+from workloads.data.reading.account import Copies, FolderRules
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.method import FittedMethod
@@ -162,6 +163,11 @@ class Data(Part):
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
     ignore: tuple[str, ...] = Field(default=(), description="of 'folder': patterns of files and folders to pass over")
     names: dict[str, str] = Field(default_factory=dict, description="of 'folder': class folder -> name of the class")
+    group: str | None = Field(
+        default=None,
+        description="of 'folder': pattern in file names; images that agree in it stay on one side of a split",
+    )
+    copies: Copies = Field(default="leave_out", description="of 'folder': test images that are copies of others")
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
@@ -171,7 +177,7 @@ class Data(Part):
     @property
     def rules(self) -> FolderRules:
         """How a user's folder is read."""
-        return FolderRules(self.ignore, self.names)
+        return FolderRules(self.ignore, self.names, self.copies, self.group)
 
     def folder_problems(self) -> Iterator[Problem]:
         if self.name == "folder" and self.path is None:
@@ -180,8 +186,13 @@ class Data(Part):
             yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
         if self.fit not in (None, "crop") and self.name not in FITTED:
             yield Problem("fit", f"is for {', '.join(FITTED)}; {self.name!r} is read as its paper did")
-        for key in ("ignore", "names", "white_level"):
-            if self.name != "folder" and getattr(self, key):
+        try:
+            re.compile(self.group or "")
+        except re.error as error:
+            yield Problem("group", f"{self.group!r} is no regular expression: {error}")
+        changed = {"copies": self.copies != "leave_out"}
+        for key in ("ignore", "names", "group", "copies", "white_level"):
+            if self.name != "folder" and changed.get(key, getattr(self, key)):
                 yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
         if self.val_fraction + (self.calibration_fraction or 0) >= 1:
             yield Problem(

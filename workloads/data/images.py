@@ -108,6 +108,7 @@ class Dataset:
     val: held-out normal images, where the dataset names them itself; of other classes a seeded part of train is.
     account: of a user's folder, what was not used. white_level: by which its images of more than 8 bits were scaled.
     remarks: what a reader of the results must know of how images were read, in sentences.
+    groups: id of a training image -> what it shows; images of one group never lie on both sides of a split.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Dataset:
     account: Account | None = None
     white_level: int = DEEPEST
     remarks: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = {name for target, names in (self.tested_on or {}).items() for name in (target, *names)}

@@ -50,7 +50,7 @@ def in_out(
             where=dataset.name,
             fix="add test images",
         )
-    val, calibration, train = divided(rows, val_fraction, calibration_fraction, named=bool(named))
+    val, calibration, train = divided(dataset, rows, val_fraction, calibration_fraction, named=bool(named))
     return Splits(
         train=resized(chosen_images(dataset, train), side),
         val=resized(named or chosen_images(dataset, val), side),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from workloads.data.conform import conform
 from workloads.data.images import Dataset, LabelledImages, joined
 from workloads.data.reading.mask_file import resize_mask
-from workloads.data.shuffling import shuffled
+from workloads.data.shuffling import shuffled, together
 from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError, closest
 from workloads.units import ImageShape
@@ -56,7 +56,7 @@ def one_class(
         if named := named_val(dataset, target, val_fraction, max_train_images, seed):
             val_parts.append(named)
         rows = rows[: max_train_images and max_train_images - (len(named.first_windows) if named else 0)]
-        val, calibration, train = divided(rows, val_fraction, calibration_fraction, named=bool(named))
+        val, calibration, train = divided(dataset, rows, val_fraction, calibration_fraction, named=bool(named))
         val_rows.append(val)
         calibration_rows.append(calibration)
         train_rows.append(train)
@@ -173,13 +173,26 @@ def held_out(n: int, fraction: float) -> int:
 
 
 def divided(
-    rows: NDArray[np.intp], val_fraction: float, calibration_fraction: float, *, named: bool = False
+    dataset: Dataset, rows: NDArray[np.intp], val_fraction: float, calibration_fraction: float, *, named: bool = False
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Rows in a seeded order as validation, calibration and training ones; at least 2 train where there are as many.
-    named: whether the validation images are others, so that none of these are."""
+
+    named: whether the validation images are others, so that none of these are. Images of a group of the dataset stay
+    together, so that more may be held out. Raises UserError where then nothing is left to learn from.
+    """
     val = 0 if named else held_out(len(rows), val_fraction)
     calibration = min(round(len(rows) * calibration_fraction), max(0, len(rows) - val - 2))
-    return rows[:val], rows[val : val + calibration], rows[val + calibration :]
+    if not dataset.groups:
+        return rows[:val], rows[val : val + calibration], rows[val + calibration :]
+    groups = [dataset.groups.get(dataset.train.ids[row], "") for row in rows]
+    rows, (val, end) = together(rows, groups, (val, val + calibration))
+    if end == len(rows):
+        raise UserError(
+            f"nothing is left to learn from: the {len(rows)} training images are of {len(set(groups))} group(s)",
+            where="group",
+            fix="add images of other groups, or name held-out images in val/",
+        )
+    return rows[:val], rows[val:end], rows[end:]
 
 
 def chosen_images(dataset: Dataset, rows: NDArray[np.intp]) -> LabelledImages:

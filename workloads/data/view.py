@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, image_of_window, out_split
 from workloads.data.splits import Targets
-from workloads.data.windows import Places
+from workloads.data.windows import Places, stitch
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
@@ -89,6 +89,12 @@ class TargetView:
         numbers = image_of_window(self.ids[split])
         edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
         return [slice(first, last) for first, last in itertools.pairwise(edges)]
+
+    def stitched(self, split: str, maps: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Maps (N, h, w) of the rows of a split as maps (H, W) of its images."""
+        places = self.windows.get(split)
+        rows = self.image_rows(split)
+        return [maps[image.start] if places is None else stitch(maps[image], places[image]) for image in rows]
 
     def test_images(self, *, anomalous: bool) -> Tensor:
         """The anomalous test images, or the normal ones."""

@@ -1,4 +1,4 @@
-"""`data prepare|ls|show|verify|stats`: auxiliary image sets in checked shards."""
+"""`data check`: a folder of your own images. `data prepare|ls|show|verify|stats`: auxiliary sets in shards."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,8 +8,38 @@ import typer
 from orchestrator.cli.options import DEFAULT_DATA, Address, Cpus, DataDir, Debug, Plain
 from orchestrator.cli.run import goes_to_a_cluster, interruptible, watch
 
-app = typer.Typer(help="Prepare, list, show and check auxiliary image sets.", no_args_is_help=True)
+app = typer.Typer(help="Check a folder of your own images; prepare and check auxiliary sets.", no_args_is_help=True)
 Prepared = Annotated[str, typer.Argument(help="A prepared set: the --out of `data prepare`.")]
+
+
+@app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Your class folders, or a folder with train/ and test/ in it.")],
+    side: Annotated[int, typer.Option(help="Pixels of a window's side, as in the space's data.", min=8)] = 256,
+    ignore: Annotated[list[str], typer.Option(help="Pattern of files and folders to pass over; repeatable.")] = [],  # noqa: B006
+    names: Annotated[list[str], typer.Option("--name", help="FOLDER=CLASS; repeatable.")] = [],  # noqa: B006
+    group: Annotated[str | None, typer.Option(help="Pattern in file names of images that show one thing.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    plain: Plain = False,
+) -> None:
+    """What a launch would use of a folder and what not; exit 2 where it would refuse it."""
+    import json
+    from dataclasses import asdict
+
+    from orchestrator.cli.exit_codes import Exit
+    from orchestrator.console.folder_view import print_check
+    from orchestrator.console.output import console
+    from orchestrator.data.folder_check import check_folder
+    from workloads.data.reading.account import FolderRules
+
+    rules = FolderRules(tuple(ignore), dict(item.partition("=")[::2] for item in names), group=group)
+    checked = check_folder(folder, rules, side)
+    if as_json:
+        typer.echo(json.dumps(asdict(checked), indent=1, ensure_ascii=False))
+    else:
+        print_check(console(plain), checked)
+    if checked.problem:
+        raise typer.Exit(Exit.BAD_USAGE)
 
 
 @app.command("prepare")

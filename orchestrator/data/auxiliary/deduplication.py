@@ -11,7 +11,10 @@ from orchestrator.data.auxiliary.manifest import in_set
 from workloads.data.conform import conform
 from workloads.data.datasets import load, load_out
 from workloads.data.duplicates import Known
+from workloads.data.reading.account import FolderRules
 from workloads.units import ImageShape
+
+KEPT_COPIES = FolderRules(copies="keep")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ def deduplication_with(names: Sequence[str], data_dir: Path, side: int, near: in
     digests, images = {}, []
     for text in names:
         name, _, path = text.partition("=")
-        dataset = load(name, data_dir, path=Path(path).expanduser().resolve() if path else None, side=side)
+        place = Path(path).expanduser().resolve() if path else None
+        # Cropped, as auxiliary images are; copies among the folder's images are known images all the same.
+        dataset = load(name, data_dir, path=place, side=side, fit="crop" if path else None, rules=KEPT_COPIES)
         splits = [dataset.train, dataset.test]
         if name == "tiny_imagenet":  # as an out set it is its unlabelled images
             splits.append(load_out(name, data_dir, side=side, seed=0, download=True))

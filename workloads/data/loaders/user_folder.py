@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from workloads.data.catalogue import Fit
+from workloads.data.copies import without_copies
 from workloads.data.images import Dataset
 from workloads.data.reading.account import DEFAULT_RULES, FolderRules, Reason, Unused, few_of
-from workloads.data.reading.folder import Listed
+from workloads.data.reading.amount import check_memory
+from workloads.data.reading.folder import Listed, file_id
 from workloads.data.reading.masks import GROUND_TRUTH, masks_folder, read_masks
 from workloads.data.reading.survey import VAL, Survey, refuse, survey
 from workloads.data.reading.windowed import Reading, read_windows, white_level_of_files
-from workloads.data.shuffling import halves
+from workloads.data.shuffling import halves, halves_of_groups
 from workloads.data.windows import Form
 from workloads.errors import UserError
 
@@ -32,21 +37,23 @@ def read_folder(
     masks of the test images are read where there is a ``ground_truth/`` (see `workloads.data.reading.masks`).
     Then every class that is in test/ alone, or has a folder in ground_truth/, must have them; the rest count as
     free of defects. Images in ``val/`` or ``validation/`` are the held-out normal ones of their classes.
-    Without: a seeded half of every class is train. One class alone is enough. What is not used, of whatever reason, is
-    in the dataset's account.
+    Without: a seeded half of every class is train. One class alone is enough. Test images that are copies of others
+    are left out (see `workloads.data.copies`). What is not used, of whatever reason, is in the dataset's account.
 
     fit: how an image becomes windows, see `workloads.data.windows.Form`. white_level: of images of more than 8 bits;
     None takes it from those to learn from (see `windowed.white_level`), from all where a seeded half is.
 
     Raises UserError with everything that is wrong: a folder that is not there or has no classes, a class name that is
     no safe path piece, a class with fewer than 2 usable images or none at all, held-out images of a class that is not
-    learnt, where more than one file and more than 5 % cannot be read, and masks that are missing or cannot be used.
+    learnt, where more than one file and more than 5 % cannot be read, and masks that are missing or cannot be used; and
+    where so many windows do not fit into memory.
     """
     listed = survey(root, rules)
     refuse(listed.problems)
     classes, root = listed.classes, listed.root
     learnt = (item.file for item in listed.items if item.split in ("", "train"))
     form = Form(side, side, fit, white_level or white_level_of_files(learnt, root))
+    check_memory([item.file for item in listed.items], form, root)
     read = read_windows(listed.items, classes, root, form)
     unreadable = [(Reason.BROKEN, name) for name in read.broken]
     _check_classes(listed, read.kept, unreadable)
@@ -54,21 +61,30 @@ def read_folder(
         dataset = _official(listed, read, form)
     else:
         first = read.images.first_windows
-        rows = halves(read.images.labels[first], classes, seed)
+        rows = split_in_half(read, classes, seed)
         train, test = (read.images.take(read.images.all_windows(first[half])) for half in rows)
         dataset = Dataset("folder", classes, train, test)
     remarks = (*read.remarks, *dataset.remarks)
-    return replace(dataset, account=listed.account(unreadable), white_level=form.white_level, remarks=remarks)
+    groups = {file_id(item.file, root): item.group for item in read.kept if item.group}
+    account = listed.account(unreadable)
+    dataset = replace(dataset, account=account, white_level=form.white_level, remarks=remarks, groups=groups)
+    return without_copies(dataset, keep=rules.copies == "keep")
+
+
+def split_in_half(read: Reading, classes: tuple[str, ...], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Numbers of the images to learn from and to test with: a seeded half of every class, groups on one side."""
+    labels, groups = read.images.labels[read.images.first_windows], [item.group for item in read.kept]
+    return halves_of_groups(labels, groups, classes, seed) if any(groups) else halves(labels, classes, seed)
 
 
 def _official(listed: Survey, read: Reading, form: Form) -> Dataset:
     """The splits that the folder itself names."""
     train, test, val = (read.of_split(split) for split in ("train", "test", VAL))
     masks, remarks = None, list[str]()
-    if (listed.root / GROUND_TRUTH).is_dir():
+    if (listed.root / GROUND_TRUTH).is_dir() or any(item.mask for item in read.kept):
         learnt = {item.name for item in read.kept if item.split == "train"}
         tested = {item: size for item, size in zip(read.kept, read.sizes, strict=True) if item.split == "test"}
-        normal = learnt - {item.name for item in tested if masks_folder(item.file.parent).is_dir()}
+        normal = learnt - {item.name for item in tested if item.mask or masks_folder(item.file.parent).is_dir()}
         masks, remarks = read_masks(tested, normal, listed.root, form)
     val_part = val if len(val) else None
     return Dataset("folder", listed.classes, train, test, masks=masks, val=val_part, remarks=tuple(remarks))

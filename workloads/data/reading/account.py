@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from typing import Literal
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm"))
 UNREAD_SUFFIXES = frozenset(
@@ -31,13 +32,18 @@ class Reason(StrEnum):
     ARCHIVE = "archives: unpack them"
     ENDING = "no images by their ending"
     BESIDE = "beside the class folders"
+    UNLISTED = "not listed in images.csv"
     NESTED = "in a folder within a class folder"
     LINK = "links that are not followed: out of the folder, to another folder, or within an archive"
     IRREGULAR = "no regular files"
     BROKEN = "cannot be read"
+    COPY = "test images with the pixels of an image that is learnt from or held out"
+    NEAR_COPY = "test images that are near copies of an image that is learnt from or held out"
+    CONTRADICTION = "test images that are copies, or near copies, of another class's test image"
 
 
-AFTER_READING = frozenset((Reason.BROKEN,))
+Copies = Literal["leave_out", "keep"]
+AFTER_READING = frozenset((Reason.BROKEN, Reason.COPY, Reason.NEAR_COPY, Reason.CONTRADICTION))
 """Why a file that is an image by its name is not used all the same."""
 
 
@@ -46,11 +52,15 @@ class FolderRules:
     """How a user's folder is read.
 
     ignore: patterns of files and folders to pass over, see `account.unused_by_name`. names: folder -> name of its
-    class, for folders in any script; several folders may be one class.
+    class, for folders in any script; several folders may be one class. copies: what is done with test images that are
+    copies of others, see `workloads.data.copies`. group: a regular expression that is searched for in a file's name;
+    images for which its groups (all that it matches, where it has none) are equal show one thing.
     """
 
     ignore: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    copies: Copies = "leave_out"
+    group: str | None = None
 
 
 DEFAULT_RULES = FolderRules()
@@ -113,6 +123,18 @@ def _folder_counts(images: Iterable[str], unused: Iterable[Unused]) -> dict[str,
                 counts[folder] -= reason in AFTER_READING
                 break
     return {folder: (counts[folder], others[folder]) for folder in counts}
+
+
+def account_without(account: Account, unused: Sequence[Unused]) -> Account:
+    """The account once further images, which it has as used, are not used."""
+    more = account_of(account.used - len(unused), unused)
+    folders = dict(account.folders)
+    for _, name in unused:
+        folder = next((str(path) for path in PurePosixPath(name).parents if str(path) in folders), None)
+        if folder is not None:
+            used, others = folders[folder]
+            folders[folder] = (used - 1, others + 1)
+    return Account(more.used, (*account.left_out, *more.left_out), folders)
 
 
 def unused_by_name(name: str, ignore: Sequence[str] = ()) -> Reason | None:

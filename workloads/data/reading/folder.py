@@ -25,11 +25,14 @@ Image = TypeVar("Image")
 
 
 class Listed(NamedTuple):
-    """An image file, the split it is in ("" where none is named) and its class."""
+    """An image file, the split it is in ("" where none is named) and its class. group: what it shows is seen in other
+    images of this group, too; "" for an image alone. mask: its file where a table names it."""
 
     split: str
     name: str
     file: Path
+    group: str = ""
+    mask: Path | None = None
 
 
 def visible_folders(folder: Path) -> list[Path]:

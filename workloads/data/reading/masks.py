@@ -1,7 +1,7 @@
 """Masks of anomalous pixels, beside the test images as MVTec AD and MVTec LOCO AD lay them out.
 
 The mask of ``test/<class>/<stem>.<any>`` is ``ground_truth/<class>/<stem>_mask.<any>`` or ``<stem>.<any>``; or all
-images in the folder ``ground_truth/<class>/<stem>/`` together.
+images in the folder ``ground_truth/<class>/<stem>/`` together. A table of the images names the masks itself.
 """
 
 import logging
@@ -45,7 +45,7 @@ def read_masks(
     for item, (height, width) in test.items():
         mask, name = np.zeros((height, width), np.uint8), file_id(item.file, root)
         if item.name not in normal:
-            files = folders[masks_folder(item.file.parent)].take(item.file.stem)
+            files = [item.mask] if item.mask else folders[masks_folder(item.file.parent)].take(item.file.stem)
             if not files:
                 without.append(name)
                 continue

@@ -1,12 +1,14 @@
 """What a user's folder holds, before anything is decoded: its images by split and class, and all other files.
 
 Without splits the folder holds class folders. With splits it holds ``train/`` and ``test/`` with class folders in them,
-``val/`` or ``validation/`` with held-out normal images where there are any, and ``ground_truth/`` with masks.
+``val/`` or ``validation/`` with held-out normal images where there are any, and ``ground_truth/`` with masks. Or a
+table says all of this, see `manifest`.
 """
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,8 +23,11 @@ from workloads.data.reading.account import (
     matches,
     unused_by_place,
 )
+from workloads.data.reading.amount import mean_windows
 from workloads.data.reading.folder import Listed, class_name_problem, file_id
 from workloads.data.reading.listing import walk
+from workloads.data.reading.manifest import MANIFEST, read_manifest
+from workloads.data.windows import Form
 from workloads.errors import Problem, UserError, closest, nearest, several
 
 SPLITS = ("train", "test")
@@ -53,6 +58,10 @@ class Survey:
         split = any(item.split for item in self.items)
         return {name: counts[name] if split else (counts[name] + 1) // 2 for name in sorted(counts)}
 
+    def windows(self, form: Form) -> float:
+        """Windows of a typical image, from a few headers."""
+        return mean_windows([item.file for item in self.items], form)
+
     def account(self, unreadable: Sequence[Unused] = ()) -> Account:
         """The account once the images were read. unreadable: those that could not be, each "name (why)"."""
         names = [file_id(item.file, self.root) for item in self.items]
@@ -74,6 +83,25 @@ def survey(root: Path, rules: FolderRules) -> Survey:
         near = closest(root.name, names)
         raise UserError("there is no such folder", where=str(root), nearest=near, fix="give the folder of your images")
     root = root.resolve()
+    return _by_table(root, rules) if (root / MANIFEST).is_file() else _by_folders(root, rules)
+
+
+def _by_table(root: Path, rules: FolderRules) -> Survey:
+    manifest = read_manifest(root, rules)
+    listed = {item.file: item for item in manifest.items}
+    others = {root / MANIFEST, *(item.mask for item in manifest.items if item.mask)}
+    items: list[Listed] = []
+    unused: list[Unused] = []
+    for path, reason in walk(root, rules.ignore):
+        if reason is None and path in listed:
+            items.append(listed[path])
+        elif path not in others:
+            unused.append((reason or Reason.UNLISTED, file_id(path, root)))
+    grouped = _grouped(items, rules)
+    return Survey(root, grouped, tuple(unused), (*manifest.problems, *_side_problems(root, grouped, rules)))
+
+
+def _by_folders(root: Path, rules: FolderRules) -> Survey:
     folders = _split_folders(root, rules)
     if isinstance(folders, UserError):
         return Survey(root, (), (), (folders,))
@@ -92,20 +120,27 @@ def survey(root: Path, rules: FolderRules) -> Survey:
             items.append(Listed(class_folders[folder], class_of(folder, rules.names), path))
         elif reason is not None:
             unused.append((reason, file_id(path, root)))
-    items.sort(key=lambda item: (order_of(item.split), item.file.parts))
-    problems = tuple(_problems(root, folders, class_folders, items, unused, rules))
-    return Survey(root, tuple(items), tuple(unused), problems)
+    grouped = _grouped(items, rules)
+    problems = tuple(_problems(root, folders, class_folders, grouped, unused, rules))
+    return Survey(root, grouped, tuple(unused), problems)
+
+
+def _grouped(items: Iterable[Listed], rules: FolderRules) -> tuple[Listed, ...]:
+    """The items, sorted by split and path, with the groups that their names say."""
+    ordered = sorted(items, key=lambda item: (("", *SPLITS, VAL).index(item.split), item.file.parts))
+    return tuple(item if item.group else item._replace(group=group_of(item.file, rules.group)) for item in ordered)
+
+
+def group_of(file: Path, pattern: str | None) -> str:
+    """The group that a file's name says, empty where it says none."""
+    match = re.search(pattern, file.name) if pattern else None
+    return "" if match is None else "/".join(map(str, match.groups() or (match.group(),)))
 
 
 def class_of(folder: Path, names: Mapping[str, str]) -> str:
     """The class whose images lie in a folder: its name, or what `names` calls it."""
     plain = {unicodedata.normalize("NFC", key): name for key, name in names.items()}
     return plain.get(unicodedata.normalize("NFC", escaped(folder.name)), folder.name)
-
-
-def order_of(split: str) -> int:
-    """Splits in the order train, test, val."""
-    return ("", *SPLITS, VAL).index(split)
 
 
 def _shown_folders(folder: Path, root: Path, ignore: Sequence[str]) -> list[Path]:
@@ -145,12 +180,31 @@ def _problems(
     filled = {item.file.parent for item in items}
     for folder in class_folders:
         yield from _class_problems(folder, root, unused, filled=folder in filled)
+    yield from _side_problems(root, items, rules)
+
+
+def _side_problems(root: Path, items: Sequence[Listed], rules: FolderRules) -> Iterator[UserError]:
+    """Held-out images of classes that are not learnt, groups on both sides of a split, and a pattern of none."""
     learnt = {item.name for item in items if item.split == SPLITS[0]}
     for name in sorted({item.name for item in items if item.split == VAL} - learnt):
         yield UserError(
             f"held-out images of {name!r}, of which train/ has none: held-out images are normal ones",
             where=str(root),
             fix=f"move anomalous images to test/{name}, normal ones into the folder of their class",
+        )
+    if rules.group and items and not any(item.group for item in items):
+        headline, example = f"group: {rules.group!r} is in no file's name", items[0].file.name
+        yield UserError(headline, where=str(root), fix=f"names are like {escaped(example)!r}")
+    sides: dict[str, dict[str, str]] = {}
+    for item in items:
+        if item.group:
+            sides.setdefault(item.group, {}).setdefault(item.split, file_id(item.file, root))
+    if torn := {group: list(names.values()) for group, names in sides.items() if len(names) > 1}:
+        shown = [f"{group} ({', '.join(names)})" for group, names in torn.items()]
+        yield UserError(
+            f"{len(torn)} groups of images lie on both sides of a split: {few_of(shown)}",
+            where=str(root),
+            fix="move all images of a group to one side, or mend the key `group`",
         )
 
 

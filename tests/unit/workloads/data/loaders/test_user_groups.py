@@ -1,0 +1,145 @@
+"""Several photographs of one part stay on one side of every split, by their names or by a table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers.files import write_image, write_mask
+from workloads.data.images import Dataset
+from workloads.data.in_out import in_out
+from workloads.data.loaders.user_folder import read_folder
+from workloads.data.protocols import one_class
+from workloads.data.reading.account import FolderRules
+from workloads.data.splits import Splits
+from workloads.errors import UserError
+
+BY_PART = FolderRules(group=r"(part\d+)_")
+
+
+def write_parts(folder: Path, parts: range, shots: int = 3) -> None:
+    for part in parts:
+        for shot in range(shots):
+            write_image(folder / f"part{part}_{shot}.png", size=(8, 8))
+
+
+def parts_of(ids: tuple[str, ...]) -> set[str]:
+    return {name.rpartition("/")[2].partition("_")[0] for name in ids}
+
+
+def sides(splits: Splits) -> list[tuple[str, ...]]:
+    calibration = splits.calibration.ids if splits.calibration else ()
+    return [splits.train.ids, splits.val.ids, splits.test.ids, calibration]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("pooled", [False, True])
+def test_all_photographs_of_a_part_are_on_one_side(tmp_path: Path, pooled: bool, seed: int) -> None:
+    write_parts(tmp_path / "good", range(12))
+    write_parts(tmp_path / "bad", range(8, 16), shots=2)
+    write_image(tmp_path / "good" / "alone.png", size=(8, 8))
+    dataset = read_folder(tmp_path, side=8, seed=seed, rules=BY_PART)
+    good = int(np.bincount(dataset.train.labels)[1])
+    assert 18 <= good <= 22
+    fractions = {"val_fraction": 0.2, "calibration_fraction": 0.2}
+    if pooled:
+        splits = in_out(dataset, side=8, seed=seed, **fractions)
+    else:
+        splits = one_class(dataset, side=8, seed=seed, classes=("good",), **fractions)
+    parts = [parts_of(ids) for ids in sides(splits)]
+    assert all(parts)
+    assert sum(map(len, parts)) == len(set.union(*parts))
+    assert sum(map(len, sides(splits))) == len(dataset.test) + (len(dataset.train) if pooled else good)
+
+
+def test_without_groups_the_halves_are_as_they_were(tmp_path: Path) -> None:
+    write_parts(tmp_path / "good", range(4))
+    assert read_folder(tmp_path, side=8).train.ids == read_folder(tmp_path, side=8, rules=FolderRules()).train.ids
+    torn = parts_of(read_folder(tmp_path, side=8).train.ids) & parts_of(read_folder(tmp_path, side=8).test.ids)
+    assert torn
+
+
+def test_what_cannot_be_kept_together_is_refused(tmp_path: Path) -> None:
+    write_parts(tmp_path / "train" / "good", range(3))
+    write_parts(tmp_path / "test" / "good", range(2, 5))
+    with pytest.raises(
+        UserError, match=r"1 groups .* both sides .*: part2 \(train/good/part2_0\.png, test/good/part2_0"
+    ):
+        read_folder(tmp_path, side=8, rules=BY_PART)
+    with pytest.raises(UserError, match=r"group: '\(piece.*' is in no file's name[\s\S]*part0_0\.png"):
+        read_folder(tmp_path, side=8, rules=FolderRules(group=r"(piece\d+)"))
+    write_parts(tmp_path / "test" / "bad", range(5, 7))
+    dataset = read_folder(tmp_path, side=8, rules=FolderRules(ignore=("part2_*",), group="part[01]"))
+    assert set(dataset.groups.values()) == {"part0", "part1"}
+    one = read_folder(tmp_path, side=8, rules=FolderRules(ignore=("part[12]_*",), group=r"(part\d)"))
+    with pytest.raises(UserError, match=r"nothing is left to learn from: the 3 training images are of 1 group"):
+        one_class(one, side=8)
+
+
+# --- a table
+
+
+def write_table(root: Path, *rows: str, head: str = "path,label,split,group,mask") -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "images.csv").write_text("\n".join([head, *rows]), encoding="utf-8-sig")
+    return root
+
+
+def tabled(root: Path) -> Path:
+    """Images of any names in one folder; the table says the rest."""
+    for number in range(9):
+        write_image(root / "images" / f"{number}.png", size=(10, 10))
+    write_mask(root / "marks" / "8.png", np.ones((10, 10), bool))
+    rows = [f"images/{number}.png,gut,{'train' if number < 4 else 'test'},p{number // 2}," for number in range(6)]
+    return write_table(root, *rows, "images/6.png,gut,validation,,", "images/8.png,riss,test,p4,marks/8.png")
+
+
+def left_out(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    assert dataset.account is not None
+    return {item.reason: item.names for item in dataset.account.left_out}
+
+
+def test_a_table_says_class_split_group_and_mask(tmp_path: Path) -> None:
+    dataset = read_folder(tabled(tmp_path), side=10, rules=FolderRules(names={"gut": "good"}))
+    assert dataset.classes == ("good", "riss")
+    assert dataset.train.ids == tuple(f"images/{number}.png" for number in range(4))
+    assert dataset.val is not None
+    assert dataset.val.ids == ("images/6.png",)
+    assert dataset.test.ids[-1] == "images/8.png"
+    assert dataset.groups["images/3.png"] == "p1"
+    assert dataset.masks is not None
+    assert dataset.masks.any(axis=(1, 2)).tolist() == [name == "images/8.png" for name in dataset.test.ids]
+    assert left_out(dataset) == {"not listed in images.csv": ("images/7.png",)}
+
+
+def test_a_table_without_splits_is_halved_by_its_groups(tmp_path: Path) -> None:
+    write_parts(tmp_path, range(6))
+    rows = [f"part{part}_{shot}.png;good;{part}" for part in range(6) for shot in range(3)]
+    dataset = read_folder(write_table(tmp_path, *rows, head="path;label;group"), side=8)
+    assert (len(set(dataset.train.ids)), len(set(dataset.test.ids))) == (9, 9)
+    assert not parts_of(dataset.train.ids) & parts_of(dataset.test.ids)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["images/0.png,good,train,,", "images/0.png,bad,test,,"], "an earlier row has: line 3"),
+        (["images/0.png,good,train,,", "images/1.png,good,,,"], "without a split beside rows with one: line 3"),
+        (["images/0.png,good,learn,,"], "unknown split: line 2"),
+        (["images/0.png,good,train,,", "images/99.png,good,train,,"], "files that are not there: line 3"),
+        (["../secret.png,good,train,,"], "lead out of the folder: line 2"),
+        (["/etc/secret.png,good,train,,"], "lead out of the folder: line 2"),
+        (["images/0.png,a b,train,,"], "class name 'a b'"),
+        (["images/0.png,good,train,a,", "images/1.png,good,test,a,"], "both sides of a split: a"),
+    ],
+)
+def test_mistakes_in_a_table_are_named(tmp_path: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_folder(write_table(tabled(tmp_path), *rows), side=8)
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no column label"):
+        read_folder(write_table(tabled(tmp_path), head="path,class"), side=8)
+    with pytest.raises(UserError, match=r"a column 'grp'[\s\S]*'group'"):
+        read_folder(write_table(tabled(tmp_path), head="path,label,grp"), side=8)
