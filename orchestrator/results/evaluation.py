@@ -158,10 +158,16 @@ def baseline_files(paths: RunPaths, identity: Identity) -> dict[str, UPath]:
     return {name: paths.baselines / key / "scores.parquet" for name, key in keys.items()}
 
 
-def baseline_numbers(paths: RunPaths, identity: Identity) -> dict[str, dict[str, float | None]]:
-    """Per-class AUROC of every baseline that has been scored, from its file."""
+def baseline_numbers(
+    paths: RunPaths, identity: Identity, *, pooled: bool = False
+) -> dict[str, dict[str, float | None]]:
+    """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
+    normal."""
     files = baseline_files(paths, identity)
-    return {name: per_class_auroc(read_table(path)) for name, path in files.items() if path.exists()}
+    tables = {name: read_table(path) for name, path in files.items() if path.exists()}
+    if pooled:
+        return {name: {out: value for (_, _, out), value in out_auroc(table).items()} for name, table in tables.items()}
+    return {name: per_class_auroc(table) for name, table in tables.items()}
 
 
 def finish_rung(

@@ -133,9 +133,8 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
-    if run.pooled:
-        return set_table(run)
-    return class_table(run, baseline_numbers(paths, state.identity))
+    baselines = baseline_numbers(paths, state.identity, pooled=run.pooled)
+    return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -202,13 +201,13 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
     methods = {trial.id: method_of(state, trial) for trial in state.trials.values() if 1000 in trial.rungs}
     best = sure_winner(state)
-    opened, instance, pooled = state.opened, methods[best.id], state.space.data.protocol == "in_out"
+    opened, instance = state.opened, methods[best.id]
     runs = {key: measured(state, state.trials[key], ended) for key, ended in methods.items()}
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
     costs, findings = network_costs(state, best), read_findings(paths, state, best)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
-    baselines = {} if pooled else baseline_numbers(paths, state.identity)
+    baselines = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"

@@ -41,7 +41,8 @@ class TargetView:
     images that thresholds rest on, None where none were set apart. auxiliary: the auxiliary set's train and validation
     images, where they were asked for; a sample of it where it is a `stream`. The view of the target `GENERAL` has the
     auxiliary images as its own. windows: where the rows of a split lie in their images, by its name as in `ids`, for
-    splits whose images have several windows.
+    splits whose images have several windows. train_groups: of the rows of `train`, what each shows: its image, or what
+    several images show, such as one part.
     """
 
     target: str
@@ -58,6 +59,7 @@ class TargetView:
     calibration: Tensor | None = None
     auxiliary: tuple[Tensor, Tensor] | None = None
     stream: ImageStream | None = None
+    train_groups: Sequence[str] = ()
     windows: Mapping[str, Places] = field(default_factory=dict)
 
     @property
@@ -125,6 +127,7 @@ def training_view(
             name: [targets.classes[label] for label in part.labels] for name, part in (("train", train), ("val", val))
         },
         windows=windows_of({"train": train, "val": val}),
+        train_groups=[targets.groups.get(name, name) for name in train.ids],
     )
 
 

@@ -21,7 +21,7 @@ from orchestrator.data.auxiliary.sources.base import (
     named_pieces,
 )
 from workloads.data.reading.account import Reason, escaped
-from workloads.data.reading.listing import MAX_MEMBER, check_end, members, unused_member
+from workloads.data.reading.listing import MAX_MEMBER, check_end, check_plain, members, unused_member
 
 
 class TarSource(FileSource):
@@ -35,6 +35,9 @@ class TarSource(FileSource):
 
     def pieces(self, images: int, least: int = 1) -> list[Piece]:  # noqa: ARG002 - how many a tar holds, only reading tells
         names = self.listing().names
+        for name in names:
+            with self.file(name).open("rb") as opened:
+                check_plain(opened, str(self.file(name)))
         count = math.ceil(least / len(names))
         whats: list[tuple[Any, int]] = []
         for name in names:

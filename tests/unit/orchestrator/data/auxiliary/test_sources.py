@@ -1,5 +1,6 @@
 """Every source of auxiliary images, on small files of exactly its format; no Ray."""
 
+import gzip
 import io
 import os
 import tarfile
@@ -200,6 +201,16 @@ def test_shadows_of_a_tar_that_was_made_on_a_mac_are_passed_over(tmp_path):
     np.testing.assert_array_equal(actual, image[None])
     assert ids == ["mac.tar/./0.png"]
     assert not bad
+
+
+def test_a_compressed_tar_is_named_before_any_work(tmp_path):
+    tar_of(tmp_path / "0.tar", random_pixels(2, 3, 32, 32))
+    for name in ("1.tar", "1.tar.gz"):
+        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "0.tar").read_bytes()))
+        with pytest.raises(UserError, match=r"compressed \(gzip\)"):
+            open_source("webdataset", str(tmp_path / name), side=32).pieces(100)
+    with pytest.raises(UserError, match=r"1\.tar"):
+        open_source("webdataset", str(tmp_path), side=32).pieces(100)
 
 
 @pytest.mark.parametrize("least", [1, 3])
