@@ -77,7 +77,7 @@ def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Seque
         schedule=request.schedule,
         dataset=plan.space.data.name,
         targets=plan.targets,
-        counts={name: len(images) for name, images in splits.by_name().items()},
+        counts={name: len(images.first_windows) for name, images in splits.by_name().items()},
         shape=plan.shape,
         identity=identity,
         costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
