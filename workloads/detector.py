@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -20,6 +21,8 @@ from workloads.errors import UserError
 from workloads.scoring.evaluate import mean_maps
 from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
+
+log = logging.getLogger(__name__)
 
 Images = NDArray[np.uint8] | Iterable[str | PathLike[str] | NDArray[np.uint8] | Windowed]
 """uint8 (N, H, W) or (N, H, W, C) with 1 (grey) or 3 (RGB) channels, values 0 to 255; or paths of image files, arrays
@@ -122,13 +125,19 @@ class Detector:
         if maps and not self.method.localizing(self.scorers):
             raise UserError(f"{self.method.name} scores whole images and gives no maps")
         waiting: list[Windowed] = []
+        above = 0
         for image in self._windowed(images):
+            above += image.clipped > 0
             waiting.append(image)
             if sum(len(item.windows) for item in waiting) >= CHUNK:
                 yield from self._inspected(waiting, maps)
                 waiting = []
         if waiting:
             yield from self._inspected(waiting, maps)
+        if above:
+            log.warning(
+                "%d images hold values above the white level of %d, which became white", above, self.white_level
+            )
 
     def read(self, file: str | PathLike[str] | IO[bytes], name: str = "") -> Windowed:
         """An image file, or its bytes, as windows, to be scored once or several times. name: for the message of the

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -61,6 +61,15 @@ class Localizing(Protocol):
 
 
 @runtime_checkable
+class Programmable(Protocol):
+    """A scorer of one part whose score torch alone computes, so that it can be exported as a program."""
+
+    def module(self) -> nn.Module:
+        """uint8 (N, C, H, W) -> float32 (N,), as `score` gives; any N."""
+        ...
+
+
+@runtime_checkable
 class Contrasting(Protocol):
     """A learner with proxy anomalies of its own, by which it is compared with others."""
 
@@ -77,7 +86,8 @@ class CrossScoring(Protocol):
     """A learner that can score its training images as held-out ones, for thresholds."""
 
     def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
-        """(N,) of every part, each image scored by a fit without it. numbers: (N,) the image of each row."""
+        """(N,) of every part, each row scored by a fit without those of its number. numbers: (N,), of the image that
+        each row is a window of, or of what several images show."""
         ...
 
 

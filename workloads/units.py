@@ -71,7 +71,7 @@ class DataFacts:
     """What a config must fit. shape: of the images. workers: that share every batch; 1 where none do. pooled: whether a
     target is a whole dataset with all its classes. auxiliary: whether there is an auxiliary set. classes: that are
     normal for a target; 0 where unknown. select_by: the criterion that chooses the winner; empty where there is none
-    yet."""
+    yet. windows: whether images are several windows each."""
 
     shape: ImageShape
     workers: int = 1
@@ -79,6 +79,7 @@ class DataFacts:
     auxiliary: bool = False
     classes: int = 0
     select_by: str = ""
+    windows: bool = False
 
 
 def square_problems(shape: ImageShape) -> Iterator[tuple[str, str]]:

@@ -19,10 +19,18 @@ from orchestrator.cli.options import (
 )
 from orchestrator.cli.run import end_as, goes_to_a_cluster, watch
 
+Space = Annotated[
+    str | None,
+    typer.Argument(help="A space by name (see `spaces ls`) or the path of your own .py file; none with --images."),
+]
+Method = Annotated[
+    str | None, typer.Option(help="With --images and no space: patch_memory (the default), mlsad, flow or klods.")
+]
+
 
 def launch(
     context: typer.Context,
-    space: Annotated[str, typer.Argument(help="A space by name (see `spaces ls`) or the path of your own .py file.")],
+    space: Space = None,
     storage: Storage = DEFAULT_STORAGE,
     data_dir: DataDir = DEFAULT_DATA,
     tracking_uri: TrackingUri = None,
@@ -39,7 +47,8 @@ def launch(
     share: Annotated[str | None, typer.Option(help="units (whole networks) or batches (rows of every batch).")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
     classes: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
-    images: Annotated[str | None, typer.Option(help="The images' folder, for spaces on the dataset 'folder'.")] = None,
+    images: Annotated[str | None, typer.Option(help="Your images' folder; no space is needed with it.")] = None,
+    method: Method = None,
     auxiliary: Annotated[list[str], typer.Option(help="NAME or NAME=PATH of an auxiliary set; may be repeated.")] = [],  # noqa: B006
     set: Annotated[list[str], typer.Option("--set", help="KEY=VALUE of the method's config.")] = [],  # noqa: B006
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
@@ -54,9 +63,11 @@ def launch(
     import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
+    from tune_spaces.schema.load import chosen_space
 
     names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
     arguments = {name: context.params[name] for name in names}
+    space = chosen_space(space, method, images)
     arguments |= {"config": set, "observer": Terminal(console(plain))}
     if dry_run:
         orchestrator.plan(space, executor=executor, **arguments)

@@ -21,6 +21,7 @@ def plan_table(plan: Plan, request: Request) -> Table:
         "question": plan.doc.strip().splitlines()[0] if plan.doc.strip() else plan.name,
         "data": data_lines(plan),
         **account_lines(plan.account),
+        **window_lines(plan),
         **set_lines(plan),
         "preset": plan.preset,
         **{f"  {key}": values(axis) for key, axis in plan.space.axes.items()},
@@ -43,7 +44,8 @@ def data_lines(plan: Plan) -> str:
             f"{data.name}, {side}, about {plan.counts.images} training images, all normal; anomalies are the out sets"
         )
     problems = f"{counted(len(plan.targets), 'one-class problem')}: {', '.join(plan.targets)}"
-    return f"{data.name}, {side}, about {plan.counts.images} training images a class\n" + (
+    what = "images" if plan.windows == 1 else "windows"
+    return f"{data.name}, {side}, about {plan.counts.images} training {what} a class\n" + (
         problems if plan.targets else "classes as found"
     )
 
@@ -57,6 +59,16 @@ def account_lines(account: Account | None) -> dict[str, str]:
         for folder, (used, others) in account.folders.items()
     )
     return {"images": ", ".join(folders), "left out": "\n".join(map(str, account.left_out)) or "nothing"}
+
+
+def window_lines(plan: Plan) -> dict[str, str]:
+    """What a user's images are once they are cut into windows, and the memory that takes."""
+    if plan.account is None or plan.windows == 1:
+        return {}
+    windows, shape = round(plan.account.used * plan.windows), plan.shape
+    size = plan.account.used * plan.windows * shape.values
+    text = f"about {windows:,} of {shape.width}x{shape.height}, {plan.windows:.1f} an image"
+    return {"windows": f"{text}: {size / 1e6:,.0f} MB of pixels, twice that while they are read"}
 
 
 def set_lines(plan: Plan) -> dict[str, str]:

@@ -92,7 +92,9 @@ class SplitManifest:
             "general_images": self.counts.auxiliary,
             "general_duplicates": self.duplicates,
             "general_set": self.streamed.path if self.streamed else None,
-        } | ({} if shape.width == shape.height else {"width": shape.width})
+            **({} if shape.width == shape.height else {"width": shape.width}),
+            **({"groups": dict(targets.groups)} if targets.groups else {}),
+        }
 
     @classmethod
     def read(cls, folder: UPath) -> "SplitManifest":
@@ -110,6 +112,7 @@ class SplitManifest:
                 tuple(values["targets"]),
                 members,
                 None if tested_on is None else {target: tuple(names) for target, names in tested_on.items()},
+                values.get("groups", {}),
             ),
             ImageShape(values["channels"], values["side"], values.get("width", values["side"])),
             TrainingCounts(values["train_images"], auxiliary),

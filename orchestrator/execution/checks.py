@@ -33,6 +33,7 @@ def check_images(request: Request, splits: Splits, executor: str) -> None:
         auxiliary=bool(space.data.auxiliary),
         classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
         select_by=space.select_by,
+        windows=any(part.windows is not None for part in splits.by_name().values()),
     )
     instances = [method(space.workload)(space.config(point)) for point in space.points()]
     pairs = dict.fromkeys(pair for instance in instances for pair in instance.check(facts))

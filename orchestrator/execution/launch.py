@@ -121,6 +121,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     with launcher_lock(paths), heartbeat(paths):
         ledger = open_ledger(paths, opened, plan, splits.target_digests, request.accept_code)
         method_code.keep(paths, plan.space.workload)
+        method_code.keep_space(paths, request.loaded.source, request.space.data.path)
         ledger.append(launched(opened, executor.name))
         mirror = Mirror(tracker, ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
@@ -221,7 +222,7 @@ def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
         schedule=schedule_name(request),
         dataset=plan.space.data.name,
         targets=plan.targets,
-        counts={name: len(images) for name, images in splits.by_name().items()},
+        counts={name: len(images.first_windows) for name, images in splits.by_name().items()},
         shape=plan.shape,
         identity=identity,
         costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},

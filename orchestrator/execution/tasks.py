@@ -23,16 +23,16 @@ from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
 from workloads.files import is_whole
 from workloads.registry import method
-from workloads.scoring.baselines import BASELINES
+from workloads.scoring.baselines import BASELINES, CONVOLUTIONS
 
 
 def baseline_tasks(paths: RunPaths, splits: Splits, code: str, claim: Resources) -> list[Task]:
     """Baselines that are not there yet, or damaged.
 
-    Where a target is a whole dataset there are none: distances to all its images would take hours, and its test images
-    are all normal.
+    Where a target is a whole dataset there is the cheap one alone, tested on the out sets: distances to all its images
+    would take hours.
     """
-    names = [] if splits.targets.members else [*BASELINES]
+    names = [CONVOLUTIONS] if splits.targets.members else [*BASELINES]
     files = {name: baseline_path(paths, name, splits.digest, code) for name in names}
     works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tune_spaces.schema import Auxiliary, Resources, Space
-from workloads.data.catalogue import CATALOGUE, SOURCES
+from tune_spaces.schema import Auxiliary, Data, Resources, Space
+from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
+from workloads.data.windows import Form
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
@@ -47,13 +48,21 @@ def shape_of(space: Space) -> ImageShape:
     return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
 
 
+def form_of(data: Data) -> Form:
+    """What the images are brought to."""
+    return Form(data.side, data.side, data.fit or default_fit(data.name))
+
+
 def counts_of(
-    space: Space, prepared_images: int | None = None, learnt: Mapping[str, int] | None = None
+    space: Space,
+    prepared_images: int | None = None,
+    learnt: Mapping[str, int] | None = None,
+    windows: float = 1.0,
 ) -> TrainingCounts:
-    """Training images of a target and of the auxiliary set as the catalogue has them.
+    """Training windows of a target and images of the auxiliary set as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. learnt: class -> images
-    to learn from, of a user's folder that has been counted.
+    to learn from, of a user's folder that has been counted. windows: of an image.
     """
     data, entry = space.data, CATALOGUE[space.data.name]
     known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
@@ -66,7 +75,7 @@ def counts_of(
         round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
     )
     held = data.val_fraction + (data.calibration_fraction or 0)
-    return TrainingCounts(max(1, round(images * (1 - held))), general)
+    return TrainingCounts(max(1, round(images * (1 - held) * windows)), general)
 
 
 def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:

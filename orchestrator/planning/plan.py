@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.cost import Estimate, counts_of, distinct_stages, estimate, shape_of
+from orchestrator.planning.cost import Estimate, counts_of, distinct_stages, estimate, form_of, shape_of
 from orchestrator.planning.identity import code_of_methods, run_name
 from tune_spaces.schema import Space
 from workloads.data.catalogue import CATALOGUE
@@ -37,6 +37,7 @@ class Plan:
     rates: Mapping[str, float] | None  # that earlier runs have measured
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
     account: Account | None = None  # of a user's folder, before it is read
+    windows: float = 1.0  # that one of its images is cut into
 
     @property
     def stages(self) -> int:
@@ -81,7 +82,7 @@ def make_plan(
     user's folder that the space names, where it could be looked at.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
-    learnt = folder.learnt if folder else None
+    learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
@@ -97,7 +98,7 @@ def make_plan(
         preset=preset,
         targets=targets,
         shape=shape_of(space),
-        counts=counts_of(space, prepared_images, learnt),
+        counts=counts_of(space, prepared_images, learnt, windows),
         points=points,
         methods=methods,
         rungs=tuple(rungs),
@@ -105,4 +106,5 @@ def make_plan(
         rates=rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
+        windows=windows,
     )

@@ -48,6 +48,14 @@ def keep(paths: RunPaths, workload: str) -> None:
         write_atomically(file, content)
 
 
+def keep_space(paths: RunPaths, source: Path, images: str | None) -> None:
+    """Write the file of a space on a folder of images into the run, with that folder in it, to be copied and edited."""
+    file = paths.folder / "space.py"
+    if images is None or not source.is_file() or file.exists():
+        return
+    write_atomically(file, source.read_text().replace('path="photos"', f"path={images!r}").encode())
+
+
 def stored(paths: RunPaths) -> dict[str, bytes] | None:
     """The files of a run's copy; None where there is none, or it is not as its digest says."""
     for folder in paths.code.iterdir() if paths.code.exists() else ():

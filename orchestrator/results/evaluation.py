@@ -156,10 +156,16 @@ def baseline_path(paths: RunPaths, name: str, digest: str, code: str) -> UPath:
     return paths.baselines(key) / "scores.parquet"
 
 
-def baseline_numbers(paths: RunPaths, digest: str, code: str) -> dict[str, dict[str, float | None]]:
-    """Per-class AUROC of every baseline that has been scored, from its file."""
+def baseline_numbers(
+    paths: RunPaths, digest: str, code: str, *, pooled: bool = False
+) -> dict[str, dict[str, float | None]]:
+    """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
+    normal."""
     files = {name: baseline_path(paths, name, digest, code) for name in BASELINES}
-    return {name: per_class_auroc(read_table(path)) for name, path in files.items() if path.exists()}
+    tables = {name: read_table(path) for name, path in files.items() if path.exists()}
+    if pooled:
+        return {name: {out: value for (_, _, out), value in out_auroc(table).items()} for name, table in tables.items()}
+    return {name: per_class_auroc(table) for name, table in tables.items()}
 
 
 def finish_rung(

@@ -136,9 +136,8 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
     config, identity = state.space.config(best.point), state.identity
     run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
-    if run.pooled:
-        return set_table(run)
-    return class_table(run, baseline_numbers(paths, identity.data, identity.baselines_code))
+    baselines = baseline_numbers(paths, identity.data, identity.baselines_code, pooled=run.pooled)
+    return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -252,7 +251,8 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         if 1000 in trial.rungs
     }
     run = completed(labelled(runs[best.id], schedule), scores)
-    baselines = {} if run.pooled else baseline_numbers(paths, opened.identity.data, state.identity.baselines_code)
+    code = state.identity.baselines_code
+    baselines = baseline_numbers(paths, opened.identity.data, code, pooled=run.pooled)
     trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(

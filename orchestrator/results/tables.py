@@ -15,7 +15,7 @@ from tune_spaces import published
 from tune_spaces.published import PublishedTable
 from workloads.data.catalogue import NOISE
 from workloads.data.images import out_split
-from workloads.scoring.baselines import LARGEST
+from workloads.scoring.baselines import CONVOLUTIONS, LARGEST, SMALL
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import Rows, mean
 from workloads.scoring.table import WHOLE, group_size
@@ -31,6 +31,7 @@ KINDS = {
 """Label -> what a number is called; measured ones first."""
 LEAK = "LEAK of test labels"
 BASELINE_NOTE = f"scikit-learn, on pixels; images above {LARGEST}x{LARGEST} shrunk to that"
+CONVOLUTIONS_NOTE = f"seeded random convolutions, nothing trained; images above {SMALL}x{SMALL} shrunk to that"
 OWN_ANOMALIES = "own anomalies"
 """The column of a dataset's own anomalous test images, where it is normal as a whole."""
 OTHER_METRICS = {
@@ -211,9 +212,9 @@ def finished(
     counts: Mapping[str, int],
     contests: Callable[[str], Mapping[str, Rows]],
 ) -> Finished:
-    """Tables of the winner's numbers. baselines: name -> class -> AUROC. counts: images by split. contests: part ->
-    what each of its numbers is over."""
-    table = set_table(run) if run.pooled else class_table(run, baselines)
+    """Tables of the winner's numbers. baselines: name -> class, or out set -> AUROC. counts: images by split. contests:
+    part -> what each of its numbers is over."""
+    table = set_table(run, baselines) if run.pooled else class_table(run, baselines)
     numbers, intervals = run.metrics.numbers, run.metrics.intervals
     whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
     beside = () if run.pooled else tuple(Column(f"{t}/{heading(s)}", t, s) for s in run.out for t in run.targets)
@@ -245,20 +246,30 @@ def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None
     group = group_size(run.judged)
     name = run.name + (f", groups of {group}" if group else "")
     measured = run.row(name, run.columns, WHOLE, "auroc/mean")
-    note = f"{BASELINE_NOTE}; of single images, so no rival of groups" if group else BASELINE_NOTE
-    others = [Row(rival, "baseline", dict(v), mean(v.values()), note) for rival, v in baselines.items()]
+    others = [baseline_row(rival, values, groups=bool(group)) for rival, values in baselines.items()]
     table = Table(run.targets, (measured, *others))
     known = None if group else published.load(run.dataset)
     return with_published(table, known) if known else table
 
 
-def set_table(run: Measured) -> Table:
-    """Rows are the parts, the whole last; columns the out sets and own anomalies. Published rows stand below."""
+def baseline_row(name: str, values: Mapping[str, float | None], *, groups: bool) -> Row:
+    """groups: whether it stands beside groups of images."""
+    note = CONVOLUTIONS_NOTE if name == CONVOLUTIONS else BASELINE_NOTE
+    note += "; of single images, so no rival of groups" if groups else ""
+    return Row(name, "baseline", dict(values), mean(values.values()), note)
+
+
+def set_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Rows are the parts, the whole last, then baselines; columns the out sets and own anomalies. Published rows stand
+    below."""
     sets = [column for column in run.columns if column.out]
     rows = []
     for part in run.parts:
         row = run.row(part, run.columns, part, "auroc_out/mean")
         rows.append(row if part == WHOLE else replace(row, mean=run.average(part), interval=None))
+    groups = any(group_size(row.name) for row in rows)  # groups stand beside groups, never beside single images
+    for rival, areas in baselines.items():
+        rows.append(baseline_row(rival, {heading(name): areas.get(name) for name in run.out}, groups=groups))
     notes = [f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(run.dataset)}."]
     apart = (OWN_ANOMALIES,) if len(run.columns) > len(sets) else ()
     if apart:
@@ -273,7 +284,6 @@ def set_table(run: Measured) -> Table:
         apart=apart,
         rivals=False,
     )
-    groups = any(group_size(row.name) for row in rows)  # groups stand beside groups, never beside single images
     return _beside(table, f"{run.dataset}_{'groups' if groups else 'in_out'}")
 
 

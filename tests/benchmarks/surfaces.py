@@ -65,7 +65,7 @@ def lit(image: Floats, random: np.random.Generator) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     light = 1 + fall * (np.cos(angle) * rows + np.sin(angle) * columns)
     exposed = image * light[..., None] * random.uniform(0.8, 1.2) * random.uniform(0.96, 1.04, 3)
-    noise = random.normal(0, random.uniform(2, 6), image.shape)
+    noise = random.normal(0, random.uniform(1, 4), image.shape)
     return np.clip(np.rint(exposed + noise), 0, 255).astype(np.uint8)
 
 
@@ -93,14 +93,14 @@ def scratch(image: Floats, random: np.random.Generator) -> tuple[Floats, Floats]
     line[tuple(inside)] = 1
     width = random.uniform(0.6, 1.1)
     line = np.clip(ndimage.gaussian_filter(line, width) * width * 2.6, 0, 1)
-    shade = random.choice([-1, 1]) * random.uniform(30, 60)
+    shade = random.choice([-1, 1]) * random.uniform(60, 110)
     return image + shade * line[..., None], line > 0.3
 
 
 def stain(image: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
     """A patch that is darker and of another tint, its structure still there."""
     shape = blob(random, random.uniform(9, 22))
-    tint = 1 - random.uniform(0.12, 0.3) * random.uniform(0.4, 1, 3)
+    tint = 1 - random.uniform(0.3, 0.55) * random.uniform(0.4, 1, 3)
     return image * (1 + shape[..., None] * (tint - 1)), shape > 0.3
 
 
@@ -110,17 +110,17 @@ def dent(image: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
     middle, radius = centre(random), random.uniform(9, 20)
     offsets = np.stack([rows - middle[0], columns - middle[1]])
     depth = np.exp(-((np.hypot(*offsets) / radius) ** 2))
-    coordinates = np.stack([rows, columns]) + random.uniform(0.3, 0.6) * offsets * depth
+    coordinates = np.stack([rows, columns]) + random.uniform(0.5, 0.8) * offsets * depth
     warped = [ndimage.map_coordinates(image[..., c], coordinates, order=1, mode="reflect") for c in range(3)]
     angle = random.uniform(0, 2 * np.pi)
     slope = (np.sin(angle) * offsets[0] + np.cos(angle) * offsets[1]) / radius * depth
-    return np.stack(warped, -1) * (1 + random.uniform(0.2, 0.45) * slope[..., None]), depth > 0.3
+    return np.stack(warped, -1) * (1 + random.uniform(0.5, 0.9) * slope[..., None]), depth > 0.3
 
 
 def worn(image: Floats, random: np.random.Generator) -> tuple[Floats, Floats]:
     """A spot whose fine structure is rubbed away."""
     shape = blob(random, random.uniform(10, 22))
-    smooth = np.stack([ndimage.gaussian_filter(image[..., c], random.uniform(2.5, 4)) for c in range(3)], -1)
+    smooth = np.stack([ndimage.gaussian_filter(image[..., c], random.uniform(3, 5)) for c in range(3)], -1)
     return image + shape[..., None] * (smooth - image), shape > 0.3
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -40,7 +41,8 @@ def test_the_plan_counts_the_folder_and_says_what_it_leaves_out(photos, tmp_path
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
     orchestrator.plan(space_on(photos), storage=tmp_path, observer=Terminal(out))
     text = out.export_text()
-    assert "about 28 training images a class" in text
+    assert "about 56 training windows a class" in text  # 40 images, a tenth and a fifth held out, two windows each
+    assert "about 120 of 16x16, 2.0 an image: 0 MB of pixels, twice that while they are read" in text
     assert "train/good 40 (1 other files), test/good 10, test/scratch 10" in text
     assert "1 beside the class folders: old/a.png" in text
     assert "1 image formats that are not read: convert them to PNG or JPEG: train/good/IMG_1.heic" in text
@@ -66,3 +68,13 @@ def test_ledger_and_report_say_what_was_left_out(photos, tmp_path):
     assert "| beside the class folders | 1 | old/a.png |" in report
     assert "| train/good | 39 | 2 |" in report
     assert json.loads((tmp_path / run.name / "report" / "report.json").read_text())["account"]["used"] == 59
+    # every image is two windows: tables and counts are of images, and the detector reads as the run did
+    counts = opened.counts
+    assert (sum(counts[split] for split in ("train", "val", "calibration")), counts["test"]) == (39, 20)
+    assert "20 test images are 40 windows of 16 x 16 pixels" in opened.remarks
+    scores = run.scores(split="test")
+    assert len(scores) == len(set(scores["image_id"].to_pylist())) == 20
+    detector = orchestrator.load(run)
+    assert detector.fit == "tiles"
+    again = detector.score([photos / name for name in scores["image_id"].to_pylist()])
+    np.testing.assert_allclose(again, scores["score"].to_numpy(), rtol=1e-5)

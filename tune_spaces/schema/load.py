@@ -24,7 +24,10 @@ SPACES = (
     "flow_fashion_mnist", "flow_brats", "flow_patch", "flow_dense", "sweep_flow", "klods_digits",
     "klods_digits_fashion", "klods_fashion_digits", "klods_cifar10", "klods_cifar100", "klods_svhn",
     "klods_celeba", "klods_fashion_mnist", "patch_mvtec", "patch_digits",
+    "own_patch_memory", "own_mlsad", "own_flow", "own_klods",
 )  # fmt: skip
+TEMPLATES = "own_"
+"""Templates for folders of the user's begin so; what follows is the method."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ def doc_of(source: Path) -> str:
 def questions() -> dict[str, str]:
     """Every built-in space -> the question it answers."""
     return {name: doc_of(source_of(name)).splitlines()[0] for name in SPACES}
+
+
+def chosen_space(space: str | None, method: str | None = None, images: str | None = None) -> str:
+    """The space, or where none is named the template for a folder of the user's images, by its method.
+
+    Raises UserError for neither, for both a space and a method, and for a method without a template.
+    """
+    methods = [name.removeprefix(TEMPLATES) for name in SPACES if name.startswith(TEMPLATES)]
+    if space is not None and method is not None:
+        raise UserError("a space names its method", where="--method", fix="leave the space or --method out")
+    if space is None and images is None:
+        raise UserError("there is neither a space nor a folder of images", fix="name a space, or give --images FOLDER")
+    if method is not None and method not in methods:
+        raise several([Problem("--method", f"no template {method!r}; {nearest(method, methods)}")])
+    return space or f"{TEMPLATES}{method or 'patch_memory'}"
 
 
 def copy_space(name: str, target: Path) -> None:

@@ -108,7 +108,7 @@ class Dataset:
     val: held-out normal images, where the dataset names them itself; of other classes a seeded part of train is.
     account: of a user's folder, what was not used. white_level: by which its images of more than 8 bits were scaled.
     remarks: what a reader of the results must know of how images were read, in sentences.
-    groups: id of a training image -> what it shows; images of one group never lie on both sides of a split.
+    groups: id of an image -> what it shows; images of one group never lie on both sides of a split.
     """
 
     name: str

@@ -55,6 +55,6 @@ def in_out(
         train=resized(chosen_images(dataset, train), side),
         val=resized(named or chosen_images(dataset, val), side),
         test=resized(dataset.test, side),
-        targets=Targets(dataset.classes, (dataset.name,), {dataset.name: members}),
+        targets=Targets(dataset.classes, (dataset.name,), {dataset.name: members}, groups=dataset.groups),
         calibration=set_apart(dataset, calibration, side),
     )

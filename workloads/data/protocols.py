@@ -93,9 +93,9 @@ def check_numbers(val_fraction: float, max_train_images: int | None, calibration
 def _targets(dataset: Dataset, wanted: Sequence[str] | None) -> Targets:
     names = _target_names(dataset, wanted)
     if dataset.tested_on is None:
-        return Targets(dataset.classes, names)
+        return Targets(dataset.classes, names, groups=dataset.groups)
     tested_on = {target: classes for target, classes in dataset.tested_on.items() if target in names}
-    return Targets(dataset.classes, names, tested_on=tested_on)
+    return Targets(dataset.classes, names, tested_on=tested_on, groups=dataset.groups)
 
 
 def _target_names(dataset: Dataset, wanted: Sequence[str] | None) -> tuple[str, ...]:

@@ -26,12 +26,14 @@ class Targets:
     classes: all class names, which labels index. names: the targets, in the order of `classes`. members: target -> the
     classes that are normal for it; a target that is not in it is a class, its only member. tested_on: target -> classes
     whose test images it is tested on; a target that is not in it is tested on all, as every target is where it is None.
+    groups: id of an image -> what it shows, see `Dataset`.
     """
 
     classes: tuple[str, ...]
     names: tuple[str, ...]
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tested_on: Mapping[str, tuple[str, ...]] | None = None
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def members_of(self, target: str) -> tuple[str, ...]:
         """The classes that are normal for a target, in the order in which its own labels count them."""
@@ -198,6 +200,8 @@ def _digest(splits: Splits) -> str:
     # Named only where there are any: stored results of splits without them are found by the digest as it was before.
     if targets.tested_on is not None:
         names["tested_on"] = dict(targets.tested_on)
+    if targets.groups:
+        names["groups"] = dict(targets.groups)
     if splits.masks is not None:
         names["masks"] = splits.masks.shape
     if splits.out:

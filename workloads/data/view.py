@@ -12,7 +12,7 @@ from torch import Tensor
 
 from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, image_of_window, out_split
 from workloads.data.splits import Targets
-from workloads.data.windows import Places
+from workloads.data.windows import Places, stitch
 from workloads.training.distributed import Parallel
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
@@ -41,7 +41,8 @@ class TargetView:
     images that thresholds rest on, None where none were set apart. auxiliary: the auxiliary set's train and validation
     images, where they were asked for; a sample of it where it is a `stream`. The view of the target `GENERAL` has the
     auxiliary images as its own. windows: where the rows of a split lie in their images, by its name as in `ids`, for
-    splits whose images have several windows.
+    splits whose images have several windows. train_groups: of the rows of `train`, what each shows: its image, or what
+    several images show, such as one part.
     """
 
     target: str
@@ -58,6 +59,7 @@ class TargetView:
     calibration: Tensor | None = None
     auxiliary: tuple[Tensor, Tensor] | None = None
     stream: ImageStream | None = None
+    train_groups: Sequence[str] = ()
     windows: Mapping[str, Places] = field(default_factory=dict)
 
     @property
@@ -90,6 +92,12 @@ class TargetView:
         edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
         return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
+    def stitched(self, split: str, maps: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Maps (N, h, w) of the rows of a split as maps (H, W) of its images."""
+        places = self.windows.get(split)
+        rows = self.image_rows(split)
+        return [maps[image.start] if places is None else stitch(maps[image], places[image]) for image in rows]
+
     def test_images(self, *, anomalous: bool) -> Tensor:
         """The anomalous test images, or the normal ones."""
         return self.tested[torch.from_numpy(self.anomalous == anomalous).to(self.tested.device)]
@@ -119,6 +127,7 @@ def training_view(
             name: [targets.classes[label] for label in part.labels] for name, part in (("train", train), ("val", val))
         },
         windows=windows_of({"train": train, "val": val}),
+        train_groups=[targets.groups.get(name, name) for name in train.ids],
     )
 
 

@@ -47,7 +47,12 @@ class Klods(Method):
         self.flows = Flows(flow_config(config))
 
     def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
-        """Also a split that does not fit the latents: n <= m."""
+        """Also a split that does not fit the latents, n <= m, and windows: a group is one of whole images."""
+        if facts.windows:
+            yield (
+                "data.fit",
+                "'tiles' cuts these images into windows, and groups are of whole images: use 'squeeze'",
+            )
         flow = replace(facts, select_by="")  # proxies are made of latents here, not of auxiliary images
         problems = list(self.flows.check(flow))
         yield from problems

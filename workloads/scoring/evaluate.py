@@ -40,8 +40,8 @@ def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> 
         scores |= {out_split(name): scorer.score(images) for name, images in view.out.items()}
         if view.calibration is not None:
             scores[CALIBRATION] = scorer.score(view.calibration)
-        elif isinstance(learner, CrossScoring):
-            scores[CALIBRATION] = learner.cross_scores(image_of_window(view.ids["train"]))
+        elif isinstance(learner, CrossScoring) and len(set(view.train_groups)) > 1:
+            scores[CALIBRATION] = learner.cross_scores(image_of_window(view.train_groups))
             view = replace(
                 view,
                 ids={**view.ids, CALIBRATION: view.ids["train"]},

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from workloads.data.shuffling import shuffled
 from workloads.learner import Scores, State, Tensors
@@ -51,8 +51,9 @@ class Fit:
         self.fitted = on_device(state, self.device)
 
     def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
-        """Scores of the training images, each by a fit that has not seen it. numbers: (N,) int64, the image that each
-        row is a window of: an image's windows fall together. Raises ValueError without images."""
+        """Scores of the training images, each by a fit that has not seen it. numbers: (N,) int64, of the image that
+        each row is a window of, or of what several images show: their rows fall together. Raises ValueError without
+        images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has no images to score")
         images = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
@@ -62,6 +63,9 @@ class Fit:
             rest = Fit(self.method, self.device, self.unit, self.images[torch.from_numpy(~left_out)])
             scores[left_out] = rest.score(self.images[torch.from_numpy(left_out)])["score"]
         return {"score": scores}
+
+    def module(self) -> nn.Module:
+        return FittedProgram(self.method, self.fitted)
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Scores:
@@ -84,6 +88,17 @@ def fit_of(method: FittedMethod, device: torch.device, unit: Unit, images: Tenso
     """The fit of a unit; with maps where the method has them."""
     has_maps = type(method).maps is not FittedMethod.maps
     return (MappedFit if has_maps else Fit)(method, device, unit, images)
+
+
+class FittedProgram(nn.Module):
+    """A fit's scores as one program: uint8 (N, C, H, W) -> float32 (N,)."""
+
+    def __init__(self, method: FittedMethod, fitted: State) -> None:
+        super().__init__()
+        self.method, self.fitted = method, fitted
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.method.score(self.fitted, images).float()
 
 
 def on_device(value: Any, device: torch.device) -> Any:

@@ -24,7 +24,8 @@ class BaselineWork:
     def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
         """Fit and score it. It has no rungs."""
         yield from ()
-        names = worker.splits.targets.names
-        tables = [baseline_rows(self.name, worker.splits.view(target, worker.device)) for target in names]
+        targets = worker.splits.targets
+        views = [worker.splits.view(target, worker.device) for target in targets.names]
+        tables = [baseline_rows(self.name, view, with_out=bool(targets.members)) for view in views]
         write_table(UPath(self.path), pa.concat_tables(tables).unify_dictionaries())
         return End()

@@ -12,6 +12,7 @@ from workloads.data.catalogue import Fit
 from workloads.data.copies import without_copies
 from workloads.data.images import Dataset
 from workloads.data.reading.account import DEFAULT_RULES, FolderRules, Reason, Unused, few_of
+from workloads.data.reading.amount import check_memory
 from workloads.data.reading.folder import Listed, file_id
 from workloads.data.reading.masks import GROUND_TRUTH, masks_folder, read_masks
 from workloads.data.reading.survey import VAL, Survey, refuse, survey
@@ -44,13 +45,15 @@ def read_folder(
 
     Raises UserError with everything that is wrong: a folder that is not there or has no classes, a class name that is
     no safe path piece, a class with fewer than 2 usable images or none at all, held-out images of a class that is not
-    learnt, where more than one file and more than 5 % cannot be read, and masks that are missing or cannot be used.
+    learnt, where more than one file and more than 5 % cannot be read, and masks that are missing or cannot be used; and
+    where so many windows do not fit into memory.
     """
     listed = survey(root, rules)
     refuse(listed.problems)
     classes, root = listed.classes, listed.root
     learnt = (item.file for item in listed.items if item.split in ("", "train"))
     form = Form(side, side, fit, white_level or white_level_of_files(learnt, root))
+    check_memory([item.file for item in listed.items], form, root)
     read = read_windows(listed.items, classes, root, form)
     unreadable = [(Reason.BROKEN, name) for name in read.broken]
     _check_classes(listed, read.kept, unreadable)

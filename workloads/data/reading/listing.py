@@ -22,6 +22,14 @@ from workloads.data.reading.account import (
 from workloads.errors import UserError, closest
 
 TAR = ".tar"
+COMPRESSED = {
+    "gzip": b"\x1f\x8b",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "zip": b"PK\x03\x04",
+}
+"""How files of these kinds begin."""
 MAX_MEMBER = 1 << 28  # bytes of an image in an archive; a corrupt header must not ask for all of the memory
 
 
@@ -134,6 +142,7 @@ def _tar_listing(file: Path, ignore: Sequence[str]) -> Listing:
     unused: list[Unused] = []
     archive = escaped(file.name)
     with file.open("rb") as opened:
+        check_plain(opened, escaped(str(file)))
         try:
             with tarfile.open(fileobj=opened, mode="r:") as tar:
                 for member in members(tar):
@@ -145,8 +154,8 @@ def _tar_listing(file: Path, ignore: Sequence[str]) -> Listing:
                 check_end(opened, tar.offset)
         except (tarfile.TarError, EOFError) as error:
             if not images and not unused:
-                fix = "unpack it first, if it is compressed; otherwise make it again"
-                raise UserError(f"this is no plain tar archive: {error}", where=escaped(str(file)), fix=fix) from error
+                headline = f"this is no tar archive: {error}"
+                raise UserError(headline, where=escaped(str(file)), fix="make it again") from error
             unused.append((Reason.BROKEN, f"{archive} (it breaks off, nobody can tell what lay behind: {error})"))
     return Listing(tuple(images), tuple(unused))
 
@@ -157,6 +166,15 @@ def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         tar.members.clear()  # type: ignore[attr-defined] # it would keep what it knows of all
         if not member.isdir():
             yield member
+
+
+def check_plain(opened: IO[bytes], archive: str) -> None:
+    """Raises UserError for a compressed archive, which cannot be read from the middle; rewinds."""
+    begin = opened.read(max(map(len, COMPRESSED.values())))
+    opened.seek(0)
+    kind = next((name for name, magic in COMPRESSED.items() if begin.startswith(magic)), None)
+    if kind:
+        raise UserError(f"this archive is compressed ({kind})", where=archive, fix=f"unpack it, or make a plain {TAR}")
 
 
 def check_end(opened: IO[bytes], offset: int) -> None:

@@ -23,9 +23,11 @@ from workloads.data.reading.account import (
     matches,
     unused_by_place,
 )
+from workloads.data.reading.amount import mean_windows
 from workloads.data.reading.folder import Listed, class_name_problem, file_id
 from workloads.data.reading.listing import walk
 from workloads.data.reading.manifest import MANIFEST, read_manifest
+from workloads.data.windows import Form
 from workloads.errors import Problem, UserError, closest, nearest, several
 
 SPLITS = ("train", "test")
@@ -55,6 +57,10 @@ class Survey:
         counts = Counter(item.name for item in self.items if item.split in ("", SPLITS[0]))
         split = any(item.split for item in self.items)
         return {name: counts[name] if split else (counts[name] + 1) // 2 for name in sorted(counts)}
+
+    def windows(self, form: Form) -> float:
+        """Windows of a typical image, from a few headers."""
+        return mean_windows([item.file for item in self.items], form)
 
     def account(self, unreadable: Sequence[Unused] = ()) -> Account:
         """The account once the images were read. unreadable: those that could not be, each "name (why)"."""

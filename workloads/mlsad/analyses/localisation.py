@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workloads.data.view import TargetView
@@ -43,13 +44,22 @@ def limits(normal: Tensor, shown: Tensor) -> tuple[float, float]:
     return float(low), max(float(loud), float(shown.max()))
 
 
+def of_images(view: TargetView, maps: Tensor) -> NDArray[np.float32]:
+    """Maps (N, S, S) of the test rows; where images have several windows, the pixels of whole images, (pixels,)."""
+    values = maps.cpu().numpy()
+    if "test" not in view.windows:
+        return values
+    return np.concatenate([whole.ravel() for whole in view.stitched("test", values.astype(np.float32))])
+
+
 def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -> Finding:  # noqa: ARG001 - as every analysis
     """Pixel maps of a target's test images, with the levels of `map_levels`.
 
     Numbers: where the test images have masks, the AUROC over all their pixels in [0, 1], higher is better, of the map
     (`pixel_auroc`) and of every level alone (`pixel_auroc/level_4`); None if no pixel is odd. No masks, no number.
     Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top;
-    a row is the image, its map over it, and the true mask where there is one. The colours' limits are the target's,
+    a row is the image, its map over it, and the true mask where there is one; of large images, a window of theirs. The
+    colours' limits are the target's,
     from its held-out normal images and those shown.
     """
     side, used = view.shape.side, config.map_levels or config.levels
@@ -57,9 +67,11 @@ def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -
     maps = pixel_map({level: windows[level] for level in used}, side)
     numbers: dict[str, float | None] = {}
     if (masks := view.masks) is not None:
-        numbers["pixel_auroc"] = pixel_auroc(maps.cpu(), masks.cpu())
+        marked = of_images(view, masks)
+        numbers["pixel_auroc"] = pixel_auroc(of_images(view, maps), marked)
         for level, scores in windows.items():
-            numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_pixels(scores, level, side).cpu(), masks.cpu())
+            at_level = of_images(view, at_pixels(scores, level, side))
+            numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_level, marked)
     parts = {part_of(level): pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
     order = np.argsort(mean_of_parts(parts), kind="stable")
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from tune_spaces.schema.load import load
-from tune_spaces.schema.models import Data, Resources, Scheduler, Search, Space, resolve
+from tune_spaces.schema.models import Data, Resources, Scheduler, Search, Space, resolve, stored
 from tune_spaces.schema.validation import from_validation
 from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from workloads.errors import UserError
@@ -210,6 +210,17 @@ def test_everything_wrong_is_said_at_once_with_its_key_and_the_nearest_name() ->
 def test_what_does_not_fit_names_its_key(values, key, message) -> None:
     actual = problems(**({"data": {"name": "mnist"}} | values))
     assert any(k.startswith(key) and message in m for k, m in actual.items()), actual
+
+
+def test_a_folder_is_read_whole_and_one_of_an_earlier_version_as_it_was() -> None:
+    folder = space(data={"name": "folder", "path": "photos"})
+    assert resolve(folder).data.fit == "tiles"
+    assert resolve(space(data={"name": "folder", "path": "photos", "fit": "pad"})).data.fit == "pad"
+    assert resolve(space(data={"name": "cifar10"})).data.fit is None
+    values = resolve(folder).model_dump(mode="json")
+    assert stored(values).data.fit == "tiles"
+    del values["data"]["fit"]
+    assert stored(values).data.fit == "crop"
 
 
 def test_no_space_is_changed_after_it_was_checked() -> None:

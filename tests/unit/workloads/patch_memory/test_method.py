@@ -54,7 +54,7 @@ def test_a_spot_stands_out_in_score_and_map():
         normal = stripes(8, seed=1)
         scores = detector.score(np.concatenate([normal, with_spot(normal)]))
         assert auroc(scores, np.arange(16) >= 8) > 0.9, config
-        maps = detector.maps(with_spot(normal))
+        maps = np.stack(detector.maps(with_spot(normal)))
         assert maps.shape == (8, 48, 48)
         inside = maps[:, 20:30, 12:22].mean((1, 2))
         assert (inside > 1.2 * maps[:, :, 30:].mean((1, 2))).all(), config
@@ -65,7 +65,7 @@ def test_random_features_take_any_size(height, width, channels):
     images = np.random.default_rng(0).integers(0, 256, (6, height, width, channels), dtype=np.uint8)
     for features in ("random", "pixels"):
         detector = workloads.fit("patch_memory", images, NEIGHBOURS | {"features": features})
-        assert detector.maps(images).shape == (6, height, width)
+        assert np.stack(detector.maps(images)).shape == (6, height, width)
         assert np.isfinite(detector.score(images)).all()
 
 
@@ -182,7 +182,7 @@ def test_pretrained_features_see_what_a_spot_hides():
     detector = workloads.fit("patch_memory", stripes(20, side=96), SMALL)
     normal = stripes(6, side=96, seed=1)
     assert detector.score(with_spot(normal)).min() > detector.score(normal).max()
-    assert detector.maps(normal[:2]).shape == (2, 96, 96)
+    assert np.stack(detector.maps(normal[:2])).shape == (2, 96, 96)
 
 
 def test_costs_are_known_where_the_network_is():

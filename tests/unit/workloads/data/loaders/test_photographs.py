@@ -13,7 +13,10 @@ from tests.helpers.files import write_mask
 from tune_spaces.schema import Data
 from workloads.data.images import Dataset
 from workloads.data.loaders.user_folder import read_folder
+from workloads.data.reading import amount
+from workloads.data.reading.amount import mean_windows
 from workloads.data.splits import Splits
+from workloads.data.windows import Form
 from workloads.errors import UserError
 from workloads.scoring.baselines import baseline_rows
 from workloads.scoring.metrics import per_class_auroc
@@ -157,3 +160,24 @@ def test_a_mask_that_marks_nothing_is_named(tmp_path: Path) -> None:
     (remark,) = read.remarks
     assert remark.startswith("1 anomalous test images have masks that mark nothing")
     assert "test/spot/0.png" in remark
+
+
+def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(
+    long_parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = 2 * 60 * 5 * 3 * 24 * 24
+    for free, fits in ((needed + 1, True), (needed - 1, False), (None, True)):
+        monkeypatch.setattr(amount, "free_memory", lambda free=free: free)
+        if fits:
+            assert len(read_folder(long_parts, side=24, fit="tiles").train) == 150
+        else:
+            with pytest.raises(UserError, match=r"60 images of about 5 windows each need"):
+                read_folder(long_parts, side=24, fit="tiles")
+            assert len(read_folder(long_parts, side=24, fit="squeeze").train) == 30
+
+
+def test_the_windows_of_a_large_folder_are_told_from_a_few_headers(long_parts: Path) -> None:
+    files = sorted((long_parts / "train/good").iterdir()) * 100
+    assert mean_windows(files, Form(24, 24, "tiles")) == 5
+    assert mean_windows([*files, long_parts / "nothing.png"], Form(12, 12, "tiles")) == 20
+    assert mean_windows([], Form(12, 12, "tiles")) == 1

@@ -1,10 +1,15 @@
 """Several photographs of one part stay on one side of every split, by their names or by a table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from orchestrator.data.shared import SplitsInMemory
+from orchestrator.data.split_store import SplitStore
+from orchestrator.record.paths import RunPaths
 from tests.helpers.files import write_image, write_mask
 from workloads.data.images import Dataset
 from workloads.data.in_out import in_out
@@ -50,6 +55,20 @@ def test_all_photographs_of_a_part_are_on_one_side(tmp_path: Path, pooled: bool,
     assert all(parts)
     assert sum(map(len, parts)) == len(set.union(*parts))
     assert sum(map(len, sides(splits))) == len(dataset.test) + (len(dataset.train) if pooled else good)
+
+
+def test_groups_go_with_the_splits_to_the_workers(tmp_path: Path) -> None:
+    write_parts(tmp_path / "photos" / "good", range(6))
+    write_image(tmp_path / "photos" / "good" / "alone.png", size=(8, 8))
+    splits = one_class(read_folder(tmp_path / "photos", side=8, rules=BY_PART), side=8)
+    store = SplitStore(RunPaths(str(tmp_path), "run"))
+    store.keep(splits)
+    for held in (splits, store.read(splits.digest)):
+        view = SplitsInMemory(held).view("good", torch.device("cpu"))
+        expected = [name if "alone" in name else parts_of((name,)).pop() for name in view.ids["train"]]
+        assert list(view.train_groups) == expected
+    ungrouped = replace(splits, targets=replace(splits.targets, groups={}))
+    assert ungrouped.digest != splits.digest
 
 
 def test_without_groups_the_halves_are_as_they_were(tmp_path: Path) -> None:

@@ -95,6 +95,21 @@ def test_maps_may_use_some_of_the_levels(scene) -> None:
     assert "pixel_auroc/level_2" in one.numbers  # trained all the same: say what it would have done
 
 
+def test_pixels_where_windows_overlap_count_once(scene) -> None:
+    """Every window twice at its place is the image that it was."""
+    view, fitted = scene
+    count = len(view.tested)
+    places = np.tile(np.array([0, 0, SIDE, SIDE], np.int32), (2 * count, 1))
+    twice = replace(
+        view,
+        test=view.tested.repeat_interleave(2, 0),
+        masks=view.masks.repeat_interleave(2, 0),
+        ids={"test": [str(number) for number in range(count) for _ in range(2)]},
+        windows={"test": places},
+    )
+    assert localise(CONFIG, twice, fitted, seed=0).numbers == localise(CONFIG, view, fitted, seed=0).numbers
+
+
 def test_without_masks_there_are_pictures_and_no_numbers(scene) -> None:
     view, fitted = scene
     found = localise(CONFIG, replace(view, masks=None), fitted, seed=0)

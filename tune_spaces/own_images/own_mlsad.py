@@ -1,0 +1,22 @@
+"""Your own photographs by MLSAD: generators and detectors that learn from them alone.
+
+Question:  which of your images are anomalous, and where, without any images from elsewhere?
+Expect:    less than own_patch_memory on textures, in far more time. Windows of 64 x 64 at native resolution keep small
+           defects, and the maximum of their window scores keeps one among many.
+Takes:     minutes to hours; see the plan.
+Data:      a folder of class folders, or train/good, test/good, test/DEFECT (docs/own-images.md).
+Command:   python -m orchestrator launch own_mlsad --images photos
+           or: launch --images photos --method mlsad
+"""
+
+from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.shared.presets import MLSAD_PRESETS
+
+SPACE = Space(
+    workload="mlsad",
+    data=Data(name="folder", path="photos", side=64),
+    fixed={"pooling": "max", "position": "grid"},
+    scheduler=Scheduler(kind="fifo"),
+    presets=MLSAD_PRESETS,
+    preset="reduced",
+)
