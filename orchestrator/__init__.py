@@ -103,7 +103,7 @@ def plan(
         space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
         data_dir=data_dir, tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    planned = plan_of(request)
+    planned, _ = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
     return planned
@@ -211,7 +211,7 @@ def submit(
         space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
         tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    planned = plan_of(request)
+    planned, _ = plan_of(request)
     words = launch_words(request, planned.run, str(data_dir))
     if observer is not None:
         observer.planned(planned, request)
