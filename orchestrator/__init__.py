@@ -7,9 +7,10 @@
     detector = orchestrator.load(run, "3")     # the winner's detector of one class
     detector.score(images)                     # (N,) float32 from uint8 (N, H, W[, C]); higher = more anomalous
 
-`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict` and `analyse`
-use it. `workloads.fit` trains a detector of an array of images without any run. What the command line does goes through
-these functions too, so both write the same files. This door is provisional until it has been used for a while.
+`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict`, `export`
+and `analyse` use it. `workloads.fit` trains a detector of an array of images without any run. What the command line
+does goes through these functions too, so both write the same files. This door is provisional until it has been used
+for a while.
 
 Options of a launch; whatever is left out, or None, stays as the space has it:
 
@@ -53,8 +54,8 @@ if TYPE_CHECKING:
     from workloads.detector import Detector
 
 __all__ = [
-    "Detector", "Run", "UserError", "analyse", "launch", "load", "open_run", "plan", "predict", "resume", "runs",
-    "submit",
+    "Detector", "Run", "UserError", "analyse", "export", "launch", "load", "open_run", "plan", "predict", "resume",
+    "runs", "submit",
 ]  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def plan(
         space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
         data_dir=data_dir, tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    planned = plan_of(request)
+    planned, _ = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
     return planned
@@ -210,7 +211,7 @@ def submit(
         space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
         tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    planned = plan_of(request)
+    planned, _ = plan_of(request)
     words = launch_words(request, planned.run, str(data_dir))
     if observer is not None:
         observer.planned(planned, request)
@@ -279,6 +280,38 @@ def load(
     if not trust_code:
         method_code.require_trust(run.paths, run.state.opened.space["workload"])
     return detector_of(run.paths, run.state, target, device)
+
+
+def export(
+    run: str | Run,
+    to: str,
+    folder: str | Path,
+    *,
+    target: str | None = None,
+    register: str | None = None,
+    storage: str | Path = "runs",
+    tracking_uri: str | None = None,
+    trust_code: bool = False,
+) -> list[str]:
+    """Write the best detector of a run as a model that needs the run no more; sentences that say what was done.
+
+    to: "mlflow", a pyfunc model that carries its code, decides, and can be served; "torch", a torch.export program of
+    the scores; "onnx", a graph of them. Each has a model card, README.md, with thresholds. folder: a new one. target:
+    as of `load`. register: a name in MLflow's registry, of which the model becomes the next version; it belongs to the
+    MLflow run of the winner's trial. Raises UserError as `load` does, for what cannot be exported, by its name, and
+    where a program's scores are not the detector's.
+    """
+    from orchestrator.inference.export.write import export_detector
+    from orchestrator.record import method_code
+
+    opened = open_run(run, storage)
+    if not trust_code:
+        method_code.require_trust(opened.paths, opened.state.opened.space["workload"])
+    from pathlib import Path
+
+    return export_detector(
+        opened.paths, opened.state, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri
+    )
 
 
 def predict(

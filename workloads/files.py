@@ -6,8 +6,12 @@ writer that was killed between the two) is read as it is. Paths may be of any fi
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+from filelock import FileLock
 
 from workloads.errors import Kind, UserError
 
@@ -74,3 +78,18 @@ def remove_checked(path: Path) -> None:
 
 def checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else makes what belongs into `folder`, which several runs share; look again then.
+
+    Without a file system's locks (remote storage) nobody waits: what is shared is found by the hash of what it is made
+    of, so two writers at once write the same and only waste their time.
+    """
+    if not isinstance(folder, Path):
+        yield
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        yield

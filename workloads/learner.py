@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
 State = dict[str, Any]
@@ -57,6 +57,15 @@ class Localizing(Protocol):
 
     def maps(self, images: Tensor) -> Tensor:
         """A score a pixel, float32 (N, H, W), higher = more anomalous, from uint8 (N, C, H, W)."""
+        ...
+
+
+@runtime_checkable
+class Programmable(Protocol):
+    """A scorer of one part whose score torch alone computes, so that it can be exported as a program."""
+
+    def module(self) -> nn.Module:
+        """uint8 (N, C, H, W) -> float32 (N,), as `score` gives; any N."""
         ...
 
 

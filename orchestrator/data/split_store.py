@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from orchestrator.data.auxiliary.reading import pixels
-from orchestrator.record.locks import alone
 from orchestrator.record.paths import RunPaths
 from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
 from workloads.errors import Kind
-from workloads.files import DamagedFileError, checksum_file, is_whole, read_checked, write_checked
+from workloads.files import DamagedFileError, alone, checksum_file, is_whole, read_checked, write_checked
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 log = logging.getLogger(__name__)
@@ -129,10 +128,14 @@ class SplitStore:
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
 
+    def folder(self, digest: str) -> UPath:
+        """Where splits of a digest lie."""
+        return self.paths.data / digest[:16]
+
     def keep(self, splits: Splits) -> SplitManifest:
         """Write what is not there yet: the same content is found again, and what was damaged since is made again. The
         manifest is written last."""
-        folder = self.paths.data(splits.digest)
+        folder = self.folder(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
             windowed = any(images.windows is not None for images in splits.by_name().values())
@@ -149,18 +152,18 @@ class SplitStore:
 
     def manifest(self, digest: str) -> SplitManifest:
         """Of splits that are there. Raises FileNotFoundError, and UserError for a damaged one."""
-        return SplitManifest.read(self.paths.data(digest))
+        return SplitManifest.read(self.folder(digest))
 
     def tables(self, digest: str, *, auxiliary: bool = False) -> Iterator[pa.Table]:
         """The shards' tables; with the auxiliary images, where they are held."""
-        folder = self.paths.data(digest)
+        folder = self.folder(digest)
         for name in (SHARDS, AUXILIARY_SHARDS) if auxiliary else (SHARDS,):
             for file in sorted((folder / name).glob("*.parquet"), key=str):
                 yield pq.read_table(pa.BufferReader(read_checked(file, FIX)))
 
     def masks(self, digest: str) -> NDArray[np.uint8] | None:
         """uint8 (N, H, W) of the test images in their order, 1 where a pixel is anomalous; None where unknown."""
-        path = self.paths.data(digest) / MASKS
+        path = self.folder(digest) / MASKS
         return np.load(BytesIO(read_checked(path, FIX)), allow_pickle=False) if path.exists() else None
 
     def read(self, digest: str) -> Splits:

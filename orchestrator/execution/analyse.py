@@ -7,12 +7,11 @@ from orchestrator.execution.executor import Executor
 from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import recorder_of
 from orchestrator.execution.tasks import analysis_tasks
-from orchestrator.record.heartbeat import heartbeat
+from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.locks import launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.tracking import Mirror, tracker_of
-from orchestrator.results.run import Results, conclude
+from orchestrator.results.run import Results, conclude, sure_winner
 from workloads.errors import UserError, nearest
 from workloads.registry import method
 
@@ -40,7 +39,9 @@ def analyse(
         mirror = Mirror(tracker_of(paths, tracking_uri, state.opened.name), ledger.snapshot, observer.warn)
         recorder = recorder_of(state.space, (), ledger, mirror.changed, observer.warn)
         try:
-            if tasks := analysis_tasks(paths, state, names):
+            best = sure_winner(state)
+            instance = method(workload)(state.space.config(best.point))
+            if tasks := analysis_tasks(paths, state, names, best, instance, state.space.resources):
                 with executor:
                     executor.share(SplitStore(paths), state.opened.identity.data, None)
                     with observer.watching(lambda: ledger.state, executor.notes):

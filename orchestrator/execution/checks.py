@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 
 from orchestrator.planning.identity import Identity
-from orchestrator.planning.request import Request
+from orchestrator.planning.plan import Plan
 from workloads.data.splits import Splits
 from workloads.errors import Kind, Problem, UserError, several
-from workloads.registry import method
 from workloads.units import DataFacts
 
 LISTED = 8  # differences in a message
 NOT_KEPT = "all modules: an earlier version kept one digest of them"
 
 
-def check_images(request: Request, splits: Splits, executor: str) -> None:
+def check_images(plan: Plan, splits: Splits, executor: str) -> None:
     """Raises UserError with every problem that only the images reveal, such as how many classes a user's folder has."""
-    space = request.space
+    space = plan.space
     if splits.streamed is not None and executor == "local":
         raise UserError(
             "a prepared auxiliary set is streamed by Ray, and --executor local works without it",
@@ -35,10 +34,9 @@ def check_images(request: Request, splits: Splits, executor: str) -> None:
         select_by=space.select_by,
         windows=any(part.windows is not None for part in splits.by_name().values()),
     )
-    instances = [method(space.workload)(space.config(point)) for point in space.points()]
-    pairs = dict.fromkeys(pair for instance in instances for pair in instance.check(facts))
+    pairs = dict.fromkeys(pair for instance in plan.methods for pair in instance.check(facts))
     if pairs:
-        raise several([Problem(*pair) for pair in pairs], request.loaded.name)
+        raise several([Problem(*pair) for pair in pairs], plan.name)
 
 
 def check_same_code(before: Identity, after: Identity, run: str, accept_code: bool) -> None:

@@ -1,39 +1,110 @@
-"""Going on with a run: whether a launch may, with which ids and stages, and what the ledger says where code differs."""
+"""A launch's run, new or going on: whether it may, with which ids and stages, and what its ledger says of that."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
+from uuid import uuid4
 
 from orchestrator.execution.checks import changed_modules, changed_packages, check_same_code
 from orchestrator.execution.work.stage import is_made
 from orchestrator.planning.code_digest import Codes, plain
-from orchestrator.planning.identity import Identity, TrialPlan, question, stages_of, trial_config
+from orchestrator.planning.identity import (
+    Identity,
+    StagePlan,
+    TrialPlan,
+    identify,
+    question,
+    stages_of,
+    stages_of_trials,
+    trial_config,
+)
 from orchestrator.planning.plan import Plan
-from orchestrator.record.events import CodeAccepted, Opened
+from orchestrator.planning.request import Request
+from orchestrator.record.events import CodeAccepted, Launched, Opened
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.provenance import capture, without_secrets
 from orchestrator.record.state import DONE, RunState
 from tune_spaces.schema import Space
+from workloads.data.splits import Splits
 from workloads.errors import Kind, UserError
 
 
-def open_ledger(
-    paths: RunPaths, opened: Opened, plan: Plan, target_digests: Mapping[str, str], accept_code: bool
-) -> Ledger:
-    """The run's ledger, opened if it is new; else what is there goes on, with the ids it has.
+@dataclass(frozen=True)
+class OpenRun:
+    """A run whose ledger is open. methods: of the trials, by their ids. stages: all that the trials have, those that
+    others need first."""
+
+    ledger: Ledger
+    trials: Sequence[TrialPlan]
+    methods: Mapping[str, Any]
+    stages: Sequence[StagePlan]
+
+
+def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, executor: str) -> OpenRun:
+    """The run of a plan with the images that were read for it, new, or one that goes on with the ids it has.
 
     Raises UserError where the run on disk asks another question, and where its code differs and is not accepted.
     """
+    opened, stages = opening(request, plan, splits)
     ledger = Ledger(paths)
-    state = ledger.state
-    if state.opening is None:
+    if ledger.state.opening is None:
         ledger.append(opened)
-        return ledger
+        ledger.state.space = plan.space  # as the event says it, and resolved already
+        trials = {trial.id: trial for trial in opened.trials}
+        methods = {trial.id: instance for trial, instance in zip(opened.trials, plan.methods, strict=True)}
+        run = OpenRun(ledger, list(trials.values()), methods, stages)
+    else:
+        run = continued(ledger, opened, plan, paths, splits, request.accept_code)
+    ledger.append(Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid()))
+    return run
+
+
+def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Sequence[StagePlan]]:
+    """The ledger's first event, everything needed to resume, to report and to compare; and the stages of its trials."""
+    identity, trials, stages = identify(plan, splits.digest, splits.target_digests)
+    estimate = plan.estimate
+    opened = Opened(
+        uid=uuid4().hex,
+        name=plan.name,
+        doc=plan.doc,
+        source=str(request.loaded.source),
+        space=plan.space.model_dump(mode="json"),
+        preset=plan.preset,
+        schedule=request.schedule,
+        dataset=plan.space.data.name,
+        targets=plan.targets,
+        counts={name: len(images.first_windows) for name, images in splits.by_name().items()},
+        shape=plan.shape,
+        identity=identity,
+        costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
+        data_dir=request.data_dir,
+        tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
+        trials=trials,
+        provenance=capture(),
+        remarks=splits.remarks,
+        white_level=splits.white_level,
+        account=splits.account,
+    )
+    return opened, stages
+
+
+def continued(
+    ledger: Ledger, opened: Opened, plan: Plan, paths: RunPaths, splits: Splits, accept_code: bool
+) -> OpenRun:
+    """A run that was begun before. opened: as it would be begun today."""
+    state = ledger.state
     check_same_question(state, opened, plan.space, paths.run)
+    methods = {trial.id: plan.method(trial.point) for trial in state.trials.values()}
     if state.accepted or not state.identity.same_code(opened.identity):
         check_same_code(state.identity, opened.identity, paths.run, accept_code)
-        accept(ledger, opened.identity, stage_keys(plan, state, paths, target_digests))
-    return ledger
+        keys = stage_keys(plan, state, paths, methods, splits.target_digests)
+        accept(ledger, opened.identity, keys)
+    trials = list(trials_of(state, methods))
+    return OpenRun(ledger, trials, methods, stages_of_trials(trials, methods, plan.targets))
 
 
 def check_same_question(state: RunState, opened: Opened, space: Space, run: str) -> None:
@@ -49,7 +120,9 @@ def check_same_question(state: RunState, opened: Opened, space: Space, run: str)
         )
 
 
-def stage_keys(plan: Plan, state: RunState, paths: RunPaths, target_digests: Mapping[str, str]) -> dict[str, str]:
+def stage_keys(
+    plan: Plan, state: RunState, paths: RunPaths, methods: Mapping[str, Any], target_digests: Mapping[str, str]
+) -> dict[str, str]:
     """Key -> key by the present code, of stages that unfinished trials need, that are not there, and whose key says
     that other code makes them."""
     made, codes = cache(lambda key: is_made(paths.stage(key))), Codes()
@@ -57,7 +130,7 @@ def stage_keys(plan: Plan, state: RunState, paths: RunPaths, target_digests: Map
     for trial in state.trials.values():
         if trial.state not in DONE:
             there = {unit: key for unit, key in trial.stages.items() if made(key)}
-            stages = stages_of(plan.method(trial.point), plan.targets, target_digests, codes, there)
+            stages = stages_of(methods[trial.id], plan.targets, target_digests, codes, there)
             keys |= {trial.stages[str(stage.unit)]: stage.key for stage in stages}
     return {old: new for old, new in keys.items() if old != new}
 
@@ -71,10 +144,10 @@ def accept(ledger: Ledger, after: Identity, keys: Mapping[str, str]) -> None:
         ledger.append(CodeAccepted(before, after, modules, packages, dict(keys)))
 
 
-def trials_of(plan: Plan, state: RunState) -> Iterator[TrialPlan]:
+def trials_of(state: RunState, methods: Mapping[str, Any]) -> Iterator[TrialPlan]:
     """The trials as the ledger has them: their ids, their stages, and every value that their numbers depend on; other
     keys are as the launch has them."""
     for trial in state.trials.values():
-        config = plan.space.config(trial.point)
+        config = methods[trial.id].config
         counting = {key: value for key, value in trial.config.items() if key in trial_config(config)}
         yield TrialPlan(trial.id, trial.point, plain(asdict(config)) | counting, trial.stages)

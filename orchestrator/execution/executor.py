@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
+from orchestrator.record.events import RungMetrics
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 
@@ -56,11 +57,11 @@ class Note:
 
 @dataclass(frozen=True)
 class RungReport:
-    """A trial has reached a rung: its metrics are those of the rung's file."""
+    """A trial has reached a rung."""
 
     trial: str
     rung: int
-    metrics: dict[str, Any]
+    metrics: RungMetrics
 
 
 @dataclass(frozen=True)

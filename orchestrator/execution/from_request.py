@@ -13,7 +13,7 @@ from orchestrator.execution.executor import Executor
 from orchestrator.planning.cluster_size import Forecast, forecast
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.request import Request, absolute, with_whole_paths
+from orchestrator.planning.request import Request, absolute, schedule_name, with_whole_paths
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
@@ -54,16 +54,19 @@ def request_of(
     loaded, resolved, chosen = load_space(space, chosen_options)
     if is_remote(address):
         refuse_own_folders(resolved.data, str(data_dir))
+    space = with_whole_paths(resolved)
     return Request(
         loaded=loaded,
-        space=with_whole_paths(resolved),
+        space=space,
         preset=chosen,
+        schedule=schedule_name(loaded, resolved, chosen),
         storage=absolute(storage),
         data_dir=absolute(data_dir),
         tracking_uri=tracking_uri,
         name=name,
         cpus=machine["cpus"] or all_cpus(),
         gpus=gpu_count(),
+        prepared_images=prepared_images(space.data.auxiliary),
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=machine["slots"],
@@ -90,7 +93,7 @@ def forecast_of(
     options = dict(options) | {"cpus": cpus_per_node}
     if gpu and options.get("gpus_per_worker") is None:
         options["gpus_per_worker"] = 1.0
-    planned = plan_of(request_of(space, options, preset=preset, storage=storage))
+    planned, _ = plan_of(request_of(space, options, preset=preset, storage=storage))
     return forecast(planned, nodes, gpu, gpus_per_node, cpus_per_node, rate)
 
 
@@ -123,17 +126,19 @@ def request_to_resume(
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
     check_kept_modules(state.identity, paths.run, accept_code)
-    opened = state.opened
+    opened, space = state.opened, state.space
     return Request(
-        loaded=Loaded(opened.name, state.space, opened.doc, Path(opened.source)),
-        space=state.space,
+        loaded=Loaded(opened.name, space, opened.doc, Path(opened.source)),
+        space=space,
         preset=opened.preset,
+        schedule=opened.schedule,
         storage=paths.storage,
         data_dir=opened.data_dir,
         tracking_uri=tracking_of(state, tracking_uri),
         name=paths.run,
         cpus=cpus or all_cpus(),
         gpus=gpu_count(),
+        prepared_images=prepared_images(space.data.auxiliary),
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
         slots=slots,
@@ -141,8 +146,9 @@ def request_to_resume(
     )
 
 
-def plan_of(request: Request) -> Plan:
-    """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder.
+def plan_of(request: Request) -> tuple[Plan, RunPaths]:
+    """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder; and where its
+    run lies.
 
     Raises UserError for a run's name that could leave the storage, and for a folder that cannot be used.
     """
@@ -156,11 +162,10 @@ def plan_of(request: Request) -> Plan:
         in_process=request.executor == "local",
         gpus=request.gpus,
         folder=folder_of(request.space.data),
-        prepared_images=prepared_images(request.space.data.auxiliary),
+        prepared_images=request.prepared_images,
         rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
     )
-    RunPaths(request.storage, plan.run)
-    return plan
+    return plan, RunPaths(request.storage, plan.run)
 
 
 def folder_of(data: Data) -> "Survey | None":

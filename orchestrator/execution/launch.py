@@ -1,39 +1,38 @@
 """The main job from a request to a report: images, shared stages, trials, winner, analyses."""
 
-import os
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.checks import check_images
-from orchestrator.execution.continuation import open_ledger, trials_of
-from orchestrator.execution.executor import Executor, Task
+from orchestrator.execution.continuation import OpenRun, open_run
+from orchestrator.execution.executor import Executor
 from orchestrator.execution.from_request import plan_of
 from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
-from orchestrator.execution.tasks import analysis_tasks, baseline_tasks, reconcile, stage_tasks, trial_tasks
+from orchestrator.execution.tasks import baseline_tasks, reconcile, space_analyses, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
-from orchestrator.planning.identity import TrialPlan, identify, stages_of_trials
+from orchestrator.planning.identity import StagePlan
 from orchestrator.planning.plan import Plan
-from orchestrator.planning.request import Request, check_executor, schedule_name
+from orchestrator.planning.request import Request, check_executor
 from orchestrator.record import method_code
-from orchestrator.record.events import Closed, Launched, Opened
-from orchestrator.record.heartbeat import heartbeat
-from orchestrator.record.locks import launcher_lock
+from orchestrator.record.events import Closed
+from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.provenance import all_cpus, capture, without_secrets
+from orchestrator.record.provenance import all_cpus
 from orchestrator.record.rates import keep_rates
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import DONE, Outcome, RunState
 from orchestrator.record.tracking import Mirror, tracker_of
-from orchestrator.results.run import Results, conclude
+from orchestrator.results.evaluation import baseline_files
+from orchestrator.results.run import Results, conclude, winner
 from workloads.data.splits import Splits
+
+PHASES = {"stages": "baselines and shared stages", "trials": "trials", "analyses": "analyses"}
+"""What an executor does, in its order: name -> title."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,10 @@ class Launch:
 
     request: Request
     plan: Plan
-    trials: Sequence[TrialPlan]
+    run: OpenRun
     paths: RunPaths
     splits: Splits
+    store: SplitStore
     recorder: Recorder
     observer: Observer
     phases: dict[str, float] = field(default_factory=dict)
@@ -81,21 +81,13 @@ class Launch:
         return self.recorder.ledger.state
 
     @property
-    def trials_to_make(self) -> Sequence[TrialPlan]:
-        """Those whose stages this code may make: where other code was accepted, what a trial that has ended was trained
-        on is not made again."""
-        state = self.state
-        return [trial for trial in self.trials if not state.accepted or state.trials[trial.id].state not in DONE]
-
-    @contextmanager
-    def phase(self, name: str, title: str = "") -> Iterator[None]:
-        """Time what happens inside, and show its title."""
-        self.observer.phase(title or name)
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            self.phases[name] = time.monotonic() - begun
+    def stages_to_make(self) -> Sequence[StagePlan]:
+        """Those that this code may make: where other code was accepted, what a trial that has ended was trained on is
+        not made again."""
+        state, run = self.state, self.run
+        trials = [trial for trial in run.trials if not state.accepted or state.trials[trial.id].state not in DONE]
+        keys = {key for trial in trials for key in trial.stages.values()}
+        return [stage for stage in run.stages if stage.key in keys]
 
 
 def launch(request: Request, observer: Observer | None = None, executor: Executor | None = None) -> Finished:
@@ -104,29 +96,26 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     executor: by default the one that the request names. Raises UserError.
     """
     begun, observer = time.monotonic(), observer or Nobody()
-    plan = plan_of(request)
+    plan, paths = plan_of(request)
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
-    paths = RunPaths(request.storage, plan.run)
-    tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
     for instance in plan.methods:
         instance.prepare(Path(request.data_dir))
     with observer.busy("reading images"):
+        tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
         splits = load_splits(request.space.data, Path(request.data_dir))
-        check_images(request, splits, executor.name)
-        SplitStore(paths).keep(splits)
+        check_images(plan, splits, executor.name)
+        store = SplitStore(paths)
+        store.keep(splits)
     plan = plan.with_images(splits)
-    opened = opening(plan, splits, request)
     with launcher_lock(paths), heartbeat(paths):
-        ledger = open_ledger(paths, opened, plan, splits.target_digests, request.accept_code)
+        run = open_run(request, plan, paths, splits, executor.name)
         method_code.keep(paths, plan.space.workload)
         method_code.keep_space(paths, request.loaded.source, request.space.data.path)
-        ledger.append(launched(opened, executor.name))
-        mirror = Mirror(tracker, ledger.snapshot, observer.warn)
-        recorder = recorder_of(plan.space, plan.rungs, ledger, mirror.changed, observer.warn)
-        trials = list(trials_of(plan, ledger.state))
-        work = Launch(request, plan, trials, paths, splits, recorder, observer)
+        mirror = Mirror(tracker, run.ledger.snapshot, observer.warn)
+        recorder = recorder_of(plan.space, plan.rungs, run.ledger, mirror.changed, observer.warn)
+        work = Launch(request, plan, run, paths, splits, store, recorder, observer)
         try:
             finished = carry_out(work, executor, mirror, begun)
         except Exception as error:
@@ -161,34 +150,31 @@ def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) ->
 
 def run_all(work: Launch, executor: Executor) -> None:
     """Everything that an executor does: baselines, missing stages, unfinished trials, analyses."""
-    plan, space, paths, recorder = work.plan, work.plan.space, work.paths, work.recorder
-    trials = reconcile(trial_tasks(plan, paths, work.trials, work.state), recorder)
-    analyses = analysis_tasks(paths, work.state, space.analyses, space)
-    after = {task for later in (*trials, *analyses) for task in later.after}
-    stages = [stage for stage in stages_of_trials(plan, work.trials_to_make) if f"stage/{stage.key}" in after]
-    shared = baseline_tasks(paths, work.splits, work.state.identity.baselines_code, space.resources)
-    shared += stage_tasks(plan, paths, stages, recorder)
-    if not trials and not shared and not analyses:
+    plan, paths, recorder, resources = work.plan, work.paths, work.recorder, work.plan.space.resources
+    baselines, best = baseline_files(paths, work.state.identity), winner(work.state)
+    tasks = {"trials": reconcile(trial_tasks(plan, paths, work.run, best), recorder)}
+    tasks["analyses"] = space_analyses(plan, paths, work.run)
+    after = {task for later in (*tasks["trials"], *tasks["analyses"]) for task in later.after}
+    stages = [stage for stage in work.stages_to_make if f"stage/{stage.key}" in after]
+    tasks["stages"] = baseline_tasks(baselines, work.splits, resources) + stage_tasks(plan, paths, stages, recorder)
+    if not any(tasks.values()):
         return
     begun = time.monotonic()
     with executor:
         if warning := check_crowded_nodes(plan, executor.nodes()):
             work.observer.warn(warning)
-        executor.share(SplitStore(paths), work.splits.digest, work.splits)
+        executor.share(work.store, work.splits.digest, work.splits)
         work.phases["start-up"] = time.monotonic() - begun
         with work.observer.watching(lambda: work.state, executor.notes):
-            for name, title, tasks in phases(work, shared, trials):
-                if tasks:  # nothing is timed or shown of a phase without any
-                    with work.phase(name, title):
-                        executor.run(tasks, recorder, work.request.slots)
-
-
-def phases(work: Launch, shared: list[Task], trials: list[Task]) -> Iterator[tuple[str, str, list[Task]]]:
-    """(name, title, tasks) of each phase; which analyses there are is known when the trials have ended."""
-    yield "stages", "baselines and shared stages", shared
-    yield "trials", "trials", trials
-    space = work.plan.space
-    yield "analyses", "analyses", analysis_tasks(work.paths, work.state, space.analyses, space)
+            for name, title in PHASES.items():
+                remaining = space_analyses(plan, paths, work.run) if name == "analyses" else tasks[name]
+                if remaining:  # nothing is timed or shown of a phase without any
+                    work.observer.phase(title)
+                    begun = time.monotonic()
+                    try:
+                        executor.run(remaining, recorder, work.request.slots)
+                    finally:
+                        work.phases[name] = time.monotonic() - begun
 
 
 def executor_named(
@@ -206,35 +192,3 @@ def executor_named(
     from orchestrator.execution.on_ray.executor import RayExecutor
 
     return RayExecutor(cpus or all_cpus(), address, workload, gangs=gangs)
-
-
-def opening(plan: Plan, splits: Splits, request: Request) -> Opened:
-    """The ledger's first event: everything needed to resume, to report and to compare."""
-    identity, trials = identify(plan, splits.digest, splits.target_digests)
-    estimate = plan.estimate
-    return Opened(
-        uid=uuid4().hex,
-        name=plan.name,
-        doc=plan.doc,
-        source=str(request.loaded.source),
-        space=plan.space.model_dump(mode="json"),
-        preset=plan.preset,
-        schedule=schedule_name(request),
-        dataset=plan.space.data.name,
-        targets=plan.targets,
-        counts={name: len(images) for name, images in splits.by_name().items()},
-        shape=plan.shape,
-        identity=identity,
-        costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
-        data_dir=request.data_dir,
-        tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
-        trials=trials,
-        provenance=capture(),
-        remarks=splits.remarks,
-        white_level=splits.white_level,
-        account=splits.account,
-    )
-
-
-def launched(opened: Opened, executor: str) -> Launched:
-    return Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid())

@@ -9,7 +9,7 @@ from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialWork
 from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
-from orchestrator.record.events import AnalysisEnded, Event, RungMetrics, RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.state import DONE, State
 from tune_spaces.schema import Space
@@ -62,7 +62,7 @@ class Recorder:
     def reported(self, task: Task, rung: RungReport) -> Decision:  # noqa: ARG002 - the rung names its trial
         """Record a rung and decide. What a trial that was begun again reports once more is there already: the decision
         at its last rung stands, for a launcher may have died before it acted on it."""
-        event = RungReached(rung.trial, rung.rung, RungMetrics.parse(rung.metrics))
+        event = RungReached(rung.trial, rung.rung, rung.metrics)
         with self.lock:
             trial = self.ledger.state.trials[rung.trial]
             if rung.rung in trial.rungs:

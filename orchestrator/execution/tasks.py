@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
+from upath import UPath
+
+from orchestrator.execution.continuation import OpenRun
 from orchestrator.execution.executor import End, Task
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
@@ -10,31 +14,27 @@ from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shares, rungs_done
 from orchestrator.execution.work.worker import UnitWork
-from orchestrator.planning.cost import trial_macs
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, trial_macs
 from orchestrator.record.events import StageEnded
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.state import DONE, RunState
-from orchestrator.results.evaluation import baseline_path
+from orchestrator.record.state import DONE, RunState, TrialState
 from orchestrator.results.run import winner
-from tune_spaces.schema import Resources, Space
+from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
 from workloads.files import is_whole
-from workloads.registry import method
-from workloads.scoring.baselines import BASELINES, CONVOLUTIONS
+from workloads.scoring.baselines import CONVOLUTIONS
 
 
-def baseline_tasks(paths: RunPaths, splits: Splits, code: str, claim: Resources) -> list[Task]:
-    """Baselines that are not there yet, or damaged.
+def baseline_tasks(files: Mapping[str, UPath], splits: Splits, claim: Resources) -> list[Task]:
+    """Baselines that are not there yet, or damaged. files: name -> its scores.
 
     Where a target is a whole dataset there is the cheap one alone, tested on the out sets: distances to all its images
     would take hours.
     """
-    names = [CONVOLUTIONS] if splits.targets.members else [*BASELINES]
-    files = {name: baseline_path(paths, name, splits.digest, code) for name in names}
-    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
+    wanted = {CONVOLUTIONS: files[CONVOLUTIONS]} if splits.targets.members else files
+    works = {name: BaselineWork(name, str(file)) for name, file in wanted.items() if not is_whole(file)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
 
@@ -57,16 +57,17 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], record
     return tasks
 
 
-def trial_tasks(plan: Plan, paths: RunPaths, trials: Sequence[TrialPlan], state: RunState) -> list[Task]:
-    """Trials that are not over, and the winner where its files were damaged since: what is lacking is made again.
+def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | None) -> list[Task]:
+    """Trials that are not over, and `best`, the winner so far, where its files were damaged since: what is lacking is
+    made again.
 
     Without a rule that stops some, the longest come first, so that none begins when all the others end. Successive
     halving spares the first to reach a rung, so there the plan's order stays.
     """
-    best = winner(state)
-    rest = [trial for trial in trials if state.trials[trial.id].state not in DONE or (best and trial.id == best.id)]
+    states = run.ledger.state.trials
+    rest = [trial for trial in run.trials if states[trial.id].state not in DONE or (best and trial.id == best.id)]
     if len(plan.rungs) == 1 or plan.space.scheduler.kind == "fifo":
-        rest.sort(key=lambda trial: -trial_macs(plan.method(trial.point), plan.targets, plan.shape, plan.counts))
+        rest.sort(key=lambda trial: -trial_macs(run.methods[trial.id], plan.targets, plan.shape, plan.counts))
     return [trial_task(plan, paths, trial) for trial in rest]
 
 
@@ -80,23 +81,30 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
 
 
-def analysis_tasks(paths: RunPaths, state: RunState, names: Iterable[str], space: Space | None = None) -> list[Task]:
-    """Analyses that the run's winner has not been through with the keys of the space, by default the run's own, or
-    whose files are damaged; none where no trial has reached the end."""
-    best = winner(state)
+def space_analyses(plan: Plan, paths: RunPaths, run: OpenRun) -> list[Task]:
+    """Those that the space asks for, of the winner so far; none where no trial has reached the end."""
+    names, state = plan.space.analyses, run.ledger.state
+    best = winner(state) if names else None
     if best is None:
         return []
-    config = (space or state.space).config(best.point)
+    return analysis_tasks(paths, state, names, best, run.methods[best.id], plan.space.resources)
+
+
+def analysis_tasks(
+    paths: RunPaths, state: RunState, names: Iterable[str], best: TrialState, instance: Any, resources: Resources
+) -> list[Task]:
+    """Analyses that the run's winner `best` has not been through with the keys of its method, or whose files are
+    damaged."""
+    config = instance.config
     same = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
     events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in same}
     done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target))}
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
-    instance = method(state.space.workload)(config)
-    claim = state.space.resources.model_copy(update={"workers": 1, "min_workers": None})
+    claim = resources.model_copy(update={"workers": 1, "min_workers": None})
     tasks = []
     for name, target in pairs:
         work = AnalysisWork(
-            state.space.workload,
+            state.opened.space["workload"],
             asdict(config),
             name,
             target,

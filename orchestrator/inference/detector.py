@@ -14,6 +14,7 @@ from workloads.data.images import CALIBRATION
 from workloads.detector import Detector
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
+from workloads.portable import TrainedUnit, assembled
 from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE, group_size
@@ -25,27 +26,45 @@ from workloads.training.fitted import FOLDS
 def detector_of(paths: RunPaths, state: RunState, target: str | None = None, device: str | None = None) -> Detector:
     """The best detector for one target. target: may be left out where the run has one alone. device: a GPU where there
     is one, unless it is named. Raises UserError for an unknown target, and where no trial has reached the end."""
+    target, best = chosen_target(state, target), chosen_trial(state)
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    instance = method(state.space.workload)(state.space.config(best.point))
+    units = trained_units(paths, best, instance, target, place)
+    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
+    held_out = held_out_of(paths, state, best, target)
+    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out, **form)
+
+
+def chosen_target(state: RunState, target: str | None) -> str:
+    """A target of the run, its only one where none is named. Raises UserError for an unknown one, and for several."""
     targets = state.opened.targets
     if target is None and len(targets) > 1:
         raise UserError("the run has a detector for every target", where="target", fix=f"one of {', '.join(targets)}")
     target = target or targets[0]
     if target not in targets:
         raise UserError(f"no detector for class {target!r}", details=nearest(target, targets))
+    return target
+
+
+def chosen_trial(state: RunState) -> TrialState:
+    """The winner. Raises UserError where there is none."""
     best = winner(state)
     if best is None:
         raise UserError("no trial of this run has reached the end", fix="resume it first")
-    instance = method(state.space.workload)(state.space.config(best.point))
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    scorers = []
+    return best
+
+
+def trained_units(
+    paths: RunPaths, best: TrialState, instance: Any, target: str, device: torch.device
+) -> list[TrainedUnit]:
+    """The winner's units of a target, with what their scoring reads of stages."""
+    units = []
     for unit in instance.units([target]):
         needs = {str(need): paths.stage(best.stages[str(need)]) for need in instance.scoring_needs(unit)}
-        artifacts = {name: load_whole(folder, name, place) for name, folder in needs.items()}
-        scorer = instance.scorer(unit, state.opened.shape, artifacts, place)
-        scorer.load_state(load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), place)["learner"])
-        scorers.append(scorer)
-    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
-    held_out = held_out_of(paths, state, best, target)
-    return Detector(target, state.opened.shape, instance, tuple(scorers), held_out=held_out, **form)
+        artifacts = {name: load_whole(folder, name, device) for name, folder in needs.items()}
+        state = load_whole(paths.trial(best.id).unit(unit, 1000), str(unit), device)["learner"]
+        units.append(TrainedUnit(unit, state, artifacts))
+    return units
 
 
 def held_out_of(paths: RunPaths, state: RunState, best: TrialState, target: str) -> HeldOut | None:

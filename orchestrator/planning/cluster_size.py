@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.planning.capacity import Node, room
-from orchestrator.planning.cost import distinct_stages, macs_of, states_costs, unit_costs
 from orchestrator.planning.machines import GPUS
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, distinct_stages, macs_of, states_costs, unit_costs
 from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first, simulate
 from tune_spaces.schema import Resources
 from workloads.errors import UserError, nearest

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.planning.code_digest import Code, Codes, Roots, code_of, content_hash, followed, joined, plain
 from tune_spaces.schema import Space
@@ -69,6 +69,14 @@ class TrialPlan:
     stages: dict[str, str]  # str(unit) of its stages -> their keys
 
 
+class Identified(NamedTuple):
+    """What a plan is made of. stages: the distinct ones of all trials, those that others need first."""
+
+    identity: Identity
+    trials: tuple[TrialPlan, ...]
+    stages: list[StagePlan]
+
+
 def question(space: Space) -> dict[str, Any]:
     """What a space asks, without what changes no number of a trial: the workers it runs on, what is looked at
     afterwards, keys that only analyses read or that only say how numbers are computed, presets not in use."""
@@ -85,14 +93,16 @@ def run_name(name: str, space: Space, preset: str, code: Code) -> str:
 
 def identify(
     plan: "Plan", data_digest: str, target_digests: Mapping[str, str], codes: Codes | None = None
-) -> tuple[Identity, tuple[TrialPlan, ...]]:
-    """What the numbers of a plan depend on, and its trials. Machine, workers and storage do not enter, nor keys that
-    change no number. codes: by default of the modules as they lie here."""
-    codes = Codes() if codes is None else codes
-    trials = []
+) -> Identified:
+    """What the numbers of a plan depend on, with its trials and their stages. Machine, workers and storage do not
+    enter, nor keys that change no number. codes: by default of the modules as they lie here."""
+    codes, distinct, trials = Codes() if codes is None else codes, dict[str, StagePlan](), []
     for point, instance in zip(plan.points, plan.methods, strict=True):
         config, roots = trial_config(instance.config), roots_of(instance, instance.units(plan.targets), *SCORING)
-        stages = {str(stage.unit): stage.key for stage in stages_of(instance, plan.targets, target_digests, codes)}
+        needed = stages_of(instance, plan.targets, target_digests, codes)
+        stages = {str(stage.unit): stage.key for stage in needed}
+        for stage in needed:
+            distinct.setdefault(stage.key, stage)
         made_of = {
             "method": plan.space.workload,
             "config": plain(config),
@@ -106,7 +116,8 @@ def identify(
     sources = followed(METRICS)
     code = joined([*codes.values(), Code({name: sources[name].meaning for name in METRICS}, {})])
     baselines = code_of(BASELINES, adds=["sklearn"])  # no method's edit scores them again
-    return Identity(data_digest, code.digest, code.modules, code.packages, baselines.digest), tuple(trials)
+    identity = Identity(data_digest, code.digest, code.modules, code.packages, baselines.digest)
+    return Identified(identity, tuple(trials), list(distinct.values()))
 
 
 def stages_of(
@@ -135,12 +146,14 @@ def stages_of(
     return list(stages.values())
 
 
-def stages_of_trials(plan: "Plan", trials: Iterable[TrialPlan]) -> list[StagePlan]:
-    """All distinct stages of trials, under the keys that these have, those that others need first."""
+def stages_of_trials(
+    trials: Iterable[TrialPlan], methods: Mapping[str, Any], targets: Sequence[str]
+) -> list[StagePlan]:
+    """All distinct stages of trials, under the keys that these have, those that others need first. methods: by id."""
     stages: dict[str, StagePlan] = {}
     for trial in trials:
-        instance = plan.method(trial.point)
-        for unit in in_order(instance, plan.targets):
+        instance = methods[trial.id]
+        for unit in in_order(instance, targets):
             needs = {str(need): trial.stages[str(need)] for need in instance.needs(unit)}
             key = trial.stages[str(unit)]
             stages.setdefault(key, StagePlan(unit, key, trial.config, needs))

@@ -1,21 +1,51 @@
 """From a space to everything that will be done and what it costs, without doing any of it. No torch, no Ray."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.cost import Estimate, counts_of, distinct_stages, estimate, form_of, shape_of
 from orchestrator.planning.identity import code_of_methods, run_name
-from tune_spaces.schema import Space
-from workloads.data.catalogue import CATALOGUE
+from tune_spaces.schema import Auxiliary, Data, Resources, Space
+from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
 from workloads.data.reading.account import Account
+from workloads.data.windows import Form
 from workloads.registry import method
 from workloads.units import ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
     from workloads.data.reading.survey import Survey
     from workloads.data.splits import Splits
+
+MEASURED_CPU = {"rate": 5.4e9, "trial_start": 0.3, "start": 15.0}
+MEASURED_CPU_SOURCE = (
+    "default: 5.4 GMAC/s a worker, measured once on one core of a 2.8 GHz Xeon, reduced preset, scoring included; "
+    "your storage's own runs replace it"
+)
+ASSUMED_GPU = {"rate": 1e13, "trial_start": 0.3, "start": 25.0}
+ASSUMED_GPU_SOURCE = "assumed, never measured: 10 TMAC/s a GPU worker; your storage's own runs replace it"
+GANG_START = 15.0
+"""Seconds that the workers of a trial of several take to start, measured on two cores. A lone worker is warm."""
+
+ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
+"""Of a class of a user's folder, and of an auxiliary source of a user's, before they have been counted."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of wall time, and where the numbers behind them come from."""
+
+    stages: float
+    trials: float
+    overhead: float
+    longest: float  # if the scheduler stops no trial
+    networks: dict[str, float]  # "detector/level_4" -> seconds of one on one worker, mean over the points
+    source: str
+
+    @property
+    def total(self) -> float:
+        return self.stages + self.trials + self.overhead
 
 
 @dataclass(frozen=True)
@@ -78,11 +108,12 @@ def make_plan(
     """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
 
     prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `cost.unit_costs`. in_process: see `Plan`. folder: what lies in the
+    earlier runs have measured, see `unit_costs`. in_process: see `Plan`. folder: what lies in the
     user's folder that the space names, where it could be looked at.
     """
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
     learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
+    shape, counts = shape_of(space), counts_of(space, prepared_images, learnt, windows)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
@@ -97,8 +128,8 @@ def make_plan(
         space=space,
         preset=preset,
         targets=targets,
-        shape=shape_of(space),
-        counts=counts_of(space, prepared_images, learnt, windows),
+        shape=shape,
+        counts=counts,
         points=points,
         methods=methods,
         rungs=tuple(rungs),
@@ -108,3 +139,121 @@ def make_plan(
         account=None if folder is None else folder.account(),
         windows=windows,
     )
+
+
+def shape_of(space: Space) -> ImageShape:
+    """Of the images that the space asks for, channels as the catalogue has them."""
+    return ImageShape(CATALOGUE[space.data.name].channels, space.data.side, space.data.side)
+
+
+def form_of(data: Data) -> Form:
+    """What the images are brought to."""
+    return Form(data.side, data.side, data.fit or default_fit(data.name))
+
+
+def counts_of(
+    space: Space,
+    prepared_images: int | None = None,
+    learnt: Mapping[str, int] | None = None,
+    windows: float = 1.0,
+) -> TrainingCounts:
+    """Training windows of a target and images of the auxiliary set as the catalogue has them.
+
+    prepared_images: of the prepared auxiliary set that the space names, where it could be read. learnt: class -> images
+    to learn from, of a user's folder that has been counted. windows: of an image.
+    """
+    data, entry = space.data, CATALOGUE[space.data.name]
+    known = entry.train_images if data.protocol == "in_out" else entry.train_per_class
+    if learnt:
+        chosen = [count for name, count in learnt.items() if name in (data.classes or learnt)]
+        known = sum(learnt.values()) if data.protocol == "in_out" else max(chosen, default=0)
+    images = known or ASSUMED_IMAGES["folder"]
+    images = min(images, data.max_train_images or images)
+    general = sum(
+        round(auxiliary_count(source, prepared_images) * (1 - source.val_fraction)) for source in data.auxiliary
+    )
+    held = data.val_fraction + (data.calibration_fraction or 0)
+    return TrainingCounts(max(1, round(images * (1 - held) * windows)), general)
+
+
+def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:
+    """Images that an auxiliary source gives, held-out ones among them."""
+    if source.name == "prepared" and prepared_images is not None:
+        return min(prepared_images, source.max_images or prepared_images)
+    known = SOURCES[source.name].images if source.name in SOURCES else CATALOGUE[source.name].train_images
+    count = known or ASSUMED_IMAGES["general"]
+    return min(count, source.max_images or count)
+
+
+def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
+    """Mean fraction of the full schedule a trial gets when one in `eta` is promoted at each rung."""
+    alive, before, total = float(trials), 0, 0.0
+    for rung in rungs:
+        total += alive * (rung - before)
+        alive, before = max(1.0, math.ceil(alive / eta)), rung
+    return total / (1000 * trials)
+
+
+def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tuple[Any, Unit]]:
+    """(method, stage) of every stage that differs; points that agree on what determines a stage share it."""
+    stages: dict[str, tuple[Any, Unit]] = {}
+    for instance in methods:
+        for unit in instance.stages(targets):
+            stages.setdefault(f"{unit} {instance.stage_config(unit)}", (instance, unit))
+    return list(stages.values())
+
+
+def macs_of(method: Any, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> float:
+    """Multiply-accumulates of a unit; its training images where the method knows no cost. Rates are then images a
+    second, and hold for the space and preset that they were measured with."""
+    cost = method.cost(unit, shape, counts)
+    return float(counts.images) if cost is None else float(cost.macs)
+
+
+def states_costs(method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> bool:
+    """Whether a method knows the cost of all its units."""
+    units = [*method.stages(targets[:1]), *method.units(targets[:1])]
+    return all(method.cost(unit, shape, counts) is not None for unit in units)
+
+
+def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape, counts: TrainingCounts) -> float:
+    return sum(macs_of(plan_method, unit, shape, counts) for unit in plan_method.units(targets))
+
+
+def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple[dict[str, float], str]:
+    """`rate` (MAC/s a worker), `start` and `trial_start` (seconds), and where they come from.
+
+    A GPU is no faster for being shared: its assumed rate is divided by the workers on it. A measured one, whose key
+    holds the share, was a sharing worker's own.
+    """
+    on_gpu, sharing = resources.gpus_per_worker > 0, max(1, resources.sharing_a_gpu)
+    default, source = (ASSUMED_GPU, ASSUMED_GPU_SOURCE) if on_gpu else (MEASURED_CPU, MEASURED_CPU_SOURCE)
+    if rates:
+        source = "measured by an earlier run of this space and preset in this storage"
+    elif sharing > 1:
+        source += f"; {sharing} workers share one"
+    if resources.workers > 1:
+        default = default | {"trial_start": GANG_START}
+    return default | {"rate": default["rate"] / sharing} | dict(rates or {}), source
+
+
+def estimate(plan: Plan) -> Estimate | None:
+    """Wall time on the plan's workers when they are kept busy, of ten targets where their number is not known. None
+    where the method knows no cost and no earlier run was timed."""
+    methods, shape, counts, resources = plan.methods, plan.shape, plan.counts, plan.space.resources
+    targets = plan.targets or ("?",) * 10
+    units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
+    if not plan.rates and not states_costs(methods[0], targets, shape, counts):
+        return None
+    known, source = unit_costs(resources, plan.rates)
+    all_trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
+    trials = all_trials * expected_share(len(methods), plan.rungs, plan.space.scheduler.eta)
+    rate, started = known["rate"] * plan.workers, len(methods) * resources.workers / plan.workers
+    overhead = 0.0 if plan.in_process else known["start"] + known["trial_start"] * started
+    stages = sum(macs_of(m, unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
+    networks = {
+        f"{unit.kind}/{unit.part}": sum(macs_of(m, unit, shape, counts) for m in methods) / len(methods) / known["rate"]
+        for unit in units
+    }
+    longest = stages + all_trials / rate + overhead
+    return Estimate(stages, trials / rate, overhead, longest, networks, source)

@@ -42,20 +42,23 @@ class Request:
     MLflow's database cannot lie in.
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
-    cpus, gpus: of this machine. address: of a running cluster that this machine belongs to. slots: trials at once;
-    counted from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run
-    that other code has begun.
+    schedule: as `schedule_name` has it. cpus, gpus: of this machine. prepared_images: of the prepared auxiliary set
+    that the space names. address: of a running cluster that this machine belongs to. slots: trials at once; counted
+    from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run that
+    other code has begun.
     """
 
     loaded: Loaded
     space: Space
     preset: str
+    schedule: str
     storage: str
     data_dir: str
     tracking_uri: str | None
     name: str | None
     cpus: int
     gpus: int = 0
+    prepared_images: int | None = None
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None
@@ -91,17 +94,16 @@ def absolute(path: str | Path) -> str:
     return str(Path(path.removeprefix("file://")).expanduser().absolute())
 
 
-def schedule_name(request: Request) -> str:
-    """Return the preset's name if the run keeps the preset's schedule, otherwise "custom".
+def schedule_name(loaded: Loaded, space: Space, preset: str) -> str:
+    """Return the preset's name if the resolved space keeps the preset's schedule, otherwise "custom".
 
     The paper's is kept where at least one point is trained as the paper says; the report judges the winner's.
     """
-    space = request.space
-    if request.preset == "paper":
+    if preset == "paper":
         kept = any(not differences(space, space.config(point)) for point in space.points())
         return "paper" if kept else "custom"
-    preset = resolve(request.loaded.space.model_copy(update={"preset": request.preset}))
-    config, expected = space.config({}), preset.config({})
+    scaled = resolve(loaded.space.model_copy(update={"preset": preset}))
+    config, expected = space.config({}), scaled.config({})
     keys = schedule_keys(config)
     kept = all(key not in space.axes and getattr(config, key) == getattr(expected, key) for key in keys)
-    return request.preset if kept and space.data.max_train_images == preset.data.max_train_images else "custom"
+    return preset if kept and space.data.max_train_images == scaled.data.max_train_images else "custom"

@@ -1,7 +1,7 @@
-"""What can happen to a run: one frozen dataclass an event, and plain data of it as a line of the ledger has it."""
+"""What can happen to a run: one frozen dataclass an event."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -210,34 +210,3 @@ class Closed(Event):
     outcome: Outcome
     seconds: float | None = None
     best: str | None = None
-
-
-EVENTS: dict[str, type[Event]] = {
-    "opened": Opened,
-    "launched": Launched,
-    "stage": StageEnded,
-    "trial_added": TrialAdded,
-    "trial": TrialMoved,
-    "rung": RungReached,
-    "analysis": AnalysisEnded,
-    "code_accepted": CodeAccepted,
-    "closed": Closed,
-}
-"""Name in the ledger -> event. Stored: these names stay."""
-NAMES = {kind: name for name, kind in EVENTS.items()}
-ADAPTERS: dict[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in EVENTS.items()}
-
-
-def to_plain(event: Event) -> dict[str, Any]:
-    """An event in JSON's own types, `time` and its name first."""
-    values = asdict(event)
-    return {"time": values.pop("time"), "event": NAMES[type(event)], **values}
-
-
-def from_plain(values: Mapping[str, Any]) -> Event:
-    """The event of a line. Raises ValueError for what is no event."""
-    rest = dict(values)
-    name = rest.pop("event", None)
-    if name not in EVENTS:
-        raise ValueError(f"{name!r} is no event")
-    return ADAPTERS[name].validate_python(rest)

@@ -1,4 +1,8 @@
-"""A sign of life of a run's launcher, on any storage: a ledger that is open says nothing of one that was killed."""
+"""A run's launcher: only one at a time, and a sign of its life, on any storage.
+
+The lock is the operating system's: a killed process leaves none behind. A ledger that is open says nothing of a
+launcher that was killed; its heartbeat does.
+"""
 
 import json
 import os
@@ -8,13 +12,41 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from filelock import FileLock, Timeout
+
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState
+from workloads.errors import Kind, UserError
 from workloads.files import write_atomically
 
 PERIOD_S = 10.0
 MISSED = 4
 """Beats that may be late, for a slow storage or clocks that differ, before a launcher counts as dead."""
+
+
+@contextmanager
+def launcher_lock(paths: RunPaths) -> Iterator[None]:
+    """Only one live launcher a run. Raises UserError (exit 4) where another holds the run.
+
+    On remote storage there is no such lock: keep to one launcher a run there.
+    """
+    paths.folder.mkdir(parents=True, exist_ok=True)
+    if not paths.is_local:
+        yield
+        return
+    lock = FileLock(str(paths.folder / ".launcher.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"the run {paths.run!r} already has a live launcher",
+            fix=f"watch it with `python -m orchestrator status {paths.run}`, or give this one another --name",
+            kind=Kind.REFUSED,
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -13,23 +13,59 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from pydantic import TypeAdapter
 from upath import UPath
 
-from orchestrator.record.events import Event, from_plain, to_plain
+from orchestrator.planning.identity import TrialPlan
+from orchestrator.record.events import (
+    AnalysisEnded,
+    Closed,
+    CodeAccepted,
+    Event,
+    Launched,
+    Opened,
+    RungReached,
+    StageEnded,
+    State,
+    TrialAdded,
+    TrialMoved,
+)
 from orchestrator.record.format_1 import upgrade
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.state import RunState, apply, fold
+from orchestrator.record.state import DONE, RunState, TrialState
 from workloads.errors import Kind, UserError
 
 VERSION = 2
 SUM = ', "sha256": "'
+EVENTS: dict[str, type[Event]] = {
+    "opened": Opened,
+    "launched": Launched,
+    "stage": StageEnded,
+    "trial_added": TrialAdded,
+    "trial": TrialMoved,
+    "rung": RungReached,
+    "analysis": AnalysisEnded,
+    "code_accepted": CodeAccepted,
+    "closed": Closed,
+}
+"""Name in the ledger -> event. Stored: these names stay."""
+NAMES = {kind: name for name, kind in EVENTS.items()}
+ADAPTERS: dict[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in EVENTS.items()}
+LEGAL: dict[State, set[State]] = {
+    State.PENDING: {State.RUNNING, State.FAILED, State.INTERRUPTED},
+    State.RUNNING: {State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.RUNNING},
+    State.INTERRUPTED: {State.RUNNING, State.FAILED, State.INTERRUPTED},
+    State.FAILED: {State.RUNNING, State.FAILED},
+    State.FINISHED: set(),
+    State.STOPPED: set(),
+}
 
 
 def encode(event: Event) -> str:
@@ -78,6 +114,21 @@ def event_of(values: dict[str, Any], where: str) -> Event:
         ) from error
 
 
+def to_plain(event: Event) -> dict[str, Any]:
+    """An event in JSON's own types, `time` and its name first."""
+    values = asdict(event)
+    return {"time": values.pop("time"), "event": NAMES[type(event)], **values}
+
+
+def from_plain(values: Mapping[str, Any]) -> Event:
+    """The event of a line. Raises ValueError for what is no event."""
+    rest = dict(values)
+    name = rest.pop("event", None)
+    if name not in EVENTS:
+        raise ValueError(f"{name!r} is no event")
+    return ADAPTERS[name].validate_python(rest)
+
+
 def segments(folder: UPath) -> list[UPath]:
     """In their order; none where the folder is not there."""
     return sorted(folder.glob("*.jsonl"), key=lambda path: path.name) if folder.exists() else []
@@ -122,6 +173,51 @@ def format_1_events(file: UPath) -> Iterator[Event]:
         except (json.JSONDecodeError, KeyError, TypeError):
             if number <= len(lines):  # the last one may be cut short
                 raise damaged(where) from None
+
+
+def fold(events: Iterable[Event]) -> RunState:
+    """The state after all events."""
+    run = RunState()
+    for event in events:
+        apply(run, event)
+    return run
+
+
+def apply(run: RunState, event: Event) -> None:
+    """Take one event in. Raises ValueError, before anything changes, for what cannot have happened."""
+    match event:
+        case Opened():
+            run.opening = event
+            run.trials = {trial.id: state_of(trial) for trial in event.trials}
+        case Launched():
+            run.launches += 1
+            run.closed = None
+        case StageEnded():
+            run.stages[event.key] = event
+        case TrialAdded():
+            run.trials[event.trial.id] = state_of(event.trial)
+        case TrialMoved() | RungReached() if event.trial not in run.trials:
+            raise ValueError(f"the run has no trial {event.trial}")
+        case RungReached():
+            run.trials[event.trial].rungs[event.rung] = event.metrics
+        case TrialMoved():
+            trial = run.trials[event.trial]
+            if event.state not in LEGAL[trial.state]:
+                raise ValueError(f"trial {trial.id} cannot go from {trial.state} to {event.state}")
+            trial.state, trial.error = event.state, event.error
+        case AnalysisEnded():
+            run.analyses[f"{event.name}/{event.target}"] = event
+        case CodeAccepted():
+            run.accepted.append(event)
+            for trial in run.trials.values():
+                if trial.state not in DONE:
+                    trial.stages = {unit: event.stage_keys.get(key, key) for unit, key in trial.stages.items()}
+        case Closed():
+            run.closed = event
+
+
+def state_of(trial: TrialPlan) -> TrialState:
+    return TrialState(trial.id, trial.point, trial.stages, trial.config)
 
 
 class Ledger:

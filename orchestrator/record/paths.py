@@ -87,8 +87,9 @@ class RunPaths:
     def report(self) -> UPath:
         return self.folder / "report"
 
-    def data(self, digest: str) -> UPath:
-        return self.root / "data" / digest[:16]
+    @property
+    def data(self) -> UPath:
+        return self.root / "data"
 
     @property
     def stages(self) -> UPath:
@@ -97,8 +98,9 @@ class RunPaths:
     def stage(self, key: str) -> UPath:
         return self.stages / key
 
-    def baselines(self, key: str) -> UPath:
-        return self.root / "baselines" / key
+    @property
+    def baselines(self) -> UPath:
+        return self.root / "baselines"
 
     def analysis(self, name: str, target: str) -> UPath:
         return self.folder / "analyses" / name / f"{target}.json"

@@ -6,10 +6,10 @@ from pathlib import Path
 from upath import UPath
 
 from orchestrator.record import method_code
-from orchestrator.record.ledger import read_events, segments
+from orchestrator.record.ledger import fold, read_events, segments
 from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.provenance import this_python
-from orchestrator.record.state import RunState, fold
+from orchestrator.record.state import RunState
 from workloads.errors import UserError, nearest
 
 

@@ -1,43 +1,29 @@
 """What a run is now: what the ledger's events add up to."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.planning.identity import Identity, TrialPlan
+from orchestrator.planning.identity import Identity
 from orchestrator.record.events import (
     AnalysisEnded,
     Closed,
     CodeAccepted,
-    Event,
-    Launched,
     Opened,
     Outcome,
     RungMetrics,
-    RungReached,
     StageEnded,
     State,
-    TrialAdded,
-    TrialMoved,
 )
 from tune_spaces.schema import Space
 from tune_spaces.schema.models import stored
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import several
 
-__all__ = ["DONE", "Outcome", "RunState", "State", "TrialState", "apply", "fold"]
+__all__ = ["DONE", "Outcome", "RunState", "State", "TrialState"]
 
-LEGAL: dict[State, set[State]] = {
-    State.PENDING: {State.RUNNING, State.FAILED, State.INTERRUPTED},
-    State.RUNNING: {State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.RUNNING},
-    State.INTERRUPTED: {State.RUNNING, State.FAILED, State.INTERRUPTED},
-    State.FAILED: {State.RUNNING, State.FAILED},
-    State.FINISHED: set(),
-    State.STOPPED: set(),
-}
 DONE = (State.FINISHED, State.STOPPED)
 
 
@@ -105,56 +91,3 @@ class RunState:
             return stored(self.opened.space)
         except ValidationError as error:
             raise several(from_validation(error, Space), "the space that the run was made with") from error
-
-
-def fold(events: Iterable[Event]) -> RunState:
-    """The state after all events."""
-    run = RunState()
-    for event in events:
-        apply(run, event)
-    return run
-
-
-def apply(run: RunState, event: Event) -> None:
-    """Take one event in. Raises ValueError, before anything changes, for what cannot have happened."""
-    match event:
-        case Opened():
-            run.opening = event
-            run.trials = {trial.id: state_of(trial) for trial in event.trials}
-        case Launched():
-            run.launches += 1
-            run.closed = None
-        case StageEnded():
-            run.stages[event.key] = event
-        case TrialAdded():
-            run.trials[event.trial.id] = state_of(event.trial)
-        case TrialMoved() | RungReached():
-            take(trial_of(run, event.trial), event)
-        case AnalysisEnded():
-            run.analyses[f"{event.name}/{event.target}"] = event
-        case CodeAccepted():
-            run.accepted.append(event)
-            for trial in run.trials.values():
-                if trial.state not in DONE:
-                    trial.stages = {unit: event.stage_keys.get(key, key) for unit, key in trial.stages.items()}
-        case Closed():
-            run.closed = event
-
-
-def state_of(trial: TrialPlan) -> TrialState:
-    return TrialState(trial.id, trial.point, trial.stages, trial.config)
-
-
-def trial_of(run: RunState, trial: str) -> TrialState:
-    if trial not in run.trials:
-        raise ValueError(f"the run has no trial {trial}")
-    return run.trials[trial]
-
-
-def take(trial: TrialState, event: TrialMoved | RungReached) -> None:
-    if isinstance(event, RungReached):
-        trial.rungs[event.rung] = event.metrics
-        return
-    if event.state not in LEGAL[trial.state]:
-        raise ValueError(f"trial {trial.id} cannot go from {trial.state} to {event.state}")
-    trial.state, trial.error = event.state, event.error

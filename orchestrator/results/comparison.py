@@ -119,9 +119,10 @@ def image_digests(paths: RunPaths, digest: str) -> dict[str, str]:
     """Id -> digest of its pixels, of the tested images that the storage keeps under a data digest; empty where they are
     gone. So an image is the same in runs that have other images beside it."""
     digests: dict[str, str] = {}
-    if not paths.data(digest).exists():
+    store = SplitStore(paths)
+    if not store.folder(digest).exists():
         return digests
-    for table in SplitStore(paths).tables(digest):
+    for table in store.tables(digest):
         splits, ids, images = (table[name] for name in ("split", "id", "image"))
         for split, item, image in zip(splits.to_pylist(), ids.to_pylist(), images, strict=True):
             if split == "test" or out_name(split):

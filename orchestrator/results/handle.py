@@ -16,7 +16,7 @@ from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.report.tables import cells
 from orchestrator.results.report.write import PAGE
-from orchestrator.results.run import main_table, sure_winner, warnings_of
+from orchestrator.results.run import main_table, method_of, sure_winner, warnings_of
 from orchestrator.results.tables import LEAK
 from workloads.errors import UserError, nearest
 from workloads.registry import method
@@ -111,7 +111,8 @@ class Run:
     def warnings(self) -> list[str]:
         """What a reader of the numbers must know, in sentences. Raises UserError where no trial has reached the end."""
         state = self.state
-        return warnings_of(state, sure_winner(state))
+        best = sure_winner(state)
+        return warnings_of(state, best, method_of(state, best))
 
     @property
     def analyses(self) -> Mapping[str, str]:

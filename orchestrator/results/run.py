@@ -3,10 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-import pyarrow as pa
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted
@@ -15,14 +13,24 @@ from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
-from orchestrator.results.tables import KINDS, Known, Measured, Table, class_table, finished, set_table
-from tune_spaces.published.schedules import Schedule, schedule_of
+from orchestrator.results.tables import (
+    KINDS,
+    Known,
+    Measured,
+    Table,
+    class_table,
+    completed,
+    finished,
+    label_free,
+    set_table,
+    trial_row,
+)
+from tune_spaces.published.schedules import schedule_of
 from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
-from workloads.scoring.image_metrics import image_numbers
-from workloads.scoring.metrics import contests, unscored, whole_intervals
+from workloads.scoring.metrics import contests
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
 from workloads.units import GENERAL
@@ -42,11 +50,12 @@ class Results:
 
 def winner(state: RunState) -> TrialState | None:
     """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
+    ended = [trial for trial in state.trials.values() if trial.state == State.FINISHED]
+    if not ended or len(state.trials) == 1:
+        return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
     criterion = CRITERIA[state.space.select_by]
-    ended = [(t, t.metric(criterion.metric)) for t in state.trials.values() if t.state == State.FINISHED]
-    if ended and len(state.trials) == 1:
-        return ended[0][0]  # there was nothing to choose: the criterion may be undefined
-    known = [(criterion.better_first(value), t) for t, value in ended if value is not None]
+    values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
+    known = [(criterion.better_first(value), t) for t, value in values if value is not None]
     return min(known, key=lambda item: item[0])[1] if known else None
 
 
@@ -62,9 +71,13 @@ def sure_winner(state: RunState) -> TrialState:
     return best
 
 
-def warnings_of(state: RunState, best: TrialState) -> list[str]:
-    """What a reader must know: of the winner's config, of the images, and of what failed or did not learn."""
-    instance = method(state.space.workload)(state.space.config(best.point))
+def method_of(state: RunState, trial: TrialState) -> Any:
+    """The run's method at a trial's point."""
+    return method(state.space.workload)(state.space.config(trial.point))
+
+
+def warnings_of(state: RunState, best: TrialState, instance: Any) -> list[str]:
+    """What a reader must know: of the winner's method, of the images, and of what failed or did not learn."""
     failures = [f"the analysis {key} failed: {event.error}" for key, event in state.analyses.items() if event.error]
     not_scored = [
         f"{count} images or groups of {target} could not be scored: ranked above all scores, so an anomaly among them "
@@ -97,9 +110,9 @@ def auxiliary_remarks(space: Space, instance: Any) -> list[str]:
     return [f"{remark}: no number here compares with the paper's"]
 
 
-def measured(state: RunState, trial: TrialState, config: Any) -> Measured:
-    """A trial's numbers at the end of its schedule, with what they are called. config: its own."""
-    opened, data, instance = state.opened, state.space.data, method(state.space.workload)(config)
+def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
+    """A trial's numbers at the end of its schedule, with what they are called. instance: its method."""
+    opened, data = state.opened, state.space.data
     mark = f" ({instance.external})" if instance.external else ""
     return Measured(
         trial.rungs[1000],
@@ -110,33 +123,17 @@ def measured(state: RunState, trial: TrialState, config: Any) -> Measured:
         f"{instance.name.upper()}{mark}",
         KINDS[opened.schedule],
         (instance.judged_parts() or (WHOLE,))[0],
-        f"trial {trial.id}, seed {getattr(config, 'seed', 0)}",
+        f"trial {trial.id}, seed {getattr(instance.config, 'seed', 0)}",
         leak=CRITERIA[state.space.select_by].leak,
     )
 
 
-def labelled(run: Measured, schedule: Schedule) -> Measured:
-    """The winner's numbers under the label of its schedule, and why it is a custom one."""
-    why = f"; {schedule.text}" if schedule.label == "custom" else ""
-    return replace(run, kind=KINDS[schedule.label], note=run.note + why)
-
-
-def completed(run: Measured, scores: pa.Table) -> Measured:
-    """The winner's numbers with what runs of earlier versions lack, from its score table."""
-    metrics = run.metrics
-    if not metrics.intervals:
-        intervals = whole_intervals(scores, pooled=run.pooled)
-        metrics = replace(metrics, intervals=intervals, unscored=unscored(scores))
-    if "average_precision/mean" not in metrics.numbers:
-        metrics = replace(metrics, numbers=image_numbers(scores, pooled=run.pooled) | metrics.numbers)
-    return replace(run, metrics=metrics)
-
-
 def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
-    config, identity = state.space.config(best.point), state.identity
-    run = labelled(measured(state, best, config), schedule_of(state.space, config, state.opened.schedule))
-    baselines = baseline_numbers(paths, identity.data, identity.baselines_code, pooled=run.pooled)
+    instance = method_of(state, best)
+    schedule = schedule_of(state.space, instance.config, state.opened.schedule)
+    run = measured(state, best, instance).labelled(schedule)
+    baselines = baseline_numbers(paths, state.identity, pooled=run.pooled)
     return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
@@ -185,12 +182,6 @@ def network_costs(state: RunState, best: TrialState) -> dict[str, NetworkCost]:
     }
 
 
-def label_free(trial: TrialState, method_type: Any) -> dict[str, float | None]:
-    """A trial by every criterion of its method that needs no test label."""
-    numbers = trial.last.numbers if trial.rungs else {}
-    return {name: numbers.get(CRITERIA[name].metric) for name in method_type.selections if not CRITERIA[name].leak}
-
-
 def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[str, dict[str, dict[str, Any]]]:
     """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
     findings: dict[str, dict[str, dict[str, Any]]] = {}
@@ -201,33 +192,6 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
-def trial_row(trial: TrialState, method_type: Any, run: Measured | None) -> dict[str, Any]:
-    """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
-    criteria = label_free(trial, method_type)
-    alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
-    return {
-        "trial": trial.id,
-        "params": trial.point,
-        **criteria,
-        "auroc": trial.last.numbers.get("oracle") if trial.rungs else None,
-        "levels": {part: value for part, value in alone.items() if value is not None},
-        "state": str(trial.state),
-        "schedule": f"{trial.reached / 10:g} %",
-        "classes": run.values(WHOLE) if run else {},
-    }
-
-
-def selection_of(state: RunState, best: TrialState, method_type: Any) -> dict[str, Any]:
-    """How the winner was chosen, and its numbers."""
-    return {
-        "select_by": state.space.select_by if len(state.trials) > 1 else "given",
-        "trial": best.id,
-        "params": best.point,
-        **label_free(best, method_type),
-        "auroc": best.last.numbers.get("oracle"),
-    }
-
-
 def write_report(run: str, storage: str) -> Results:
     """Write the report of a run of a storage again. Raises UserError where there is no such run, and as `conclude`."""
     return conclude(*open_run(absolute(storage), run))
@@ -235,38 +199,32 @@ def write_report(run: str, storage: str) -> Results:
 
 def conclude(paths: RunPaths, state: RunState) -> Results:
     """Pick the winner and write the report. Raises UserError where no trial reached the end."""
-    best, opened, method_type = sure_winner(state), state.opened, method(state.space.workload)
-    selection, costs, warnings = (
-        selection_of(state, best, method_type),
-        network_costs(state, best),
-        warnings_of(state, best),
-    )
-    facts, findings = facts_of(state), read_findings(paths, state, best)
-    config = state.space.config(best.point)
-    schedule = schedule_of(state.space, config, opened.schedule)
+    methods = {trial.id: method_of(state, trial) for trial in state.trials.values() if 1000 in trial.rungs}
+    best = sure_winner(state)
+    opened, instance = state.opened, methods[best.id]
+    runs = {key: measured(state, state.trials[key], ended) for key, ended in methods.items()}
+    facts, warnings = facts_of(state), warnings_of(state, best, instance)
+    costs, findings = network_costs(state, best), read_findings(paths, state, best)
+    schedule = schedule_of(state.space, instance.config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
-    runs = {
-        trial.id: measured(state, trial, state.space.config(trial.point))
-        for trial in state.trials.values()
-        if 1000 in trial.rungs
-    }
-    run = completed(labelled(runs[best.id], schedule), scores)
-    code = state.identity.baselines_code
-    baselines = baseline_numbers(paths, opened.identity.data, code, pooled=run.pooled)
-    trials = [trial_row(trial, method_type, runs.get(trial.id)) for trial in state.trials.values()]
+    baselines = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
+    run = completed(runs[best.id].labelled(schedule), scores)
+    trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
+    by = state.space.select_by if len(trials) > 1 else "given"
+    numbers = ("trial", "params", *label_free(instance), "auroc")
     shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
         facts=facts | {"schedule": schedule.text},
         shown=shown,
-        trials=trials,
+        trials=list(trials.values()),
         warnings=warnings,
-        selection=selection,
+        selection={"select_by": by} | {name: trials[best.id][name] for name in numbers},
         schedule=schedule,
         costs=costs,
         findings=findings,
-        about={name: analysis.title for name, analysis in method_type.analyses.items()},
-        part_kind=method_type.part_names.kind,
+        about={name: analysis.title for name, analysis in instance.analyses.items()},
+        part_kind=instance.part_names.kind,
         account=opened.account,
     ).write(paths.report)
     return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
 
 from orchestrator.record.events import RungMetrics
+from orchestrator.record.state import TrialState
 from tune_spaces import published
 from tune_spaces.published import PublishedTable
+from tune_spaces.published.schedules import Schedule
 from workloads.data.catalogue import NOISE
 from workloads.data.images import out_split
 from workloads.scoring.baselines import CONVOLUTIONS, LARGEST, SMALL
+from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.intervals import Interval
-from workloads.scoring.metrics import Rows, mean
+from workloads.scoring.metrics import Rows, mean, unscored, whole_intervals
+from workloads.scoring.selection import CRITERIA, Select
 from workloads.scoring.table import WHOLE, group_size
 
 KINDS = {
@@ -152,6 +159,11 @@ class Measured:
         names = [*self.metrics.levels, *(part for parts in self.metrics.out.values() for part in parts)]
         return (*(part for part in dict.fromkeys(names) if part != WHOLE), WHOLE)
 
+    def labelled(self, schedule: Schedule) -> Measured:
+        """The same under the label of its schedule, and why it is a custom one."""
+        why = f"; {schedule.text}" if schedule.label == "custom" else ""
+        return replace(self, kind=KINDS[schedule.label], note=self.note + why)
+
     def values(self, part: str) -> dict[str, float | None]:
         """AUROC of a part by column of the main table."""
         return {column.heading: column.of(self.metrics, part) for column in self.columns}
@@ -214,9 +226,7 @@ def finished(
 ) -> Finished:
     """Tables of the winner's numbers. baselines: name -> class, or out set -> AUROC. counts: images by split. contests:
     part -> what each of its numbers is over."""
-    table = set_table(run, baselines) if run.pooled else class_table(run, baselines)
     numbers, intervals = run.metrics.numbers, run.metrics.intervals
-    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
     beside = () if run.pooled else tuple(Column(f"{t}/{heading(s)}", t, s) for s in run.out for t in run.targets)
 
     def known(columns: Sequence[Column]) -> dict[str, Known]:
@@ -226,18 +236,46 @@ def finished(
         rows = contests(part)
         return {column.heading: rows[column.number] for column in columns if column.number in rows}
 
-    return Finished(
-        table,
-        out_table(run, counts),
-        set_means(run) if run.out and not run.pooled else {},
-        {} if run.pooled else {part: run.values(part) for part in run.parts},
-        known(run.columns) | {"mean": (whole.mean, whole.interval)},
-        by_column(WHOLE),
-        {part: by_column(part) for part in run.parts if group_size(part)},
-        known(beside),
-        by_column(WHOLE, beside) if beside else {},
-        run.others(),
-    )
+    main, parts = known(run.columns), {part: by_column(part) for part in run.parts if part == WHOLE or group_size(part)}
+    out, levels = out_table(run, counts), {} if run.pooled else {part: run.values(part) for part in run.parts}
+    means = set_means(run) if run.out and not run.pooled else {}
+    aside = (known(beside), by_column(WHOLE, beside) if beside else {}, run.others())
+    table = set_table(run, baselines) if run.pooled else class_table(run, baselines)
+    whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
+    numbered = main | {"mean": (whole.mean, whole.interval)}
+    return Finished(table, out, means, levels, numbered, parts.pop(WHOLE), parts, *aside)
+
+
+def label_free(instance: Any) -> list[Select]:
+    """Every criterion of a method that needs no test label."""
+    return [name for name in instance.selections if not CRITERIA[name].leak]
+
+
+def trial_row(trial: TrialState, instance: Any, run: Measured | None) -> dict[str, Any]:
+    """A trial as the report lists it; by column and part only at the end of its schedule, where it has a `run`."""
+    numbers = trial.last.numbers if trial.rungs else {}
+    alone = {part: run.average(part) for part in run.parts if part != WHOLE} if run else {}
+    return {
+        "trial": trial.id,
+        "params": trial.point,
+        **{name: numbers.get(CRITERIA[name].metric) for name in label_free(instance)},
+        "auroc": numbers.get("oracle"),
+        "levels": {part: value for part, value in alone.items() if value is not None},
+        "state": str(trial.state),
+        "schedule": f"{trial.reached / 10:g} %",
+        "classes": run.values(WHOLE) if run else {},
+    }
+
+
+def completed(run: Measured, scores: pa.Table) -> Measured:
+    """The winner's numbers with what runs of earlier versions lack, from its score table."""
+    metrics = run.metrics
+    if not metrics.intervals:
+        intervals = whole_intervals(scores, pooled=run.pooled)
+        metrics = replace(metrics, intervals=intervals, unscored=unscored(scores))
+    if "average_precision/mean" not in metrics.numbers:
+        metrics = replace(metrics, numbers=image_numbers(scores, pooled=run.pooled) | metrics.numbers)
+    return replace(run, metrics=metrics)
 
 
 def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:

@@ -4,25 +4,23 @@ import sys
 from pathlib import Path
 
 from orchestrator.data.loading import load_splits
-from orchestrator.execution.continuation import open_ledger, trials_of
+from orchestrator.data.split_store import SplitStore
+from orchestrator.execution.continuation import open_run
 from orchestrator.execution.from_request import plan_of, request_of
-from orchestrator.execution.launch import Launch, opening, run_all
+from orchestrator.execution.launch import Launch, run_all
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.observer import Nobody
 from orchestrator.execution.recorder import recorder_of
-from orchestrator.record.paths import RunPaths
 
 
 def main(space: str, folder: Path) -> None:
     request = request_of(space, {}, storage=folder / "runs", data_dir=folder, name="launch", executor="local")
     splits = load_splits(request.space.data, folder)
-    plan = plan_of(request).with_images(splits)
-    paths = RunPaths(request.storage, plan.run)
-    ledger = open_ledger(paths, opening(plan, splits, request), plan, splits.target_digests, False)
-    recorder = recorder_of(plan.space, plan.rungs, ledger, lambda: None, print)
-    run_all(
-        Launch(request, plan, list(trials_of(plan, ledger.state)), paths, splits, recorder, Nobody()), LocalExecutor()
-    )
+    plan, paths = plan_of(request)
+    plan = plan.with_images(splits)
+    run = open_run(request, plan, paths, splits, "local")
+    recorder = recorder_of(plan.space, plan.rungs, run.ledger, lambda: None, print)
+    run_all(Launch(request, plan, run, paths, splits, SplitStore(paths), recorder, Nobody()), LocalExecutor())
 
 
 if __name__ == "__main__":

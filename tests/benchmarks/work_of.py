@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.data.loading import load_splits
-from orchestrator.planning.identity import identify, stages_of_trials
+from orchestrator.planning.identity import identify
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import make_plan
 
@@ -17,8 +17,7 @@ def work_of(name: str) -> dict[str, Any]:
     _, space, preset = load_space(name, Options())
     splits = load_splits(space.data, Path("nowhere"))
     plan = make_plan(name, "", space, preset, run=None, cpus=2).with_images(splits)
-    _, trials = identify(plan, splits.digest, splits.target_digests)
-    stages = stages_of_trials(plan, trials)
+    _, trials, stages = identify(plan, splits.digest, splits.target_digests)
     return {
         "workload": space.workload,
         "data": space.data.model_dump(mode="json"),

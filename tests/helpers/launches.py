@@ -13,7 +13,7 @@ from orchestrator.execution.analyse import analyse
 from orchestrator.execution.launch import executor_named, launch
 from orchestrator.execution.observer import Nobody
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.request import Request
+from orchestrator.planning.request import Request, schedule_name
 
 
 def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, executor="ray", **options):
@@ -23,6 +23,7 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, exe
         loaded=loaded,
         space=resolved,
         preset=preset,
+        schedule=schedule_name(loaded, resolved, preset),
         storage=str(storage),
         data_dir=str(storage / "data-dir"),
         tracking_uri=tracking_uri,

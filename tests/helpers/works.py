@@ -10,6 +10,7 @@ from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.early_stopping import Decision
+from orchestrator.record.events import RungMetrics
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 from workloads.units import Unit
@@ -54,7 +55,7 @@ class MadeTrial(TrialWork):
     def run(self, worker):
         for rung in self.rungs:
             self.before(rung)
-            yield RungReport(self.trials[0].id, rung, {"budget": rung, "contrastive": self.value})
+            yield RungReport(self.trials[0].id, rung, RungMetrics({"contrastive": self.value}))
         return End()
 
 

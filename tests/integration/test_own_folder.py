@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -67,3 +68,13 @@ def test_ledger_and_report_say_what_was_left_out(photos, tmp_path):
     assert "| beside the class folders | 1 | old/a.png |" in report
     assert "| train/good | 39 | 2 |" in report
     assert json.loads((tmp_path / run.name / "report" / "report.json").read_text())["account"]["used"] == 59
+    # every image is two windows: tables and counts are of images, and the detector reads as the run did
+    counts = opened.counts
+    assert (sum(counts[split] for split in ("train", "val", "calibration")), counts["test"]) == (39, 20)
+    assert "20 test images are 40 windows of 16 x 16 pixels" in opened.remarks
+    scores = run.scores(split="test")
+    assert len(scores) == len(set(scores["image_id"].to_pylist())) == 20
+    detector = orchestrator.load(run)
+    assert detector.fit == "tiles"
+    again = detector.score([photos / name for name in scores["image_id"].to_pylist()])
+    np.testing.assert_allclose(again, scores["score"].to_numpy(), rtol=1e-5)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tune_spaces.schema.models import Auxiliary, Data, Space
+from tune_spaces.schema import Auxiliary, Data, Space
 from workloads.flows.config import NO_FLIP
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.mlsad.config import SHORTER

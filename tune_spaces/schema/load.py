@@ -10,7 +10,8 @@ from types import ModuleType
 from pydantic import ValidationError
 
 import tune_spaces
-from tune_spaces.schema.models import LOADING, Space
+from tune_spaces.schema.models import Space
+from tune_spaces.schema.part import LOADING
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.registry import look_in

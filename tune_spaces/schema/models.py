@@ -3,8 +3,7 @@
 import itertools
 import math
 import random
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import fields, replace
 from functools import cache
@@ -12,8 +11,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
@@ -22,9 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from workloads.data.catalogue import CATALOGUE, FITTED, SOURCES, Fit, auxiliary_names, default_fit, out_set_names
-from workloads.data.reading.account import Copies, FolderRules
-from workloads.errors import Problem, UserError, nearest, several
+from tune_spaces.schema.data import Data
+from tune_spaces.schema.part import LOADING, Part, Strict, as_written, refuse
+from workloads.data.catalogue import CATALOGUE, default_fit
+from workloads.errors import Problem, UserError, nearest
 from workloads.keys import NO_AXIS, config_problems, keys_of
 from workloads.method import FittedMethod
 from workloads.registry import WORKLOADS, method, reference
@@ -32,60 +30,11 @@ from workloads.scoring.selection import Select
 from workloads.units import DataFacts, ImageShape
 
 PresetName = Literal["paper", "reduced", "smoke"]
-WRITTEN = "as written"
 FOLDER_CALIBRATION = 0.2
 """Of the normal images of an own folder: 500 of them give a threshold for a false-alarm rate of 1 %, and a fifth fewer
 to learn from costs a detector little."""
-LOADING: ContextVar[bool] = ContextVar("LOADING", default=False)
-"""True while a space file runs: then a faulty part waits for its space, so that all errors are reported together."""
 STORED: ContextVar[bool] = ContextVar("STORED", default=False)
 """True while a run's space is read. It was checked when it was launched, and its method may be code of others."""
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Part(Strict):
-    """A part of a space. In a space file it is built before the space; if it is faulty, the space checks it again."""
-
-    def __init__(self, **values: Any) -> None:
-        waits = LOADING.get()
-        token = LOADING.set(False)  # a faulty part inside this one makes this one faulty
-        try:
-            super().__init__(**as_written(values))
-        except ValidationError:
-            if not waits:
-                raise
-            object.__setattr__(self, "__dict__", {WRITTEN: values})
-        finally:
-            LOADING.reset(token)
-
-
-def as_written(value: Any) -> Any:
-    """A faulty part as the values it was given, alone or in a dict or a list; anything else as it is."""
-    if isinstance(value, Part):
-        return as_written(value.__dict__[WRITTEN]) if WRITTEN in value.__dict__ else value
-    if isinstance(value, list | tuple):
-        return type(value)(map(as_written, value))
-    return {k: as_written(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-
-def refuse(problems: Iterable[Problem]) -> None:
-    """Raises UserError with all of the problems, if there are any."""
-    if listed := list(problems):
-        raise several(listed)
-
-
-def known(kind: str, names: Collection[str]) -> AfterValidator:
-    """A validator of a name that must be one of these."""
-
-    def check(name: str) -> str:
-        if name not in names:
-            raise ValueError(f"no such {kind}; {nearest(name, names)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def known_workload(name: str) -> str:
@@ -102,137 +51,6 @@ def known_workload(name: str) -> str:
 def checked(workload: str | None) -> bool:
     """Whether what a space says of its method is checked: not where the method is there by name alone, of a run's."""
     return bool(workload) and (workload in WORKLOADS or not STORED.get())
-
-
-def known_source(name: str) -> str:
-    if name in CATALOGUE and CATALOGUE[name].out_only:
-        raise ValueError("has no training images here")
-    if name not in auxiliary_names():
-        raise ValueError(f"no such auxiliary set; {nearest(name, auxiliary_names())}")
-    return name
-
-
-class Auxiliary(Part):
-    """One source of auxiliary images: natural ones of any kind, for methods that compare with a general model."""
-
-    name: Annotated[str, AfterValidator(known_source)]
-    path: str | None = Field(default=None, description="of 'folder', 'arrays', 'tiny_images'; else in the data folder")
-    max_images: int | None = Field(default=None, ge=4, description="validation included; all where absent")
-    val_fraction: float = Field(default=0.2, gt=0, lt=1, description="held out; 0.2 is the paper's 80/20")
-    seed: int = Field(default=0, description="of the choice and the split")
-
-    @model_validator(mode="after")
-    def consistent(self) -> Self:
-        if self.path is not None and (self.name not in SOURCES or not SOURCES[self.name].place):
-            refuse([Problem("path", f"{self.name!r} takes no path")])
-        return self
-
-
-class Data(Part):
-    """Which images, and how they are split.
-
-    protocol: in `one_class` every class in `classes` takes its turn as the normal one, and the others are its
-    anomalies; in `in_out` the whole dataset is normal, and the out sets are its anomalies.
-    """
-
-    name: Annotated[str, known("dataset", CATALOGUE)]
-    path: str | None = Field(default=None, description="the images' folder, for the dataset 'folder'")
-    protocol: Literal["one_class", "in_out"] = "one_class"
-    side: int = Field(default=32, ge=8, le=1024, description="pixels; windows are side x side")
-    fit: Fit | None = Field(
-        default=None,
-        description="how image files become windows: 'crop' takes the middle, 'squeeze' and 'pad' the whole image, "
-        "'tiles' windows at its own resolution; absent: 'tiles' for 'folder', 'crop' for published datasets",
-    )
-    white_level: int | None = Field(
-        default=None, ge=1, le=65535, description="of images of more than 8 bits; from the training images where absent"
-    )
-    classes: tuple[str, ...] | None = Field(default=None, description="normal classes; all where absent")
-    max_train_images: int | None = Field(default=None, ge=4, description="a target, validation included")
-    val_fraction: float = Field(default=0.1, gt=0, lt=1, description="of the normal training images, held out")
-    calibration_fraction: float | None = Field(
-        default=None,
-        ge=0,
-        lt=1,
-        description="of the normal training images, set apart for thresholds; absent: 0, and 0.2 of an own folder for "
-        "a method that does not fit in one go",
-    )
-    out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
-    max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
-    auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
-    seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
-    ignore: tuple[str, ...] = Field(default=(), description="of 'folder': patterns of files and folders to pass over")
-    names: dict[str, str] = Field(default_factory=dict, description="of 'folder': class folder -> name of the class")
-    group: str | None = Field(
-        default=None,
-        description="of 'folder': pattern in file names; images that agree in it stay on one side of a split",
-    )
-    copies: Copies = Field(default="leave_out", description="of 'folder': test images that are copies of others")
-
-    @model_validator(mode="after")
-    def consistent(self) -> Self:
-        refuse([*self.folder_problems(), *self.name_problems(), *self.protocol_problems(), *self.auxiliary_problems()])
-        return self
-
-    @property
-    def rules(self) -> FolderRules:
-        """How a user's folder is read."""
-        return FolderRules(self.ignore, self.names, self.copies, self.group)
-
-    def folder_problems(self) -> Iterator[Problem]:
-        if self.name == "folder" and self.path is None:
-            yield Problem("path", "the dataset 'folder' needs the path of a folder of class folders")
-        if self.name != "folder" and self.path is not None:
-            yield Problem("path", f"only the dataset 'folder' takes a path, not {self.name!r}")
-        if self.fit not in (None, "crop") and self.name not in FITTED:
-            yield Problem("fit", f"is for {', '.join(FITTED)}; {self.name!r} is read as its paper did")
-        try:
-            re.compile(self.group or "")
-        except re.error as error:
-            yield Problem("group", f"{self.group!r} is no regular expression: {error}")
-        changed = {"copies": self.copies != "leave_out"}
-        for key in ("ignore", "names", "group", "copies", "white_level"):
-            if self.name != "folder" and changed.get(key, getattr(self, key)):
-                yield Problem(key, f"is for the dataset 'folder', not for {self.name!r}")
-        if self.val_fraction + (self.calibration_fraction or 0) >= 1:
-            yield Problem(
-                "calibration_fraction", "with val_fraction it must leave images to learn from: below 1 together"
-            )
-
-    def name_problems(self) -> Iterator[Problem]:
-        classes, others = CATALOGUE[self.name].classes, out_set_names(self.name)
-        if len(set(self.classes or ())) < len(self.classes or ()):
-            yield Problem("classes", "names a class twice")
-        for name in self.classes or ():
-            if classes is not None and name not in classes:
-                yield Problem("classes", f"{name!r} is no class of {self.name}; {nearest(name, classes)}")
-        for name in self.out:
-            if name not in others:
-                yield Problem("out", f"{name!r} cannot be an out set of {self.name}; {nearest(name, others)}")
-        if len(set(self.out)) < len(self.out):
-            yield Problem("out", "names a set twice")
-
-    def protocol_problems(self) -> Iterator[Problem]:
-        entry = CATALOGUE[self.name]
-        if entry.out_only:
-            yield Problem("name", f"{self.name!r} has no training images here: it can only be an out set")
-        elif self.protocol == "one_class" and entry.classes is not None and len(entry.classes) == 1:
-            yield Problem("protocol", f"{self.name!r} has no classes to tell apart; use 'in_out' with an out set")
-        if self.protocol == "in_out" and not self.out:
-            yield Problem("out", "the protocol 'in_out' needs an out set: no other image is anomalous")
-        if self.protocol == "in_out" and self.classes is not None:
-            yield Problem("classes", "the protocol 'in_out' learns the whole dataset; leave the classes out")
-
-    def auxiliary_problems(self) -> Iterator[Problem]:
-        named = [(source.name, source.path) for source in self.auxiliary]
-        if len(set(named)) < len(named):
-            yield Problem("auxiliary", "names a source twice")
-        for number, source in enumerate(self.auxiliary):
-            if source.name == self.name and source.name not in SOURCES:
-                yield Problem(f"auxiliary.{number}.name", f"{self.name!r} is the dataset itself")
-            if source.name in self.out:
-                message = f"{source.name!r} is an out set, which nothing may learn from"
-                yield Problem(f"auxiliary.{number}.name", message)
 
 
 class Search(Part):

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workloads.data.conform import as_channels
 from workloads.data.view import TargetView
@@ -95,7 +95,25 @@ class LevelScorer:
         """This level's `image_scores` under its name."""
         return {f"level_{self.level}": self.image_scores(images)}
 
+    def module(self) -> nn.Module:
+        return LevelProgram(self)
+
     def image_scores(self, images: Tensor) -> np.ndarray:
         """Mean (or otherwise pooled) window score of each image, (N,) float32 in [0, 1], from uint8 (N, C, S, S)."""
         parts = [pooled(self.window_scores(part), self.pooling) for part in images.to(self.device).split(BATCH)]
         return torch.cat(parts).cpu().numpy() if parts else np.zeros(0, np.float32)
+
+
+class LevelProgram(nn.Module):
+    """A level's image scores as one program, without tiles: uint8 (N, C, S, S) -> float32 (N,)."""
+
+    place: Tensor
+
+    def __init__(self, scorer: LevelScorer) -> None:
+        super().__init__()
+        self.net, self.channels, self.pooling = scorer.net, scorer.channels, scorer.pooling
+        self.register_buffer("place", scorer.place)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.net.head(self.net.trunk(to_signed(as_channels(images, self.channels))), self.place)
+        return pooled(logits.sigmoid().squeeze(1), self.pooling)

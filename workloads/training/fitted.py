@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from workloads.data.shuffling import shuffled
 from workloads.learner import Scores, State, Tensors
@@ -64,6 +64,9 @@ class Fit:
             scores[left_out] = rest.score(self.images[torch.from_numpy(left_out)])["score"]
         return {"score": scores}
 
+    def module(self) -> nn.Module:
+        return FittedProgram(self.method, self.fitted)
+
     @torch.no_grad()
     def score(self, images: Tensor) -> Scores:
         """One part, `score`: (N,) float32."""
@@ -85,6 +88,17 @@ def fit_of(method: FittedMethod, device: torch.device, unit: Unit, images: Tenso
     """The fit of a unit; with maps where the method has them."""
     has_maps = type(method).maps is not FittedMethod.maps
     return (MappedFit if has_maps else Fit)(method, device, unit, images)
+
+
+class FittedProgram(nn.Module):
+    """A fit's scores as one program: uint8 (N, C, H, W) -> float32 (N,)."""
+
+    def __init__(self, method: FittedMethod, fitted: State) -> None:
+        super().__init__()
+        self.method, self.fitted = method, fitted
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.method.score(self.fitted, images).float()
 
 
 def on_device(value: Any, device: torch.device) -> Any:

@@ -49,7 +49,8 @@ def prepare(
     source: Annotated[str, typer.Option("--source", help="The file or folder, or its URI.")],
     out: Annotated[str, typer.Option("--out", help="Folder or URI of the prepared set.")],
     choose: Annotated[
-        str | None, typer.Option(help="tiny_images: paper, all, or a fraction; paper where absent.")
+        str | None,
+        typer.Option(help="tiny_images: paper, all, or a fraction; webdataset: a pattern of members, as *.img.png."),
     ] = None,
     exclude: Annotated[list[Path], typer.Option(help="tiny_images: published list of duplicates; repeatable.")] = [],  # noqa: B006
     without: Annotated[

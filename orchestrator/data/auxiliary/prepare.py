@@ -18,10 +18,9 @@ from orchestrator.data.auxiliary.order import permutation
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Piece, Rows, SourceFormat
 from orchestrator.planning.code_digest import content_hash
-from orchestrator.record.locks import alone
 from workloads.data.duplicates import Known
 from workloads.errors import Kind, UserError
-from workloads.files import read_checked, write_checked
+from workloads.files import alone, read_checked, write_checked
 
 MAX_BAD = 0.05
 """Of all images: more say that the source is not what it was taken for."""

@@ -10,8 +10,7 @@ from upath import UPath
 from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.work.worker import Artifacts, Share, UnitWork, Worker, method_of, view_of
 from orchestrator.planning.early_stopping import Decision
-from orchestrator.record.locks import alone
-from workloads.files import is_whole, read_checked, write_checked
+from workloads.files import alone, is_whole, read_checked, write_checked
 from workloads.learner import Stage
 from workloads.training.batches import unit_batches
 from workloads.training.checkpoint import is_intact, save_state

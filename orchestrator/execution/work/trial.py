@@ -22,6 +22,7 @@ from orchestrator.execution.work.worker import (
     view_of,
 )
 from orchestrator.planning.early_stopping import Decision
+from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import finish_rung, write_share
 from workloads.data.view import TargetView
@@ -50,7 +51,7 @@ class TrialUnits:
 
     def report(self, rung: int) -> RungReport:
         """Of a rung that the trial has finished, from its file."""
-        return RungReport(self.id, rung, json.loads(read_checked(self.paths.rung(rung))))
+        return RungReport(self.id, rung, RungMetrics.parse(json.loads(read_checked(self.paths.rung(rung)))))
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class _Training:
         self.running: dict[Unit, tuple[Learner, Progress]] = {}
         self.written = rungs_done(trial, work.rungs)
         self.rung = self.written[-1] if self.written else 0
-        self.seconds = trial.report(self.rung).metrics["train_seconds"] if self.rung else 0.0
+        self.seconds = trial.report(self.rung).metrics.train_seconds if self.rung else 0.0
         self.done = 0.0
         if worker.rank == 0:
             remove_shares(trial, self.written)

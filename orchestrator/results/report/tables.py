@@ -6,6 +6,8 @@ facts; the words are in report.md.jinja.
 
 import csv
 import io
+import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +63,26 @@ def to_csv(table: Table) -> str:
     for _, rows in _sections(table):
         writer.writerows([row.name, row.kind, str(row.leak).lower(), row.note, *cells(table, row)] for row in rows)
     return out.getvalue()
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """Of anything that a report holds."""
+    return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """The same in JSON's own types. It has no nan or inf: those become text, so a diverged loss stays readable."""
+    if hasattr(value, "item"):  # numpy's scalars
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return str(value)
 
 
 def to_rich(table: Table) -> Group:

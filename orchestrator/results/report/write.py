@@ -1,7 +1,5 @@
 """Writes a report to a folder, local or remote: report.html, report.md, report.json, a CSV a table, and the plots."""
 
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -95,15 +93,15 @@ class Report:
         """Whether there are test images of the whole detector to plot."""
         return any(len(rows.scores) for rows in self.shown.contests.values())
 
-    def record(self, ranked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The whole as values for report.json. ranked: the trials, best first."""
+    def record(self) -> dict[str, Any]:
+        """The whole as values for report.json."""
         shown, schedule = self.shown, self.schedule
         record = {
             "title": self.title,
             "facts": self.facts,
             "table": asdict(shown.table),
             "selection": {**self.selection, "leak": self.leak},
-            "trials": ranked,
+            "trials": self.trials,
             "levels": shown.levels,
             "other_metrics": shown.others,
             "analyses": self.findings,
@@ -121,11 +119,12 @@ class Report:
         report.html says the same, on one page that holds its pictures and needs no other file. The directory is made if
         missing, older reports in it are replaced. Raises ValueError for NaN scores, KeyError for a missing key.
         """
-        pictures, markdown = _pictures(directory.parent / "analyses", self.findings), self.markdown()
+        pictures, record = _pictures(directory.parent / "analyses", self.findings), self.record()
+        markdown = self.markdown()
         csvs = {"table.csv": self.shown.table, "out_of_distribution.csv": self.shown.out}
         texts = {name: tables.to_csv(table) for name, table in csvs.items() if table is not None}
-        record = self.record(tables.ranked(self.trials, self.criterion))
-        texts["report.json"] = json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        record["trials"] = tables.ranked(self.trials, self.criterion)
+        texts["report.json"] = tables.to_json(record)
         directory.mkdir(parents=True, exist_ok=True)
         if self.has_scores:
             from orchestrator.results.report.plots import drawn  # matplotlib takes a second
@@ -153,18 +152,3 @@ def _pictures(folder: Path | UPath, findings: tables.Findings) -> dict[str, byte
     ]
     present = [(name, file) for name, file in files if (folder / name / file).exists()]
     return {f"../analyses/{name}/{file}": read_checked(folder / name / file, REMADE) for name, file in present}
-
-
-def _plain(value: Any) -> Any:
-    """The same in JSON's own types. It has no nan or inf: those become text, so a diverged loss stays readable."""
-    if hasattr(value, "item"):  # numpy's scalars
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence):
-        return [_plain(item) for item in value]
-    return str(value)

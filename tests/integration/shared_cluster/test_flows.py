@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from orchestrator.inference.detector import detector_of
-from orchestrator.inference.images import score_folder
+import orchestrator
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.results.comparison import compare
@@ -98,12 +97,15 @@ def test_a_run_with_fewer_workers_than_asked_reaches_the_flows_of_one(one, fewer
 
 
 def test_a_folder_is_scored_by_every_score_with_the_general_flow_read_back(one, tmp_path):
+    images, out = tmp_path / "images", tmp_path / "rows.parquet"
+    images.mkdir()
     for number in range(2):
         pixels = np.random.default_rng(number).integers(256, size=(16, 16), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    scores, skipped = score_folder(detector_of(one, Ledger(one).state, "3"), tmp_path)
-    assert (scores.num_rows, skipped) == (2, [])
-    assert set(scores.column_names) == {"image", "score", *table_of(one)["part"].unique()} - {"all"}
+        Image.fromarray(pixels).save(images / f"{number}.png")
+    orchestrator.predict(one.run, images, target="3", false_alarms=0.5, out=out, storage=str(one.root))
+    scores = pq.read_table(out)
+    assert scores.num_rows == 2
+    assert {"image", "score", *table_of(one)["part"].unique()} - {"all"} <= set(scores.column_names)
     assert scores["score"].equals(scores["final_scale"])
     nats = (np.array(scores["likelihood"]) - np.array(scores["general_likelihood"])) * 256 * math.log(2)
     np.testing.assert_allclose(scores["ratio"], nats, rtol=1e-4, atol=1e-2)

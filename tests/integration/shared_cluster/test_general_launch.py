@@ -15,9 +15,8 @@ from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.prepare import begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.record.events import RungReached
-from orchestrator.record.ledger import Ledger, read_events
+from orchestrator.record.ledger import Ledger, fold, read_events
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.state import fold
 from tests.helpers.launches import request_for, run
 from workloads.data.loaders.photo_tiles import photo_tiles
 from workloads.training.checkpoint import load_state

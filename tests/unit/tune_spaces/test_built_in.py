@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.request import Request, schedule_name
+from orchestrator.planning.request import schedule_name
 from tune_spaces.schema.load import SPACES, doc_of, load, source_of
 from tune_spaces.schema.models import Preset, Space, resolve
 from tune_spaces.shared.klods_presets import KLODS_PRESETS
@@ -93,10 +93,9 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_only_published_schedules_are_called_the_papers(name, tmp_path) -> None:
+def test_only_published_schedules_are_called_the_papers(name) -> None:
     loaded, space, preset = load_space(name, Options(preset="paper"))
-    request = Request(loaded, space, preset, str(tmp_path), str(tmp_path), None, None, 2)
-    assert schedule_name(request) == ("paper" if name in PUBLISHED else "custom")
+    assert schedule_name(loaded, space, preset) == ("paper" if name in PUBLISHED else "custom")
 
 
 def test_runs_of_groups_share_the_flow_of_the_same_training_images() -> None:

@@ -47,14 +47,20 @@ def check_memory(files: Sequence[Path], form: Form, root: Path) -> None:
 
 
 def free_memory() -> int | None:
-    """Bytes that this process may still take: of the machine's, and of its control group's; None where unknown."""
-    of_machine = [line.split()[1] for line in _lines(Path("/proc/meminfo")) if line.startswith("MemAvailable:")]
-    limits = [1024 * int(kilobytes) for kilobytes in of_machine]
-    group = Path("/sys/fs/cgroup")
+    """Bytes that this process may still take: of the machine's, and of its control group's, whose cached files can be
+    let go; None where unknown."""
+    machine, group = _amounts(Path("/proc/meminfo")), Path("/sys/fs/cgroup")
+    limits = [1024 * machine["MemAvailable"]] if "MemAvailable" in machine else []
     limit, used = (" ".join(_lines(group / name)) for name in ("memory.max", "memory.current"))
     if limit.isdecimal() and used.isdecimal():
-        limits.append(int(limit) - int(used))
+        limits.append(int(limit) - int(used) + _amounts(group / "memory.stat").get("file", 0))
     return min(limits, default=None)
+
+
+def _amounts(file: Path) -> dict[str, int]:
+    """Of lines such as ``MemAvailable:  123 kB`` or ``file 123``."""
+    words = [line.replace(":", " ").split() for line in _lines(file)]
+    return {name: int(amount) for name, amount, *_ in words if amount.isdecimal()}
 
 
 def _lines(file: Path) -> list[str]:

@@ -30,7 +30,7 @@ class PatchDetector(nn.Module):
 
     def head(self, features: Tensor, place: Tensor, masks: list[Tensor] | None = None) -> Tensor:
         """Logits from trunk features and coordinates; `masks` are the blocks' dropout masks in training."""
-        x = torch.cat([features, place.expand(len(features), -1, -1, -1)], 1)
+        x = torch.cat([features, place.expand(features.shape[0], -1, -1, -1)], 1)  # `len` would fix an export to it
         x = F.leaky_relu(self.enter(x), SLOPE)
         for i, block in enumerate(self.blocks):
             x = block(x, None if masks is None else masks[i])

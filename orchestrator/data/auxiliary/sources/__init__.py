@@ -30,20 +30,21 @@ def open_source(
     duplicates: Sequence[Path] = (),
     column: str | None = None,
 ) -> SourceFormat:
-    """The source of that kind; `choose` and `duplicates` are for tiny_images, `column` for parquet.
+    """The source of that kind; `choose` is for tiny_images and webdataset, `duplicates` for tiny_images,
+    `column` for parquet.
 
     Raises UserError for an unknown kind, what is for another kind, and index lists that cannot be read.
     """
     if kind not in KINDS:
         raise UserError(f"no kind of source {kind!r}", nearest=closest(kind, KINDS), fix=f"use {', '.join(KINDS)}")
     options = {
-        "--choose": (choose, "tiny_images"),
-        "--exclude": (duplicates, "tiny_images"),
-        "--column": (column, "parquet"),
+        "--choose": (choose, ("tiny_images", "webdataset")),
+        "--exclude": (duplicates, ("tiny_images",)),
+        "--column": (column, ("parquet",)),
     }
-    for option, (value, owner) in options.items():
-        if value and kind != owner:
-            raise UserError(f"this is for {owner}, not for {kind}", where=option, fix="leave it out")
+    for option, (value, owners) in options.items():
+        if value and kind not in owners:
+            raise UserError(f"this is for {' and '.join(owners)}, not for {kind}", where=option, fix="leave it out")
     if kind == "tiny_images":
         if side != tiny_images.SIDE:
             raise UserError(f"a side of {side}", where="--side", fix="leave it: these images are 32x32")
@@ -51,4 +52,6 @@ def open_source(
         return FlatSource(path, choose or PAPER, known)
     if kind == "parquet":
         return ParquetSource(path, side, column or "image")
-    return {source.kind: source for source in (FolderSource, TarSource, NpzSource)}[kind](path, side)
+    if kind == "webdataset":
+        return TarSource(path, side, choose)
+    return FolderSource(path, side) if kind == "folder" else NpzSource(path, side)

@@ -192,7 +192,7 @@ def test_an_unknown_storage_protocol_is_no_traceback(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "words", "message"),
     [
-        ("folder", ["--choose", "0.1"], "this is for tiny_images, not for folder"),
+        ("folder", ["--choose", "0.1"], "this is for tiny_images and webdataset, not for folder"),
         ("folder", ["--near", "4"], "near copies of what?"),
         ("folder", ["--without", "cifar1"], "did you mean: cifar10"),
         ("folders", [], "did you mean: folder"),

@@ -8,7 +8,7 @@ from rich.console import Console
 from orchestrator.console import live
 from orchestrator.console.live import LiveView, bar
 from orchestrator.execution.executor import Note
-from orchestrator.record.state import fold
+from orchestrator.record.ledger import fold
 from tests.helpers.records import opened
 
 NOTES = {

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.recorder import LONGEST_ERROR, Recorder
 from orchestrator.planning.early_stopping import Decision, NeverStop, SuccessiveHalving
-from orchestrator.record.events import RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import RungMetrics, RungReached, StageEnded, TrialMoved
 from orchestrator.record.state import State
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from tests.helpers.works import RUNGS, made_stage, made_trial
@@ -30,7 +30,7 @@ def halving():
 
 
 def report(trial, rung, value):
-    return RungReport(trial, rung, {"budget": rung, "contrastive": value})
+    return RungReport(trial, rung, RungMetrics({"contrastive": value}))
 
 
 def test_a_rung_is_in_the_ledger_when_the_rule_is_asked(ledger):

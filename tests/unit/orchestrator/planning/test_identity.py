@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.planning import code_digest
 from orchestrator.planning.code_digest import code_of
-from orchestrator.planning.identity import BASELINES, identify, question, roots_of, stages_of_trials
+from orchestrator.planning.identity import BASELINES, identify, question, roots_of
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.plan import make_plan
 from tests.helpers import edits
@@ -35,9 +35,8 @@ def plan_of(workload, **options):
 def ids(workload):
     """(keys of the stages, ids of the trials, the baselines' digest, the default name of a run)."""
     plan = plan_of(workload)
-    identity, trials = identify(plan, "data", DIGESTS)
-    stages = [stage.key for stage in stages_of_trials(plan, trials)]
-    return stages, [trial.id for trial in trials], identity.baselines, plan.run
+    identity, trials, stages = identify(plan, "data", DIGESTS)
+    return [stage.key for stage in stages], [trial.id for trial in trials], identity.baselines, plan.run
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +142,7 @@ def ids_of(workload, config):
     plan = SimpleNamespace(
         points=({},), methods=(instance,), targets=("3",), rungs=(1000,), space=SimpleNamespace(workload=workload)
     )
-    _, (trial,) = identify(plan, "data", DIGESTS)
+    (trial,) = identify(plan, "data", DIGESTS).trials
     return trial.stages, trial.id
 
 

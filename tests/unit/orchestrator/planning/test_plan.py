@@ -8,10 +8,9 @@ from upath import UPath
 
 from orchestrator.execution.work.worker import balance
 from orchestrator.planning.code_digest import Code, content_hash
-from orchestrator.planning.cost import expected_share, unit_costs
-from orchestrator.planning.identity import identify, safe_name, stages_of_trials
+from orchestrator.planning.identity import identify, safe_name
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
+from orchestrator.planning.plan import expected_share, make_plan, unit_costs
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
@@ -40,8 +39,8 @@ def test_what_runs_in_this_process_waits_for_nothing_to_start(tmp_path):
 
 def identified(plan, data="data", digests=DIGESTS, code="code"):
     """(stages, trials) of a plan, whose code is as good as any."""
-    _, trials = identify(plan, data, digests, defaultdict(lambda: Code({"module": code}, {})))
-    return stages_of_trials(plan, trials), trials
+    _, trials, stages = identify(plan, data, digests, defaultdict(lambda: Code({"module": code}, {})))
+    return stages, trials
 
 
 def keys(stages):

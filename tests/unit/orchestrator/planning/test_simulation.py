@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from orchestrator.planning import capacity as packing
 from orchestrator.planning.cluster_size import Size, by_one_worker, load_of, slots_of
-from orchestrator.planning.cost import expected_share, unit_costs
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
+from orchestrator.planning.plan import expected_share, make_plan, unit_costs
 from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, simulate
 from tests.helpers.commands import orchestrate
 from tune_spaces.schema import Resources

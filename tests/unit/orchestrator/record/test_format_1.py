@@ -7,10 +7,9 @@ import pytest
 from orchestrator.record.events import Launched, Outcome, State
 from orchestrator.record.format_1 import upgrade_space
 from orchestrator.record.heartbeat import life_of
-from orchestrator.record.ledger import Ledger, read_events, segments
+from orchestrator.record.ledger import Ledger, fold, read_events, segments
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import names, open_run
-from orchestrator.record.state import fold
 from workloads.errors import UserError
 from workloads.units import ImageShape
 

@@ -22,11 +22,10 @@ from orchestrator.record.events import (
     TrialAdded,
     TrialMoved,
 )
-from orchestrator.record.ledger import Ledger, decode, encode, read_events, segments
-from orchestrator.record.locks import launcher_lock
+from orchestrator.record.heartbeat import launcher_lock
+from orchestrator.record.ledger import Ledger, decode, encode, fold, read_events, segments
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import names, open_run
-from orchestrator.record.state import fold
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.errors import Kind, UserError
 

@@ -17,8 +17,8 @@ from orchestrator.record.state import TrialState
 from orchestrator.record.tracking import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
 from orchestrator.results.report.tables import number, to_rich
-from orchestrator.results.run import conclude, trial_row
-from orchestrator.results.tables import OTHER_METRICS
+from orchestrator.results.run import conclude
+from orchestrator.results.tables import OTHER_METRICS, trial_row
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.registry import method
 from workloads.scoring.image_metrics import ImageMetrics

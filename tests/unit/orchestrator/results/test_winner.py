@@ -8,7 +8,7 @@ from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics
 from orchestrator.record.rates import keep_rates, read_rates
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.results.run import sure_winner, warnings_of, winner
+from orchestrator.results.run import method_of, sure_winner, warnings_of, winner
 from tests.helpers.records import opened
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
@@ -68,7 +68,7 @@ def warned(*options, space="flow_digits", **last):
     event = opened(space, Options(preset="smoke", points=1, set=list(options)))
     state = RunState(event)
     best = TrialState("t", state.space.points()[0], rungs={1000: RungMetrics(**last)})
-    return " ".join(warnings_of(state, best))
+    return " ".join(warnings_of(state, best, method_of(state, best)))
 
 
 def test_warnings_say_what_failed_and_what_compares_with_nothing():

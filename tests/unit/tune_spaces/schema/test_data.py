@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tune_spaces.schema.data import Auxiliary, Data
 from tune_spaces.schema.load import load
-from tune_spaces.schema.models import Auxiliary, Data, Preset, Space, resolve
+from tune_spaces.schema.models import Preset, Space, resolve
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import UserError
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tune_spaces.schema.data import Data
 from tune_spaces.schema.load import load
-from tune_spaces.schema.models import Data, Resources, Scheduler, Search, Space, resolve, stored
+from tune_spaces.schema.models import Resources, Scheduler, Search, Space, resolve, stored
 from tune_spaces.schema.validation import from_validation
 from tune_spaces.shared.mlsad_spaces import PUBLISHED_GRID
 from workloads.errors import UserError

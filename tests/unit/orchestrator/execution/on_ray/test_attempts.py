@@ -5,6 +5,7 @@ import pytest
 from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.on_ray.attempts import LOSSES, Course, Remembering
 from orchestrator.execution.work.trial import TrialUnits
+from orchestrator.record.events import RungMetrics
 from tests.helpers.works import RUNGS, Heard, MadeTrial, made_stage, made_trial
 
 LOST = End(error="ActorDiedError: killed", lost=True)
@@ -12,7 +13,7 @@ FAILED = End(error="RuntimeError: diverged")
 
 
 def rung(number, trial="a"):
-    return RungReport(trial, number, {"budget": number})
+    return RungReport(trial, number, RungMetrics())
 
 
 def test_a_task_is_begun_again_as_often_as_it_may_and_ends_with_its_last_error():

@@ -11,6 +11,7 @@ from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.on_ray import crew
 from orchestrator.execution.on_ray.attempts import LOSSES
 from orchestrator.execution.on_ray.tune import REPLY, Driver
+from orchestrator.record.events import RungMetrics
 from tests.helpers.works import Heard, made_trial
 
 LOST = End(error="ActorUnavailableError: restarting", lost=True)
@@ -143,7 +144,7 @@ def test_a_failed_attempt_goes_on_where_it_is_and_a_worker_lets_go_at_the_end():
     trial = began(driver)
     assert answer(driver, trial, End(error="RuntimeError: diverged")) == TrialScheduler.CONTINUE
     assert worker.stops == 0
-    assert answer(driver, trial, RungReport("0", 250, {})) == TrialScheduler.CONTINUE
+    assert answer(driver, trial, RungReport("0", 250, RungMetrics())) == TrialScheduler.CONTINUE
     assert answer(driver, trial, End()) == TrialScheduler.STOP
     assert worker.stops == 1
 

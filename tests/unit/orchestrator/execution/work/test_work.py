@@ -22,6 +22,7 @@ from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, rungs_done
 from orchestrator.execution.work.worker import UnitWork, Worker, computing, method_of
+from orchestrator.record.events import RungMetrics
 from orchestrator.record.paths import TrialPaths
 from orchestrator.results.evaluation import read_table, write_share
 from tests.helpers.files import flip
@@ -89,7 +90,7 @@ def test_a_trial_is_trained_scored_and_reported_rung_by_rung(name, worker, tmp_p
     paths = TrialPaths(tmp_path / "trial")
     for report in rungs:
         assert report.trial == "id"
-        assert report.metrics == json.loads(paths.rung(report.rung).read_text())
+        assert report.metrics == RungMetrics.parse(json.loads(paths.rung(report.rung).read_text()))
     unit = trial.trials[0].units[0].unit
     assert is_complete(paths.unit(unit, 1000))
     assert not is_complete(paths.unit(unit, 500)), "a state that a later one has replaced is gone"

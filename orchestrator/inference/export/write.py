@@ -1,0 +1,91 @@
+"""The verb `export`: a run's best detector into a folder that needs the run no more."""
+
+from importlib.metadata import version
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
+from typing import Literal, get_args
+
+import torch
+
+from orchestrator.inference.detector import chosen_target, chosen_trial, detector_of, trained_units
+from orchestrator.inference.export.card import Export, card
+from orchestrator.inference.export.mlflow_model import register, write_mlflow
+from orchestrator.inference.export.program import write_onnx, write_torch
+from orchestrator.record import method_code
+from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import tracking_of
+from orchestrator.record.state import RunState
+from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG, UID_TAG, default_uri
+from workloads.errors import UserError, nearest
+
+Kind = Literal["mlflow", "torch", "onnx"]
+KINDS = get_args(Kind)
+USES = {
+    "mlflow": """
+    mlflow models serve -m FOLDER --env-manager virtualenv -p 5000
+    curl localhost:5000/invocations -H 'Content-Type: application/json' \\
+      -d "{\\"dataframe_split\\": {\\"columns\\": [\\"image\\"], \\"data\\": [[\\"$(base64 -w0 photo.png)\\"]]}}"
+""",
+    "torch": "`torch.export.load('model.pt2').module()(images)`: uint8 (N, C, H, W) windows -> float32 (N,) scores.",
+    "onnx": "Input `images`, uint8 (N, C, H, W) windows; output `scores`, float32 (N,).",
+}
+
+
+def export_detector(
+    paths: RunPaths,
+    state: RunState,
+    to: str,
+    folder: Path,
+    *,
+    target: str | None = None,
+    register_as: str | None = None,
+    tracking_uri: str | None = None,
+) -> list[str]:
+    """Write the folder and its card; sentences that say what was written and checked. See `orchestrator.export`."""
+    if to not in KINDS:
+        raise UserError(f"nothing is exported to {to!r}; {nearest(to, KINDS)}", where="--to")
+    if register_as and to != "mlflow":
+        raise UserError(f"MLflow's registry takes MLflow models, not {to}", where="--register", fix="--to mlflow")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError("the folder is not empty", where=str(folder), fix="give a new one")
+    export = export_of(paths, state, target)
+    notes: list[str] = []
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if to == "mlflow":
+        write_mlflow(export, folder)
+    else:
+        with TemporaryDirectory(dir=folder.parent) as temporary:  # what is refused leaves nothing
+            notes = (write_torch if to == "torch" else write_onnx)(export.detector, Path(temporary))
+            copytree(temporary, folder, dirs_exist_ok=True)
+    (folder / "README.md").write_text(card(export, USES[to], notes), encoding="utf-8")
+    if register_as:
+        uri = tracking_of(state, tracking_uri) or default_uri(paths)
+        notes = [*notes, f"registered as {register(export, folder, register_as, uri)}"]
+    return [f"{folder}: {to} model of {export.method}, its card is README.md", *notes]
+
+
+def export_of(paths: RunPaths, state: RunState, target: str | None) -> Export:
+    """What a run has to export. Raises UserError as `detector_of` does, and for one that decides nothing."""
+    target, best = chosen_target(state, target), chosen_trial(state)
+    detector = detector_of(paths, state, target, "cpu")
+    detector.normals  # noqa: B018 - raises: what is exported decides
+    opened, name = state.opened, state.space.workload
+    numbers = best.last.numbers
+    measured = {f"AUROC of {target}": f"{numbers[f'auroc/{target}']:.4f}"} if numbers.get(f"auroc/{target}") else {}
+    return Export(
+        detector,
+        name,
+        trained_units(paths, best, detector.method, target, torch.device("cpu")),
+        (method_code.stored(paths) or {}) if method_code.is_own(name) else {},
+        {UID_TAG: opened.uid, RUN_TAG: paths.run, TRIAL_TAG: best.id, "orchestrator.target": target},
+        {
+            "run": f"{paths.run}, trial {best.id}, chosen by {state.space.select_by}",
+            "dataset": f"{opened.dataset}, digest {opened.identity.data[:12]}",
+            "schedule": opened.schedule,
+            "config": ", ".join(f"{key}={value}" for key, value in best.point.items()) or "the space's own",
+            "code": f"{opened.provenance.git_commit or 'no checkout'}, digest {opened.identity.code}",
+            "torch": version("torch"),
+        },
+        measured,
+    )

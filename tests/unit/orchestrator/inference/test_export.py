@@ -1,0 +1,166 @@
+"""Detectors out of their runs: programs and models that score as the run's detector does, and what is refused."""
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import orchestrator
+from orchestrator import UserError
+from orchestrator.inference.export.mlflow_model import PACKAGES, requirements
+from tests.helpers.files import write_image
+from tests.helpers.imports import imported_by
+from tune_spaces.schema import Data, Space
+from workloads.portable import load_detector
+
+FLOW = {"hierarchy": "none", "score": "likelihood", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
+TINY = {"width": 0.0625, "levels": (1, 4), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
+METHODS = {"mlsad": TINY, "examples.own_method:Gaussian": {}, "flow": FLOW}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for name, count in (("train/good", 40), ("test/good", 9), ("test/bad", 5)):
+        for number in range(count):
+            write_image(folder / name / f"{number:04d}.png", (32, 32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(photos, tmp_path_factory):
+    """A run of each method, by its name."""
+    storage = tmp_path_factory.mktemp("runs")
+    data = Data(name="folder", path=str(photos), side=32, classes=("good",))
+    made = {}
+    for number, (name, fixed) in enumerate(METHODS.items()):
+        select_by = "likelihood" if name == "flow" else "contrastive"
+        space = Space(workload=name, data=data, fixed=fixed, select_by=select_by)
+        made[name] = orchestrator.launch(space, storage=storage, name=f"run{number}", executor="local")
+    return made
+
+
+def images(count=7):
+    return np.random.default_rng(1).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("name", ["mlsad", "examples.own_method:Gaussian"])
+def test_a_program_of_torch_and_a_graph_score_any_number_of_images_as_the_detector_does(runs, name, tmp_path):
+    import torch
+
+    onnxruntime = pytest.importorskip("onnxruntime")
+    expected = orchestrator.load(runs[name], device="cpu", trust_code=True).score(images())
+    rows = np.ascontiguousarray(images().transpose(0, 3, 1, 2))
+    for to in ("torch", "onnx"):
+        lines = orchestrator.export(runs[name], to, tmp_path / to, trust_code=True)
+        assert "scores differ by" in lines[-1]
+        assert lines[-1] in (tmp_path / to / "README.md").read_text()
+    program = torch.export.load(tmp_path / "torch" / "model.pt2").module()
+    np.testing.assert_allclose(program(torch.from_numpy(rows)).detach(), expected, rtol=1e-4)
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx")
+    np.testing.assert_allclose(session.run(None, {"images": rows})[0], expected, rtol=1e-4)
+
+
+def test_what_is_no_program_is_refused_by_name_and_leaves_nothing(runs, tmp_path):
+    for to in ("torch", "onnx"):
+        with pytest.raises(UserError, match="flow cannot be exported as a program"):
+            orchestrator.export(runs["flow"], to, tmp_path / to)
+        assert not (tmp_path / to).exists()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_mlflow_model_decides_as_the_detector_does(runs, name, tmp_path):
+    import mlflow
+
+    orchestrator.export(runs[name], "mlflow", tmp_path / "model", trust_code=True)
+    detector = orchestrator.load(runs[name], device="cpu", trust_code=True)
+    served = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    files = [png(image) for image in images(3)]
+    import pandas as pd
+
+    answers = served.predict(pd.DataFrame({"image": files}), params={"false_alarms": 0.2})
+    expected = detector.predict([detector.read(BytesIO(file)) for file in files], 0.2)
+    assert answers["score"].tolist() == pytest.approx(expected.scores.tolist(), rel=1e-5)
+    assert answers["p_value"].tolist() == expected.p_values.tolist()
+    assert (answers["decision"] == "anomalous").tolist() == expected.anomalous.tolist()
+    assert served.metadata.signature.params is not None
+    assert served.metadata.metadata["orchestrator.run"] == runs[name].name
+    assert (tmp_path / "model" / "code" / "workloads" / "portable.py").exists()
+    assert not (tmp_path / "model" / "code" / "orchestrator").exists()
+
+
+def png(image):
+    data = BytesIO()
+    Image.fromarray(image).save(data, "PNG")
+    return data.getvalue()
+
+
+def test_a_detector_of_a_folder_has_its_decisions_and_form(runs, tmp_path):
+    orchestrator.export(runs["mlsad"], "mlflow", tmp_path / "model")
+    (folder,) = (tmp_path / "model" / "artifacts").iterdir()
+    detector, expected = load_detector(folder, "cpu"), orchestrator.load(runs["mlsad"], device="cpu")
+    assert detector.threshold(0.2) == expected.threshold(0.2)
+    assert (detector.form, detector.target, detector.shape) == (expected.form, expected.target, expected.shape)
+    about = json.loads((folder / "detector.json").read_text())
+    (folder / "detector.json").write_text(json.dumps(about | {"format": 2}))
+    with pytest.raises(UserError, match="format 2"):
+        load_detector(folder)
+
+
+def test_the_card_has_thresholds_and_names_rates_that_are_not_supported(runs, tmp_path):
+    orchestrator.export(runs["mlsad"], "torch", tmp_path / "model")
+    text = (tmp_path / "model" / "README.md").read_text()
+    threshold = orchestrator.load(runs["mlsad"], device="cpu").threshold(1 / 9)
+    assert f"| 0.1111 | {threshold.value:.9g} |" in text
+    assert "| 0.01 | refused: a false-alarm rate of 0.01 needs 99 held-out normal images, and there are 8 |" in text
+    assert "run1" not in text
+    assert "run0" in text
+
+
+def test_a_model_joins_the_registry_with_the_runs_lineage(runs, tmp_path):
+    import mlflow
+
+    run = runs["mlsad"]
+    for number in (1, 2):
+        lines = orchestrator.export(run, "mlflow", tmp_path / str(number), register="surfaces")
+        assert lines[-1] == f"registered as models:/surfaces/{number}"
+    uri = f"sqlite:///{Path(run.storage) / 'mlflow.db'}"
+    client = mlflow.MlflowClient(uri)
+    version = client.get_model_version("surfaces", "2")
+    assert version.tags["orchestrator.run"] == run.name
+    assert client.get_run(version.run_id).data.tags["orchestrator.trial"] == run.best.id
+    before = mlflow.get_registry_uri()
+    mlflow.set_registry_uri(uri)
+    mlflow.set_tracking_uri(uri)
+    try:
+        assert mlflow.pyfunc.load_model("models:/surfaces/2").metadata.metadata["orchestrator.run"] == run.name
+    finally:
+        mlflow.set_registry_uri(before)
+        mlflow.set_tracking_uri(None)
+
+
+def test_wrong_words_are_refused_before_anything_is_written(runs, tmp_path):
+    with pytest.raises(UserError, match="nothing is exported to 'onx'; did you mean 'onnx'"):
+        orchestrator.export(runs["mlsad"], "onx", tmp_path / "model")
+    with pytest.raises(UserError, match="takes MLflow models, not onnx"):
+        orchestrator.export(runs["mlsad"], "onnx", tmp_path / "model", register="x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    with pytest.raises(UserError, match="the folder is not empty"):
+        orchestrator.export(runs["mlsad"], "mlflow", tmp_path / "full")
+    with pytest.raises(UserError, match="code that lies in the run"):
+        orchestrator.export(runs["examples.own_method:Gaussian"], "mlflow", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_requirements_are_what_the_code_imports(runs):
+    pinned = requirements(orchestrator.load(runs["mlsad"], device="cpu"))
+    assert [line.partition("==")[0] for line in pinned] == list(PACKAGES)
+    assert all(line.partition("==")[2][0].isdigit() for line in pinned)
+    distributions = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    unneeded = {"upath", "timm", "lmdb", "efficientnet_lite_pytorch"}  # for sets and networks that are named
+    imported = {distributions.get(name, name) for name in imported_by("workloads")} - unneeded
+    assert imported <= set(PACKAGES)

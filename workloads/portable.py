@@ -1,0 +1,103 @@
+"""A detector as a folder of its own, which needs nothing of the run that made it: weights, config, held-out scores.
+
+detector.json says what it is; states/NUMBER is a unit's weights and artifacts/NUMBER/NUMBER what it reads of stages,
+each a checkpoint (`workloads.training.checkpoint`), so nothing is unpickled; held_out.json are the scores that its
+decisions rest on.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from workloads.detector import Detector
+from workloads.errors import Kind, UserError
+from workloads.learner import State
+from workloads.registry import method as method_named
+from workloads.scoring.thresholds import HeldOut
+from workloads.training.checkpoint import load_state, save_state
+from workloads.units import ImageShape, Unit
+
+FORMAT = 1
+DETECTOR, HELD_OUT = "detector.json", "held_out.json"
+
+
+@dataclass(frozen=True)
+class TrainedUnit:
+    """A unit of a detector: its learner's state, and by name the artifacts of stages that scoring reads."""
+
+    unit: Unit
+    state: State
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def assembled(
+    method: Any, target: str, shape: ImageShape, units: Sequence[TrainedUnit], device: torch.device, **facts: Any
+) -> Detector:
+    """A detector of trained units. method: at its config. facts: further fields of `Detector`."""
+    scorers = []
+    for trained in units:
+        scorer = method.scorer(trained.unit, shape, trained.artifacts, device)
+        scorer.load_state(trained.state)
+        scorers.append(scorer)
+    return Detector(target, shape, method, tuple(scorers), **facts)
+
+
+def save_detector(folder: Path, detector: Detector, name: str, units: Sequence[TrainedUnit]) -> None:
+    """Write a detector. name: of its method, as a space names it. units: what it was assembled of."""
+    for number, trained in enumerate(units):
+        save_state(folder / "states" / str(number), trained.state)
+        for place, artifact in enumerate(trained.artifacts.values()):
+            save_state(folder / "artifacts" / str(number) / str(place), artifact)
+    about = {
+        "format": FORMAT,
+        "method": name,
+        "config": asdict(detector.method.config),
+        "target": detector.target,
+        "shape": asdict(detector.shape),
+        "fit": detector.fit,
+        "white_level": detector.white_level,
+        "units": [{**asdict(trained.unit), "artifacts": list(trained.artifacts)} for trained in units],
+    }
+    (folder / DETECTOR).write_text(json.dumps(about, indent=1))
+    if detector.held_out is not None:
+        scores = np.asarray(detector.held_out.scores, np.float64).tolist()
+        kept = {"rests_on": detector.held_out.rests_on, "scores": scores}
+        (folder / HELD_OUT).write_text(json.dumps(kept))
+
+
+def load_detector(folder: str | Path, device: str | None = None) -> Detector:
+    """A detector that `save_detector` has written. device: a GPU where there is one, unless it is named.
+
+    Raises UserError for a folder of a later version, and CorruptCheckpointError for damaged weights.
+    """
+    place, path = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")), Path(folder)
+    about = json.loads((path / DETECTOR).read_text())
+    if about["format"] != FORMAT:
+        headline = f"a detector of format {about['format']}, and this version reads {FORMAT}"
+        raise UserError(headline, where=str(path), fix="use the version that wrote it", kind=Kind.ENVIRONMENT)
+    chosen = method_named(about["method"])
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in about["config"].items()}
+    units = []
+    for number, item in enumerate(about["units"]):
+        names = item.pop("artifacts")
+        artifacts = {n: load_state(path / "artifacts" / str(number) / str(i), place) for i, n in enumerate(names)}
+        units.append(TrainedUnit(Unit(**item), load_state(path / "states" / str(number), place), artifacts))
+    held_out = None
+    if (path / HELD_OUT).exists():
+        kept = json.loads((path / HELD_OUT).read_text())
+        held_out = HeldOut(np.array(kept["scores"], np.float32), kept["rests_on"])
+    return assembled(
+        chosen(chosen.Config(**values)),
+        about["target"],
+        ImageShape(**about["shape"]),
+        units,
+        place,
+        fit=about["fit"],
+        white_level=about["white_level"],
+        held_out=held_out,
+    )
