@@ -18,7 +18,7 @@ from workloads.data.conform import conform, on_image, windowed
 from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
-from workloads.scoring.evaluate import mean_maps
+from workloads.scoring.localisation import mean_maps
 from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
 

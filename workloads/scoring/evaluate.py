@@ -1,24 +1,15 @@
-"""A detector's scores of one target as rows of the score table, and what its maps are worth."""
+"""A detector's scores of one target as rows of the score table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from workloads.data.images import CALIBRATION, image_of_window, out_split
 from workloads.data.view import TargetView
-from workloads.data.windows import stitch
-from workloads.learner import Contrasting, CrossScoring, GroupDetector, Learner, Localizing, Scorer, Scores
-from workloads.scoring.pixel_metrics import PixelCounts, PixelMetrics
+from workloads.learner import Contrasting, CrossScoring, GroupDetector, Learner, Scorer, Scores
 from workloads.scoring.proxies import cut_and_pasted
 from workloads.scoring.table import group_rows, join, score_rows, with_other_windows
-
-PIXELS = 1 << 22
-"""Of the maps in memory at a time."""
 
 
 def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> pa.Table:
@@ -59,46 +50,6 @@ def in_images(proxies: Mapping[str, Scores], held_out: Scores, view: TargetView)
         split: {part: with_other_windows(values, held_out[part], numbers) for part, values in parts.items()}
         for split, parts in proxies.items()
     }
-
-
-def pixel_metrics(scorers: Sequence[Localizing], view: TargetView) -> PixelMetrics | None:
-    """How well maps of the test images agree with their masks; None without maps, or without masks.
-
-    scorers: whose maps are averaged into the detector's. A few images' maps are in memory at a time.
-    """
-    if not scorers or view.masks is None or not len(view.masks):
-        return None
-    counts, places = PixelCounts(), view.windows.get("test")
-    for images in few_windows(view.image_rows("test"), max(1, PIXELS // view.masks[0].numel())):
-        first, last = images[0].start, images[-1].stop
-        maps, masks = mean_maps(scorers, view.tested[first:last]), view.masks[first:last].cpu().numpy()
-        for rows in (slice(image.start - first, image.stop - first) for image in images):
-            if places is None:
-                counts.add(maps[rows.start], masks[rows.start])
-            else:
-                lie = places[first:last][rows]
-                counts.add(stitch(maps[rows], lie), stitch(masks[rows].astype(np.float32), lie).astype(np.uint8))
-    return counts.metrics()
-
-
-def few_windows(images: Sequence[slice], limit: int) -> Iterator[list[slice]]:
-    """The rows of images that follow one another, so many images at a time that they have at most `limit` windows, or
-    one that has more by itself."""
-    waiting: list[slice] = []
-    for image in images:
-        if waiting and image.stop - waiting[0].start > limit:
-            yield waiting
-            waiting = []
-        waiting.append(image)
-    if waiting:
-        yield waiting
-
-
-def mean_maps(scorers: Sequence[Localizing], images: Tensor) -> NDArray[np.float32]:
-    """The maps (N, H, W) of a detector: the mean of its parts' that have some. images: uint8 (N, C, H, W)."""
-    few = images.split(max(1, PIXELS // images[0, 0].numel()))
-    means = [torch.stack([scorer.maps(some).float() for scorer in scorers]).mean(0).cpu().numpy() for some in few]
-    return np.concatenate(means)
 
 
 def score_groups(detector: GroupDetector, view: TargetView, *, last: bool) -> pa.Table:

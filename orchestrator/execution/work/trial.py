@@ -28,7 +28,8 @@ from orchestrator.results.evaluation import finish_rung, write_share
 from workloads.data.view import TargetView
 from workloads.files import is_whole, read_checked, remove_checked
 from workloads.learner import GroupDetector, Learner, Scorer
-from workloads.scoring.evaluate import pixel_metrics, score, score_groups
+from workloads.scoring.evaluate import score, score_groups
+from workloads.scoring.localisation import pixel_metrics
 from workloads.scoring.pixel_metrics import PixelMetrics
 from workloads.scoring.table import join
 from workloads.training.batches import unit_batches

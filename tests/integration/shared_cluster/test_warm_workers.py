@@ -33,8 +33,15 @@ def ends(heard):
 
 def processes(word):
     """Those below this one whose command line begins with a word."""
-    below = psutil.Process().children(recursive=True)
-    return [process for process in below if " ".join(process.cmdline()).startswith(word)]
+    return [process for process in psutil.Process().children(recursive=True) if command_of(process).startswith(word)]
+
+
+def command_of(process):
+    """A process's command line; empty for one that has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie is one
+        return ""
 
 
 def imports_torch(process):

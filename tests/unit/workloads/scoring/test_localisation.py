@@ -6,8 +6,8 @@ import torch
 
 from workloads.data.view import TargetView
 from workloads.data.windows import Form, cut, layout
-from workloads.scoring import evaluate
-from workloads.scoring.evaluate import pixel_metrics
+from workloads.scoring import localisation
+from workloads.scoring.localisation import pixel_metrics
 from workloads.scoring.pixel_metrics import PixelCounts
 
 FORM = Form(8, 8, "tiles")
@@ -59,7 +59,7 @@ def of_whole_images(photographs):
 
 @pytest.mark.parametrize("pixels", [1, 500, 1 << 22], ids=["one image at a time", "a few", "all at once"])
 def test_windows_count_as_the_images_that_they_are_cut_from(photographs, monkeypatch, pixels):
-    monkeypatch.setattr(evaluate, "PIXELS", pixels)
+    monkeypatch.setattr(localisation, "PIXELS", pixels)
     assert len(view_of(photographs).masks) > len(photographs)
     assert pixel_metrics([Brightness()], view_of(photographs)) == of_whole_images(photographs)
 
