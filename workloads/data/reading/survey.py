@@ -98,7 +98,20 @@ def _by_table(root: Path, rules: FolderRules) -> Survey:
         elif path not in others:
             unused.append((reason or Reason.UNLISTED, file_id(path, root)))
     grouped = _grouped(items, rules)
-    return Survey(root, grouped, tuple(unused), (*manifest.problems, *_side_problems(root, grouped, rules)))
+    empty = () if manifest.problems else _empty_sides(root, grouped)
+    return Survey(root, grouped, tuple(unused), (*manifest.problems, *empty, *_side_problems(root, grouped, rules)))
+
+
+def _empty_sides(root: Path, items: Sequence[Listed]) -> Iterator[UserError]:
+    """A table of no image, or one that names splits and has nothing to learn from, or nothing to test."""
+    present = {item.split for item in items}
+    if not present:
+        yield UserError("no row names an image that is used", where=str(root / MANIFEST), fix="add a row an image")
+    for split in SPLITS if present - {""} else ():
+        if split not in present:
+            headline = f"no row that is used has the split `{split}`"
+            fix = "name it in some rows, or leave the column empty: then a half of every class trains, the other tests"
+            yield UserError(headline, where=str(root / MANIFEST), fix=fix)
 
 
 def _by_folders(root: Path, rules: FolderRules) -> Survey:
