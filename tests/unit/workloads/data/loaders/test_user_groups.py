@@ -16,7 +16,8 @@ from workloads.data.images import Dataset
 from workloads.data.in_out import in_out
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.protocols import one_class
-from workloads.data.reading.account import FolderRules
+from workloads.data.reading.account import FolderRules, Reason
+from workloads.data.reading.survey import survey
 from workloads.data.splits import Splits
 from workloads.errors import UserError
 
@@ -94,6 +95,15 @@ def test_what_cannot_be_kept_together_is_refused(tmp_path: Path) -> None:
     one = read_folder(tmp_path, side=8, rules=FolderRules(ignore=("part[12]_*",), group=r"(part\d)"))
     with pytest.raises(UserError, match=r"nothing is left to learn from: the 3 training images are of 1 group"):
         one_class(one, side=8)
+
+
+def test_what_a_pattern_matches_without_its_groups_is_an_image_alone(tmp_path: Path) -> None:
+    for name in ("part1_a.png", "part1_b.png", "part2_a.png", "blank.png", "sheet.png"):
+        write_image(tmp_path / "good" / name, size=(8, 8))
+    dataset = read_folder(tmp_path, side=8, rules=FolderRules(group=r"^(?:(part\d+)_(x)?)?"))
+    assert dataset.groups == {"good/part1_a.png": "part1/", "good/part1_b.png": "part1/", "good/part2_a.png": "part2/"}
+    with pytest.raises(UserError, match="is in no file's name"):
+        read_folder(tmp_path, side=8, rules=FolderRules(group=r"(piece\d+)?"))
 
 
 # --- a table
@@ -183,6 +193,24 @@ def test_a_table_without_a_side_of_the_split_is_refused_by_check_and_launch(
     with pytest.raises(UserError, match=message) as caught:
         read_folder(root, side=8)
     assert check_folder(root, FolderRules(), 8).problem == str(caught.value)
+
+
+def test_rows_behind_a_link_to_a_folder_are_refused_by_name(tmp_path: Path) -> None:
+    root = tabled(tmp_path)
+    (root / "linked").symlink_to(root / "images")
+    rows = [f"{folder}/{number}.png,good" for number in range(3) for folder in ("images", "linked")]
+    listed = survey(write_table(root, *rows, head="path,label"), FolderRules())
+    assert len(listed.problems) == 1
+    assert (
+        "3 rows name files behind links to folders, or in another spelling: linked/0.png; linked/1.png; linked/2.png"
+        in str(listed.problems[0])
+    )
+    with pytest.raises(UserError, match="behind links"):
+        read_folder(root, side=8)
+    rows = [f"images/{number}.png,good" for number in range(4)]
+    ignoring = survey(write_table(root, *rows, head="path,label"), FolderRules(ignore=("3.png",)))
+    assert not ignoring.problems
+    assert (Reason.IGNORED, "images/3.png") in ignoring.unused
 
 
 def test_a_table_of_good_images_alone_without_a_split_is_enough(tmp_path: Path) -> None:
