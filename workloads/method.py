@@ -53,6 +53,8 @@ class Method(ABC):
 
     analyses: ClassVar[Mapping[str, Analysis]] = {}  # by name
     part_names: ClassVar[PartNames] = PartNames()  # what results call its parts
+    files: ClassVar[tuple[str, ...]] = ()
+    """Config keys that name a file of this machine: a launch writes its absolute path in."""
     selections: ClassVar[tuple[str, ...]] = ("contrastive", "oracle")
     """Criteria that a winner can be chosen by (see `workloads.scoring.selection`). Where learners have no proxy
     anomalies of their own, `workloads.scoring.proxies` makes some."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from workloads.data.catalogue import default_fit
 from workloads.data.images import Dataset, LabelledImages
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.reading.account import Account, FolderRules
@@ -37,12 +38,13 @@ class FolderCheck:
 
 
 def check_folder(folder: Path, rules: FolderRules, side: int) -> FolderCheck:
-    """Read a folder as a launch with windows of `side` pixels would. Raises UserError where it is not there."""
+    """Read a folder as a launch with windows of `side` pixels would, which says nothing of `fit`. Raises UserError
+    where it is not there."""
     listed = survey(folder, rules)
     sizes, modes = _headers(listed.items)
     checked = FolderCheck(str(listed.root), listed.account(), sizes, modes)
     try:
-        dataset = read_folder(folder, side=side, rules=rules)
+        dataset = read_folder(folder, side=side, fit=default_fit("folder"), rules=rules)
     except UserError as error:
         return replace(checked, problem=str(error))
     account, remarks = dataset.account or checked.account, dataset.remarks

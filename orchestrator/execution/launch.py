@@ -112,7 +112,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     with launcher_lock(paths), heartbeat(paths):
         run = open_run(request, plan, paths, splits, executor.name)
         method_code.keep(paths, plan.space.workload)
-        method_code.keep_space(paths, request.loaded.source, request.space.data.path)
+        method_code.keep_space(paths, request.space, request.loaded.doc)
         mirror = Mirror(tracker, run.ledger.snapshot, observer.warn)
         recorder = recorder_of(plan.space, plan.rungs, run.ledger, mirror.changed, observer.warn)
         work = Launch(request, plan, run, paths, splits, store, recorder, observer)

@@ -11,6 +11,7 @@ from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import resolve
 from workloads.errors import UserError, nearest
 from workloads.keys import schedule_keys
+from workloads.registry import method
 
 DEFAULT_STORAGE, DEFAULT_DATA = "runs", "data"
 EXECUTORS = ("ray", "local")
@@ -76,14 +77,21 @@ class Request:
 
 
 def with_whole_paths(space: Space) -> Space:
-    """The space with absolute paths of the user's images, for the run may be resumed from another folder."""
+    """The space with absolute paths of the user's images and files, for the run may be resumed from another folder."""
     data = space.data
     path = None if data.path is None else absolute(data.path)
     auxiliary = tuple(
         source if source.path is None else source.model_copy(update={"path": absolute(source.path)})
         for source in data.auxiliary
     )
-    return space.model_copy(update={"data": data.model_copy(update={"path": path, "auxiliary": auxiliary})})
+    files = method(space.workload).files
+    fixed = {key: absolute(file) if file and key in files else file for key, file in space.fixed.items()}
+    axes = {
+        key: tuple(absolute(file) if file else file for file in values) if key in files else values
+        for key, values in space.axes.items()
+    }
+    whole = data.model_copy(update={"path": path, "auxiliary": auxiliary})
+    return space.model_copy(update={"data": whole, "fixed": fixed, "axes": axes})
 
 
 def absolute(path: str | Path) -> str:

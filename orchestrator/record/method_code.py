@@ -8,6 +8,8 @@ from typing import Any
 from upath import UPath
 
 from orchestrator.record.paths import RunPaths
+from tune_spaces.schema import Space
+from tune_spaces.schema.written import file_of
 from workloads.errors import Kind, UserError
 from workloads.files import write_atomically
 from workloads.registry import WORKLOADS, code_of, look_in
@@ -48,12 +50,11 @@ def keep(paths: RunPaths, workload: str) -> None:
         write_atomically(file, content)
 
 
-def keep_space(paths: RunPaths, source: Path, images: str | None) -> None:
-    """Write the file of a space on a folder of images into the run, with that folder in it, to be copied and edited."""
+def keep_space(paths: RunPaths, space: Space, doc: str) -> None:
+    """Write the space on a folder of images, as it was launched, into the run, to be copied and edited."""
     file = paths.folder / "space.py"
-    if images is None or not source.is_file() or file.exists():
-        return
-    write_atomically(file, source.read_text().replace('path="photos"', f"path={images!r}").encode())
+    if space.data.path is not None and not file.exists():
+        write_atomically(file, file_of(space, doc).encode())
 
 
 def stored(paths: RunPaths) -> dict[str, bytes] | None:

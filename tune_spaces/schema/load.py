@@ -109,7 +109,7 @@ def load(name_or_path: str) -> Loaded:
 
 
 def run_file(source: Path) -> ModuleType:
-    look_in(source.parent)  # a method of the user's lies beside it
+    look_in(source.parent, *source.parent.glob("code/*"))  # a method of the user's lies beside it, or as a run keeps it
     spec = importlib.util.spec_from_file_location("user_space", source)
     if spec is None or spec.loader is None:
         raise several([Problem("space", f"{str(source)!r} is no Python file")])

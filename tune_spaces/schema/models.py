@@ -33,6 +33,8 @@ PresetName = Literal["paper", "reduced", "smoke"]
 FOLDER_CALIBRATION = 0.2
 """Of the normal images of an own folder: 500 of them give a threshold for a false-alarm rate of 1 %, and a fifth fewer
 to learn from costs a detector little."""
+EARLIER_FOLDER = {"fit": "crop", "copies": "keep", "white_level": 65535}
+"""How earlier versions, which had none of these keys, read an own folder."""
 STORED: ContextVar[bool] = ContextVar("STORED", default=False)
 """True while a run's space is read. It was checked when it was launched, and its method may be code of others."""
 
@@ -268,8 +270,8 @@ def stored(values: dict[str, Any]) -> Space:
 
     Raises pydantic's ValidationError."""
     data = values["data"]
-    if data["name"] == "folder" and "fit" not in data:  # of an earlier version, which cropped
-        values = values | {"data": data | {"fit": "crop"}}
+    if data["name"] == "folder" and "fit" not in data:
+        values = values | {"data": EARLIER_FOLDER | data}
     token = STORED.set(True)
     try:
         return Space.model_validate(values)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, unfold
 
 from workloads.data.conform import as_channels
+from workloads.data.reading.published_files import one_line
 from workloads.errors import UserError, nearest
 from workloads.patch_memory.config import LITE, NETWORKS, PIXELS, RANDOM, PatchMemoryConfig
 from workloads.patch_memory.weights import digest, fetch, loaded
@@ -17,6 +18,8 @@ from workloads.patch_memory.weights import digest, fetch, loaded
 PIXELS_AT_ONCE = 2**20  # of images in one pass: 200 MB of activations in a wide ResNet
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 LITE_SCALE = ((127 / 255,) * 3, (128 / 255,) * 3)
+PROBED_SIDES = (128, 192)
+CONVOLUTIONAL = "name layers of a convolutional network, such as resnet18's layer2"
 CONVOLUTIONS = (32, 64)  # channels of the random ones
 
 
@@ -39,6 +42,25 @@ class Features:
         default = NETWORKS[config.features].layers if config.features in NETWORKS else ()
         self.layers = config.layers or default
         check_layers(self.network, self.layers)
+        if config.layers:
+            self.check_places()
+
+    @torch.no_grad()
+    def check_places(self) -> None:
+        """Raises UserError where the output of a layer is no (N, C, H, W): its channels would change with the side."""
+        shapes = []
+        for side in PROBED_SIDES:
+            try:
+                outputs = self.outputs(torch.zeros(1, 3, side, side, device=self.device))
+            except Exception as error:
+                headline = f"{self.config.features} cannot be run on images of {side} x {side}: {one_line(error)[:200]}"
+                raise UserError(headline, where="layers", fix=CONVOLUTIONAL) from error
+            shapes.append([tuple(x.shape) if isinstance(x, Tensor) else () for x in outputs])
+        for layer, *both in zip(self.layers, *shapes, strict=True):
+            if any(len(shape) != 4 or shape[:2] != (1, both[0][1]) for shape in both):
+                texts, sides = (" and ".join(map(str, pair)) for pair in (both, PROBED_SIDES))
+                headline = f"the output of {layer!r} is no (N, C, H, W): {texts} of images of {sides} pixels"
+                raise UserError(headline, where="layers", fix=CONVOLUTIONAL)
 
     def chunks(self, images: Tensor) -> Iterator[Tensor]:
         """Features of some images at a time, in their order: float32 (n, D, h, w), from uint8 (N, C, H, W)."""
@@ -146,6 +168,16 @@ def raw_patches(images: Tensor) -> Tensor:
 
 
 def fetched(config: PatchMemoryConfig, data_dir: Path | None) -> None:
-    """See that the weights are on this machine. Raises UserError where they are not."""
-    if config.features not in (RANDOM, PIXELS):
-        fetch(config.features, config.checkpoint, data_dir)
+    """See that the weights are on this machine, and that layers other than the defaults have features of places.
+    Raises UserError where not."""
+    if config.features in (RANDOM, PIXELS):
+        return
+    fetch(config.features, config.checkpoint, data_dir)
+    if config.layers:
+        check_network(config.features, config.checkpoint, config.layers)
+
+
+@lru_cache
+def check_network(name: str, checkpoint: str, layers: tuple[str, ...]) -> None:
+    """As `Features.check_places`, once for all configs of a launch."""
+    Features(PatchMemoryConfig(features=name, checkpoint=checkpoint, layers=layers), torch.device("cpu"))

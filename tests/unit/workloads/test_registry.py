@@ -12,6 +12,8 @@ from orchestrator.planning.options import Options, load_space
 from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from tests.helpers.commands import orchestrate, orchestrate_apart
+from tune_spaces.schema import Data, Space
+from tune_spaces.schema.load import load
 from workloads import registry
 from workloads.errors import UserError
 from workloads.registry import code_of, look_in, method
@@ -152,6 +154,18 @@ def test_a_run_keeps_the_methods_code_and_a_damaged_copy_is_none(folder, tmp_pat
     assert code_of("some_methods:Mean") == copy
     copy.write_text(copy.read_text() + "\n")
     assert method_code.stored(paths) is None
+
+
+def test_the_space_of_a_run_is_loaded_with_the_methods_code_that_the_run_keeps(folder, tmp_path) -> None:
+    space = Space(workload="some_methods:Mean", data=Data(name="folder", path="photos"), fixed={"power": 2.0})
+    paths = RunPaths(str(tmp_path), "run")
+    method_code.keep(paths, space.workload)
+    method_code.keep_space(paths, space, "Means.")
+    (copy,) = paths.code.glob("*/some_methods.py")
+    (folder / "some_methods.py").unlink()
+    loaded = load(str(paths.folder / "space.py"))
+    assert (loaded.space, loaded.doc) == (space, "Means.")
+    assert code_of("some_methods:Mean") == copy
 
 
 def test_stored_code_is_run_for_scoring_only_where_it_is_trusted(folder, tmp_path) -> None:

@@ -37,8 +37,9 @@ def read_folder(
     masks of the test images are read where there is a ``ground_truth/`` (see `workloads.data.reading.masks`).
     Then every class that is in test/ alone, or has a folder in ground_truth/, must have them; the rest count as
     free of defects. Images in ``val/`` or ``validation/`` are the held-out normal ones of their classes.
-    Without: a seeded half of every class is train. One class alone is enough. Test images that are copies of others
-    are left out (see `workloads.data.copies`). What is not used, of whatever reason, is in the dataset's account.
+    Without: a seeded half of every class is train, and masks that a table names are read of the other. One class alone
+    is enough. Test images that are copies of others are left out (see `workloads.data.copies`). What is not used, of
+    whatever reason, is in the dataset's account.
 
     fit: how an image becomes windows, see `workloads.data.windows.Form`. white_level: of images of more than 8 bits;
     None takes it from those to learn from (see `windowed.white_level`), from all where a seeded half is.
@@ -60,10 +61,7 @@ def read_folder(
     if any(item.split for item in listed.items):
         dataset = _official(listed, read, form)
     else:
-        first = read.images.first_windows
-        rows = split_in_half(read, classes, seed)
-        train, test = (read.images.take(read.images.all_windows(first[half])) for half in rows)
-        dataset = Dataset("folder", classes, train, test)
+        dataset = _halved(listed, read, form, seed)
     remarks = (*read.remarks, *dataset.remarks)
     groups = {file_id(item.file, root): item.group for item in read.kept if item.group}
     account = listed.account(unreadable)
@@ -75,6 +73,19 @@ def split_in_half(read: Reading, classes: tuple[str, ...], seed: int) -> tuple[N
     """Numbers of the images to learn from and to test with: a seeded half of every class, groups on one side."""
     labels, groups = read.images.labels[read.images.first_windows], [item.group for item in read.kept]
     return halves_of_groups(labels, groups, classes, seed) if any(groups) else halves(labels, classes, seed)
+
+
+def _halved(listed: Survey, read: Reading, form: Form, seed: int) -> Dataset:
+    """A seeded half of every class to learn from, the other to test with; classes with masks must have all of them."""
+    first, halved = read.images.first_windows, split_in_half(read, listed.classes, seed)
+    train, test = (read.images.take(read.images.all_windows(first[half])) for half in halved)
+    dataset = Dataset("folder", listed.classes, train, test)
+    masked = {item.name for item in read.kept if item.mask}
+    if not masked:
+        return dataset
+    tested = {read.kept[row]: read.sizes[row] for row in halved[1]}
+    masks, remarks = read_masks(tested, set(listed.classes) - masked, listed.root, form)
+    return replace(dataset, masks=masks, remarks=tuple(remarks))
 
 
 def _official(listed: Survey, read: Reading, form: Form) -> Dataset:

@@ -2,7 +2,8 @@
 
 Columns: path and label; split, group and mask may be left out. A path is relative to the folder, its parts divided by
 "/". A split is train, test, val or validation, or empty in all rows: then a seeded half of every class trains. Images
-of one group, such as several photographs of one part, never lie on both sides of a split. A mask is an image file, too.
+of one group, such as several photographs of one part, never lie on both sides of a split. A mask is an image file, too;
+it is read where its image tests.
 """
 
 import csv

@@ -86,7 +86,8 @@ class _Folder:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.root, self.by_stem = root, dict[str, list[Path]]()
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        inside = folder.is_relative_to(root) and folder.is_dir()  # images of a table may lie in the root itself
+        for path in sorted(folder.iterdir()) if inside else ():
             if not path.name.startswith(".") and (path.is_dir() or path.suffix.lower() in SUFFIXES):
                 self.by_stem.setdefault(path.name if path.is_dir() else path.stem, []).append(path)
 

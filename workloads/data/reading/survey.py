@@ -90,15 +90,38 @@ def _by_table(root: Path, rules: FolderRules) -> Survey:
     manifest = read_manifest(root, rules)
     listed = {item.file: item for item in manifest.items}
     others = {root / MANIFEST, *(item.mask for item in manifest.items if item.mask)}
+    unreached = set(listed)
     items: list[Listed] = []
     unused: list[Unused] = []
     for path, reason in walk(root, rules.ignore):
+        unreached.discard(path)
         if reason is None and path in listed:
             items.append(listed[path])
         elif path not in others:
             unused.append((reason or Reason.UNLISTED, file_id(path, root)))
     grouped = _grouped(items, rules)
-    return Survey(root, grouped, tuple(unused), (*manifest.problems, *_side_problems(root, grouped, rules)))
+    problems = manifest.problems or (*_unreached(root, unreached), *_empty_sides(root, grouped))
+    return Survey(root, grouped, tuple(unused), (*problems, *_side_problems(root, grouped, rules)))
+
+
+def _unreached(root: Path, files: Iterable[Path]) -> Iterator[UserError]:
+    """Listed files that are there and that the walk, which enters no link, has not come by."""
+    if names := [file_id(file, root) for file in sorted(files)]:
+        headline = f"{len(names)} rows name files behind links to folders, or in another spelling: {few_of(names)}"
+        fix = "give the paths as they are below the folder, without links; copy what lies outside of it into it"
+        yield UserError(headline, where=str(root / MANIFEST), fix=fix)
+
+
+def _empty_sides(root: Path, items: Sequence[Listed]) -> Iterator[UserError]:
+    """A table of no image, or one that names splits and has nothing to learn from, or nothing to test."""
+    present = {item.split for item in items}
+    if not present:
+        yield UserError("no row names an image that is used", where=str(root / MANIFEST), fix="add a row an image")
+    for split in SPLITS if present - {""} else ():
+        if split not in present:
+            headline = f"no row that is used has the split `{split}`"
+            fix = "name it in some rows, or leave the column empty: then a half of every class trains, the other tests"
+            yield UserError(headline, where=str(root / MANIFEST), fix=fix)
 
 
 def _by_folders(root: Path, rules: FolderRules) -> Survey:
@@ -134,7 +157,8 @@ def _grouped(items: Iterable[Listed], rules: FolderRules) -> tuple[Listed, ...]:
 def group_of(file: Path, pattern: str | None) -> str:
     """The group that a file's name says, empty where it says none."""
     match = re.search(pattern, file.name) if pattern else None
-    return "" if match is None else "/".join(map(str, match.groups() or (match.group(),)))
+    parts = [] if match is None else [part or "" for part in match.groups() or (match.group(),)]
+    return "/".join(parts) if any(parts) else ""
 
 
 def class_of(folder: Path, names: Mapping[str, str]) -> str:

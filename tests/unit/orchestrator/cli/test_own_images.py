@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orchestrator.record.runs import open_run
 from tests.helpers.commands import orchestrate
 from tune_spaces.schema.load import chosen_space, load
 from workloads.errors import UserError
@@ -40,14 +41,18 @@ def launch(tmp_path, photos, *more):
 
 
 def test_a_folder_leads_to_a_report_and_a_space_to_edit(tmp_path, photos):
-    done = launch(tmp_path, photos, "--name", "mine")
+    options = ("--class", "good", "--set", "smoothing=2.0", "--seed", "3")
+    done = launch(tmp_path, photos, "--name", "mine", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     run = tmp_path / "runs" / "mine"
     report = json.loads((run / "report" / "report.json").read_text())
     (row,) = [row for row in report["table"]["rows"] if row["name"] == "PATCH_MEMORY"]
     assert row["values"]["good"] > 0.9
-    kept = load(str(run / "space.py")).space
-    assert (kept.workload, kept.data.path) == ("patch_memory", str(photos))
+    kept = load(str(run / "space.py"))
+    assert kept.space == open_run(str(tmp_path / "runs"), "mine")[1].space
+    assert kept.space.data.classes == ("good",)
+    assert kept.space.fixed | {"smoothing": 2.0, "seed": 3, "features": "random"} == kept.space.fixed
+    assert kept.doc == load("own_patch_memory").doc
 
 
 def test_good_images_alone_are_enough(tmp_path):

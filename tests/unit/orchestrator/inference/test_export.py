@@ -1,6 +1,7 @@
 """Detectors out of their runs: programs and models that score as the run's detector does, and what is refused."""
 
 import json
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -132,13 +133,41 @@ def test_a_model_joins_the_registry_with_the_runs_lineage(runs, tmp_path):
     version = client.get_model_version("surfaces", "2")
     assert version.tags["orchestrator.run"] == run.name
     assert client.get_run(version.run_id).data.tags["orchestrator.trial"] == run.best.id
-    before = mlflow.get_registry_uri()
-    mlflow.set_registry_uri(uri)
+    with registry_at(uri):
+        assert mlflow.pyfunc.load_model("models:/surfaces/2").metadata.metadata["orchestrator.run"] == run.name
+
+
+def test_versions_of_one_run_stay_apart_in_the_registry(tmp_path):
+    import mlflow
+    import pandas as pd
+
+    space = Space(workload="examples.own_method:Gaussian", data=Data(name="digits", classes=("1", "3")))
+    run = orchestrator.launch(space, storage=tmp_path / "runs", name="run", executor="local")
+    file = png(images(1)[0])
+    answers = []
+    for target in ("1", "3"):
+        folder = tmp_path / target
+        orchestrator.export(run, "mlflow", folder, target=target, register="digit", trust_code=True)
+        detector = orchestrator.load(run, target, device="cpu", trust_code=True)
+        answers.append(float(detector.score([detector.read(BytesIO(file))])[0]))
+    assert answers[0] != answers[1]
+    with registry_at(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}"):
+        for version, target in ((1, "1"), (2, "3")):
+            served = mlflow.pyfunc.load_model(f"models:/digit/{version}")
+            assert served.metadata.metadata["orchestrator.target"] == target
+            answer = served.predict(pd.DataFrame({"image": [file]}), params={"false_alarms": 0.2})
+            assert answer["score"].tolist() == pytest.approx([answers[version - 1]], rel=1e-5)
+
+
+@contextmanager
+def registry_at(uri):
+    """MLflow's tracking, and with it its registry, at an address."""
+    import mlflow
+
     mlflow.set_tracking_uri(uri)
     try:
-        assert mlflow.pyfunc.load_model("models:/surfaces/2").metadata.metadata["orchestrator.run"] == run.name
+        yield
     finally:
-        mlflow.set_registry_uri(before)
         mlflow.set_tracking_uri(None)
 
 

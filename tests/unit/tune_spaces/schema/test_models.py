@@ -220,8 +220,11 @@ def test_a_folder_is_read_whole_and_one_of_an_earlier_version_as_it_was() -> Non
     assert resolve(space(data={"name": "cifar10"})).data.fit is None
     values = resolve(folder).model_dump(mode="json")
     assert stored(values).data.fit == "tiles"
-    del values["data"]["fit"]
-    assert stored(values).data.fit == "crop"
+    assert (stored(values).data.copies, stored(values).data.white_level) == ("leave_out", None)
+    for key in ("fit", "copies", "white_level"):
+        del values["data"][key]
+    earlier = stored(values).data
+    assert (earlier.fit, earlier.copies, earlier.white_level) == ("crop", "keep", 65535)
 
 
 def test_no_space_is_changed_after_it_was_checked() -> None:

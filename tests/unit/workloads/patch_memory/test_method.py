@@ -1,20 +1,25 @@
 """The patch memory as a method: features of every kind, any size, weights that are there, lacking, or others."""
 
+import hashlib
+from functools import partial
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from torchvision.models import resnet18
+from torch import nn
+from torchvision.models import SwinTransformer, VisionTransformer, resnet18
 
 import workloads
 from workloads.errors import Kind, UserError
+from workloads.patch_memory import features as source
 from workloads.patch_memory import weights
 from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.features import Features
 from workloads.patch_memory.method import PatchMemory
 from workloads.scoring.metrics import auroc
-from workloads.units import ImageShape, TrainingCounts, Unit
+from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 CPU = torch.device("cpu")
 SMALL = {"memory": 1000, "candidates": 4000}
@@ -105,6 +110,44 @@ def test_a_config_that_does_not_fit_is_refused_with_its_key(config, key):
         workloads.fit("patch_memory", stripes(4), config)
 
 
+@pytest.mark.parametrize(
+    ("network", "layer", "message"),
+    [
+        (partial(SwinTransformer, [4, 4], 12, [2, 2], [3, 6], [7, 7]), "features.1", r"\(1, 32, 32, 12\)"),
+        (partial(VisionTransformer, 128, 16, 1, 2, 8, 8), "encoder", "cannot be run on images of 192 x 192"),
+        (partial(nn.Sequential, nn.Conv2d(3, 4, 16, 16), nn.Flatten(2)), "1", r"\(1, 4, 64\)"),
+        (partial(nn.Sequential, nn.Conv2d(3, 4, 16, 16)), "0", None),
+    ],
+)
+def test_a_layer_whose_output_has_no_channels_first_is_refused_before_images_are_read(
+    network, layer, message, monkeypatch
+):
+    monkeypatch.setattr(source, "fetch", lambda *_: "file")
+    monkeypatch.setattr(source, "digest", lambda _: "0" * 64)
+    monkeypatch.setattr(source, "loaded", lambda *_: network().eval())
+    source.check_network.cache_clear()
+    method = PatchMemory(PatchMemoryConfig(features="some", layers=(layer,)))
+    if message is None:
+        method.prepare(None)
+        return
+    with pytest.raises(UserError, match=message) as refused:
+        method.prepare(None)
+    assert refused.value.where == "layers"
+    assert "convolutional" in str(refused.value)
+
+
+def test_a_gaussian_a_place_refuses_images_that_are_not_taken_alike():
+    def keys(facts, **config):
+        return dict(PatchMemory(PatchMemoryConfig(**config)).check(facts))
+
+    places, shape = {"model": "gaussian_per_place"}, ImageShape(3, 64, 64)
+    windows, pooled = DataFacts(shape, windows=True), DataFacts(shape, pooled=True)
+    assert "'squeeze'" in keys(windows, **places)["data.fit"]
+    assert "'gaussian'" in keys(pooled, **places)["model"]
+    assert keys(DataFacts(shape), **places) == {}
+    assert keys(windows) == keys(pooled) == {}
+
+
 # --- weights
 
 
@@ -129,10 +172,16 @@ def test_a_checkpoint_of_a_torchvision_network_is_read(tmp_path):
 def test_a_checkpoint_of_another_network_or_of_none_is_refused(tmp_path):
     torch.save(resnet18().state_dict(), tmp_path / "other.pth")
     (tmp_path / "broken.pth").write_bytes(b"no weights")
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    torch.save({0: torch.zeros(3)}, tmp_path / "numbered.pth")
+    torch.save({"epoch": 3, "model": {"epoch": 3}}, tmp_path / "numbers.pth")
     for file, message in (
         ("other.pth", "another network"),
         ("broken.pth", "cannot be read"),
         ("none.pth", "there is no"),
+        ("tensor.pth", "holds a Tensor, and no state"),
+        ("numbered.pth", "no state of a network"),
+        ("numbers.pth", "another network"),
     ):
         config = PatchMemoryConfig(features="resnet50", checkpoint=str(tmp_path / file))
         with pytest.raises(UserError, match=message):
@@ -158,9 +207,14 @@ def test_published_weights_come_from_the_data_folder_or_are_refused_with_the_fix
     torch.save(resnet18().state_dict(), tmp_path / "weights" / name)
     with pytest.raises(UserError, match="SHA-256 differs"):
         PatchMemory(PatchMemoryConfig(features="resnet18")).prepare(tmp_path)
-    monkeypatch.setattr(weights, "digest", lambda file: name.rpartition("-")[2].partition(".")[0] + "0" * 56)
+    assert not (tmp_path / "hub").exists()
+    content = (tmp_path / "weights" / name).read_bytes()
+    named = f"resnet18-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    (tmp_path / "weights" / name).rename(tmp_path / "weights" / named)
+    monkeypatch.setattr(weights, "published_weights", lambda _: SimpleNamespace(url=f"https://host.invalid/{named}"))
     PatchMemory(PatchMemoryConfig(features="resnet18")).prepare(tmp_path)
-    assert (tmp_path / "hub" / "checkpoints" / name).is_file()  # where every process of this machine looks
+    (copy,) = (tmp_path / "hub" / "checkpoints").iterdir()  # where every process of this machine looks
+    assert (copy.name, copy.read_bytes()) == (named, content)
 
 
 def test_without_the_extra_the_fix_is_its_installation(monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from orchestrator.data.folder_check import check_folder
 from orchestrator.data.shared import SplitsInMemory
 from orchestrator.data.split_store import SplitStore
 from orchestrator.record.paths import RunPaths
@@ -15,7 +16,8 @@ from workloads.data.images import Dataset
 from workloads.data.in_out import in_out
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.protocols import one_class
-from workloads.data.reading.account import FolderRules
+from workloads.data.reading.account import FolderRules, Reason
+from workloads.data.reading.survey import survey
 from workloads.data.splits import Splits
 from workloads.errors import UserError
 
@@ -95,6 +97,15 @@ def test_what_cannot_be_kept_together_is_refused(tmp_path: Path) -> None:
         one_class(one, side=8)
 
 
+def test_what_a_pattern_matches_without_its_groups_is_an_image_alone(tmp_path: Path) -> None:
+    for name in ("part1_a.png", "part1_b.png", "part2_a.png", "blank.png", "sheet.png"):
+        write_image(tmp_path / "good" / name, size=(8, 8))
+    dataset = read_folder(tmp_path, side=8, rules=FolderRules(group=r"^(?:(part\d+)_(x)?)?"))
+    assert dataset.groups == {"good/part1_a.png": "part1/", "good/part1_b.png": "part1/", "good/part2_a.png": "part2/"}
+    with pytest.raises(UserError, match="is in no file's name"):
+        read_folder(tmp_path, side=8, rules=FolderRules(group=r"(piece\d+)?"))
+
+
 # --- a table
 
 
@@ -137,6 +148,75 @@ def test_a_table_without_splits_is_halved_by_its_groups(tmp_path: Path) -> None:
     dataset = read_folder(write_table(tmp_path, *rows, head="path;label;group"), side=8)
     assert (len(set(dataset.train.ids)), len(set(dataset.test.ids))) == (9, 9)
     assert not parts_of(dataset.train.ids) & parts_of(dataset.test.ids)
+
+
+def marked_table(root: Path, without: int | None = None) -> Path:
+    """Six good images and six bad ones without a split; row n of a bad one's mask is marked, but `without` has none."""
+    rows = []
+    for number in range(12):
+        write_image(root / f"{number}.png", size=(10, 10))
+        marked = number >= 6 and number != without
+        if marked:
+            write_mask(
+                root / "marks" / f"{number}.png", np.broadcast_to(np.arange(10)[:, None] == number - 6, (10, 10))
+            )
+        rows.append(f"{number}.png,{'bad' if number >= 6 else 'good'},{f'marks/{number}.png' if marked else ''}")
+    return write_table(root, *rows, head="path,label,mask")
+
+
+def test_masks_of_a_table_without_splits_are_those_of_the_half_that_tests(tmp_path: Path) -> None:
+    dataset = read_folder(marked_table(tmp_path / "photos"), side=10)
+    assert dataset.masks is not None
+    assert dataset.masks.shape == (6, 10, 10)
+    for name, mask in zip(dataset.test.ids, dataset.masks, strict=True):
+        number = int(name.removesuffix(".png"))
+        assert np.flatnonzero(mask.any(axis=1)).tolist() == ([number - 6] if number >= 6 else [])
+    without = next(int(name.removesuffix(".png")) for name in dataset.test.ids if int(name.removesuffix(".png")) >= 6)
+    write_mask(tmp_path / "ground_truth" / "photos" / f"{without}.png", np.ones((10, 10), bool))  # of another folder
+    with pytest.raises(UserError, match=f"1 test images have no mask: {without}.png"):
+        read_folder(marked_table(tmp_path / "other" / "photos", without=without), side=10)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["images/0.png,good,train,,", "images/1.png,good,train,,"], r"no row .* `test`[\s\S]*leave"),
+        (["images/0.png,good,test,,", "images/1.png,good,test,,"], "no row .* `train`"),
+        (["images/0.png,good,val,,", "images/1.png,good,val,,"], "no row .* `train`[\\s\\S]*no row .* `test`"),
+        ([], "no row .* image"),
+    ],
+)
+def test_a_table_without_a_side_of_the_split_is_refused_by_check_and_launch(
+    tmp_path: Path, rows: list[str], message: str
+) -> None:
+    root = write_table(tabled(tmp_path), *rows)
+    with pytest.raises(UserError, match=message) as caught:
+        read_folder(root, side=8)
+    assert check_folder(root, FolderRules(), 8).problem == str(caught.value)
+
+
+def test_rows_behind_a_link_to_a_folder_are_refused_by_name(tmp_path: Path) -> None:
+    root = tabled(tmp_path)
+    (root / "linked").symlink_to(root / "images")
+    rows = [f"{folder}/{number}.png,good" for number in range(3) for folder in ("images", "linked")]
+    listed = survey(write_table(root, *rows, head="path,label"), FolderRules())
+    assert len(listed.problems) == 1
+    assert (
+        "3 rows name files behind links to folders, or in another spelling: linked/0.png; linked/1.png; linked/2.png"
+        in str(listed.problems[0])
+    )
+    with pytest.raises(UserError, match="behind links"):
+        read_folder(root, side=8)
+    rows = [f"images/{number}.png,good" for number in range(4)]
+    ignoring = survey(write_table(root, *rows, head="path,label"), FolderRules(ignore=("3.png",)))
+    assert not ignoring.problems
+    assert (Reason.IGNORED, "images/3.png") in ignoring.unused
+
+
+def test_a_table_of_good_images_alone_without_a_split_is_enough(tmp_path: Path) -> None:
+    rows = [f"images/{number}.png,good" for number in range(6)]
+    dataset = read_folder(write_table(tabled(tmp_path), *rows, head="path,label"), side=8)
+    assert (len(dataset.train), len(dataset.test)) == (3, 3)
 
 
 @pytest.mark.parametrize(
