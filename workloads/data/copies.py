@@ -111,7 +111,7 @@ def groups_of_copies(learnt: "Whole", groups: Mapping[str, str]) -> tuple[Mappin
     on what was done. A copy of an image with a group joins that group."""
     too_many = len(learnt.ids) ** 2 > MAX_PAIRS
     finders = (_exact_pairs,) if too_many else (_exact_pairs, _near_pairs)
-    said = [f"near copies were not looked for among {len(learnt.ids)} images to learn from"] if too_many else []
+    remarks = [f"near copies were not looked for among {len(learnt.ids)} images to learn from"] if too_many else []
     links = np.asarray([pair for pairs in finders for pair in pairs(learnt, learnt)], np.intp).reshape(-1, 2)
     graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(learnt.ids),) * 2)
     sets: dict[int, list[str]] = {}
@@ -124,8 +124,8 @@ def groups_of_copies(learnt: "Whole", groups: Mapping[str, str]) -> tuple[Mappin
             together |= {name: groups.get(name, group) for name in (first, *others)}
             copies += [f"{name} (as {first})" for name in others if together[name] == group]
     if copies:
-        said.append(f"{len(copies)} images to learn from are copies and stay with their originals: {few_of(copies)}")
-    return together, said
+        remarks.append(f"{len(copies)} images to learn from are copies and stay with their originals: {few_of(copies)}")
+    return together, remarks
 
 
 def _check_classes(dataset: Dataset, left: NDArray[np.bool_], copies: Sequence[Copy]) -> None:
