@@ -14,6 +14,7 @@ from orchestrator.inference.rows import COLUMNS, Row, checked_out, rows_to
 from orchestrator.inference.shift import Shift, shift_of
 from orchestrator.inference.sources import Images, images_at
 from workloads.data.reading.account import Account
+from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.reading.listing import ImageFile
 from workloads.data.windows import Windowed
 from workloads.detector import Detector, Inspected
@@ -150,7 +151,8 @@ def write_all(
             tally.add(row, seconds)
             waiting.append(row)
             if maps is not None and isinstance(result, Inspected) and result.map is not None:
-                write_map(maps, file, result.map, row["p_value"])
+                share = detector.normals.share_above(result.score)
+                write_map(maps, file, result.map, share, detector.white_level)
             if len(waiting) >= ROWS:
                 writer.write(waiting)
                 waiting.clear()
@@ -172,9 +174,9 @@ def inspected(
             begun = time.monotonic()
             try:
                 with file.open() as opened:
-                    windows = detector.read(opened, file.name)
-            except UserError as error:
-                waiting.append((file, error.headline, begun))
+                    windows = decode_windows(opened, detector.form)
+            except UnreadableError as error:
+                waiting.append((file, str(error), begun))
             except OSError as error:
                 waiting.append((file, f"{type(error).__name__}: {error.strerror or error}", begun))
             else:

@@ -49,10 +49,16 @@ class HeldOut:
 
     def p_values(self, scores: Floats) -> NDArray[np.float64]:
         """(N,) in (0, 1]: (1 + held-out scores at or above it) / (n + 1) of each score (N,)."""
-        ordered = np.sort(np.asarray(self.scores, np.float32))
-        at_or_above = len(ordered) - np.searchsorted(ordered, as_scored(scores), side="left")
-        values: NDArray[np.float64] = (1 + at_or_above) / (len(ordered) + 1)
+        values: NDArray[np.float64] = (1 + self._at_or_above(scores)) / (len(self.scores) + 1)
         return values
+
+    def share_above(self, score: float) -> float:
+        """The fraction of held-out scores at or above a score, in [0, 1]; no p-value."""
+        return float(self._at_or_above(np.array([score], np.float32))[0]) / len(self.scores)
+
+    def _at_or_above(self, scores: Floats) -> NDArray[np.int64]:
+        ordered = np.sort(np.asarray(self.scores, np.float32))
+        return len(ordered) - np.searchsorted(ordered, as_scored(scores), side="left")
 
     def threshold(self, rate: float) -> Threshold:
         """For a false-alarm rate in (0, 1): the lowest value above which p-values are at most the rate.

@@ -3,16 +3,18 @@
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colormaps
 from PIL import Image
 
 import workloads
 from examples.own_method import Gaussian
-from orchestrator.inference.overlays import overlay
+from orchestrator.inference.overlays import STRONGEST, overlay
 from orchestrator.inference.predict import predict_images
 from orchestrator.inference.shift import shift_of
 from orchestrator.inference.sources import file_under
@@ -130,7 +132,8 @@ def test_a_folder_to_write_to_is_refused(detector, folder, tmp_path):
 def test_broken_images_end_a_strict_prediction_once_all_is_written(detector, folder, tmp_path):
     with pytest.raises(UserError, match="1 of 13 images cannot be read") as caught:
         predict_images(detector, [str(folder)], tmp_path / "out.csv", strict=True)
-    assert caught.value.details.startswith("005a.png (")
+    assert caught.value.details.startswith("005a.png (UnidentifiedImageError")
+    assert "cannot be read" not in caught.value.details, "the headline has it"
     assert len(read(tmp_path / "out.csv")) == 13
     only = folder / "005a.png"
     with pytest.raises(UserError, match="none of the 1 images can be read"):
@@ -174,10 +177,33 @@ def test_an_overlay_colours_what_scores_high_and_little_of_a_likely_image():
     image = np.full((3, 8, 8), 100, np.uint8)
     values = np.zeros((8, 8), np.float32)
     values[2, 3] = 1
-    coloured = overlay(image, values, p_value=0.01)
+    coloured = overlay(image, values, share=0.01)
     changed = (coloured != 100).any(2)
     assert np.argwhere(changed).tolist() == [[2, 3]]
-    assert (overlay(image, values, p_value=1.0) == 100).all()
+    assert (overlay(image, values, share=1.0) == 100).all()
+
+
+def test_an_overlay_is_strongest_however_few_held_out_normals_there_are():
+    normals = HeldOut(np.arange(9, dtype=np.float32))
+    assert normals.p_values(np.array([20], np.float32)).tolist() == [0.1]
+    assert normals.share_above(20) == 0
+    assert normals.share_above(8) == pytest.approx(1 / 9)
+    assert normals.share_above(-1) == 1
+    values = np.zeros((8, 8), np.float32)
+    values[2, 3] = 1
+    grey, colour = np.full((3, 8, 8), 100, np.uint8), np.array(colormaps["plasma"](1.0)[:3]) * 255
+    pixel = overlay(grey, values, normals.share_above(20))[2, 3]
+    assert pixel.tolist() == np.round(100 * (1 - STRONGEST) + colour * STRONGEST).tolist()
+
+
+def test_an_overlay_of_twelve_bits_is_as_bright_as_the_detector_sees_it(tmp_path):
+    deep = np.random.default_rng(0).integers(1000, 3000, (SIDE, SIDE), np.uint16)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(deep).save(tmp_path / "photos" / "a.png")
+    detector = replace(workloads.fit("mlsad", pictures(12, 0), TINY), white_level=4095).calibrated(pictures(9, 1))
+    predict_images(detector, [str(tmp_path / "photos")], tmp_path / "a.csv", false_alarms=0.5, maps=tmp_path / "maps")
+    shown = np.asarray(Image.open(tmp_path / "maps" / "a.png.overlay.png")).mean()
+    assert shown > 0.7 * (deep / 4095 * 255).mean(), "colours hide a part of it"
 
 
 def test_a_shift_and_a_trend_are_said_and_their_absence_is_not():
