@@ -182,15 +182,19 @@ def divided(
     """
     val = 0 if named else held_out(len(rows), val_fraction)
     calibration = min(round(len(rows) * calibration_fraction), max(0, len(rows) - val - 2))
+    if calibration_fraction and not calibration:
+        log.warning(
+            "calibration_fraction %g of %d training images is none: no threshold", len(rows), calibration_fraction
+        )
     if not dataset.groups:
         return rows[:val], rows[val : val + calibration], rows[val + calibration :]
     groups = [dataset.groups.get(dataset.train.ids[row], "") for row in rows]
-    rows, (val, end) = together(rows, groups, (val, val + calibration))
+    rows, (val, end) = together(rows, groups, (val, calibration))
     if end == len(rows):
         raise UserError(
             f"nothing is left to learn from: the {len(rows)} training images are of {len(set(groups))} group(s)",
             where="group",
-            fix="add images that are of other groups and no copies of these, or name held-out images in val/",
+            fix="add images that are of other groups and no copies of these, name held-out images in val/, or lower the fractions",
         )
     return rows[:val], rows[val:end], rows[end:]
 

@@ -48,8 +48,9 @@ def halves_of_groups(
     return np.flatnonzero(trains), np.flatnonzero(~trains)
 
 
-def together(rows: NDArray[np.intp], groups: Sequence[str], cuts: Sequence[int]) -> tuple[NDArray[np.intp], list[int]]:
-    """Rows in their order, those of a group behind its first, and the cuts moved on to where a group ends.
+def together(rows: NDArray[np.intp], groups: Sequence[str], sizes: Sequence[int]) -> tuple[NDArray[np.intp], list[int]]:
+    """Rows in their order, those of a group behind its first, and the ends of parts that lie one behind the other: each
+    has its size at the least, and ends where a group does.
 
     groups: of each row, "" for a row alone.
     """
@@ -57,5 +58,8 @@ def together(rows: NDArray[np.intp], groups: Sequence[str], cuts: Sequence[int])
     first = {name: place for place, name in reversed([*enumerate(names)])}
     order = sorted(range(len(rows)), key=lambda place: (first[names[place]], place))
     inside = [a > 0 and names[order[a]] == names[order[a - 1]] for a in range(len(order))] + [False]
-    moved = [next(place for place in range(cut, len(inside)) if not inside[place]) for cut in cuts]
-    return rows[np.asarray(order, np.intp)], moved
+    ends, end = list[int](), 0
+    for size in sizes:
+        end = next(place for place in range(min(end + size, len(rows)), len(inside)) if not inside[place])
+        ends.append(end)
+    return rows[np.asarray(order, np.intp)], ends

@@ -59,6 +59,28 @@ def test_all_photographs_of_a_part_are_on_one_side(tmp_path: Path, pooled: bool,
     assert sum(map(len, sides(splits))) == len(dataset.test) + (len(dataset.train) if pooled else good)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_large_groups_leave_images_for_calibration(tmp_path: Path, seed: int) -> None:
+    """Where the group that is held out has more images than both fractions, calibration takes the next one."""
+    write_parts(tmp_path / "train" / "good", range(4), shots=10)
+    write_parts(tmp_path / "test" / "good", range(4, 5))
+    write_parts(tmp_path / "test" / "bad", range(5, 6))
+    dataset = read_folder(tmp_path, side=8, rules=BY_PART)
+    splits = one_class(dataset, side=8, seed=seed, val_fraction=0.1, calibration_fraction=0.1)
+    assert splits.calibration is not None
+    assert [len(part) for part in (splits.val, splits.calibration, splits.train)] == [10, 10, 20]
+    one = replace(dataset, groups=dict.fromkeys(dataset.groups, "same"))
+    with pytest.raises(UserError, match=r"nothing is left to learn from[\s\S]*lower the fractions"):
+        one_class(one, side=8, calibration_fraction=0.1)
+
+
+def test_a_fraction_that_is_no_image_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_parts(tmp_path / "good", range(2), shots=3)
+    splits = one_class(read_folder(tmp_path, side=8), side=8, calibration_fraction=0.2)
+    assert splits.calibration is None
+    assert "calibration_fraction 0.2 of 3 training images is none: no threshold" in caplog.text
+
+
 def test_groups_go_with_the_splits_to_the_workers(tmp_path: Path) -> None:
     write_parts(tmp_path / "photos" / "good", range(6))
     write_image(tmp_path / "photos" / "good" / "alone.png", size=(8, 8))
