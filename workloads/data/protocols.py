@@ -183,8 +183,7 @@ def divided(
     val = 0 if named else held_out(len(rows), val_fraction)
     calibration = min(round(len(rows) * calibration_fraction), max(0, len(rows) - val - 2))
     if calibration_fraction and not calibration:
-        log.warning(
-            "calibration_fraction %g of %d training images is none: no threshold", len(rows), calibration_fraction
+        log.warning("calibration_fraction %g of %d training images is none: no threshold", calibration_fraction, len(rows)), calibration_fraction
         )
     if not dataset.groups:
         return rows[:val], rows[val : val + calibration], rows[val + calibration :]
@@ -194,7 +193,7 @@ def divided(
         raise UserError(
             f"nothing is left to learn from: the {len(rows)} training images are of {len(set(groups))} group(s)",
             where="group",
-            fix="add images that are of other groups and no copies of these, name held-out images in val/, or lower the fractions",
+            fix="add images of other groups, no copies of these, name some in val/, or lower the fractions",
         )
     return rows[:val], rows[val:end], rows[end:]
 
