@@ -99,21 +99,26 @@ def by_target(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield targets[rows[start]].as_py(), ordered.slice(start, end - start)
 
 
-def metrics_of(table: pa.Table, method: Any, *, pooled: bool = False) -> dict[str, Any]:
+def metrics_of(
+    table: pa.Table, method: Any, *, pooled: bool = False, windows: pa.Table | None = None
+) -> dict[str, Any]:
     """Every number of an evaluation, from its table alone: what MLflow and the report show. Undefined is None.
 
     ``oracle`` is the mean test AUROC, over classes where they are each other's anomalies, else over the out sets.
     pooled: whether a whole dataset is normal, so that the mean is over its out sets and its own anomalies are in none.
+    windows: the table with a row a window, where images have several: ``bits_per_dim`` is their mean, for an image's
+    row is its worst window's, and a density is judged by all that it was fitted to.
     """
     whole = per_class_auroc(table, WHOLE)
     out = out_numbers(table, method)
     tested = out.get("auroc_out/mean") if pooled else mean(whole.values())
     levels = {part: values for part, values in per_part_auroc(table).items() if part != WHOLE}
+    in_bits = table if windows is None else windows
     own_proxies = {f"{t}/{p}": groups.get("own") for (t, p), groups in contrastive_by_unit(table).items()}
     return {
         "contrastive": contrastive(table, method.judged_parts()),
         "oracle": tested if tested is not None else out.get("auroc_out/mean"),
-        **({"bits_per_dim": mean_validation(table, LIKELIHOOD)} if "likelihood" in method.selections else {}),
+        **({"bits_per_dim": mean_validation(in_bits, LIKELIHOOD)} if "likelihood" in method.selections else {}),
         "auroc/mean": tested,
         **image_numbers(table, pooled=pooled),
         **{f"auroc/{target}": value for target, value in whole.items()},
@@ -187,10 +192,12 @@ def finish_rung(
     tables = [read_table(p) for p in parts]
     seconds = {unit: spent for table in tables for unit, spent in seconds_of(table).items()}
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]).unify_dictionaries()
-    table = one_row_an_image(pa.concat_tables([table, combined(table, method)]).unify_dictionaries())
+    windows = pa.concat_tables([table, combined(table, method)]).unify_dictionaries()
+    table = one_row_an_image(windows)
     write_table(paths.scores(rung), table)
     cost = {"train_seconds": round(train_seconds, 2), "macs": macs, "seconds": dict(sorted(seconds.items()))}
-    metrics = {"budget": rung, **cost, **metrics_of(table, method, pooled=pooled), **pixel_numbers(pixels or {})}
+    numbers = metrics_of(table, method, pooled=pooled, windows=windows)
+    metrics = {"budget": rung, **cost, **numbers, **pixel_numbers(pixels or {})}
     write_checked(paths.rung(rung), json.dumps(metrics, indent=1).encode())
     for part in paths.scores_shares(rung):
         remove_checked(part)

@@ -1,4 +1,5 @@
-"""Copies among a user's images: test images that were learnt from, and test images that lie in two classes.
+"""Copies among a user's images: test images that were learnt from, test images that lie in two classes, and images to
+learn from that are there more than once, which must not be held out from each other.
 
 Exact copies have the same pixels once they are read. Near copies were saved again, rescaled or made brighter.
 Perceptual hashes mark no copy on surfaces: all photographs of one share their coarse pattern. So an image is brought to
@@ -15,13 +16,15 @@ the object and the sheet, whose photographs differ by noise alone, hardly any co
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from workloads.data.duplicates import exact_hashes
 from workloads.data.images import Dataset, LabelledImages
@@ -35,8 +38,9 @@ COARSE = 4.0  # the deviation of the Gaussian that is taken away, in pixels of t
 NEAREST = 0.1
 NEIGHBOUR = 3
 FARTHEST = 0.2  # copies are nearer than this in any case; at 0.2 the small images correlate by .98
-MAX_PAIRS = 200_000_000  # of which near copies are looked for; 128 million took 17 s on two busy cores
-ROWS_AT_ONCE = 1024
+MAX_PAIRS = 200_000_000  # of which near copies are looked for; 28 million took 2.5 to 3.7 s on two busy cores (load 10)
+ROWS_AT_ONCE = 256
+ROUNDING = 2e-3  # of distances in float32: those of 0 come out as up to 7e-4
 
 
 @dataclass(frozen=True)
@@ -52,22 +56,27 @@ class Copy:
 
 
 def without_copies(dataset: Dataset, *, keep: bool) -> Dataset:
-    """The dataset without the test images that are copies, which its account then names. keep: leave them in, and say
-    so in a remark.
+    """The dataset without the test images that are copies, which its account then names; copies among the images to
+    learn from are a group each, so that no split parts them, and counted in a remark. keep: leave the test images in,
+    and say so in a remark.
 
     A test image is left out where it is a copy of one that is learnt from or held out, and where it is one of another
     class's test image: then of the two that of the class that is not learnt, where the other is, else both.
     Raises UserError where a class would lose all its test images.
     """
-    copies, skipped = find_copies(dataset)
-    remarks = [*dataset.remarks, *([skipped] if skipped else [])]
+    known = Whole.of([dataset.train, *([dataset.val] if dataset.val else [])])
+    groups, repeated = groups_of_copies(known.first(len(dataset.train.first_windows)), dataset.groups)
+    copies, skipped = find_copies(Whole.of([dataset.test]), known, set(dataset.train.labels.tolist()))
+    remarks = [*dataset.remarks, *repeated, *([skipped] if skipped else [])]
+    dataset = replace(dataset, groups=groups, remarks=tuple(remarks))
     if not copies:
-        return replace(dataset, remarks=tuple(remarks))
+        return dataset
     if keep:
         names = few_of([str(copy) for copy in copies])
         remarks.append(f"{len(copies)} test images are copies and were kept, so that AUROC is too good: {names}")
         return replace(dataset, remarks=tuple(remarks))
-    left = np.asarray([name not in {copy.id for copy in copies} for name in dataset.test.ids])
+    gone = {copy.id for copy in copies}
+    left = np.asarray([name not in gone for name in dataset.test.ids])
     _check_classes(dataset, left, copies)
     unused: list[Unused] = [(copy.reason, str(copy)) for copy in copies]
     return replace(
@@ -75,27 +84,48 @@ def without_copies(dataset: Dataset, *, keep: bool) -> Dataset:
         test=dataset.test.take(left),
         masks=None if dataset.masks is None else dataset.masks[left],
         account=dataset.account and account_without(dataset.account, unused),
-        remarks=tuple(remarks),
     )
 
 
-def find_copies(dataset: Dataset) -> tuple[list[Copy], str]:
-    """The test images to leave out, in their order; and a sentence where near copies were not looked for."""
-    known = Whole.of([dataset.train, *([dataset.val] if dataset.val else [])])
-    tested = Whole.of([dataset.test])
+def find_copies(tested: "Whole", known: "Whole", learnt: set[int]) -> tuple[list[Copy], str]:
+    """The test images to leave out, in their order; and a sentence where near copies were not looked for.
+
+    known: images to learn from, and held-out ones. learnt: labels of the classes that are learnt.
+    """
     too_many = len(tested.ids) * (len(known.ids) + len(tested.ids)) > MAX_PAIRS
     finders = {Reason.COPY: _exact_pairs} | ({} if too_many else {Reason.NEAR_COPY: _near_pairs})
     copies: dict[int, Copy] = {}
     for reason, pairs in finders.items():
         for row, of in pairs(tested, known):
             copies.setdefault(row, Copy(tested.ids[row], known.ids[of], reason))
-    learnt = set(dataset.train.labels.tolist())
     for pairs in finders.values():
         for row, of in pairs(tested, tested, other_class=True):
             if tested.labels[row] not in learnt or tested.labels[of] in learnt:
                 copies.setdefault(row, Copy(tested.ids[row], tested.ids[of], Reason.CONTRADICTION))
     skipped = f"near copies were not looked for among {len(known.ids)} and {len(tested.ids)} images" if too_many else ""
     return [copies[row] for row in sorted(copies)], skipped
+
+
+def groups_of_copies(learnt: "Whole", groups: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
+    """The groups (id -> what it shows) with one for each set of copies, where the user has named none, and sentences
+    on what was done. A copy of an image with a group joins that group."""
+    too_many = len(learnt.ids) ** 2 > MAX_PAIRS
+    finders = (_exact_pairs,) if too_many else (_exact_pairs, _near_pairs)
+    remarks = [f"near copies were not looked for among {len(learnt.ids)} images to learn from"] if too_many else []
+    links = np.asarray([pair for pairs in finders for pair in pairs(learnt, learnt)], np.intp).reshape(-1, 2)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(learnt.ids),) * 2)
+    sets: dict[int, list[str]] = {}
+    for name, number in zip(learnt.ids, connected_components(graph)[1].tolist(), strict=True):
+        sets.setdefault(number, []).append(name)
+    together, copies = dict(groups), list[str]()
+    for first, *others in sets.values():
+        if others:
+            group = next((groups[name] for name in (first, *others) if name in groups), f"copies of {first}")
+            together |= {name: groups.get(name, group) for name in (first, *others)}
+            copies += [f"{name} (as {first})" for name in others if together[name] == group]
+    if copies:
+        remarks.append(f"{len(copies)} images to learn from are copies and stay with their originals: {few_of(copies)}")
+    return together, remarks
 
 
 def _check_classes(dataset: Dataset, left: NDArray[np.bool_], copies: Sequence[Copy]) -> None:
@@ -128,6 +158,10 @@ class Whole:
         if min(parts[0].images.shape[2:]) < SIDE:
             return cls(ids, labels, digests, blank, None)
         return cls(ids, labels, digests, blank, np.stack([small(image) for part in parts for image in stitched(part)]))
+
+    def first(self, count: int) -> "Whole":
+        small = None if self.small is None else self.small[:count]
+        return Whole(self.ids[:count], self.labels[:count], self.digests[:count], self.blank[:count], small)
 
 
 def _digests(part: LabelledImages) -> NDArray[np.uint64]:
@@ -186,21 +220,39 @@ def _exact_pairs(tested: Whole, known: Whole, *, other_class: bool = False) -> I
 
 
 def _near_pairs(tested: Whole, known: Whole, *, other_class: bool = False) -> Iterator[tuple[int, int]]:
-    """(row, known row) of near copies; other_class: whose labels differ."""
+    """(row, known row) of near copies, of which none is the image itself; other_class: whose labels differ."""
     if tested.small is None or known.small is None or len(known.ids) <= NEIGHBOUR:
         return
-    usual: dict[int, float] = {}
+    usual = np.full(len(known.ids), np.nan)
     for start in range(0, len(tested.small), ROWS_AT_ONCE):
         distances = _distances(tested.small[start : start + ROWS_AT_ONCE], known.small)
-        for row, of in zip(*np.nonzero(distances < FARTHEST), strict=True):
-            if other_class and tested.labels[start + row] == known.labels[of]:
-                continue
-            if of not in usual:  # the nearest of all is the image itself
-                usual[of] = float(
-                    np.partition(_distances(known.small[of : of + 1], known.small)[0], NEIGHBOUR)[NEIGHBOUR]
-                )
-            if distances[row, of] < NEAREST * usual[of]:
-                yield start + int(row), int(of)
+        rows, of = _candidates(distances)
+        if other_class or tested is known:
+            differ = tested.labels[start + rows] != known.labels[of] if other_class else start + rows != of
+            rows, of = rows[differ], of[differ]
+        new = np.unique(of[np.isnan(usual[of])])
+        for part in np.split(new, range(ROWS_AT_ONCE, len(new), ROWS_AT_ONCE)):
+            usual[part] = _usual(_distances(known.small[part], known.small))
+        near = distances[rows, of] < NEAREST * usual[of]
+        yield from zip((start + rows[near]).tolist(), of[near].tolist(), strict=True)
+
+
+def _usual(distances: Floats) -> Floats:
+    """(N,) from each of N images to its third-nearest among M, itself not counted: distances (N, M)."""
+    return np.partition(distances, NEIGHBOUR, axis=1)[:, NEIGHBOUR]
+
+
+def _candidates(distances: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the pairs that may be near copies, of distances (N, M): few, whatever the images.
+
+    By the triangle inequality no known image is farther from its third-nearest than from a tested one, at distance d,
+    and from there on to that one's fourth-nearest, r: only where d < `NEAREST` * (d + r) need more be worked out.
+    """
+    some = np.flatnonzero((distances < FARTHEST).any(axis=1))
+    fourth = np.partition(distances[some], NEIGHBOUR, axis=1)[:, NEIGHBOUR, None]
+    nearest = np.minimum(fourth * NEAREST / (1 - NEAREST) + ROUNDING, FARTHEST)
+    rows, of = np.nonzero(distances[some] < nearest)
+    return some[rows], of
 
 
 def _distances(rows: Floats, known: Floats) -> Floats:

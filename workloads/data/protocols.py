@@ -190,7 +190,7 @@ def divided(
         raise UserError(
             f"nothing is left to learn from: the {len(rows)} training images are of {len(set(groups))} group(s)",
             where="group",
-            fix="add images of other groups, or name held-out images in val/",
+            fix="add images that are of other groups and no copies of these, or name held-out images in val/",
         )
     return rows[:val], rows[val:end], rows[end:]
 

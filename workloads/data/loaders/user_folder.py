@@ -78,6 +78,12 @@ def split_in_half(read: Reading, classes: tuple[str, ...], seed: int) -> tuple[N
 def _halved(listed: Survey, read: Reading, form: Form, seed: int) -> Dataset:
     """A seeded half of every class to learn from, the other to test with; classes with masks must have all of them."""
     first, halved = read.images.first_windows, split_in_half(read, listed.classes, seed)
+    if not len(halved[1]):
+        count = len({item.group for item in read.kept})
+        headline = (
+            f"nothing is left to test with: the {len(read.kept)} images are of {count} group(s), which stay whole"
+        )
+        raise UserError(headline, where="group", fix="mend the key `group`, or add images of other groups")
     train, test = (read.images.take(read.images.all_windows(first[half])) for half in halved)
     dataset = Dataset("folder", listed.classes, train, test)
     masked = {item.name for item in read.kept if item.mask}

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from workloads.data.images import Dataset
+from workloads.data import copies
+from workloads.data.images import Dataset, LabelledImages
+from workloads.data.in_out import in_out
 from workloads.data.loaders.user_folder import read_folder
+from workloads.data.protocols import one_class
 from workloads.data.reading.account import FolderRules
 from workloads.errors import UserError
 
@@ -132,3 +135,99 @@ def test_blank_images_are_no_copies_of_each_other(tmp_path: Path) -> None:
     for folder in ("train/good", "test/good", "test/bad"):
         write(tmp_path / folder, [as_image(np.full((SIZE, SIZE), 255.0))] * 2, first=100)
     assert left_out(read_folder(tmp_path, side=64)) == {}
+
+
+# --- among the images to learn from
+
+
+def pixels_of(part: LabelledImages | None) -> set[bytes]:
+    assert part is not None
+    return {image.tobytes() for image in part.images}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("pooled", [False, True])
+def test_no_copy_of_what_is_learnt_is_held_out(tmp_path: Path, pooled: bool, seed: int) -> None:
+    """Every photograph is there twice, as it is where a folder was copied into another."""
+    write(tmp_path / "train" / "good", write_all(tmp_path), first=100)
+    dataset = read_folder(tmp_path, side=32, fit="squeeze")
+    assert "20 images to learn from are copies and stay with their originals: train/good/100.png" in dataset.remarks[0]
+    protocol = in_out if pooled else one_class
+    splits = protocol(dataset, side=32, val_fraction=0.1, calibration_fraction=0.2, seed=seed)
+    parts = [pixels_of(part) for part in (splits.train, splits.val, splits.calibration)]
+    assert [len(part) for part in parts] == [14, 2, 4]
+    assert len(set.union(*parts)) == 20
+    groups = splits.targets.groups
+    assert len({groups[name] for name in splits.train.ids}) == 14  # of which folds are made
+
+
+def test_near_copies_of_what_is_learnt_stay_with_it(tmp_path: Path) -> None:
+    learnt = write_all(tmp_path)
+    write(tmp_path / "train" / "good", [saved_again(learnt[4])], first=100)
+    dataset = read_folder(tmp_path, side=64)
+    assert set(dataset.groups) == {"train/good/004.png", "train/good/100.png"}
+    assert len(set(dataset.groups.values())) == 1
+
+
+def test_copies_join_the_group_that_the_user_names(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    more = photographs(3, 3)
+    write(tmp_path / "train" / "good", [*more, *more[:2]], first=200)
+    dataset = read_folder(tmp_path, side=64, rules=FolderRules(group="20[0-2]|204"))
+    assert dict(dataset.groups) == {
+        "train/good/200.png": "200",
+        "train/good/203.png": "200",
+        "train/good/201.png": "201",
+        "train/good/204.png": "204",
+        "train/good/202.png": "202",
+    }
+    assert "1 images to learn from are copies" in dataset.remarks[0]
+
+
+def test_photographs_that_are_no_copies_have_no_group(tmp_path: Path) -> None:
+    write_all(tmp_path)
+    dataset = read_folder(tmp_path, side=64)
+    assert (dict(dataset.groups), dataset.remarks) == ({}, ())
+
+
+# --- the search
+
+
+def whole(small: NDArray[np.float64], labels: NDArray[np.int64]) -> copies.Whole:
+    small = small - small.mean(axis=1, keepdims=True)
+    small /= np.linalg.norm(small, axis=1, keepdims=True)
+    ids, count = tuple(map(str, range(len(small)))), len(small)
+    return copies.Whole(ids, labels, np.zeros(count, np.uint64), np.zeros(count, bool), small.astype(np.float32))
+
+
+def pair_by_pair(tested: copies.Whole, known: copies.Whole, other_class: bool) -> list[tuple[int, int]]:
+    """As `NEAREST` is defined."""
+    assert tested.small is not None
+    assert known.small is not None
+    usual = [np.sort(np.linalg.norm(known.small - original, axis=1))[3] for original in known.small]
+    pairs = []
+    for row, image in enumerate(tested.small):
+        for of, original in enumerate(known.small):
+            itself = tested is known and row == of
+            alike = other_class and tested.labels[row] == known.labels[of]
+            near = np.linalg.norm(image - original) < min(copies.NEAREST * usual[of], copies.FARTHEST)
+            if near and not itself and not alike:
+                pairs.append((row, of))
+    return pairs
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.09, 0.3, 5.0])
+def test_the_search_finds_what_comparing_all_pairs_does(monkeypatch: pytest.MonkeyPatch, spread: float) -> None:
+    """At the lowest spread, photographs of a camera that does not move, every two are nearer than `FARTHEST`."""
+    monkeypatch.setattr(copies, "ROWS_AT_ONCE", 16)
+    random = np.random.default_rng(0)
+    scene, shots = random.normal(size=1024), spread * random.normal(size=(130, 1024))
+    shots[80:100] = shots[:20] + spread * np.linspace(0.02, 0.2, 20)[:, None] * random.normal(size=(20, 1024))
+    shots[100:105] = shots[20:25]
+    labels = random.integers(0, 2, 130)
+    known, tested = whole(scene + shots[:80], labels[:80]), whole(scene + shots[80:], labels[80:])
+    for pair in ((tested, known), (tested, tested), (known, known)):
+        for other_class in (False, True):
+            expected = pair_by_pair(*pair, other_class)
+            assert list(copies._near_pairs(*pair, other_class=other_class)) == expected
+    assert len(pair_by_pair(tested, known, other_class=False)) > 10

@@ -97,6 +97,13 @@ def test_what_cannot_be_kept_together_is_refused(tmp_path: Path) -> None:
         one_class(one, side=8)
 
 
+def test_classes_of_a_single_group_have_nothing_to_test_with(tmp_path: Path) -> None:
+    write_parts(tmp_path / "good", range(1), shots=4)
+    write_parts(tmp_path / "bad", range(1, 2), shots=2)
+    with pytest.raises(UserError, match="nothing is left to test with: the 6 images are of 2 group"):
+        read_folder(tmp_path, side=8, rules=BY_PART)
+
+
 def test_what_a_pattern_matches_without_its_groups_is_an_image_alone(tmp_path: Path) -> None:
     for name in ("part1_a.png", "part1_b.png", "part2_a.png", "blank.png", "sheet.png"):
         write_image(tmp_path / "good" / name, size=(8, 8))
