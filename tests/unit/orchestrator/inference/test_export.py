@@ -2,20 +2,31 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import distribution
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import orchestrator
+from examples.own_method import Gaussian
 from orchestrator import UserError
-from orchestrator.inference.export.mlflow_model import PACKAGES, requirements
+from orchestrator.inference.export.card import Export, card
+from orchestrator.inference.export.requirements import PACKAGES, requirements, unpinned
+from orchestrator.inference.export.write import USES
 from tests.helpers.files import write_image
 from tests.helpers.imports import imported_by
 from tune_spaces.schema import Data, Space
+from workloads import registry
+from workloads.detector import Detector
+from workloads.patch_memory.method import PatchMemory
 from workloads.portable import load_detector
+from workloads.scoring.thresholds import HeldOut
+from workloads.units import ImageShape
 
 FLOW = {"hierarchy": "none", "score": "likelihood", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
 TINY = {"width": 0.0625, "levels": (1, 4), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
@@ -186,10 +197,64 @@ def test_wrong_words_are_refused_before_anything_is_written(runs, tmp_path):
 
 
 def test_the_requirements_are_what_the_code_imports(runs):
-    pinned = requirements(orchestrator.load(runs["mlsad"], device="cpu"))
+    pinned = requirements(Export(orchestrator.load(runs["mlsad"], device="cpu"), "mlsad", ()))
     assert [line.partition("==")[0] for line in pinned] == list(PACKAGES)
     assert all(line.partition("==")[2][0].isdigit() for line in pinned)
     distributions = {"PIL": "pillow", "sklearn": "scikit-learn"}
     unneeded = {"upath", "timm", "lmdb", "efficientnet_lite_pytorch"}  # for sets and networks that are named
     imported = {distributions.get(name, name) for name in imported_by("workloads")} - unneeded
     assert imported <= set(PACKAGES)
+
+
+def exported(method, name="own:Own", **facts):
+    detector = Detector("good", ImageShape(3, 32, 32), method, (), held_out=HeldOut(np.arange(99)), **facts)
+    return Export(detector, name, ())
+
+
+def test_the_rule_for_features_is_of_the_patch_memory_alone():
+    @dataclass(frozen=True)
+    class Config:
+        features: str = "mine"
+        checkpoint: str = "mine.pt"
+        seed: int = 0
+
+    class Own(Gaussian):
+        pass
+
+    Own.Config = Config
+    assert len(requirements(exported(Own(Config())))) == len(PACKAGES)
+    with pytest.raises(UserError, match="the features 'resnet18' rest on a file"):
+        requirements(exported(PatchMemory(PatchMemory.Config(features="resnet18")), "patch_memory"))
+
+
+def test_the_package_of_an_installed_method_is_required_and_a_method_without_is_refused(monkeypatch):
+    point = SimpleNamespace(name="mean", dist=distribution("pytest"))
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    own = Gaussian(Gaussian.Config())
+    assert f"pytest=={pytest.__version__}" in requirements(exported(own, "mean"))
+    point.dist = None
+    with pytest.raises(UserError, match="known to bring the method 'mean'"):
+        requirements(exported(own, "mean"))
+
+
+def test_what_a_methods_own_files_import_is_pinned_or_named():
+    code = {
+        "own/__init__.py": b"from . import other\nimport own.other, json, torch.nn, PIL.Image\n",
+        "own/other.py": b"import pytest\nfrom nowhere.inner import x\nimport tune_spaces, workloads.keys\n",
+        "own/notes.txt": b"import nothing",
+    }
+    export = replace(exported(Gaussian(Gaussian.Config())), code=code)
+    pinned = requirements(export)
+    assert f"pytest=={pytest.__version__}" in pinned
+    assert {line.partition("==")[0].lower() for line in pinned} == {*PACKAGES, "pytest"}
+    (note,) = unpinned(export)
+    assert note.endswith(": nowhere, tune_spaces")
+    assert unpinned(exported(Gaussian(Gaussian.Config()))) == []
+
+
+@pytest.mark.parametrize("to", ["torch", "onnx"])
+def test_the_card_of_a_program_says_how_images_become_scores(to):
+    text = card(exported(Gaussian(Gaussian.Config()), white_level=4095), USES[to]).replace("\n", " ")
+    assert "an image's score is the highest of its windows' scores" in text
+    assert "white level of 4095" in text
+    assert "bilinear and antialiased" in text
