@@ -183,8 +183,8 @@ def divided(
     val = 0 if named else held_out(len(rows), val_fraction)
     calibration = min(round(len(rows) * calibration_fraction), max(0, len(rows) - val - 2))
     if calibration_fraction and not calibration:
-        log.warning("calibration_fraction %g of %d training images is none: no threshold", calibration_fraction, len(rows)), calibration_fraction
-        )
+        message = "calibration_fraction %g of %d training images is none: no threshold"
+        log.warning(message, calibration_fraction, len(rows))
     if not dataset.groups:
         return rows[:val], rows[val : val + calibration], rows[val + calibration :]
     groups = [dataset.groups.get(dataset.train.ids[row], "") for row in rows]
