@@ -18,7 +18,8 @@ Options of a launch; whatever is left out, or None, stays as the space has it:
 * scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
 * select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
 * seed: of the training; the data splits stay. classes: only these normal classes.
-* images: the images' folder, for spaces on the dataset "folder". auxiliary: sets, each "NAME" or "NAME=PATH".
+* images: the images' folder, for spaces on the dataset "folder". method: with it and without a space, the method whose
+  template for own images is launched; "patch_memory" where left out. auxiliary: sets, each "NAME" or "NAME=PATH".
 * workers: of a trial. min_workers: a trial goes on with as few where workers are lost.
 * share: what workers divide: "units" (whole networks) or "batches" (rows of every batch).
 * cpus_per_worker, gpus_per_worker: numbers, the latter may be a fraction.
@@ -74,13 +75,14 @@ class Options(TypedDict, total=False):
     seed: int | None
     classes: list[str]
     images: str | None
+    method: str | None
     auxiliary: list[str]
     cpus: int | None
     slots: int | None
 
 
 def plan(
-    space: str | Path | Space,
+    space: str | Path | Space | None = None,
     *,
     preset: str | None = None,
     storage: str | Path = "runs",
@@ -110,7 +112,7 @@ def plan(
 
 
 def launch(
-    space: str | Path | Space,
+    space: str | Path | Space | None = None,
     *,
     preset: str | None = None,
     storage: str | Path = "runs",
@@ -125,7 +127,8 @@ def launch(
 ) -> Run:
     """Run a space to its end: shared stages, trials, winner, report. A run of the same name is continued.
 
-    space: the name of a built-in space, the path of a .py file of your own, or a `tune_spaces.schema.Space`.
+    space: the name of a built-in space, the path of a .py file of your own, or a `tune_spaces.schema.Space`; none where
+    images are.
     preset: "paper", "reduced" or "smoke", as far as the space has them; it scales schedules and widths.
     storage: a folder or URI that holds everything of the runs.
     name: of the run; by default made from the space, so that the same question continues the same run.
@@ -186,7 +189,7 @@ def resume(
 
 
 def submit(
-    space: str | Path,
+    space: str | Path | None = None,
     *,
     address: str,
     storage: str,

@@ -63,11 +63,9 @@ def launch(
     import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
-    from tune_spaces.schema.load import chosen_space
 
     names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
     arguments = {name: context.params[name] for name in names}
-    space = chosen_space(space, method, images)
     arguments |= {"config": set, "observer": Terminal(console(plain))}
     if dry_run:
         orchestrator.plan(space, executor=executor, **arguments)

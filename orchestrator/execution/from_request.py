@@ -20,18 +20,18 @@ from orchestrator.record.rates import read_rates
 from orchestrator.record.runs import tracking_of
 from orchestrator.record.state import RunState
 from tune_spaces.schema import Data, Space
-from tune_spaces.schema.load import Loaded
+from tune_spaces.schema.load import Loaded, chosen_space
 from workloads.errors import Problem, nearest, several
 
 if TYPE_CHECKING:
     from workloads.data.reading.survey import Survey
 
-MACHINE = ("cpus", "slots")
-"""Options that change nothing in the space."""
+APART = ("cpus", "slots", "method")
+"""Options that change nothing in the space: those of the machine, and which template is the space."""
 
 
 def request_of(
-    space: str | Path | Space,
+    space: str | Path | Space | None,
     options: Mapping[str, Any],
     *,
     preset: str | None = None,
@@ -48,10 +48,11 @@ def request_of(
     Raises UserError with everything wrong.
     """
     check_address(address)
-    machine, changes = checked(options)
+    apart, changes = checked(options)
     settings = [f"{key}={plain(config[key])!r}" for key in config] if isinstance(config, Mapping) else list(config)
     chosen_options = Options(preset=preset, set=settings, **changes)
-    loaded, resolved, chosen = load_space(space, chosen_options)
+    named = chosen_space(space, apart["method"], chosen_options.images)
+    loaded, resolved, chosen = load_space(named, chosen_options)
     if is_remote(address):
         refuse_own_folders(resolved.data, str(data_dir))
     space = with_whole_paths(resolved)
@@ -64,12 +65,12 @@ def request_of(
         data_dir=absolute(data_dir),
         tracking_uri=tracking_uri,
         name=name,
-        cpus=machine["cpus"] or all_cpus(),
+        cpus=apart["cpus"] or all_cpus(),
         gpus=gpu_count(),
         prepared_images=prepared_images(space.data.auxiliary),
         executor=executor if isinstance(executor, str) else executor.name,
         address=address,
-        slots=machine["slots"],
+        slots=apart["slots"],
         options=chosen_options,
     )
 
@@ -98,13 +99,13 @@ def forecast_of(
 
 
 def checked(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(what concerns the machine, what changes the space). Raises UserError, with the nearest name, for others."""
+    """(options of `APART`, what changes the space). Raises UserError, with the nearest name, for others."""
     known = [field.name for field in fields(Options) if field.name not in ("preset", "set")]
-    machine = {name: options.get(name) for name in MACHINE}
-    changes = {name: value for name, value in options.items() if name not in MACHINE}
+    apart = {name: options.get(name) for name in APART}
+    changes = {name: value for name, value in options.items() if name not in APART}
     if unknown := [name for name in changes if name not in known]:
-        raise several([Problem(name, f"no such option; {nearest(name, [*known, *MACHINE])}") for name in unknown])
-    return machine, changes
+        raise several([Problem(name, f"no such option; {nearest(name, [*known, *APART])}") for name in unknown])
+    return apart, changes
 
 
 def plain(value: Any) -> Any:

@@ -58,7 +58,9 @@ def questions() -> dict[str, str]:
     return {name: doc_of(source_of(name)).splitlines()[0] for name in SPACES}
 
 
-def chosen_space(space: str | None, method: str | None = None, images: str | None = None) -> str:
+def chosen_space(
+    space: str | Path | Space | None, method: str | None = None, images: str | None = None
+) -> str | Path | Space:
     """The space, or where none is named the template for a folder of the user's images, by its method.
 
     Raises UserError for neither, for both a space and a method, and for a method without a template.
@@ -70,7 +72,7 @@ def chosen_space(space: str | None, method: str | None = None, images: str | Non
         raise UserError("there is neither a space nor a folder of images", fix="name a space, or give --images FOLDER")
     if method is not None and method not in methods:
         raise several([Problem("--method", f"no template {method!r}; {nearest(method, methods)}")])
-    return space or f"{TEMPLATES}{method or 'patch_memory'}"
+    return f"{TEMPLATES}{method or 'patch_memory'}" if space is None else space
 
 
 def copy_space(name: str, target: Path) -> None:
