@@ -24,8 +24,8 @@ def print_predicted(out: Console, predicted: "Predicted") -> None:
     for remark in [*(predicted.shift.remarks if predicted.shift else ()), *predicted.remarks]:
         say(out, f"warning: {remark}")
     median, slowest = predicted.latency
-    speed = f"{predicted.images_per_second:,.1f} images/s; from reading to score {median * 1000:.0f} ms an image"
-    say(out, f"{speed} (median), {slowest * 1000:.0f} ms (99 %), many scored together")
+    alone = f"{median * 1000:.0f} ms (median), {slowest * 1000:.0f} ms (99 %)"
+    say(out, f"{predicted.images_per_second:,.1f} images/s together; an image alone, from reading to score: {alone}")
     counts = predicted.counts
     decisions = f"{counts['normal']} normal, {counts['anomalous']} anomalous, {counts['unreadable']} unreadable"
     say(out, f"{counted(sum(counts.values()), 'image')}: {decisions}; all in {predicted.out}")

@@ -70,7 +70,8 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by
     how = "LEAK: chosen by test labels" if CRITERIA[by].leak else f"by {by}, no test label seen"
-    say(out, f"best configuration ({how}): {point}")
+    if point:  # a single trial has nothing that varies
+        say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:
         say(out, f"warning: {warning}")
     for trial in state.trials.values():

@@ -25,6 +25,8 @@ SHOWN = 10  # of the most anomalous images
 ROWS = 1000  # of the file written at a time
 NORMAL, ANOMALOUS, UNREADABLE = "normal", "anomalous", "unreadable"
 
+TIMED, TIMING = 100, 5.0
+"""Images, and seconds, that a latency is measured with."""
 Seen = Callable[[int, int], None]
 """Hears how many images are done, and of how many."""
 
@@ -32,8 +34,8 @@ Seen = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Predicted:
     """What a prediction came to. out: the file with a row an image. counts: images by decision. highest: the rows of
-    the most anomalous images. latency: seconds from an image's reading to its score, the median and the 99th
-    percentile, with as many windows together as the detector takes. account: of files that are no images or broken.
+    the most anomalous images. latency: seconds that the first images take one by one, each from its
+    reading to its score: the median and the 99th percentile. account: of files that are no images or broken.
     """
 
     out: Path
@@ -54,17 +56,15 @@ class Tally:
     begun: float = 0.0
     counts: dict[str, int] = field(default_factory=lambda: {NORMAL: 0, ANOMALOUS: 0, UNREADABLE: 0})
     scores: list[float] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     highest: list[tuple[float, int, Row]] = field(default_factory=list)
 
-    def add(self, row: Row, seconds: float) -> None:
+    def add(self, row: Row) -> None:
         self.counts[row["decision"]] += 1
         if row["decision"] == UNREADABLE:
             self.unreadable.append(f"{row['image']} ({row['problem']})")
             return
         self.scores.append(row["score"])
-        self.seconds.append(seconds)
         keep = heapq.heappush if len(self.highest) < SHOWN else heapq.heappushpop
         keep(self.highest, (row["score"], -len(self.scores), row))  # of equal scores the earlier image
 
@@ -93,7 +93,6 @@ def predict_images(
     tally = Tally()
     write_all(path, detector, threshold, images, tally, None if maps is None else Path(maps), seen)
     spent = time.monotonic() - tally.begun
-    latency = np.quantile(tally.seconds, [0.5, 0.99]).tolist()
     predicted = Predicted(
         path,
         threshold,
@@ -101,7 +100,7 @@ def predict_images(
         [row for _, _, row in sorted(tally.highest, key=lambda item: item[:2], reverse=True)],
         images.account(tally.unreadable),
         shift_of(tally.scores, detector.normals),
-        (latency[0], latency[1]),
+        latency_of(detector, images.files),
         len(tally.scores) / max(spent, 1e-9),
         detector.remarks,
     )
@@ -146,9 +145,9 @@ def write_all(
     parts, waiting = list(detector.parts(blank)), list[Row]()  # which also warms the detector up
     tally.begun = time.monotonic()
     with rows_to(path, parts) as writer:
-        for file, result, seconds in inspected(detector, images.files, maps=maps is not None):
+        for file, result in inspected(detector, images.files, maps=maps is not None):
             row = row_of(file, result, threshold, detector)
-            tally.add(row, seconds)
+            tally.add(row)
             waiting.append(row)
             if maps is not None and isinstance(result, Inspected) and result.map is not None:
                 share = detector.normals.share_above(result.score)
@@ -165,34 +164,46 @@ def write_all(
 
 def inspected(
     detector: Detector, files: Sequence[ImageFile], *, maps: bool
-) -> Iterator[tuple[ImageFile, Inspected | str, float]]:
-    """(file, what is said of it or why it cannot be read, seconds since its reading began), in their order."""
-    waiting: deque[tuple[ImageFile, str, float]] = deque()
+) -> Iterator[tuple[ImageFile, Inspected | str]]:
+    """(file, what is said of it or why it cannot be read), in their order."""
+    waiting: deque[tuple[ImageFile, str]] = deque()
 
     def readable() -> Iterator[Windowed]:
         for file in files:
-            begun = time.monotonic()
             try:
                 with file.open() as opened:
                     windows = decode_windows(opened, detector.form)
             except UnreadableError as error:
-                waiting.append((file, str(error), begun))
+                waiting.append((file, str(error)))
             except OSError as error:
-                waiting.append((file, f"{type(error).__name__}: {error.strerror or error}", begun))
+                waiting.append((file, f"{type(error).__name__}: {error.strerror or error}"))
             else:
-                waiting.append((file, "", begun))
+                waiting.append((file, ""))
                 yield windows
 
-    def broken() -> Iterator[tuple[ImageFile, str, float]]:
+    def broken() -> Iterator[tuple[ImageFile, str]]:
         while waiting and waiting[0][1]:
-            file, problem, begun = waiting.popleft()
-            yield file, problem, time.monotonic() - begun
+            yield waiting.popleft()
 
     for result in detector.inspect(readable(), maps=maps):
         yield from broken()
-        file, _, begun = waiting.popleft()
-        yield file, result, time.monotonic() - begun
+        yield waiting.popleft()[0], result
     yield from broken()
+
+
+def latency_of(detector: Detector, files: Sequence[ImageFile]) -> tuple[float, float]:
+    """Seconds an image, each alone from its reading to its score: the median and the 99th percentile of the first
+    `TIMED` that can be read, or of as many as take `TIMING` seconds."""
+    seconds: list[float] = []
+    begun = time.monotonic()
+    for file in files:
+        if len(seconds) == TIMED or (seconds and time.monotonic() - begun > TIMING):
+            break
+        started = time.monotonic()
+        if all(isinstance(result, Inspected) for _, result in inspected(detector, [file], maps=False)):
+            seconds.append(time.monotonic() - started)
+    median, slowest = np.quantile(seconds, [0.5, 0.99]).tolist()
+    return median, slowest
 
 
 def row_of(file: ImageFile, result: Inspected | str, threshold: Threshold, detector: Detector) -> Row:

@@ -3,6 +3,7 @@
 import json
 import os
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from PIL import Image
 import workloads
 from examples.own_method import Gaussian
 from orchestrator.inference.overlays import STRONGEST, overlay
-from orchestrator.inference.predict import predict_images
+from orchestrator.inference.predict import latency_of, predict_images
 from orchestrator.inference.shift import shift_of
-from orchestrator.inference.sources import file_under
+from orchestrator.inference.sources import file_under, images_at
 from workloads.errors import UserError
 from workloads.scoring.thresholds import HeldOut
 
@@ -56,6 +57,21 @@ def read(path):
     if path.suffix == ".jsonl":
         return pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+
+
+def test_a_latency_is_of_images_alone_and_of_those_that_can_be_read(detector, folder, monkeypatch):
+    slow, asked = 0.02, []
+    score = type(detector.method).score
+
+    def slowed(self, fitted, images):
+        asked.append(len(images))
+        time.sleep(slow)
+        return score(self, fitted, images)
+
+    monkeypatch.setattr(type(detector.method), "score", slowed)
+    median, slowest = latency_of(detector, images_at([str(folder)]).files)
+    assert asked == [1] * 12
+    assert slow <= median <= slowest
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
