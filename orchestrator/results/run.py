@@ -13,6 +13,7 @@ from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
+from orchestrator.results.sweep import sweep_of
 from orchestrator.results.tables import (
     KINDS,
     Known,
@@ -226,5 +227,6 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         about={name: analysis.title for name, analysis in instance.analyses.items()},
         part_kind=instance.part_names.kind,
         account=opened.account,
+        sweep=sweep_of(state, best.id),
     ).write(paths.report)
     return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

@@ -1,7 +1,6 @@
-"""ROC curves and score histograms of the whole detector, one target each, as PNG."""
+"""ROC curves and score histograms of the whole detector, one target each; curves and correlations of others."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from math import ceil
 from typing import Any
 
@@ -10,18 +9,34 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from orchestrator.results.report.captions import MOST
+from orchestrator.results.report.svg import COLOURS, LINE, png, styled, svg
 from workloads.scoring.metrics import Rows, roc_curve
 
-# Okabe and Ito's palette without yellow, which is too faint on white: told apart with any common colour blindness.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 DASHES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))  # a repeated colour gets another dash
 NORMAL, ANOMALOUS = COLOURS[0], COLOURS[3]
 BINS = 30
 
 
-def drawn(contests: Mapping[str, Rows], title: str, unit: str) -> dict[str, bytes]:
-    """File name -> PNG of a report's plots, see `roc_plot`."""
-    return {"roc.png": roc_plot(contests, title, unit), "scores.png": histogram_plot(contests, title)}
+def drawn(contests: Mapping[str, Rows], title: str, unit: str) -> dict[str, tuple[bytes, bytes]]:
+    """File name -> a report's plot as PNG and as SVG, see `roc_plot`. Of many columns `few` are drawn."""
+    shown = few(contests)
+    with styled():
+        roc, histogram = roc_plot(shown, title, unit), histogram_plot(shown, title)
+        return {
+            "roc.png": (png(roc, dpi=130, bbox_inches="tight"), svg(roc, bbox_inches="tight")),
+            "scores.png": (png(histogram, dpi=130), svg(histogram)),
+        }
+
+
+def few(contests: Mapping[str, Rows]) -> dict[str, Rows]:
+    """At most `MOST` columns: of more, as many with the lowest AUROC as with the highest, in their order."""
+    if len(contests) <= MOST:
+        return dict(contests)
+    areas = {name: rows.auroc() for name, rows in contests.items()}
+    by_area = sorted((name for name, area in areas.items() if area is not None), key=lambda name: areas[name] or 0.0)
+    chosen = {*by_area[: MOST // 2], *by_area[-MOST // 2 :]}
+    return {name: rows for name, rows in contests.items() if name in chosen}
 
 
 def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -> bytes:
@@ -36,7 +51,7 @@ def curve_plot(lines: Mapping[str, Sequence[tuple[float, float]]], title: str) -
     _tidy(axes, size=10)
     axes.locator_params(axis="x", integer=True)  # there is no half step
     axes.legend(fontsize=10, frameon=False, handlelength=2.8)
-    return _png(figure, dpi=110, bbox_inches="tight")
+    return png(figure, dpi=110, bbox_inches="tight")
 
 
 def correlation_plot(
@@ -60,11 +75,11 @@ def correlation_plot(
             _tidy(axes, size=8)
     figure.suptitle(_literal(title), fontsize=11)
     figure.tight_layout()
-    return _png(figure, dpi=110)
+    return png(figure, dpi=110)
 
 
-def roc_plot(contests: Mapping[str, Rows], title: str = "", unit: str = "normal class") -> bytes:
-    """A PNG of one panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
+def roc_plot(contests: Mapping[str, Rows], title: str = "", unit: str = "normal class") -> Figure:
+    """One panel, one curve a class, the AUROC in the legend; undefined for a class that lacks either kind.
 
     contests: what every column's AUROC is over. title: a line above, such as a warning that must stay with the picture.
     unit: what the columns are. Raises ValueError if there is no score.
@@ -72,7 +87,7 @@ def roc_plot(contests: Mapping[str, Rows], title: str = "", unit: str = "normal 
     by_class = _with_images(contests)
     figure = Figure(figsize=(6.2, 6.2))
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1, zorder=0)
+    axes.plot([0, 1], [0, 1], color=LINE, linewidth=1, zorder=0)
     for index, (name, rows) in enumerate(by_class.items()):
         value = rows.auroc()
         style = DASHES[index // len(COLOURS) % len(DASHES)]
@@ -94,11 +109,11 @@ def roc_plot(contests: Mapping[str, Rows], title: str = "", unit: str = "normal 
         frameon=False,
         handlelength=2.8,
     )
-    return _png(figure, dpi=130, bbox_inches="tight")  # grows to hold the legend, however long the names
+    return figure  # saved with a tight box it grows to hold the legend, however long the names
 
 
-def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> bytes:
-    """A PNG of small multiples, one a class: shares of normal and of anomalous test images in common score bins.
+def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> Figure:
+    """Small multiples, one a class: shares of normal and of anomalous test images in common score bins.
 
     Shares, because a one-class test set holds many more anomalies than normals. Scores beyond the 0.1 % at either end,
     infinite ones too, are counted in the outermost bins. Arguments and errors as in `roc_plot`.
@@ -135,7 +150,7 @@ def histogram_plot(contests: Mapping[str, Rows], title: str = "") -> bytes:
     # The title heads the legend: a figure title and a legend outside would be drawn over each other.
     heading = {"title": _literal(title), "title_fontsize": 12} if title else {}
     figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=11, frameon=False, **heading)
-    return _png(figure, dpi=130)
+    return figure
 
 
 def _shares(scores: NDArray, edges: NDArray) -> NDArray:
@@ -156,12 +171,6 @@ def _with_images(contests: Mapping[str, Rows]) -> dict[str, Rows]:
     if not by_class:
         raise ValueError("no test rows to plot")
     return by_class
-
-
-def _png(figure: Figure, **options: Any) -> bytes:
-    stream = BytesIO()
-    figure.savefig(stream, format="png", **options)
-    return stream.getvalue()
 
 
 def _tidy(axes: Axes, size: int) -> None:

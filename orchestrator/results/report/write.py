@@ -9,8 +9,10 @@ from typing import Any, cast
 from upath import UPath
 
 from orchestrator.results.report import tables
+from orchestrator.results.report.captions import CAPTIONS, MOST, captions
 from orchestrator.results.report.page import page
 from orchestrator.results.report.templates import TEMPLATES
+from orchestrator.results.sweep import FEWEST, Sweep
 from orchestrator.results.tables import LEAK, Finished
 from tune_spaces.published.schedules import Schedule
 from workloads.data.reading.account import Account
@@ -18,10 +20,6 @@ from workloads.files import read_checked
 from workloads.scoring.selection import Select
 
 PAGE = "report.html"
-CAPTIONS = {
-    "roc.png": "ROC curves of the whole detector",
-    "scores.png": "Scores of normal and anomalous test images",
-}
 REMADE = "resume the run: that makes the analysis again"
 
 
@@ -36,7 +34,7 @@ class Report:
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds. part_kind: what the method calls a part.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
-    account: of a user's folder, what was not used.
+    account: of a user's folder, what was not used. sweep: what its trials tell together, where there are several.
     Raises ValueError for an unknown select_by.
     """
 
@@ -52,6 +50,7 @@ class Report:
     findings: tables.Findings = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
     account: Account | None = None
+    sweep: Sweep | None = None
 
     def __post_init__(self) -> None:
         if self.by not in tables.SELECTED_BY:
@@ -79,7 +78,9 @@ class Report:
             unscored_sets=self.shown.unscored_sets,
             leak=self.leak,
             unit=tables.UNITS[self.shown.table.unit],
-            captions=CAPTIONS if self.has_scores else {},
+            captions=self.captions,
+            charts=captions(self.sweep) if self.sweep else {},
+            fewest=FEWEST,
             criterion=self.criterion,
             ended=[trial for trial in self.trials if trial.get("classes")],
             headlines=tables.headlines(self.shown.table),
@@ -87,6 +88,15 @@ class Report:
             rival=tables.rival(self.trials, self.by),
         )
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """File -> what it shows, of the plots of scores."""
+        columns = len(self.shown.contests)
+        some = (
+            f": {MOST // 2} of {columns} with the lowest AUROC, {MOST // 2} with the highest" if columns > MOST else ""
+        )
+        return {name: text + some for name, text in CAPTIONS.items()} if self.has_scores else {}
 
     @property
     def has_scores(self) -> bool:
@@ -126,20 +136,29 @@ class Report:
         record["trials"] = tables.ranked(self.trials, self.criterion)
         texts["report.json"] = tables.to_json(record)
         directory.mkdir(parents=True, exist_ok=True)
-        if self.has_scores:
-            from orchestrator.results.report.plots import drawn  # matplotlib takes a second
-
-            warning = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
-            plots = drawn(self.shown.contests, warning, tables.UNITS[self.shown.table.unit])
-            for name, png in plots.items():
-                (directory / name).write_bytes(png)
-            pictures |= plots
+        for name, (file, shown) in self.drawn().items():
+            (directory / name).write_bytes(file)
+            pictures[name] = shown
         for name, text in texts.items():
             (directory / name).write_text(text, encoding="utf-8")
         (directory / PAGE).write_text(page(self.title, markdown, pictures), encoding="utf-8")
         report = directory / "report.md"
         report.write_text(markdown, encoding="utf-8")
         return report
+
+    def drawn(self) -> dict[str, tuple[bytes, bytes]]:
+        """File -> what it holds, and what the page shows in its place, which follows the page's colours."""
+        drawn: dict[str, tuple[bytes, bytes]] = {}
+        if self.has_scores:
+            from orchestrator.results.report import plots  # matplotlib takes a second
+
+            warning = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
+            drawn |= plots.drawn(self.shown.contests, warning, tables.UNITS[self.shown.table.unit])
+        if self.sweep:
+            from orchestrator.results.report.charts import drawn_sweep
+
+            drawn |= {name: (picture, picture) for name, picture in drawn_sweep(self.sweep).items()}
+        return drawn
 
 
 def _pictures(folder: Path | UPath, findings: tables.Findings) -> dict[str, bytes]:
