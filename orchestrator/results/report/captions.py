@@ -1,8 +1,6 @@
 """What a report's plots and charts show, in words; no plot is drawn here."""
 
-from orchestrator.results.sweep import Sweep
-
-MOST = 24
+MOST_PLOTTED = 24
 """Columns in a plot of scores: more colours and panels tell nobody anything."""
 CAPTIONS = {
     "roc.png": "ROC curves of the whole detector",
@@ -18,13 +16,4 @@ CHARTS = {
     "curves.svg": "The {criterion} and the mean test AUROC of each trial from rung to rung: the winner in orange; a "
     "line that ends early was stopped",
 }
-"""File -> what it shows, the caption."""
-
-
-def captions(sweep: Sweep) -> dict[str, str]:
-    """File -> caption, of those charts that the sweep has anything for."""
-    tested = any(course.last[1] is not None for course in sweep.courses)
-    several = any(len(course.rungs) > 1 for course in sweep.courses)
-    there = {"parallel.svg": True, "effects.svg": bool(sweep.effects), "cost.svg": tested, "curves.svg": several}
-    words = {"criterion": sweep.criterion, "rung": sweep.rung / 10}
-    return {name: text.format(**words) for name, text in CHARTS.items() if there[name]}
+"""File -> its caption; criterion: of the sweep; rung: in % of the schedule."""

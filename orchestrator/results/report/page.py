@@ -11,11 +11,22 @@ from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from orchestrator.results.report.templates import TEMPLATES
 from orchestrator.results.tables import KINDS, LEAK
 
+INK, SOFT, LINE, GROUND = "#1c2128", "#59636e", "#d6dbe1", "#ffffff"
+# Okabe and Ito's palette without yellow, which is too faint on white: told apart with any common colour blindness.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", INK)
+OF_THE_PAGE = {
+    INK: "var(--ink)",
+    SOFT: "var(--soft)",
+    LINE: "var(--line)",
+    GROUND: "none",
+    COLOURS[0]: "var(--measured)",
+}
+"""Colour of a figure -> what it is on a page."""
 LONG = 40
 """Rows of a table that scrolls in a height of its own."""
 FACT = re.compile(r"\*\*[^*]+\*\*: ")
@@ -68,11 +79,26 @@ def _shown(token: Token, pictures: Mapping[str, bytes]) -> Token:
     if data is None:
         return Token("text", "", 0, content=f"{token.content} (no such picture)")
     if data.startswith(b"<?xml"):
-        from orchestrator.results.report.svg import inlined  # what has no drawn picture needs no matplotlib
-
         return Token("html_inline", "", 0, content=inlined(data, re.sub(r"\W", "", address), token.content))
     token.attrs["src"] = f"data:image/png;base64,{b64encode(data).decode()}"
     return token
+
+
+def inlined(picture: bytes, name: str, caption: str) -> str:
+    """An SVG file as an element of a page, in a box that scrolls where the page is narrower.
+
+    name: of letters and digits, apart from the others' of the page: ids begin with it. caption: what a screen reader
+    says.
+    """
+    text = picture.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in OF_THE_PAGE.items():
+        text = text.replace(colour, variable)
+    text = re.sub(r'^<svg\b([^>]*?) width="([\d.]+)pt" height="[\d.]+pt"', r'<svg\1 style="width: \2pt"', text)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1).strip()
+    return f'<span class="chart" role="region" tabindex="0" aria-label="Chart {name}">{text}</span>'
 
 
 def _mark_leaks(inline: Sequence[Token]) -> None:

@@ -57,7 +57,7 @@ def to_markdown(table: Table) -> str:
             name = f"{row.name}, {kind}" if turned else row.name
             name = f"{name} (**{LEAK}**)" if row.leak else name
             rows.append([name, *(f"**{text}**" if best else text for text, best in cells)])
-    notes = [f"- {_escaped(line)}" for line in _notes(table)]
+    notes = [f"- {cell(line)}" for line in _notes(table)]
     return "\n".join([across(["", *table.columns], rows), *(["", *notes] if notes else [])]) + "\n"
 
 
@@ -124,7 +124,7 @@ def ranged(value: float | None, interval: Interval | None) -> str:
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: int = 0) -> str:
     """A GitHub table. The first column and the last `text` ones are words, those between them numbers."""
     rule = "|---|" + "---:|" * (len(heads) - 1 - text) + "---|" * text
-    first, *others = ("| " + " | ".join(map(_escaped, cells)) + " |" for cells in (heads, *rows))
+    first, *others = ("| " + " | ".join(map(cell, cells)) + " |" for cells in (heads, *rows))
     return "\n".join([first, rule, *others])
 
 
@@ -138,8 +138,9 @@ def across(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return markdown_table(first, [others[-1], *others[:-1]])
 
 
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def cell(text: Any) -> str:
+    """What stands in a cell of a Markdown table: one line, whose bars divide nothing."""
+    return " ".join(str(text).split()).replace("|", "\\|")
 
 
 def _sections(table: Table) -> list[tuple[str, list[Row]]]:

@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from orchestrator.results.report import sweep, tables
+from orchestrator.results.report import tables
 from orchestrator.results.tables import LEAK
 from workloads.scoring.selection import CRITERIA
 
@@ -23,9 +23,8 @@ TABLES = (
         tables.ranged,
     ),
     *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures, tables.account_table),
-    *(sweep.importance_table, sweep.selected_table, sweep.seeds_table),
 )
-TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
+TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown, "cell": tables.cell}
 TEMPLATES.globals |= {
     "LEAK": LEAK,
     "UNSCORED": tables.UNSCORED,

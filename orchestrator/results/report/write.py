@@ -9,14 +9,15 @@ from typing import Any, cast
 from upath import UPath
 
 from orchestrator.results.report import tables
-from orchestrator.results.report.captions import CAPTIONS, MOST, captions
+from orchestrator.results.report.captions import CAPTIONS, CHARTS, MOST_PLOTTED
 from orchestrator.results.report.page import page
 from orchestrator.results.report.templates import TEMPLATES
-from orchestrator.results.sweep import FEWEST, Sweep
+from orchestrator.results.sweep import Sweep
 from orchestrator.results.tables import LEAK, Finished
 from tune_spaces.published.schedules import Schedule
 from workloads.data.reading.account import Account
 from workloads.files import read_checked
+from workloads.scoring.effects import FEWEST
 from workloads.scoring.selection import Select
 
 PAGE = "report.html"
@@ -79,7 +80,7 @@ class Report:
             leak=self.leak,
             unit=tables.UNITS[self.shown.table.unit],
             captions=self.captions,
-            charts=captions(self.sweep) if self.sweep else {},
+            charts=self.charts,
             fewest=FEWEST,
             criterion=self.criterion,
             ended=[trial for trial in self.trials if trial.get("classes")],
@@ -92,11 +93,22 @@ class Report:
     @property
     def captions(self) -> dict[str, str]:
         """File -> what it shows, of the plots of scores."""
-        columns = len(self.shown.contests)
-        some = (
-            f": {MOST // 2} of {columns} with the lowest AUROC, {MOST // 2} with the highest" if columns > MOST else ""
-        )
+        columns, half = len(self.shown.contests), MOST_PLOTTED // 2
+        some = f": {half} of {columns} with the lowest AUROC, {half} with the highest" if columns > 2 * half else ""
         return {name: text + some for name, text in CAPTIONS.items()} if self.has_scores else {}
+
+    @property
+    def charts(self) -> dict[str, str]:
+        """File -> what it shows, of those charts that the sweep has anything for."""
+        if self.sweep is None:
+            return {}
+        courses, words = self.sweep.courses, {"criterion": self.sweep.criterion, "rung": self.sweep.rung / 10}
+        lacking = {
+            "effects.svg": not self.sweep.effects,
+            "cost.svg": all(course.last[1] is None for course in courses),
+            "curves.svg": all(len(course.rungs) < 2 for course in courses),
+        }
+        return {name: text.format(**words) for name, text in CHARTS.items() if not lacking.get(name)}
 
     @property
     def has_scores(self) -> bool:
@@ -136,29 +148,22 @@ class Report:
         record["trials"] = tables.ranked(self.trials, self.criterion)
         texts["report.json"] = tables.to_json(record)
         directory.mkdir(parents=True, exist_ok=True)
-        for name, (file, shown) in self.drawn().items():
-            (directory / name).write_bytes(file)
-            pictures[name] = shown
+        if self.captions or self.charts:
+            from orchestrator.results.report import plots  # matplotlib takes a second
+
+            warning = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
+            unit = tables.UNITS[self.shown.table.unit]
+            drawn = plots.drawn(self.shown.contests, warning, unit) if self.captions else {}
+            drawn |= plots.drawn_sweep(self.sweep, self.charts) if self.sweep else {}
+            for name, (file, picture) in drawn.items():
+                (directory / name).write_bytes(file)
+                pictures[name] = picture
         for name, text in texts.items():
             (directory / name).write_text(text, encoding="utf-8")
         (directory / PAGE).write_text(page(self.title, markdown, pictures), encoding="utf-8")
         report = directory / "report.md"
         report.write_text(markdown, encoding="utf-8")
         return report
-
-    def drawn(self) -> dict[str, tuple[bytes, bytes]]:
-        """File -> what it holds, and what the page shows in its place, which follows the page's colours."""
-        drawn: dict[str, tuple[bytes, bytes]] = {}
-        if self.has_scores:
-            from orchestrator.results.report import plots  # matplotlib takes a second
-
-            warning = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
-            drawn |= plots.drawn(self.shown.contests, warning, tables.UNITS[self.shown.table.unit])
-        if self.sweep:
-            from orchestrator.results.report.charts import drawn_sweep
-
-            drawn |= {name: (picture, picture) for name, picture in drawn_sweep(self.sweep).items()}
-        return drawn
 
 
 def _pictures(folder: Path | UPath, findings: tables.Findings) -> dict[str, bytes]:

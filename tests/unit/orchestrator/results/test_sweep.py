@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from orchestrator.record.state import State
-from orchestrator.results.run import winner
-from orchestrator.results.sweep import FEWEST, importances, labels_of, levels_of, ordered, sweep_of
+from orchestrator.results.run import sweep_of, winner
 from tests.helpers.records import ledger_at, opened, trial_plan
 from tests.helpers.sweeps import KEYS, made_sweep
+from workloads.scoring.effects import FEWEST
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def test_the_key_that_matters_is_the_important_one(sweep):
 def test_trials_that_were_stopped_are_compared_too(sweep):
     assert {course.state for course in sweep.courses} == {State.STOPPED, State.FINISHED}
     assert sweep.rung == 500
-    assert all(sum(level.trials for level in effect.levels) == 288 for effect in sweep.effects)
+    assert all(sum(level.points for level in effect.levels) == 288 for effect in sweep.effects)
 
 
 def test_levels_are_in_their_order_with_an_interval_around_the_mean(sweep):
@@ -47,29 +46,6 @@ def test_levels_are_in_their_order_with_an_interval_around_the_mean(sweep):
         low, high = level.interval
         assert low < level.mean < high
         assert high - low < 0.03
-
-
-def test_the_interval_is_students():
-    points = [{"key": "a"}] * 3 + [{"key": "b"}]
-    a, b = levels_of(points, np.array([1.0, 2.0, 3.0, 9.0]), "key")
-    assert a.mean == 2
-    assert a.interval == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)  # t of 2 degrees is 4.3027
-    assert (b.mean, b.interval) == (9, None)
-
-
-def test_many_numbers_are_put_together_by_fifths():
-    values = list(np.linspace(0, 1, 100))
-    assert len(ordered(values)) == 5
-    assert ordered(values)[0] == labels_of(values)[0] == "0 to 0.2"
-    assert ordered(["b", "a"]) == ["a", "b"]
-    assert ordered([10, 9.5]) == ["9.5", "10"]
-
-
-def test_the_same_trials_give_the_same_importance():
-    random = np.random.default_rng(0)
-    points = [{"a": int(random.integers(3)), "b": str(random.integers(2))} for _ in range(30)]
-    values = np.array([point["a"] + 0.1 * random.normal() for point in points])
-    assert importances(points, values, ("a", "b")) == importances(points, values, ("a", "b"))
 
 
 def test_few_trials_tell_no_importance_and_one_tells_nothing(tmp_path):

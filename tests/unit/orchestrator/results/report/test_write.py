@@ -18,7 +18,7 @@ from rich.console import Console
 from upath import UPath
 
 from orchestrator.results.report import plots
-from orchestrator.results.report.svg import png
+from orchestrator.results.report.plots import png
 from orchestrator.results.report.tables import number, to_csv, to_markdown, to_rich
 from orchestrator.results.report.write import Report
 from orchestrator.results.tables import LEAK, Finished, Row, Table, with_published
