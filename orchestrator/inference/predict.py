@@ -12,10 +12,10 @@ import numpy as np
 from orchestrator.inference.overlays import write_map
 from orchestrator.inference.rows import COLUMNS, Row, checked_out, rows_to
 from orchestrator.inference.shift import Shift, shift_of
-from orchestrator.inference.sources import Images, images_at
+from orchestrator.inference.sources import images_at
 from workloads.data.reading.account import Account
 from workloads.data.reading.decode import UnreadableError, decode_windows
-from workloads.data.reading.listing import ImageFile
+from workloads.data.reading.listing import ImageFile, Listing
 from workloads.data.windows import Windowed
 from workloads.detector import Detector, Inspected
 from workloads.errors import Kind, UserError
@@ -100,12 +100,12 @@ def predict_images(
         [row for _, _, row in sorted(tally.highest, key=lambda item: item[:2], reverse=True)],
         images.account(tally.unreadable),
         shift_of(tally.scores, detector.normals),
-        latency_of(detector, images.files),
+        latency_of(detector, images.images),
         len(tally.scores) / max(spent, 1e-9),
         detector.remarks,
     )
     if strict and tally.unreadable:
-        headline = f"{len(tally.unreadable)} of {len(images.files)} images cannot be read; the others are in {path}"
+        headline = f"{len(tally.unreadable)} of {len(images.images)} images cannot be read; the others are in {path}"
         raise UserError(headline, details="\n".join(tally.unreadable), fix="mend them", kind=Kind.FAILED)
     return predicted
 
@@ -124,9 +124,9 @@ def decision_of(
     return detector, detector.threshold(0.01 if false_alarms is None else false_alarms)
 
 
-def windows_of(detector: Detector, images: Images) -> Iterator[Windowed]:
+def windows_of(detector: Detector, images: Listing) -> Iterator[Windowed]:
     """Of images that all must be readable. Raises UserError."""
-    for file in images.files:
+    for file in images.images:
         with file.open() as opened:
             yield detector.read(opened, file.name)
 
@@ -135,7 +135,7 @@ def write_all(
     path: Path,
     detector: Detector,
     threshold: Threshold,
-    images: Images,
+    images: Listing,
     tally: Tally,
     maps: Path | None,
     seen: Seen,
@@ -145,7 +145,7 @@ def write_all(
     parts, waiting = list(detector.parts(blank)), list[Row]()  # which also warms the detector up
     tally.begun = time.monotonic()
     with rows_to(path, parts) as writer:
-        for file, result in inspected(detector, images.files, maps=maps is not None):
+        for file, result in inspected(detector, images.images, maps=maps is not None):
             row = row_of(file, result, threshold, detector)
             tally.add(row)
             waiting.append(row)
@@ -155,10 +155,10 @@ def write_all(
             if len(waiting) >= ROWS:
                 writer.write(waiting)
                 waiting.clear()
-            seen(sum(tally.counts.values()), len(images.files))
+            seen(sum(tally.counts.values()), len(images.images))
         if not tally.scores:
             details = "\n".join(tally.unreadable[:SHOWN])
-            raise UserError(f"none of the {len(images.files)} images can be read", details=details)
+            raise UserError(f"none of the {len(images.images)} images can be read", details=details)
         writer.write(waiting)
 
 
