@@ -7,6 +7,7 @@ import torch
 from upath import UPath
 
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.run import method_of, winner
@@ -20,6 +21,11 @@ from workloads.scoring.table import WHOLE, group_size
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.checkpoint import is_complete, load_state
 from workloads.training.fitted import FOLDS
+
+
+def detector_at(run: str, storage: str, target: str | None = None, device: str | None = None) -> Detector:
+    """As `detector_of`, of a run by its name."""
+    return detector_of(*open_run(storage, run), target, device)
 
 
 def detector_of(paths: RunPaths, state: RunState, target: str | None = None, device: str | None = None) -> Detector:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import workloads
 from examples.own_method import Gaussian
+from orchestrator.inference import at_scale
 from orchestrator.inference.overlays import STRONGEST, overlay
 from orchestrator.inference.predict import latency_of, predict_images
 from orchestrator.inference.shift import shift_of
@@ -233,3 +234,26 @@ def test_a_shift_and_a_trend_are_said_and_their_absence_is_not():
     assert drifting.above[0] < 0.3 < 0.7 < drifting.above[-1]
     assert shift_of(np.zeros(19), normals) is None
     assert shift_of(np.zeros(30), normals).trend_p == 1
+
+
+def test_a_job_on_a_cluster_is_given_the_words_by_whole_paths(monkeypatch):
+    submitted = []
+    monkeypatch.setattr(at_scale, "submit_words", lambda words, run, address: submitted.append((words, address)))
+    options = {"target": "good", "false_alarms": 0.05, "out": "s3://b/out", "maps": None, "normals": ["n"],
+               "defects": None, "strict": True, "storage": "/shared/runs", "trust_code": False}  # fmt: skip
+    at_scale.submit_prediction("run", ["new"], "http://head:8265", options)
+    ((words, address),) = submitted
+    assert address == "http://head:8265"
+    assert words == [
+        "predict", "run", os.path.abspath("new"), "--class", "good", "--false-alarms", "0.05", "--out", "s3://b/out",
+        "--normals", os.path.abspath("n"), "--strict", "--storage", "/shared/runs", "--address", "auto", "--plain",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"--storage and --out say"):
+        at_scale.submit_prediction("run", ["new"], "http://head:8265", options | {"storage": "runs", "out": None})
+
+
+def test_at_scale_a_folder_is_written(tmp_path):
+    with pytest.raises(UserError, match="a dataset of many parts"):
+        at_scale.checked_folder("out.csv")
+    with pytest.raises(UserError, match="is no cluster's"):
+        at_scale.predict_at_scale(at_scale.Source("run", str(tmp_path), None), ["new"], str(tmp_path / "out"), "head")
