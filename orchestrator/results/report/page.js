@@ -40,6 +40,7 @@ for (const table of document.querySelectorAll("table")) {
   const field = document.createElement("input");
   const count = document.createElement("output");
   field.type = "search";
+  field.ariaLabel = `Filter rows, ${table.parentElement.ariaLabel}`;
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/);
     for (const row of rows) {

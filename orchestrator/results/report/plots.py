@@ -226,7 +226,9 @@ def parallel(sweep: Sweep) -> Figure:
     _draw_lines(axes, lines[top & ~np.array(best)], BLUE, 0.9, 0.8)
     _draw_lines(axes, lines[best], ORANGE, 2.2, 1)
     axes.set(xlim=(-0.3, lines.shape[1] - 0.6), ylim=(-0.06, 1.06), yticks=[])
-    axes.set_xticks(range(lines.shape[1]), [*sweep.axes, sweep.criterion, "test AUROC"], fontsize=9)
+    names = map(_few_words, [*sweep.axes, sweep.criterion, "test AUROC"])
+    raised = [name + "\n" * (place % 2) for place, name in enumerate(names)]  # neighbours must not meet
+    axes.set_xticks(range(lines.shape[1]), raised, fontsize=9)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -274,10 +276,20 @@ def effects(sweep: Sweep) -> Figure:
     grid = figure.subplots(lines, min(PANELS, len(sweep.effects)), squeeze=False, sharey=True)
     for axes, effect in zip(grid.flat, sweep.effects, strict=False):
         _draw_effect(axes, effect)
+    grid[0, 0].set_ylim(*_range(sweep.effects))
     for axes in grid.flat[len(sweep.effects) :]:
         axes.set_visible(False)
     figure.supylabel(sweep.criterion, fontsize=9)
     return figure
+
+
+def _range(effects: Sequence[Effect]) -> tuple[float, float]:
+    """Ends of the scale: all means, and intervals of the usual length; that of two trials may be endless."""
+    levels = [level for effect in effects for level in effect.levels]
+    lengths = [level.interval[1] - level.interval[0] for level in levels if level.interval]
+    low, high = _ends(np.array([level.mean for level in levels]))
+    margin = max(float(np.median(lengths)) if lengths else 0.0, (high - low) / 5)
+    return low - margin, high + margin
 
 
 def _draw_effect(axes: Axes, effect: Effect) -> None:
