@@ -226,8 +226,8 @@ def parallel(sweep: Sweep) -> Figure:
     _draw_lines(axes, lines[top & ~np.array(best)], BLUE, 0.9, 0.8)
     _draw_lines(axes, lines[best], ORANGE, 2.2, 1)
     axes.set(xlim=(-0.3, lines.shape[1] - 0.6), ylim=(-0.06, 1.06), yticks=[])
-    names = map(_few_words, [*sweep.axes, sweep.criterion, "test AUROC"])
-    raised = [name + "\n" * (place % 2) for place, name in enumerate(names)]  # neighbours must not meet
+    labels = map(_few_words, [*sweep.axes, sweep.criterion, "test AUROC"])
+    raised = [name + "\n" * (place % 2) for place, name in enumerate(labels)]  # neighbours must not meet
     axes.set_xticks(range(lines.shape[1]), raised, fontsize=9)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
