@@ -17,6 +17,7 @@ SPACE = Space(
     data=Data(name="folder", path="photos", side=64),
     fixed={"pooling": "max", "position": "grid"},
     scheduler=Scheduler(kind="fifo"),
+    analyses=("examples",),
     presets=MLSAD_PRESETS,
     preset="reduced",
 )
