@@ -129,6 +129,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
         "projection": "PatchCore projects to as many dimensions as Johnson and Lindenstrauss' bound asks for",
         "neighbours": "PatchCore takes the nearest for the map",
         "whitened": "PatchCore's distances are Euclidean in the features as they are",
+        "standardised": "both papers take distances as they are, whatever is usual at their place",
         "shrinkage": "PaDiM adds .01 to all variances; a share of their mean is added here",
         "image_score": "PatchCore reweights the maximum",
         "seed": "not stated",
