@@ -5,9 +5,10 @@ import torch
 
 from workloads.errors import UserError
 from workloads.patch_memory.config import PatchMemoryConfig
-from workloads.patch_memory.maps import pixel_scores, smoothed
+from workloads.patch_memory.maps import pixel_scores
 from workloads.patch_memory.memory import Moments, coreset, distances, fit, nearest_patches, reweighted, with_usual
 from workloads.patch_memory.usual import told, usual_of
+from workloads.smoothing import smoothed
 
 
 @pytest.fixture(autouse=True)
