@@ -12,7 +12,7 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.learner import State
 from workloads.patch_memory.config import PatchMemoryConfig
-from workloads.patch_memory.usual import told, usual_of
+from workloads.patch_memory.usual import in_deviations, usual_of
 
 DISTANCES_AT_ONCE = 2**22  # 16 MB: a CPU maps larger ones anew each time
 RELATIVES = 9  # PatchCore's b: neighbours of the nearest patch, by which its distance is reweighted
@@ -112,7 +112,7 @@ def distances(config: PatchMemoryConfig, state: State, features: Tensor) -> Tens
     if config.model == "gaussian_per_place":
         return place_distances(state, features)
     plain = plain_distances(config, state, features)
-    return told(plain, state["usual"]) if "usual" in state else plain
+    return in_deviations(plain, state["usual"]) if "usual" in state else plain
 
 
 def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Iterable[int]) -> State:

@@ -29,7 +29,7 @@ def usual_of(maps: Iterable[Tensor]) -> Tensor | None:
     return torch.stack([mean, deviation]).float()
 
 
-def told(distances: Tensor, usual: Tensor) -> Tensor:
+def in_deviations(distances: Tensor, usual: Tensor) -> Tensor:
     """(n, h, w): how many deviations a distance is above what is usual at its place, brought to images of any size."""
     mean, deviation = interpolate(usual[None], distances.shape[1:], mode="bilinear", align_corners=False)[0]
     return (distances - mean) / deviation

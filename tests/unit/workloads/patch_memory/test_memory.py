@@ -7,7 +7,7 @@ from workloads.errors import UserError
 from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.maps import pixel_scores
 from workloads.patch_memory.memory import Moments, coreset, distances, fit, nearest_patches, reweighted, with_usual
-from workloads.patch_memory.usual import told, usual_of
+from workloads.patch_memory.usual import in_deviations, usual_of
 from workloads.smoothing import smoothed
 
 
@@ -98,7 +98,7 @@ def test_a_patch_of_another_image_is_the_neighbour_by_which_what_is_usual_is_mea
 def test_nothing_is_usual_of_one_image_and_no_place_without_deviation_is_divided_by_nought():
     assert usual_of([torch.ones(2, 2)]) is None
     usual = usual_of([torch.ones(2, 2)] * 3)
-    assert torch.equal(told(torch.full((1, 2, 2), 3.0), usual), torch.full((1, 2, 2), 2.0))
+    assert torch.equal(in_deviations(torch.full((1, 2, 2), 3.0), usual), torch.full((1, 2, 2), 2.0))
 
 
 def test_distances_are_the_nearest_ones_in_any_blocks(monkeypatch):

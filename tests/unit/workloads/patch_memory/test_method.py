@@ -75,10 +75,10 @@ def test_a_border_that_is_unlike_the_rest_in_normal_images_is_not_what_stands_ou
     config = SMALL | {"features": "random", "model": model, "smoothing": 1.0}
     normal = framed(stripes(8, seed=1))
     tested = np.concatenate([normal, with_spot(normal)])
-    plain, told = (
+    plain, standardised = (
         workloads.fit("patch_memory", framed(stripes(30)), config | {"standardised": value}) for value in (False, True)
     )
-    assert auroc(told.score(tested), np.arange(16) >= 8) > 0.95 > auroc(plain.score(tested), np.arange(16) >= 8)
+    assert auroc(standardised.score(tested), np.arange(16) >= 8) > 0.95 > auroc(plain.score(tested), np.arange(16) >= 8)
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (20, 33, 3), (70, 64, 1)])
