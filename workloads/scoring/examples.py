@@ -56,7 +56,7 @@ def examples(method: Any, view: TargetView, fitted: Fitted, seed: int) -> Findin
     """Of the normal test images, and of the anomalous ones (those of the out sets where there are no others), the image
     with the lowest, the median and the highest score.
 
-    Numbers: their scores, higher = more anomalous. Picture: `images`, below each its map where the detector gives maps.
+    Numbers: their scores, higher = more anomalous, such as `normal_lowest`. Picture: `images`, below each its map where the detector gives maps.
     Raises UserError for a detector that scores groups of images alone.
     """
     scorers = []
@@ -71,7 +71,7 @@ def examples(method: Any, view: TargetView, fitted: Fitted, seed: int) -> Findin
     anomalous = (scored(method, scorers, view, split, anomalous=True) for split in others)
     if first := next((some for some in anomalous if some.rows), None):
         kinds["anomalous"] = first
-    shown = {f"{kind}, {place}": item for kind, some in kinds.items() for place, item in ends_of(some)}
+    shown = {f"{kind}_{place}": item for kind, some in kinds.items() for place, item in ends_of(some)}
     numbers = {name: float(some.scores[number]) for name, (some, number) in shown.items()}
     return Finding(numbers, {"images": picture(shown, method.localizing(scorers))} if shown else {})
 
@@ -99,7 +99,7 @@ def ends_of(images: Candidates) -> Iterator[tuple[str, tuple[Candidates, int]]]:
 def picture(shown: dict[str, tuple[Candidates, int]], scorers: Sequence[Any]) -> Picture:
     """A column an image, its map below it where there are `scorers` that give maps; colours as far as the maps go."""
     images = [some.image(number) for some, number in shown.values()]
-    titles = [f"{name}\n{some.scores[number]:.4g}" for name, (some, number) in shown.items()]
+    titles = [f"{name.replace('_', ', ')}\n{some.scores[number]:.4g}" for name, (some, number) in shown.items()]
     maps = [some.map(scorers, number) for some, number in shown.values()] if scorers else []
     rows = [[Panel(image) for image in images]]
     if not maps:

@@ -1,5 +1,7 @@
 """Images at the ends of the scores: the right ones, whole, with maps where there are any."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -57,10 +59,11 @@ def test_the_ends_and_the_middle_of_both_kinds_are_shown():
     values, anomalous = [5, 1, 9, 200, 3, 100, 150], [False, False, False, True, False, True, True]
     result = found(Bright, view_of(values, anomalous))
     assert result.numbers == {
-        "normal, lowest": 1, "normal, median": 5, "normal, highest": 9,
-        "anomalous, lowest": 100, "anomalous, median": 150, "anomalous, highest": 200,
+        "normal_lowest": 1, "normal_median": 5, "normal_highest": 9,
+        "anomalous_lowest": 100, "anomalous_median": 150, "anomalous_highest": 200,
     }  # fmt: skip
     assert set(result.pictures) == {"images"}
+    assert all(re.fullmatch(r"[\w./ -]+", name) for name in result.numbers), "else MLflow refuses them"
 
 
 def test_maps_stand_below_the_images():
@@ -72,13 +75,13 @@ def test_maps_stand_below_the_images():
 def test_windows_are_put_together_and_an_image_scores_as_its_highest():
     places = [[0, 0, 4, 8], [0, 4, 4, 8], [0, 0, 4, 4]]
     result = found(Mapped, view_of([5, 60, 9], [False, False, False], places, ["wide", "wide", "small"]))
-    assert result.numbers["normal, highest"] == 60
-    assert result.numbers["normal, lowest"] == 9
+    assert result.numbers["normal_highest"] == 60
+    assert result.numbers["normal_lowest"] == 9
 
 
 def test_anomalies_are_of_the_out_sets_where_there_are_no_others():
     result = found(Bright, view_of([5, 1, 9], [False] * 3, out={"noise": 77}))
-    assert result.numbers["anomalous, median"] == 77
+    assert result.numbers["anomalous_median"] == 77
     assert not [name for name in found(Bright, view_of([5], [False])).numbers if name.startswith("anomalous")]
 
 
