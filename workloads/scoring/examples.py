@@ -56,7 +56,8 @@ def examples(method: Any, view: TargetView, fitted: Fitted, seed: int) -> Findin
     """Of the normal test images, and of the anomalous ones (those of the out sets where there are no others), the image
     with the lowest, the median and the highest score.
 
-    Numbers: their scores, higher = more anomalous, such as `normal_lowest`. Picture: `images`, below each its map where the detector gives maps.
+    Numbers: their scores, higher = more anomalous, such as `normal_lowest`. Picture: `images`, below each its map where
+    the detector gives maps.
     Raises UserError for a detector that scores groups of images alone.
     """
     scorers = []
