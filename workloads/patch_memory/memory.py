@@ -130,6 +130,11 @@ def place_distances(state: State, features: Tensor) -> Tensor:
 def nearest_patches(memory: Tensor, rows: Tensor, count: int) -> Iterable[tuple[Tensor, Tensor]]:
     """Distances to the nearest patches of the memory, nearest first, and which they are: blocks of (rows, count)."""
     count = min(count, len(memory))
+    if isinstance(rows.shape[0], torch.SymInt):  # an exported program takes any number of rows, so it has no blocks
+        squares = rows.square().sum(1, keepdim=True) + memory.square().sum(1) - 2 * rows @ memory.mT
+        chosen = squares.topk(count, largest=False)
+        yield chosen.values.clamp(min=0).sqrt(), chosen.indices
+        return
     for block in rows.split(max(1, DISTANCES_AT_ONCE // len(memory))):
         nearest = torch.cdist(block, memory).topk(count, largest=False)
         yield nearest.values, nearest.indices

@@ -11,7 +11,7 @@ from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 if TYPE_CHECKING:  # planning needs no torch
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from workloads.learner import State
     from workloads.patch_memory.features import Features
@@ -97,6 +97,11 @@ class PatchMemory(FittedMethod):
         for chunk in self._features(fitted).chunks(images):
             scores = distances(self.config, fitted, chunk)
             yield pixel_scores(scores, images.shape[2], images.shape[3], self.config.smoothing)
+
+    def module(self, fitted: "State") -> "nn.Module":
+        from workloads.patch_memory.program import PatchProgram
+
+        return PatchProgram(self.config, fitted, self._features(fitted))
 
     def _features(self, fitted: "State") -> "Features":
         from workloads.patch_memory.features import features

@@ -65,7 +65,7 @@ class Fit:
         return {"score": scores}
 
     def module(self) -> nn.Module:
-        return FittedProgram(self.method, self.fitted)
+        return self.method.module(self.fitted)
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Scores:

@@ -1,6 +1,6 @@
 """A detector's score as one program of torch, as torch.export and ONNX have it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from workloads.detector import Detector
 from workloads.errors import Kind, UserError
-from workloads.learner import Programmable
-from workloads.method import Method
 
 TOLERANCE = 1e-4
 """Relative to the largest of the scores compared: float32 sums in another order."""
@@ -21,9 +19,9 @@ CHECKED = 5  # images
 class Program(nn.Module):
     """uint8 (N, C, H, W) windows -> float32 (N,) scores, higher = more anomalous."""
 
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+    def __init__(self, parts: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts.values())
+        self.parts = nn.ModuleList(parts)
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.stack([part(images) for part in self.parts]).mean(0)
@@ -32,14 +30,13 @@ class Program(nn.Module):
 def program_of(detector: Detector) -> Program:
     """Raises UserError, with its name, for a method that no program can be made of."""
     method = detector.method
-    able = [scorer for scorer in detector.scorers if isinstance(scorer, Programmable)]
-    if len(able) < len(detector.scorers) or type(method).combine is not Method.combine:
+    programs = method.programs(detector.scorers)
+    if not programs:
         raise UserError(
             f"{method.name} cannot be exported as a program: its score is not computed by torch alone",
             fix="export it --to mlflow, which carries its code",
         )
-    modules = {str(number): scorer.module().cpu().eval() for number, scorer in enumerate(able)}
-    return Program(modules).eval()
+    return Program(program.cpu() for program in programs).eval()
 
 
 def write_torch(detector: Detector, folder: Path) -> list[str]:
