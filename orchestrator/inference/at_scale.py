@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from orchestrator.clusters.connection import check_address
+from orchestrator.clusters.jobs import option_words
 from orchestrator.clusters.session import node_resources, ray_session
 from orchestrator.clusters.submission import Job, submit_words
 from orchestrator.inference.detector import detector_at
@@ -39,10 +40,10 @@ from orchestrator.inference.predict import (
     rows_of,
 )
 from orchestrator.inference.rows import KINDS, columns_of, schema_of
-from orchestrator.inference.sources import Images, images_at
+from orchestrator.inference.sources import images_at
 from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.request import DEFAULT_STORAGE, absolute
-from workloads.data.reading.listing import ImageFile
+from workloads.data.reading.listing import ImageFile, Listing
 from workloads.detector import Detector
 from workloads.errors import UserError
 from workloads.files import alone, remove_partials, write_atomically, write_checked
@@ -103,8 +104,8 @@ def predict_at_scale(
     folder.mkdir(parents=True, exist_ok=True)
     work = Work(source, detector.normals, threshold, str(folder), maps and absolute(maps))
     with alone(folder / "_predict"):
-        speed = make_parts(work, images.files, address, seen)
-        tally = tally_of(folder, len(images.files))
+        speed = make_parts(work, images.images, address, seen)
+        tally = tally_of(folder, len(images.images))
         refuse_nothing(tally)
         predicted = concluded(folder, detector, threshold, images, tally, speed)
         write_summary(folder, predicted)
@@ -121,10 +122,10 @@ def checked_folder(out: str) -> str:
     return absolute(out)
 
 
-def on_all_nodes(images: Images) -> Images:
+def on_all_nodes(images: Listing) -> Listing:
     """The images by absolute paths: a worker stands in another folder."""
-    files = [replace(f, path=f.path.absolute()) if isinstance(f.path, Path) else f for f in images.files]
-    return replace(images, files=tuple(files))
+    files = [replace(f, path=f.path.absolute()) if isinstance(f.path, Path) else f for f in images.images]
+    return replace(images, images=tuple(files))
 
 
 def make_parts(work: Work, files: Sequence[ImageFile], address: str, seen: Seen) -> float:
@@ -231,14 +232,7 @@ def submit_prediction(run: str, images: Sequence[str], address: str, options: di
     if lacking:
         fix = "give folders that all nodes share, or URIs"
         raise UserError(f"where on the cluster are runs and decisions? {' and '.join(lacking)} say", fix=fix)
-    words = ["predict", run, *map(absolute, images)]
-    for name, value in options.items():
-        flag = "--class" if name == "target" else f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(flag)
-            continue
-        paths = name in ("storage", "out", "maps", "normals", "defects")
-        for item in value if isinstance(value, list) else [] if value in (None, False) else [value]:
-            words += [flag, absolute(item) if paths else str(item)]
-    job = f"predict-{content_hash(absolute(options['out']), 8)}"
-    return submit_words([*words, "--address", "auto", "--plain"], job, address)
+    whole: dict[str, Any] = {name: absolute(options[name]) for name in ("storage", "out", "maps") if options[name]}
+    whole |= {name: [absolute(path) for path in options[name] or ()] for name in ("normals", "defects")}
+    words = ["predict", run, *map(absolute, images), *option_words(options | whole), "--address", "auto", "--plain"]
+    return submit_words(words, f"predict-{content_hash(absolute(options['out']), 8)}", address)

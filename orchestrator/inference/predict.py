@@ -13,10 +13,10 @@ from upath import UPath
 from orchestrator.inference.overlays import write_map
 from orchestrator.inference.rows import COLUMNS, Row, checked_out, rows_to
 from orchestrator.inference.shift import Shift, shift_of
-from orchestrator.inference.sources import Images, images_at
+from orchestrator.inference.sources import images_at
 from workloads.data.reading.account import Account
 from workloads.data.reading.decode import UnreadableError, decode_windows
-from workloads.data.reading.listing import ImageFile
+from workloads.data.reading.listing import ImageFile, Listing
 from workloads.data.windows import Windowed
 from workloads.detector import Detector, Inspected
 from workloads.errors import Kind, UserError
@@ -105,7 +105,7 @@ def predict_images(
 
 
 def concluded(
-    out: Path | UPath, detector: Detector, threshold: Threshold, images: Images, tally: Tally, speed: float
+    out: Path | UPath, detector: Detector, threshold: Threshold, images: Listing, tally: Tally, speed: float
 ) -> Predicted:
     """What all rows came to. speed: images/s."""
     return Predicted(
@@ -115,7 +115,7 @@ def concluded(
         [row for _, _, row in sorted(tally.highest, key=lambda item: item[:2], reverse=True)],
         images.account(tally.unreadable),
         shift_of(tally.scores, detector.normals),
-        latency_of(detector, images.files),
+        latency_of(detector, images.images),
         speed,
         detector.remarks,
     )
@@ -155,9 +155,9 @@ def check_maps(detector: Detector, maps: str | Path | None) -> None:
         raise UserError(f"{detector.method.name} scores whole images and gives no maps", where="--maps")
 
 
-def windows_of(detector: Detector, images: Images) -> Iterator[Windowed]:
+def windows_of(detector: Detector, images: Listing) -> Iterator[Windowed]:
     """Of images that all must be readable. Raises UserError."""
-    for file in images.files:
+    for file in images.images:
         with file.open() as opened:
             yield detector.read(opened, file.name)
 
@@ -166,7 +166,7 @@ def write_all(
     path: Path,
     detector: Detector,
     threshold: Threshold,
-    images: Images,
+    images: Listing,
     tally: Tally,
     maps: Path | None,
     seen: Seen,
@@ -175,13 +175,13 @@ def write_all(
     parts, waiting = part_names(detector), list[Row]()  # which also warms the detector up
     tally.begun = time.monotonic()
     with rows_to(path, parts) as writer:
-        for row in rows_of(detector, threshold, images.files, maps):
+        for row in rows_of(detector, threshold, images.images, maps):
             tally.add(row)
             waiting.append(row)
             if len(waiting) >= ROWS:
                 writer.write(waiting)
                 waiting.clear()
-            seen(tally.total, len(images.files))
+            seen(tally.total, len(images.images))
         refuse_nothing(tally)
         writer.write(waiting)
 

@@ -14,7 +14,7 @@ import pytest
 import orchestrator
 from orchestrator.clusters.session import ray_session
 from orchestrator.inference import at_scale
-from tests.helpers.files import write_image
+from tests.helpers.files import write_images
 from tests.helpers.launches import nodes_of_one_cpu
 from tune_spaces.schema import Data, Space
 from workloads.errors import UserError
@@ -35,10 +35,8 @@ orchestrator.predict("run", sys.argv[2], storage=sys.argv[3], out=sys.argv[4], f
 def folder(tmp_path_factory):
     """A storage with a run, `runs`, and images to decide on, `new`, one of them broken, and a file that is none."""
     folder = tmp_path_factory.mktemp("scale")
-    for name, count in (("photos/good", 60), ("new", IMAGES)):
-        for number in range(count):
-            write_image(folder / name / f"{number:04d}.png", (16, 16))
-    (folder / "new" / "0123.png").write_bytes(b"no image")
+    write_images(folder, {"photos/good": 60, "new": IMAGES}, (16, 16))
+    (folder / "new" / "123.png").write_bytes(b"no image")
     (folder / "new" / "notes.txt").write_text("x")
     data = Data(name="folder", path=str(folder / "photos"), side=16)
     space = Space(workload="patch_memory", data=data, fixed=FIXED)

@@ -1,6 +1,7 @@
 """Detectors out of their runs: programs and models that score as the run's detector does, and what is refused."""
 
 import json
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import distribution
@@ -19,10 +20,11 @@ from examples.own_method import Gaussian
 from orchestrator import UserError
 from orchestrator.inference.export.card import Export, card
 from orchestrator.inference.export.program import write_onnx, write_torch
-from orchestrator.inference.export.requirements import PACKAGES, requirements, unpinned
+from orchestrator.inference.export.requirements import OURS, PACKAGES, imported, requirements, unpinned
 from orchestrator.inference.export.write import USES
-from tests.helpers.files import write_image
-from tests.helpers.imports import imported_by
+from orchestrator.planning.code_digest import DISTRIBUTIONS
+from tests.helpers.files import write_images
+from tests.helpers.launches import TINY_MLSAD
 from tune_spaces.schema import Data, Space
 from workloads import registry
 from workloads.detector import Detector
@@ -39,16 +41,13 @@ from workloads.scoring.thresholds import HeldOut
 from workloads.units import ImageShape
 
 FLOW = {"hierarchy": "none", "score": "complexity", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
-TINY = {"width": 0.0625, "levels": (1, 4), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
-METHODS = {"mlsad": TINY, "examples.own_method:Gaussian": {}, "flow": FLOW}
+METHODS = {"mlsad": TINY_MLSAD | {"levels": (1, 4)}, "examples.own_method:Gaussian": {}, "flow": FLOW}
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
-    for name, count in (("train/good", 40), ("test/good", 9), ("test/bad", 5)):
-        for number in range(count):
-            write_image(folder / name / f"{number:04d}.png", (32, 32))
+    write_images(folder, {"train/good": 40, "test/good": 9, "test/bad": 5}, (32, 32))
     return folder
 
 
@@ -104,13 +103,15 @@ def test_a_patch_memory_is_a_program_with_its_network(name, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"score": "likelihood"}, {"kind": "patch", "patch": 4, "score": "final_scale"}, {"kind": "dense", "score": "likelihood"}],
+    [{}, {"kind": "patch", "patch": 4, "score": "final_scale"}, {"kind": "dense"}],
     ids=lambda changes: changes.get("kind", "glow"),
 )
 def test_a_flow_is_a_program_of_its_score(changes, tmp_path):
     pytest.importorskip("onnxruntime")
     small = np.random.default_rng(2).integers(0, 256, (40, 8, 8), dtype=np.uint8)
-    assert_programs_score_alike(workloads.fit("flow", small, FLOW | {"from_general": False} | changes), tmp_path)
+    assert_programs_score_alike(
+        workloads.fit("flow", small, FLOW | {"from_general": False, "score": "likelihood"} | changes), tmp_path
+    )
 
 
 def assert_programs_score_alike(detector, folder):
@@ -270,10 +271,10 @@ def test_the_requirements_are_what_the_code_imports(runs):
     pinned = requirements(Export(orchestrator.load(runs["mlsad"], device="cpu"), "mlsad", ()))
     assert [line.partition("==")[0] for line in pinned] == list(PACKAGES)
     assert all(line.partition("==")[2][0].isdigit() for line in pinned)
-    distributions = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    files = Path(workloads.__file__).parent.rglob("*.py")
+    names = set().union(*(imported(file.read_bytes()) for file in files)) - sys.stdlib_module_names - OURS
     unneeded = {"upath", "timm", "lmdb", "efficientnet_lite_pytorch"}  # for sets and networks that are named
-    imported = {distributions.get(name, name) for name in imported_by("workloads")} - unneeded
-    assert imported <= set(PACKAGES)
+    assert {DISTRIBUTIONS.get(name, name) for name in names - unneeded} <= set(PACKAGES)
 
 
 def exported(method, name="own:Own", **facts):

@@ -20,11 +20,11 @@ from orchestrator.inference.overlays import STRONGEST, overlay
 from orchestrator.inference.predict import latency_of, predict_images
 from orchestrator.inference.shift import shift_of
 from orchestrator.inference.sources import file_under, images_at
+from tests.helpers.launches import TINY_MLSAD
 from workloads.errors import UserError
 from workloads.scoring.thresholds import HeldOut
 
 SIDE = 16
-TINY = {"width": 0.0625, "levels": (1,), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
 
 
 def pictures(count, seed, bright=0):
@@ -70,7 +70,7 @@ def test_a_latency_is_of_images_alone_and_of_those_that_can_be_read(detector, fo
         return score(self, fitted, images)
 
     monkeypatch.setattr(type(detector.method), "score", slowed)
-    median, slowest = latency_of(detector, images_at([str(folder)]).files)
+    median, slowest = latency_of(detector, images_at([str(folder)]).images)
     assert asked == [1] * 12
     assert slow <= median <= slowest
 
@@ -177,7 +177,7 @@ def test_maps_and_overlays_are_of_the_images_size_and_stay_in_their_folder(tmp_p
             workloads.fit(Gaussian, pictures(20, 0)).calibrated(pictures(20, 1)),
             [str(saved(tmp_path / "a", pictures(1, 0)))], tmp_path / "a.csv", false_alarms=0.1, maps=tmp_path / "maps",
         )  # fmt: skip
-    mlsad = workloads.fit("mlsad", pictures(12, 0), TINY).calibrated(pictures(12, 1))
+    mlsad = workloads.fit("mlsad", pictures(12, 0), TINY_MLSAD).calibrated(pictures(12, 1))
     wide = np.random.default_rng(4).integers(0, 256, (SIDE, 3 * SIDE, 3), np.uint8)
     folder = saved(saved(tmp_path / "photos" / "inner", [wide]).parent, pictures(1, 2))
     predict_images(mlsad, [str(folder)], tmp_path / "b.csv", false_alarms=0.5, maps=tmp_path / "maps")
@@ -217,7 +217,7 @@ def test_an_overlay_of_twelve_bits_is_as_bright_as_the_detector_sees_it(tmp_path
     deep = np.random.default_rng(0).integers(1000, 3000, (SIDE, SIDE), np.uint16)
     (tmp_path / "photos").mkdir()
     Image.fromarray(deep).save(tmp_path / "photos" / "a.png")
-    detector = replace(workloads.fit("mlsad", pictures(12, 0), TINY), white_level=4095).calibrated(pictures(9, 1))
+    detector = replace(workloads.fit("mlsad", pictures(12, 0), TINY_MLSAD), white_level=4095).calibrated(pictures(9, 1))
     predict_images(detector, [str(tmp_path / "photos")], tmp_path / "a.csv", false_alarms=0.5, maps=tmp_path / "maps")
     shown = np.asarray(Image.open(tmp_path / "maps" / "a.png.overlay.png")).mean()
     assert shown > 0.7 * (deep / 4095 * 255).mean(), "colours hide a part of it"
