@@ -179,6 +179,11 @@ class FittedMethod(Method):
         """Optional: (N, H, W) scores of pixels, higher = more anomalous; images as of `score`."""
         raise NotImplementedError
 
+    def extend(self, fitted: "State", images: "Tensor") -> "State":
+        """Optional: what is learnt once further normal images are added, at least one; images and random numbers as of
+        `fit`."""
+        raise NotImplementedError
+
     def module(self, fitted: "State") -> "nn.Module":
         """Optional: `score` as a module, to be exported, where `score` itself is not written so that it can be."""
         from workloads.training.fitted import FittedProgram

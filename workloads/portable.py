@@ -70,8 +70,19 @@ def save_detector(folder: Path, detector: Detector, name: str, units: Sequence[T
         (folder / HELD_OUT).write_text(json.dumps(kept))
 
 
+def is_detector(folder: str | Path) -> bool:
+    """Whether `save_detector` has written there."""
+    return (Path(folder) / DETECTOR).is_file()
+
+
 def load_detector(folder: str | Path, device: str | None = None) -> Detector:
-    """A detector that `save_detector` has written. device: a GPU where there is one, unless it is named.
+    """As `load_trained`."""
+    return load_trained(folder, device)[0]
+
+
+def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detector, str, list[TrainedUnit]]:
+    """A detector that `save_detector` has written, its method as a space names it, and its units. device: a GPU where
+    there is one, unless it is named.
 
     Raises UserError for a folder of a later version, and CorruptCheckpointError for damaged weights.
     """
@@ -91,7 +102,7 @@ def load_detector(folder: str | Path, device: str | None = None) -> Detector:
     if (path / HELD_OUT).exists():
         kept = json.loads((path / HELD_OUT).read_text())
         held_out = HeldOut(np.array(kept["scores"], np.float32), kept["rests_on"])
-    return assembled(
+    detector = assembled(
         chosen(chosen.Config(**values)),
         about["target"],
         ImageShape(**about["shape"]),
@@ -101,3 +112,4 @@ def load_detector(folder: str | Path, device: str | None = None) -> Detector:
         white_level=about["white_level"],
         held_out=held_out,
     )
+    return detector, about["method"], units

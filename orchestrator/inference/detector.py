@@ -15,7 +15,7 @@ from workloads.data.images import CALIBRATION
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
-from workloads.portable import TrainedUnit, assembled
+from workloads.portable import TrainedUnit, assembled, is_detector, load_detector
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE, group_size
 from workloads.scoring.thresholds import HeldOut
@@ -24,8 +24,17 @@ from workloads.training.fitted import FOLDS
 
 
 def detector_at(run: str, storage: str, target: str | None = None, device: str | None = None) -> Detector:
-    """As `detector_of`, of a run by its name."""
+    """As `detector_of`, of a run by its name, or of a detector's own folder."""
+    if is_detector(run):
+        return of_target(load_detector(run, device), target)
     return detector_of(*open_run(storage, run), target, device)
+
+
+def of_target(detector: Detector, target: str | None) -> Detector:
+    """The detector, where it is of that target. Raises UserError where it is of another."""
+    if target not in (None, detector.target):
+        raise UserError(f"no detector for class {target!r}", details=f"this one is of {detector.target!r}")
+    return detector
 
 
 def detector_of(paths: RunPaths, state: RunState, target: str | None = None, device: str | None = None) -> Detector:

@@ -29,14 +29,17 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
             candidates += [image[torch.randperm(len(image))[:per_image].to(image.device)] for image in rows]
     mean, whitening = moments.mean, moments.whitening(config.shrinkage)
     if config.model == "gaussian":
-        return {"mean": mean, "whitening": whitening}
-    state = {"mean": mean, "whitening": whitening} if config.whitened else {}
+        return {"mean": mean, "whitening": whitening, "patches": moments.count}
+    state: State = {"mean": mean, "whitening": whitening, "patches": moments.count} if config.whitened else {}
     patches = whitened(state, torch.cat(candidates))
     return state | {"memory": patches[coreset(patches, config.memory, config.projection)].contiguous()}
 
 
 class Moments:
     """Mean and covariance of rows, added up in float64. Shapes (..., N, D): leading ones are apart."""
+
+    LEAST = 1e-9
+    """Added to all variances, so that a feature that never changes can be divided by."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -64,7 +67,7 @@ class Moments:
         covariance = self.products / self.count - mean[..., :, None] * mean[..., None, :]
         spread = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
-        factor = torch.linalg.cholesky(covariance + (shrinkage * spread + 1e-9) * identity)
+        factor = torch.linalg.cholesky(covariance + (shrinkage * spread + self.LEAST) * identity)
         return torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False).mT.float()
 
 
@@ -76,7 +79,12 @@ def fit_places(config: PatchMemoryConfig, chunks: Iterable[Tensor]) -> State:
             channels = torch.randperm(chunk.shape[1])[: config.dims].sort().values.to(chunk.device)
         moments.add(chunk[:, channels].permute(2, 3, 0, 1))
     assert channels is not None
-    return {"channels": channels, "mean": moments.mean, "whitening": moments.whitening(config.shrinkage)}
+    return {
+        "channels": channels,
+        "mean": moments.mean,
+        "whitening": moments.whitening(config.shrinkage),
+        "patches": moments.count,
+    }
 
 
 def whitened(state: State, rows: Tensor) -> Tensor:

@@ -68,6 +68,11 @@ class PatchMemory(FittedMethod):
         seen = features(self.config, images.device)
         return fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
 
+    def extend(self, fitted: "State", images: "Tensor") -> "State":
+        from workloads.patch_memory.extension import extended
+
+        return extended(self.config, fitted, self._features(fitted).chunks(images), len(images))
+
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         import torch
 
