@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from workloads.data.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError
 from workloads.learner import State
@@ -61,6 +62,7 @@ def save_detector(folder: Path, detector: Detector, name: str, units: Sequence[T
         "shape": asdict(detector.shape),
         "fit": detector.fit,
         "white_level": detector.white_level,
+        "region": detector.region and detector.region.text,
         "units": [{**asdict(trained.unit), "artifacts": list(trained.artifacts)} for trained in units],
     }
     (folder / DETECTOR).write_text(json.dumps(about, indent=1))
@@ -110,6 +112,7 @@ def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detecto
         place,
         fit=about["fit"],
         white_level=about["white_level"],
+        region=Region(about["region"]) if about.get("region") else None,
         held_out=held_out,
     )
     return detector, about["method"], units

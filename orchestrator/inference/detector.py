@@ -12,6 +12,7 @@ from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.run import method_of, winner
 from workloads.data.images import CALIBRATION
+from workloads.data.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
@@ -49,9 +50,11 @@ def detector_and_units(
     """The detector of a trial that has reached the end, and what it is assembled of. device: as of `detector_of`."""
     place, instance = device_named(device), method_of(state, best)
     units = trained_units(paths, best, instance, target, place)
-    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
+    opened = state.opened
+    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": opened.white_level}
+    form["region"] = Region(opened.region) if opened.region else None
     held_out = held_out_of(paths, state, best, instance, target)
-    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out, **form), units
+    return assembled(instance, target, opened.shape, units, place, held_out=held_out, **form), units
 
 
 def chosen_target(state: RunState, target: str | None) -> str:

@@ -73,8 +73,10 @@ def with_images(export: Export, images: Listing) -> Export:
     np.maximum.at(highest, numbers, np.asarray(detector.method.combine(scores), np.float32))
     held_out = HeldOut(highest, f"added images, each scored by one of {FOLDS} detectors without it")
     units = [TrainedUnit(export.units[0].unit, scorer.extended(windows).state())]
-    form: dict[str, Any] = {"fit": detector.fit, "white_level": detector.white_level, "held_out": held_out}
-    further = assembled(detector.method, detector.target, detector.shape, units, torch.device("cpu"), **form)
+    form: dict[str, Any] = {"fit": detector.fit, "white_level": detector.white_level, "region": detector.region}
+    further = assembled(
+        detector.method, detector.target, detector.shape, units, torch.device("cpu"), held_out=held_out, **form
+    )
     added = f"{len(images.images)} images, digest {digest_of(images)}, on {date.today().isoformat()}"
     before = export.lineage.get(EXTENDED)
     lineage = export.lineage | {EXTENDED: f"{before}; {added}" if before else added}
