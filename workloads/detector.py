@@ -72,6 +72,11 @@ class Detector:
         return Form(self.shape.height, self.shape.width, self.fit, self.white_level, self.region)
 
     @property
+    def usual_size(self) -> tuple[int, int]:
+        """Height and width of images that it takes: those of its region, or else of a window."""
+        return (self.shape.height, self.shape.width) if self.region is None else self.region.size
+
+    @property
     def remarks(self) -> list[str]:
         """What a reader of the scores must know of this detector's config, in sentences."""
         return list(self.method.remarks())

@@ -22,12 +22,13 @@ from orchestrator.inference.export.write import EXTENDED, LINEAGE, export_at
 from orchestrator.inference.predict import windows_of
 from orchestrator.inference.sources import images_at
 from orchestrator.record import method_code
+from orchestrator.record.runs import open_run
 from workloads.data.conform import conform
 from workloads.data.reading.listing import Listing
 from workloads.detector import Detector
 from workloads.errors import UserError
 from workloads.method import FittedMethod
-from workloads.portable import TrainedUnit, assembled, save_detector
+from workloads.portable import TrainedUnit, assembled, is_detector, save_detector
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.fitted import FOLDS, Fit
 
@@ -47,12 +48,11 @@ def extend_detector(run: str, storage: str, places: Sequence[str], out: Path, ta
     """Write the detector with the images added; see `orchestrator.extend`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError("the folder is not empty", where=str(out), fix="give a new one")
+    refuse_own(run, storage)
     export = export_at(run, storage, target)
     method = export.detector.method
     if not isinstance(method, FittedMethod) or type(method).extend is FittedMethod.extend:
         raise UserError(f"images cannot be added to a detector of {method.name}", fix="launch anew with all images")
-    if method_code.is_own(export.method):
-        raise UserError(f"{export.method} is code of your own, which a folder of a detector does not carry")
     images = images_at(places)
     further = with_images(export, images)
     out.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,16 @@ def extend_detector(run: str, storage: str, places: Sequence[str], out: Path, ta
     (out / LINEAGE).write_text(json.dumps({"lineage": further.lineage, "facts": dict(further.facts)}, indent=1))
     (out / "README.md").write_text(card(further, USE), encoding="utf-8")
     return Extended(out, len(images.images), further.detector.normals.smallest_rate)
+
+
+def refuse_own(run: str, storage: str) -> None:
+    """Raises UserError for a run of a method from outside the tree, before its code is run."""
+    if is_detector(run):
+        return
+    workload = open_run(storage, run)[1].opened.space["workload"]
+    if method_code.is_own(workload):
+        headline = f"images cannot be added to a detector of {workload}: its folder does not carry code of your own"
+        raise UserError(headline, fix="launch anew with all images")
 
 
 def with_images(export: Export, images: Listing) -> Export:

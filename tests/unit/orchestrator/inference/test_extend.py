@@ -91,5 +91,5 @@ def test_a_method_that_cannot_is_refused_by_name(tmp_path):
     data = Data(name="folder", path=str(tmp_path / "photos"), side=16)
     space = Space(workload="examples.own_method:Gaussian", data=data)
     run = orchestrator.launch(space, storage=tmp_path / "runs", name="run", executor="local")
-    with pytest.raises(UserError, match="code that lies in the run"):
+    with pytest.raises(UserError, match="does not carry code of your own"):
         orchestrator.extend(run, tmp_path / "photos", out=tmp_path / "x")
