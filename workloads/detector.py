@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from workloads.data.catalogue import Fit
 from workloads.data.conform import conform, on_image, windowed
 from workloads.data.reading.decode import UnreadableError, decode_windows
-from workloads.data.region import Region
+from workloads.data.reading.region import Region
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
 from workloads.scoring.localisation import mean_maps

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from workloads.data.region import Region
+from workloads.data.reading.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError
 from workloads.learner import State

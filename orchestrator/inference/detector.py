@@ -12,7 +12,7 @@ from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.run import method_of, winner
 from workloads.data.images import CALIBRATION
-from workloads.data.region import Region
+from workloads.data.reading.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod

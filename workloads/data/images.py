@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.reading.account import Account
-from workloads.data.region import IGNORED, Region
+from workloads.data.reading.region import IGNORED, Region
 from workloads.data.windows import DEEPEST, Places
 
 NO_CLASS = -1

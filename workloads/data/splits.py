@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
 from workloads.data.reading.account import Account
-from workloads.data.region import Region
+from workloads.data.reading.region import Region
 from workloads.data.windows import DEEPEST
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.catalogue import Fit
-from workloads.data.region import Region
+from workloads.data.reading.region import Region
 
 Places = NDArray[np.int32]
 """(N, 4): top and left of a window in its fitted image, and that image's height and width, pixels."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workloads.data.images import rows_of_images
-from workloads.data.region import IGNORED
+from workloads.data.reading.region import IGNORED
 from workloads.data.view import TargetView
 from workloads.data.windows import stitch
 from workloads.learner import Localizing

@@ -17,9 +17,9 @@ from workloads.data.reading.decode import UnreadableError
 from workloads.data.reading.folder import GROUND_TRUTH, REGION, Listed, check_file, file_id
 from workloads.data.reading.mask_file import read_region
 from workloads.data.reading.masks import masks_folder, read_masks
+from workloads.data.reading.region import Region
 from workloads.data.reading.survey import VAL, Survey, refuse, survey
 from workloads.data.reading.windowed import Reading, read_windows, white_level_of_files
-from workloads.data.region import Region
 from workloads.data.shuffling import halves, halves_of_groups
 from workloads.data.windows import Form
 from workloads.errors import UserError

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from workloads.data.reading.decode import DEEP_GREY, UnreadableError, opened
-from workloads.data.region import IGNORED, Region
+from workloads.data.reading.region import IGNORED, Region
 from workloads.data.windows import Form, cut, layout
 
 Mask = NDArray[np.uint8]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.region import IGNORED
+from workloads.data.reading.region import IGNORED
 from workloads.data.view import TargetView
 from workloads.figures import Panel, panel_rows
 from workloads.learner import Finding, Fitted

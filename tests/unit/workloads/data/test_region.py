@@ -8,7 +8,7 @@ import orchestrator
 from tune_spaces.schema import Data, Space
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.reading.decode import UnreadableError, decode_windows
-from workloads.data.region import IGNORED, Region
+from workloads.data.reading.region import IGNORED, Region
 from workloads.data.windows import Form
 from workloads.errors import UserError
 from workloads.portable import load_detector
