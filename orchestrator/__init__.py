@@ -99,13 +99,14 @@ def plan(
 
     Raises UserError with everything that is wrong with the space and the options.
     """
-    from orchestrator.execution.from_request import plan_of, request_of
+    from orchestrator.execution.from_request import request_of
+    from orchestrator.planning.plan import plan_of
 
     request = request_of(
         space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
         data_dir=data_dir, tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    planned, _ = plan_of(request)
+    planned = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
     return planned
@@ -208,13 +209,14 @@ def submit(
     cannot be reached, where the run goes on there already, and for folders that would be the job's own.
     """
     from orchestrator.clusters.submission import launch_words, submit_words, users_files
-    from orchestrator.execution.from_request import plan_of, request_of
+    from orchestrator.execution.from_request import request_of
+    from orchestrator.planning.plan import plan_of
 
     request = request_of(
         space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
         tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    planned, _ = plan_of(request)
+    planned = plan_of(request)
     words = launch_words(request, planned.run, str(data_dir))
     if observer is not None:
         observer.planned(planned, request)

@@ -10,13 +10,12 @@ from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.checks import check_images
 from orchestrator.execution.continuation import OpenRun, open_run
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.from_request import plan_of
 from orchestrator.execution.observer import Nobody, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
 from orchestrator.execution.tasks import baseline_tasks, reconcile, space_analyses, stage_tasks, trial_tasks
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.identity import StagePlan
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.planning.request import Request, check_executor
 from orchestrator.record import method_code
 from orchestrator.record.events import Closed
@@ -96,7 +95,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     executor: by default the one that the request names. Raises UserError.
     """
     begun, observer = time.monotonic(), observer or Nobody()
-    plan, paths = plan_of(request)
+    plan = plan_of(request)
+    paths = RunPaths(request.storage, plan.run)
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.identity import code_of_methods, run_name
+from orchestrator.planning.request import Request
 from tune_spaces.schema import Auxiliary, Data, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
 from workloads.data.reading.account import Account
@@ -89,6 +90,24 @@ class Plan:
 
     def method(self, point: dict[str, Any]) -> Any:
         return method(self.space.workload)(self.space.config(point))
+
+
+def plan_of(request: Request) -> Plan:
+    """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder."""
+    in_process = request.executor == "local"
+    return make_plan(
+        request.loaded.name,
+        request.loaded.doc,
+        request.space,
+        request.preset,
+        run=request.name,
+        cpus=1 if in_process else request.cpus,
+        gpus=request.gpus,
+        prepared_images=request.prepared_images,
+        rates=request.rates,
+        in_process=in_process,
+        folder=request.folder,
+    )
 
 
 def make_plan(

@@ -33,6 +33,20 @@ def is_run_name(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name) is not None
 
 
+def check_run_name(name: str) -> None:
+    """Raises UserError for a name that could leave the storage, or that something else in it has."""
+    if name in SHARED:
+        raise UserError(
+            f"{name!r} cannot name a run: the storage has something of that name",
+            fix="choose another --name",
+        )
+    if not is_run_name(name):
+        raise UserError(
+            f"{name!r} cannot name a run",
+            fix="use letters, digits, '_', '.' and '-', beginning with a letter or digit",
+        )
+
+
 @dataclass(frozen=True)
 class RunPaths:
     """Paths inside one storage for one run. Names come from users: a name that could leave the storage is refused."""
@@ -41,16 +55,7 @@ class RunPaths:
     run: str
 
     def __post_init__(self) -> None:
-        if self.run in SHARED:
-            raise UserError(
-                f"{self.run!r} cannot name a run: the storage has something of that name",
-                fix="choose another --name",
-            )
-        if not is_run_name(self.run):
-            raise UserError(
-                f"{self.run!r} cannot name a run",
-                fix="use letters, digits, '_', '.' and '-', beginning with a letter or digit",
-            )
+        check_run_name(self.run)
 
     @property
     def root(self) -> UPath:

@@ -10,6 +10,7 @@ from orchestrator.cli.exit_codes import OF_OUTCOMES
 from orchestrator.clusters.session import QUIET, sealed
 from orchestrator.console.terminal import Terminal
 from orchestrator.execution.analyse import analyse
+from orchestrator.execution.from_request import folder_of
 from orchestrator.execution.launch import executor_named, launch
 from orchestrator.execution.observer import Nobody
 from orchestrator.planning.options import Options, load_space
@@ -29,6 +30,7 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, exe
         tracking_uri=tracking_uri,
         name=name,
         cpus=2,
+        folder=folder_of(resolved.data),
         executor=executor,
     )
 
