@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.execution.observer import Observer
     from orchestrator.inference.predict import Predicted
     from orchestrator.planning.plan import Plan
+    from orchestrator.planning.request import Request
     from orchestrator.results.handle import Run
     from tune_spaces.schema import Space
     from workloads.detector import Detector
@@ -150,11 +151,7 @@ def launch(
         space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
         data_dir=data_dir, tracking_uri=tracking_uri, address=address,
     )  # fmt: skip
-    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
-    from orchestrator.results.handle import Run
-
-    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
-    return Run(finished.run, request.storage)
+    return carried_out(request, observer, executor)
 
 
 def resume(
@@ -183,10 +180,17 @@ def resume(
         begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
         accept_code=accept_code,
     )  # fmt: skip
-    from orchestrator.execution.launch import launch as carry_out
+    return carried_out(request, observer, executor)
 
-    carry_out(request, observer, None if isinstance(executor, str) else executor)
-    return begun
+
+def carried_out(request: Request, observer: Observer | None, executor: str | Executor) -> Run:
+    """The run of a request, once it is over, of which the observer is told. For `launch` and `resume`."""
+    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
+
+    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
+    if observer is not None:
+        observer.ended(finished)
+    return open_run(finished.run, request.storage)
 
 
 def submit(

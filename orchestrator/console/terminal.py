@@ -15,7 +15,7 @@ from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
 
 if TYPE_CHECKING:
-    from orchestrator.execution.launch import Finished
+    from orchestrator.execution.observer import Finished
 
 
 class Terminal:

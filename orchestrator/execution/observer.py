@@ -2,15 +2,42 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from orchestrator.execution.executor import Note
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
-from orchestrator.record.state import RunState
+from orchestrator.record.runs import resume_command
+from orchestrator.record.state import Outcome, RunState
+from orchestrator.results.run import Results
 
-if TYPE_CHECKING:
-    from orchestrator.execution.launch import Finished
+
+@dataclass(frozen=True)
+class Finished:
+    """How a launch of a run ended. results: None where it was interrupted. phases: seconds of wall time. tracking:
+    MLflow's URI."""
+
+    run: str
+    request: Request
+    outcome: Outcome
+    state: RunState
+    tracking: str
+    results: Results | None = None
+    seconds: float = 0.0
+    phases: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def resume(self) -> str:
+        """The command that goes on."""
+        return resume_command(self.run, self.request.storage, self.request.address)
+
+    @property
+    def worker_seconds(self) -> float:
+        """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has run."""
+        trials = sum(trial.last.train_seconds for trial in self.state.trials.values() if trial.rungs)
+        stages = sum(stage.seconds for stage in self.state.stages.values())
+        return trials * self.request.workers + stages
 
 
 class Observer(Protocol):
@@ -38,8 +65,8 @@ class Observer(Protocol):
         """What the tasks from here on are."""
         ...
 
-    def ended(self, finished: "Finished") -> None:
-        """The launch is over, at its end or interrupted."""
+    def ended(self, finished: Finished) -> None:
+        """The launch is over, at its end or interrupted: whoever had it carried out says so."""
         ...
 
 
@@ -65,5 +92,5 @@ class Nobody:
     def phase(self, name: str) -> None:
         pass
 
-    def ended(self, finished: "Finished") -> None:
+    def ended(self, finished: Finished) -> None:
         pass

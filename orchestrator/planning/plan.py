@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from tune_spaces.schema import Auxiliary, Data, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
 from workloads.data.reading.account import Account
 from workloads.data.windows import Form
+from workloads.errors import Problem, UserError, several
 from workloads.registry import method
-from workloads.units import ImageShape, TrainingCounts, Unit
+from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
     from workloads.data.reading.survey import Survey
@@ -69,6 +70,7 @@ class Plan:
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
     account: Account | None = None  # of a user's folder, before it is read
     windows: float = 1.0  # that one of its images is cut into
+    costs: Mapping[str, float] = field(default_factory=dict)  # kind of network -> seconds, once the images are read
 
     @property
     def stages(self) -> int:
@@ -81,8 +83,14 @@ class Plan:
         return estimate(self)
 
     def with_images(self, splits: "Splits") -> "Plan":
-        """The same plan with the targets, shape and counts of the images themselves."""
-        return replace(self, targets=tuple(splits.targets.names), shape=splits.shape, counts=splits.counts)
+        """The same plan with the targets, shape and counts of the images themselves, and what its networks cost.
+
+        Raises UserError with every problem that only the images reveal, such as how many classes a user's folder has.
+        """
+        check_images(self, splits)
+        plan = replace(self, targets=tuple(splits.targets.names), shape=splits.shape, counts=splits.counts)
+        networks = plan.estimate.networks if plan.estimate else {}
+        return replace(plan, costs={name: round(seconds, 2) for name, seconds in networks.items()})
 
     @property
     def units(self) -> list[Unit]:
@@ -158,6 +166,33 @@ def make_plan(
         account=None if folder is None else folder.account(),
         windows=windows,
     )
+
+
+def check_images(plan: Plan, splits: "Splits") -> None:
+    """Raises UserError with every problem that only the images reveal."""
+    space = plan.space
+    if splits.streamed is not None and plan.in_process:
+        raise UserError(
+            "a prepared auxiliary set is streamed by Ray, and --executor local works without it",
+            where="data.auxiliary",
+            fix="leave --executor out, or name images that are held in memory",
+        )
+    if space.select_by == "oracle" and len(set(splits.test.labels.tolist())) < 2 and not splits.out:
+        raise UserError(
+            "select_by: 'oracle' needs anomalous test images, and there are none",
+            fix="use another --select-by, or add a folder of anomalies",
+        )
+    facts = DataFacts(
+        shape=splits.shape,
+        pooled=space.data.protocol == "in_out",
+        auxiliary=bool(space.data.auxiliary),
+        classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
+        select_by=space.select_by,
+        windows=any(part.windows is not None for part in splits.by_name().values()),
+    )
+    pairs = dict.fromkeys(pair for instance in plan.methods for pair in instance.check(facts))
+    if pairs:
+        raise several([Problem(*pair) for pair in pairs], plan.name)
 
 
 def shape_of(space: Space) -> ImageShape:

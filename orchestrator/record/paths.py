@@ -25,6 +25,8 @@ from upath import UPath
 from workloads.errors import UserError
 from workloads.units import Unit
 
+BASELINE = "scores.parquet"
+"""In a folder of `baselines`."""
 SHARED = ("mlflow.db", "mlartifacts", "rates.json", "data", "stages", "baselines")
 
 

@@ -21,8 +21,9 @@ def main(space: str, folder: Path) -> None:
     plan = plan_of(request).with_images(splits)
     paths = RunPaths(request.storage, plan.run)
     run = open_run(request, plan, paths, splits, "local")
-    recorder = recorder_of(plan.space, plan.rungs, run.ledger, lambda: None, print)
-    run_all(Launch(request, plan, run, paths, splits, SplitStore(paths), recorder, Nobody()), LocalExecutor())
+    recorder = recorder_of(plan.space, plan.rungs, run.ledger, print)
+    work = Launch(request, plan, paths, splits, SplitStore(paths), run, recorder, Nobody())
+    run_all(work, LocalExecutor())
 
 
 if __name__ == "__main__":

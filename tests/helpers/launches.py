@@ -38,7 +38,9 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, exe
 def run(request, executor=None):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
-    finished = launch(request, Terminal(out), executor)
+    terminal = Terminal(out)
+    finished = launch(request, terminal, executor)
+    terminal.ended(finished)
     return OF_OUTCOMES[finished.outcome], out.export_text()
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from orchestrator.data.loading import load_splits
-from orchestrator.execution.checks import check_images
 from orchestrator.planning.plan import plan_of
 from tests.helpers.launches import request_for
 from workloads.data.images import AuxiliarySet
@@ -18,7 +17,7 @@ def test_a_streamed_auxiliary_set_needs_ray(tmp_path):
     plan = plan_of(request)
     splits = load_splits(request.space.data, Path("nowhere"), download=False)
     streamed = replace(splits, auxiliary=None, streamed=AuxiliarySet("sets/tiny", 100, "digest"))
-    check_images(plan, streamed, "ray")
-    check_images(plan, splits, "local")
+    replace(plan, in_process=False).with_images(streamed)
+    plan.with_images(splits)
     with pytest.raises(UserError, match="streamed by Ray"):
-        check_images(plan, streamed, "local")
+        plan.with_images(streamed)
