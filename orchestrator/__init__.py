@@ -82,19 +82,24 @@ class Options(TypedDict, total=False):
     slots: int | None
 
 
+class Arguments(Options, total=False):
+    """What `launch`, `plan` and `submit` take alike; see `launch`."""
+
+    preset: str | None
+    name: str | None
+    executor: str | Executor
+    config: Mapping[str, Any] | Sequence[str]
+    data_dir: str | Path
+    tracking_uri: str | None
+
+
 def plan(
     space: str | Path | Space | None = None,
     *,
-    preset: str | None = None,
     storage: str | Path = "runs",
-    name: str | None = None,
-    executor: str | Executor = "ray",
-    config: Mapping[str, Any] | Sequence[str] = (),
-    data_dir: str | Path = "data",
-    tracking_uri: str | None = None,
     address: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **arguments: Unpack[Arguments],
 ) -> Plan:
     """What `launch` would do with the same arguments: trials, networks, an estimate in seconds. Nothing is started.
 
@@ -103,10 +108,7 @@ def plan(
     from orchestrator.execution.from_request import request_of
     from orchestrator.planning.plan import plan_of
 
-    request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
-        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
-    )  # fmt: skip
+    request = request_of(space, storage=storage, address=address, **arguments)
     planned = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
@@ -148,8 +150,8 @@ def launch(
     from orchestrator.execution.from_request import request_of
 
     request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
-        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
+        space, preset=preset, config=config, storage=storage, name=name, executor=executor, data_dir=data_dir,
+        tracking_uri=tracking_uri, address=address, **options,
     )  # fmt: skip
     return carried_out(request, observer, executor)
 
@@ -198,13 +200,8 @@ def submit(
     *,
     address: str,
     storage: str,
-    preset: str | None = None,
-    name: str | None = None,
-    config: Mapping[str, Any] | Sequence[str] = (),
-    data_dir: str = "data",
-    tracking_uri: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **arguments: Unpack[Arguments],
 ) -> Job:
     """Hand a launch to a cluster, where it goes on without this process; see `Job` for its output and its end.
 
@@ -216,12 +213,9 @@ def submit(
     from orchestrator.execution.from_request import request_of
     from orchestrator.planning.plan import plan_of
 
-    request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
-        tracking_uri=tracking_uri, address=address,
-    )  # fmt: skip
+    request = request_of(space, storage=storage, address=address, **arguments)
     planned = plan_of(request)
-    words = launch_words(request, planned.run, str(data_dir))
+    words = launch_words(request, planned.run, str(arguments.get("data_dir", "data")))
     if observer is not None:
         observer.planned(planned, request)
     return submit_words(words, planned.run, address, users_files(request))

@@ -31,8 +31,7 @@ APART = ("cpus", "slots", "method")
 
 
 def request_of(
-    space: str | Path | Space | None,
-    options: Mapping[str, Any],
+    space: str | Path | Space | None = None,
     *,
     preset: str | None = None,
     config: Mapping[str, Any] | Sequence[str] = (),
@@ -42,6 +41,7 @@ def request_of(
     name: str | None = None,
     executor: str | Executor = "ray",
     address: str | None = None,
+    **options: Any,
 ) -> Request:
     """A launch as it is asked for. options: those of `orchestrator.Options`. config: by key, or each as KEY=VALUE.
 
@@ -92,7 +92,7 @@ def forecast_of(
     options = dict(options) | {"cpus": cpus_per_node}
     if gpu and options.get("gpus_per_worker") is None:
         options["gpus_per_worker"] = 1.0
-    planned = plan_of(request_of(space, options, preset=preset, storage=storage))
+    planned = plan_of(request_of(space, preset=preset, storage=storage, **options))
     return forecast(planned, nodes, gpu, gpus_per_node, cpus_per_node, rate)
 
 

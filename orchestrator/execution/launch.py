@@ -81,19 +81,18 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
 
 def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, Results | None, float]:
     """Run all that remains, and close the books however it ends: outcome, results, seconds of wall time."""
-    outcome, results, seconds, request = Outcome.FAILED, None, 0.0, work.request
+    outcome, results, seconds, best, request = Outcome.FAILED, None, 0.0, None, work.request
     try:
         run_all(work, executor)
         results = conclude(work.paths, work.state, work.run.methods)
         outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
-        seconds = time.monotonic() - begun
+        seconds, best = time.monotonic() - begun, results.best.id
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
         work.recorder.interrupted()
     finally:
         resources, trials = request.space.resources, work.state.trials.values()
         keep_rates(request.storage, work.plan.name, work.plan.preset, resources, request.workers, trials)
-        best = results.best.id if results else None
         work.run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
     return outcome, results, seconds
 

@@ -16,7 +16,7 @@ from orchestrator.record.paths import RunPaths
 
 
 def main(space: str, folder: Path) -> None:
-    request = request_of(space, {}, storage=folder / "runs", data_dir=folder, name="launch", executor="local")
+    request = request_of(space, storage=folder / "runs", data_dir=folder, name="launch", executor="local")
     splits = load_splits(request.space.data, folder)
     plan = plan_of(request).with_images(splits)
     paths = RunPaths(request.storage, plan.run)
