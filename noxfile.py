@@ -16,7 +16,7 @@ nox.options.sessions = ["checks", "tests"]
 ROOT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 PROJECT = "anomaly-orchestrator"
-IN_TWO = ("-m", "pytest", "-n", "2")
+PYTEST = ("-m", "pytest")
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 IMAGE_EXTRAS = {"cluster", "aws", "gcp", "postgres"}
 """Extras of the cluster's image, beside what is always installed."""
@@ -35,14 +35,15 @@ def checks(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but slow ones and benchmarks, in two processes: one for all that needs Ray, one for the others."""
-    python(session, *IN_TWO, *session.posargs, env=ONE_THREAD)
+    """All tests but slow ones and benchmarks, in three processes: two for what needs Ray, which mostly waits, and one
+    for the others."""
+    python(session, *PYTEST, "-n", "3", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
 def units(session: nox.Session) -> None:
     """The unit tests alone, in two processes."""
-    python(session, *IN_TWO, "tests/unit", *session.posargs, env=ONE_THREAD)
+    python(session, *PYTEST, "-n", "2", "tests/unit", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session

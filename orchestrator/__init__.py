@@ -277,11 +277,8 @@ def load(
     Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
     """
     from orchestrator.inference.detector import detector_of
-    from orchestrator.record import method_code
 
-    run = open_run(source, storage)
-    if not trust_code:
-        method_code.require_trust(run.paths, run.state.opened.space["workload"])
+    run = trusted_run(source, storage, trust_code)
     return detector_of(run.paths, run.state, target, device)
 
 
@@ -304,13 +301,11 @@ def export(
     MLflow run of the winner's trial. Raises UserError as `load` does, for what cannot be exported, by its name, and
     where a program's scores are not the detector's.
     """
-    from orchestrator.inference.export.write import export_detector
-    from orchestrator.record import method_code
-
-    opened = open_run(run, storage)
-    if not trust_code:
-        method_code.require_trust(opened.paths, opened.state.opened.space["workload"])
     from pathlib import Path
+
+    from orchestrator.inference.export.write import export_detector
+
+    opened = trusted_run(run, storage, trust_code)
 
     return export_detector(
         opened.paths, opened.state, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri
@@ -322,12 +317,13 @@ def predict(
     *images: str | Path,
     target: str | None = None,
     false_alarms: float | None = None,
-    out: str | Path = "predictions.csv",
+    out: str | Path | None = None,
     maps: str | Path | None = None,
     normals: Sequence[str | Path] = (),
     defects: Sequence[str | Path] = (),
     strict: bool = False,
     storage: str | Path = "runs",
+    address: str | None = None,
     device: str | None = None,
     trust_code: bool = False,
     seen: Callable[[int, int], None] | None = None,
@@ -336,21 +332,41 @@ def predict(
 
     images: files, folders with all below them, tar archives, URIs. false_alarms: of fresh normal images the fraction
     that may be called anomalous, in (0, 1); 0.01 where left out. out: a file whose ending says how it is written: .csv,
-    .jsonl or .parquet. maps: a folder for a map (.npy) and an overlay (.png) of each image. normals: images that the
-    run has not seen, for decisions to rest on instead of the run's held-out ones. defects: images of labelled defects
-    that set the threshold in place of a rate. strict: raise, once all is written, where images cannot be read.
-    seen: called with the images done and those in all. The other arguments are those of `load`, and so are the errors;
-    UserError also where the held-out normal images are too few for the rate, and where nothing can be read or written.
+    .jsonl or .parquet; "predictions.csv" where left out. maps: a folder for a map (.npy) and an overlay (.png) of each
+    image. normals: images that the run has not seen, for decisions to rest on instead of the run's held-out ones.
+    defects: images of labelled defects that set the threshold in place of a rate. strict: raise, once all is written,
+    where images cannot be read. address: "auto" on a machine of a running Ray cluster, or "local" for a Ray on this
+    machine: its workers decide, out is a folder or URI of one Parquet dataset in parts ("predictions" where left out),
+    and the same call goes on with what was interrupted. seen: called with the images done and those in all.
+    The other arguments are those of `load`, and so are the errors; UserError also where the held-out normal images are
+    too few for the rate, and where nothing can be read or written.
     For arrays there is `Detector.predict`.
     """
     from orchestrator.inference.predict import predict_images
 
-    detector = load(run, target, storage=storage, device=device, trust_code=trust_code)
     places = [[str(place) for place in group] for group in (images, normals, defects)]
-    return predict_images(
-        detector, places[0], out, false_alarms=false_alarms, normals=places[1], defects=places[2], maps=maps,
-        strict=strict, seen=seen or (lambda _done, _total: None),
-    )  # fmt: skip
+    options: Any = {"false_alarms": false_alarms, "normals": places[1], "defects": places[2], "strict": strict,
+                    "seen": seen or (lambda _done, _total: None)}  # fmt: skip
+    if address is not None:
+        from orchestrator.inference.at_scale import Source, predict_at_scale
+
+        trusted = trusted_run(run, storage, trust_code)
+        source = Source(trusted.name, trusted.storage, target)
+        return predict_at_scale(
+            source, places[0], str(out or "predictions"), address, maps=None if maps is None else str(maps), **options
+        )
+    detector = load(run, target, storage=storage, device=device, trust_code=trust_code)
+    return predict_images(detector, places[0], out or "predictions.csv", maps=maps, **options)
+
+
+def trusted_run(run: str | Run, storage: str | Path, trust_code: bool) -> Run:
+    """A run whose code, if it has any, may be run. Raises UserError where it may not."""
+    from orchestrator.record import method_code
+
+    opened = open_run(run, storage)
+    if not trust_code:
+        method_code.require_trust(opened.paths, opened.state.opened.space["workload"])
+    return opened
 
 
 def __getattr__(name: str) -> Any:

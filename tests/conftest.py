@@ -1,10 +1,13 @@
-"""The order of the tests, and which of them share a process where two run them (`-n 2`).
+"""The order of the tests, and which of them share a process where three run them (`-n 3`).
 
-All tests that start or join Ray are one group: a real cluster takes both cores of a laptop, and two of them would wait
-for each other. The others, a group for each file, fill the time in which it waits. Long groups come first.
+Tests that start or join Ray are two groups: those that share a Ray, and those that have one of their own. Of two cores
+each of them leaves half unused, for it waits for processes to start. The others, a group for each file, fill the rest.
+Long groups come first.
 """
 
 import ast
+import shutil
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,28 +17,49 @@ import pytest
 TESTS = Path(__file__).parent
 LONG = ("contract", "regression", "integration", "unit")
 """Folders of tests, the one with the longest tests first."""
+SHARED = TESTS / "integration" / "shared_cluster"
 MARK = "pytest.mark.ray"
+LASTING = "pytest.fixture(scope='module')"
 
 
 @cache
-def marked(file: Path) -> frozenset[str] | None:
-    """The tests of a file that are marked, by their names; None where the whole file is. Its text says so, which a
-    process that collects nothing can read, too."""
+def grouped(file: Path) -> frozenset[str] | None:
+    """The tests of a file that go with Ray, by their names; None where the whole file does. Its text says so, which a
+    process that collects nothing can read, too.
+
+    A test that has what a marked one has, made once for the file, goes along: else it would be made twice.
+    """
     body = ast.parse(file.read_text(encoding="utf-8")).body
     for node in body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
             marks = node.value.elts if isinstance(node.value, ast.List) else [node.value]
             if MARK in map(ast.unparse, marks):
                 return None
-    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
-    return frozenset(node.name for node in functions if MARK in map(ast.unparse, node.decorator_list))
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    lasting = {name for name, node in functions.items() if LASTING in decorators(node)}
+    marked = {name: node for name, node in functions.items() if MARK in decorators(node)}
+    needed = {argument.arg for node in marked.values() for argument in node.args.args} & lasting
+    along = {name for name, node in functions.items() if needed & {argument.arg for argument in node.args.args}}
+    return frozenset(marked.keys() | along)
+
+
+def decorators(node: ast.FunctionDef) -> Iterator[str]:
+    return map(ast.unparse, node.decorator_list)
 
 
 def on_ray(test: str) -> bool:
-    """Whether a test, by its id, is marked."""
+    """Whether a test, by its id, goes with Ray."""
     file, _, name = test.partition("::")
-    names = marked(TESTS.parent / file)
+    names = grouped(TESTS.parent / file)
     return names is None or name.partition("[")[0] in names
+
+
+def group(test: str) -> str:
+    """Those of one name run one after the other."""
+    file = test.partition("::")[0]
+    if not on_ray(test):
+        return file
+    return "a Ray for all" if SHARED in (TESTS.parent / file).parents else "a Ray each"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -56,7 +80,35 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "ray" if on_ray(nodeid) else nodeid.partition("::")[0]
+            return group(nodeid)
 
     config.option.loadscopereorder = False  # the order above is meant
     return ByGroup(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MLflow needs a second to make the tables of a new database. Launches of this process have copies of one that it
+    has made; those of other processes, as users start them, their own."""
+    from orchestrator.record.tracking import Tracker
+
+    connect = Tracker.connect
+
+    @cache
+    def empty() -> Path:
+        import mlflow
+
+        file = tmp_path_factory.mktemp("mlflow") / "empty.db"
+        mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+        return file
+
+    def connect_to_copy(tracker: Tracker) -> None:
+        kind, _, path = tracker.uri.partition(":///")
+        if kind == "sqlite" and not Path(path).exists():
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(empty(), path)
+        connect(tracker)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tracker, "connect", connect_to_copy)
+        yield

@@ -19,6 +19,7 @@ from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
 from workloads.scoring.localisation import mean_maps
+from workloads.scoring.table import highest_by_image
 from workloads.scoring.thresholds import HeldOut, Predictions, Threshold, decided
 from workloads.units import ImageShape
 
@@ -167,24 +168,25 @@ class Detector:
             for scorer in self.scorers:
                 for part, values in scorer.score(batch).items():
                     columns.setdefault(part, []).append(values)
-        parts = {part: np.concatenate(values) for part, values in columns.items()}
-        whole = np.asarray(self.method.combine(parts), np.float32)
-        seen = np.concatenate([self._maps(batch) for batch in batches]) if maps else None
-        start = 0
-        for image in images:
-            rows = slice(start, start + len(image.windows))
-            start = rows.stop
-            pixel_map = None if seen is None else stitch(seen[rows], image.layout.places)
-            yield Inspected(
-                float(whole[rows].max()),
-                {part: float(values[rows].max()) for part, values in parts.items()},
-                None if pixel_map is None else on_image(pixel_map, image.layout, image.height, image.width),
-                image.clipped,
-            )
+        windows = {part: np.concatenate(values) for part, values in columns.items()}
+        ends = np.cumsum([len(image.windows) for image in images])
+        first = np.concatenate([[0], ends[:-1]])
+        whole = highest_by_image(np.asarray(self.method.combine(windows), np.float32), first)
+        parts = {part: highest_by_image(values, first) for part, values in windows.items()}
+        scorers = self.method.localizing(self.scorers)
+        seen = np.concatenate([mean_maps(scorers, batch) for batch in batches]) if maps else None
+        for number, image in enumerate(images):
+            pixel_map = None
+            if seen is not None:
+                fitted = stitch(seen[first[number] : ends[number]], image.layout.places)
+                pixel_map = on_image(fitted, image.layout, image.height, image.width)
+            scores = {part: float(values[number]) for part, values in parts.items()}
+            yield Inspected(float(whole[number]), scores, pixel_map, image.clipped)
 
-    def _maps(self, windows: torch.Tensor) -> NDArray[np.float32]:
-        """(N, h, w)."""
-        return mean_maps(self.method.localizing(self.scorers), windows)
+
+def device_named(name: str | None) -> torch.device:
+    """The device of a name such as "cpu" or "cuda:0"; without one a GPU where there is one."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def channels_first(images: NDArray[Any], name: str = "images") -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from workloads.data.protocols import held_out
 from workloads.data.shuffling import shuffled
 from workloads.data.splits import Targets
 from workloads.data.view import TargetView, auxiliary_view, training_view
-from workloads.detector import Detector, channels_first
+from workloads.detector import Detector, channels_first, device_named
 from workloads.errors import Kind, Problem, UserError, several
 from workloads.key_types import configured
 from workloads.learner import Learner, Stage
@@ -57,7 +57,7 @@ def fit(
     Raises UserError for other arrays, fewer than 2 images, an unknown method or key, values that do not fit, and where
     training diverges.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_named(device)
     method_type = method_named(method) if isinstance(method, str) else method
     made = method_type(configured(method_type, config or {}))
     view = normal_view(images, validation, target, made.config.seed, place)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from workloads.detector import Detector
+from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError
 from workloads.learner import State
 from workloads.registry import method as method_named
@@ -75,7 +75,7 @@ def load_detector(folder: str | Path, device: str | None = None) -> Detector:
 
     Raises UserError for a folder of a later version, and CorruptCheckpointError for damaged weights.
     """
-    place, path = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")), Path(folder)
+    place, path = device_named(device), Path(folder)
     about = json.loads((path / DETECTOR).read_text())
     if about["format"] != FORMAT:
         headline = f"a detector of format {about['format']}, and this version reads {FORMAT}"

@@ -88,6 +88,12 @@ def square_problems(shape: ImageShape) -> Iterator[tuple[str, str]]:
         yield "data.side", f"needs square images, found {shape.height} x {shape.width}"
 
 
+def window_problems(facts: DataFacts, why: str) -> Iterator[tuple[str, str]]:
+    """What a method says that works on whole images alone: (key, message), nothing where each is its one window."""
+    if facts.windows:
+        yield "data.fit", f"'tiles' cuts these images into windows, and {why}: use 'squeeze'"
+
+
 def training_bytes(parameters: float, kept: float) -> float:
     """Bytes of float32 training: a weight, its gradient and Adam's two moments; what is kept for the backward pass."""
     return 16 * parameters + 4 * kept

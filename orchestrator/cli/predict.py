@@ -1,13 +1,17 @@
 """`predict RUN IMAGES...`: a run's best detector decides on your own images."""
 
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage, TrustCode
 
+HANDED_ON = ("target", "false_alarms", "out", "maps", "normals", "defects", "strict", "storage", "trust_code")
+"""Options that a job on a cluster is given, too."""
+
 
 def predict(
+    context: typer.Context,
     run: Run,
     images: Annotated[list[str], typer.Argument(help="Files, folders with all below them, tar archives, or URIs.")],
     target: Annotated[
@@ -17,7 +21,10 @@ def predict(
         float | None,
         typer.Option("--false-alarms", help="Of fresh normal images, the fraction called anomalous; 0.01 by default."),
     ] = None,
-    out: Annotated[str, typer.Option("--out", help="File to write; .csv, .jsonl or .parquet.")] = "predictions.csv",
+    out: Annotated[
+        str | None,
+        typer.Option(help="File (.csv, .jsonl or .parquet; predictions.csv by default), with --address a folder."),
+    ] = None,
     maps: Annotated[str | None, typer.Option("--maps", help="Folder for a map and an overlay an image.")] = None,
     normals: Annotated[
         list[str] | None, typer.Option("--normals", help="Normal images, unseen by the run, that decisions rest on.")
@@ -27,19 +34,36 @@ def predict(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 where an image cannot be read.")] = False,
     storage: Storage = DEFAULT_STORAGE,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Of a Ray cluster, as of `launch`, or local: its workers decide on millions."),
+    ] = None,
     trust_code: TrustCode = False,
     plain: Plain = False,
 ) -> None:
     """Normal or anomalous, with scores and p-values: a row an image; higher scores are more anomalous."""
     import orchestrator
+    from orchestrator.cli.run import goes_to_a_cluster, interruptible
     from orchestrator.console.output import console
     from orchestrator.console.prediction_view import print_predicted
     from orchestrator.console.progress_bar import shown_images
 
+    if goes_to_a_cluster(address):
+        hand_on(context)
     shown = console(plain)
-    with shown_images(shown) as seen:
+    go_on = "; finished parts are kept, the same command goes on" if address else ""
+    with interruptible(f"interrupted{go_on}"), shown_images(shown) as seen:
         predicted = orchestrator.predict(
             run, *images, target=target, false_alarms=false_alarms, out=out, maps=maps, normals=normals or (),
-            defects=defects or (), strict=strict, storage=storage, trust_code=trust_code, seen=seen,
+            defects=defects or (), strict=strict, storage=storage, address=address, trust_code=trust_code, seen=seen,
         )  # fmt: skip
     print_predicted(shown, predicted)
+
+
+def hand_on(context: typer.Context) -> NoReturn:
+    """To a job on the cluster."""
+    from orchestrator.cli.run import watch
+    from orchestrator.inference.at_scale import submit_prediction
+
+    words = context.params
+    watch(submit_prediction(words["run"], words["images"], words["address"], {name: words[name] for name in HANDED_ON}))

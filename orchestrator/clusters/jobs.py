@@ -7,16 +7,14 @@ import asyncio
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import connect
-from orchestrator.planning.options import Options
 from orchestrator.record.provenance import this_python
 from workloads.errors import Kind, UserError, nearest
 
@@ -25,16 +23,18 @@ STARTING_S = 60
 GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
 INTERRUPTED, REFUSED = 130, 4  # exit codes of a launcher: stopped by the user, and the largest of its own others
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
-FLAGS = {"classes": "--class"}  # option -> its name on the command line, where that is another
+FLAGS = {"classes": "--class", "target": "--class"}  # option -> its name on the command line, where that is another
 
 
-def option_words(options: Options) -> list[str]:
-    """The command line that would give these options."""
-    words = []
-    for field in fields(options):
-        value, flag = getattr(options, field.name), FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
-        for item in value if isinstance(value, list) else [] if value is None else [value]:
-            words += [flag, str(item)]
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """The command line that would give these options, by their names in Python; None and False need no words."""
+    words: list[str] = []
+    for name, value in options.items():
+        flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
+        if value is True:
+            words.append(flag)
+        elif value is not None and value is not False:
+            words += [word for item in (value if isinstance(value, list) else [value]) for word in (flag, str(item))]
     return words
 
 

@@ -7,14 +7,15 @@ import torch
 from upath import UPath
 
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
+from orchestrator.results.run import method_of
 from workloads.data.images import CALIBRATION
-from workloads.detector import Detector
+from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
 from workloads.portable import TrainedUnit, assembled
-from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE, group_size
 from workloads.scoring.thresholds import HeldOut
@@ -22,16 +23,26 @@ from workloads.training.checkpoint import is_complete, load_state
 from workloads.training.fitted import FOLDS
 
 
+def detector_at(run: str, storage: str, target: str | None = None, device: str | None = None) -> Detector:
+    """As `detector_of`, of a run by its name."""
+    return detector_of(*open_run(storage, run), target, device)
+
+
 def detector_of(paths: RunPaths, state: RunState, target: str | None = None, device: str | None = None) -> Detector:
     """The best detector for one target. target: may be left out where the run has one alone. device: a GPU where there
     is one, unless it is named. Raises UserError for an unknown target, and where no trial has reached the end."""
-    target, best = chosen_target(state, target), chosen_trial(state)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    instance = method(state.space.workload)(state.space.config(best.point))
+    return detector_and_units(paths, state, chosen_target(state, target), chosen_trial(state), device)[0]
+
+
+def detector_and_units(
+    paths: RunPaths, state: RunState, target: str, best: TrialState, device: str | None
+) -> tuple[Detector, list[TrainedUnit]]:
+    """The detector of a trial that has reached the end, and what it is assembled of. device: as of `detector_of`."""
+    place, instance = device_named(device), method_of(state, best)
     units = trained_units(paths, best, instance, target, place)
     form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
-    held_out = held_out_of(paths, state, best, target)
-    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out, **form)
+    held_out = held_out_of(paths, state, best, instance, target)
+    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out, **form), units
 
 
 def chosen_target(state: RunState, target: str | None) -> str:
@@ -66,20 +77,19 @@ def trained_units(
     return units
 
 
-def held_out_of(paths: RunPaths, state: RunState, best: TrialState, target: str) -> HeldOut | None:
+def held_out_of(paths: RunPaths, state: RunState, best: TrialState, instance: Any, target: str) -> HeldOut | None:
     """The winner's scores of normal images that neither trained nor chose it: those of the split `calibration`; where
     there are none, as in a run of a published dataset, those of the normal test images, unless their labels chose it.
 
     None where there are neither, and of a detector that is judged by groups of images.
     """
-    judged = method(state.space.workload)(state.space.config(best.point)).judged_parts() or (WHOLE,)
-    if group_size(judged[0]) > 1:
+    if group_size((instance.judged_parts() or (WHOLE,))[0]) > 1:
         return None
     table = read_table(paths.trial(best.id).scores(best.reached))
     table = table.filter((pc.field("target") == target) & (pc.field("part") == WHOLE) & ~pc.field("anomalous"))
     rows = table.filter(pc.field("split") == CALIBRATION)
     if len(rows):
-        fitted = issubclass(method(state.space.workload), FittedMethod) and CALIBRATION not in state.opened.counts
+        fitted = isinstance(instance, FittedMethod) and CALIBRATION not in state.opened.counts
         words = f"training images, each scored by one of {FOLDS} fits without it" if fitted else "images set apart"
         return HeldOut(rows.column("score").to_numpy(), words)
     chosen_by_them = CRITERIA[state.space.select_by].leak and len(state.trials) > 1

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from upath import UPath
 
 from orchestrator.inference.overlays import write_map
 from orchestrator.inference.rows import COLUMNS, Row, checked_out, rows_to
 from orchestrator.inference.shift import Shift, shift_of
-from orchestrator.inference.sources import Images, images_at
+from orchestrator.inference.sources import images_at
 from workloads.data.reading.account import Account
 from workloads.data.reading.decode import UnreadableError, decode_windows
-from workloads.data.reading.listing import ImageFile
+from workloads.data.reading.listing import ImageFile, Listing
 from workloads.data.windows import Windowed
 from workloads.detector import Detector, Inspected
 from workloads.errors import Kind, UserError
@@ -33,12 +34,13 @@ Seen = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a prediction came to. out: the file with a row an image. counts: images by decision. highest: the rows of
-    the most anomalous images. latency: seconds that the first images take one by one, each from its
-    reading to its score: the median and the 99th percentile. account: of files that are no images or broken.
+    """What a prediction came to. out: the file, or the folder of parts, with a row an image. counts: images by
+    decision. highest: the rows of the most anomalous images. latency: seconds that the first images take one by one,
+    each from its reading to its score: the median and the 99th percentile. account: of files that are no images or
+    broken.
     """
 
-    out: Path
+    out: Path | UPath
     threshold: Threshold
     counts: dict[str, int]
     highest: list[Row]
@@ -58,6 +60,10 @@ class Tally:
     scores: list[float] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     highest: list[tuple[float, int, Row]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
 
     def add(self, row: Row) -> None:
         self.counts[row["decision"]] += 1
@@ -81,33 +87,52 @@ def predict_images(
     strict: bool = False,
     seen: Seen = lambda _done, _total: None,
 ) -> Predicted:
-    """Decide on every image and write a row for it; see `orchestrator.predict` for the arguments.
+    """Decide on every image, in this process, and write a row for it; see `orchestrator.predict` for the arguments.
 
     Raises UserError before any image is scored for what cannot be used, and afterwards, once all is written, with
     `strict` for images that cannot be read.
     """
     path, images = checked_out(out), images_at(places)
     detector, threshold = decision_of(detector, false_alarms, normals, defects)
-    if maps is not None and not detector.method.localizing(detector.scorers):
-        raise UserError(f"{detector.method.name} scores whole images and gives no maps", where="--maps")
+    check_maps(detector, maps)
     tally = Tally()
     write_all(path, detector, threshold, images, tally, None if maps is None else Path(maps), seen)
-    spent = time.monotonic() - tally.begun
-    predicted = Predicted(
-        path,
+    speed = len(tally.scores) / max(time.monotonic() - tally.begun, 1e-9)
+    predicted = concluded(path, detector, threshold, images, tally, speed)
+    if strict:
+        refuse_unreadable(tally, path)
+    return predicted
+
+
+def concluded(
+    out: Path | UPath, detector: Detector, threshold: Threshold, images: Listing, tally: Tally, speed: float
+) -> Predicted:
+    """What all rows came to. speed: images/s."""
+    return Predicted(
+        out,
         threshold,
         tally.counts,
         [row for _, _, row in sorted(tally.highest, key=lambda item: item[:2], reverse=True)],
         images.account(tally.unreadable),
         shift_of(tally.scores, detector.normals),
-        latency_of(detector, images.files),
-        len(tally.scores) / max(spent, 1e-9),
+        latency_of(detector, images.images),
+        speed,
         detector.remarks,
     )
-    if strict and tally.unreadable:
-        headline = f"{len(tally.unreadable)} of {len(images.files)} images cannot be read; the others are in {path}"
+
+
+def refuse_unreadable(tally: Tally, out: Path | UPath) -> None:
+    """Raises UserError, with their names, where images could not be read."""
+    if tally.unreadable:
+        headline = f"{len(tally.unreadable)} of {tally.total} images cannot be read; the others are in {out}"
         raise UserError(headline, details="\n".join(tally.unreadable), fix="mend them", kind=Kind.FAILED)
-    return predicted
+
+
+def refuse_nothing(tally: Tally) -> None:
+    """Raises UserError where no image could be read."""
+    if not tally.scores:
+        details = "\n".join(tally.unreadable[:SHOWN])
+        raise UserError(f"none of the {tally.total} images can be read", details=details)
 
 
 def decision_of(
@@ -124,9 +149,15 @@ def decision_of(
     return detector, detector.threshold(0.01 if false_alarms is None else false_alarms)
 
 
-def windows_of(detector: Detector, images: Images) -> Iterator[Windowed]:
+def check_maps(detector: Detector, maps: str | Path | None) -> None:
+    """Raises UserError where maps are wanted of a detector that gives none."""
+    if maps is not None and not detector.method.localizing(detector.scorers):
+        raise UserError(f"{detector.method.name} scores whole images and gives no maps", where="--maps")
+
+
+def windows_of(detector: Detector, images: Listing) -> Iterator[Windowed]:
     """Of images that all must be readable. Raises UserError."""
-    for file in images.files:
+    for file in images.images:
         with file.open() as opened:
             yield detector.read(opened, file.name)
 
@@ -135,31 +166,38 @@ def write_all(
     path: Path,
     detector: Detector,
     threshold: Threshold,
-    images: Images,
+    images: Listing,
     tally: Tally,
     maps: Path | None,
     seen: Seen,
 ) -> None:
     """A row an image, written a thousand at a time, and the maps. Raises UserError where no image can be read."""
-    blank = np.zeros((1, detector.shape.height, detector.shape.width), np.uint8)
-    parts, waiting = list(detector.parts(blank)), list[Row]()  # which also warms the detector up
+    parts, waiting = part_names(detector), list[Row]()  # which also warms the detector up
     tally.begun = time.monotonic()
     with rows_to(path, parts) as writer:
-        for file, result in inspected(detector, images.files, maps=maps is not None):
-            row = row_of(file, result, threshold, detector)
+        for row in rows_of(detector, threshold, images.images, maps):
             tally.add(row)
             waiting.append(row)
-            if maps is not None and isinstance(result, Inspected) and result.map is not None:
-                share = detector.normals.share_above(result.score)
-                write_map(maps, file, result.map, share, detector.white_level)
             if len(waiting) >= ROWS:
                 writer.write(waiting)
                 waiting.clear()
-            seen(sum(tally.counts.values()), len(images.files))
-        if not tally.scores:
-            details = "\n".join(tally.unreadable[:SHOWN])
-            raise UserError(f"none of the {len(images.files)} images can be read", details=details)
+            seen(tally.total, len(images.images))
+        refuse_nothing(tally)
         writer.write(waiting)
+
+
+def part_names(detector: Detector) -> list[str]:
+    """The parts whose scores rows have, from a blank image's."""
+    return list(detector.parts(np.zeros((1, detector.shape.height, detector.shape.width), np.uint8)))
+
+
+def rows_of(detector: Detector, threshold: Threshold, files: Sequence[ImageFile], maps: Path | None) -> Iterator[Row]:
+    """A row of every file, in their order, once its map and its overlay are written. maps: their folder, if any."""
+    for file, result in inspected(detector, files, maps=maps is not None):
+        if maps is not None and isinstance(result, Inspected) and result.map is not None:
+            share = detector.normals.share_above(result.score)
+            write_map(maps, file, result.map, share, detector.white_level)
+        yield row_of(file, result, threshold, detector)
 
 
 def inspected(

@@ -52,7 +52,7 @@ def rows_to(path: Path, parts: Sequence[str]) -> Iterator[Rows]:
     of scores."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    rows = KINDS[path.suffix.lower()](partial, [*COLUMNS, *(part for part in parts if part not in COLUMNS)])
+    rows = KINDS[path.suffix.lower()](partial, columns_of(parts))
     try:
         try:
             yield rows
@@ -61,6 +61,15 @@ def rows_to(path: Path, parts: Sequence[str]) -> Iterator[Rows]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def columns_of(parts: Sequence[str]) -> list[str]:
+    return [*COLUMNS, *(part for part in parts if part not in COLUMNS)]
+
+
+def schema_of(columns: Sequence[str]) -> pa.Schema:
+    """Of rows in Parquet: scores as float32."""
+    return pa.schema([(column, COLUMNS.get(column, pa.float32())) for column in columns])
 
 
 class CsvRows:
@@ -94,10 +103,10 @@ class JsonRows:
 
 
 class ParquetRows:
-    """Scores as float32, a row group a write."""
+    """A row group a write."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.schema = pa.schema([(column, COLUMNS.get(column, pa.float32())) for column in columns])
+        self.schema = schema_of(columns)
         self.rows = pq.ParquetWriter(path, self.schema)
 
     def write(self, rows: Sequence[Row]) -> None:

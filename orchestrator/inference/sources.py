@@ -1,30 +1,17 @@
 """Which images a prediction is about: those of files, folders, tar archives and URIs, each under a name of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from upath import UPath
 
-from workloads.data.reading.account import Account, Reason, Unused, account_of, escaped, unused_by_name
-from workloads.data.reading.listing import ImageFile, Listing, list_images
+from workloads.data.reading.account import Unused, escaped, unused_by_name
+from workloads.data.reading.listing import ImageFile, Listing, check_images, list_images
 from workloads.errors import Kind, UserError
 
 
-@dataclass(frozen=True)
-class Images:
-    """Image files in the order in which they are scored, and what else lies beside them."""
-
-    files: tuple[ImageFile, ...]
-    unused: tuple[Unused, ...]
-
-    def account(self, unreadable: Sequence[str]) -> Account:
-        """How many are used and what is not. unreadable: files that could not be read, each "name (why)"."""
-        broken = [(Reason.BROKEN, name) for name in unreadable]
-        return account_of(len(self.files) - len(broken), [*self.unused, *broken])
-
-
-def images_at(places: Sequence[str]) -> Images:
+def images_at(places: Sequence[str]) -> Listing:
     """The images of every place: a file, a folder with all folders in it, a tar archive; local, or a URI.
 
     Names are paths below the place; where there are several places, with the place before them. Raises UserError for a
@@ -39,7 +26,7 @@ def images_at(places: Sequence[str]) -> Images:
             same = before and PurePosixPath(before).name == file.name  # the place is this file
             files.append(replace(file, name=before if same else joined(before, file.name)))
         unused += [(reason, joined(before, name)) for reason, name in listing.unused]
-    return Images(tuple(files), tuple(unused))
+    return Listing(tuple(files), tuple(unused))
 
 
 def joined(before: str, name: str) -> str:
@@ -63,9 +50,7 @@ def remote_images(place: str) -> Listing:
     reasons = [(unused_by_name(name), name, path) for name, path in inner]
     images = tuple(ImageFile(escaped(name), path) for reason, name, path in reasons if reason is None)
     listing = Listing(images, tuple((reason, escaped(name)) for reason, name, _ in reasons if reason is not None))
-    if not images:
-        details = "\n".join(f"  {item}" for item in listing.account().left_out)
-        raise UserError("there are no images", where=place, details=details, fix="fetch an archive, or give its folder")
+    check_images(listing, place, "fetch an archive, or give its folder")
     return listing
 
 

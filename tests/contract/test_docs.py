@@ -22,7 +22,7 @@ import pytest
 from tests.contract.test_readme import CLI, FENCE, PAGES, PROMPT, inline_code, verb_of
 from tests.helpers.commands import orchestrate
 from tests.helpers.correlated import white
-from tests.helpers.files import write_image
+from tests.helpers.files import write_images
 from tune_spaces.schema.load import SPACES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -72,9 +72,7 @@ RUN_HERE = [command for command in COMMANDS if not command.reason]
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a reader who has photographs, latents, a cluster file and a run of the docs' own space."""
     folder = tmp_path_factory.mktemp("reader")
-    for name, count in (("photos/good", 120), ("photos/scratched", 8), ("new_photos", 3)):
-        for number in range(count):
-            write_image(folder / name / f"{number:04d}.png", (32, 32))
+    write_images(folder, {"photos/good": 120, "photos/scratched": 8, "new_photos": 3}, (32, 32))
     for seed, name in enumerate(("train", "val", "test", "svhn")):
         np.savez(folder / f"{name}.npz", z1=white(40, (6, 4, 4), seed).float())
     shutil.copytree(DOCS.parent / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))

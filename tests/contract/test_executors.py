@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -212,16 +213,29 @@ class Launcher:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL, and wait until all that the process had started is gone too: a worker left over would still write."""
+    """SIGKILL, and wait until all that the process had started is gone too: a worker left over would still write.
+
+    Ray's two agents write nothing there, and would stay for a minute: they are ended.
+    """
     if process.poll() is not None:
         return
     children = psutil.Process(process.pid).children(recursive=True)
+    agents = [child for child in children if name_of(child).endswith("Agent")]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    _, alive = psutil.wait_procs(children, timeout=60)
-    for child in alive:
-        child.kill()
-    psutil.wait_procs(alive, timeout=10)
+    _, alive = psutil.wait_procs([child for child in children if child not in agents], timeout=60)
+    for child in [*alive, *agents]:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs([*alive, *agents], timeout=10)
+
+
+def name_of(process: psutil.Process) -> str:
+    """What a process of Ray calls itself; empty for one that has ended."""
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.NoSuchProcess:  # a zombie is one
+        return ""
 
 
 def inside_a_stage(storage: Path) -> bool:

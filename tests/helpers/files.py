@@ -1,6 +1,7 @@
 """Small files made in exactly the published formats, for the tests of the loaders."""
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from workloads.data.images import Dataset
 from workloads.data.loaders import mnist, tiny_images
 
 RNG = np.random.default_rng(0)
@@ -26,10 +28,21 @@ def write_image(path: Path, size: tuple[int, int] = (12, 10)) -> None:
     Image.fromarray(pixels(size[1], size[0], 3)).save(path)
 
 
-def write_classes(root: Path, count: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> None:
-    for name in classes:
+def write_images(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (12, 10)) -> None:
+    """counts: folder below the root -> images in it, named by their numbers."""
+    for name, count in counts.items():
         for i in range(count):
-            write_image(root / name / f"{i:03d}.png")
+            write_image(root / name / f"{i:03d}.png", size)
+
+
+def write_classes(root: Path, count: int = 6, classes: tuple[str, ...] = ("cat", "dog")) -> None:
+    write_images(root, dict.fromkeys(classes, count))
+
+
+def left_out(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """What of a folder is not used: the beginning of each reason in the account -> the names."""
+    assert dataset.account is not None
+    return {item.reason.partition(":")[0]: item.names for item in dataset.account.left_out}
 
 
 def write_mask(path: Path, values: NDArray[np.bool_]) -> None:

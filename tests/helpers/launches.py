@@ -16,6 +16,9 @@ from orchestrator.execution.observer import Nobody
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import Request, schedule_name
 
+TINY_MLSAD = {"width": 0.0625, "levels": (1,), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
+"""Keys of an MLSAD that is trained in a moment."""
+
 
 def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, executor="ray", **options):
     """A launch as the command line would ask for it; smoke preset unless said otherwise."""

@@ -12,22 +12,19 @@ import pytest
 import requests
 
 import orchestrator
-from tests.helpers.files import write_image
-from tests.helpers.launches import free_ports
+from tests.helpers.files import write_images
+from tests.helpers.launches import TINY_MLSAD, free_ports
 from tune_spaces.schema import Data, Space
-
-TINY = {"width": 0.0625, "levels": (1,), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """(the model's folder, the predictions of the run's own detector, the images' folder)."""
     folder = tmp_path_factory.mktemp("exported")
-    for name, count in (("photos/train/good", 60), ("photos/test/good", 9), ("photos/test/bad", 5), ("new", 4)):
-        for number in range(count):
-            write_image(folder / name / f"{number:04d}.png", (32, 32))
+    counts = {"photos/train/good": 60, "photos/test/good": 9, "photos/test/bad": 5, "new": 4}
+    write_images(folder, counts, (32, 32))
     data = Data(name="folder", path=str(folder / "photos"), side=32, classes=("good",))
-    run = orchestrator.launch(Space(data=data, fixed=TINY), storage=folder / "runs", name="run", executor="local")
+    run = orchestrator.launch(Space(data=data, fixed=TINY_MLSAD), storage=folder / "runs", name="run", executor="local")
     orchestrator.export(run, "mlflow", folder / "model")
     orchestrator.predict(run, folder / "new", false_alarms=0.1, out=folder / "rows.csv", device="cpu")
     return folder / "model", pd.read_csv(folder / "rows.csv"), folder / "new"

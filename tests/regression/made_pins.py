@@ -76,9 +76,7 @@ def read_pins(run: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             table = canonical(folder / "scores" / f"{file.stem}.parquet")
             scores[f"{number}/{metrics['budget']}"] = table["score"].to_numpy()[::STEP]
             rungs[str(metrics["budget"])] = {
-                "metrics": {
-                    key: value for key, value in metrics.items() if key not in NO_NUMBERS and not key.startswith(BESIDE)
-                },
+                "metrics": {key: value for key, value in metrics.items() if is_pinned(key)},
                 "rows": len(table),
                 "keys_sha256": digest("\n".join(map(str, table[KEYS].itertuples(index=False, name=None))).encode()),
                 "scores_sha256": digest(table["score"].to_numpy("<f4").tobytes()),

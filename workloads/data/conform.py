@@ -72,11 +72,7 @@ def windowed(image: NDArray[np.uint8], form: Form) -> Windowed:
     chosen = layout(height, width, form)
     left, top, right, bottom = chosen.box
     seen = torch.from_numpy(np.ascontiguousarray(image[None, :, top:bottom, left:right]))
-    fitted = resize(seen, *chosen.size)[0].numpy()
-    if chosen.size != (chosen.height, chosen.width):
-        (top, left), (tall, wide) = chosen.corner, chosen.size
-        fitted = np.pad(fitted, ((0, 0), (top, chosen.height - tall - top), (left, chosen.width - wide - left)))
-    return Windowed(cut(fitted, chosen.places, form), chosen, height, width)
+    return Windowed(cut(resize(seen, *chosen.size)[0].numpy(), chosen, form), chosen, height, width)
 
 
 def on_image(fitted: NDArray[np.float32], chosen: Layout, height: int, width: int) -> NDArray[np.float32]:

@@ -27,7 +27,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from workloads.data.duplicates import exact_hashes
-from workloads.data.images import Dataset, LabelledImages
+from workloads.data.images import Dataset, LabelledImages, rows_of_images
 from workloads.data.reading.account import Reason, Unused, account_without, few_of
 from workloads.errors import UserError
 
@@ -189,10 +189,10 @@ def stitched(part: LabelledImages) -> Iterator[NDArray[np.uint8]]:
         yield from part.images
         return
     side = part.images.shape[2:]
-    for begin, end in zip(part.first_windows, [*part.first_windows[1:], len(part)], strict=True):
-        height, width = part.windows[begin, 2:]
+    for rows in rows_of_images(part.ids):
+        height, width = part.windows[rows.start, 2:]
         whole = np.zeros((part.images.shape[1], max(height, side[0]), max(width, side[1])), np.uint8)
-        for (top, left, _, _), window in zip(part.windows[begin:end], part.images[begin:end], strict=True):
+        for (top, left, _, _), window in zip(part.windows[rows], part.images[rows], strict=True):
             whole[:, top : top + side[0], left : left + side[1]] = window
         yield whole
 

@@ -50,16 +50,16 @@ def load(
     Raises UserError for an unknown name or damaged files, UserError where the files cannot be had.
     """
     entry(name)
+    fit = fit or default_fit(name)
     if name == "folder":
         if path is None:
             raise UserError("the dataset 'folder' needs a path", where="path", fix=entry(name).how_to_get)
-        fit = fit or default_fit(name)
         return read_folder(path, side=side, fit=fit, white_level=white_level, seed=seed, rules=rules)
     if path is not None:
         raise UserError(
             f"a path is for the dataset 'folder', not for {name!r}", where="path", fix="use data_dir, or 'folder'"
         )
-    dataset = _published(name, data_dir, side, seed, download, fit or default_fit(name))
+    dataset = _published(name, data_dir, side, seed, download, fit)
     counts, expected = (len(dataset.train), len(dataset.test)), (entry(name).train_images, entry(name).test_images)
     if any(expected) and counts != expected:
         log.warning("%s has %d train and %d test images here, %d and %d as published", name, *counts, *expected)

@@ -1,5 +1,6 @@
 """Containers of labelled images: what every dataset yields and every protocol takes."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,12 @@ def image_of_window(ids: Sequence[str]) -> NDArray[np.int64]:
     """(N,) int64: the number of the image that each row belongs to, from the id of its image."""
     numbers: dict[str, int] = {}
     return np.fromiter((numbers.setdefault(item, len(numbers)) for item in ids), np.int64, len(ids))
+
+
+def rows_of_images(ids: Sequence[str]) -> list[slice]:
+    """The rows of every image: its windows are neighbours and share its id."""
+    first = np.unique(image_of_window(ids), return_index=True)[1].tolist()
+    return [slice(begin, end) for begin, end in itertools.pairwise([*first, len(ids)])]
 
 
 @dataclass(frozen=True)

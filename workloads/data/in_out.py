@@ -8,7 +8,7 @@ too.
 import numpy as np
 
 from workloads.data.images import Dataset
-from workloads.data.protocols import check_numbers, chosen_images, divided, named_val, resized, set_apart
+from workloads.data.protocols import beside, check_numbers, chosen_images, divided, named_val, resized, set_apart
 from workloads.data.shuffling import shuffled
 from workloads.data.splits import Splits, Targets
 from workloads.errors import UserError
@@ -34,8 +34,7 @@ def in_out(
     """
     check_numbers(val_fraction, max_train_images, calibration_fraction)
     named = named_val(dataset, None, val_fraction, max_train_images, seed)
-    rows = shuffled(dataset.train.first_windows, "in_out", seed, dataset.name)
-    rows = rows[: max_train_images and max_train_images - (len(named.first_windows) if named else 0)]
+    rows = beside(named, shuffled(dataset.train.first_windows, "in_out", seed, dataset.name), max_train_images)
     learnt = set(np.unique(dataset.train.labels).tolist())
     members = tuple(name for label, name in enumerate(dataset.classes) if label in learnt)
     if len(rows) < 2:

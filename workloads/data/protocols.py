@@ -55,7 +55,7 @@ def one_class(
         rows = shuffled(_target_rows(dataset, targets, target), "one_class", seed, target)
         if named := named_val(dataset, target, val_fraction, max_train_images, seed):
             val_parts.append(named)
-        rows = rows[: max_train_images and max_train_images - (len(named.first_windows) if named else 0)]
+        rows = beside(named, rows, max_train_images)
         val, calibration, train = divided(dataset, rows, val_fraction, calibration_fraction, named=bool(named))
         val_rows.append(val)
         calibration_rows.append(calibration)
@@ -160,6 +160,11 @@ def named_val(
     if limit is not None:
         rows = shuffled(rows, "val", seed, target or dataset.name)[: held_out(limit, val_fraction)]
     return dataset.val.take(dataset.val.all_windows(rows)) if len(rows) else None
+
+
+def beside(named: LabelledImages | None, rows: NDArray[np.intp], limit: int | None) -> NDArray[np.intp]:
+    """The first rows, of as many as the limit on train and val together leaves beside the named held-out images."""
+    return rows[: limit and limit - (len(named.first_windows) if named else 0)]
 
 
 def _resized_masks(masks: NDArray[np.uint8] | None, rows: NDArray[np.bool_], side: int) -> NDArray[np.uint8] | None:

@@ -1,6 +1,5 @@
 """One target's images on a device: all that a learner, a scorer or an analysis sees of a dataset."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -10,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, image_of_window, out_split
+from workloads.data.images import CALIBRATION, NO_CLASS, AuxiliaryImages, LabelledImages, out_split, rows_of_images
 from workloads.data.splits import Targets
 from workloads.data.windows import Places, stitch
 from workloads.training.distributed import Parallel
@@ -84,19 +83,10 @@ class TargetView:
             raise ValueError(f"this view of {self.target} has no test images")
         return self.test
 
-    def image_rows(self, split: str) -> list[slice]:
-        """The rows of every image of a split: windows of an image are neighbours."""
-        if split not in self.windows:
-            return [slice(row, row + 1) for row in range(len(self.ids[split]))]
-        numbers = image_of_window(self.ids[split])
-        edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
-        return [slice(first, last) for first, last in itertools.pairwise(edges)]
-
     def stitched(self, split: str, maps: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Maps (N, h, w) of the rows of a split as maps (H, W) of its images."""
-        places = self.windows.get(split)
-        rows = self.image_rows(split)
-        return [maps[image.start] if places is None else stitch(maps[image], places[image]) for image in rows]
+        """Maps (N, h, w) of the rows of a split whose images have several windows as maps (H, W) of its images."""
+        places = self.windows[split]
+        return [stitch(maps[rows], places[rows]) for rows in rows_of_images(self.ids[split])]
 
     def test_images(self, *, anomalous: bool) -> Tensor:
         """The anomalous test images, or the normal ones."""
@@ -116,17 +106,16 @@ def training_view(
     target: str, train: LabelledImages, val: LabelledImages, targets: Targets, device: torch.device
 ) -> TargetView:
     """A target's images to learn from, without its test images."""
+    splits = {"train": train, "val": val}
     return TargetView(
         target,
         train=torch.from_numpy(train.images).to(device),
         val=torch.from_numpy(val.images).to(device),
         labels=torch.from_numpy(targets.among_members(target, train.labels)).to(device),
         classes=targets.members_of(target),
-        ids={"train": train.ids, "val": val.ids},
-        class_names={
-            name: [targets.classes[label] for label in part.labels] for name, part in (("train", train), ("val", val))
-        },
-        windows=windows_of({"train": train, "val": val}),
+        ids={name: part.ids for name, part in splits.items()},
+        class_names={name: [targets.classes[label] for label in part.labels] for name, part in splits.items()},
+        windows=windows_of(splits),
         train_groups=[targets.groups.get(name, name) for name in train.ids],
     )
 
@@ -155,30 +144,22 @@ def with_tests(
     calibration: LabelledImages | None = None,
 ) -> TargetView:
     """The view with what its target is tested on, the out sets and its calibration images; nothing is copied."""
-    normal = {} if calibration is None else {CALIBRATION: calibration}
+    of_classes = {"test": test} | ({} if calibration is None else {CALIBRATION: calibration})
+    splits = of_classes | {out_split(name): part for name, part in out.items()}
     return replace(
         view,
         test=torch.from_numpy(test.images),
         anomalous=~targets.normal(view.target, test.labels),
-        ids={
-            **view.ids,
-            "test": test.ids,
-            **{out_split(name): part.ids for name, part in out.items()},
-            **{name: part.ids for name, part in normal.items()},
-        },
+        ids={**view.ids, **{name: part.ids for name, part in splits.items()}},
         class_names={
             **view.class_names,
-            "test": [targets.classes[label] for label in test.labels],
+            **{name: [targets.classes[label] for label in part.labels] for name, part in of_classes.items()},
             **{out_split(name): [name] * len(part) for name, part in out.items()},
-            **{name: [targets.classes[label] for label in part.labels] for name, part in normal.items()},
         },
         out={name: torch.from_numpy(part.images) for name, part in out.items()},
         masks=None if masks is None else torch.from_numpy(masks),
         calibration=None if calibration is None else torch.from_numpy(calibration.images),
-        windows={
-            **view.windows,
-            **windows_of({"test": test, **{out_split(name): part for name, part in out.items()}, **normal}),
-        },
+        windows={**view.windows, **windows_of(splits)},
     )
 
 

@@ -110,9 +110,12 @@ def _starts(length: int, window: int) -> NDArray[np.int64]:
     return np.rint(np.linspace(0, length - window, math.ceil(length / window))).astype(np.int64)
 
 
-def cut(image: NDArray[np.uint8], places: Places, form: Form) -> NDArray[np.uint8]:
-    """The windows (n, C, h, w) of a fitted image (C, H, W)."""
-    return np.stack([image[:, top : top + form.height, left : left + form.width] for top, left, _, _ in places])
+def cut(seen: NDArray[np.uint8], chosen: Layout, form: Form) -> NDArray[np.uint8]:
+    """The windows (n, C, h, w) of what is seen of an image, (C, H, W) of the layout's size; black around it."""
+    if chosen.size != (chosen.height, chosen.width):
+        (top, left), (tall, wide) = chosen.corner, chosen.size
+        seen = np.pad(seen, ((0, 0), (top, chosen.height - tall - top), (left, chosen.width - wide - left)))
+    return np.stack([seen[:, top : top + form.height, left : left + form.width] for top, left, _, _ in chosen.places])
 
 
 def stitch(maps: NDArray[np.float32], places: Places) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from workloads.klods.config import levels
 from workloads.klods.flow_config import KlodsFlowConfig, flow_config
 from workloads.klods.splits import check_enough, counted
 from workloads.method import Cost, Method
-from workloads.units import Analysis, DataFacts, ImageShape, TrainingCounts, Unit
+from workloads.units import Analysis, DataFacts, ImageShape, TrainingCounts, Unit, window_problems
 
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
@@ -48,11 +48,7 @@ class Klods(Method):
 
     def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
         """Also a split that does not fit the latents, n <= m, and windows: a group is one of whole images."""
-        if facts.windows:
-            yield (
-                "data.fit",
-                "'tiles' cuts these images into windows, and groups are of whole images: use 'squeeze'",
-            )
+        yield from window_problems(facts, "groups are of whole images")
         flow = replace(facts, select_by="")  # proxies are made of latents here, not of auxiliary images
         problems = list(self.flows.check(flow))
         yield from problems

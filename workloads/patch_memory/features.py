@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, unfold
 from workloads.data.conform import as_channels
 from workloads.data.reading.published_files import one_line
 from workloads.errors import UserError, nearest
-from workloads.patch_memory.config import LITE, NETWORKS, PIXELS, RANDOM, PatchMemoryConfig
+from workloads.patch_memory.config import LITE, NETWORKS, NO_NETWORK, PIXELS, RANDOM, PatchMemoryConfig
 from workloads.patch_memory.weights import digest, fetch, loaded
 
 PIXELS_AT_ONCE = 2**20  # of images in one pass: 200 MB of activations in a wide ResNet
@@ -33,7 +33,7 @@ class Features:
     def __init__(self, config: PatchMemoryConfig, device: torch.device) -> None:
         self.config, self.device, self.weights = config, device, ""
         self.layers: tuple[str, ...] = ()
-        if config.features in (RANDOM, PIXELS):
+        if config.features in NO_NETWORK:
             self.kernels = random_kernels(config.seed, device)
             return
         file = fetch(config.features, config.checkpoint)
@@ -83,7 +83,8 @@ class Features:
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Of the wanted layers, from RGB in [0, 1]; the network is left behind the last of them."""
-        mean, deviation = (x.new_tensor(v).view(1, 3, 1, 1) for v in (LITE_SCALE if self.is_lite else IMAGENET))
+        scale = LITE_SCALE if self.config.features == LITE else IMAGENET
+        mean, deviation = (x.new_tensor(v).view(1, 3, 1, 1) for v in scale)
         results: dict[str, Tensor] = {}
 
         def keep(name: str) -> Any:
@@ -103,10 +104,6 @@ class Features:
             for handle in handles:
                 handle.remove()
         return [results[name] for name in self.layers]
-
-    @property
-    def is_lite(self) -> bool:
-        return self.config.features == LITE
 
 
 @lru_cache(maxsize=2)
@@ -170,7 +167,7 @@ def raw_patches(images: Tensor) -> Tensor:
 def fetched(config: PatchMemoryConfig, data_dir: Path | None) -> None:
     """See that the weights are on this machine, and that layers other than the defaults have features of places.
     Raises UserError where not."""
-    if config.features in (RANDOM, PIXELS):
+    if config.features in NO_NETWORK:
         return
     fetch(config.features, config.checkpoint, data_dir)
     if config.layers:

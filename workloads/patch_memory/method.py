@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from workloads.errors import Kind, UserError
 from workloads.method import Cost, FittedMethod
-from workloads.patch_memory.config import NETWORKS, PIXELS, RANDOM, PatchMemoryConfig
-from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
+from workloads.patch_memory.config import NETWORKS, NO_NETWORK, PIXELS, RANDOM, Network, PatchMemoryConfig
+from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit, window_problems
 
 if TYPE_CHECKING:  # planning needs no torch
     from pathlib import Path
@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # planning needs no torch
     from workloads.learner import State
     from workloads.patch_memory.features import Features
 
-RANDOM_CHANNELS, RANDOM_MACS, RANDOM_STRIDE = 96, 5_000, 2
+CONVOLUTIONS = Network((), 5_000, 96, 2)
+"""What features that no network gives are taken to cost."""
 
 
 class PatchMemory(FittedMethod):
@@ -36,11 +37,7 @@ class PatchMemory(FittedMethod):
         yield from super().check(facts)
         if self.config.model != "gaussian_per_place":
             return
-        if facts.windows:
-            yield (
-                "data.fit",
-                "'tiles' cuts these images into windows, and 'gaussian_per_place' compares places: use 'squeeze'",
-            )
+        yield from window_problems(facts, "'gaussian_per_place' compares places")
         if facts.pooled:
             yield (
                 "model",
@@ -49,18 +46,15 @@ class PatchMemory(FittedMethod):
 
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost | None:  # noqa: ARG002 - all alike
         """Of the features and the coreset; not known of a network without defaults."""
-        config = self.config
-        if config.features in (RANDOM, PIXELS):
-            macs, channels, stride, scale = RANDOM_MACS, RANDOM_CHANNELS, RANDOM_STRIDE, 1.0
-        elif config.features in NETWORKS:
-            network = NETWORKS[config.features]
-            macs, channels, stride = int(network.macs), network.channels, network.stride
-            scale = max(1.0, config.least_side / min(shape.height, shape.width))
-        else:
+        config, scale = self.config, 1.0
+        network = CONVOLUTIONS if config.features in NO_NETWORK else NETWORKS.get(config.features)
+        if network is None:
             return None
-        pixels = shape.height * shape.width * scale**2
-        patches = pixels / stride**2
-        work = counts.images * (macs * pixels + patches * channels**2)
+        if network is not CONVOLUTIONS:
+            scale = max(1.0, config.least_side / min(shape.height, shape.width))
+        pixels, channels = shape.height * shape.width * scale**2, network.channels
+        patches = pixels / network.stride**2
+        work = counts.images * (network.macs * pixels + patches * channels**2)
         kept = 4 * (channels**2 + (config.memory + config.candidates) * channels)
         if config.model == "neighbours":
             work += config.memory * config.candidates * config.projection
@@ -123,6 +117,6 @@ class PatchMemory(FittedMethod):
 
     @property
     def external(self) -> str:
-        if self.config.features in (RANDOM, PIXELS):
+        if self.config.features in NO_NETWORK:
             return ""
         return "checkpoint" if self.config.checkpoint else "ImageNet"

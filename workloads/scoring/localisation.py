@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.data.images import rows_of_images
 from workloads.data.view import TargetView
 from workloads.data.windows import stitch
 from workloads.learner import Localizing
@@ -24,7 +25,7 @@ def pixel_metrics(scorers: Sequence[Localizing], view: TargetView) -> PixelMetri
     if not scorers or view.masks is None or not len(view.masks):
         return None
     counts, places = PixelCounts(), view.windows.get("test")
-    for images in few_windows(view.image_rows("test"), max(1, PIXELS // view.masks[0].numel())):
+    for images in few_windows(rows_of_images(view.ids["test"]), max(1, PIXELS // view.masks[0].numel())):
         first, last = images[0].start, images[-1].stop
         maps, masks = mean_maps(scorers, view.tested[first:last]), view.masks[first:last].cpu().numpy()
         for rows in (slice(image.start - first, image.stop - first) for image in images):

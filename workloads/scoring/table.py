@@ -90,6 +90,14 @@ def score_rows(view: "TargetView", split: str, scores: "Scores") -> pa.Table:
     return join([rows(view.target, split, part, ids, labels, anomalous, values) for part, values in scores.items()])
 
 
+def highest_by_image(scores: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """(M,) scores of images, from (N,) of their windows: an image scores as its most anomalous window.
+
+    first: (M,) the first window of every image, ascending.
+    """
+    return np.maximum.reduceat(scores, first)
+
+
 def one_row_an_image(table: pa.Table) -> pa.Table:
     """The table with one row where rows of an image's windows follow one another: the first, with the highest score.
 
@@ -103,8 +111,8 @@ def one_row_an_image(table: pa.Table) -> pa.Table:
     if not again.any():
         return table
     first = np.flatnonzero(np.concatenate([[True], ~again]))
-    highest = np.maximum.reduceat(table.column("score").to_numpy(), first)
-    return table.take(first).set_column(SCHEMA.get_field_index("score"), SCHEMA.field("score"), pa.array(highest))
+    scores = pa.array(highest_by_image(table.column("score").to_numpy(), first))
+    return table.take(first).set_column(SCHEMA.get_field_index("score"), SCHEMA.field("score"), scores)
 
 
 def with_other_windows(proxies: np.ndarray, held_out: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -113,8 +121,7 @@ def with_other_windows(proxies: np.ndarray, held_out: np.ndarray, numbers: np.nd
     held_out, numbers: (M,) score and image of the held-out windows. The n-th made window lies in the image of the n-th
     held-out one, counted in turns: so proxies and held-out images are compared by as many windows.
     """
-    highest = np.full(numbers.max(initial=-1) + 1, -np.inf, held_out.dtype)
-    np.maximum.at(highest, numbers, held_out)
+    highest = highest_by_image(held_out, np.unique(numbers, return_index=True)[1])
     return np.maximum(proxies, highest[np.resize(numbers, len(proxies))])
 
 

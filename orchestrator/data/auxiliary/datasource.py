@@ -15,6 +15,7 @@ from orchestrator.data.auxiliary.manifest import ShardLayout
 from orchestrator.data.auxiliary.shards import as_table
 from orchestrator.data.auxiliary.sources.base import Bad, Piece, Rows, SourceFormat
 from orchestrator.data.auxiliary.windows import StreamSpec, read_block
+from workloads.errors import UserError
 
 ROUNDS_AHEAD = 8
 """Of blocks that Ray may hold ready beyond those in use: what memory the stream takes does not depend on the set. Ray
@@ -49,6 +50,27 @@ class TaskSource(Datasource):
         data_context: Any = None,  # noqa: ARG002
     ) -> list[ReadTask]:
         return [ReadTask(task, self.facts, per_task_row_limit=per_task_row_limit) for task in self.tasks]
+
+
+def results_of(tasks: Sequence[Callable[[], Iterable[pa.Table]]], *, gpus: float = 0) -> Iterator[dict[str, Any]]:
+    """The rows that tasks give, in the order in which they end, by Ray's workers: a core and `gpus` GPUs a task. Needs
+    a running Ray. Raises what a task raised."""
+    wanted = {"num_gpus": gpus} if gpus else {}
+    dataset = ray.data.read_datasource(TaskSource(tasks), override_num_blocks=len(tasks), ray_remote_args=wanted)
+    try:
+        yield from dataset.iter_rows()
+    except Exception as error:
+        raise innermost(error) from error
+
+
+def innermost(error: BaseException) -> BaseException:
+    """What the user can mend, out of the layers that Ray lays about an error in a task."""
+    layer: BaseException | None = error
+    while layer is not None:
+        if isinstance(layer, UserError):
+            return UserError(*layer.args)
+        layer = getattr(layer, "cause", None) or layer.__cause__
+    return error
 
 
 def read_pieces(

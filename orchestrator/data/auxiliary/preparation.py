@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orchestrator.clusters.connection import check_address
+from orchestrator.clusters.jobs import option_words
 from orchestrator.clusters.session import ray_session
 from orchestrator.clusters.submission import Job, submit_words
 from orchestrator.data.auxiliary.deduplication import deduplication_with
-from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout, in_set
-from orchestrator.data.auxiliary.prepare import Seen, Task, begin, make
+from orchestrator.data.auxiliary.manifest import Manifest, Seen, ShardLayout, in_set
+from orchestrator.data.auxiliary.prepare import Task, begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.request import DEFAULT_DATA, absolute
@@ -86,10 +87,4 @@ def command_words(preparation: Preparation) -> list[str]:
     options = asdict(whole) | {
         "data_dir": None if preparation.data_dir == DEFAULT_DATA else absolute(preparation.data_dir)
     }
-    words = ["data", "prepare", options.pop("kind")]
-    for name, value in options.items():
-        if value is None:
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        words += [word for item in (value if isinstance(value, list) else [value]) for word in (flag, str(item))]
-    return [*words, "--address", "auto", "--plain"]
+    return ["data", "prepare", options.pop("kind"), *option_words(options), "--address", "auto", "--plain"]

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,9 +11,9 @@ import pyarrow as pa
 import ray
 from upath import UPath
 
-from orchestrator.data.auxiliary.datasource import read_pieces
+from orchestrator.data.auxiliary.datasource import innermost, read_pieces
 from orchestrator.data.auxiliary.deduplication import Deduplication
-from orchestrator.data.auxiliary.manifest import PLAN, Manifest, Shard, ShardLayout, finished
+from orchestrator.data.auxiliary.manifest import PLAN, Manifest, Seen, Shard, ShardLayout, finished
 from orchestrator.data.auxiliary.order import permutation
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Piece, Rows, SourceFormat
@@ -24,9 +24,6 @@ from workloads.files import alone, read_checked, write_checked
 
 MAX_BAD = 0.05
 """Of all images: more say that the source is not what it was taken for."""
-
-Seen = Callable[[int, int, int, int], None]
-"""(shards done, shards in all, images done, images in all) whenever a shard is finished."""
 
 
 def plan_of(
@@ -74,7 +71,7 @@ def begin(
     folder = UPath(out)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / "prepare"):
-        claim(folder, plan)
+        claim(folder / PLAN, plan, "a set made of something else", "remove it, and prepare again")
     return Task(source, out, layout, deduplication.known if deduplication else None, pieces, plan)
 
 
@@ -101,16 +98,15 @@ def make(task: Task, seen: Seen) -> Manifest:
         return manifest
 
 
-def claim(folder: UPath, plan: dict[str, Any]) -> None:
-    """Write the plan into an empty place, or find the same there."""
-    file = folder / PLAN
+def claim(file: UPath, plan: dict[str, Any], other: str, damaged: str) -> None:
+    """Write the plan into an empty place, or find the same there. other: what a place of another plan holds. damaged:
+    what to do with a plan that is. Raises UserError (exit 4) for another plan, with what differs."""
     if not file.exists():
         write_checked(file, json.dumps(plan, indent=1).encode())
         return
-    before = json.loads(read_checked(file, "remove it, and prepare again"))
-    changed = differences(before, plan)
+    changed = differences(json.loads(read_checked(file, damaged)), plan)
     if changed:
-        headline, details = f"{folder} holds a set made of something else", "\n".join(f"  {line}" for line in changed)
+        headline, details = f"{file.parent} holds {other}", "\n".join(f"  {line}" for line in changed)
         fix = "give another --out, or remove that folder; a source that changed meanwhile cannot be continued"
         raise UserError(headline, details=details, fix=fix, kind=Kind.REFUSED)
 
@@ -154,16 +150,6 @@ def write_and_record(
     """Inside a read task: the pixels go from the source to the shard and never through Ray's object store."""
     shard = write_shard(out, layout, ray.get(known), piece, stream)
     yield pa.table({"record": [json.dumps(asdict(shard))]})
-
-
-def innermost(error: BaseException) -> BaseException:
-    """What the user can mend, out of the layers that Ray lays about an error in a task."""
-    layer: BaseException | None = error
-    while layer is not None:
-        if isinstance(layer, UserError):
-            return UserError(*layer.args)
-        layer = getattr(layer, "cause", None) or layer.__cause__
-    return error
 
 
 def check_seen(task: Task) -> None:

@@ -1,6 +1,6 @@
 """A detector's score as one program of torch, as torch.export and ONNX have it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ CHECKED = 5  # images
 class Program(nn.Module):
     """uint8 (N, C, H, W) windows -> float32 (N,) scores, higher = more anomalous."""
 
-    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+    def __init__(self, parts: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts.values())
+        self.parts = nn.ModuleList(parts)
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.stack([part(images) for part in self.parts]).mean(0)
@@ -38,8 +38,7 @@ def program_of(detector: Detector) -> Program:
             f"{method.name} cannot be exported as a program: its score is not computed by torch alone",
             fix="export it --to mlflow, which carries its code",
         )
-    modules = {str(number): scorer.module().cpu().eval() for number, scorer in enumerate(able)}
-    return Program(modules).eval()
+    return Program(scorer.module().cpu() for scorer in able).eval()
 
 
 def write_torch(detector: Detector, folder: Path) -> list[str]:

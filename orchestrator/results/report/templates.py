@@ -13,18 +13,11 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
 )
 TABLES = (
-    *(
-        tables.per_part,
-        tables.intervals,
-        tables.group_intervals,
-        tables.other_metrics,
-        tables.numbers,
-        tables.all_trials,
-        tables.ranged,
-    ),
-    *(tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures, tables.account_table),
-)
-TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
+    tables.per_part, tables.intervals, tables.group_intervals, tables.other_metrics, tables.numbers, tables.all_trials,
+    tables.ranged, tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures,
+    tables.account_table,
+)  # fmt: skip
+TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown, "cell": tables.cell}
 TEMPLATES.globals |= {
     "LEAK": LEAK,
     "UNSCORED": tables.UNSCORED,

@@ -5,13 +5,14 @@ from pathlib import Path
 from workloads.data.catalogue import Fit, entry
 from workloads.data.images import Dataset
 from workloads.data.reading.folder import (
+    GROUND_TRUTH,
     Listed,
     as_dataset,
     check_class_name,
     class_images,
     visible_folders,
 )
-from workloads.data.reading.masks import GROUND_TRUTH, read_masks
+from workloads.data.reading.masks import read_masks
 from workloads.data.reading.published_files import place_of
 from workloads.data.reading.windowed import read_windows
 from workloads.data.windows import Form

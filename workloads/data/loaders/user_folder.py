@@ -13,8 +13,8 @@ from workloads.data.copies import without_copies
 from workloads.data.images import Dataset
 from workloads.data.reading.account import DEFAULT_RULES, FolderRules, Reason, Unused, few_of
 from workloads.data.reading.amount import check_memory
-from workloads.data.reading.folder import Listed, file_id
-from workloads.data.reading.masks import GROUND_TRUTH, masks_folder, read_masks
+from workloads.data.reading.folder import GROUND_TRUTH, Listed, file_id
+from workloads.data.reading.masks import masks_folder, read_masks
 from workloads.data.reading.survey import VAL, Survey, refuse, survey
 from workloads.data.reading.windowed import Reading, read_windows, white_level_of_files
 from workloads.data.shuffling import halves, halves_of_groups

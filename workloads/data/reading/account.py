@@ -93,6 +93,11 @@ class Account:
     def unused(self) -> int:
         return sum(item.count for item in self.left_out)
 
+    @property
+    def details(self) -> str:
+        """What is not used as the details of a UserError: a line a reason."""
+        return "\n".join(f"  {item}" for item in self.left_out)
+
 
 Unused = tuple[Reason, str]
 """Why a file is not used, and its name, escaped."""
@@ -109,32 +114,26 @@ def account_of(used: int, unused: Sequence[Unused], images: Iterable[str] = ()) 
         for reason in Reason
         if reason in by_reason
     )
-    return Account(used, tuple(left_out), _folder_counts(images, unused))
-
-
-def _folder_counts(images: Iterable[str], unused: Iterable[Unused]) -> dict[str, tuple[int, int]]:
-    """Class folder -> its used images, and its other files."""
     counts = Counter(folder for name in images if (folder := name.rpartition("/")[0]))
-    others: Counter[str] = Counter()
+    folders = _folders_without({folder: (count, 0) for folder, count in counts.items()}, unused)
+    return Account(used, tuple(left_out), folders)
+
+
+def _folders_without(folders: Mapping[str, tuple[int, int]], unused: Iterable[Unused]) -> dict[str, tuple[int, int]]:
+    """`Account.folders` once further files are not used: of those that are images by their names one less is."""
+    counts = dict(folders)
     for reason, name in unused:
-        for folder in map(str, PurePosixPath(name).parents):
-            if folder in counts:
-                others[folder] += 1
-                counts[folder] -= reason in AFTER_READING
-                break
-    return {folder: (counts[folder], others[folder]) for folder in counts}
+        folder = next((str(path) for path in PurePosixPath(name).parents if str(path) in counts), None)
+        if folder is not None:
+            used, others = counts[folder]
+            counts[folder] = (used - (reason in AFTER_READING), others + 1)
+    return counts
 
 
 def account_without(account: Account, unused: Sequence[Unused]) -> Account:
     """The account once further images, which it has as used, are not used."""
     more = account_of(account.used - len(unused), unused)
-    folders = dict(account.folders)
-    for _, name in unused:
-        folder = next((str(path) for path in PurePosixPath(name).parents if str(path) in folders), None)
-        if folder is not None:
-            used, others = folders[folder]
-            folders[folder] = (used - 1, others + 1)
-    return Account(more.used, (*account.left_out, *more.left_out), folders)
+    return Account(more.used, (*account.left_out, *more.left_out), _folders_without(account.folders, unused))
 
 
 def unused_by_name(name: str, ignore: Sequence[str] = ()) -> Reason | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from workloads.data.windows import DEEPEST, Form, Layout, Windowed, cut, layout
+from workloads.data.windows import DEEPEST, Form, Windowed, cut, layout
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 MAX_PIXELS = 50_000_000  # larger than any camera's; a file of a few kB can claim a thousand times this
@@ -60,7 +60,8 @@ def decode_windows(path: Path | IO[bytes], form: Form) -> Windowed:
                 f"{picture.width}x{picture.height} pixels: as wide and high as a window of {form.width}x{form.height} "
                 f"it is {chosen.width}x{chosen.height}, more than the limit of {MAX_PIXELS} pixels"
             )
-        windows = cut(_fitted(_rgb(picture), chosen), chosen.places, form)
+        small = _rgb(picture).resize(chosen.size[::-1], Image.Resampling.BILINEAR, box=chosen.box)
+        windows = cut(np.asarray(small, np.uint8).transpose(2, 0, 1), chosen, form)
         return Windowed(windows, chosen, picture.height, picture.width, clipped)
 
 
@@ -176,14 +177,3 @@ def _rgb(image: Image.Image) -> Image.Image:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen).convert("RGB")
     return image.convert("RGB")
-
-
-def _fitted(image: Image.Image, chosen: Layout) -> NDArray[np.uint8]:
-    """The whole fitted image, uint8 (3, H, W)."""
-    height, width = chosen.size
-    small = image.resize((width, height), Image.Resampling.BILINEAR, box=chosen.box)
-    if chosen.size != (chosen.height, chosen.width):
-        whole = Image.new("RGB", (chosen.width, chosen.height))
-        whole.paste(small, chosen.corner[::-1])
-        small = whole
-    return np.asarray(small, dtype=np.uint8).transpose(2, 0, 1)

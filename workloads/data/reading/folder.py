@@ -18,6 +18,8 @@ from workloads.units import GENERAL
 log = logging.getLogger(__name__)
 
 CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
+GROUND_TRUTH = "ground_truth"
+"""The folder of masks, beside ``train`` and ``test``."""
 RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 Item = TypeVar("Item")

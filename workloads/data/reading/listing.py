@@ -84,11 +84,14 @@ def list_images(place: Path, ignore: Sequence[str] = ()) -> Listing:
         listing = _tar_listing(place, ignore)
     else:
         listing = _single(place)
-    if not listing.images:
-        details = "\n".join(f"  {item}" for item in listing.account().left_out)
-        fix = f"give images that end in {', '.join(sorted(SUFFIXES))}"
-        raise UserError("there are no images", where=escaped(str(place)), details=details, fix=fix)
+    check_images(listing, escaped(str(place)), f"give images that end in {', '.join(sorted(SUFFIXES))}")
     return listing
+
+
+def check_images(listing: Listing, where: str, fix: str) -> None:
+    """Raises UserError, with what lies there instead, where there is no image."""
+    if not listing.images:
+        raise UserError("there are no images", where=where, details=listing.account().details, fix=fix)
 
 
 def walk(

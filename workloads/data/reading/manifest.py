@@ -9,7 +9,7 @@ it is read where its image tests.
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from workloads.data.reading.account import FolderRules, few_of
 from workloads.data.reading.folder import Listed, class_name_problem
@@ -97,4 +97,4 @@ def _problems(
 
 
 def _is_inside(path: Path, root: Path) -> bool:
-    return ".." not in PurePosixPath(path).parts and path.is_relative_to(root)
+    return ".." not in path.parts and path.is_relative_to(root)

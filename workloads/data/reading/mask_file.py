@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from workloads.data.reading.decode import DEEP_GREY, UnreadableError, opened
-from workloads.data.windows import Form, Layout, cut, layout
+from workloads.data.windows import Form, cut, layout
 
 Mask = NDArray[np.uint8]
 """0 where nothing is wrong, 1 where a pixel is anomalous; (H, W)."""
@@ -98,19 +98,8 @@ def fitted_mask(mask: Mask, form: Form) -> NDArray[np.uint8]:
     """A mask as windows, uint8 (n, h, w), cut as its image is by the form."""
     height, width = mask.shape
     chosen = layout(height, width, form)
-    return cut(_fitted(mask, chosen)[None], chosen.places, form)[:, 0]
-
-
-def _fitted(mask: Mask, chosen: Layout) -> Mask:
     left, top, right, bottom = chosen.box
-    height, width = chosen.size
-    small = resize_mask(mask[top:bottom, left:right], height, width)
-    if chosen.size == (chosen.height, chosen.width):
-        return small
-    whole = np.zeros((chosen.height, chosen.width), np.uint8)
-    row, column = chosen.corner
-    whole[row : row + height, column : column + width] = small
-    return whole
+    return cut(resize_mask(mask[top:bottom, left:right], *chosen.size)[None], chosen, form)[:, 0]
 
 
 def resize_mask(mask: Mask, height: int, width: int) -> Mask:

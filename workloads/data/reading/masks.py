@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from workloads.data.reading.account import SUFFIXES, few_of
 from workloads.data.reading.decode import UnreadableError
-from workloads.data.reading.folder import Listed, check_file, file_id
+from workloads.data.reading.folder import GROUND_TRUTH, Listed, check_file, file_id
 from workloads.data.reading.mask_file import decode_mask, fitted_mask
 from workloads.data.windows import Form
 from workloads.errors import UserError
 
 log = logging.getLogger(__name__)
-
-GROUND_TRUTH = "ground_truth"
 
 
 def masks_folder(class_folder: Path) -> Path:

@@ -24,7 +24,7 @@ from workloads.data.reading.account import (
     unused_by_place,
 )
 from workloads.data.reading.amount import mean_windows
-from workloads.data.reading.folder import Listed, class_name_problem, file_id
+from workloads.data.reading.folder import GROUND_TRUTH, Listed, class_name_problem, file_id
 from workloads.data.reading.listing import walk
 from workloads.data.reading.manifest import MANIFEST, read_manifest
 from workloads.data.windows import Form
@@ -33,7 +33,6 @@ from workloads.errors import Problem, UserError, closest, nearest, several
 SPLITS = ("train", "test")
 HELD_OUT = ("val", "validation")
 VAL = "val"
-GROUND_TRUTH = "ground_truth"
 
 
 @dataclass(frozen=True)
@@ -254,6 +253,6 @@ def _class_problems(folder: Path, root: Path, unused: Sequence[Unused], *, fille
         fix = f"put a class's images directly into its folder, or name it in the key `ignore`: {few_of(nested)}"
         yield UserError(headline, where=str(folder), fix=fix)
     elif not filled:
-        details = "\n".join(f"  {item}" for item in account_of(0, inside).left_out)
+        headline, details = f"the class folder {folder.name!r} has no images in it", account_of(0, inside).details
         fix = "remove it, name it in the key `ignore`, or add images"
-        yield UserError(f"the class folder {folder.name!r} has no images in it", str(folder), fix=fix, details=details)
+        yield UserError(headline, str(folder), fix=fix, details=details)

@@ -59,8 +59,7 @@ def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -
     (`pixel_auroc`) and of every level alone (`pixel_auroc/level_4`); None if no pixel is odd. No masks, no number.
     Pictures: `most_anomalous` and `most_normal`, the test images at both ends by image score, the most extreme on top;
     a row is the image, its map over it, and the true mask where there is one; of large images, a window of theirs. The
-    colours' limits are the target's,
-    from its held-out normal images and those shown.
+    colours' limits are the target's, from its held-out normal images and those shown.
     """
     side, used = view.shape.side, config.map_levels or config.levels
     windows = window_maps(config, view, fitted, view.tested)

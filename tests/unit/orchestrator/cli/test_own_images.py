@@ -78,5 +78,5 @@ def test_what_is_lacking_is_named(tmp_path, photos):
 def test_a_plan_is_of_the_folders_images(tmp_path, photos):
     done = launch(tmp_path, photos, "--dry-run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "16" in done.stdout
-    assert "1000" not in done.stdout
+    assert "about 14 training images a class" in done.stdout  # of 16 a tenth is held out
+    assert "train/good 16, test/good 6, test/spot 6" in done.stdout

@@ -5,19 +5,17 @@ import pytest
 
 import orchestrator
 from orchestrator import UserError
-from tests.helpers.files import write_image
+from tests.helpers.files import write_images
+from tests.helpers.launches import TINY_MLSAD
 from tune_spaces.schema import Data, Space
 
 OWN = "examples.own_method:Gaussian"
-SMALL = {"fixed": {"width": 0.0625, "levels": (1,), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}}
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
-    for name, count in (("train/good", 60), ("test/good", 9), ("test/bad", 5)):
-        for number in range(count):
-            write_image(folder / name / f"{number:04d}.png", (32, 32))
+    write_images(folder, {"train/good": 60, "test/good": 9, "test/bad": 5}, (32, 32))
     return folder
 
 
@@ -37,14 +35,14 @@ def test_a_fit_in_one_go_scores_all_its_training_images_by_fits_without_them(pho
     assert "fits without it" in detector.threshold(0.05).rests_on
     with pytest.raises(UserError, match="needs 99 held-out normal images, and there are 54"):
         detector.threshold(0.01)
-    files = [photos / "test/good/0000.png", photos / "test/bad/0000.png"]
+    files = [photos / "test/good/000.png", photos / "test/bad/000.png"]
     made = detector.predict(files, 0.1)
     assert made.anomalous.tolist() == (made.p_values <= 0.1).tolist()
     assert made.scores.tolist() == detector.score(files).tolist()
 
 
 def test_networks_on_an_own_folder_set_images_apart(photos, tmp_path):
-    run = launched(photos, tmp_path, **SMALL)
+    run = launched(photos, tmp_path, fixed=TINY_MLSAD)
     counts = run.state.opened.counts
     assert (counts["train"], counts["val"], counts["calibration"]) == (42, 6, 12)
     ids = {split: set(run.scores(split=split)["image_id"].to_pylist()) for split in ("val", "calibration", "test")}

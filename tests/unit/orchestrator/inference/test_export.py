@@ -1,6 +1,7 @@
 """Detectors out of their runs: programs and models that score as the run's detector does, and what is refused."""
 
 import json
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import distribution
@@ -13,13 +14,15 @@ import pytest
 from PIL import Image
 
 import orchestrator
+import workloads
 from examples.own_method import Gaussian
 from orchestrator import UserError
 from orchestrator.inference.export.card import Export, card
-from orchestrator.inference.export.requirements import PACKAGES, requirements, unpinned
+from orchestrator.inference.export.requirements import OURS, PACKAGES, imported, requirements, unpinned
 from orchestrator.inference.export.write import USES
-from tests.helpers.files import write_image
-from tests.helpers.imports import imported_by
+from orchestrator.planning.code_digest import DISTRIBUTIONS
+from tests.helpers.files import write_images
+from tests.helpers.launches import TINY_MLSAD
 from tune_spaces.schema import Data, Space
 from workloads import registry
 from workloads.detector import Detector
@@ -29,16 +32,13 @@ from workloads.scoring.thresholds import HeldOut
 from workloads.units import ImageShape
 
 FLOW = {"hierarchy": "none", "score": "likelihood", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
-TINY = {"width": 0.0625, "levels": (1, 4), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
-METHODS = {"mlsad": TINY, "examples.own_method:Gaussian": {}, "flow": FLOW}
+METHODS = {"mlsad": TINY_MLSAD | {"levels": (1, 4)}, "examples.own_method:Gaussian": {}, "flow": FLOW}
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
-    for name, count in (("train/good", 40), ("test/good", 9), ("test/bad", 5)):
-        for number in range(count):
-            write_image(folder / name / f"{number:04d}.png", (32, 32))
+    write_images(folder, {"train/good": 40, "test/good": 9, "test/bad": 5}, (32, 32))
     return folder
 
 
@@ -200,10 +200,10 @@ def test_the_requirements_are_what_the_code_imports(runs):
     pinned = requirements(Export(orchestrator.load(runs["mlsad"], device="cpu"), "mlsad", ()))
     assert [line.partition("==")[0] for line in pinned] == list(PACKAGES)
     assert all(line.partition("==")[2][0].isdigit() for line in pinned)
-    distributions = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    files = Path(workloads.__file__).parent.rglob("*.py")
+    names = set().union(*(imported(file.read_bytes()) for file in files)) - sys.stdlib_module_names - OURS
     unneeded = {"upath", "timm", "lmdb", "efficientnet_lite_pytorch"}  # for sets and networks that are named
-    imported = {distributions.get(name, name) for name in imported_by("workloads")} - unneeded
-    assert imported <= set(PACKAGES)
+    assert {DISTRIBUTIONS.get(name, name) for name in names - unneeded} <= set(PACKAGES)
 
 
 def exported(method, name="own:Own", **facts):

@@ -15,15 +15,16 @@ from PIL import Image
 
 import workloads
 from examples.own_method import Gaussian
+from orchestrator.inference import at_scale
 from orchestrator.inference.overlays import STRONGEST, overlay
 from orchestrator.inference.predict import latency_of, predict_images
 from orchestrator.inference.shift import shift_of
 from orchestrator.inference.sources import file_under, images_at
+from tests.helpers.launches import TINY_MLSAD
 from workloads.errors import UserError
 from workloads.scoring.thresholds import HeldOut
 
 SIDE = 16
-TINY = {"width": 0.0625, "levels": (1,), "generator_epochs": 0.1, "detector_epochs": 0.1, "bank_size": 16}
 
 
 def pictures(count, seed, bright=0):
@@ -69,7 +70,7 @@ def test_a_latency_is_of_images_alone_and_of_those_that_can_be_read(detector, fo
         return score(self, fitted, images)
 
     monkeypatch.setattr(type(detector.method), "score", slowed)
-    median, slowest = latency_of(detector, images_at([str(folder)]).files)
+    median, slowest = latency_of(detector, images_at([str(folder)]).images)
     assert asked == [1] * 12
     assert slow <= median <= slowest
 
@@ -176,7 +177,7 @@ def test_maps_and_overlays_are_of_the_images_size_and_stay_in_their_folder(tmp_p
             workloads.fit(Gaussian, pictures(20, 0)).calibrated(pictures(20, 1)),
             [str(saved(tmp_path / "a", pictures(1, 0)))], tmp_path / "a.csv", false_alarms=0.1, maps=tmp_path / "maps",
         )  # fmt: skip
-    mlsad = workloads.fit("mlsad", pictures(12, 0), TINY).calibrated(pictures(12, 1))
+    mlsad = workloads.fit("mlsad", pictures(12, 0), TINY_MLSAD).calibrated(pictures(12, 1))
     wide = np.random.default_rng(4).integers(0, 256, (SIDE, 3 * SIDE, 3), np.uint8)
     folder = saved(saved(tmp_path / "photos" / "inner", [wide]).parent, pictures(1, 2))
     predict_images(mlsad, [str(folder)], tmp_path / "b.csv", false_alarms=0.5, maps=tmp_path / "maps")
@@ -216,7 +217,7 @@ def test_an_overlay_of_twelve_bits_is_as_bright_as_the_detector_sees_it(tmp_path
     deep = np.random.default_rng(0).integers(1000, 3000, (SIDE, SIDE), np.uint16)
     (tmp_path / "photos").mkdir()
     Image.fromarray(deep).save(tmp_path / "photos" / "a.png")
-    detector = replace(workloads.fit("mlsad", pictures(12, 0), TINY), white_level=4095).calibrated(pictures(9, 1))
+    detector = replace(workloads.fit("mlsad", pictures(12, 0), TINY_MLSAD), white_level=4095).calibrated(pictures(9, 1))
     predict_images(detector, [str(tmp_path / "photos")], tmp_path / "a.csv", false_alarms=0.5, maps=tmp_path / "maps")
     shown = np.asarray(Image.open(tmp_path / "maps" / "a.png.overlay.png")).mean()
     assert shown > 0.7 * (deep / 4095 * 255).mean(), "colours hide a part of it"
@@ -233,3 +234,26 @@ def test_a_shift_and_a_trend_are_said_and_their_absence_is_not():
     assert drifting.above[0] < 0.3 < 0.7 < drifting.above[-1]
     assert shift_of(np.zeros(19), normals) is None
     assert shift_of(np.zeros(30), normals).trend_p == 1
+
+
+def test_a_job_on_a_cluster_is_given_the_words_by_whole_paths(monkeypatch):
+    submitted = []
+    monkeypatch.setattr(at_scale, "submit_words", lambda words, run, address: submitted.append((words, address)))
+    options = {"target": "good", "false_alarms": 0.05, "out": "s3://b/out", "maps": None, "normals": ["n"],
+               "defects": None, "strict": True, "storage": "/shared/runs", "trust_code": False}  # fmt: skip
+    at_scale.submit_prediction("run", ["new"], "http://head:8265", options)
+    ((words, address),) = submitted
+    assert address == "http://head:8265"
+    assert words == [
+        "predict", "run", os.path.abspath("new"), "--class", "good", "--false-alarms", "0.05", "--out", "s3://b/out",
+        "--normals", os.path.abspath("n"), "--strict", "--storage", "/shared/runs", "--address", "auto", "--plain",
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"--storage and --out say"):
+        at_scale.submit_prediction("run", ["new"], "http://head:8265", options | {"storage": "runs", "out": None})
+
+
+def test_at_scale_a_folder_is_written(tmp_path):
+    with pytest.raises(UserError, match="a dataset of many parts"):
+        at_scale.checked_folder("out.csv")
+    with pytest.raises(UserError, match="is no cluster's"):
+        at_scale.predict_at_scale(at_scale.Source("run", str(tmp_path), None), ["new"], str(tmp_path / "out"), "head")

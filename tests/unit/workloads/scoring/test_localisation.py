@@ -36,9 +36,9 @@ def photographs():
 
 
 def view_of(photographs, masks=True):
-    places = [layout(*mask.shape, FORM).places for _, mask in photographs]
-    windows = [cut(image, at, FORM) for (image, _), at in zip(photographs, places, strict=True)]
-    cuts = [cut(mask[None], at, FORM)[:, 0] for (_, mask), at in zip(photographs, places, strict=True)]
+    layouts = [layout(*mask.shape, FORM) for _, mask in photographs]
+    windows = [cut(image, chosen, FORM) for (image, _), chosen in zip(photographs, layouts, strict=True)]
+    cuts = [cut(mask[None], chosen, FORM)[:, 0] for (_, mask), chosen in zip(photographs, layouts, strict=True)]
     return TargetView(
         "good",
         train=torch.zeros(0, 1, 8, 8, dtype=torch.uint8),
@@ -46,7 +46,7 @@ def view_of(photographs, masks=True):
         test=torch.from_numpy(np.concatenate(windows)),
         ids={"test": [str(number) for number, part in enumerate(windows) for _ in part]},
         masks=torch.from_numpy(np.concatenate(cuts)) if masks else None,
-        windows={"test": np.concatenate(places)},
+        windows={"test": np.concatenate([chosen.places for chosen in layouts])},
     )
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers.files import write_classes, write_image, write_mask
+from tests.helpers.files import left_out, write_classes, write_image, write_mask
 from workloads.data.datasets import load
-from workloads.data.images import Dataset
 from workloads.data.in_out import in_out
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.protocols import one_class
-from workloads.data.reading.survey import FolderRules
+from workloads.data.reading.account import FolderRules
 from workloads.errors import UserError
 
 
@@ -39,19 +38,13 @@ def test_folder_with_splits(tmp_path: Path) -> None:
     assert all(name.startswith("train/good/") for name in actual.train.ids)
 
 
-def left_out(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """The beginning of each reason in the account -> the names."""
-    assert dataset.account is not None
-    assert dataset.account.used == len(dataset.train) + len(dataset.test) + len(dataset.val or ())
-    return {item.reason.partition(":")[0]: item.names for item in dataset.account.left_out}
-
-
 def test_one_unreadable_file_is_in_the_account_and_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_classes(tmp_path)
     (tmp_path / "cat" / "broken.jpg").write_bytes(b"no image")
     (tmp_path / "cat" / "notes.txt").write_text("no image by its ending")
     actual = read_folder(tmp_path, side=8)
-    assert len(actual.train) + len(actual.test) == 12
+    assert actual.account is not None
+    assert actual.account.used == len(actual.train) + len(actual.test) == 12
     assert "left out 1 of 13" in caplog.text
     broken, named = "cat/broken.jpg (UnidentifiedImageError", left_out(actual)
     assert named.pop("no images by their ending") == ("cat/notes.txt",)
@@ -115,6 +108,8 @@ def test_held_out_images_of_the_folder_itself_are_the_validation_images(tmp_path
     write_classes(tmp_path / "validation", classes=("good",), count=1)
     dataset = read_folder(tmp_path, side=8)
     assert left_out(dataset) == {}
+    assert dataset.account is not None
+    assert dataset.account.used == len(dataset.train) + len(dataset.test) + len(dataset.val or ()) == 24
     splits = one_class(dataset, side=8)
     named = {"val/good/000.png", "val/good/001.png", "validation/good/000.png"}
     assert len(splits.val) == 5

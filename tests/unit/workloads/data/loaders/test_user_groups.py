@@ -11,8 +11,7 @@ from orchestrator.data.folder_check import check_folder
 from orchestrator.data.shared import SplitsInMemory
 from orchestrator.data.split_store import SplitStore
 from orchestrator.record.paths import RunPaths
-from tests.helpers.files import write_image, write_mask
-from workloads.data.images import Dataset
+from tests.helpers.files import left_out, write_image, write_mask
 from workloads.data.in_out import in_out
 from workloads.data.loaders.user_folder import read_folder
 from workloads.data.protocols import one_class
@@ -151,11 +150,6 @@ def tabled(root: Path) -> Path:
     write_mask(root / "marks" / "8.png", np.ones((10, 10), bool))
     rows = [f"images/{number}.png,gut,{'train' if number < 4 else 'test'},p{number // 2}," for number in range(6)]
     return write_table(root, *rows, "images/6.png,gut,validation,,", "images/8.png,riss,test,p4,marks/8.png")
-
-
-def left_out(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    assert dataset.account is not None
-    return {item.reason: item.names for item in dataset.account.left_out}
 
 
 def test_a_table_says_class_split_group_and_mask(tmp_path: Path) -> None:
