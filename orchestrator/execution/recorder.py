@@ -16,6 +16,8 @@ from workloads.registry import method
 from workloads.scoring.selection import CRITERIA
 
 END_OF_SCHEDULE = 1000
+ENDS = {True: State.FINISHED, False: State.STOPPED}
+"""What becomes of a trial that is over: by whether it has reached the end of its schedule."""
 LONGEST_ERROR = 500  # characters of it that the ledger keeps
 
 
@@ -87,7 +89,3 @@ class Recorder:
             for trial in list(self.ledger.state.trials.values()):
                 if trial.state == State.RUNNING:
                     self.ledger.append(TrialMoved(trial.id, State.INTERRUPTED))
-
-
-ENDS = {True: State.FINISHED, False: State.STOPPED}
-"""What becomes of a trial that is over: by whether it has reached the end of its schedule."""

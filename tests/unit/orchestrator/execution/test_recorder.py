@@ -37,7 +37,9 @@ def test_a_rung_is_in_the_ledger_when_the_rule_is_asked(ledger):
             return Decision.STOP
 
     recorder = recorder_of(ledger, Looking())
+    ledger.changed.clear()
     assert recorder.hear(report("a", 250, 0.5)) == Decision.STOP
+    assert ledger.changed.is_set(), "who follows the ledger hears of it"
 
 
 def test_a_rung_that_is_there_is_neither_recorded_nor_decided_again(ledger):
