@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.observer import Nobody, Observer
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import recorder_of
 from orchestrator.execution.tasks import analysis_tasks
 from orchestrator.planning.request import check_storage
@@ -28,7 +28,7 @@ def analyse(
 
     Raises UserError for an unknown analysis, and where no trial has reached the end.
     """
-    observer = observer or Nobody()
+    observer = observer or Observer()
     with launcher_lock(paths), heartbeat(paths):
         ledger = Ledger(paths)
         state = ledger.state

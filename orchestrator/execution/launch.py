@@ -8,7 +8,7 @@ from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.continuation import OpenRun, open_run
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.observer import Finished, Nobody, Observer
+from orchestrator.execution.observer import Finished, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
 from orchestrator.execution.tasks import remaining, space_analyses
 from orchestrator.planning.cluster_size import check_crowded_nodes
@@ -53,7 +53,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
 
     executor: by default the one that the request names. Raises UserError.
     """
-    begun, observer, plan = time.monotonic(), observer or Nobody(), plan_of(request)
+    begun, observer, plan = time.monotonic(), observer or Observer(), plan_of(request)
     paths = RunPaths(request.storage, plan.run)
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload

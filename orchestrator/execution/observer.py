@@ -1,16 +1,18 @@
-"""Who watches a launch: a terminal, a notebook, nobody."""
+"""Who watches a launch: a terminal, a notebook, nobody; and what a launch returns."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.execution.executor import Note
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome, RunState
-from orchestrator.results.run import Results
+
+if TYPE_CHECKING:  # what takes a moment to import, and a plan does without
+    from orchestrator.results.run import Results
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Finished:
     outcome: Outcome
     state: RunState
     tracking: str
-    results: Results | None = None
+    results: "Results | None" = None
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
 
@@ -40,57 +42,29 @@ class Finished:
         return trials * self.request.workers + stages
 
 
-class Observer(Protocol):
-    """Hears what a launch does. Only observers print."""
+class Observer:
+    """Hears what a launch does; this one watches in silence. Only observers print."""
 
     def planned(self, plan: Plan, request: Request) -> None:
         """The plan is made, and nothing is done yet."""
-        ...
-
-    def busy(self, text: str) -> AbstractContextManager[object]:
-        """Something without progress takes seconds, until the block ends."""
-        ...
-
-    def warn(self, text: str) -> None:
-        """Something that the user must know, and that stops nothing."""
-        ...
-
-    def watching(
-        self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]
-    ) -> AbstractContextManager[object]:
-        """Tasks run until the block ends; state and notes may be asked at any time."""
-        ...
-
-    def phase(self, name: str) -> None:
-        """What the tasks from here on are."""
-        ...
-
-    def ended(self, finished: Finished) -> None:
-        """The launch is over, at its end or interrupted: whoever had it carried out says so."""
-        ...
-
-
-class Nobody:
-    """Watches in silence."""
-
-    def planned(self, plan: Plan, request: Request) -> None:
-        pass
 
     def busy(self, text: str) -> AbstractContextManager[object]:  # noqa: ARG002
+        """Something without progress takes seconds, until the block ends."""
         return nullcontext()
 
     def warn(self, text: str) -> None:
-        pass
+        """Something that the user must know, and that stops nothing."""
 
     def watching(
         self,
         state: Callable[[], RunState],  # noqa: ARG002
         notes: Callable[[], Mapping[str, Note]],  # noqa: ARG002
     ) -> AbstractContextManager[object]:
+        """Tasks run until the block ends; state and notes may be asked at any time."""
         return nullcontext()
 
     def phase(self, name: str) -> None:
-        pass
+        """What the tasks from here on are."""
 
     def ended(self, finished: Finished) -> None:
-        pass
+        """The launch is over, at its end or interrupted: whoever had it carried out says so."""

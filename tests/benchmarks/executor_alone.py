@@ -9,7 +9,7 @@ from orchestrator.execution.continuation import open_run
 from orchestrator.execution.from_request import request_of
 from orchestrator.execution.launch import Launch, run_all
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.execution.observer import Nobody
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import recorder_of
 from orchestrator.planning.plan import plan_of
 from orchestrator.record.paths import RunPaths
@@ -22,7 +22,7 @@ def main(space: str, folder: Path) -> None:
     paths = RunPaths(request.storage, plan.run)
     run = open_run(request, plan, paths, splits, "local")
     recorder = recorder_of(plan.space, plan.rungs, run.ledger, print)
-    work = Launch(request, plan, paths, splits, SplitStore(paths), run, recorder, Nobody())
+    work = Launch(request, plan, paths, splits, SplitStore(paths), run, recorder, Observer())
     run_all(work, LocalExecutor())
 
 

@@ -12,7 +12,7 @@ from orchestrator.console.terminal import Terminal
 from orchestrator.execution.analyse import analyse
 from orchestrator.execution.from_request import folder_of
 from orchestrator.execution.launch import executor_named, launch
-from orchestrator.execution.observer import Nobody
+from orchestrator.execution.observer import Observer
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import Request, schedule_name
 
@@ -49,7 +49,7 @@ def run(request, executor=None):
 
 def analyse_run(paths, names, executor="ray"):
     """What the verb `analyse` does."""
-    return analyse(paths, names, None, executor_named(executor, 2), Nobody())
+    return analyse(paths, names, None, executor_named(executor, 2), Observer())
 
 
 @contextmanager
