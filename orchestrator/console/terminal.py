@@ -9,6 +9,7 @@ from rich.console import Console
 from orchestrator.console.live import LiveView
 from orchestrator.console.output import say
 from orchestrator.console.plan_view import plan_table
+from orchestrator.console.result_view import varying_axes
 from orchestrator.execution.executor import Note
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
@@ -52,9 +53,3 @@ class Terminal:
             say(self.out, f"\ninterrupted; nothing finished is lost. Resume: {finished.resume}")
         else:
             print_result(self.out, finished, finished.results)
-
-
-def varying_axes(state: RunState) -> list[str]:
-    """The axes in which the trials differ."""
-    points = [trial.point for trial in state.trials.values()]
-    return [axis for axis in state.space.axes if len({str(point[axis]) for point in points}) > 1]

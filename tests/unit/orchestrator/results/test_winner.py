@@ -44,7 +44,7 @@ def test_one_point_is_given_and_needs_no_criterion():
 def test_the_live_table_shows_what_the_winner_is_chosen_by(select_by, shown):
     state = run_of(select_by, a={"bits_per_dim": 3.14159, "contrastive": 0.6123, "oracle": 0.9})
     out = Console(record=True, width=120, file=open("/dev/null", "w"))  # noqa: SIM115
-    out.print(trials_table(state, [], {}, 5))
+    out.print(trials_table(state, [], {}, 5, 120))
     assert shown in out.export_text()
 
 
