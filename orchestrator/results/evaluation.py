@@ -164,15 +164,16 @@ def baseline_files(paths: RunPaths, identity: Identity) -> dict[str, UPath]:
 
 
 def baseline_numbers(
-    paths: RunPaths, identity: Identity, *, pooled: bool = False
+    paths: RunPaths, identity: Identity, *, pooled: bool = False, group: int = 1
 ) -> dict[str, dict[str, float | None]]:
     """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
-    normal."""
+    normal. group: as of `workloads.scoring.metrics.Rows.grouped`."""
     files = baseline_files(paths, identity)
     tables = {name: read_table(path) for name, path in files.items() if path.exists()}
     if pooled:
-        return {name: {out: value for (_, _, out), value in out_auroc(table).items()} for name, table in tables.items()}
-    return {name: per_class_auroc(table) for name, table in tables.items()}
+        areas = {name: out_auroc(table, group=group) for name, table in tables.items()}
+        return {name: {out: value for (_, _, out), value in values.items()} for name, values in areas.items()}
+    return {name: per_class_auroc(table, group=group) for name, table in tables.items()}
 
 
 def finish_rung(
