@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, compare, export, launch, logs, plan, predict, report, resume, status
+from orchestrator.cli import analyse, compare, export, extend, launch, logs, plan, predict, report, resume, status
 from orchestrator.cli.groups import cluster, data, latents, spaces
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("extend")(extend.extend)
 app.command("analyse")(analyse.analyse)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)
@@ -64,8 +65,9 @@ def unexpected(error: Exception) -> "UserError":
 def fail(error: "UserError", raised: Exception) -> NoReturn:
     """Print an error without secrets, and what was noted on its way here; end with its exit code."""
     from orchestrator.cli.exit_codes import OF_ERRORS
+    from orchestrator.console.output import visible
     from orchestrator.record.provenance import without_secrets
 
     for text in (f"error: {error}", *getattr(raised, "__notes__", ())):
-        print(without_secrets(text), file=sys.stderr)  # noqa: T201
+        print(visible(without_secrets(text)), file=sys.stderr)  # noqa: T201
     sys.exit(OF_ERRORS[error.kind])

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from orchestrator.execution.executor import End, RungReport, Task
+from orchestrator.execution.executor import End, Ended, RungReport, Started, Task
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
 from orchestrator.execution.work.worker import UnitWork
@@ -26,6 +27,15 @@ def note(folder, rung):
     """Write down in which process a rung was worked on."""
     with (folder / "pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
+
+
+def meet(folder, rung):
+    """As `note`, and wait until two processes have."""
+    note(folder, rung)
+    deadline = time.monotonic() + 120
+    while len(set((folder / "pids").read_text().split())) < 2:
+        assert time.monotonic() < deadline, "no other process takes part"
+        time.sleep(0.05)
 
 
 def fail(text, rung):
@@ -95,12 +105,13 @@ class Heard:
     stop_at: tuple[str, int] | None = None
     events: list[tuple] = field(default_factory=list)
 
-    def started(self, task):
-        self.events.append(("started", task.id))
-
-    def reported(self, task, rung):
-        self.events.append(("reported", rung.trial, rung.rung))
-        return Decision.STOP if (rung.trial, rung.rung) == self.stop_at else Decision.CONTINUE
-
-    def ended(self, task, end):
-        self.events.append(("ended", task.id, end.error))
+    def hear(self, event):
+        match event:
+            case Started(task):
+                self.events.append(("started", task.id))
+            case Ended(task, end):
+                self.events.append(("ended", task.id, end.error))
+            case RungReport(trial, rung):
+                self.events.append(("reported", trial, rung))
+                return Decision.STOP if (trial, rung) == self.stop_at else Decision.CONTINUE
+        return Decision.CONTINUE
