@@ -158,13 +158,8 @@ def baseline_numbers(
     paths: RunPaths, identity: Identity, *, pooled: bool = False, group: int = 1
 ) -> dict[str, dict[str, float | None]]:
     """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
-<<<<<<< HEAD
     normal. group: as of `workloads.scoring.metrics.Rows.grouped`."""
-    files = baseline_files(paths, identity)
-=======
-    normal."""
     files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
->>>>>>> main
     tables = {name: read_table(path) for name, path in files.items() if path.exists()}
     if pooled:
         areas = {name: out_auroc(table, group=group) for name, table in tables.items()}
