@@ -2,7 +2,7 @@
 
 Question:  does the whole thread work here, and what do features that nobody has trained say of digits?
 Expect:    neighbours and a Gaussian a place ahead of one Gaussian: digits stand in the middle, all alike. Measured in
-           docs/patch-memory.md. Far behind MLSAD: patches of a digit are patches of others, too.
+           docs/patch-memory.md.
 Takes:     seconds.
 Command:   python -m orchestrator launch patch_digits
 """
