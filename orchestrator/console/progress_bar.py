@@ -1,4 +1,4 @@
-"""Progress of work on many images: a bar with images/s and the time left, or a line time_s and then."""
+"""Progress of work on many images: a bar with images/s and the time left, or a line now and then."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,11 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from orchestrator.console.output import duration, say
+from orchestrator.data.auxiliary.manifest import Seen
 
 EVERY = 5.0  # seconds between lines where there is no terminal
-
-Seen = Callable[[int, int, int, int], None]
-"""(pieces done, pieces in all, images done, images in all; 0 where only the end tells)."""
 
 
 @contextmanager

@@ -150,7 +150,7 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
 
 def write(comparison: Comparison, folder: Path, part: str) -> tuple[Path, ...]:
     """correlation.csv, correlation.png and auroc.csv in a folder; their paths."""
-    from orchestrator.results.report.plots import correlation_plot
+    from orchestrator.results.report.curves import correlation_plot
     from orchestrator.results.report.tables import to_csv
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from orchestrator.planning.request import absolute
-from orchestrator.record.events import CodeAccepted
+from orchestrator.record.events import CodeAccepted, RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table
 from orchestrator.results.report.write import PAGE, REMADE, Report
+from orchestrator.results.sweep import Course, Sweep
 from orchestrator.results.tables import (
     KINDS,
     Known,
@@ -30,6 +33,8 @@ from tune_spaces.schema import Space
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
+from workloads.scoring.effects import effects_of
+from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import contests
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE
@@ -192,6 +197,51 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
     return findings
 
 
+def sweep_of(state: RunState, best: str) -> Sweep | None:
+    """What the trials tell; None where nothing varies."""
+    courses = courses_of(state)
+    names = dict.fromkeys(name for item in courses for name in item.point)
+    axes = tuple(name for name in names if len({str(item.point.get(name)) for item in courses}) > 1)
+    if not axes:
+        return None
+    reached = [item for item in courses if item.rungs]
+    rung = min(max(item.rungs) for item in reached)
+    at_rung = [(item, item.rungs[rung][0]) for item in reached if rung in item.rungs]
+    known = [(item, value) for item, value in at_rung if value is not None]
+    points, values = [item.point for item, _ in known], np.array([value for _, value in known])
+    effects, fit = effects_of(points, values, axes) if len(known) > 1 else ([], None)
+    criterion = CRITERIA[state.space.select_by]
+    return Sweep(courses, axes, criterion.title, best, criterion.mode == "max", rung, tuple(effects), fit)
+
+
+def courses_of(state: RunState) -> tuple[Course, ...]:
+    """Every trial's, in the plan's order."""
+    metric = CRITERIA[state.space.select_by].metric
+    return tuple(
+        Course(
+            number,
+            trial.id,
+            trial.point,
+            trial.state,
+            {rung: values_of(numbers, metric) for rung, numbers in sorted(trial.rungs.items())},
+            trial.last.train_seconds if trial.rungs else 0.0,
+            interval_of_mean(trial.last) if trial.rungs else None,
+        )
+        for number, trial in enumerate(state.trials.values(), 1)
+    )
+
+
+def values_of(metrics: RungMetrics, metric: str) -> tuple[float | None, float | None]:
+    """Criterion and mean test AUROC of a rung."""
+    return metrics.numbers.get(metric), metrics.numbers.get(CRITERIA["oracle"].metric)
+
+
+def interval_of_mean(metrics: RungMetrics) -> Interval | None:
+    """Of the mean test AUROC: over the classes, or the out sets where a whole dataset is normal."""
+    means = (metrics.intervals.get(name) for name in ("auroc/mean", "auroc_out/mean"))
+    return next((interval for interval in means if interval is not None), None)
+
+
 def write_report(run: str, storage: str) -> Results:
     """Write the report of a run of a storage again. Raises UserError where there is no such run, and as `conclude`."""
     return conclude(*open_run(absolute(storage), run))
@@ -204,7 +254,7 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     opened, instance = state.opened, methods[best.id]
     runs = {key: measured(state, state.trials[key], ended) for key, ended in methods.items()}
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
-    costs, findings = network_costs(state, best), read_findings(paths, state, best)
+    costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
     baselines = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
@@ -226,5 +276,6 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
         about={name: analysis.title for name, analysis in instance.analyses.items()},
         part_kind=instance.part_names.kind,
         account=opened.account,
+        sweep=sweep,
     ).write(paths.report)
     return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
+import time
 from unittest import mock
 
 DEAD_PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", "no_proxy": ""}
@@ -41,3 +43,15 @@ def orchestrate_apart(*words, cwd=None, **env):
     return subprocess.run(
         command, capture_output=True, text=True, cwd=cwd, env=os.environ | DEAD_PROXY | env, timeout=120
     )
+
+
+def kill_once(process, enough, seconds=200):
+    """Kill with SIGKILL a process that drives a Ray, once `enough()` of its work is there."""
+    deadline = time.monotonic() + seconds
+    while not enough():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(2)  # Ray's processes end with their driver

@@ -9,24 +9,15 @@ import orchestrator
 from orchestrator.data.loading import load_splits
 from orchestrator.results.tables import OTHER_METRICS
 from tests.helpers.files import write_mask
+from tune_spaces.schema import Data, Scheduler, Space
+from tune_spaces.shared.presets import MLSAD_PRESETS
 from workloads.scoring.metrics import pixel_auroc
 from workloads.scoring.pixel_metrics import PixelMetrics
 
 SIDE = 16
-SPACE = """
-from tune_spaces.shared.presets import MLSAD_PRESETS
-from tune_spaces.schema import Data, Scheduler, Space
-
-SPACE = Space(
-    workload="{method}",
-    data=Data(name="folder", path="{path}", side=16, classes=("good",)),
-    fixed={config},
-    scheduler=Scheduler(kind="fifo"),
-)
-"""
 METHODS = {
-    "mlsad": 'MLSAD_PRESETS["smoke"].config | {"levels": (1, 4)}',
-    "patch_memory": '{"features": "random", "smoothing": 1.0}',
+    "mlsad": MLSAD_PRESETS["smoke"].config | {"levels": (1, 4)},
+    "patch_memory": {"features": "random", "smoothing": 1.0},
 }
 NAMES = [f"pixel_{name}" for name in PixelMetrics._fields]
 
@@ -47,9 +38,9 @@ def run(request, tmp_path_factory):
                 image[mask] = 250
                 write_mask(root / "photos/ground_truth/spot" / f"{number:03d}_mask.png", mask)
             Image.fromarray(image).save(root / "photos" / folder / f"{number:03d}.png")
-    space = SPACE.format(path=root / "photos", method=request.param, config=METHODS[request.param])
-    (root / "spots.py").write_text(f'"""Bright spots."""\n{space}')
-    return orchestrator.launch(root / "spots.py", storage=root / "runs", executor="local", preset=None)
+    data = Data(name="folder", path=str(root / "photos"), side=SIDE, classes=("good",))
+    space = Space(workload=request.param, data=data, fixed=METHODS[request.param], scheduler=Scheduler(kind="fifo"))
+    return orchestrator.launch(space, storage=root / "runs", executor="local")
 
 
 def test_numbers_of_pixels_are_those_of_the_winners_maps(run):

@@ -1,11 +1,8 @@
 """`predict --address` on real Ray: killed in the middle, continued on two nodes, equal to an undisturbed prediction."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -14,6 +11,7 @@ import pytest
 import orchestrator
 from orchestrator.clusters.session import ray_session
 from orchestrator.inference import at_scale
+from tests.helpers.commands import kill_once
 from tests.helpers.files import write_images
 from tests.helpers.launches import nodes_of_one_cpu
 from tune_spaces.schema import Data, Space
@@ -50,14 +48,7 @@ def killed(folder):
     out = folder / "decisions"
     words = [str(PART), folder / "new", folder / "runs", out]
     process = subprocess.Popen([sys.executable, "-c", KILLED, *map(str, words)], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while len(list(out.glob("part-*"))) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    time.sleep(2)  # Ray's processes end with their driver
+    kill_once(process, lambda: len(list(out.glob("part-*"))) >= 3)
     return out, {file.name: file.stat().st_mtime_ns for file in out.glob("part-*")}
 
 

@@ -28,7 +28,7 @@ class Entry:
     classes: those that can be normal, in label order, safe as path pieces and metric names; None where the user's
     folders give them; one alone where the images have no classes to tell apart. A dataset may have further labels that
     are only ever anomalies.
-    channels: 1 grey, 3 RGB. native_side: pixels; 0 where images differ (image files are decoded at the side asked for).
+    channels: 1 grey, 3 RGB.
     train_images, test_images: of all classes together, as published; 0 where unknown.
     download: whether `load` may fetch it from the internet.
     checksums: file name -> MD5 (32 hex digits), of archives and files as published; empty where none are.
@@ -40,7 +40,6 @@ class Entry:
     licence: str
     how_to_get: str
     classes: tuple[str, ...] | None = None
-    native_side: int = 0
     train_images: int = 0
     test_images: int = 0
     download: bool = False

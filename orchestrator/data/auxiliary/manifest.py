@@ -9,7 +9,7 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ COUNTS = ("rows", "bytes", "bad", "exact_duplicates", "near_duplicates", "blank"
 PLAN, MANIFEST = "plan.json", "manifest.json"
 GROUP_BYTES = 3 << 19  # 1.5 MiB of pixels: one request to object storage
 SHARD_BYTES = 96 << 20
+
+Seen = Callable[[int, int, int, int], None]
+"""(shards done, shards in all, images done, images in all; 0 where only the end tells) whenever a shard is finished."""
 
 
 @dataclass(frozen=True)

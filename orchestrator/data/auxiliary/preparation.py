@@ -10,8 +10,8 @@ from orchestrator.clusters.jobs import option_words
 from orchestrator.clusters.session import ray_session
 from orchestrator.clusters.submission import Job, submit_words
 from orchestrator.data.auxiliary.deduplication import deduplication_with
-from orchestrator.data.auxiliary.manifest import Manifest, ShardLayout, in_set
-from orchestrator.data.auxiliary.prepare import Seen, Task, begin, make
+from orchestrator.data.auxiliary.manifest import Manifest, Seen, ShardLayout, in_set
+from orchestrator.data.auxiliary.prepare import Task, begin, make
 from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.request import DEFAULT_DATA, absolute

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from upath import UPath
 
 from orchestrator.data.auxiliary.datasource import innermost, read_pieces
 from orchestrator.data.auxiliary.deduplication import Deduplication
-from orchestrator.data.auxiliary.manifest import PLAN, Manifest, Shard, ShardLayout, finished
+from orchestrator.data.auxiliary.manifest import PLAN, Manifest, Seen, Shard, ShardLayout, finished
 from orchestrator.data.auxiliary.order import permutation
 from orchestrator.data.auxiliary.shards import write_shard
 from orchestrator.data.auxiliary.sources.base import TEST, TRAIN, Bad, Piece, Rows, SourceFormat
@@ -24,9 +24,6 @@ from workloads.files import alone, read_checked, write_checked
 
 MAX_BAD = 0.05
 """Of all images: more say that the source is not what it was taken for."""
-
-Seen = Callable[[int, int, int, int], None]
-"""(shards done, shards in all, images done, images in all) whenever a shard is finished."""
 
 
 def plan_of(

@@ -1,15 +1,12 @@
 """Reading a prepared set again, byte by byte, against its manifest."""
 
 import hashlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.data.auxiliary.manifest import COUNTS, Manifest, Shard, open_set
-
-Seen = Callable[[int, int, int, int], None]
+from orchestrator.data.auxiliary.manifest import COUNTS, Manifest, Seen, Shard, open_set
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class AnalysisWork:
 
 def write_finding(path: UPath, trial: str, finding: Finding) -> None:
     """Pictures first, then the JSON that names them: its presence means that all is there."""
-    from orchestrator.results.report.plots import curve_plot  # matplotlib takes a second, and only this needs it
+    from orchestrator.results.report.curves import curve_plot  # matplotlib takes a second, and only this needs it
 
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = {stem: png(picture) for stem, picture in finding.pictures.items()}

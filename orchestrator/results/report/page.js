@@ -1,5 +1,7 @@
 
 // A click on a column's head sorts by it, numbers downwards first; kinds of number stay apart, each in its own body.
+// A long table has a field above it: rows without what is typed there are hidden.
+const long = 15;
 const empty = new Set(["", "–"]);
 const text = (row, column) => row.cells[column].textContent.trim();
 
@@ -20,6 +22,7 @@ for (const table of document.querySelectorAll("table")) {
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement("button");
     button.append(...head.childNodes);
+    if (button.textContent.trim() === "") button.ariaLabel = "sort by name";
     head.append(button);
     button.addEventListener("click", () => {
       const downwards = head.ariaSort === null ? column > 0 : head.ariaSort === "ascending";
@@ -28,4 +31,27 @@ for (const table of document.querySelectorAll("table")) {
       sort(table, column, downwards);
     });
   });
+}
+
+for (const table of document.querySelectorAll("table")) {
+  const rows = [...table.querySelectorAll("tbody tr:not(.kind)")];
+  if (rows.length <= long) continue;
+  const label = document.createElement("label");
+  const field = document.createElement("input");
+  const count = document.createElement("output");
+  field.type = "search";
+  field.ariaLabel = `Filter rows, ${table.parentElement.ariaLabel}`;
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/);
+    for (const row of rows) {
+      const cells = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => cells.includes(word));
+    }
+    count.value = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  });
+  label.append("Filter rows: ", field);
+  const line = document.createElement("p");
+  line.className = "filter";
+  line.append(label, " ", count);
+  table.parentElement.before(line);
 }

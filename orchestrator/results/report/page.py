@@ -2,7 +2,8 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from itertools import pairwise, takewhile
@@ -10,11 +11,24 @@ from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from orchestrator.results.report.templates import TEMPLATES
 from orchestrator.results.tables import KINDS, LEAK
 
+INK, SOFT, LINE, GROUND = "#1c2128", "#59636e", "#d6dbe1", "#ffffff"
+# Okabe and Ito's palette without yellow, which is too faint on white: told apart with any common colour blindness.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", INK)
+OF_THE_PAGE = {
+    INK: "var(--ink)",
+    SOFT: "var(--soft)",
+    LINE: "var(--line)",
+    GROUND: "none",
+    COLOURS[0]: "var(--measured)",
+}
+"""Colour of a figure -> what it is on a page."""
+LONG = 40
+"""Rows of a table that scrolls in a height of its own."""
 FACT = re.compile(r"\*\*[^*]+\*\*: ")
 
 
@@ -22,7 +36,7 @@ def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
     """A whole HTML document that says what the Markdown says, with a table of contents.
 
     markdown: of a report. Names in it are a user's: HTML in them is shown, not obeyed, and links are text.
-    pictures: address in the Markdown -> PNG. One that is not here is shown as its caption.
+    pictures: address in the Markdown -> PNG, or SVG of a figure of `svg`. One that is not here is shown as its caption.
     Rows of a table carry their kind as a class ("measured", "baseline", "published"), leaks the class "leak".
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "autolink", "reference"])
@@ -33,7 +47,7 @@ def page(title: str, markdown: str, pictures: Mapping[str, bytes]) -> str:
             token.children = [_shown(child, pictures) for child in token.children]
             _mark_leaks(token.children)
     _define_facts(tokens)
-    body = parser.renderer.render(_with_kinds(tokens), parser.options, {})
+    body = parser.renderer.render(_with_kinds(_boxed(tokens)), parser.options, {})
     style, script = (files(__package__).joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     return TEMPLATES.get_template("page.html.jinja").render(
         title=title,
@@ -60,11 +74,31 @@ def _shown(token: Token, pictures: Mapping[str, bytes]) -> Token:
     """An image's address is replaced by its bytes."""
     if token.type != "image":
         return token
-    data = pictures.get(unquote(str(token.attrs["src"])))
+    address = unquote(str(token.attrs["src"]))
+    data = pictures.get(address)
     if data is None:
         return Token("text", "", 0, content=f"{token.content} (no such picture)")
+    if data.startswith(b"<?xml"):
+        return Token("html_inline", "", 0, content=inlined(data, re.sub(r"\W", "", address), token.content))
     token.attrs["src"] = f"data:image/png;base64,{b64encode(data).decode()}"
     return token
+
+
+def inlined(picture: bytes, name: str, caption: str) -> str:
+    """An SVG file as an element of a page, in a box that scrolls where the page is narrower.
+
+    name: of letters and digits, apart from the others' of the page: ids begin with it. caption: what a screen reader
+    says.
+    """
+    text = picture.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for colour, variable in OF_THE_PAGE.items():
+        text = text.replace(colour, variable)
+    text = re.sub(r'^<svg\b([^>]*?) width="([\d.]+)pt" height="[\d.]+pt"', r'<svg\1 style="width: \2pt"', text)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1).strip()
+    return f'<span class="chart" role="region" tabindex="0" aria-label="Chart {name}">{text}</span>'
 
 
 def _mark_leaks(inline: Sequence[Token]) -> None:
@@ -101,7 +135,7 @@ def _define(inline: Token) -> None:
 
 
 def _with_kinds(tokens: Iterable[Token]) -> list[Token]:
-    """Tables in boxes that scroll; a table body of its own for every kind of number, below a row with its name."""
+    """A table body of its own for every kind of number, below a row with its name."""
     out: list[Token] = []
     rest = iter(tokens)
     for token in rest:
@@ -118,12 +152,24 @@ def _with_kinds(tokens: Iterable[Token]) -> list[Token]:
                 token.attrSet("class", "leak")
             out += row
             continue
-        if token.type == "table_open":
-            out.append(Token("div_open", "div", 1, {"class": "wide"}))
         out.append(token)
-        if token.type == "table_close":
-            out.append(Token("div_close", "div", -1))
     return out
+
+
+def _boxed(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Tables in boxes that scroll, also by keys, and are named by their section; a long one in a height of its own."""
+    section, opening = "", Token("div_open", "div", 1)
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            section = tokens[place + 1].content
+        if token.type == "table_open":
+            table = takewhile(lambda t: t.type != "table_close", tokens[place:])
+            kind = "wide long" if sum(part.type == "tr_open" for part in table) > LONG else "wide"
+            name = {"role": "region", "tabindex": "0", "aria-label": f"Table: {section}"}
+            yield replace(opening, attrs={"class": kind, **name})
+        yield token
+        if token.type == "table_close":
+            yield Token("div_close", "div", -1)
 
 
 def _open_body(out: list[Token], kind: str) -> None:

@@ -24,6 +24,8 @@ from workloads.scoring.metrics import Rows, mean
 from workloads.scoring.selection import CRITERIA, Select
 
 UNDEFINED = "–"
+WIDEST = 40
+"""Columns that anyone can read across."""
 UNSCORED = "†"
 """Beside an AUROC over images of which some could not be scored."""
 
@@ -44,15 +46,19 @@ UNITS = {"classes": "normal class", "out sets": "out set"}
 
 
 def to_markdown(table: Table) -> str:
-    """A GitHub table, mean last; a line with the kind opens each section. Notes follow as a list."""
-    rows = []
+    """A GitHub table, mean last; a line with the kind opens each section. Notes follow as a list.
+
+    Of more than `WIDEST` columns the table is turned, and each row's kind stands in its heading.
+    """
+    rows, turned = [], len(table.columns) > WIDEST
     for kind, section in _sections(table):
-        rows.append([f"*{kind}*", *[""] * len(table.columns)])
+        rows += [] if turned else [[f"*{kind}*", *[""] * len(table.columns)]]
         for row, cells in _shown(table, section):
-            name = f"{row.name} (**{LEAK}**)" if row.leak else row.name
+            name = f"{row.name}, {kind}" if turned else row.name
+            name = f"{name} (**{LEAK}**)" if row.leak else name
             rows.append([name, *(f"**{text}**" if best else text for text, best in cells)])
-    notes = [f"- {_escaped(line)}" for line in _notes(table)]
-    return "\n".join([markdown_table(["", *table.columns], rows), *(["", *notes] if notes else [])]) + "\n"
+    notes = [f"- {cell(line)}" for line in _notes(table)]
+    return "\n".join([across(["", *table.columns], rows), *(["", *notes] if notes else [])]) + "\n"
 
 
 def to_csv(table: Table) -> str:
@@ -118,12 +124,23 @@ def ranged(value: float | None, interval: Interval | None) -> str:
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: int = 0) -> str:
     """A GitHub table. The first column and the last `text` ones are words, those between them numbers."""
     rule = "|---|" + "---:|" * (len(heads) - 1 - text) + "---|" * text
-    first, *others = ("| " + " | ".join(map(_escaped, cells)) + " |" for cells in (heads, *rows))
+    first, *others = ("| " + " | ".join(map(cell, cells)) + " |" for cells in (heads, *rows))
     return "\n".join([first, rule, *others])
 
 
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def across(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A GitHub table with a column a class. Of more than `WIDEST` it is turned: a row a class, the last of them first,
+    which is the mean where there is one."""
+    lines = list(rows)
+    if len(heads) - 1 <= WIDEST:
+        return markdown_table(heads, lines)
+    first, *others = zip(heads, *lines, strict=True)
+    return markdown_table(first, [others[-1], *others[:-1]])
+
+
+def cell(text: Any) -> str:
+    """What stands in a cell of a Markdown table: one line, whose bars divide nothing."""
+    return " ".join(str(text).split()).replace("|", "\\|")
 
 
 def _sections(table: Table) -> list[tuple[str, list[Row]]]:
@@ -226,13 +243,13 @@ def rival(trials: Trials, select_by: str) -> Mapping[str, Any] | None:
 def per_part(levels: Mapping[str, Mapping[str, float | None]], kind: str, classes: Sequence[str]) -> str:
     """AUROC of every part of the detector: rows are those, columns the classes, mean last. kind: what a part is."""
     values = {part: [areas.get(name) for name in classes] for part, areas in levels.items()}
-    return markdown_table([kind, *classes, "mean"], ([part, *_numbers([*v, mean(v)])] for part, v in values.items()))
+    return across([kind, *classes, "mean"], ([part, *_numbers([*v, mean(v)])] for part, v in values.items()))
 
 
 def other_metrics(others: Mapping[str, Mapping[str, float | None]]) -> str:
     """Metrics beside the AUROC: rows are those, columns the main table's, mean last."""
     rows = ([name, *_numbers(values.values())] for name, values in others.items())
-    return markdown_table(["", *next(iter(others.values()))], rows)
+    return across(["", *next(iter(others.values()))], rows)
 
 
 def intervals(contests: Mapping[str, Rows], numbers: Mapping[str, Known], unit: str) -> str:
@@ -284,7 +301,7 @@ def numbers(targets: Mapping[str, Mapping[str, Any]]) -> str:
     names = dict.fromkeys(key for finding in targets.values() for key in finding["numbers"])
     values = {key: [finding["numbers"].get(key) for finding in targets.values()] for key in names}
     rows = ([key, *(f"{v:.3g}" if v and not 0 <= v <= 1 else number(v) for v in row)] for key, row in values.items())
-    return markdown_table(["", *targets], rows) if values else ""
+    return across(["", *targets], rows) if values else ""
 
 
 def all_trials(trials: Trials, criterion: Select, leak: bool) -> str:
@@ -313,7 +330,7 @@ def per_class(trials: Trials, classes: Sequence[str]) -> str:
     """
     values = ([*map(trial["classes"].get, classes), trial.get("auroc")] for trial in trials)
     rows = ([_point(trial), *_numbers(row)] for trial, row in zip(trials, values, strict=True))
-    return markdown_table(["trial", *classes, "mean"], rows)
+    return across(["trial", *classes, "mean"], rows)
 
 
 def parts_alone(trials: Trials) -> str:

@@ -17,7 +17,7 @@ TABLES = (
     tables.ranged, tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures,
     tables.account_table,
 )  # fmt: skip
-TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown}
+TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown, "cell": tables.cell}
 TEMPLATES.globals |= {
     "LEAK": LEAK,
     "UNSCORED": tables.UNSCORED,

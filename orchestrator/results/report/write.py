@@ -9,19 +9,18 @@ from typing import Any, cast
 from upath import UPath
 
 from orchestrator.results.report import tables
+from orchestrator.results.report.captions import CAPTIONS, CHARTS, MOST_PLOTTED
 from orchestrator.results.report.page import page
 from orchestrator.results.report.templates import TEMPLATES
+from orchestrator.results.sweep import Sweep
 from orchestrator.results.tables import LEAK, Finished
 from tune_spaces.published.schedules import Schedule
 from workloads.data.reading.account import Account
 from workloads.files import read_checked
+from workloads.scoring.effects import FEWEST
 from workloads.scoring.selection import Select
 
 PAGE = "report.html"
-CAPTIONS = {
-    "roc.png": "ROC curves of the whole detector",
-    "scores.png": "Scores of normal and anomalous test images",
-}
 REMADE = "resume the run: that makes the analysis again"
 
 
@@ -36,7 +35,7 @@ class Report:
     selection: "select_by" (a criterion or "given"), "trial", "params", criteria and "auroc" as in trials.
     costs: kind of network -> number, mean seconds, planned seconds. part_kind: what the method calls a part.
     findings: of the analyses; their pictures lie in ../analyses. about: analysis -> what it shows, in a line.
-    account: of a user's folder, what was not used.
+    account: of a user's folder, what was not used. sweep: what its trials tell together, where there are several.
     Raises ValueError for an unknown select_by.
     """
 
@@ -52,6 +51,7 @@ class Report:
     findings: tables.Findings = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
     account: Account | None = None
+    sweep: Sweep | None = None
 
     def __post_init__(self) -> None:
         if self.by not in tables.SELECTED_BY:
@@ -79,7 +79,9 @@ class Report:
             unscored_sets=self.shown.unscored_sets,
             leak=self.leak,
             unit=tables.UNITS[self.shown.table.unit],
-            captions=CAPTIONS if self.has_scores else {},
+            captions=self.captions,
+            charts=self.charts,
+            fewest=FEWEST,
             criterion=self.criterion,
             ended=[trial for trial in self.trials if trial.get("classes")],
             headlines=tables.headlines(self.shown.table),
@@ -87,6 +89,26 @@ class Report:
             rival=tables.rival(self.trials, self.by),
         )
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
+
+    @property
+    def captions(self) -> dict[str, str]:
+        """File -> what it shows, of the plots of scores."""
+        columns, half = len(self.shown.contests), MOST_PLOTTED // 2
+        some = f": {half} of {columns} with the lowest AUROC, {half} with the highest" if columns > 2 * half else ""
+        return {name: text + some for name, text in CAPTIONS.items()} if self.has_scores else {}
+
+    @property
+    def charts(self) -> dict[str, str]:
+        """File -> what it shows, of those charts that the sweep has anything for."""
+        if self.sweep is None:
+            return {}
+        courses, words = self.sweep.courses, {"criterion": self.sweep.criterion, "rung": self.sweep.rung / 10}
+        lacking = {
+            "effects.svg": not self.sweep.effects,
+            "cost.svg": all(course.last[1] is None for course in courses),
+            "curves.svg": all(len(course.rungs) < 2 for course in courses),
+        }
+        return {name: text.format(**words) for name, text in CHARTS.items() if not lacking.get(name)}
 
     @property
     def has_scores(self) -> bool:
@@ -126,14 +148,16 @@ class Report:
         record["trials"] = tables.ranked(self.trials, self.criterion)
         texts["report.json"] = tables.to_json(record)
         directory.mkdir(parents=True, exist_ok=True)
-        if self.has_scores:
-            from orchestrator.results.report.plots import drawn  # matplotlib takes a second
+        if self.captions or self.charts:
+            from orchestrator.results.report import plots  # matplotlib takes a second
 
             warning = f"{LEAK}: configuration chosen by test AUROC" if self.leak else ""
-            plots = drawn(self.shown.contests, warning, tables.UNITS[self.shown.table.unit])
-            for name, png in plots.items():
-                (directory / name).write_bytes(png)
-            pictures |= plots
+            unit = tables.UNITS[self.shown.table.unit]
+            drawn = plots.drawn(self.shown.contests, warning, unit) if self.captions else {}
+            drawn |= plots.drawn_sweep(self.sweep, self.charts) if self.sweep else {}
+            for name, (file, picture) in drawn.items():
+                (directory / name).write_bytes(file)
+                pictures[name] = picture
         for name, text in texts.items():
             (directory / name).write_text(text, encoding="utf-8")
         (directory / PAGE).write_text(page(self.title, markdown, pictures), encoding="utf-8")

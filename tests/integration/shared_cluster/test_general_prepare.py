@@ -4,18 +4,15 @@ What is killed runs in a process and a Ray of its own; all else in this process,
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator.data.auxiliary.manifest import Manifest
-from tests.helpers.commands import orchestrate
+from tests.helpers.commands import kill_once, orchestrate
 from tests.helpers.files import pixels
 from workloads.data.loaders import tiny_images
 
@@ -49,14 +46,7 @@ def killed_and_continued(cluster, source, tmp_path_factory):
     out = tmp_path_factory.mktemp("set") / "killed"
     command = [sys.executable, "-m", "orchestrator", "data", *map(str, prepare(source, out))]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while len(list((out / "records").glob("*.json")) if out.exists() else []) < 5:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    time.sleep(2)  # Ray's processes end with their driver
+    kill_once(process, lambda: len(list((out / "records").glob("*.json"))) >= 5)
     assert not (out / "manifest.json").exists()
     before = {f.name: f.stat().st_mtime_ns for f in (out / "records").glob("*.json")}
     assert data("verify", out).returncode == 2, "a set that is not finished is none"

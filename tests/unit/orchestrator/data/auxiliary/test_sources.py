@@ -161,12 +161,8 @@ def test_a_folder_comes_decoded_and_its_bad_files_are_named(tmp_path):
 def test_webdataset_shards_come_in_and_a_cut_one_keeps_what_is_whole(tmp_path):
     images = random_pixels(6, 3, 32, 32)
     for shard in range(2):
-        with tarfile.open(tmp_path / f"{shard:04d}.tar", "w") as tar:
-            for i in range(3):
-                for name, data in ((f"{i}.png", png(images[3 * shard + i])), (f"{i}.cls", b"7")):
-                    info = tarfile.TarInfo(name)
-                    info.size = len(data)
-                    tar.addfile(info, io.BytesIO(data))
+        samples = [{f"{i}.png": png(images[3 * shard + i]), f"{i}.cls": b"7"} for i in range(3)]
+        write_tar(tmp_path / f"{shard:04d}.tar", {name: data for sample in samples for name, data in sample.items()})
     actual, ids, offsets, bad = everything(open_source("webdataset", str(tmp_path), side=32))
     np.testing.assert_array_equal(actual, images)
     assert ids[3] == "0001.tar/0.png"
@@ -178,25 +174,25 @@ def test_webdataset_shards_come_in_and_a_cut_one_keeps_what_is_whole(tmp_path):
     assert len(bad) == 1
 
 
-def tar_of(path, images):
-    """Returns where each image's header begins."""
+def write_tar(path, members):
     with tarfile.open(path, "w") as tar:
-        for i, image in enumerate(images):
-            data = png(image)
-            info = tarfile.TarInfo(f"{i}.png")
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
+
+
+def tar_of(path, images):
+    """Returns where each image's header begins."""
+    write_tar(path, {f"{i}.png": png(image) for i, image in enumerate(images)})
     with tarfile.open(path) as tar:
         return [member.offset for member in tar]
 
 
 def test_shadows_of_a_tar_that_was_made_on_a_mac_are_passed_over(tmp_path):
     image = random_pixels(3, 32, 32)
-    with tarfile.open(tmp_path / "mac.tar", "w") as tar:
-        for name, data in (("./._0.png", b"shadow"), ("./0.png", png(image)), ("__MACOSX/0.png", b"shadow")):
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+    members = {"./._0.png": b"shadow", "./0.png": png(image), "__MACOSX/0.png": b"shadow"}
+    write_tar(tmp_path / "mac.tar", members)
     actual, ids, _, bad = everything(open_source("webdataset", str(tmp_path), side=32))
     np.testing.assert_array_equal(actual, image[None])
     assert ids == ["mac.tar/./0.png"]
@@ -205,11 +201,8 @@ def test_shadows_of_a_tar_that_was_made_on_a_mac_are_passed_over(tmp_path):
 
 def test_members_of_a_tar_are_chosen_by_their_names(tmp_path):
     images = random_pixels(6, 3, 32, 32)
-    with tarfile.open(tmp_path / "0.tar", "w") as tar:
-        for number, image in enumerate(images):
-            info, data = tarfile.TarInfo(f"{number // 2}.{'img' if number % 2 else 'seg'}.png"), png(image)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
+    names = [f"{number // 2}.{'img' if number % 2 else 'seg'}.png" for number in range(6)]
+    write_tar(tmp_path / "0.tar", dict(zip(names, map(png, images), strict=True)))
     source = open_source("webdataset", str(tmp_path), side=32, choose="*.img.png")
     actual, ids, _, _ = everything(source)
     np.testing.assert_array_equal(actual, images[1::2])

@@ -53,7 +53,7 @@ def driver_of(trials, workers, retries=1):
 
 def began(driver):
     config = driver.begin()
-    return SimpleNamespace(config=config) if isinstance(config, dict) else config
+    return SimpleNamespace(config=config, get_error=lambda: None) if isinstance(config, dict) else config
 
 
 def answer(driver, trial, reply):
@@ -122,7 +122,6 @@ def test_a_worker_has_its_next_trial_only_once_it_has_let_go_of_the_last():
     _, driver = driver_of(2, [worker])
     trial = began(driver)
     worker.there = None  # it works on, for its trial's own process was lost
-    trial.get_error = lambda: None
     driver.on_trial_error(None, trial)
     assert worker.stops == 1
     assert began(driver) is None
@@ -152,8 +151,6 @@ def test_a_failed_attempt_goes_on_where_it_is_and_a_worker_lets_go_at_the_end():
 def test_a_trial_whose_own_process_is_lost_begins_again_as_often_as_one_whose_workers_are():
     heard, driver = driver_of(1, [None])
     for _ in range(LOSSES):
-        trial = began(driver)
-        trial.get_error = lambda: None
-        driver.on_trial_error(None, trial)
+        driver.on_trial_error(None, began(driver))
     assert began(driver) == Searcher.FINISHED
     assert f"{LOSSES} workers were lost" in errors(heard)["trial/0"]

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from upath import UPath
 
+from orchestrator.results.report.captions import CAPTIONS
 from orchestrator.results.report.page import page
 from orchestrator.results.tables import LEAK, Row, Table, with_published
 from tests.unit.orchestrator.results.report.test_write import ORACLE, REDUCED, report, scores
@@ -19,7 +20,8 @@ HOSTILE = ("<script>alert(1)</script>", "![x](https://example.org/x.png)", "[a](
 
 
 class Page(HTMLParser):
-    """Every element as (tag, attributes, tags and classes it lies in), and the text of each; refuses unclosed ones."""
+    """Every element as (tag, attributes, tags and classes it lies in), and the text of each; refuses unclosed ones.
+    Those of charts may close themselves."""
 
     def __init__(self, text):
         super().__init__()
@@ -35,8 +37,11 @@ class Page(HTMLParser):
             self.open.append(element)
 
     def handle_startendtag(self, tag, attrs):
-        assert tag in VOID
+        drawn = any(element["tag"] == "svg" for element in self.open)
+        assert drawn or tag in VOID
         self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
 
     def handle_endtag(self, tag):
         assert self.open.pop()["tag"] == tag
@@ -75,6 +80,8 @@ def test_nothing_is_fetched_from_anywhere(write, tmp_path):
     for element in made.elements:
         assert element["tag"] not in ("link", "iframe", "object", "base", "form")
         assert element["attrs"].get("href", "#").startswith("#")
+        assert element["attrs"].get("xlink:href", "#").startswith("#")
+        assert all("url(" not in value or "url(#" in value for value in element["attrs"].values() if value)
         assert element["attrs"].get("src", "data:image/png;").startswith("data:image/png;")
         assert not [name for name in element["attrs"] if name.startswith("on")]
     (style,) = made.all("style")
@@ -110,7 +117,8 @@ def test_every_picture_of_the_markdown_is_inside(tmp_path):
     path = report(folder / "report", scores=scores(images=40), findings={"look": {"new photos": found}})
     made = page_of(path)
     inside = [b64decode(image["attrs"]["src"].partition("base64,")[2]) for image in made.all("img")]
-    assert inside == [(path.parent / name).read_bytes() for name in ("roc.png", "scores.png")] + [b"\x89PNG grid"]
+    assert inside == [b"\x89PNG grid"]
+    assert [chart["attrs"]["aria-label"] for chart in made.all("svg")] == [*CAPTIONS.values()]
     assert len(re.findall(r"^!\[", path.read_text(encoding="utf-8"), re.MULTILINE)) == 4
     assert any("lost (no such picture)" in paragraph["text"] for paragraph in made.all("p"))
 

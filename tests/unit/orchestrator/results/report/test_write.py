@@ -18,6 +18,7 @@ from rich.console import Console
 from upath import UPath
 
 from orchestrator.results.report import plots
+from orchestrator.results.report.plots import png
 from orchestrator.results.report.tables import number, to_csv, to_markdown, to_rich
 from orchestrator.results.report.write import Report
 from orchestrator.results.tables import LEAK, Finished, Row, Table, with_published
@@ -249,7 +250,7 @@ def test_plots_are_legible_pngs(draw):
     table = scores(tuple(f"class {i}" for i in range(10)), images=60, scale=1e4)
     endless = pa.array(np.where(np.arange(table.num_rows) % 50 == 0, np.inf, table["score"].to_numpy()), pa.float32())
     table = table.set_column(table.column_names.index("score"), SCHEMA.field("score"), endless)
-    data = draw(rows_by_target(table), "a line above")
+    data = png(draw(rows_by_target(table), "a line above"), dpi=130, bbox_inches="tight")
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", data[16:24])
     assert 600 < width < 2500
