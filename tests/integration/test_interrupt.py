@@ -105,7 +105,7 @@ def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
         wait_for(tmp_path, process, lambda e: e.get("state") == "finished")
         running = scripts_of(process)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=120)
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
@@ -113,4 +113,5 @@ def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
     assert "resume stopme" in out
     assert "raylet" in running
     assert not running & {"dashboard.py", "monitor.py", "log_monitor.py"}, "nobody asks them"
+    assert "core_worker" not in errors, "Ray's own lines reach the user"
     assert_goes_on(tmp_path, trials=2)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import ray
 
 from orchestrator.execution.on_ray import images
 from orchestrator.execution.on_ray.attempts import LOSSES
@@ -50,7 +51,10 @@ def imports_torch(process):
 
 def test_two_processes_with_torch_serve_stages_and_trials_and_relays_have_none(executor, tmp_path):
     seen, heard = partial(note, tmp_path), Heard(stop_at=("a", 500))
-    executor.run([made_stage(name, before=seen) for name in "stuv"], heard, slots=2)
+    stages = [made_stage(name, before=seen) for name in "stuv"]
+    ready = [worker.ready.remote() for worker in executor.workers(stages, 2)]
+    ray.get(ready)  # else one of them may do all before the other is there
+    executor.run(stages, heard, slots=2)
 
     def reported(task, rung):
         relays = processes("ray::Relay")
