@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from orchestrator.console.auroc_view import AurocTable
 from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.record.state import TrialState
 from orchestrator.record.tracking import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
-from orchestrator.results.report.tables import number, to_rich
+from orchestrator.results.report.tables import number
 from orchestrator.results.run import conclude
 from orchestrator.results.tables import OTHER_METRICS, trial_row
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
@@ -222,7 +223,7 @@ def test_an_auroc_over_images_that_could_not_be_scored_is_marked_or_none(tmp_pat
     counts = f"rank above all others: DIGITS {count} of 164"
     assert [counts in text for text in (headline, made.text.partition("## AUROC")[2])] == [count > 0] * 2
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(to_rich(made.results.table))
+    console.print(AurocTable(made.results.table))
     assert (counts in console.export_text()) == (count > 0)
 
 
