@@ -49,8 +49,8 @@ def scores(paths):
 
 def train_workers(cluster):
     """The nodes of Ray Train's workers by actor, also of those that have ended."""
-    address = f"http://{cluster.webui_url}"  # another Ray may run here
-    found = list_actors(address=address, filters=[("class_name", "=", "RayTrainWorker")], limit=10_000)
+    dashboard = f"http://{cluster.webui_url}"  # without it Ray asks whichever cluster of this machine it meets first
+    found = list_actors(address=dashboard, filters=[("class_name", "=", "RayTrainWorker")], limit=10_000)
     return {actor.actor_id: actor.node_id for actor in found}
 
 
