@@ -13,7 +13,7 @@ from orchestrator.record.events import CodeAccepted, RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.results.evaluation import baseline_numbers, read_table
+from orchestrator.results.evaluation import baseline_numbers, read_table, remade
 from orchestrator.results.report.write import PAGE, REMADE, Report
 from orchestrator.results.sweep import Course, Sweep
 from orchestrator.results.tables import (
@@ -138,7 +138,7 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
-    baselines = baseline_numbers(paths, state.identity, pooled=run.pooled)
+    baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled)
     return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
@@ -257,7 +257,8 @@ def conclude(paths: RunPaths, state: RunState) -> Results:
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
-    baselines = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
+    baselines, remarks = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
+    warnings += [*remarks, *remade(paths.trial(best.id).scores(1000))]
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"

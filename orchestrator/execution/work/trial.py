@@ -113,6 +113,14 @@ def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
     return done
 
 
+def lacks_scores(trial: TrialUnits, rung: int) -> bool:
+    """Whether the files of a rung are missing or damaged, and can be made from the detectors' states. What was removed
+    together with these is not missed."""
+    paths = trial.paths
+    whole = is_whole(paths.rung(rung)) and is_whole(paths.scores(rung))
+    return not whole and all(is_complete(paths.unit(work.unit, rung)) for work in trial.units)
+
+
 def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
     """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
     for share in [share for rung in rungs for share in trial.paths.scores_shares(rung)]:
