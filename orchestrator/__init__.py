@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.execution.observer import Observer
     from orchestrator.inference.predict import Predicted
     from orchestrator.planning.plan import Plan
+    from orchestrator.planning.request import Request
     from orchestrator.results.handle import Run
     from tune_spaces.schema import Space
     from workloads.detector import Detector
@@ -81,31 +82,34 @@ class Options(TypedDict, total=False):
     slots: int | None
 
 
+class Arguments(Options, total=False):
+    """What `launch`, `plan` and `submit` take alike; see `launch`."""
+
+    preset: str | None
+    name: str | None
+    executor: str | Executor
+    config: Mapping[str, Any] | Sequence[str]
+    data_dir: str | Path
+    tracking_uri: str | None
+
+
 def plan(
     space: str | Path | Space | None = None,
     *,
-    preset: str | None = None,
     storage: str | Path = "runs",
-    name: str | None = None,
-    executor: str | Executor = "ray",
-    config: Mapping[str, Any] | Sequence[str] = (),
-    data_dir: str | Path = "data",
-    tracking_uri: str | None = None,
     address: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **arguments: Unpack[Arguments],
 ) -> Plan:
     """What `launch` would do with the same arguments: trials, networks, an estimate in seconds. Nothing is started.
 
     Raises UserError with everything that is wrong with the space and the options.
     """
-    from orchestrator.execution.from_request import plan_of, request_of
+    from orchestrator.execution.from_request import request_of
+    from orchestrator.planning.plan import plan_of
 
-    request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
-        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
-    )  # fmt: skip
-    planned, _ = plan_of(request)
+    request = request_of(space, storage=storage, address=address, **arguments)
+    planned = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
     return planned
@@ -146,14 +150,10 @@ def launch(
     from orchestrator.execution.from_request import request_of
 
     request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
-        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
+        space, preset=preset, config=config, storage=storage, name=name, executor=executor, data_dir=data_dir,
+        tracking_uri=tracking_uri, address=address, **options,
     )  # fmt: skip
-    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
-    from orchestrator.results.handle import Run
-
-    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
-    return Run(finished.run, request.storage)
+    return carried_out(request, observer, executor)
 
 
 def resume(
@@ -182,10 +182,17 @@ def resume(
         begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
         accept_code=accept_code,
     )  # fmt: skip
-    from orchestrator.execution.launch import launch as carry_out
+    return carried_out(request, observer, executor)
 
-    carry_out(request, observer, None if isinstance(executor, str) else executor)
-    return begun
+
+def carried_out(request: Request, observer: Observer | None, executor: str | Executor) -> Run:
+    """The run of a request, once it is over, of which the observer is told. For `launch` and `resume`."""
+    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
+
+    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
+    if observer is not None:
+        observer.ended(finished)
+    return open_run(finished.run, request.storage)
 
 
 def submit(
@@ -193,13 +200,8 @@ def submit(
     *,
     address: str,
     storage: str,
-    preset: str | None = None,
-    name: str | None = None,
-    config: Mapping[str, Any] | Sequence[str] = (),
-    data_dir: str = "data",
-    tracking_uri: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **arguments: Unpack[Arguments],
 ) -> Job:
     """Hand a launch to a cluster, where it goes on without this process; see `Job` for its output and its end.
 
@@ -208,14 +210,12 @@ def submit(
     cannot be reached, where the run goes on there already, and for folders that would be the job's own.
     """
     from orchestrator.clusters.submission import launch_words, submit_words, users_files
-    from orchestrator.execution.from_request import plan_of, request_of
+    from orchestrator.execution.from_request import request_of
+    from orchestrator.planning.plan import plan_of
 
-    request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
-        tracking_uri=tracking_uri, address=address,
-    )  # fmt: skip
-    planned, _ = plan_of(request)
-    words = launch_words(request, planned.run, str(data_dir))
+    request = request_of(space, storage=storage, address=address, **arguments)
+    planned = plan_of(request)
+    words = launch_words(request, planned.run, str(arguments.get("data_dir", "data")))
     if observer is not None:
         observer.planned(planned, request)
     return submit_words(words, planned.run, address, users_files(request))

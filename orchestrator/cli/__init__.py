@@ -64,8 +64,9 @@ def unexpected(error: Exception) -> "UserError":
 def fail(error: "UserError", raised: Exception) -> NoReturn:
     """Print an error without secrets, and what was noted on its way here; end with its exit code."""
     from orchestrator.cli.exit_codes import OF_ERRORS
+    from orchestrator.console.output import visible
     from orchestrator.record.provenance import without_secrets
 
     for text in (f"error: {error}", *getattr(raised, "__notes__", ())):
-        print(without_secrets(text), file=sys.stderr)  # noqa: T201
+        print(visible(without_secrets(text)), file=sys.stderr)  # noqa: T201
     sys.exit(OF_ERRORS[error.kind])

@@ -17,7 +17,7 @@ def status(
     """Show the runs of a storage, or one run's trials."""
     import orchestrator
     from orchestrator.console.output import console
-    from orchestrator.console.result_view import print_status, run_summary, trials_table
+    from orchestrator.console.result_view import print_status, run_summary, trials_table, varying_axes
 
     runs = orchestrator.runs(storage) if run is None else [orchestrator.open_run(run, storage)]
     state = None if run is None else runs[0].state
@@ -28,4 +28,4 @@ def status(
         return
     print_status(console(), runs, storage)
     if state is not None:
-        console().print(trials_table(state, list(state.space.axes), {}, len(state.trials)))
+        console().print(trials_table(state, varying_axes(state), {}, len(state.trials), console().width))

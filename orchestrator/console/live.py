@@ -14,7 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.console.output import duration, say, short
-from orchestrator.console.result_view import shown_criterion, trial_progress, trials_table
+from orchestrator.console.result_view import (
+    numbers_of_trials,
+    point_text,
+    shown_criterion,
+    trial_progress,
+    trials_table,
+)
 from orchestrator.execution.executor import Note
 from orchestrator.record.state import RunState, State, TrialState
 
@@ -92,7 +98,7 @@ class LiveView:
                 row.add_row(line.title, drawn, f"{line.fraction:.0%}", line.text)
                 parts.append(row)
         if any(trial.state != State.PENDING for trial in state.trials.values()):
-            parts.append(trials_table(state, self.axes, notes, max(5, self.out.height - 10)))
+            parts.append(trials_table(state, self.axes, notes, max(5, self.out.height - 10), self.out.width))
         return Group(*parts)
 
     def print_changes(self) -> None:
@@ -113,10 +119,10 @@ class LiveView:
     def line(self, trial: TrialState, state: RunState, notes: Mapping[str, Note]) -> str:
         """A trial in a line: its state, its point and its numbers."""
         percent = max(100 * trial_progress(trial, {}), int(trial_progress(trial, notes) * 4) * 25)
-        point = " ".join(f"{axis}={trial.point[axis]}" for axis in self.axes)
+        name = f"#{numbers_of_trials(state)[trial.id]} {point_text(trial, self.axes)}".rstrip()
         criterion = shown_criterion(state)
         numbers = f"{criterion} {short(trial.metric(criterion))}  AUROC {short(trial.metric('oracle'))}"
-        text = f"trial {trial.id} {trial.state} at {percent:g} %  {point}  {numbers if trial.rungs else ''}"
+        text = f"{name} {trial.state} at {percent:g} %  {numbers if trial.rungs else ''}  {trial.id}"
         return text.rstrip()
 
     @contextmanager

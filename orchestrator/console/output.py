@@ -1,22 +1,74 @@
 """Lines, numbers and times as a terminal shows them."""
 
+import os
+import re
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+PIPED = 120
+"""Columns of a table where no terminal is, unless COLUMNS says otherwise."""
+UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
+"""What moves a terminal's cursor, turns its text around or cannot be encoded; not line ends and tabs."""
+PADDING = re.compile(" +(?=\n|$)")
+
+
+def visible(text: str) -> str:
+    """The text with every control character as its escape: a file's name cannot command a terminal."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class Screen(Console):
+    """A console whose texts are `visible`, whoever made them."""
+
+    def render_str(self, text: str, **options: Any) -> Any:
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+class Unpadded:
+    """Writes text without the spaces that fill up its lines."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, text: str) -> int:
+        return self.file.write(PADDING.sub("", text))
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 def console(plain: bool = False) -> Console:
-    """Colours and live tables on a terminal; plain lines, never folded, anywhere else. Brackets are no markup."""
+    """Colours and live tables on a terminal, plain lines anywhere else. Brackets are no markup; COLUMNS is heeded."""
     if sys.stdout.isatty() and not plain:
-        return Console(highlight=False, markup=False)
-    return Console(highlight=False, markup=False, color_system=None, width=120, force_terminal=False)
+        return Screen(highlight=False, markup=False)
+    file: Any = Unpadded(sys.stdout)
+    return Screen(
+        highlight=False,
+        markup=False,
+        color_system=None,
+        file=file,
+        width=columns_asked() or PIPED,
+        force_terminal=False,
+    )
+
+
+def columns_asked() -> int | None:
+    """How wide lines may be, where the environment says so."""
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdigit() and int(columns) else None
 
 
 def say(out: Console, text: str) -> None:
-    """Print a line as it is, not folded."""
-    out.print(text, soft_wrap=True)
+    """Print a line as it is, so that it can be copied; folded only where no terminal is and COLUMNS says how wide."""
+    out.print(text, soft_wrap=out.is_terminal or columns_asked() is None)
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short
 from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import from_here
@@ -14,14 +15,18 @@ from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
 from orchestrator.results.comparison import Comparison
-from orchestrator.results.report.tables import UNSCORED, number, to_rich
+from orchestrator.results.report.tables import UNSCORED, number
 from orchestrator.results.run import Results
 from workloads.scoring.selection import CRITERIA
 
 if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.execution.executor import Note
-    from orchestrator.execution.launch import Finished
+    from orchestrator.execution.observer import Finished
     from orchestrator.results.handle import Run
+
+
+WITH_IDS = 80
+"""Columns from which a table of trials has their ids."""
 
 
 def shown_criterion(state: RunState) -> str:
@@ -38,18 +43,41 @@ def trial_progress(trial: TrialState, notes: "Mapping[str, Note]") -> float:
     return max(trial.rungs, default=0) / 1000
 
 
-def trials_table(state: RunState, axes: Sequence[str], notes: "Mapping[str, Note]", rows: int) -> Table:
-    """One line a trial, at most `rows`: its varying keys, how far it is, its criterion and its AUROC."""
-    table, criterion = Table(box=None, padding=(0, 1), header_style="bold"), shown_criterion(state)
-    for name in ("trial", *axes, "state", "progress", criterion, "AUROC"):
-        table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
+def varying_axes(state: RunState) -> list[str]:
+    """The axes in which the trials differ."""
+    points = [trial.point for trial in state.trials.values()]
+    axes = dict.fromkeys(axis for point in points for axis in point)
+    return [axis for axis in axes if len({str(point.get(axis)) for point in points}) > 1]
+
+
+def numbers_of_trials(state: RunState) -> dict[str, int]:
+    """Trial -> its place in the plan, from 1, which a person reads more easily than an id."""
+    return {name: number for number, name in enumerate(state.trials, 1)}
+
+
+def point_text(trial: TrialState, axes: Sequence[str]) -> str:
+    """What tells a trial from the others: batch_size=16 noise=0.05."""
+    return " ".join(f"{axis}={trial.point.get(axis)}" for axis in axes)
+
+
+def trials_table(state: RunState, axes: Sequence[str], notes: "Mapping[str, Note]", rows: int, width: int) -> Table:
+    """One line a trial, at most `rows`: its number, its AUROC and its criterion, how far it is, its point; the id where
+    `width` columns have room for it."""
+    table, criterion = Table(box=None, padding=(0, 1, 0, 0), header_style="bold"), shown_criterion(state)
+    numbers, with_id = numbers_of_trials(state), width >= WITH_IDS
+    for name in ("trial", "AUROC", criterion):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("point", overflow="fold")
+    if with_id:
+        table.add_column("id", no_wrap=True)
     trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
     for trial in trials[:rows]:
-        point = [f"{v:g}" if isinstance(v, float) else str(v) for v in (trial.point[axis] for axis in axes)]
-        numbers = [short(trial.metric(criterion)), short(trial.metric("oracle"))]
-        table.add_row(trial.id, *point, str(trial.state), f"{trial_progress(trial, notes):.0%}", *numbers)
+        done = f" {trial_progress(trial, notes):.0%}" if trial.state not in (State.PENDING, State.FINISHED) else ""
+        values = [short(trial.metric("oracle")), short(trial.metric(criterion)), f"{trial.state}{done}"]
+        table.add_row(f"#{numbers[trial.id]}", *values, point_text(trial, axes), *[trial.id] * with_id)
     if len(trials) > rows:
-        table.add_row(f"and {len(trials) - rows} more")
+        table.caption, table.caption_justify = f"and {len(trials) - rows} more", "left"
     return table
 
 
@@ -62,7 +90,7 @@ def run_summary(state: RunState, life: str) -> dict[str, Any]:
 def print_result(out: Console, run: "Finished", results: Results) -> None:
     """The table, the winner and where to look further."""
     state = run.state
-    out.print(to_rich(results.table))
+    out.print(AurocTable(results.table))
     if results.out:
         marks = {name: UNSCORED * (name in results.unscored_sets) for name in results.out}
         means = ", ".join(f"{name} {number(value)}{marks[name]}" for name, (value, _) in results.out.items())
@@ -76,7 +104,7 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
         say(out, f"warning: {warning}")
     for trial in state.trials.values():
         if trial.state == State.FAILED:
-            say(out, f"failed: trial {trial.id}: {trial.error}")
+            say(out, f"failed: trial #{numbers_of_trials(state)[trial.id]} {trial.id}: {trial.error}")
     phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in run.phases.items())
     took = f"{duration(run.seconds)} ({phases})" if phases else duration(run.seconds)  # none: all was there
     spent = f"training and scoring {duration(run.worker_seconds)} of worker time"
@@ -102,13 +130,13 @@ def print_findings(out: Console, run: "Run") -> None:
 
 def print_report(out: Console, results: Results) -> None:
     """The table of a report that was written again, and where it is."""
-    out.print(to_rich(results.table))
+    out.print(AurocTable(results.table))
     say(out, f"report  {results.report}")
 
 
 def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     """Winners side by side, how alike they rank the same images, and the files that say so."""
-    out.print(to_rich(comparison.table))
+    out.print(AurocTable(comparison.table))
     names = [model.name for model in comparison.models]
     shown = Table(f"rank correlation of {part}", *names, box=None, header_style="bold")
     for name, row, shared in zip(names, comparison.correlations, comparison.shared, strict=True):

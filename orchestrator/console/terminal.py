@@ -2,23 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from orchestrator.console.live import LiveView
 from orchestrator.console.output import say
 from orchestrator.console.plan_view import plan_table
+from orchestrator.console.result_view import varying_axes
 from orchestrator.execution.executor import Note
+from orchestrator.execution.observer import Finished, Observer
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
 
-if TYPE_CHECKING:
-    from orchestrator.execution.launch import Finished
 
-
-class Terminal:
+class Terminal(Observer):
     """Prints the plan, warnings, and the run while it goes (see `execution.observer.Observer`)."""
 
     def __init__(self, out: Console) -> None:
@@ -45,16 +43,10 @@ class Terminal:
         if self.view is not None:
             self.view.phase = name
 
-    def ended(self, finished: "Finished") -> None:
+    def ended(self, finished: Finished) -> None:
         from orchestrator.console.result_view import print_result
 
         if finished.results is None:
             say(self.out, f"\ninterrupted; nothing finished is lost. Resume: {finished.resume}")
         else:
             print_result(self.out, finished, finished.results)
-
-
-def varying_axes(state: RunState) -> list[str]:
-    """The axes in which the trials differ."""
-    points = [trial.point for trial in state.trials.values()]
-    return [axis for axis in state.space.axes if len({str(point[axis]) for point in points}) > 1]

@@ -10,7 +10,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
-from orchestrator.results.run import method_of, winner
+from orchestrator.results.run import method_of
 from workloads.data.images import CALIBRATION
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
@@ -58,7 +58,7 @@ def chosen_target(state: RunState, target: str | None) -> str:
 
 def chosen_trial(state: RunState) -> TrialState:
     """The winner. Raises UserError where there is none."""
-    best = winner(state)
+    best = state.winner
     if best is None:
         raise UserError("no trial of this run has reached the end", fix="resume it first")
     return best

@@ -10,13 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.identity import Identity
-from orchestrator.record.paths import RunPaths, TrialPaths
+from orchestrator.record.paths import BASELINE, RunPaths, TrialPaths
 from workloads.data.images import CALIBRATION, out_name
 from workloads.errors import Kind
 from workloads.files import DamagedFileError, damaged_file, read_checked, remove_checked, write_checked
-from workloads.scoring.baselines import BASELINES, CONVOLUTIONS
+from workloads.scoring.baselines import CONVOLUTIONS
 from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.metrics import (
     contrastive,
@@ -164,13 +163,6 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
     return shown
 
 
-def baseline_files(paths: RunPaths, identity: Identity) -> dict[str, UPath]:
-    """Where the scores of each of scikit-learn's baselines lie in a storage, by content."""
-    made_of = {"data": identity.data, "code": identity.baselines_code}
-    keys = {name: content_hash(made_of | {"baseline": name}, 16) for name in BASELINES}
-    return {name: paths.baselines / key / "scores.parquet" for name, key in keys.items()}
-
-
 def baseline_numbers(
     paths: RunPaths, identity: Identity, *, pooled: bool = False
 ) -> tuple[dict[str, dict[str, float | None]], list[str]]:
@@ -180,7 +172,8 @@ def baseline_numbers(
     Which baselines a run of an earlier version had is not known: what is missing of them is not said.
     """
     numbers, remarks, expected = dict[str, dict[str, float | None]](), list[str](), bool(identity.baselines)
-    for name, path in baseline_files(paths, identity).items():
+    for name, key in identity.baseline_keys.items():
+        path = paths.baselines / key / BASELINE
         try:
             table = read_table(path)
         except DamagedFileError as error:

@@ -31,7 +31,8 @@ METHODS = {
     "Gaussian, random convolutions": {"features": "random", "model": "gaussian"},
     "neighbours, raw patches": {"features": "pixels", "whitened": False},
 }
-PEERS = ("anomalib PatchCore (ImageNet)", "anomalib PaDiM (ImageNet)")
+CORESETS = {"anomalib PatchCore (ImageNet)": 0.1, "anomalib PatchCore, a coreset of 1 % (ImageNet)": 0.01}
+PEERS = (*CORESETS, "anomalib PaDiM (ImageNet)")
 CPU = torch.device("cpu")
 
 
@@ -69,13 +70,13 @@ class Extractor(torch.nn.Module):
 
 
 def anomalib(name):
-    """Of one of its models, at its defaults (a coreset of 10 %; 100 channels): image scores and maps."""
+    """Of one of its models, at its defaults (100 channels) but for the coreset's share: image scores and maps."""
 
     def scored(normal, tested):
         from anomalib.models.image.padim.torch_model import PadimModel
         from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
-        if "PatchCore" in name:
+        if name in CORESETS:
             model = PatchcoreModel(layers=["layer2", "layer3"], backbone="resnet18", pre_trained=False)
         else:
             model = PadimModel(layers=["layer2", "layer3"], backbone="resnet18", pre_trained=False, n_features=100)
@@ -85,8 +86,8 @@ def anomalib(name):
         model.train()
         for batch in batches(normal):
             model(batch)
-        if "PatchCore" in name:
-            model.subsample_embedding(0.1)
+        if name in CORESETS:
+            model.subsample_embedding(CORESETS[name])
         else:
             model.fit()
         model.eval()

@@ -22,11 +22,11 @@ class Stopped(LocalExecutor):
 
     trials = 0
 
-    def attempt(self, task, listener):
+    def attempt(self, task):
         self.trials += task.kind == "trial"
         if self.trials == 3:
             raise KeyboardInterrupt
-        return super().attempt(task, listener)
+        return (yield from super().attempt(task))
 
 
 def events(storage):
@@ -92,10 +92,11 @@ def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
     try:
         wait_for(tmp_path, process, lambda e: e.get("state") == "finished")
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=120)
+        out, errors = process.communicate(timeout=120)
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert "resume stopme" in out
+    assert "core_worker" not in errors, "Ray's own lines reach the user"
     assert_goes_on(tmp_path, trials=2)

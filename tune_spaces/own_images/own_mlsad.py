@@ -10,13 +10,16 @@ Command:   python -m orchestrator launch own_mlsad --images photos
 """
 
 from tune_spaces.schema import Data, Scheduler, Space
-from tune_spaces.shared.presets import MLSAD_PRESETS
+from tune_spaces.shared.presets import MLSAD_PRESETS, MLSAD_REDUCED
+
+# epochs are few steps where images are few, and hours where they are many; steps cost the same of any folder
+STEPS = {"generator_steps": 500, "detector_steps": 1200}
 
 SPACE = Space(
     workload="mlsad",
     data=Data(name="folder", path="photos", side=64),
-    fixed={"pooling": "max", "position": "grid"},
+    fixed={"pooling": "peak", "position": "grid"},
     scheduler=Scheduler(kind="fifo"),
-    presets=MLSAD_PRESETS,
+    presets=MLSAD_PRESETS | {"reduced": MLSAD_PRESETS["reduced"].model_copy(update={"config": MLSAD_REDUCED | STEPS})},
     preset="reduced",
 )

@@ -76,7 +76,7 @@ def without_copies(dataset: Dataset, *, keep: bool) -> Dataset:
         remarks.append(f"{len(copies)} test images are copies and were kept, so that AUROC is too good: {names}")
         return replace(dataset, remarks=tuple(remarks))
     gone = {copy.id for copy in copies}
-    left = np.asarray([name not in gone for name in dataset.test.ids])
+    left = np.asarray([name not in gone for name in dataset.test.ids], bool)
     _check_classes(dataset, left, copies)
     unused: list[Unused] = [(copy.reason, str(copy)) for copy in copies]
     return replace(

@@ -9,7 +9,7 @@ from workloads.keys import key
 CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
 """Detector level -> level of the fakes it learns from: always the one before."""
 
-Pooling = Literal["mean", "max", "softmax", "linear_softmax"]
+Pooling = Literal["mean", "max", "peak", "softmax", "linear_softmax"]
 
 SHORTER: dict[str, Any] = {"detector_epochs": 100.0, "detector_milestones": (0.5, 0.75)}
 """MNIST's and the textures' schedule, where it is not the defaults below (appendix C)."""
@@ -32,6 +32,9 @@ class MLSADConfig:
     width: float = key(1.0, role="stage", schedule=True, above=0)  # multiplies every channel count
     generator_epochs: float = key(300.0, role="stage", schedule=True, above=0)
     detector_epochs: float = key(250.0, schedule=True, above=0)
+    # of each network; above 0 in place of its epochs, which are few steps where images are few
+    generator_steps: int = key(0, role="stage", schedule=True, low=0)
+    detector_steps: int = key(0, schedule=True, low=0)
     bank_size: int = key(20_000, role="stage", low=2)  # fakes kept per (class, level)
     # of each fresh classifier that judges the generators; changes no other number
     quality_steps: int = key(500, role="analysis", above=0)

@@ -98,8 +98,9 @@ class MLSAD(Method):
     def steps(self, unit: Unit, counts: TrainingCounts) -> int:
         config = self.config
         if unit.kind == "generator":
-            return max(1, round(config.generator_epochs * counts.images / config.generator_batch_size))
-        return max(1, round(config.detector_epochs * counts.images / config.batch_size))
+            epochs = max(1, round(config.generator_epochs * counts.images / config.generator_batch_size))
+            return config.generator_steps or epochs
+        return config.detector_steps or max(1, round(config.detector_epochs * counts.images / config.batch_size))
 
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
         """Bytes are an estimate from the layer tables."""

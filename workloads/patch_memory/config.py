@@ -57,6 +57,11 @@ class PatchMemoryConfig:
     neighbours: int = key(1, above=0)  # whose distances are averaged
     whitened: bool = key(True)  # distances in features whose covariance is the identity; PatchCore has them as they are
 
+    # neighbours, gaussian
+    # distances in deviations from what is usual of normal images at their place of the map; both papers have them as
+    # they are
+    standardised: bool = key(True)
+
     # gaussian_per_place
     dims: int = key(100, above=0)  # channels drawn at random, PaDiM's 100
     # share of the mean variance that is added to all; PaDiM adds .01, whatever the variance is

@@ -16,6 +16,7 @@ from workloads.patch_memory.config import LITE, NETWORKS, NO_NETWORK, PIXELS, RA
 from workloads.patch_memory.weights import digest, fetch, loaded
 
 PIXELS_AT_ONCE = 2**20  # of images in one pass: 200 MB of activations in a wide ResNet
+PIXELS_OF_A_CPU = 2**18  # larger activations are mapped anew each time, which takes as long as the network itself
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 LITE_SCALE = ((127 / 255,) * 3, (128 / 255,) * 3)
 PROBED_SIDES = (128, 192)
@@ -64,7 +65,8 @@ class Features:
 
     def chunks(self, images: Tensor) -> Iterator[Tensor]:
         """Features of some images at a time, in their order: float32 (n, D, h, w), from uint8 (N, C, H, W)."""
-        at_once = max(1, PIXELS_AT_ONCE // max(1, images.shape[2] * images.shape[3]))
+        pixels = PIXELS_OF_A_CPU if self.device.type == "cpu" else PIXELS_AT_ONCE
+        at_once = max(1, pixels // max(1, images.shape[2] * images.shape[3]))
         for part in images.split(at_once):
             yield self.of(part.to(self.device))
 

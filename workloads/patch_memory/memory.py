@@ -12,8 +12,9 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.learner import State
 from workloads.patch_memory.config import PatchMemoryConfig
+from workloads.patch_memory.usual import in_deviations, usual_of
 
-DISTANCES_AT_ONCE = 2**24  # 64 MB
+DISTANCES_AT_ONCE = 2**22  # 16 MB: a CPU maps larger ones anew each time
 RELATIVES = 9  # PatchCore's b: neighbours of the nearest patch, by which its distance is reweighted
 
 
@@ -32,7 +33,9 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
         return {"mean": mean, "whitening": whitening}
     state = {"mean": mean, "whitening": whitening} if config.whitened else {}
     patches = whitened(state, torch.cat(candidates))
-    return state | {"memory": patches[coreset(patches, config.memory, config.projection)].contiguous()}
+    images_of = torch.arange(len(candidates)).repeat_interleave(torch.tensor([len(part) for part in candidates]))
+    chosen = coreset(patches, config.memory, config.projection)
+    return state | {"memory": patches[chosen].contiguous(), "images": images_of.to(chosen.device)[chosen]}
 
 
 class Moments:
@@ -104,10 +107,35 @@ def coreset(rows: Tensor, size: int, projection: int) -> Tensor:
 
 
 def distances(config: PatchMemoryConfig, state: State, features: Tensor) -> Tensor:
-    """Of every patch from the normal ones: (n, h, w), from features (n, D, h, w). Raises UserError for other sizes
-    than those of the fit where places are apart."""
+    """Of every patch from the normal ones: (n, h, w), from features (n, D, h, w), in deviations from what is usual
+    where the state knows it. Raises UserError for other sizes than those of the fit where places are apart."""
     if config.model == "gaussian_per_place":
         return place_distances(state, features)
+    plain = plain_distances(config, state, features)
+    return in_deviations(plain, state["usual"]) if "usual" in state else plain
+
+
+def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Iterable[int]) -> State:
+    """The state with what is usual at each place, by the features of images that were fitted, of those numbers. A
+    neighbour is a patch of another image: its own would be at no distance. A Gaussian of all patches is as it is."""
+    images = (image for chunk in chunks for image in chunk)
+    maps = (
+        plain_distances(config, others(state, number), image[None])[0]
+        for image, number in zip(images, numbers, strict=True)
+    )
+    usual = usual_of(maps)
+    return state if usual is None else state | {"usual": usual}
+
+
+def others(state: State, number: int) -> State:
+    """The state without the patches of an image, where it has patches of more."""
+    if "memory" not in state:
+        return state
+    other = state["images"] != number
+    return state | {"memory": state["memory"][other]} if other.any() else state
+
+
+def plain_distances(config: PatchMemoryConfig, state: State, features: Tensor) -> Tensor:
     count, _, height, width = features.shape
     rows = whitened(state, features.permute(0, 2, 3, 1).flatten(0, 2))
     if config.model == "gaussian":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # planning needs no torch
 
 CONVOLUTIONS = Network((), 5_000, 96, 2)
 """What features that no network gives are taken to cost."""
+USUAL_OF = 100  # images, evenly chosen, that say what is usual at a place
 
 
 class PatchMemory(FittedMethod):
@@ -58,15 +59,26 @@ class PatchMemory(FittedMethod):
         kept = 4 * (channels**2 + (config.memory + config.candidates) * channels)
         if config.model == "neighbours":
             work += config.memory * config.candidates * config.projection
+        if self.standardised:
+            compared = config.memory if config.model == "neighbours" else channels
+            work += min(counts.images, USUAL_OF) * (network.macs * pixels + patches * compared * channels)
         return Cost(work, kept + 4 * patches * channels * 8)
 
     def fit(self, images: "Tensor") -> "State":
         """Also the SHA-256 of the network's weights: a detector is not scored with others."""
         from workloads.patch_memory.features import features
-        from workloads.patch_memory.memory import fit
+        from workloads.patch_memory.memory import fit, with_usual
 
         seen = features(self.config, images.device)
-        return fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
+        state = fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
+        if not self.standardised:
+            return state
+        numbers = sorted({number * len(images) // USUAL_OF for number in range(USUAL_OF)})
+        return with_usual(self.config, state, seen.chunks(images[numbers]), numbers)
+
+    @property
+    def standardised(self) -> bool:
+        return self.config.standardised and self.config.model != "gaussian_per_place"
 
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         import torch

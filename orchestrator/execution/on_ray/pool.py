@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.execution.executor import End, Listener, RungReport, Task, error_text, lacking
+from orchestrator.execution.executor import End, Ended, Listener, RungReport, Task, error_text, lacking
 from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
 from orchestrator.execution.on_ray.crew import AGAIN_S, GONE, Crew
 from orchestrator.planning.early_stopping import Decision
@@ -22,12 +22,13 @@ class WarmWorker:
     Whoever has a handle of it imports this module: torch is imported by the actor alone.
     """
 
-    def __init__(self, images: "SharedImages") -> None:
+    def __init__(self, images: bytes) -> None:
+        """images: SharedImages, pickled by the pool."""
         import torch
 
         # what the object store maps cannot be written to, which torch warns of; nothing writes to images
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        self.images = images
+        self.images: SharedImages = ray.cloudpickle.loads(images)
         self.device = torch.device("cuda:0" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
         self.reports: Generator[RungReport, Decision | None, End] | None = None
 
@@ -67,7 +68,9 @@ class Pool:
     """Warm workers, all with one claim."""
 
     def __init__(self, images: "SharedImages") -> None:
-        self.images = images
+        # References that are pickled here keep their objects as long as Ray lives. Ray does not keep those among the
+        # arguments of a constructor, which a worker that is started again needs once more, and warns of them.
+        self.images = ray.cloudpickle.dumps(images)
         self.actors: list[Any] = []
         self.claim: tuple[float, float] = (0, 0)
 
@@ -122,7 +125,7 @@ class Queue:
                 continue
             if end := lacking(course.task, self.failures):
                 self.waiting.remove(course)
-                self.listener.ended(course.task, end)
+                self.listener.hear(Ended(course.task, end))
                 return self.ready()
             return course
         return None
@@ -144,4 +147,4 @@ class Queue:
     def give_up(self) -> None:
         """End all tasks, for no worker is left."""
         for course in self.waiting:
-            self.listener.ended(course.task, GONE)
+            self.listener.hear(Ended(course.task, GONE))

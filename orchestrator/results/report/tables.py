@@ -1,4 +1,4 @@
-"""How a report's numbers are written: tables of AUROC for Markdown, CSV and terminals, and the report's smaller tables.
+"""How a report's numbers are written: tables of AUROC for Markdown and CSV, and the report's smaller tables.
 
 Kinds of number stay apart, undefined stays blank, a leak says so wherever it is shown. Pure functions of finished
 facts; the words are in report.md.jinja.
@@ -12,10 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich import box
-from rich import table as rich_table
-from rich.console import Group
-from rich.text import Text
 
 from orchestrator.results.tables import KINDS, LEAK, Known, Row, Table
 from workloads.data.reading.account import Account, few_of
@@ -51,13 +47,13 @@ def to_markdown(table: Table) -> str:
     Of more than `WIDEST` columns the table is turned, and each row's kind stands in its heading.
     """
     rows, turned = [], len(table.columns) > WIDEST
-    for kind, section in _sections(table):
+    for kind, section in sections(table):
         rows += [] if turned else [[f"*{kind}*", *[""] * len(table.columns)]]
-        for row, cells in _shown(table, section):
+        for row, cells in shown_cells(table, section):
             name = f"{row.name}, {kind}" if turned else row.name
             name = f"{name} (**{LEAK}**)" if row.leak else name
             rows.append([name, *(f"**{text}**" if best else text for text, best in cells)])
-    notes = [f"- {cell(line)}" for line in _notes(table)]
+    notes = [f"- {cell(line)}" for line in all_notes(table)]
     return "\n".join([across(["", *table.columns], rows), *(["", *notes] if notes else [])]) + "\n"
 
 
@@ -66,7 +62,7 @@ def to_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["name", "kind", "leak", "note", *table.columns])
-    for _, rows in _sections(table):
+    for _, rows in sections(table):
         writer.writerows([row.name, row.kind, str(row.leak).lower(), row.note, *cells(table, row)] for row in rows)
     return out.getvalue()
 
@@ -89,22 +85,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     return str(value)
-
-
-def to_rich(table: Table) -> Group:
-    """For the terminal: the same sections, divided by rules, and below them the notes over the full width."""
-    # Without vertical lines ten classes fit into 80 columns.
-    lines = rich_table.Table(box=box.HORIZONTALS, padding=0, pad_edge=False)
-    lines.add_column("", overflow="fold", min_width=12)
-    for name in table.columns:
-        lines.add_column(Text(name), justify="right", overflow="fold", min_width=4)
-    for kind, section in _sections(table):
-        lines.add_section()
-        lines.add_row(Text(kind, style="italic"))
-        for row, cells in _shown(table, section):
-            label = Text(f"{row.name} {LEAK}", style="bold red") if row.leak else Text(row.name)
-            lines.add_row(label, *(Text(text, style="bold" if best else "") for text, best in cells))
-    return Group(lines, *(Text(line, style="table.caption") for line in _notes(table)))
 
 
 def number(value: float | None) -> str:
@@ -143,12 +123,13 @@ def cell(text: Any) -> str:
     return " ".join(str(text).split()).replace("|", "\\|")
 
 
-def _sections(table: Table) -> list[tuple[str, list[Row]]]:
+def sections(table: Table) -> list[tuple[str, list[Row]]]:
+    """Each kind that a row has, in their order, with its rows."""
     by_kind = ((kind, [row for row in table.rows if row.kind == kind]) for kind in KINDS.values())
     return [(kind, rows) for kind, rows in by_kind if rows]
 
 
-def _shown(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Row, list[tuple[str, bool]]]]:
+def shown_cells(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Row, list[tuple[str, bool]]]]:
     """Rows of one kind with their cells' text, and whether a cell is the best of several rivals in its column."""
     rivals = [_rivals(table, row) for row in rows]
     columns = ([value for value in column if value is not None] for column in zip(*rivals, strict=True))
@@ -187,11 +168,11 @@ def _rivals(table: Table, row: Row) -> list[float | None]:
     return values if not table.averaged or defined(table, row) == averaged(table) else [*values[:-1], None]
 
 
-def _notes(table: Table) -> list[str]:
+def all_notes(table: Table) -> list[str]:
     """Notes of rows, those with the same words together or under their kind, then the table's own."""
     named: dict[tuple[str, str], list[str]] = {}
-    sections = _sections(table)
-    for kind, rows in sections:
+    by_kind = sections(table)
+    for kind, rows in by_kind:
         for row in rows:
             if row.mean is not None and defined(table, row) < averaged(table):
                 reason = f"mean over {defined(table, row)} of {averaged(table)} {table.unit}"
@@ -200,7 +181,7 @@ def _notes(table: Table) -> list[str]:
                 named.setdefault((kind, failures(row)), []).append(row.name)
             if row.note:
                 named.setdefault((kind, row.note), []).append(row.name)
-    sizes = {kind: len(rows) for kind, rows in sections}
+    sizes = {kind: len(rows) for kind, rows in by_kind}
     whose = {
         key: key[0] if len(names) == sizes[key[0]] else f"{', '.join(names)} ({key[0]})" for key, names in named.items()
     }

@@ -163,7 +163,7 @@ def _colour_values(image: Image.Image, white_level: int = DEEPEST) -> NDArray[np
     return values
 
 
-def _sixteen_bits(values: NDArray[np.generic]) -> NDArray[np.uint16]:
+def _sixteen_bits(values: NDArray[np.number]) -> NDArray[np.uint16]:
     if values.min() < 0 or values.max() > DEEPEST:
         raise UnreadableError(f"grey values {values.min()} to {values.max()} do not fit 16 bits")
     return values.astype(np.uint16)

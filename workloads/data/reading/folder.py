@@ -140,7 +140,7 @@ def as_dataset(
     name: str, classes: tuple[str, ...], images: LabelledImages, kept: Sequence[Listed], **facts: Any
 ) -> Dataset:
     """The images of `kept`, in its order, as a dataset: those listed as ``test`` are, all others train."""
-    tested = np.asarray([item.split == "test" for item in kept])[images.image_of_window]
+    tested = np.asarray([item.split == "test" for item in kept], bool)[images.image_of_window]
     return Dataset(name, classes, images.take(~tested), images.take(tested), **facts)
 
 

@@ -30,7 +30,7 @@ class Reading:
 
     def of_split(self, split: str) -> LabelledImages:
         """The images that are listed in a split."""
-        listed = np.asarray([item.split == split for item in self.kept])
+        listed = np.asarray([item.split == split for item in self.kept], bool)
         return self.images.take(listed[self.images.image_of_window])
 
 

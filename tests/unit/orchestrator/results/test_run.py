@@ -11,12 +11,14 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from orchestrator.console.auroc_view import AurocTable
 from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.paths import BASELINE
 from orchestrator.record.state import TrialState
 from orchestrator.record.tracking import shown_numbers
-from orchestrator.results.evaluation import baseline_files, combined, metrics_of, write_table
-from orchestrator.results.report.tables import number, to_rich
+from orchestrator.results.evaluation import combined, metrics_of, write_table
+from orchestrator.results.report.tables import number
 from orchestrator.results.run import conclude
 from orchestrator.results.tables import OTHER_METRICS, trial_row
 from tests.helpers.files import flip
@@ -224,7 +226,7 @@ def test_an_auroc_over_images_that_could_not_be_scored_is_marked_or_none(tmp_pat
     counts = f"rank above all others: DIGITS {count} of 164"
     assert [counts in text for text in (headline, made.text.partition("## AUROC")[2])] == [count > 0] * 2
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(to_rich(made.results.table))
+    console.print(AurocTable(made.results.table))
     assert (counts in console.export_text()) == (count > 0)
 
 
@@ -313,7 +315,8 @@ def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_tab
     made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS)
     identity = replace(made.state.opened.identity, baselines="b")
     state = replace(made.state, opening=replace(made.state.opened, identity=identity))
-    damaged, *missing = baseline_files(made.paths, identity).items()
+    places = {name: made.paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
+    damaged, *missing = places.items()
     write_table(damaged[1], made.table)
     assert not any(damaged[0] in warning for warning in conclude(made.paths, state).warnings)
     flip(damaged[1])

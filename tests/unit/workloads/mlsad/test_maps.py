@@ -117,6 +117,15 @@ def test_pooling_is_what_numpy_says() -> None:
         np.testing.assert_allclose(pooled(maps, how), by_hand, rtol=1e-5, err_msg=how)
 
 
+def test_a_peak_is_many_odd_windows_beside_each_other_not_a_single_one() -> None:
+    maps = torch.zeros(2, 49, 49)
+    maps[0, 10, 10] = 1
+    maps[1, 10:30, 10:30] = 0.5
+    single, many = pooled(maps, "peak").tolist()
+    assert single == pytest.approx(1 / (2 * np.pi * 16), rel=0.02)
+    assert many == pytest.approx(0.5, rel=0.03)
+
+
 @given(st.lists(st.floats(0, 1, width=32), min_size=4, max_size=4))
 @settings(deadline=None, max_examples=100)
 def test_poolings_lie_between_mean_and_maximum_and_survive_zero(values) -> None:
@@ -131,7 +140,7 @@ def test_poolings_lie_between_mean_and_maximum_and_survive_zero(values) -> None:
 
 def test_a_flat_map_pools_to_its_value() -> None:
     for value in (0.0, 1e-30, 0.3, 1.0):
-        for how in ("mean", "max", "softmax", "linear_softmax"):
+        for how in ("mean", "max", "peak", "softmax", "linear_softmax"):
             assert float(pooled(torch.full((1, 3, 3), value), how)) == pytest.approx(value, abs=1e-6)
 
 
@@ -150,9 +159,10 @@ def test_positions_are_averaged_before_levels() -> None:
 
 def test_the_config_chooses_the_pooling_of_scores() -> None:
     images, found = torch.randint(256, (3, 3, 16, 16), dtype=torch.uint8), {}
-    for how in ("mean", "max", "softmax", "linear_softmax"):
+    for how in ("mean", "max", "peak", "softmax", "linear_softmax"):
         torch.manual_seed(1)
         one = LevelScorer(MLSADConfig(width=0.0625, pooling=how), 2, ImageShape(3, 16, 16), CPU)
         found[how] = one.image_scores(images)
         np.testing.assert_allclose(found[how], pooled(one.window_scores(images), how))
-    assert all((found["mean"] < found[how]).all() for how in ("max", "softmax", "linear_softmax"))
+    assert all((found["mean"] < found[how]).all() for how in ("max", "peak", "softmax", "linear_softmax"))
+    assert (found["peak"] < found["max"]).all()

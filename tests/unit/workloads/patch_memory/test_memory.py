@@ -5,8 +5,10 @@ import torch
 
 from workloads.errors import UserError
 from workloads.patch_memory.config import PatchMemoryConfig
-from workloads.patch_memory.maps import pixel_scores, smoothed
-from workloads.patch_memory.memory import Moments, coreset, distances, fit, nearest_patches, reweighted
+from workloads.patch_memory.maps import pixel_scores
+from workloads.patch_memory.memory import Moments, coreset, distances, fit, nearest_patches, reweighted, with_usual
+from workloads.patch_memory.usual import in_deviations, usual_of
+from workloads.smoothing import smoothed
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +61,44 @@ def test_a_patch_of_the_memory_is_at_distance_nought(whitened):
     assert len(state["memory"]) == 4 * 36
     assert distances(config, state, normal).max() < 0.05
     assert distances(config, state, normal + 100).min() > 10
+
+
+@pytest.mark.parametrize("model", ["neighbours", "gaussian"])
+def test_what_is_usual_at_a_place_is_no_distance_there(model):
+    config, normal = PatchMemoryConfig(model=model, memory=4000), correlated(40)
+    normal[:, :, 0, 0] *= 6
+    state = fit(config, [normal], 40)
+    fresh = correlated(200)
+    fresh[:, :, 0, 0] *= 6
+    plain = distances(config, state, fresh).mean(0)
+    assert plain[0, 0] > 2 * plain.mean()
+    state = with_usual(config, state, normal.split(7), range(40))
+    assert distances(config, state, fresh).mean(0).abs().max() < 0.5
+    assert distances(config, state, torch.nn.functional.interpolate(fresh, (9, 9))).shape == (200, 9, 9)
+
+
+def test_a_patch_of_another_image_is_the_neighbour_by_which_what_is_usual_is_measured():
+    config, normal = PatchMemoryConfig(memory=4000, whitened=False), correlated(5)
+    state = with_usual(config, fit(config, [normal], 5), [normal], range(5))
+    rows = normal.permute(0, 2, 3, 1)
+    by_hand = torch.stack(
+        [
+            torch.cdist(rows[number].reshape(-1, 5), torch.cat([rows[:number], rows[number + 1 :]]).reshape(-1, 5))
+            .amin(1)
+            .view(6, 6)
+            for number in range(5)
+        ]
+    )
+    torch.testing.assert_close(state["usual"][0], by_hand.mean(0), rtol=1e-3, atol=1e-3)
+    variances = by_hand.var(0, correction=0) * 5
+    deviation = ((variances + 10 * variances.mean() / 4) / (4 + 10)).sqrt()
+    torch.testing.assert_close(state["usual"][1], deviation, rtol=1e-3, atol=1e-3)
+
+
+def test_nothing_is_usual_of_one_image_and_no_place_without_deviation_is_divided_by_nought():
+    assert usual_of([torch.ones(2, 2)]) is None
+    usual = usual_of([torch.ones(2, 2)] * 3)
+    assert torch.equal(in_deviations(torch.full((1, 2, 2), 3.0), usual), torch.full((1, 2, 2), 2.0))
 
 
 def test_distances_are_the_nearest_ones_in_any_blocks(monkeypatch):

@@ -54,6 +54,7 @@ def test_a_spot_stands_out_in_score_and_map():
         NEIGHBOURS | {"features": "pixels"},
         NEIGHBOURS | {"features": "random", "image_score": "reweighted"},
         NEIGHBOURS | {"features": "random", "whitened": False, "neighbours": 3},
+        NEIGHBOURS | {"features": "random", "standardised": False},
     ):
         detector = workloads.fit("patch_memory", stripes(30), config)
         normal = stripes(8, seed=1)
@@ -63,6 +64,21 @@ def test_a_spot_stands_out_in_score_and_map():
         assert maps.shape == (8, 48, 48)
         inside = maps[:, 20:30, 12:22].mean((1, 2))
         assert (inside > 1.2 * maps[:, :, 30:].mean((1, 2))).all(), config
+
+
+@pytest.mark.parametrize("model", ["neighbours", "gaussian"])
+def test_a_border_that_is_unlike_the_rest_in_normal_images_is_not_what_stands_out(model):
+    def framed(images):
+        images[:, :4] = np.random.default_rng(len(images)).integers(0, 256, images[:, :4].shape)
+        return images
+
+    config = SMALL | {"features": "random", "model": model, "smoothing": 1.0}
+    normal = framed(stripes(8, seed=1))
+    tested = np.concatenate([normal, with_spot(normal)])
+    plain, standardised = (
+        workloads.fit("patch_memory", framed(stripes(30)), config | {"standardised": value}) for value in (False, True)
+    )
+    assert auroc(standardised.score(tested), np.arange(16) >= 8) > 0.95 > auroc(plain.score(tested), np.arange(16) >= 8)
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 8, 1), (20, 33, 3), (70, 64, 1)])
@@ -245,6 +261,10 @@ def test_costs_are_known_where_the_network_is():
         return None if cost is None else cost.macs
 
     unit, shape = Unit("detector", "good", "whole"), ImageShape(3, 256, 256)
-    assert macs(features="wide_resnet50_2") > macs(features="resnet18") > macs(features="random") > 0
-    assert macs(features="random", model="neighbours") > macs(features="random", model="gaussian")
+    gaussian = {"model": "gaussian"}
+    wide, small, random = (macs(features=name, **gaussian) for name in ("wide_resnet50_2", "resnet18", "random"))
+    assert wide > small > random > 0
+    assert (
+        macs(features="random", model="neighbours") > random > macs(features="random", standardised=False, **gaussian)
+    )
     assert macs(features="densenet121", layers=("features",)) is None

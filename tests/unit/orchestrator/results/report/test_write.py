@@ -17,9 +17,10 @@ import pytest
 from rich.console import Console
 from upath import UPath
 
+from orchestrator.console.auroc_view import AurocTable
 from orchestrator.results.report import plots
 from orchestrator.results.report.plots import png
-from orchestrator.results.report.tables import number, to_csv, to_markdown, to_rich
+from orchestrator.results.report.tables import number, to_csv, to_markdown
 from orchestrator.results.report.write import Report
 from orchestrator.results.tables import LEAK, Finished, Row, Table, with_published
 from tune_spaces import published
@@ -150,7 +151,7 @@ def test_rich_shows_every_mean_in_a_usual_terminal(width):
     table = published.load("cifar10")
     stream = io.StringIO()
     measured = Row("MLSAD, no position pair", REDUCED, dict.fromkeys(table.columns, 0.5), 0.123)
-    Console(file=stream, width=width).print(to_rich(with_published(Table(table.columns, (measured,)), table)))
+    Console(file=stream, width=width).print(AurocTable(with_published(Table(table.columns, (measured,)), table)))
     assert ".123" in stream.getvalue()
     assert all(f"{row.mean:.3f}"[1:] in stream.getvalue() for row in table.rows)
 
@@ -158,7 +159,7 @@ def test_rich_shows_every_mean_in_a_usual_terminal(width):
 def test_notes_take_the_terminals_width_and_not_the_tables():
     note = "made of two photographs, which are no distribution of images in general"
     stream = io.StringIO()
-    Console(file=stream, width=100).print(to_rich(Table(("svhn",), (), (note,), unit="out sets")))
+    Console(file=stream, width=100).print(AurocTable(Table(("svhn",), (), (note,), unit="out sets")))
     assert note in stream.getvalue().splitlines()
 
 
