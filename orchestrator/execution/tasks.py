@@ -89,7 +89,8 @@ def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | No
     rest = [trial for trial in run.trials if states[trial.id].state not in DONE or (best and trial.id == best.id)]
     if len(plan.rungs) == 1 or plan.space.scheduler.kind == "fifo":
         rest.sort(key=lambda trial: -trial_macs(run.methods[trial.id], plan.targets, plan.shape, plan.counts))
-    tasks, over = [trial_task(plan, paths, trial) for trial in rest], [t for t in run.trials if t not in rest]
+    tasks, going_on = [trial_task(plan, paths, trial) for trial in rest], {trial.id for trial in rest}
+    over = [trial for trial in run.trials if trial.id not in going_on]
     with ThreadPoolExecutor(16) as pool:  # an object store answers many requests at once
         lacking = pool.map(lambda trial: lacks_scores(units_of(plan, paths, trial), states[trial.id].reached), over)
         return tasks + [trial_task(plan, paths, trial) for trial, lacks in zip(over, lacking, strict=True) if lacks]
