@@ -7,10 +7,10 @@
     detector = orchestrator.load(run, "3")     # the winner's detector of one class
     detector.score(images)                     # (N,) float32 from uint8 (N, H, W[, C]); higher = more anomalous
 
-`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict`, `export`
-and `analyse` use it. `workloads.fit` trains a detector of an array of images without any run. What the command line
-does goes through these functions too, so both write the same files. This door is provisional until it has been used
-for a while.
+`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict`, `export`,
+`extend` and `analyse` use it. `workloads.fit` trains a detector of an array of images without any run. What the command
+line does goes through these functions too, so both write the same files. This door is provisional until it has been
+used for a while.
 
 Options of a launch; whatever is left out, or None, stays as the space has it:
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from orchestrator.clusters.submission import Job
     from orchestrator.execution.executor import Executor
     from orchestrator.execution.observer import Observer
+    from orchestrator.inference.extend import Extended
     from orchestrator.inference.predict import Predicted
     from orchestrator.planning.plan import Plan
     from orchestrator.planning.request import Request
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
     from workloads.detector import Detector
 
 __all__ = [
-    "Detector", "Run", "UserError", "analyse", "export", "launch", "load", "open_run", "plan", "predict", "resume",
-    "runs", "submit",
+    "Detector", "Run", "UserError", "analyse", "export", "extend", "launch", "load", "open_run", "plan", "predict",
+    "resume", "runs", "submit",
 ]  # fmt: skip
 
 
@@ -272,7 +273,7 @@ def runs(storage: str | Path = "runs") -> list[Run]:
 
 
 def load(
-    source: str | Run,
+    source: str | Path | Run,
     target: str | None = None,
     *,
     storage: str | Path = "runs",
@@ -281,19 +282,18 @@ def load(
 ) -> Detector:
     """The best detector of a run for one target, ready to score anyone's images.
 
-    source: a run, or its name in the storage. target: the class that counts as normal; it may be left out where the
-    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one. trust_code: whether a method
-    from outside the tree, whose code lies in the run, may be loaded: that runs it.
+    source: a run, its name in the storage, or a folder that `extend` wrote. target: the class that counts as normal; it
+    may be left out where there is one alone. device: such as "cpu" or "cuda:0"; a GPU where there is one. trust_code:
+    whether a method from outside the tree, whose code lies in the run, may be loaded: that runs it.
     Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
     """
-    from orchestrator.inference.detector import detector_of
+    from orchestrator.inference.detector import detector_at
 
-    run = trusted_run(source, storage, trust_code)
-    return detector_of(run.paths, run.state, target, device)
+    return detector_at(*trusted(source, storage, trust_code), target, device)
 
 
 def export(
-    run: str | Run,
+    run: str | Path | Run,
     to: str,
     folder: str | Path,
     *,
@@ -315,15 +315,13 @@ def export(
 
     from orchestrator.inference.export.write import export_detector
 
-    opened = trusted_run(run, storage, trust_code)
+    place = trusted(run, storage, trust_code)
 
-    return export_detector(
-        opened.paths, opened.state, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri
-    )
+    return export_detector(*place, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri)
 
 
 def predict(
-    run: str | Run,
+    run: str | Path | Run,
     *images: str | Path,
     target: str | None = None,
     false_alarms: float | None = None,
@@ -360,8 +358,7 @@ def predict(
     if address is not None:
         from orchestrator.inference.at_scale import Source, predict_at_scale
 
-        trusted = trusted_run(run, storage, trust_code)
-        source = Source(trusted.name, trusted.storage, target)
+        source = Source(*trusted(run, storage, trust_code), target)
         return predict_at_scale(
             source, places[0], str(out or "predictions"), address, maps=None if maps is None else str(maps), **options
         )
@@ -369,14 +366,44 @@ def predict(
     return predict_images(detector, places[0], out or "predictions.csv", maps=maps, **options)
 
 
-def trusted_run(run: str | Run, storage: str | Path, trust_code: bool) -> Run:
-    """A run whose code, if it has any, may be run. Raises UserError where it may not."""
-    from orchestrator.record import method_code
+def extend(
+    run: str | Path | Run,
+    *images: str | Path,
+    out: str | Path,
+    target: str | None = None,
+    storage: str | Path = "runs",
+) -> Extended:
+    """Add normal images to the best detector of a run, without those that it learnt from: another detector in a folder.
 
-    opened = open_run(run, storage)
+    Of methods that can, such as a patch memory. images: as of `predict`, all of them normal and readable. out: a new
+    folder, which stands where `load`, `predict`, `export` and `extend` take a run; it says what it comes from. The
+    detector's decisions rest on the images that were added, each scored by one of five detectors without it. target: as
+    of `load`. Raises UserError for other methods, and as `load` does.
+    """
+    from pathlib import Path
+
+    from orchestrator.inference.extend import extend_detector
+
+    place = trusted(run, storage, trust_code=True)  # such code is refused there
+    return extend_detector(*place, [str(image) for image in images], Path(out), target)
+
+
+def trusted(source: str | Path | Run, storage: str | Path, trust_code: bool) -> tuple[str, str]:
+    """The name of a run and its storage, or a detector's own folder. Raises UserError for a run whose code must not be
+    run without `trust_code`."""
+    from os import PathLike
+
+    from orchestrator.planning.request import absolute
+    from orchestrator.record import method_code
+    from workloads.portable import is_detector
+
+    place = str(source) if isinstance(source, str | PathLike) else source
+    if isinstance(place, str) and is_detector(place):
+        return absolute(place), absolute(storage)
+    run = open_run(place, storage)
     if not trust_code:
-        method_code.require_trust(opened.paths, opened.state.opened.space["workload"])
-    return opened
+        method_code.require_trust(run.paths, run.state.opened.space["workload"])
+    return run.name, run.storage
 
 
 def __getattr__(name: str) -> Any:

@@ -90,6 +90,7 @@ def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Ident
         provenance=capture(),
         remarks=splits.remarks,
         white_level=splits.white_level,
+        region=splits.region.text if splits.region else "",
         account=splits.account,
     )
     return opened, identified
