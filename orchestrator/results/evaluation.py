@@ -172,8 +172,8 @@ def baseline_numbers(
     Which baselines a run of an earlier version had is not known: what is missing of them is not said.
     """
     numbers, remarks, expected = dict[str, dict[str, float | None]](), list[str](), bool(identity.baselines)
-    for name, key in identity.baseline_keys.items():
-        path = paths.baselines / key / BASELINE
+    files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
+    for name, path in files.items():
         try:
             table = read_table(path)
         except DamagedFileError as error:

@@ -246,9 +246,10 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
-    scores = read_table(paths.trial(best.id).scores(1000))
+    file = paths.trial(best.id).scores(1000)
+    scores = read_table(file)
     baselines, remarks = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
-    warnings += [*remarks, *remade(paths.trial(best.id).scores(1000))]
+    warnings += [*remarks, *remade(file)]
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"
