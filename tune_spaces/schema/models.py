@@ -200,7 +200,7 @@ class Space(Strict):
         if not isinstance(value, dict):
             return value
         taken = {k: tuple(islice(v, MOST_VALUES + 1)) if isinstance(v, Iterator) else v for k, v in value.items()}
-        too_long = [str(key) for key, values in taken.items() if isinstance(values, Sized) and len(values) > MOST_VALUES]
+        too_long = [str(k) for k, v in taken.items() if isinstance(v, Sized) and len(v) > MOST_VALUES]
         refuse(Problem(key, f"has more than {MOST_VALUES:,} values") for key in too_long)
         return taken
 
