@@ -164,12 +164,12 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
 
 
 def baseline_numbers(
-    paths: RunPaths, identity: Identity, *, pooled: bool = False
+    paths: RunPaths, identity: Identity, *, pooled: bool = False, group: int = 1
 ) -> tuple[dict[str, dict[str, float | None]], list[str]]:
     """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is normal.
     Beside them sentences on those whose files are damaged or missing, or have been.
 
-    Which baselines a run of an earlier version had is not known: what is missing of them is not said.
+    group: as of `workloads.scoring.metrics.Rows.grouped`. Which baselines a run of an earlier version had is not known: what is missing of them is not said.
     """
     numbers, remarks, expected = dict[str, dict[str, float | None]](), list[str](), bool(identity.baselines)
     files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
@@ -181,8 +181,10 @@ def baseline_numbers(
                 remarks.append(f"the row of {name} is left out: {error.headline} ({path}); {error.fix}")
             continue
         remarks += remade(path)
-        areas = {out: value for (_, _, out), value in out_auroc(table).items()} if pooled else per_class_auroc(table)
-        numbers[name] = areas
+        if pooled:
+            numbers[name] = {out: value for (_, _, out), value in out_auroc(table, group=group).items()}
+        else:
+            numbers[name] = per_class_auroc(table, group=group)
     return numbers, remarks
 
 

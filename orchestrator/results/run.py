@@ -30,6 +30,7 @@ from orchestrator.results.tables import (
 )
 from tune_spaces.published.schedules import schedule_of
 from tune_spaces.schema import Space
+from workloads.analyses import analyses_of
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
@@ -37,7 +38,7 @@ from workloads.scoring.effects import effects_of
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import contests
 from workloads.scoring.selection import CRITERIA
-from workloads.scoring.table import WHOLE
+from workloads.scoring.table import WHOLE, group_size
 from workloads.units import GENERAL
 
 
@@ -127,7 +128,7 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
-    baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled)
+    baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
     return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
@@ -247,8 +248,9 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     file = paths.trial(best.id).scores(1000)
-    scores = read_table(file)
-    baselines, remarks = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
+    scores, judged = read_table(file), runs[best.id]
+    group = group_size(judged.judged)
+    baselines, remarks = baseline_numbers(paths, state.identity, pooled=judged.pooled, group=group)
     warnings += [*remarks, *remade(file)]
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
@@ -265,7 +267,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
         schedule=schedule,
         costs=costs,
         findings=findings,
-        about={name: analysis.title for name, analysis in instance.analyses.items()},
+        about={name: analysis.title for name, analysis in analyses_of(instance).items()},
         part_kind=instance.part_names.kind,
         account=opened.account,
         sweep=sweep,
