@@ -169,7 +169,8 @@ def baseline_numbers(
     """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is normal.
     Beside them sentences on those whose files are damaged or missing, or have been.
 
-    group: as of `workloads.scoring.metrics.Rows.grouped`. Which baselines a run of an earlier version had is not known: what is missing of them is not said.
+    group: as of `workloads.scoring.metrics.Rows.grouped`. Which baselines a run of an earlier version had is not known:
+    what is missing of them is not said.
     """
     numbers, remarks, expected = dict[str, dict[str, float | None]](), list[str](), bool(identity.baselines)
     files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
