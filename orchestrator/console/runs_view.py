@@ -58,9 +58,12 @@ def print_run(out: Console, run: RunOnDisk) -> None:
 
 
 def print_removal(out: Console, removal: Removal) -> None:
-    """A line a thing that goes, and how much that is."""
-    for item in removal.items:
-        say(out, f"{size(item.bytes):>9}  {item.what}: {without_secrets(item.path)}")
+    """A line a kind of thing that goes, and how much that is; `--json` names every place."""
+    kinds = {what: [item for item in removal.items if item.what == what] for what in (i.what for i in removal.items)}
+    for what, items in kinds.items():
+        more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+        total = size(sum(item.bytes for item in items))
+        say(out, f"{total:>9}  {what}: {without_secrets(items[0].path)}{more}")
     for remark in removal.remarks:
         say(out, f"note: {remark}")
     total = f"{size(removal.bytes)} in {counted(len(removal.items), 'place')}"

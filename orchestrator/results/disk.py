@@ -154,9 +154,9 @@ def losers(paths: RunPaths, state: RunState) -> list[Item]:
     """Network states of the trials that are over and have lost; none where there is no winner."""
     best = winner(state)
     lost = [trial.id for trial in state.trials.values() if best and trial.state in DONE and trial.id != best.id]
-    folders = {name: paths.trial(name).units for name in lost}
-    what = f"weights of {paths.run}'s trial"
-    return [Item(str(f), f"{what} {name}, not the winner", size_of(f)) for name, f in folders.items() if f.exists()]
+    folders = [paths.trial(name).units for name in lost]
+    what = f"weights of trials of {paths.run} that have lost"
+    return [Item(str(folder), what, size_of(folder)) for folder in folders if folder.exists()]
 
 
 def ray_files(paths: RunPaths, state: RunState) -> list[Item]:
