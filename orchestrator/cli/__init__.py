@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from orchestrator.cli import analyse, compare, export, launch, logs, plan, predict, report, resume, status
-from orchestrator.cli.groups import cluster, data, latents, spaces
+from orchestrator.cli.groups import cluster, data, latents, runs, spaces
 
 if TYPE_CHECKING:
     from workloads.errors import UserError
@@ -30,6 +30,7 @@ app.command("export")(export.export)
 app.command("analyse")(analyse.analyse)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)
+app.add_typer(runs.app, name="runs")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(latents.app, name="latents")
 app.add_typer(data.app, name="data")

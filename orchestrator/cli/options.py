@@ -32,6 +32,7 @@ AcceptCode = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Run the code of a method from outside the tree that lies in the run.")
 ]

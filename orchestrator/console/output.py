@@ -1,14 +1,18 @@
 """Lines, numbers and times as a terminal shows them."""
 
+import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+SCHEMA = 1
+"""Of everything that `--json` prints; it grows when a key changes its meaning or goes."""
 PIPED = 120
 """Columns of a table where no terminal is, unless COLUMNS says otherwise."""
 UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
@@ -58,6 +62,19 @@ def console(plain: bool = False) -> Console:
         width=columns_asked() or PIPED,
         force_terminal=False,
     )
+
+
+def print_json(facts: Mapping[str, Any]) -> None:
+    """Facts for programs, with the version of their schema; dataclasses become objects, paths and enums text."""
+    text = json.dumps({"schema": SCHEMA, **facts}, indent=1, default=plain)
+    sys.stdout.write(f"{text}\n")
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no type for."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return list(value) if isinstance(value, set | frozenset) else str(value)
 
 
 def columns_asked() -> int | None:

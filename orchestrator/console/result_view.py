@@ -9,7 +9,6 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short
-from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import from_here
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
@@ -152,11 +151,10 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
         say(out, str(file))
 
 
-def print_status(out: Console, runs: Sequence["Run"], storage: str) -> None:
-    """A line a run; what to do about those whose launcher is gone."""
-    for run in runs:
-        summary = run_summary(run.state, run.outcome)
-        dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
-        say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
-    if not runs:
-        say(out, f"no runs in {absolute(storage)}")
+def print_status(out: Console, run: "Run") -> None:
+    """How far a run is, what to do where its launcher is gone, and a row a trial."""
+    state = run.state
+    summary = run_summary(state, run.outcome)
+    dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
+    say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
+    out.print(trials_table(state, varying_axes(state), {}, len(state.trials), out.width))

@@ -11,7 +11,7 @@ from orchestrator.console.output import say
 from orchestrator.console.plan_view import plan_table
 from orchestrator.console.result_view import varying_axes
 from orchestrator.execution.executor import Note
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Estimate, Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
 
@@ -25,8 +25,10 @@ class Terminal:
     def __init__(self, out: Console) -> None:
         self.out = out
         self.view: LiveView | None = None
+        self.estimate: Estimate | None = None
 
     def planned(self, plan: Plan, request: Request) -> None:
+        self.estimate = plan.estimate
         self.out.print(plan_table(plan, request))
         self.out.print()
 
@@ -39,7 +41,7 @@ class Terminal:
     def watching(
         self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]
     ) -> AbstractContextManager[object]:
-        self.view = LiveView(self.out, varying_axes(state()), state().space.analyses, state, notes)
+        self.view = LiveView(self.out, varying_axes(state()), state().space.analyses, state, notes, self.estimate)
         return self.view.running()
 
     def phase(self, name: str) -> None:
