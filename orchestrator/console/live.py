@@ -1,4 +1,4 @@
-"""A run while it goes: a live table on a terminal; elsewhere a line a minute, and one for every trial that has ended."""
+"""A run while it goes: a live table on a terminal; elsewhere a line a minute, and one for each trial that has ended."""
 
 import threading
 import time

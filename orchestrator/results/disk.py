@@ -1,7 +1,8 @@
 """What runs take on disk, and what of it nobody needs any more.
 
 Losers' weights go by one rule: of a run that has come to its end, the network states of every trial that is over and is
-not the winner. Their numbers and scores stay, nothing trains or loads them again, and a run that goes on leaves them be.
+not the winner. Their numbers and scores stay, nothing trains or loads them again, and a run that goes on has no use of
+them.
 Where the run is complete, so do Ray's own files of it. What several runs share goes only when it is asked for, and no
 run of the storage needs it.
 """
@@ -128,7 +129,7 @@ def remove_runs(storage: str, runs: Sequence[str], *, really: bool) -> Removal:
 def clean(
     storage: str, runs: Sequence[str] = (), *, keep_weights: bool = False, shared: bool = False, really: bool = False
 ) -> Removal:
-    """Remove what nobody needs, of some runs or of all: losers' weights, Ray's own files, and what is shared and unused.
+    """Remove what nobody needs, of some runs or all: losers' weights, Ray's own files, and what is shared and unused.
 
     keep_weights: losers' weights stay. shared: also stages, images and baselines that no run of the storage needs.
     really: without it nothing goes. Raises UserError for an unknown run, for one that cannot be read, and with `shared`
@@ -176,7 +177,8 @@ def unused(storage: str, runs: Iterable[tuple[RunPaths, RunState]]) -> Iterator[
             fix = "wait for its end, or leave --shared out"
             raise UserError(f"the run {paths.run!r} is going on, and shares what lies here", fix=fix, kind=Kind.REFUSED)
         identities = (state.opened.identity, state.identity)
-        needed |= {key for trial in (*state.trials.values(), *state.opened.trials) for key in trial.stages.values()}
+        needed |= {key for trial in state.trials.values() for key in trial.stages.values()}
+        needed |= {key for trial in state.opened.trials for key in trial.stages.values()}
         needed |= state.stages.keys() | {identity.data[:16] for identity in identities}
         needed |= {file.parent.name for identity in identities for file in baseline_files(paths, identity).values()}
     kinds = {"shared stage": shared.stages, "stored images": shared.data, "baseline": shared.baselines}

@@ -79,7 +79,11 @@ def test_lines_are_of_trials_that_have_ended_and_a_line_a_minute(monkeypatch):
     ("pace", "estimate", "text"),
     [
         (Pace(0.5, 0.75, 60.0), None, "about 1.0 min left (at the pace of this launch)"),
-        (Pace(0.5, 0.52, 60.0), Estimate(50.0, 140.0, 10.0, 200.0, {}, ""), "about 1.6 min left (by the plan's estimate)"),
+        (
+            Pace(0.5, 0.52, 60.0),
+            Estimate(50.0, 140.0, 10.0, 200.0, {}, ""),
+            "about 1.6 min left (by the plan's estimate)",
+        ),
         (Pace(0.5, 0.52, 60.0), None, "time left not known yet"),
         (Pace(0.5, 1.0, 60.0), None, ""),
     ],

@@ -18,7 +18,9 @@ WEIGHTS, SCORES, RAY = 1000, 300, 70
 
 def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="d" * 16):
     """The paths of a run of three trials: a winner, one that was beaten, one that was stopped."""
-    plans = tuple(trial_plan(key, {"n": n}, stages={"generator": stage}) for n, key in enumerate(("best", "beaten", "cut")))
+    plans = tuple(
+        trial_plan(key, {"n": n}, stages={"generator": stage}) for n, key in enumerate(("best", "beaten", "cut"))
+    )
     event = opened(trials=plans, identity=Identity(data, "c" * 12))
     events = [event]
     for key, value, state in (("best", 0.9, "FINISHED"), ("beaten", 0.8, "FINISHED"), ("cut", 0.7, "STOPPED")):
