@@ -7,10 +7,10 @@
     detector = orchestrator.load(run, "3")     # the winner's detector of one class
     detector.score(images)                     # (N,) float32 from uint8 (N, H, W[, C]); higher = more anomalous
 
-`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict`, `export`
-and `analyse` use it. `workloads.fit` trains a detector of an array of images without any run. What the command line
-does goes through these functions too, so both write the same files. This door is provisional until it has been used
-for a while.
+`plan`, `launch`, `resume` and `submit` make a run; `open_run` and `runs` find it again; `load`, `predict`, `export`,
+`extend` and `analyse` use it. `workloads.fit` trains a detector of an array of images without any run. What the command
+line does goes through these functions too, so both write the same files. This door is provisional until it has been
+used for a while.
 
 Options of a launch; whatever is left out, or None, stays as the space has it:
 
@@ -48,15 +48,17 @@ if TYPE_CHECKING:
     from orchestrator.clusters.submission import Job
     from orchestrator.execution.executor import Executor
     from orchestrator.execution.observer import Observer
+    from orchestrator.inference.extend import Extended
     from orchestrator.inference.predict import Predicted
     from orchestrator.planning.plan import Plan
+    from orchestrator.planning.request import Request
     from orchestrator.results.handle import Run
     from tune_spaces.schema import Space
     from workloads.detector import Detector
 
 __all__ = [
-    "Detector", "Run", "UserError", "analyse", "export", "launch", "load", "open_run", "plan", "predict", "resume",
-    "runs", "submit",
+    "Detector", "Run", "UserError", "analyse", "export", "extend", "launch", "load", "open_run", "plan", "predict",
+    "resume", "runs", "submit",
 ]  # fmt: skip
 
 
@@ -81,31 +83,34 @@ class Options(TypedDict, total=False):
     slots: int | None
 
 
+class Arguments(Options, total=False):
+    """What `launch`, `plan` and `submit` take alike; see `launch`."""
+
+    preset: str | None
+    name: str | None
+    executor: str | Executor
+    config: Mapping[str, Any] | Sequence[str]
+    data_dir: str | Path
+    tracking_uri: str | None
+
+
 def plan(
     space: str | Path | Space | None = None,
     *,
-    preset: str | None = None,
     storage: str | Path = "runs",
-    name: str | None = None,
-    executor: str | Executor = "ray",
-    config: Mapping[str, Any] | Sequence[str] = (),
-    data_dir: str | Path = "data",
-    tracking_uri: str | None = None,
     address: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **arguments: Unpack[Arguments],
 ) -> Plan:
     """What `launch` would do with the same arguments: trials, networks, an estimate in seconds. Nothing is started.
 
     Raises UserError with everything that is wrong with the space and the options.
     """
-    from orchestrator.execution.from_request import plan_of, request_of
+    from orchestrator.execution.from_request import request_of
+    from orchestrator.planning.plan import plan_of
 
-    request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
-        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
-    )  # fmt: skip
-    planned, _ = plan_of(request)
+    request = request_of(space, storage=storage, address=address, **arguments)
+    planned = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
     return planned
@@ -146,14 +151,10 @@ def launch(
     from orchestrator.execution.from_request import request_of
 
     request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, executor=executor,
-        data_dir=data_dir, tracking_uri=tracking_uri, address=address,
+        space, preset=preset, config=config, storage=storage, name=name, executor=executor, data_dir=data_dir,
+        tracking_uri=tracking_uri, address=address, **options,
     )  # fmt: skip
-    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
-    from orchestrator.results.handle import Run
-
-    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
-    return Run(finished.run, request.storage)
+    return carried_out(request, observer, executor)
 
 
 def resume(
@@ -182,10 +183,17 @@ def resume(
         begun.paths, begun.state, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
         accept_code=accept_code,
     )  # fmt: skip
-    from orchestrator.execution.launch import launch as carry_out
+    return carried_out(request, observer, executor)
 
-    carry_out(request, observer, None if isinstance(executor, str) else executor)
-    return begun
+
+def carried_out(request: Request, observer: Observer | None, executor: str | Executor) -> Run:
+    """The run of a request, once it is over, of which the observer is told. For `launch` and `resume`."""
+    from orchestrator.execution.launch import launch as carry_out  # torch, which what is wrong with the request spares
+
+    finished = carry_out(request, observer, None if isinstance(executor, str) else executor)
+    if observer is not None:
+        observer.ended(finished)
+    return open_run(finished.run, request.storage)
 
 
 def submit(
@@ -193,13 +201,8 @@ def submit(
     *,
     address: str,
     storage: str,
-    preset: str | None = None,
-    name: str | None = None,
-    config: Mapping[str, Any] | Sequence[str] = (),
-    data_dir: str = "data",
-    tracking_uri: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **arguments: Unpack[Arguments],
 ) -> Job:
     """Hand a launch to a cluster, where it goes on without this process; see `Job` for its output and its end.
 
@@ -208,14 +211,12 @@ def submit(
     cannot be reached, where the run goes on there already, and for folders that would be the job's own.
     """
     from orchestrator.clusters.submission import launch_words, submit_words, users_files
-    from orchestrator.execution.from_request import plan_of, request_of
+    from orchestrator.execution.from_request import request_of
+    from orchestrator.planning.plan import plan_of
 
-    request = request_of(
-        space, options, preset=preset, config=config, storage=storage, name=name, data_dir=data_dir,
-        tracking_uri=tracking_uri, address=address,
-    )  # fmt: skip
-    planned, _ = plan_of(request)
-    words = launch_words(request, planned.run, str(data_dir))
+    request = request_of(space, storage=storage, address=address, **arguments)
+    planned = plan_of(request)
+    words = launch_words(request, planned.run, str(arguments.get("data_dir", "data")))
     if observer is not None:
         observer.planned(planned, request)
     return submit_words(words, planned.run, address, users_files(request))
@@ -262,7 +263,7 @@ def runs(storage: str | Path = "runs") -> list[Run]:
 
 
 def load(
-    source: str | Run,
+    source: str | Path | Run,
     target: str | None = None,
     *,
     storage: str | Path = "runs",
@@ -271,19 +272,18 @@ def load(
 ) -> Detector:
     """The best detector of a run for one target, ready to score anyone's images.
 
-    source: a run, or its name in the storage. target: the class that counts as normal; it may be left out where the
-    run has one target alone. device: such as "cpu" or "cuda:0"; a GPU where there is one. trust_code: whether a method
-    from outside the tree, whose code lies in the run, may be loaded: that runs it.
+    source: a run, its name in the storage, or a folder that `extend` wrote. target: the class that counts as normal; it
+    may be left out where there is one alone. device: such as "cpu" or "cuda:0"; a GPU where there is one. trust_code:
+    whether a method from outside the tree, whose code lies in the run, may be loaded: that runs it.
     Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
     """
-    from orchestrator.inference.detector import detector_of
+    from orchestrator.inference.detector import detector_at
 
-    run = trusted_run(source, storage, trust_code)
-    return detector_of(run.paths, run.state, target, device)
+    return detector_at(*trusted(source, storage, trust_code), target, device)
 
 
 def export(
-    run: str | Run,
+    run: str | Path | Run,
     to: str,
     folder: str | Path,
     *,
@@ -305,15 +305,13 @@ def export(
 
     from orchestrator.inference.export.write import export_detector
 
-    opened = trusted_run(run, storage, trust_code)
+    place = trusted(run, storage, trust_code)
 
-    return export_detector(
-        opened.paths, opened.state, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri
-    )
+    return export_detector(*place, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri)
 
 
 def predict(
-    run: str | Run,
+    run: str | Path | Run,
     *images: str | Path,
     target: str | None = None,
     false_alarms: float | None = None,
@@ -350,8 +348,7 @@ def predict(
     if address is not None:
         from orchestrator.inference.at_scale import Source, predict_at_scale
 
-        trusted = trusted_run(run, storage, trust_code)
-        source = Source(trusted.name, trusted.storage, target)
+        source = Source(*trusted(run, storage, trust_code), target)
         return predict_at_scale(
             source, places[0], str(out or "predictions"), address, maps=None if maps is None else str(maps), **options
         )
@@ -359,14 +356,44 @@ def predict(
     return predict_images(detector, places[0], out or "predictions.csv", maps=maps, **options)
 
 
-def trusted_run(run: str | Run, storage: str | Path, trust_code: bool) -> Run:
-    """A run whose code, if it has any, may be run. Raises UserError where it may not."""
-    from orchestrator.record import method_code
+def extend(
+    run: str | Path | Run,
+    *images: str | Path,
+    out: str | Path,
+    target: str | None = None,
+    storage: str | Path = "runs",
+) -> Extended:
+    """Add normal images to the best detector of a run, without those that it learnt from: another detector in a folder.
 
-    opened = open_run(run, storage)
+    Of methods that can, such as a patch memory. images: as of `predict`, all of them normal and readable. out: a new
+    folder, which stands where `load`, `predict`, `export` and `extend` take a run; it says what it comes from. The
+    detector's decisions rest on the images that were added, each scored by one of five detectors without it. target: as
+    of `load`. Raises UserError for other methods, and as `load` does.
+    """
+    from pathlib import Path
+
+    from orchestrator.inference.extend import extend_detector
+
+    place = trusted(run, storage, trust_code=True)  # such code is refused there
+    return extend_detector(*place, [str(image) for image in images], Path(out), target)
+
+
+def trusted(source: str | Path | Run, storage: str | Path, trust_code: bool) -> tuple[str, str]:
+    """The name of a run and its storage, or a detector's own folder. Raises UserError for a run whose code must not be
+    run without `trust_code`."""
+    from os import PathLike
+
+    from orchestrator.planning.request import absolute
+    from orchestrator.record import method_code
+    from workloads.portable import is_detector
+
+    place = str(source) if isinstance(source, str | PathLike) else source
+    if isinstance(place, str) and is_detector(place):
+        return absolute(place), absolute(storage)
+    run = open_run(place, storage)
     if not trust_code:
-        method_code.require_trust(opened.paths, opened.state.opened.space["workload"])
-    return opened
+        method_code.require_trust(run.paths, run.state.opened.space["workload"])
+    return run.name, run.storage
 
 
 def __getattr__(name: str) -> Any:

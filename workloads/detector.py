@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from workloads.data.catalogue import Fit
 from workloads.data.conform import conform, on_image, windowed
 from workloads.data.reading.decode import UnreadableError, decode_windows
+from workloads.data.reading.region import Region
 from workloads.data.windows import DEEPEST, Form, Windowed, stitch
 from workloads.errors import UserError
 from workloads.scoring.localisation import mean_maps
@@ -52,7 +53,8 @@ class Inspected:
 class Detector:
     """A trained detector. target: what counts as normal. shape: channels, height and width in pixels of the windows it
     learnt from; grey is repeated to RGB or RGB becomes luminance. fit, white_level: how images of other sizes and of
-    more than 8 bits are brought to windows, see `workloads.data.windows.Form`. held_out: its scores of normal images
+    more than 8 bits are brought to windows, see `workloads.data.windows.Form`. region: what of every image is ignored;
+    its pixels are NaN in maps. held_out: its scores of normal images
     that it has not seen, which decisions rest on; None where there are none.
     """
 
@@ -62,11 +64,17 @@ class Detector:
     scorers: Sequence[Any] = field(repr=False)
     fit: Fit = "crop"
     white_level: int = DEEPEST
+    region: Region | None = field(default=None, repr=False)
     held_out: HeldOut | None = field(default=None, repr=False)
 
     @property
     def form(self) -> Form:
-        return Form(self.shape.height, self.shape.width, self.fit, self.white_level)
+        return Form(self.shape.height, self.shape.width, self.fit, self.white_level, self.region)
+
+    @property
+    def usual_size(self) -> tuple[int, int]:
+        """Height and width of images that it takes: those of its region, or else of a window."""
+        return (self.shape.height, self.shape.width) if self.region is None else self.region.size
 
     @property
     def remarks(self) -> list[str]:
@@ -180,6 +188,8 @@ class Detector:
             if seen is not None:
                 fitted = stitch(seen[first[number] : ends[number]], image.layout.places)
                 pixel_map = on_image(fitted, image.layout, image.height, image.width)
+                if self.region is not None:
+                    pixel_map = np.where(self.region.ignored, np.float32(np.nan), pixel_map)
             scores = {part: float(values[number]) for part, values in parts.items()}
             yield Inspected(float(whole[number]), scores, pixel_map, image.clipped)
 

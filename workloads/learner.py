@@ -62,7 +62,8 @@ class Localizing(Protocol):
 
 @runtime_checkable
 class Programmable(Protocol):
-    """A scorer of one part whose score torch alone computes, so that it can be exported as a program."""
+    """A scorer of one part whose score torch alone computes, so that it can be exported as a program (see also
+    `Method.programs`)."""
 
     def module(self) -> nn.Module:
         """uint8 (N, C, H, W) -> float32 (N,), as `score` gives; any N."""

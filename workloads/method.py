@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from workloads.data.view import TargetView
     from workloads.learner import Learner, Localizing, Scorer, Scores, State, Tensors
@@ -131,6 +131,16 @@ class Method(ABC):
 
         return [scorer for scorer in scorers if isinstance(scorer, Localizing)]
 
+    def programs(self, scorers: "Sequence[Scorer]") -> "list[nn.Module]":
+        """Modules whose mean is the detector's score, uint8 (N, C, H, W) -> float32 (N,) each, so that it can be
+        exported as a program; none where torch alone does not compute it."""
+        from workloads.learner import Programmable
+
+        able = [scorer for scorer in scorers if isinstance(scorer, Programmable)]
+        if len(able) < len(scorers) or type(self).combine is not Method.combine:
+            return []
+        return [scorer.module() for scorer in able]
+
     def prepare(self, data_dir: "Path | None") -> None:  # noqa: B027 - nothing by default
         """See, before any work starts, that what the config needs beside images is there, such as a network's weights.
 
@@ -168,6 +178,17 @@ class FittedMethod(Method):
     def maps(self, fitted: "State", images: "Tensor") -> "Tensor":
         """Optional: (N, H, W) scores of pixels, higher = more anomalous; images as of `score`."""
         raise NotImplementedError
+
+    def extend(self, fitted: "State", images: "Tensor") -> "State":
+        """Optional: what is learnt once further normal images are added, at least one; images and random numbers as of
+        `fit`."""
+        raise NotImplementedError
+
+    def module(self, fitted: "State") -> "nn.Module":
+        """Optional: `score` as a module, to be exported, where `score` itself is not written so that it can be."""
+        from workloads.training.fitted import FittedProgram
+
+        return FittedProgram(self, fitted)
 
     def learner(self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel") -> Any:  # noqa: ARG002
         from workloads.training.fitted import fit_of

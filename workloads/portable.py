@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from workloads.data.reading.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError
 from workloads.learner import State
@@ -61,6 +62,7 @@ def save_detector(folder: Path, detector: Detector, name: str, units: Sequence[T
         "shape": asdict(detector.shape),
         "fit": detector.fit,
         "white_level": detector.white_level,
+        "region": detector.region and detector.region.text,
         "units": [{**asdict(trained.unit), "artifacts": list(trained.artifacts)} for trained in units],
     }
     (folder / DETECTOR).write_text(json.dumps(about, indent=1))
@@ -70,8 +72,19 @@ def save_detector(folder: Path, detector: Detector, name: str, units: Sequence[T
         (folder / HELD_OUT).write_text(json.dumps(kept))
 
 
+def is_detector(folder: str | Path) -> bool:
+    """Whether `save_detector` has written there."""
+    return (Path(folder) / DETECTOR).is_file()
+
+
 def load_detector(folder: str | Path, device: str | None = None) -> Detector:
-    """A detector that `save_detector` has written. device: a GPU where there is one, unless it is named.
+    """As `load_trained`."""
+    return load_trained(folder, device)[0]
+
+
+def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detector, str, list[TrainedUnit]]:
+    """A detector that `save_detector` has written, its method as a space names it, and its units. device: a GPU where
+    there is one, unless it is named.
 
     Raises UserError for a folder of a later version, and CorruptCheckpointError for damaged weights.
     """
@@ -91,7 +104,7 @@ def load_detector(folder: str | Path, device: str | None = None) -> Detector:
     if (path / HELD_OUT).exists():
         kept = json.loads((path / HELD_OUT).read_text())
         held_out = HeldOut(np.array(kept["scores"], np.float32), kept["rests_on"])
-    return assembled(
+    detector = assembled(
         chosen(chosen.Config(**values)),
         about["target"],
         ImageShape(**about["shape"]),
@@ -99,5 +112,7 @@ def load_detector(folder: str | Path, device: str | None = None) -> Detector:
         place,
         fit=about["fit"],
         white_level=about["white_level"],
+        region=Region(about["region"]) if about.get("region") else None,
         held_out=held_out,
     )
+    return detector, about["method"], units

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from orchestrator.cli import analyse, compare, export, launch, logs, plan, predict, report, resume, status
+from orchestrator.cli import analyse, compare, export, extend, launch, logs, plan, predict, report, resume, status
 from orchestrator.cli.groups import cluster, data, latents, runs, spaces
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ app.command("report")(report.report)
 app.command("compare")(compare.compare)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("extend")(extend.extend)
 app.command("analyse")(analyse.analyse)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)

@@ -6,9 +6,9 @@ from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 
+from orchestrator.clusters.code_package import PACKAGES
 from workloads.errors import Kind, UserError
 
-PACKAGES = ("orchestrator", "tune_spaces", "workloads")
 LOCAL = ("127.0.0.1", "localhost")
 THRESHOLD = "RAY_memory_usage_threshold"
 

@@ -20,7 +20,7 @@ from workloads.scoring.selection import CRITERIA
 
 if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.execution.executor import Note
-    from orchestrator.execution.launch import Finished
+    from orchestrator.execution.observer import Finished
     from orchestrator.results.handle import Run
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -11,15 +10,13 @@ from orchestrator.console.output import say
 from orchestrator.console.plan_view import plan_table
 from orchestrator.console.result_view import varying_axes
 from orchestrator.execution.executor import Note
+from orchestrator.execution.observer import Finished, Observer
 from orchestrator.planning.plan import Estimate, Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
 
-if TYPE_CHECKING:
-    from orchestrator.execution.launch import Finished
 
-
-class Terminal:
+class Terminal(Observer):
     """Prints the plan, warnings, and the run while it goes (see `execution.observer.Observer`)."""
 
     def __init__(self, out: Console) -> None:
@@ -48,7 +45,7 @@ class Terminal:
         if self.view is not None:
             self.view.phase = name
 
-    def ended(self, finished: "Finished") -> None:
+    def ended(self, finished: Finished) -> None:
         from orchestrator.console.result_view import print_result
 
         if finished.results is None:

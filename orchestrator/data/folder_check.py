@@ -51,7 +51,7 @@ def check_folder(folder: Path, rules: FolderRules, side: int) -> FolderCheck:
     checked = replace(checked, account=account, classes=_counts(dataset), remarks=remarks)
     if dataset.masks is None:
         return checked
-    marked = np.flatnonzero(dataset.masks.any(axis=(1, 2)))
+    marked = np.flatnonzero((dataset.masks == 1).any(axis=(1, 2)))
     return replace(checked, masked=len({dataset.test.ids[row] for row in marked}))
 
 

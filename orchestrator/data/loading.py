@@ -35,7 +35,7 @@ def load_splits(data: Data, data_dir: Path, download: bool = True) -> Splits:
         splits = one_class(dataset, **amounts, classes=data.classes, seed=data.seed)
     form: dict[str, Any] = {"shape": splits.shape, "download": download}
     out = out_sets(data.out, data_dir, **form, max_images=data.max_out_images, seed=data.seed)
-    facts: dict[str, Any] = {"white_level": dataset.white_level, "notes": dataset.remarks}
+    facts: dict[str, Any] = {"white_level": dataset.white_level, "notes": dataset.remarks, "region": dataset.region}
     splits = replace(splits, out=out, account=dataset.account, **facts)
     if source := streamed_source(data):
         return replace(splits, streamed=auxiliary_set(source, data, data_dir))

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.observer import Nobody, Observer
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import recorder_of
 from orchestrator.execution.tasks import analysis_tasks
+from orchestrator.planning.request import check_storage
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.tracking import Mirror, tracker_of
+from orchestrator.record.tracking import Tracker, mirrored
 from orchestrator.results.run import Results, conclude, sure_winner
 from workloads.errors import UserError, nearest
 from workloads.registry import method
@@ -27,7 +28,7 @@ def analyse(
 
     Raises UserError for an unknown analysis, and where no trial has reached the end.
     """
-    observer = observer or Nobody()
+    observer = observer or Observer()
     with launcher_lock(paths), heartbeat(paths):
         ledger = Ledger(paths)
         state = ledger.state
@@ -36,17 +37,16 @@ def analyse(
         hints = {name: nearest(name, known) for name in names if name not in known}
         if unknown := [f"no analysis {name!r} of {workload}; {hint}" for name, hint in hints.items()]:
             raise UserError("unknown analysis", details="\n".join(unknown))
-        mirror = Mirror(tracker_of(paths, tracking_uri, state.opened.name), ledger.snapshot, observer.warn)
-        recorder = recorder_of(state.space, (), ledger, mirror.changed, observer.warn)
-        try:
+        check_storage(paths.storage, tracking_uri)
+        recorder = recorder_of(state.space, (), ledger, observer.warn)
+        with mirrored(Tracker(paths, tracking_uri, state.opened.name), ledger, observer.warn):
             best = sure_winner(state)
             instance = method(workload)(state.space.config(best.point))
             if tasks := analysis_tasks(paths, state, names, best, instance, state.space.resources):
-                with executor:
-                    executor.share(SplitStore(paths), state.opened.identity.data, None)
-                    with observer.watching(lambda: ledger.state, executor.notes):
-                        observer.phase("analyses")
-                        executor.run(tasks, recorder)
+                with (
+                    executor.started(SplitStore(paths), state.opened.identity.data, None),
+                    observer.watching(lambda: ledger.state, executor.notes),
+                ):
+                    observer.phase("analyses")
+                    executor.run(tasks, recorder)
             return conclude(paths, ledger.state)
-        finally:
-            mirror.end()

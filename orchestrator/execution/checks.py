@@ -1,42 +1,12 @@
-"""What stands against a launch, and only its images or the run on disk can tell. Refused before any training."""
+"""Whether a run may go on with the code of today: what differs, by name."""
 
 from collections.abc import Sequence
 
 from orchestrator.planning.identity import Identity
-from orchestrator.planning.plan import Plan
-from workloads.data.splits import Splits
-from workloads.errors import Kind, Problem, UserError, several
-from workloads.units import DataFacts
+from workloads.errors import Kind, UserError
 
 LISTED = 8  # differences in a message
 NOT_KEPT = "all modules: an earlier version kept one digest of them"
-
-
-def check_images(plan: Plan, splits: Splits, executor: str) -> None:
-    """Raises UserError with every problem that only the images reveal, such as how many classes a user's folder has."""
-    space = plan.space
-    if splits.streamed is not None and executor == "local":
-        raise UserError(
-            "a prepared auxiliary set is streamed by Ray, and --executor local works without it",
-            where="data.auxiliary",
-            fix="leave --executor out, or name images that are held in memory",
-        )
-    if space.select_by == "oracle" and len(set(splits.test.labels.tolist())) < 2 and not splits.out:
-        raise UserError(
-            "select_by: 'oracle' needs anomalous test images, and there are none",
-            fix="use another --select-by, or add a folder of anomalies",
-        )
-    facts = DataFacts(
-        shape=splits.shape,
-        pooled=space.data.protocol == "in_out",
-        auxiliary=bool(space.data.auxiliary),
-        classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
-        select_by=space.select_by,
-        windows=any(part.windows is not None for part in splits.by_name().values()),
-    )
-    pairs = dict.fromkeys(pair for instance in plan.methods for pair in instance.check(facts))
-    if pairs:
-        raise several([Problem(*pair) for pair in pairs], plan.name)
 
 
 def check_same_code(before: Identity, after: Identity, run: str, accept_code: bool) -> None:

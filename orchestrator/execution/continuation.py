@@ -12,6 +12,7 @@ from orchestrator.execution.checks import changed_modules, changed_packages, che
 from orchestrator.execution.work.stage import is_made
 from orchestrator.planning.code_digest import Codes, plain
 from orchestrator.planning.identity import (
+    Identified,
     Identity,
     StagePlan,
     TrialPlan,
@@ -23,6 +24,7 @@ from orchestrator.planning.identity import (
 )
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
+from orchestrator.record import method_code
 from orchestrator.record.events import CodeAccepted, Launched, Opened
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
@@ -36,12 +38,13 @@ from workloads.errors import Kind, UserError
 @dataclass(frozen=True)
 class OpenRun:
     """A run whose ledger is open. methods: of the trials, by their ids. stages: all that the trials have, those that
-    others need first."""
+    others need first. baselines: name -> key of its scores."""
 
     ledger: Ledger
     trials: Sequence[TrialPlan]
     methods: Mapping[str, Any]
     stages: Sequence[StagePlan]
+    baselines: Mapping[str, str]
 
 
 def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, executor: str) -> OpenRun:
@@ -49,24 +52,24 @@ def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, exec
 
     Raises UserError where the run on disk asks another question, and where its code differs and is not accepted.
     """
-    opened, stages = opening(request, plan, splits)
+    opened, identified = opening(request, plan, splits)
     ledger = Ledger(paths)
     if ledger.state.opening is None:
         ledger.append(opened)
         ledger.state.space = plan.space  # as the event says it, and resolved already
         trials = {trial.id: trial for trial in opened.trials}
         methods = {trial.id: instance for trial, instance in zip(opened.trials, plan.methods, strict=True)}
-        run = OpenRun(ledger, list(trials.values()), methods, stages)
+        run = OpenRun(ledger, list(trials.values()), methods, identified.stages, identified.baselines)
     else:
         run = continued(ledger, opened, plan, paths, splits, request.accept_code)
     ledger.append(Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid()))
+    method_code.keep(paths, plan.space, request.loaded.doc)
     return run
 
 
-def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Sequence[StagePlan]]:
-    """The ledger's first event, everything needed to resume, to report and to compare; and the stages of its trials."""
-    identity, trials, stages = identify(plan, splits.digest, splits.target_digests)
-    estimate = plan.estimate
+def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Identified]:
+    """The ledger's first event, everything needed to resume, to report and to compare; and what it was made of."""
+    identified = identify(plan, splits.digest, splits.target_digests)
     opened = Opened(
         uid=uuid4().hex,
         name=plan.name,
@@ -79,17 +82,18 @@ def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Seque
         targets=plan.targets,
         counts={name: len(images.first_windows) for name, images in splits.by_name().items()},
         shape=plan.shape,
-        identity=identity,
-        costs={name: round(seconds, 2) for name, seconds in estimate.networks.items()} if estimate else {},
+        identity=identified.identity,
+        costs=dict(plan.costs),
         data_dir=request.data_dir,
         tracking_uri=request.tracking_uri and without_secrets(request.tracking_uri),
-        trials=trials,
+        trials=identified.trials,
         provenance=capture(),
         remarks=splits.remarks,
         white_level=splits.white_level,
+        region=splits.region.text if splits.region else "",
         account=splits.account,
     )
-    return opened, stages
+    return opened, identified
 
 
 def continued(
@@ -104,7 +108,8 @@ def continued(
         keys = stage_keys(plan, state, paths, methods, splits.target_digests)
         accept(ledger, opened.identity, keys)
     trials = list(trials_of(state, methods))
-    return OpenRun(ledger, trials, methods, stages_of_trials(trials, methods, plan.targets))
+    stages = stages_of_trials(trials, methods, plan.targets)
+    return OpenRun(ledger, trials, methods, stages, state.identity.baseline_keys)
 
 
 def check_same_question(state: RunState, opened: Opened, space: Space, run: str) -> None:

@@ -1,8 +1,9 @@
 """The seam between a launch and the place where it runs: what an executor is given to do, and what it tells of it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
@@ -40,6 +41,11 @@ class Task:
         """The id without its kind: a stage's key, a trial's id."""
         return self.id.partition("/")[2]
 
+    @property
+    def trials(self) -> Sequence[Any]:
+        """The trials that it trains; none of any other kind of task."""
+        return getattr(self.work, "trials", ())
+
 
 @dataclass(frozen=True)
 class Note:
@@ -75,6 +81,24 @@ class End:
     lost: bool = False
 
 
+@dataclass(frozen=True)
+class Started:
+    """An attempt at a task begins."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A task is over: it came to its end, was stopped, or has failed for good."""
+
+    task: Task
+    end: End
+
+
+TaskEvent = Started | RungReport | Ended
+
+
 def error_text(error: BaseException) -> str:
     """What a user is told of an error: all that one for users says, of others the type and the last line."""
     if isinstance(error, UserError):
@@ -86,35 +110,23 @@ def error_text(error: BaseException) -> str:
 class Listener(Protocol):
     """Hears of everything that happens to tasks, and decides which trials go on."""
 
-    def started(self, task: Task) -> None:
-        """An attempt at the task begins."""
-        ...
-
-    def reported(self, task: Task, rung: RungReport) -> Decision:
-        """A trial of the task has reached a rung; whether it goes on."""
-        ...
-
-    def ended(self, task: Task, end: End) -> None:
-        """The task is over: it came to its end, was stopped, or has failed for good."""
+    def hear(self, event: TaskEvent) -> Decision:
+        """Take in what has happened; of a rung, whether its trial goes on."""
         ...
 
 
 class Executor(Protocol):
-    """Runs tasks. Entering starts what it needs; leaving ends all that it has started, after Ctrl-C too."""
+    """Runs tasks on the images that it has been started with."""
 
     name: str
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def nodes(self) -> Sequence[Node]:
-        """What every node offers."""
+    def started(self, store: "SplitStore", digest: str, splits: "Splits | None") -> AbstractContextManager[object]:
+        """Start what is needed and bring the images to the workers; on the way out end all that was started, after
+        Ctrl-C too. splits: what the store keeps under the digest, where the launcher has it in memory."""
         ...
 
-    def share(self, store: "SplitStore", digest: str, splits: "Splits | None") -> None:
-        """Bring images to the workers of the tasks that follow. splits: what the store keeps under the digest, where
-        the launcher has it in memory."""
+    def nodes(self) -> Sequence[Node]:
+        """What every node offers, once it is started."""
         ...
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What is asked for as a request, and its plan. Nothing heavy is imported for it: a plan is printed in a second."""
+"""From what is asked for, and what lies around it, to a request. Nothing heavy is imported: planning takes a second."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -12,9 +12,9 @@ from orchestrator.execution.checks import check_kept_modules
 from orchestrator.execution.executor import Executor
 from orchestrator.planning.cluster_size import Forecast, forecast
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import Plan, make_plan
+from orchestrator.planning.plan import plan_of
 from orchestrator.planning.request import Request, absolute, schedule_name, with_whole_paths
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.paths import RunPaths, check_run_name
 from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
 from orchestrator.record.runs import tracking_of
@@ -31,8 +31,7 @@ APART = ("cpus", "slots", "method")
 
 
 def request_of(
-    space: str | Path | Space | None,
-    options: Mapping[str, Any],
+    space: str | Path | Space | None = None,
     *,
     preset: str | None = None,
     config: Mapping[str, Any] | Sequence[str] = (),
@@ -42,12 +41,15 @@ def request_of(
     name: str | None = None,
     executor: str | Executor = "ray",
     address: str | None = None,
+    **options: Any,
 ) -> Request:
     """A launch as it is asked for. options: those of `orchestrator.Options`. config: by key, or each as KEY=VALUE.
 
     Raises UserError with everything wrong.
     """
     check_address(address)
+    if name is not None:
+        check_run_name(name)
     apart, changes = checked(options)
     settings = [f"{key}={plain(config[key])!r}" for key in config] if isinstance(config, Mapping) else list(config)
     chosen_options = Options(preset=preset, set=settings, **changes)
@@ -65,12 +67,8 @@ def request_of(
         data_dir=absolute(data_dir),
         tracking_uri=tracking_uri,
         name=name,
-        cpus=apart["cpus"] or all_cpus(),
-        gpus=gpu_count(),
-        prepared_images=prepared_images(space.data.auxiliary),
-        executor=executor if isinstance(executor, str) else executor.name,
-        address=address,
         slots=apart["slots"],
+        **surroundings(absolute(storage), loaded.name, chosen, space, executor, address, apart["cpus"]),
         options=chosen_options,
     )
 
@@ -94,7 +92,7 @@ def forecast_of(
     options = dict(options) | {"cpus": cpus_per_node}
     if gpu and options.get("gpus_per_worker") is None:
         options["gpus_per_worker"] = 1.0
-    planned, _ = plan_of(request_of(space, options, preset=preset, storage=storage))
+    planned = plan_of(request_of(space, preset=preset, storage=storage, **options))
     return forecast(planned, nodes, gpu, gpus_per_node, cpus_per_node, rate)
 
 
@@ -137,36 +135,26 @@ def request_to_resume(
         data_dir=opened.data_dir,
         tracking_uri=tracking_of(state, tracking_uri),
         name=paths.run,
-        cpus=cpus or all_cpus(),
-        gpus=gpu_count(),
-        prepared_images=prepared_images(space.data.auxiliary),
-        executor=executor if isinstance(executor, str) else executor.name,
-        address=address,
         slots=slots,
         accept_code=accept_code,
+        **surroundings(paths.storage, opened.name, opened.preset, space, executor, address, cpus),
     )
 
 
-def plan_of(request: Request) -> tuple[Plan, RunPaths]:
-    """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder; and where its
-    run lies.
-
-    Raises UserError for a run's name that could leave the storage, and for a folder that cannot be used.
-    """
-    plan = make_plan(
-        request.loaded.name,
-        request.loaded.doc,
-        request.space,
-        request.preset,
-        run=request.name,
-        cpus=1 if request.executor == "local" else request.cpus,
-        in_process=request.executor == "local",
-        gpus=request.gpus,
-        folder=folder_of(request.space.data),
-        prepared_images=request.prepared_images,
-        rates=read_rates(request.storage, request.loaded.name, request.preset, request.space.resources),
-    )
-    return plan, RunPaths(request.storage, plan.run)
+def surroundings(
+    storage: str, name: str, preset: str, space: Space, executor: str | Executor, address: str | None, cpus: int | None
+) -> dict[str, Any]:
+    """Where a request is carried out, and what is measured or counted there. Raises UserError for a user's folder that
+    cannot be used."""
+    return {
+        "cpus": cpus or all_cpus(),
+        "gpus": gpu_count(),
+        "prepared_images": prepared_images(space.data.auxiliary),
+        "folder": folder_of(space.data),
+        "rates": read_rates(storage, name, preset, space.resources),
+        "executor": executor if isinstance(executor, str) else executor.name,
+        "address": address,
+    }
 
 
 def folder_of(data: Data) -> "Survey | None":

@@ -1,65 +1,32 @@
 """The main job from a request to a report: images, shared stages, trials, winner, analyses."""
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.checks import check_images
 from orchestrator.execution.continuation import OpenRun, open_run
 from orchestrator.execution.executor import Executor
-from orchestrator.execution.from_request import plan_of
-from orchestrator.execution.observer import Nobody, Observer
+from orchestrator.execution.observer import Finished, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
-from orchestrator.execution.tasks import baseline_tasks, reconcile, space_analyses, stage_tasks, trial_tasks
+from orchestrator.execution.tasks import remaining, space_analyses
 from orchestrator.planning.cluster_size import check_crowded_nodes
-from orchestrator.planning.identity import StagePlan
-from orchestrator.planning.plan import Plan
+from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.planning.request import Request, check_executor
-from orchestrator.record import method_code
 from orchestrator.record.events import Closed
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import all_cpus
 from orchestrator.record.rates import keep_rates
 from orchestrator.record.runs import resume_command
-from orchestrator.record.state import DONE, Outcome, RunState
-from orchestrator.record.tracking import Mirror, tracker_of
-from orchestrator.results.evaluation import baseline_files
-from orchestrator.results.run import Results, conclude, winner
+from orchestrator.record.state import Outcome, RunState
+from orchestrator.record.tracking import Tracker, mirrored
+from orchestrator.results.run import Results, conclude
 from workloads.data.splits import Splits
 
 PHASES = {"stages": "baselines and shared stages", "trials": "trials", "analyses": "analyses"}
 """What an executor does, in its order: name -> title."""
-
-
-@dataclass(frozen=True)
-class Finished:
-    """How a launch of a run ended. results: None where it was interrupted. phases: seconds of wall time. tracking:
-    MLflow's URI."""
-
-    run: str
-    request: Request
-    outcome: Outcome
-    state: RunState
-    tracking: str
-    results: Results | None = None
-    seconds: float = 0.0
-    phases: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def resume(self) -> str:
-        """The command that goes on."""
-        return resume_command(self.run, self.request.storage, self.request.address)
-
-    @property
-    def worker_seconds(self) -> float:
-        """Seconds that workers spent in training and scoring, added up: every rung says how long its trial has run."""
-        trials = sum(trial.last.train_seconds for trial in self.state.trials.values() if trial.rungs)
-        stages = sum(stage.seconds for stage in self.state.stages.values())
-        return trials * self.request.workers + stages
 
 
 @dataclass(frozen=True)
@@ -68,26 +35,17 @@ class Launch:
 
     request: Request
     plan: Plan
-    run: OpenRun
     paths: RunPaths
     splits: Splits
     store: SplitStore
+    run: OpenRun
     recorder: Recorder
     observer: Observer
     phases: dict[str, float] = field(default_factory=dict)
 
     @property
     def state(self) -> RunState:
-        return self.recorder.ledger.state
-
-    @property
-    def stages_to_make(self) -> Sequence[StagePlan]:
-        """Those that this code may make: where other code was accepted, what a trial that has ended was trained on is
-        not made again."""
-        state, run = self.state, self.run
-        trials = [trial for trial in run.trials if not state.accepted or state.trials[trial.id].state not in DONE]
-        keys = {key for trial in trials for key in trial.stages.values()}
-        return [stage for stage in run.stages if stage.key in keys]
+        return self.run.ledger.state
 
 
 def launch(request: Request, observer: Observer | None = None, executor: Executor | None = None) -> Finished:
@@ -95,84 +53,69 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
 
     executor: by default the one that the request names. Raises UserError.
     """
-    begun, observer = time.monotonic(), observer or Nobody()
-    plan, paths = plan_of(request)
+    begun, observer, plan = time.monotonic(), observer or Observer(), plan_of(request)
+    paths = RunPaths(request.storage, plan.run)
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     for instance in plan.methods:
         instance.prepare(Path(request.data_dir))
     with observer.busy("reading images"):
-        tracker = tracker_of(paths, request.tracking_uri, request.loaded.name)
         splits = load_splits(request.space.data, Path(request.data_dir))
-        check_images(plan, splits, executor.name)
+        plan = plan.with_images(splits)
         store = SplitStore(paths)
         store.keep(splits)
-    plan = plan.with_images(splits)
     with launcher_lock(paths), heartbeat(paths):
         run = open_run(request, plan, paths, splits, executor.name)
-        method_code.keep(paths, plan.space.workload)
-        method_code.keep_space(paths, request.space, request.loaded.doc)
-        mirror = Mirror(tracker, run.ledger.snapshot, observer.warn)
-        recorder = recorder_of(plan.space, plan.rungs, run.ledger, mirror.changed, observer.warn)
-        work = Launch(request, plan, run, paths, splits, store, recorder, observer)
-        try:
-            finished = carry_out(work, executor, mirror, begun)
-        except Exception as error:
-            error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
-            raise
-    observer.ended(finished)
-    return finished
+        tracker = Tracker(paths, request.tracking_uri, plan.name)
+        with mirrored(tracker, run.ledger, observer.warn):
+            recorder = recorder_of(plan.space, plan.rungs, run.ledger, observer.warn)
+            work = Launch(request, plan, paths, splits, store, run, recorder, observer)
+            try:
+                outcome, results, seconds = carry_out(work, executor, begun)
+            except Exception as error:
+                error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
+                raise
+    return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases)
 
 
-def carry_out(work: Launch, executor: Executor, mirror: Mirror, begun: float) -> Finished:
-    """Run all that remains, and close the books however it ends."""
-    outcome, results, seconds, best = Outcome.FAILED, None, None, None
+def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, Results | None, float]:
+    """Run all that remains, and close the books however it ends: outcome, results, seconds of wall time."""
+    outcome, results, seconds, best, request = Outcome.FAILED, None, 0.0, None, work.request
     try:
         run_all(work, executor)
-        results = conclude(work.paths, work.state)
+        results = conclude(work.paths, work.state, work.run.methods)
         outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
         seconds, best = time.monotonic() - begun, results.best.id
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
         work.recorder.interrupted()
     finally:
-        resources, trials = work.request.space.resources, work.state.trials.values()
-        keep_rates(work.request.storage, work.plan.name, work.plan.preset, resources, work.request.workers, trials)
-        try:
-            work.recorder.append(Closed(outcome, None if seconds is None else round(seconds, 1), best))
-        finally:
-            mirror.end()
-    return Finished(
-        work.plan.run, work.request, outcome, work.state, mirror.tracker.uri, results, seconds or 0.0, work.phases
-    )
+        resources, trials = request.space.resources, work.state.trials.values()
+        keep_rates(request.storage, work.plan.name, work.plan.preset, resources, request.workers, trials)
+        work.run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
+    return outcome, results, seconds
 
 
 def run_all(work: Launch, executor: Executor) -> None:
-    """Everything that an executor does: baselines, missing stages, unfinished trials, analyses."""
-    plan, paths, recorder, resources = work.plan, work.paths, work.recorder, work.plan.space.resources
-    baselines, best = baseline_files(paths, work.state.identity), winner(work.state)
-    tasks = {"trials": reconcile(trial_tasks(plan, paths, work.run, best), recorder)}
-    tasks["analyses"] = space_analyses(plan, paths, work.run)
-    after = {task for later in (*tasks["trials"], *tasks["analyses"]) for task in later.after}
-    stages = [stage for stage in work.stages_to_make if f"stage/{stage.key}" in after]
-    tasks["stages"] = baseline_tasks(baselines, work.splits, resources) + stage_tasks(plan, paths, stages, recorder)
+    """Have everything done that an executor does, phase by phase."""
+    plan, begun = work.plan, time.monotonic()
+    tasks = remaining(plan, work.paths, work.run, work.splits, work.recorder)
     if not any(tasks.values()):
         return
-    begun = time.monotonic()
-    with executor:
-        if warning := check_crowded_nodes(plan, executor.nodes()):
-            work.observer.warn(warning)
-        executor.share(work.store, work.splits.digest, work.splits)
+    with executor.started(work.store, work.splits.digest, work.splits):
         work.phases["start-up"] = time.monotonic() - begun
+        if plan.space.resources.sharing_a_gpu > 1 and (warning := check_crowded_nodes(plan, executor.nodes())):
+            work.observer.warn(warning)
         with work.observer.watching(lambda: work.state, executor.notes):
             for name, title in PHASES.items():
-                remaining = space_analyses(plan, paths, work.run) if name == "analyses" else tasks[name]
-                if remaining:  # nothing is timed or shown of a phase without any
+                if name == "analyses" and plan.space.analyses:  # of the winner, who is known once all trials are over
+                    tasks[name] = space_analyses(plan, work.paths, work.run)
+                if tasks[name]:  # nothing is timed or shown of a phase without any
                     work.observer.phase(title)
                     begun = time.monotonic()
                     try:
-                        executor.run(remaining, recorder, work.request.slots)
+                        executor.run(tasks[name], work.recorder, work.request.slots)
                     finally:
                         work.phases[name] = time.monotonic() - begun
 

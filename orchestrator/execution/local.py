@@ -2,15 +2,26 @@
 
 import os
 import pickle
-from collections.abc import Mapping, Sequence
-from typing import Self
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 
 import torch
 
 from orchestrator.data.shared import SharedSplits, SplitsInMemory
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.executor import End, Listener, Note, Task, error_text, lacking
-from orchestrator.execution.work.trial import TrialWork
+from orchestrator.execution.executor import (
+    End,
+    Ended,
+    Listener,
+    Note,
+    RungReport,
+    Started,
+    Task,
+    TaskEvent,
+    error_text,
+    lacking,
+)
 from orchestrator.execution.work.worker import Worker, computing
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
@@ -33,17 +44,13 @@ class LocalExecutor:
         self.running: dict[str, Note] = {}
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.running.clear()
+    @contextmanager
+    def started(self, store: SplitStore, digest: str, splits: Splits | None) -> Iterator[None]:
+        self.splits = SplitsInMemory(splits or store.read(digest))
+        yield
 
     def nodes(self) -> Sequence[Node]:
         return [{"CPU": float(os.cpu_count() or 1)}]
-
-    def share(self, store: SplitStore, digest: str, splits: Splits | None) -> None:
-        self.splits = SplitsInMemory(splits or store.read(digest))
 
     def notes(self) -> Mapping[str, Note]:
         return dict(self.running)
@@ -56,55 +63,59 @@ class LocalExecutor:
                 fix="give --gpus-per-worker 0 to compute on the CPU, or mend this machine's CUDA",
                 kind=Kind.ENVIRONMENT,
             )
+        decision: Decision | None = None
+        with closing(self.events(tasks)) as events, suppress(StopIteration):
+            while True:
+                decision = listener.hear(events.send(decision))
+
+    def events(self, tasks: Sequence[Task]) -> Generator[TaskEvent, Decision | None, None]:
+        """Do the tasks and yield what happens. Sent back is the decision on it."""
         for task in tasks:
-            end = lacking(task, self.failures) or self.attempts(task, listener)
+            end = lacking(task, self.failures) or (yield from self.attempts(task))
             if end.error:
                 self.failures[task.id] = end.error
-            listener.ended(task, end)
+            yield Ended(task, end)
 
-    def attempts(self, task: Task, listener: Listener) -> End:
+    def attempts(self, task: Task) -> Generator[TaskEvent, Decision | None, End]:
         """Do a task, and again where it failed."""
-        sent: Task = pickle.loads(pickle.dumps(task)) if self.travelling else task  # noqa: S301 - made in this line
         end = End()
         for _ in range(1 + task.retries):
-            listener.started(task)
+            reports = self.attempt(task)
+            yield Started(task)
+            going, decision = {trial.id for trial in task.trials}, None
             try:
-                end = self.attempt(sent, listener)
+                with computing(task.work.threads), closing(reports):
+                    while True:
+                        rung = reports.send(decision)
+                        decision = yield rung
+                        going -= {rung.trial} if decision == Decision.STOP else set()
+                        if not going:
+                            return End()
+            except StopIteration as ended:
+                end = ended.value
+            except Exception as error:
+                end = End(error=error_text(error))
             finally:
                 self.running.pop(f"{task.id}/0", None)
             if not end.error:
                 break
         return end
 
-    def attempt(self, task: Task, listener: Listener) -> End:
+    def attempt(self, task: Task) -> Generator[RungReport, Decision | None, End]:
+        """The work of a task, not begun yet."""
         if self.splits is None:
             raise ValueError("images are shared before tasks run")
-        work, worker = task.work, LocalWorker(self.splits, task, self.running)
-        going = {trial.id for trial in work.trials} if isinstance(work, TrialWork) else set()
-        with computing(work.threads):
-            rungs, decision = work.run(worker), None
-            while True:
-                try:
-                    rung = rungs.send(decision)
-                except StopIteration as stop:
-                    end: End = stop.value
-                    return end
-                except Exception as error:  # the work's; what the listener raises ends the launch
-                    return End(error=error_text(error))
-                decision = listener.reported(task, rung)
-                if decision == Decision.STOP:
-                    going.discard(rung.trial)
-                    if not going:
-                        rungs.close()
-                        return End()
+        sent: Task = pickle.loads(pickle.dumps(task)) if self.travelling else task  # noqa: S301 - made in this line
+        device = torch.device("cuda:0" if task.claim.gpus_per_worker else "cpu")
+        return sent.work.run(LocalWorker(self.splits, device, key=f"{task.id}/0", notes=self.running))
 
 
+@dataclass(kw_only=True)
 class LocalWorker(Worker):
-    """The only worker of a task; it notes how far it is in a dictionary of the executor's."""
+    """The only worker of a task; it notes how far it is, under a key, in a dictionary of the executor's."""
 
-    def __init__(self, splits: SharedSplits, task: Task, notes: dict[str, Note]) -> None:
-        super().__init__(splits, torch.device("cuda:0" if task.claim.gpus_per_worker else "cpu"))
-        self.key, self.notes = f"{task.id}/0", notes
+    key: str
+    notes: dict[str, Note]
 
     def progress(self, done: float, total: float, text: str) -> None:
         self.notes[self.key] = Note(done, total, text)

@@ -4,10 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from upath import UPath
-
 from orchestrator.execution.continuation import OpenRun
-from orchestrator.execution.executor import End, Task
+from orchestrator.execution.executor import End, Ended, Started, Task
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
@@ -18,38 +16,60 @@ from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
 from orchestrator.planning.plan import Plan, trial_macs
 from orchestrator.record.events import StageEnded
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.ledger import Ledger
+from orchestrator.record.paths import BASELINE, RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState
-from orchestrator.results.run import winner
 from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
 from workloads.files import is_whole
 from workloads.scoring.baselines import CONVOLUTIONS
 
 
-def baseline_tasks(files: Mapping[str, UPath], splits: Splits, claim: Resources) -> list[Task]:
-    """Baselines that are not there yet, or damaged. files: name -> its scores.
+def remaining(plan: Plan, paths: RunPaths, run: OpenRun, splits: Splits, recorder: Recorder) -> dict[str, list[Task]]:
+    """All that is left to do, by phase: baselines and shared stages, trials, analyses. What lies on disk and not in the
+    ledger is recorded first."""
+    state = run.ledger.state
+    trials = reconcile(trial_tasks(plan, paths, run, state.winner), recorder)
+    analyses = space_analyses(plan, paths, run)
+    after = {task for later in (*trials, *analyses) for task in later.after}
+    stages = [stage for stage in stages_to_make(run) if f"stage/{stage.key}" in after]
+    first = baseline_tasks(paths, run, splits, plan.space.resources) + stage_tasks(plan, paths, stages, run.ledger)
+    return {"stages": first, "trials": trials, "analyses": analyses}
+
+
+def stages_to_make(run: OpenRun) -> Sequence[StagePlan]:
+    """Those that this code may make: where other code was accepted, what a trial that has ended was trained on is not
+    made again."""
+    state = run.ledger.state
+    trials = [trial for trial in run.trials if not state.accepted or state.trials[trial.id].state not in DONE]
+    keys = {key for trial in trials for key in trial.stages.values()}
+    return [stage for stage in run.stages if stage.key in keys]
+
+
+def baseline_tasks(paths: RunPaths, run: OpenRun, splits: Splits, claim: Resources) -> list[Task]:
+    """Baselines that are not there yet, or damaged.
 
     Where a target is a whole dataset there is the cheap one alone, tested on the out sets: distances to all its images
     would take hours.
     """
-    wanted = {CONVOLUTIONS: files[CONVOLUTIONS]} if splits.targets.members else files
-    works = {name: BaselineWork(name, str(file)) for name, file in wanted.items() if not is_whole(file)}
+    wanted = [CONVOLUTIONS] if splits.targets.members else list(run.baselines)
+    files = {name: paths.baselines / run.baselines[name] / BASELINE for name in wanted}
+    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
 
-def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], recorder: Recorder) -> list[Task]:
+def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], ledger: Ledger) -> list[Task]:
     """Stages that no earlier launch has left in this storage, those that others read first.
 
     Each one that is there already is recorded as reused.
     """
     tasks: list[Task] = []
-    known, resources = recorder.ledger.state.stages, plan.space.resources
+    known, resources = ledger.state.stages, plan.space.resources
     for stage in stages:
         folder = paths.stages / stage.key
         if is_made(folder):
             if stage.key not in known:
-                recorder.append(StageEnded(str(stage.unit), stage.key, reused=True))
+                ledger.append(StageEnded(str(stage.unit), stage.key, reused=True))
             continue
         unit = UnitWork(stage.unit, stage.config, artifact_folders(paths, stage.needs))
         work = StageWork(plan.space.workload, unit, str(folder), resources.share, threads(resources))
@@ -84,7 +104,7 @@ def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
 def space_analyses(plan: Plan, paths: RunPaths, run: OpenRun) -> list[Task]:
     """Those that the space asks for, of the winner so far; none where no trial has reached the end."""
     names, state = plan.space.analyses, run.ledger.state
-    best = winner(state) if names else None
+    best = state.winner if names else None
     if best is None:
         return []
     return analysis_tasks(paths, state, names, best, run.methods[best.id], plan.space.resources)
@@ -142,11 +162,11 @@ def goes_on(task: Task, trial: TrialUnits, recorder: Recorder) -> bool:
     alone = replace(task, work=replace(work, trials=(trial,)))
     done = rungs_done(trial, work.rungs)
     remove_shares(trial, done)
-    stopped = any(recorder.reported(alone, trial.report(rung)) == Decision.STOP for rung in done)
+    stopped = any(recorder.hear(trial.report(rung)) == Decision.STOP for rung in done)
     if not stopped and done != list(work.rungs):
         return True
-    recorder.started(alone)
-    recorder.ended(alone, End())
+    recorder.hear(Started(alone))
+    recorder.hear(Ended(alone, End()))
     return False
 
 

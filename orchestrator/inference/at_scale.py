@@ -47,6 +47,7 @@ from workloads.data.reading.listing import ImageFile, Listing
 from workloads.detector import Detector
 from workloads.errors import UserError
 from workloads.files import alone, remove_partials, write_atomically, write_checked
+from workloads.portable import is_detector
 from workloads.scoring.thresholds import HeldOut, Threshold
 
 PART = 1000
@@ -234,5 +235,13 @@ def submit_prediction(run: str, images: Sequence[str], address: str, options: di
         raise UserError(f"where on the cluster are runs and decisions? {' and '.join(lacking)} say", fix=fix)
     whole: dict[str, Any] = {name: absolute(options[name]) for name in ("storage", "out", "maps") if options[name]}
     whole |= {name: [absolute(path) for path in options[name] or ()] for name in ("normals", "defects")}
-    words = ["predict", run, *map(absolute, images), *option_words(options | whole), "--address", "auto", "--plain"]
+    words = [
+        "predict",
+        absolute(run) if is_detector(run) else run,
+        *map(absolute, images),
+        *option_words(options | whole),
+        "--address",
+        "auto",
+        "--plain",
+    ]
     return submit_words(words, f"predict-{content_hash(absolute(options['out']), 8)}", address)

@@ -10,12 +10,13 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
-from orchestrator.results.run import method_of, winner
+from orchestrator.results.run import method_of
 from workloads.data.images import CALIBRATION
+from workloads.data.reading.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
-from workloads.portable import TrainedUnit, assembled
+from workloads.portable import TrainedUnit, assembled, is_detector, load_detector
 from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE, group_size
 from workloads.scoring.thresholds import HeldOut
@@ -24,8 +25,17 @@ from workloads.training.fitted import FOLDS
 
 
 def detector_at(run: str, storage: str, target: str | None = None, device: str | None = None) -> Detector:
-    """As `detector_of`, of a run by its name."""
+    """As `detector_of`, of a run by its name, or of a detector's own folder."""
+    if is_detector(run):
+        return of_target(load_detector(run, device), target)
     return detector_of(*open_run(storage, run), target, device)
+
+
+def of_target(detector: Detector, target: str | None) -> Detector:
+    """The detector, where it is of that target. Raises UserError where it is of another."""
+    if target not in (None, detector.target):
+        raise UserError(f"no detector for class {target!r}", details=f"this one is of {detector.target!r}")
+    return detector
 
 
 def detector_of(paths: RunPaths, state: RunState, target: str | None = None, device: str | None = None) -> Detector:
@@ -40,9 +50,11 @@ def detector_and_units(
     """The detector of a trial that has reached the end, and what it is assembled of. device: as of `detector_of`."""
     place, instance = device_named(device), method_of(state, best)
     units = trained_units(paths, best, instance, target, place)
-    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": state.opened.white_level}
+    opened = state.opened
+    form: dict[str, Any] = {"fit": state.space.data.fit or "crop", "white_level": opened.white_level}
+    form["region"] = Region(opened.region) if opened.region else None
     held_out = held_out_of(paths, state, best, instance, target)
-    return assembled(instance, target, state.opened.shape, units, place, held_out=held_out, **form), units
+    return assembled(instance, target, opened.shape, units, place, held_out=held_out, **form), units
 
 
 def chosen_target(state: RunState, target: str | None) -> str:
@@ -58,7 +70,7 @@ def chosen_target(state: RunState, target: str | None) -> str:
 
 def chosen_trial(state: RunState) -> TrialState:
     """The winner. Raises UserError where there is none."""
-    best = winner(state)
+    best = state.winner
     if best is None:
         raise UserError("no trial of this run has reached the end", fix="resume it first")
     return best

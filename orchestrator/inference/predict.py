@@ -188,7 +188,7 @@ def write_all(
 
 def part_names(detector: Detector) -> list[str]:
     """The parts whose scores rows have, from a blank image's."""
-    return list(detector.parts(np.zeros((1, detector.shape.height, detector.shape.width), np.uint8)))
+    return list(detector.parts(np.zeros((1, *detector.usual_size), np.uint8)))
 
 
 def rows_of(detector: Detector, threshold: Threshold, files: Sequence[ImageFile], maps: Path | None) -> Iterator[Row]:

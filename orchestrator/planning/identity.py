@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,8 +43,15 @@ class Identity:
 
     @property
     def baselines_code(self) -> str:
-        """What the keys of baselines' scores are made with."""
         return self.baselines or self.code
+
+    @cached_property
+    def baseline_keys(self) -> dict[str, str]:
+        """Under which keys the scores of scikit-learn's baselines lie in a storage, by their names."""
+        from workloads.scoring import baselines  # pyarrow, which a plan does without
+
+        made_of = {"data": self.data, "code": self.baselines_code}
+        return {name: content_hash(made_of | {"baseline": name}, 16) for name in baselines.BASELINES}
 
     def same_code(self, other: "Identity") -> bool:
         return (self.code, self.baselines_code) == (other.code, other.baselines_code)
@@ -70,11 +78,13 @@ class TrialPlan:
 
 
 class Identified(NamedTuple):
-    """What a plan is made of. stages: the distinct ones of all trials, those that others need first."""
+    """What a plan is made of. stages: the distinct ones of all trials, those that others need first. baselines: as
+    `Identity.baseline_keys`."""
 
     identity: Identity
     trials: tuple[TrialPlan, ...]
     stages: list[StagePlan]
+    baselines: Mapping[str, str]
 
 
 def question(space: Space) -> dict[str, Any]:
@@ -117,7 +127,7 @@ def identify(
     code = joined([*codes.values(), Code({name: sources[name].meaning for name in METRICS}, {})])
     baselines = code_of(BASELINES, adds=["sklearn"])  # no method's edit scores them again
     identity = Identity(data_digest, code.digest, code.modules, code.packages, baselines.digest)
-    return Identified(identity, tuple(trials), list(distinct.values()))
+    return Identified(identity, tuple(trials), list(distinct.values()), identity.baseline_keys)
 
 
 def stages_of(

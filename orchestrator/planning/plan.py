@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.identity import code_of_methods, run_name
+from orchestrator.planning.request import Request
 from tune_spaces.schema import Auxiliary, Data, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
 from workloads.data.reading.account import Account
 from workloads.data.windows import Form
+from workloads.errors import Problem, UserError, several
 from workloads.registry import method
-from workloads.units import ImageShape, TrainingCounts, Unit
+from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
     from workloads.data.reading.survey import Survey
@@ -68,6 +70,7 @@ class Plan:
     in_process: bool = False  # nothing is started: neither Ray nor a trial's processes
     account: Account | None = None  # of a user's folder, before it is read
     windows: float = 1.0  # that one of its images is cut into
+    costs: Mapping[str, float] = field(default_factory=dict)  # kind of network -> seconds, once the images are read
 
     @property
     def stages(self) -> int:
@@ -80,8 +83,14 @@ class Plan:
         return estimate(self)
 
     def with_images(self, splits: "Splits") -> "Plan":
-        """The same plan with the targets, shape and counts of the images themselves."""
-        return replace(self, targets=tuple(splits.targets.names), shape=splits.shape, counts=splits.counts)
+        """The same plan with the targets, shape and counts of the images themselves, and what its networks cost.
+
+        Raises UserError with every problem that only the images reveal, such as how many classes a user's folder has.
+        """
+        check_images(self, splits)
+        plan = replace(self, targets=tuple(splits.targets.names), shape=splits.shape, counts=splits.counts)
+        networks = plan.estimate.networks if plan.estimate else {}
+        return replace(plan, costs={name: round(seconds, 2) for name, seconds in networks.items()})
 
     @property
     def units(self) -> list[Unit]:
@@ -89,6 +98,24 @@ class Plan:
 
     def method(self, point: dict[str, Any]) -> Any:
         return method(self.space.workload)(self.space.config(point))
+
+
+def plan_of(request: Request) -> Plan:
+    """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder."""
+    in_process = request.executor == "local"
+    return make_plan(
+        request.loaded.name,
+        request.loaded.doc,
+        request.space,
+        request.preset,
+        run=request.name,
+        cpus=1 if in_process else request.cpus,
+        gpus=request.gpus,
+        prepared_images=request.prepared_images,
+        rates=request.rates,
+        in_process=in_process,
+        folder=request.folder,
+    )
 
 
 def make_plan(
@@ -139,6 +166,33 @@ def make_plan(
         account=None if folder is None else folder.account(),
         windows=windows,
     )
+
+
+def check_images(plan: Plan, splits: "Splits") -> None:
+    """Raises UserError with every problem that only the images reveal."""
+    space = plan.space
+    if splits.streamed is not None and plan.in_process:
+        raise UserError(
+            "a prepared auxiliary set is streamed by Ray, and --executor local works without it",
+            where="data.auxiliary",
+            fix="leave --executor out, or name images that are held in memory",
+        )
+    if space.select_by == "oracle" and len(set(splits.test.labels.tolist())) < 2 and not splits.out:
+        raise UserError(
+            "select_by: 'oracle' needs anomalous test images, and there are none",
+            fix="use another --select-by, or add a folder of anomalies",
+        )
+    facts = DataFacts(
+        shape=splits.shape,
+        pooled=space.data.protocol == "in_out",
+        auxiliary=bool(space.data.auxiliary),
+        classes=max(len(splits.targets.members_of(target)) for target in splits.targets.names),
+        select_by=space.select_by,
+        windows=any(part.windows is not None for part in splits.by_name().values()),
+    )
+    pairs = dict.fromkeys(pair for instance in plan.methods for pair in instance.check(facts))
+    if pairs:
+        raise several([Problem(*pair) for pair in pairs], plan.name)
 
 
 def shape_of(space: Space) -> ImageShape:

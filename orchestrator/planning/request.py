@@ -1,8 +1,10 @@
 """A launch as it is asked for, its space resolved."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.planning.options import Options
 from tune_spaces.published.schedules import differences
@@ -12,6 +14,9 @@ from tune_spaces.schema.models import resolve
 from workloads.errors import UserError, nearest
 from workloads.keys import schedule_keys
 from workloads.registry import method
+
+if TYPE_CHECKING:
+    from workloads.data.reading.survey import Survey
 
 DEFAULT_STORAGE, DEFAULT_DATA = "runs", "data"
 EXECUTORS = ("ray", "local")
@@ -26,9 +31,12 @@ def check_executor(name: str, address: str | None = None) -> None:
 
 
 def check_storage(storage: str, tracking_uri: str | None) -> None:
-    """Raises UserError for a local storage whose path MLflow's database URI would cut off, or read as another one."""
-    if tracking_uri or "://" in storage:
+    """Raises UserError for a storage that cannot hold MLflow's SQLite file, where no other database is named: one that
+    is not local, or whose path the database's URI would cut off, or read as another one."""
+    if tracking_uri:
         return
+    if "://" in storage:
+        raise UserError("MLflow's SQLite file needs a local storage", fix="give --tracking-uri a database or a server")
     if match := re.search(r"\?|%[0-9A-Fa-f]{2}", storage):
         raise UserError(
             f"the storage's path has {match.group()!r} in it, which the URI of MLflow's database there cannot hold",
@@ -39,14 +47,15 @@ def check_storage(storage: str, tracking_uri: str | None) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that a launch is told. Raises UserError for an executor that there is not, and for a storage that
-    MLflow's database cannot lie in.
+    """Everything that a plan is made of: what a launch is told, and what lay around it then. Raises UserError for an
+    executor that there is not, and for a storage that MLflow's database cannot lie in.
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     schedule: as `schedule_name` has it. cpus, gpus: of this machine. prepared_images: of the prepared auxiliary set
-    that the space names. address: of a running cluster that this machine belongs to. slots: trials at once; counted
-    from the nodes where absent. options: those that the space was resolved with. accept_code: go on with a run that
-    other code has begun.
+    that the space names, where it could be read. folder: what lies in the user's folder that the space names, where it
+    could be looked at. rates: speeds that earlier runs in the storage have measured, see `plan.unit_costs`. address: of
+    a running cluster that this machine belongs to. slots: trials at once; counted from the nodes where absent.
+    options: those that the space was resolved with. accept_code: go on with a run that other code has begun.
     """
 
     loaded: Loaded
@@ -60,6 +69,8 @@ class Request:
     cpus: int
     gpus: int = 0
     prepared_images: int | None = None
+    folder: "Survey | None" = None
+    rates: Mapping[str, float] | None = None
     executor: str = "ray"
     address: str | None = None
     slots: int | None = None

@@ -13,6 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
 from workloads.errors import UserError
 
 
@@ -91,18 +92,12 @@ def critical_path(load: Load) -> float:
 def asha_shares(trials: int, rungs: Sequence[int], eta: int, seed: int = 0) -> list[float]:
     """Which fraction of its schedule each trial gets when how good it is, is drawn by lot.
 
-    Asynchronous halving (Li et al., arXiv 1810.05934) as it is run here: a trial goes on from a rung if it is among the
-    best 1/eta of those that have reached it so far. Trials are taken one after the other.
+    The rule is that of a launch; trials are taken one after the other.
     """
-    lot, reached = random.Random(seed), dict[int, list[float]]()  # noqa: S311 - a simulation
+    lot, rule = random.Random(seed), SuccessiveHalving(rungs, eta, "max")  # noqa: S311 - a simulation
     shares = []
-    for _ in range(trials):
-        quality, share = lot.random(), rungs[-1]
-        for rung in rungs[:-1]:
-            seen = reached.setdefault(rung, [])
-            seen.append(quality)
-            if sum(other > quality for other in seen) >= max(1, len(seen) / eta):
-                share = rung
-                break
-        shares.append(share / 1000)
+    for trial in range(trials):
+        quality = lot.random()
+        last = next((rung for rung in rungs if rule.decide(str(trial), rung, quality) == Decision.STOP), rungs[-1])
+        shares.append(last / 1000)
     return shares

@@ -104,6 +104,7 @@ class Opened(Event):
     preset's name, or "custom". counts: split -> images. costs: kind of network ("detector/level_4") -> planned seconds.
     remarks: what a reader of the results must know of the images, in sentences. account: of a user's folder, what was
     not used; runs of earlier versions have none. white_level: by which images of more than 8 bits were scaled.
+    region: the text of the `Region` that is ignored of every image, empty where there is none.
     """
 
     uid: str
@@ -126,6 +127,7 @@ class Opened(Event):
     remarks: tuple[str, ...] = ()
     account: Account | None = None
     white_level: int = DEEPEST
+    region: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event as Signal
 from threading import Lock
 from typing import Any
 
@@ -226,7 +227,8 @@ class Ledger:
     def __init__(self, paths: RunPaths) -> None:
         self.folder = paths.ledger
         self.events: list[Event] = read_events(paths)
-        self.lock = Lock()  # Tune's callbacks and the main thread both write
+        self.lock = Lock()  # whoever follows the ledger takes snapshots in a thread of its own
+        self.changed = Signal()  # set after every event; whoever follows the ledger clears it
         self.folder.mkdir(parents=True, exist_ok=True)
         files = segments(self.folder)
         self.number = int(files[-1].stem) if files else 0  # of the newest segment; there may be gaps before it
@@ -249,6 +251,7 @@ class Ledger:
                 self.state = fold(self.events)
                 raise
             self.events.append(event)
+        self.changed.set()
 
     def write(self, line: str) -> None:
         local = isinstance(self.folder, Path)

@@ -38,20 +38,16 @@ def digest_of(files: dict[str, bytes]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def keep(paths: RunPaths, workload: str) -> None:
-    """Copy the code of a run's method into the run, unless it is there. Methods of the table have none to copy."""
-    code = code_of(workload)
-    if code is None or stored(paths) is not None:
-        return
-    files = files_of(code)
-    for name, content in files.items():
-        file = paths.code / digest_of(files) / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, content)
-
-
-def keep_space(paths: RunPaths, space: Space, doc: str) -> None:
-    """Write the space on a folder of images, as it was launched, into the run, to be copied and edited."""
+def keep(paths: RunPaths, space: Space, doc: str) -> None:
+    """Copy the code of a run's method into the run, unless it is there; methods of the table have none to copy. So is
+    a space on a folder of images, as it was launched, to be copied and edited."""
+    code = code_of(space.workload)
+    if code is not None and stored(paths) is None:
+        files = files_of(code)
+        for name, content in files.items():
+            copy = paths.code / digest_of(files) / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(copy, content)
     file = paths.folder / "space.py"
     if space.data.path is not None and not file.exists():
         write_atomically(file, file_of(space, doc).encode())

@@ -25,12 +25,28 @@ from upath import UPath
 from workloads.errors import UserError
 from workloads.units import Unit
 
+BASELINE = "scores.parquet"
+"""In a folder of `baselines`."""
 SHARED = ("mlflow.db", "mlartifacts", "rates.json", "data", "stages", "baselines")
 
 
 def is_run_name(name: str) -> bool:
     """One path piece that stays below the storage."""
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", name) is not None
+
+
+def check_run_name(name: str) -> None:
+    """Raises UserError for a name that could leave the storage, or that something else in it has."""
+    if name in SHARED:
+        raise UserError(
+            f"{name!r} cannot name a run: the storage has something of that name",
+            fix="choose another --name",
+        )
+    if not is_run_name(name):
+        raise UserError(
+            f"{name!r} cannot name a run",
+            fix="use letters, digits, '_', '.' and '-', beginning with a letter or digit",
+        )
 
 
 @dataclass(frozen=True)
@@ -41,16 +57,7 @@ class RunPaths:
     run: str
 
     def __post_init__(self) -> None:
-        if self.run in SHARED:
-            raise UserError(
-                f"{self.run!r} cannot name a run: the storage has something of that name",
-                fix="choose another --name",
-            )
-        if not is_run_name(self.run):
-            raise UserError(
-                f"{self.run!r} cannot name a run",
-                fix="use letters, digits, '_', '.' and '-', beginning with a letter or digit",
-            )
+        check_run_name(self.run)
 
     @property
     def root(self) -> UPath:

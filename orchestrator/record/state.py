@@ -21,6 +21,7 @@ from tune_spaces.schema import Space
 from tune_spaces.schema.models import stored
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import several
+from workloads.scoring.selection import CRITERIA
 
 __all__ = ["DONE", "Outcome", "RunState", "State", "TrialState"]
 
@@ -83,6 +84,17 @@ class RunState:
         """Whether a trial or an analysis has failed."""
         failed = any(trial.state == State.FAILED for trial in self.trials.values())
         return failed or any(event.error for event in self.analyses.values())
+
+    @property
+    def winner(self) -> TrialState | None:
+        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal."""
+        ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]
+        if not ended or len(self.trials) == 1:
+            return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
+        criterion = CRITERIA[self.space.select_by]
+        values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
+        known = [(criterion.better_first(value), t) for t, value in values if value is not None]
+        return min(known, key=lambda item: item[0])[1] if known else None
 
     @cached_property
     def space(self) -> Space:

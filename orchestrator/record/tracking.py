@@ -9,16 +9,16 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from orchestrator.record.events import RungMetrics
+from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
-from workloads.errors import UserError
 from workloads.files import read_checked
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
@@ -93,10 +93,10 @@ def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
 
 
 class Tracker:
-    """Mirrors one run's ledger into MLflow."""
+    """Mirrors one run's ledger into MLflow. uri: None for a database in the storage, which is a local one then."""
 
-    def __init__(self, paths: RunPaths, uri: str, experiment: str) -> None:
-        self.paths, self.uri, self.name = paths, uri, experiment
+    def __init__(self, paths: RunPaths, uri: str | None, experiment: str) -> None:
+        self.paths, self.uri, self.name = paths, uri or default_uri(paths), experiment
         self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
         self.experiment = ""
         self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
@@ -225,61 +225,45 @@ class Tracker:
         self.log_files(run, self.paths.report.iterdir(), "report")
 
 
-def tracker_of(paths: RunPaths, uri: str | None, experiment: str) -> Tracker:
-    """Not connected yet. Raises UserError where the storage cannot hold MLflow's file and no server is named."""
-    if uri is None and not paths.is_local:
-        raise UserError("MLflow's SQLite file needs a local storage", fix="give --tracking-uri a database or a server")
-    return Tracker(paths, uri or default_uri(paths), experiment)
+@contextmanager
+def mirrored(tracker: Tracker, ledger: Ledger, warn: Callable[[str], None], limit: float = END_S) -> Iterator[None]:
+    """MLflow follows the ledger, in a thread of its own, so that a server that is slow or away delays no trial.
 
-
-class Mirror:
-    """Syncs in a thread of its own, so that a tracking server that is slow or away delays no trial.
-
-    tracker: used in that thread alone. snapshot: a run's state that nobody else changes. warn: takes a line for the
-    user. The thread begins with the first change, and must be ended.
+    On the way out it syncs a last time, until `limit` seconds or Ctrl-C; the user is told if that is not done by then.
+    tracker: used in that thread alone. warn: takes a line for the user.
     """
-
-    def __init__(self, tracker: Tracker, snapshot: Callable[[], RunState], warn: Callable[[str], None]) -> None:
-        self.tracker, self.snapshot, self.warn = tracker, snapshot, warn
-        self.wake, self.ending = threading.Event(), threading.Event()
-        self.failed = False
-        self.thread = threading.Thread(target=self.loop, name="mlflow", daemon=True)
-
-    def changed(self) -> None:
-        """The ledger has more: sync soon. Returns at once."""
-        if self.thread.ident is None:
-            self.thread.start()
-        self.wake.set()
-
-    def end(self, limit: float = END_S) -> None:
-        """Sync a last time and wait for it, until `limit` seconds or Ctrl-C; the user is told if it is not done."""
-        self.ending.set()
-        self.changed()
+    ending = threading.Event()
+    ledger.changed.clear()  # what is there already is synced with what comes next
+    thread = threading.Thread(target=follow, args=(tracker, ledger, warn, ending), name="mlflow", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        ledger.changed.set()
         with suppress(KeyboardInterrupt):
-            self.thread.join(limit)
-        if self.thread.is_alive():
-            self.warn(
+            thread.join(limit)
+        if thread.is_alive():
+            warn(
                 f"MLflow did not answer within {limit:g} s and lacks the end of this run. The ledger keeps "
                 "everything: launching the run again logs what is missing"
             )
 
-    def loop(self) -> None:
-        while True:
-            self.wake.wait()
-            self.wake.clear()
-            last = self.ending.is_set()  # looked at before the sync, which may end after more has happened
-            self.sync()
-            if last:
-                return
 
-    def sync(self) -> None:
-        """A tracking server that is away must not stop training: the next sync catches up. Said once in a row."""
+def follow(tracker: Tracker, ledger: Ledger, warn: Callable[[str], None], ending: threading.Event) -> None:
+    """Sync after every change. A tracking server that is away must not stop training: the next sync catches up. Said
+    once in a row."""
+    failed = last = False
+    while not last:
+        ledger.changed.wait()
+        ledger.changed.clear()
+        last = ending.is_set()  # looked at before the sync, which may end after more has happened
         try:
-            self.tracker.sync(self.snapshot())
+            tracker.sync(ledger.snapshot())
         except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
             reason = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
-            if not self.failed:
-                self.warn(f"MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
-            self.failed = True
+            if not failed:
+                warn(f"MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
+            failed = True
         else:
-            self.failed = False
+            failed = False

@@ -10,12 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from orchestrator.planning.code_digest import content_hash
 from orchestrator.planning.identity import Identity
-from orchestrator.record.paths import RunPaths, TrialPaths
+from orchestrator.record.paths import BASELINE, RunPaths, TrialPaths
 from workloads.data.images import CALIBRATION, out_name
 from workloads.files import read_checked, remove_checked, write_checked
-from workloads.scoring.baselines import BASELINES
 from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.metrics import (
     contrastive,
@@ -156,19 +154,12 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
     return shown
 
 
-def baseline_files(paths: RunPaths, identity: Identity) -> dict[str, UPath]:
-    """Where the scores of each of scikit-learn's baselines lie in a storage, by content."""
-    made_of = {"data": identity.data, "code": identity.baselines_code}
-    keys = {name: content_hash(made_of | {"baseline": name}, 16) for name in BASELINES}
-    return {name: paths.baselines / key / "scores.parquet" for name, key in keys.items()}
-
-
 def baseline_numbers(
     paths: RunPaths, identity: Identity, *, pooled: bool = False
 ) -> dict[str, dict[str, float | None]]:
     """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
     normal."""
-    files = baseline_files(paths, identity)
+    files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
     tables = {name: read_table(path) for name, path in files.items() if path.exists()}
     if pooled:
         return {name: {out: value for (_, _, out), value in out_auroc(table).items()} for name, table in tables.items()}

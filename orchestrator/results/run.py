@@ -53,20 +53,9 @@ class Results:
     unscored_sets: frozenset[str] = frozenset()  # of which some images could not be scored
 
 
-def winner(state: RunState) -> TrialState | None:
-    """The best trial that reached the end, by the run's own criterion; the earlier in the plan where two are equal."""
-    ended = [trial for trial in state.trials.values() if trial.state == State.FINISHED]
-    if not ended or len(state.trials) == 1:
-        return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
-    criterion = CRITERIA[state.space.select_by]
-    values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
-    known = [(criterion.better_first(value), t) for t, value in values if value is not None]
-    return min(known, key=lambda item: item[0])[1] if known else None
-
-
 def sure_winner(state: RunState) -> TrialState:
-    """`winner`. Raises UserError where no trial reached the end, with what went wrong, or none can be compared."""
-    best = winner(state)
+    """The run's. Raises UserError where no trial reached the end, with what went wrong, or none can be compared."""
+    best = state.winner
     if best is None and any(trial.state == State.FINISHED for trial in state.trials.values()):
         headline = f"no trial can be chosen: {CRITERIA[state.space.select_by].title} is undefined for all"
         raise UserError(headline, fix="see failed_scores of the trials; launch with another --select-by")
@@ -247,12 +236,13 @@ def write_report(run: str, storage: str) -> Results:
     return conclude(*open_run(absolute(storage), run))
 
 
-def conclude(paths: RunPaths, state: RunState) -> Results:
-    """Pick the winner and write the report. Raises UserError where no trial reached the end."""
-    methods = {trial.id: method_of(state, trial) for trial in state.trials.values() if 1000 in trial.rungs}
-    best = sure_winner(state)
+def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None = None) -> Results:
+    """Pick the winner and write the report. methods: of the trials, by their ids, where whoever asks has them. Raises
+    UserError where no trial reached the end."""
+    best, ended = sure_winner(state), [trial for trial in state.trials.values() if 1000 in trial.rungs]
+    methods = methods or {trial.id: method_of(state, trial) for trial in ended}
     opened, instance = state.opened, methods[best.id]
-    runs = {key: measured(state, state.trials[key], ended) for key, ended in methods.items()}
+    runs = {trial.id: measured(state, trial, methods[trial.id]) for trial in ended}
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)

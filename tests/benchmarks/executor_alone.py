@@ -6,21 +6,24 @@ from pathlib import Path
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.continuation import open_run
-from orchestrator.execution.from_request import plan_of, request_of
+from orchestrator.execution.from_request import request_of
 from orchestrator.execution.launch import Launch, run_all
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.execution.observer import Nobody
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import recorder_of
+from orchestrator.planning.plan import plan_of
+from orchestrator.record.paths import RunPaths
 
 
 def main(space: str, folder: Path) -> None:
-    request = request_of(space, {}, storage=folder / "runs", data_dir=folder, name="launch", executor="local")
+    request = request_of(space, storage=folder / "runs", data_dir=folder, name="launch", executor="local")
     splits = load_splits(request.space.data, folder)
-    plan, paths = plan_of(request)
-    plan = plan.with_images(splits)
+    plan = plan_of(request).with_images(splits)
+    paths = RunPaths(request.storage, plan.run)
     run = open_run(request, plan, paths, splits, "local")
-    recorder = recorder_of(plan.space, plan.rungs, run.ledger, lambda: None, print)
-    run_all(Launch(request, plan, run, paths, splits, SplitStore(paths), recorder, Nobody()), LocalExecutor())
+    recorder = recorder_of(plan.space, plan.rungs, run.ledger, print)
+    work = Launch(request, plan, paths, splits, SplitStore(paths), run, recorder, Observer())
+    run_all(work, LocalExecutor())
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ calls enter, in their order, without:
 * a call of the same function from the same line a second time: a loop over trials is one step of the way.
 
 A stay is a run of such calls into one file. A return is a stay in a file that was entered before and left since, so
-returns are stays less files. Before the rebuild, following calls by reading, there were 39 files and 100 returns; the
-aim, about 20 and fewer than 10, is not reached.
+returns are stays less files. Before the rebuild, following calls by reading, there were 39 files and 100 returns. The
+aim is fewer than 10 returns, which is reached, and about 20 files, which is not.
 """
 
 import inspect
@@ -101,12 +101,12 @@ def way(tmp_path_factory):
 
 def test_a_launch_passes_through_few_files(way):
     stays = way.within(*LAUNCHER)
-    assert len(set(stays)) <= 34, "\n".join(stays)
+    assert len(set(stays)) <= 31, "\n".join(stays)
 
 
 def test_a_launch_seldom_returns_to_a_file_that_it_has_left(way):
     stays = way.within(*LAUNCHER)
-    assert len(stays) - len(set(stays)) <= 27, "\n".join(stays)
+    assert len(stays) - len(set(stays)) <= 9, "\n".join(stays)
 
 
 def test_the_sciences_part_of_the_way_is_short(way):

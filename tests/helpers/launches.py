@@ -10,8 +10,9 @@ from orchestrator.cli.exit_codes import OF_OUTCOMES
 from orchestrator.clusters.session import QUIET, sealed
 from orchestrator.console.terminal import Terminal
 from orchestrator.execution.analyse import analyse
+from orchestrator.execution.from_request import folder_of
 from orchestrator.execution.launch import executor_named, launch
-from orchestrator.execution.observer import Nobody
+from orchestrator.execution.observer import Observer
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import Request, schedule_name
 
@@ -32,6 +33,7 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, exe
         tracking_uri=tracking_uri,
         name=name,
         cpus=2,
+        folder=folder_of(resolved.data),
         executor=executor,
     )
 
@@ -39,13 +41,15 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, exe
 def run(request, executor=None):
     """(exit code, what was printed)."""
     out = Console(record=True, width=200, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
-    finished = launch(request, Terminal(out), executor)
+    terminal = Terminal(out)
+    finished = launch(request, terminal, executor)
+    terminal.ended(finished)
     return OF_OUTCOMES[finished.outcome], out.export_text()
 
 
 def analyse_run(paths, names, executor="ray"):
     """What the verb `analyse` does."""
-    return analyse(paths, names, None, executor_named(executor, 2), Nobody())
+    return analyse(paths, names, None, executor_named(executor, 2), Observer())
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import numpy as np
 
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.results.evaluation import combined, metrics_of, write_table
-from orchestrator.results.run import winner
 from tests.helpers.records import ledger_at, opened, trial_plan
 from workloads.registry import method
 from workloads.scoring.table import join, rows
@@ -47,7 +46,7 @@ def made_sweep(storage, trials, classes, images=200, ids=None):
     for number, plan in enumerate(plans):
         events += course(number, plan, metrics, random)
     paths, ledger = ledger_at(storage, "run", *events)
-    write_table(paths.trial(winner(ledger.state).id).scores(1000), table)
+    write_table(paths.trial(ledger.state.winner.id).scores(1000), table)
     return paths, ledger.state
 
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from orchestrator.execution.executor import End, RungReport, Task
+from orchestrator.execution.executor import End, Ended, RungReport, Started, Task
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
 from orchestrator.execution.work.worker import UnitWork
@@ -95,12 +95,13 @@ class Heard:
     stop_at: tuple[str, int] | None = None
     events: list[tuple] = field(default_factory=list)
 
-    def started(self, task):
-        self.events.append(("started", task.id))
-
-    def reported(self, task, rung):
-        self.events.append(("reported", rung.trial, rung.rung))
-        return Decision.STOP if (rung.trial, rung.rung) == self.stop_at else Decision.CONTINUE
-
-    def ended(self, task, end):
-        self.events.append(("ended", task.id, end.error))
+    def hear(self, event):
+        match event:
+            case Started(task):
+                self.events.append(("started", task.id))
+            case Ended(task, end):
+                self.events.append(("ended", task.id, end.error))
+            case RungReport(trial, rung):
+                self.events.append(("reported", trial, rung))
+                return Decision.STOP if (trial, rung) == self.stop_at else Decision.CONTINUE
+        return Decision.CONTINUE

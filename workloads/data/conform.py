@@ -67,8 +67,14 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def windowed(image: NDArray[np.uint8], form: Form) -> Windowed:
-    """An image uint8 (C, H, W) of any size as windows uint8 (n, C, h, w), resized as `resize` does where it must be."""
+    """An image uint8 (C, H, W) of any size as windows uint8 (n, C, h, w), resized as `resize` does where it must be.
+    Raises UserError for another size than that of the form's region."""
     height, width = image.shape[1:]
+    if form.region is not None:
+        try:
+            image = form.region.blackened(image)
+        except ValueError as error:
+            raise UserError(str(error)) from error
     chosen = layout(height, width, form)
     left, top, right, bottom = chosen.box
     seen = torch.from_numpy(np.ascontiguousarray(image[None, :, top:bottom, left:right]))

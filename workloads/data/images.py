@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.reading.account import Account
+from workloads.data.reading.region import IGNORED, Region
 from workloads.data.windows import DEEPEST, Places
 
 NO_CLASS = -1
@@ -111,7 +112,8 @@ class Dataset:
 
     tested_on: target -> the classes (its own among them) whose test images it is tested on; a target that is not in it
     is tested on all, as every target is where it is None.
-    masks: uint8 (len(test), H, W), the size of the test windows, 1 where a pixel is anomalous; None where unknown.
+    masks: uint8 (len(test), H, W), the size of the test windows, 1 where a pixel is anomalous, `region.IGNORED` where
+    nobody looks; None where unknown. region: what of every image of a user's folder is ignored.
     val: held-out normal images, where the dataset names them itself; of other classes a seeded part of train is.
     account: of a user's folder, what was not used. white_level: by which its images of more than 8 bits were scaled.
     remarks: what a reader of the results must know of how images were read, in sentences.
@@ -129,6 +131,7 @@ class Dataset:
     white_level: int = DEEPEST
     remarks: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         unknown = {name for target, names in (self.tested_on or {}).items() for name in (target, *names)}
@@ -138,8 +141,10 @@ class Dataset:
         if self.masks is None:
             return
         expected = (len(self.test), *self.test.images.shape[2:])
-        if self.masks.dtype != np.uint8 or self.masks.shape != expected or self.masks.max(initial=0) > 1:
-            raise ValueError(f"masks must be uint8 {expected}, 0 or 1, found {self.masks.dtype} {self.masks.shape}")
+        largest = 1 if self.region is None else IGNORED
+        if self.masks.dtype != np.uint8 or self.masks.shape != expected or self.masks.max(initial=0) > largest:
+            what = f"{self.masks.dtype} {self.masks.shape}"
+            raise ValueError(f"masks must be uint8 {expected}, 0 to {largest}, found {what}")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_split
 from workloads.data.reading.account import Account
+from workloads.data.reading.region import Region
 from workloads.data.windows import DEEPEST
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
@@ -67,7 +68,7 @@ class Splits:
     streamed: the same where they are too many to be held. masks: as in `Dataset`, (len(test), H, W). account: as in
     `Dataset`; of what is not in the splits, so no part of their digest. calibration: further images of the targets,
     which neither train nor choose a detector: thresholds rest on them. None where none were set apart.
-    white_level, notes: as white_level and remarks of `Dataset`.
+    white_level, notes, region: as white_level, remarks and region of `Dataset`.
     """
 
     train: LabelledImages
@@ -82,6 +83,7 @@ class Splits:
     calibration: LabelledImages | None = None
     white_level: int = DEEPEST
     notes: tuple[str, ...] = ()
+    region: Region | None = None
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         """Train and validation images of one target."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.data.catalogue import Fit
+from workloads.data.reading.region import Region
 
 Places = NDArray[np.int32]
 """(N, 4): top and left of a window in its fitted image, and that image's height and width, pixels."""
@@ -22,13 +23,15 @@ class Form:
     its ratio changed; "pad" the whole image in its ratio, black around it. Each gives one window. "tiles" gives windows
     at the image's own resolution that cover all of it, as few as do, evenly spread, the last ending at the border; only
     an image that is lower or narrower than a window is enlarged until it is not.
-    white_level: the value of an image of more than 8 bits that becomes 255.
+    white_level: the value of an image of more than 8 bits that becomes 255. region: what of every image is made black
+    before windows are cut; None where all of it counts.
     """
 
     height: int
     width: int
     fit: Fit = "crop"
     white_level: int = DEEPEST
+    region: Region | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Flows as a workload: which units there are, what each needs, and which of the scores is the detector's."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from workloads.flows.architecture import kept, macs, parameters
 from workloads.flows.architecture import problems as architecture_problems
@@ -22,6 +22,7 @@ from workloads.units import (
 if TYPE_CHECKING:  # planning needs no torch
     import numpy as np
     import torch
+    from torch import nn
 
     from workloads.data.view import TargetView
     from workloads.flows.learner import FlowLearner
@@ -130,6 +131,10 @@ class Flows(Method):
     def combine(self, parts: "Scores") -> "np.ndarray":
         """The one score that the config names. Raises KeyError where the flow does not give it."""
         return parts[self.config.score]
+
+    def programs(self, scorers: "Sequence[Any]") -> "list[nn.Module]":
+        """The score that the config names; none where it is one of file lengths."""
+        return [] if self.config.score.startswith("complexity") else [scorer.module() for scorer in scorers]
 
     def judged_parts(self) -> tuple[str, ...]:
         return (self.config.score,)

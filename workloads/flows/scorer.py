@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from workloads.data.conform import conform
+from workloads.data.conform import as_channels, conform
 from workloads.data.view import TargetView
 from workloads.flows.architecture import Architecture
 from workloads.flows.artifact import unpacked
@@ -16,9 +16,9 @@ from workloads.flows.bits import bin_centres
 from workloads.flows.config import FlowConfig
 from workloads.flows.networks.flow import Flow
 from workloads.flows.scores.complexity import code_length
-from workloads.flows.scores.densities import Densities, density_scores, failures
+from workloads.flows.scores.densities import Densities, density_scores, failures, in_float32, score_named
 from workloads.learner import Fitted, Scores, State
-from workloads.units import GENERAL, Unit
+from workloads.units import GENERAL, ImageShape, Unit
 
 BATCH = 128
 """Images of one forward pass, 64 MiB a layer at the published width."""
@@ -79,6 +79,27 @@ class FlowScorer:
             warnings.warn(message, stacklevel=2)
         lengths = code_length(images, self.config.complexity_codec)
         return density_scores(target, general, lengths, self.architecture.shape.values)
+
+    def module(self) -> nn.Module:
+        """The one score of the config as a module, which no file length is part of."""
+        for flow in (self.net, self.general):
+            if flow is not None:
+                flow.require_initialised()  # once, not in the exported program
+        return FlowProgram(self.net, self.general, self.config.score, self.architecture.shape)
+
+
+class FlowProgram(nn.Module):
+    """A score of `workloads.flows.scores.densities` as one program: uint8 (N, 1 or 3, H, W) -> float32 (N,)."""
+
+    def __init__(self, net: Flow, general: Flow | None, score: str, shape: ImageShape) -> None:
+        super().__init__()
+        self.net, self.general, self.name, self.shape = net, general, score, shape
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = bin_centres(as_channels(images, self.shape.channels))
+        target = Densities.of(self.net(x))
+        general = None if self.general is None else Densities.of(self.general(x))
+        return in_float32(score_named(self.name, target, general, self.shape.values))
 
 
 def trained_scorer(config: FlowConfig, view: TargetView, fitted: Fitted) -> FlowScorer:

@@ -92,7 +92,8 @@ class Features:
         def keep(name: str) -> Any:
             def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
                 results[name] = output
-                if len(results) == len(self.layers):
+                exported = isinstance(output.shape[0], torch.SymInt)  # its trace must leave every module it enters
+                if len(results) == len(self.layers) and not exported:
                     raise _ReachedError
 
             return hook

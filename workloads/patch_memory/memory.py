@@ -30,8 +30,8 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
             candidates += [image[torch.randperm(len(image))[:per_image].to(image.device)] for image in rows]
     mean, whitening = moments.mean, moments.whitening(config.shrinkage)
     if config.model == "gaussian":
-        return {"mean": mean, "whitening": whitening}
-    state = {"mean": mean, "whitening": whitening} if config.whitened else {}
+        return {"mean": mean, "whitening": whitening, "patches": moments.count}
+    state: State = {"mean": mean, "whitening": whitening, "patches": moments.count} if config.whitened else {}
     patches = whitened(state, torch.cat(candidates))
     images_of = torch.arange(len(candidates)).repeat_interleave(torch.tensor([len(part) for part in candidates]))
     chosen = coreset(patches, config.memory, config.projection)
@@ -40,6 +40,9 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
 
 class Moments:
     """Mean and covariance of rows, added up in float64. Shapes (..., N, D): leading ones are apart."""
+
+    LEAST = 1e-9
+    """Added to all variances, so that a feature that never changes can be divided by."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -67,7 +70,7 @@ class Moments:
         covariance = self.products / self.count - mean[..., :, None] * mean[..., None, :]
         spread = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         identity = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
-        factor = torch.linalg.cholesky(covariance + (shrinkage * spread + 1e-9) * identity)
+        factor = torch.linalg.cholesky(covariance + (shrinkage * spread + self.LEAST) * identity)
         return torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False).mT.float()
 
 
@@ -79,7 +82,12 @@ def fit_places(config: PatchMemoryConfig, chunks: Iterable[Tensor]) -> State:
             channels = torch.randperm(chunk.shape[1])[: config.dims].sort().values.to(chunk.device)
         moments.add(chunk[:, channels].permute(2, 3, 0, 1))
     assert channels is not None
-    return {"channels": channels, "mean": moments.mean, "whitening": moments.whitening(config.shrinkage)}
+    return {
+        "channels": channels,
+        "mean": moments.mean,
+        "whitening": moments.whitening(config.shrinkage),
+        "patches": moments.count,
+    }
 
 
 def whitened(state: State, rows: Tensor) -> Tensor:
@@ -158,6 +166,11 @@ def place_distances(state: State, features: Tensor) -> Tensor:
 def nearest_patches(memory: Tensor, rows: Tensor, count: int) -> Iterable[tuple[Tensor, Tensor]]:
     """Distances to the nearest patches of the memory, nearest first, and which they are: blocks of (rows, count)."""
     count = min(count, len(memory))
+    if isinstance(rows.shape[0], torch.SymInt):  # an exported program takes any number of rows, so it has no blocks
+        squares = rows.square().sum(1, keepdim=True) + memory.square().sum(1) - 2 * rows @ memory.mT
+        chosen = squares.topk(count, largest=False)
+        yield chosen.values.clamp(min=0).sqrt(), chosen.indices
+        return
     for block in rows.split(max(1, DISTANCES_AT_ONCE // len(memory))):
         nearest = torch.cdist(block, memory).topk(count, largest=False)
         yield nearest.values, nearest.indices

@@ -11,7 +11,7 @@ from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit, window_
 if TYPE_CHECKING:  # planning needs no torch
     from pathlib import Path
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from workloads.learner import State
     from workloads.patch_memory.features import Features
@@ -80,6 +80,11 @@ class PatchMemory(FittedMethod):
     def standardised(self) -> bool:
         return self.config.standardised and self.config.model != "gaussian_per_place"
 
+    def extend(self, fitted: "State", images: "Tensor") -> "State":
+        from workloads.patch_memory.extension import extended
+
+        return extended(self.config, fitted, self._features(fitted).chunks(images), len(images))
+
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         import torch
 
@@ -103,6 +108,11 @@ class PatchMemory(FittedMethod):
         for chunk in self._features(fitted).chunks(images):
             scores = distances(self.config, fitted, chunk)
             yield pixel_scores(scores, images.shape[2], images.shape[3], self.config.smoothing)
+
+    def module(self, fitted: "State") -> "nn.Module":
+        from workloads.patch_memory.program import PatchProgram
+
+        return PatchProgram(self.config, fitted, self._features(fitted))
 
     def _features(self, fitted: "State") -> "Features":
         from workloads.patch_memory.features import features

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workloads.data.images import rows_of_images
+from workloads.data.reading.region import IGNORED
 from workloads.data.view import TargetView
 from workloads.data.windows import stitch
 from workloads.learner import Localizing
@@ -30,10 +31,11 @@ def pixel_metrics(scorers: Sequence[Localizing], view: TargetView) -> PixelMetri
         maps, masks = mean_maps(scorers, view.tested[first:last]), view.masks[first:last].cpu().numpy()
         for rows in (slice(image.start - first, image.stop - first) for image in images):
             if places is None:
-                counts.add(maps[rows.start], masks[rows.start])
+                whole, marks = maps[rows.start], masks[rows.start]
             else:
                 lie = places[first:last][rows]
-                counts.add(stitch(maps[rows], lie), stitch(masks[rows].astype(np.float32), lie).astype(np.uint8))
+                whole, marks = stitch(maps[rows], lie), stitch(masks[rows].astype(np.float32), lie).astype(np.uint8)
+            counts.add(np.where(marks == IGNORED, np.float32(np.nan), whole), (marks == 1).astype(np.uint8))
     return counts.metrics()
 
 

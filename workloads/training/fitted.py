@@ -1,5 +1,6 @@
 """A method that fits in one go, as a learner of one step that scores images itself."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -36,9 +37,12 @@ class Fit:
         """Raises ValueError without images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has neither images to fit nor a state")
+        return self._seeded(self.method.fit, self.images)
+
+    def _seeded(self, learn: Callable[..., State], *what: Any) -> State:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.method.seed(self.unit))
-            return self.method.fit(self.images)
+            return learn(*what)
 
     def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
         _ = self.fitted
@@ -56,16 +60,31 @@ class Fit:
         images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has no images to score")
-        images = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
+        return self._crossed(self.images, numbers, lambda rest: Fit(self.method, self.device, self.unit, rest))
+
+    def _crossed(self, images: Tensor, numbers: NDArray[np.int64], learn: Callable[[Tensor], "Fit"]) -> Scores:
+        shown = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
         scores = np.zeros(len(numbers), np.float32)
-        for fold in np.array_split(images, min(FOLDS, len(images))):
+        for fold in np.array_split(shown, min(FOLDS, len(shown))):
             left_out = np.isin(numbers, fold)
-            rest = Fit(self.method, self.device, self.unit, self.images[torch.from_numpy(~left_out)])
-            scores[left_out] = rest.score(self.images[torch.from_numpy(left_out)])["score"]
+            rest = learn(images[torch.from_numpy(~left_out)])
+            scores[left_out] = rest.score(images[torch.from_numpy(left_out)])["score"]
         return {"score": scores}
 
+    def extended(self, images: Tensor) -> "Fit":
+        """A fit with further normal images, uint8 (N, C, H, W), of a method that has `extend`."""
+        further = fit_of(self.method, self.device, self.unit)
+        state = self._seeded(self.method.extend, self.fitted, images.to(self.device)) if len(images) else self.fitted
+        further.load_state(state)
+        return further
+
+    def cross_extended(self, images: Tensor, numbers: NDArray[np.int64]) -> Scores:
+        """Scores of further images, each by this fit with the others of them added, but not it; numbers as of
+        `cross_scores`."""
+        return self._crossed(images, numbers, self.extended)
+
     def module(self) -> nn.Module:
-        return FittedProgram(self.method, self.fitted)
+        return self.method.module(self.fitted)
 
     @torch.no_grad()
     def score(self, images: Tensor) -> Scores:

@@ -1,12 +1,11 @@
 """What a worker answers, and what becomes of a task that failed or whose worker was lost. No torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
 
-from orchestrator.execution.executor import End, Listener, RungReport, Task, error_text
+from orchestrator.execution.executor import End, Ended, Listener, RungReport, Started, Task, TaskEvent, error_text
 from orchestrator.planning.early_stopping import Decision
 
 LOSSES = 5
@@ -26,11 +25,6 @@ def outcome(answer: Any) -> Reply:
     return reply
 
 
-def trials_of(task: Task) -> Sequence[Any]:
-    """The trials that the task trains; none of any other kind of task."""
-    return getattr(task.work, "trials", ())
-
-
 @dataclass
 class Course:
     """How far a task has come. failures: attempts that failed. losses: of workers, since the last new rung. stopped:
@@ -46,24 +40,24 @@ class Course:
     def begin(self, listener: Listener) -> None:
         """Tell that the first attempt begins: of the later ones `hear` has told."""
         if not self.failures and not self.losses:
-            listener.started(self.task)
+            listener.hear(Started(self.task))
 
     def hear(self, reply: Reply, listener: Listener) -> bool:
         """Pass on what a worker answered; whether the task goes on: with its next rung, or with another attempt."""
         if isinstance(reply, RungReport):
             if reply.rung > self.reached:
                 self.reached, self.losses = reply.rung, 0
-            self.decision = listener.reported(self.task, reply)
+            self.decision = listener.hear(reply)
             self.stopped |= {reply.trial} if self.decision == Decision.STOP else set()
-            if len(self.stopped) < len(trials_of(self.task)):
+            if len(self.stopped) < len(self.task.trials):
                 return True
             reply = End()
         elif reply.error and self._again(reply):
-            listener.started(self.task)
+            listener.hear(Started(self.task))
             return True
         elif reply.lost:
             reply = replace(reply, error=f"{LOSSES} workers were lost one after the other: {reply.error}")
-        listener.ended(self.task, reply)
+        listener.hear(Ended(self.task, reply))
         return False
 
     def _again(self, end: End) -> bool:
@@ -81,13 +75,7 @@ class Remembering:
     listener: Listener
     failures: dict[str, str] = field(default_factory=dict)  # task id -> error
 
-    def started(self, task: Task) -> None:
-        self.listener.started(task)
-
-    def reported(self, task: Task, rung: RungReport) -> Decision:
-        return self.listener.reported(task, rung)
-
-    def ended(self, task: Task, end: End) -> None:
-        if end.error:
-            self.failures[task.id] = end.error
-        self.listener.ended(task, end)
+    def hear(self, event: TaskEvent) -> Decision:
+        if isinstance(event, Ended) and event.end.error:
+            self.failures[event.task.id] = event.end.error
+        return self.listener.hear(event)

@@ -1,14 +1,14 @@
 """Runs tasks on Ray: on warm workers, trials driven by Ray Tune; what needs several workers at once by Ray Train."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from orchestrator.clusters.session import node_resources, ray_session
 from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.executor import Listener, Note, Task, lacking
+from orchestrator.execution.executor import Ended, Listener, Note, Started, Task, lacking
 from orchestrator.execution.on_ray import progress
-from orchestrator.execution.on_ray.attempts import Remembering, trials_of
+from orchestrator.execution.on_ray.attempts import Remembering
 from orchestrator.execution.on_ray.images import share_images
 from orchestrator.execution.on_ray.method_check import check_nodes
 from orchestrator.execution.on_ray.pool import Pool, Queue
@@ -30,29 +30,24 @@ class RayExecutor:
         self, cpus: int | None = None, address: str | None = None, workload: str = "mlsad", *, gangs: bool = True
     ) -> None:
         self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
-        self.stack = ExitStack()
         self.failures: dict[str, str] = {}  # task id -> error, of all calls
         self.progress_notes: Any = None
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:  # closed where the second step fails
-            stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
+    @contextmanager
+    def started(self, store: SplitStore, digest: str, splits: Splits | None) -> Iterator[None]:
+        with ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs):
             check_nodes(self.workload)
             self.progress_notes = progress.start()
-            self.stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stack.close()
+            self.images = share_images(store, digest, splits, self.nodes())
+            self.folder = str(store.paths.folder / "ray")  # for Tune's and Train's own files
+            self.pool = Pool(self.images)
+            try:
+                yield
+            finally:
+                self.pool.end()
 
     def nodes(self) -> Sequence[Node]:
         return node_resources()
-
-    def share(self, store: SplitStore, digest: str, splits: Splits | None) -> None:
-        self.images = share_images(store, digest, splits, self.nodes())
-        self.folder = str(store.paths.folder / "ray")  # for Tune's and Train's own files
-        self.pool = Pool(self.images)
-        self.stack.callback(self.pool.end)
 
     def notes(self) -> Mapping[str, Note]:
         return progress.read(self.progress_notes)
@@ -60,7 +55,7 @@ class RayExecutor:
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         heard = Remembering(listener, self.failures)
         gangs = [task for task in tasks if is_gang(task)]
-        trials = [task for task in tasks if task not in gangs and len(trials_of(task)) == 1]
+        trials = [task for task in tasks if task not in gangs and len(task.trials) == 1]
         alone = [task for task in tasks if task not in gangs and task not in trials]
         alone.sort(key=lambda task: task.kind == "baseline")  # nothing waits for them
         if alone:
@@ -88,11 +83,11 @@ class RayExecutor:
             ids = {task.id for task in waiting}
             ready = [task for task in waiting if not task.after & ids]
             for task in ready:
-                listener.started(task)
+                listener.hear(Started(task))
             ends = train_round(ready, self.images, self.folder)
             for task in ready:
                 if task.id in ends:
-                    listener.ended(task, ends[task.id])
+                    listener.hear(Ended(task, ends[task.id]))
             waiting = [task for task in waiting if task.id not in ends]
         if trials := self.without_failed([task for task in tasks if task.kind == "trial"], listener):
             run_gang_trials(trials, listener, self.images, self.room(trials[0], limit), self.folder)
@@ -106,7 +101,7 @@ class RayExecutor:
         ready = []
         for task in tasks:
             if end := lacking(task, self.failures):
-                listener.ended(task, end)
+                listener.hear(Ended(task, end))
             else:
                 ready.append(task)
         return ready

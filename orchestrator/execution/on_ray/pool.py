@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.execution.executor import End, Listener, RungReport, Task, error_text, lacking
+from orchestrator.execution.executor import End, Ended, Listener, RungReport, Task, error_text, lacking
 from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
 from orchestrator.execution.on_ray.crew import AGAIN_S, GONE, Crew
 from orchestrator.planning.early_stopping import Decision
@@ -125,7 +125,7 @@ class Queue:
                 continue
             if end := lacking(course.task, self.failures):
                 self.waiting.remove(course)
-                self.listener.ended(course.task, end)
+                self.listener.hear(Ended(course.task, end))
                 return self.ready()
             return course
         return None
@@ -147,4 +147,4 @@ class Queue:
     def give_up(self) -> None:
         """End all tasks, for no worker is left."""
         for course in self.waiting:
-            self.listener.ended(course.task, GONE)
+            self.listener.hear(Ended(course.task, GONE))

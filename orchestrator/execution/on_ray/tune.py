@@ -17,7 +17,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from orchestrator.clusters.session import environment
-from orchestrator.execution.executor import End, Listener, Task, error_text
+from orchestrator.execution.executor import End, Ended, Listener, Task, error_text
 from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
 from orchestrator.execution.on_ray.crew import GONE, Crew
 
@@ -111,7 +111,7 @@ class Driver(FIFOScheduler):
     def give_up(self) -> str:
         """End the trials that wait, for no worker is left."""
         for number in self.waiting:
-            self.listener.ended(self.courses[number].task, GONE)
+            self.listener.hear(Ended(self.courses[number].task, GONE))
         self.waiting = []
         return Searcher.FINISHED
 

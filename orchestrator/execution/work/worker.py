@@ -25,11 +25,14 @@ Share = Literal["units", "batches"]
 Item = TypeVar("Item")
 
 
+@dataclass
 class Worker:
     """All that work sees of the process it runs in: this one alone; executors make workers of several out of it."""
 
-    def __init__(self, splits: SharedSplits, device: torch.device, rank: int = 0, world: int = 1) -> None:
-        self.splits, self.device, self.rank, self.world = splits, device, rank, world
+    splits: SharedSplits
+    device: torch.device
+    rank: int = 0
+    world: int = 1
 
     def progress(self, done: float, total: float, text: str) -> None:
         """Note that `done` of `total` is done, in any unit of work, and what is being done."""

@@ -46,11 +46,12 @@ def card(export: Export, use: str, notes: Sequence[str] = ()) -> str:
         lines.append(f"| {rate:.4g} | {threshold.value:.9g} | {threshold.low:.2%} to {threshold.high:.2%} |")
     lines += ["", "These rates hold for images like the training ones: same camera, light and product.", ""]
     resizing = f"images of other sizes by `{detector.fit}`, what that resizes bilinear and antialiased"
+    ignored = "" if detector.region is None else ", the region that the detector ignores made black before"
     depths = (
         f"values of images of more than 8 bits, from 0 to the white level of {detector.white_level}, become 0 to 255"
     )
-    lines += ["## Images", "", f"Windows of {shape.height} x {shape.width} pixels, {shape.channels} channel(s), uint8; "
-              f"{resizing}; {depths}, higher ones 255.", ""]  # fmt: skip
+    size = f"{shape.height} x {shape.width} pixels, {shape.channels} channel(s), uint8"
+    lines += ["## Images", "", f"Windows of {size}{ignored}; {resizing}; {depths}, higher ones 255.", ""]  # fmt: skip
     lines += ["## Where it comes from", "", *(f"* {key}: {value}" for key, value in export.facts.items()), ""]
     lines += ["## Measured", "", *(f"* {key}: {value}" for key, value in export.measured.items()), ""]
     remarks: list[Any] = [*detector.remarks, *notes]

@@ -40,7 +40,7 @@ def write_mlflow(export: Export, folder: Path) -> list[str]:
             artifacts={"detector": str(place / "detector")},
             code_paths=[str(path) for path in code],
             signature=signature,
-            input_example=example_of(export.detector.shape),
+            input_example=example_of(export.detector.usual_size),
             pip_requirements=requirements(export),
             metadata=export.lineage,
         )
@@ -58,13 +58,13 @@ def copied_code(place: Path, code: dict[str, bytes]) -> list[Path]:
     return [Path(copy), *(place / top for top in sorted(tops))]
 
 
-def example_of(shape: Any) -> Any:
-    """One image file as a row: grey, of the windows' size."""
+def example_of(size: tuple[int, int]) -> Any:
+    """One image file as a row: grey, of a size that the detector takes."""
     import pandas as pd
     from PIL import Image
 
     data = BytesIO()
-    Image.fromarray(np.full((shape.height, shape.width, 3), 128, np.uint8)).save(data, "PNG")
+    Image.fromarray(np.full((*size, 3), 128, np.uint8)).save(data, "PNG")
     return pd.DataFrame({"image": [data.getvalue()]})
 
 

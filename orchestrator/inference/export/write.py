@@ -1,21 +1,25 @@
 """The verb `export`: a run's best detector into a folder that needs the run no more."""
 
+import json
 from importlib.metadata import version
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
 
-from orchestrator.inference.detector import chosen_target, chosen_trial, detector_and_units
+from orchestrator.inference.detector import chosen_target, chosen_trial, detector_and_units, of_target
 from orchestrator.inference.export.card import Export, card
 from orchestrator.inference.export.mlflow_model import register, write_mlflow
 from orchestrator.inference.export.program import write_onnx, write_torch
 from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.runs import tracking_of
+from orchestrator.record.runs import open_run, tracking_of
 from orchestrator.record.state import RunState
 from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG, UID_TAG, default_uri
 from workloads.errors import UserError, nearest
+from workloads.portable import is_detector, load_trained
 
+LINEAGE, EXTENDED = "lineage.json", "orchestrator.added"
+"""File of a folder that `extend` has written, and the tag in it that says what was added."""
 WINDOWS = """
 The program scores windows. Thresholds are of images: an image's score is the highest of its windows' scores, and its
 windows are cut as "Images" says."""
@@ -32,8 +36,8 @@ USES = {
 
 
 def export_detector(
-    paths: RunPaths,
-    state: RunState,
+    run: str,
+    storage: str,
     to: str,
     folder: Path,
     *,
@@ -48,7 +52,8 @@ def export_detector(
         raise UserError(f"MLflow's registry takes MLflow models, not {to}", where="--register", fix="--to mlflow")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError("the folder is not empty", where=str(folder), fix="give a new one")
-    export = export_of(paths, state, target)
+    uri = registry_of(run, storage, tracking_uri) if register_as else ""
+    export = export_at(run, storage, target)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if to == "mlflow":
         notes = write_mlflow(export, folder)
@@ -58,9 +63,28 @@ def export_detector(
             copytree(temporary, folder, dirs_exist_ok=True)
     (folder / "README.md").write_text(card(export, USES[to], notes), encoding="utf-8")
     if register_as:
-        uri = tracking_of(state, tracking_uri) or default_uri(paths)
         notes = [*notes, f"registered as {register(export, folder, register_as, uri)}"]
     return [f"{folder}: {to} model of {export.method}, its card is README.md", *notes]
+
+
+def registry_of(run: str, storage: str, tracking_uri: str | None) -> str:
+    """The MLflow that a run logged to, unless another is named. Raises UserError where a detector's own folder does not
+    say."""
+    if not is_detector(run):
+        paths, state = open_run(storage, run)
+        return tracking_of(state, tracking_uri) or default_uri(paths)
+    if tracking_uri is None:
+        raise UserError("a detector's folder does not say where its run logged to", fix="give --tracking-uri")
+    return tracking_uri
+
+
+def export_at(run: str, storage: str, target: str | None) -> Export:
+    """As `export_of`, of a run by its name, or of a folder that `extend` has written."""
+    if not is_detector(run):
+        return export_of(*open_run(storage, run), target)
+    detector, method, units = load_trained(run, "cpu")
+    about = json.loads((Path(run) / LINEAGE).read_text())
+    return Export(of_target(detector, target), method, units, lineage=about["lineage"], facts=about["facts"])
 
 
 def export_of(paths: RunPaths, state: RunState, target: str | None) -> Export:

@@ -6,10 +6,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.data.split_store import SplitStore
+from orchestrator.execution.executor import RungReport
 from orchestrator.execution.on_ray import images
 from orchestrator.execution.on_ray.attempts import LOSSES
 from orchestrator.execution.on_ray.executor import RayExecutor
-from orchestrator.execution.on_ray.pool import Pool
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
@@ -19,11 +20,11 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture
-def executor(cluster, tmp_path):
+def executor(cluster, tmp_path, monkeypatch):
     """One on two slots, whose tasks look at no image."""
-    with RayExecutor() as executor:
-        executor.pool, executor.folder = Pool(NoImages()), str(tmp_path / "ray")
-        executor.stack.callback(executor.pool.end)
+    monkeypatch.setattr("orchestrator.execution.on_ray.executor.share_images", lambda *_: NoImages())
+    executor = RayExecutor()
+    with executor.started(SplitStore(RunPaths(str(tmp_path), "run")), "", None):
         yield executor
 
 
@@ -52,13 +53,14 @@ def test_two_processes_with_torch_serve_stages_and_trials_and_relays_have_none(e
     seen, heard = partial(note, tmp_path), Heard(stop_at=("a", 500))
     executor.run([made_stage(name, before=seen) for name in "stuv"], heard, slots=2)
 
-    def reported(task, rung):
-        relays = processes("ray::Relay")
-        assert 1 <= len(relays) <= 2
-        assert not any(map(imports_torch, relays))
-        return Heard.reported(heard, task, rung)
+    def hear(event):
+        if isinstance(event, RungReport):
+            relays = processes("ray::Relay")
+            assert 1 <= len(relays) <= 2
+            assert not any(map(imports_torch, relays))
+        return Heard.hear(heard, event)
 
-    heard.reported = reported
+    heard.hear = hear
     executor.run([made_trial(name, after=["stage/s"], before=seen) for name in "abcdef"], heard, slots=2)
     pids = {int(line) for line in (tmp_path / "pids").read_text().split()}
     assert len(pids) == 2

@@ -16,7 +16,7 @@ from orchestrator import UserError
 from orchestrator.cli.options import DEFAULT_DATA, DEFAULT_STORAGE
 from orchestrator.execution.from_request import APART
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.execution.observer import Nobody
+from orchestrator.execution.observer import Observer
 from orchestrator.planning import options, request
 from tests.helpers.commands import orchestrate
 from tests.helpers.records import ledger_at, opened
@@ -210,7 +210,7 @@ def test_fitting_an_array_gives_the_detector_of_a_run_of_the_same_images(run):
     assert fitted.remarks == expected.remarks
 
 
-class Interrupting(Nobody):
+class Interrupting(Observer):
     """Somebody presses Ctrl-C when the trials begin."""
 
     def phase(self, name):

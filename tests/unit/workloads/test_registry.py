@@ -181,7 +181,7 @@ def test_a_space_keeps_the_import_path_of_an_installed_method_and_a_job_takes_it
     point = EntryPoint("mean_of_pixels", "some_methods:Mean", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     (folder / "space.py").write_text(SPACE.format("mean_of_pixels", {}))
-    request = request_of(folder / "space.py", {}, storage=tmp_path / "runs")
+    request = request_of(folder / "space.py", storage=tmp_path / "runs")
     assert request.space.workload == "some_methods:Mean"
     pack(tmp_path / "packed", users_files(request))
     words = ("launch", f"{SPACE_FOLDER}/space.py", "--dry-run", "--storage", tmp_path / "runs")
@@ -193,7 +193,7 @@ def test_a_submitted_job_takes_the_space_and_the_method_along(folder, tmp_path) 
     (folder / "some_package").mkdir()
     (folder / "some_package" / "__init__.py").write_text(GOOD)
     (folder / "space.py").write_text(SPACE.format("some_package:Mean", {}))
-    request = request_of(folder / "space.py", {}, storage=tmp_path / "runs")
+    request = request_of(folder / "space.py", storage=tmp_path / "runs")
     pack(tmp_path / "packed", users_files(request))
     packed = tmp_path / "packed" / SPACE_FOLDER
     assert {file.relative_to(packed).as_posix() for file in packed.rglob("*.py")} == {

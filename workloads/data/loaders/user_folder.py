@@ -13,8 +13,11 @@ from workloads.data.copies import without_copies
 from workloads.data.images import Dataset
 from workloads.data.reading.account import DEFAULT_RULES, FolderRules, Reason, Unused, few_of
 from workloads.data.reading.amount import check_memory
-from workloads.data.reading.folder import GROUND_TRUTH, Listed, file_id
+from workloads.data.reading.decode import UnreadableError
+from workloads.data.reading.folder import GROUND_TRUTH, REGION, Listed, check_file, file_id
+from workloads.data.reading.mask_file import read_region
 from workloads.data.reading.masks import masks_folder, read_masks
+from workloads.data.reading.region import Region
 from workloads.data.reading.survey import VAL, Survey, refuse, survey
 from workloads.data.reading.windowed import Reading, read_windows, white_level_of_files
 from workloads.data.shuffling import halves, halves_of_groups
@@ -42,7 +45,8 @@ def read_folder(
     whatever reason, is in the dataset's account.
 
     fit: how an image becomes windows, see `workloads.data.windows.Form`. white_level: of images of more than 8 bits;
-    None takes it from those to learn from (see `windowed.white_level`), from all where a seeded half is.
+    None takes it from those to learn from (see `windowed.white_level`), from all where a seeded half is. What the file
+    `REGION` of the folder marks is ignored of every image: all must have its size.
 
     Raises UserError with everything that is wrong: a folder that is not there or has no classes, a class name that is
     no safe path piece, a class with fewer than 2 usable images or none at all, held-out images of a class that is not
@@ -53,7 +57,8 @@ def read_folder(
     refuse(listed.problems)
     classes, root = listed.classes, listed.root
     learnt = (item.file for item in listed.items if item.split in ("", "train"))
-    form = Form(side, side, fit, white_level or white_level_of_files(learnt, root))
+    region = region_of(root)
+    form = Form(side, side, fit, white_level or white_level_of_files(learnt, root), region)
     check_memory([item.file for item in listed.items], form, root)
     read = read_windows(listed.items, classes, root, form)
     unreadable = [(Reason.BROKEN, name) for name in read.broken]
@@ -62,11 +67,27 @@ def read_folder(
         dataset = _official(listed, read, form)
     else:
         dataset = _halved(listed, read, form, seed)
-    remarks = (*read.remarks, *dataset.remarks)
+    remarks = (*read.remarks, *dataset.remarks, *(() if region is None else (region_remark(region),)))
     groups = {file_id(item.file, root): item.group for item in read.kept if item.group}
     account = listed.account(unreadable)
     dataset = replace(dataset, account=account, white_level=form.white_level, remarks=remarks, groups=groups)
     return without_copies(dataset, keep=rules.copies == "keep")
+
+
+def region_of(root: Path) -> Region | None:
+    """What the file `REGION` of a resolved folder marks; None without it. Raises UserError where it cannot be used."""
+    file = root / REGION
+    if not file.exists():
+        return None
+    try:
+        check_file(file, root)
+        return read_region(file)
+    except UnreadableError as error:
+        raise UserError(f"a region to ignore that cannot be used: {error}", where=str(file), fix="mend it") from error
+
+
+def region_remark(region: Region) -> str:
+    return f"{region.ignored.mean():.1%} of every image's pixels are ignored: {REGION} marks them"
 
 
 def split_in_half(read: Reading, classes: tuple[str, ...], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -85,7 +106,7 @@ def _halved(listed: Survey, read: Reading, form: Form, seed: int) -> Dataset:
         )
         raise UserError(headline, where="group", fix="mend the key `group`, or add images of other groups")
     train, test = (read.images.take(read.images.all_windows(first[half])) for half in halved)
-    dataset = Dataset("folder", listed.classes, train, test)
+    dataset = Dataset("folder", listed.classes, train, test, region=form.region)
     masked = {item.name for item in read.kept if item.mask}
     if not masked:
         return dataset
@@ -104,7 +125,9 @@ def _official(listed: Survey, read: Reading, form: Form) -> Dataset:
         normal = learnt - {item.name for item in tested if item.mask or masks_folder(item.file.parent).is_dir()}
         masks, remarks = read_masks(tested, normal, listed.root, form)
     val_part = val if len(val) else None
-    return Dataset("folder", listed.classes, train, test, masks=masks, val=val_part, remarks=tuple(remarks))
+    return Dataset(
+        "folder", listed.classes, train, test, masks=masks, val=val_part, remarks=tuple(remarks), region=form.region
+    )
 
 
 def _check_classes(listed: Survey, kept: Sequence[Listed], unreadable: Sequence[Unused]) -> None:

@@ -49,8 +49,8 @@ def decode_windows(path: Path | IO[bytes], form: Form) -> Windowed:
     long image cannot grow when it is resized.
 
     Raises UnreadableError for damaged files, other formats, floating-point images (their range is unknown), colours of
-    16 bits that Pillow reads 8 of where the white level asks for the others, and more than `MAX_PIXELS` pixels, also
-    where tiles ask for so large an image.
+    16 bits that Pillow reads 8 of where the white level asks for the others, more than `MAX_PIXELS` pixels, also where
+    tiles ask for so large an image, and another size than that of the form's region.
     """
     with opened(path) as file:
         picture, clipped = upright(file, form.white_level)
@@ -60,9 +60,20 @@ def decode_windows(path: Path | IO[bytes], form: Form) -> Windowed:
                 f"{picture.width}x{picture.height} pixels: as wide and high as a window of {form.width}x{form.height} "
                 f"it is {chosen.width}x{chosen.height}, more than the limit of {MAX_PIXELS} pixels"
             )
-        small = _rgb(picture).resize(chosen.size[::-1], Image.Resampling.BILINEAR, box=chosen.box)
+        small = _looked_at(_rgb(picture), form).resize(chosen.size[::-1], Image.Resampling.BILINEAR, box=chosen.box)
         windows = cut(np.asarray(small, np.uint8).transpose(2, 0, 1), chosen, form)
         return Windowed(windows, chosen, picture.height, picture.width, clipped)
+
+
+def _looked_at(image: Image.Image, form: Form) -> Image.Image:
+    """The RGB image without the form's region. Raises UnreadableError for one of another size."""
+    if form.region is None:
+        return image
+    try:
+        pixels = form.region.blackened(np.asarray(image).transpose(2, 0, 1))
+    except ValueError as error:
+        raise UnreadableError(str(error)) from error
+    return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
 
 
 def decode_crop(path: Path, side: int, row: float, column: float) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from workloads.data.reading.decode import DEEP_GREY, UnreadableError, opened
+from workloads.data.reading.region import IGNORED, Region
 from workloads.data.windows import Form, cut, layout
 
 Mask = NDArray[np.uint8]
@@ -95,11 +96,29 @@ def _of_palette(image: Image.Image) -> NDArray[np.integer]:
 
 
 def fitted_mask(mask: Mask, form: Form) -> NDArray[np.uint8]:
-    """A mask as windows, uint8 (n, h, w), cut as its image is by the form."""
+    """A mask as windows, uint8 (n, h, w), cut as its image is by the form; `IGNORED` in the form's region."""
+    if form.region is None:
+        return _cut(mask, form)
+    ignored = form.region.ignored
+    windows = _cut(np.where(ignored, np.uint8(0), mask), form)
+    windows[_cut(ignored.astype(np.uint8), form) > 0] = IGNORED
+    return windows
+
+
+def _cut(mask: Mask, form: Form) -> NDArray[np.uint8]:
     height, width = mask.shape
     chosen = layout(height, width, form)
     left, top, right, bottom = chosen.box
     return cut(resize_mask(mask[top:bottom, left:right], *chosen.size)[None], chosen, form)[:, 0]
+
+
+def read_region(file: Path) -> Region:
+    """The region that a file of an image's size marks. Raises UnreadableError, also where it marks nothing, or all."""
+    with opened(file) as image:
+        ignored = marked(_values(image), lossy=image.format in LOSSY).astype(np.bool_)
+    if ignored.all() or not ignored.any():
+        raise UnreadableError("it marks everything" if ignored.all() else "it marks nothing")
+    return Region.of(ignored)
 
 
 def resize_mask(mask: Mask, height: int, width: int) -> Mask:

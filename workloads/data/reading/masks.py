@@ -29,8 +29,8 @@ def masks_folder(class_folder: Path) -> Path:
 def read_masks(
     test: Mapping[Listed, tuple[int, int]], normal: Collection[str], root: Path, form: Form
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """Masks of the test images' windows, in their order, uint8 (N, h, w), 1 where anomalous (see `decode_mask`); and
-    what a reader of the results must know of them, in sentences.
+    """Masks of the test images' windows, in their order, uint8 (N, h, w), 1 where anomalous (see `decode_mask`) and
+    `IGNORED` in the form's region; and what a reader of the results must know of them, in sentences.
 
     test: images with their height and width. Those of the classes in `normal` are 0 throughout and need no file. Raises
     UserError naming the image files that have no mask, or the mask file that cannot be used.
@@ -49,7 +49,7 @@ def read_masks(
                 continue
             mask = _read(files, height, width, root)
         masks.append(fitted_mask(mask, form))
-        if item.name not in normal and not masks[-1].any():
+        if item.name not in normal and not (masks[-1] == 1).any():
             (lost if mask.any() else empty).append(name)
     if without:
         fix = f"add {GROUND_TRUTH}/<class>/<name>_mask.png of the image's size, black where nothing is wrong"
@@ -70,7 +70,7 @@ def _remarks(empty: Sequence[str], lost: Sequence[str], unused: Sequence[str]) -
     """Each said as a warning, too."""
     lines = {
         "anomalous test images have masks that mark nothing, so all their pixels count as normal": empty,
-        "masks mark nothing any more once they are brought to windows, so thin or so far out is what they mark": lost,
+        "masks mark nothing any more once they are brought to windows, thin, far out or ignored as it is": lost,
         f"files in {GROUND_TRUTH}/ are masks of no test image": unused,
     }
     sentences = [f"{len(names)} {text}: {few_of(names)}" for text, names in lines.items() if names]

@@ -24,7 +24,7 @@ from workloads.data.reading.account import (
     unused_by_place,
 )
 from workloads.data.reading.amount import mean_windows
-from workloads.data.reading.folder import GROUND_TRUTH, Listed, class_name_problem, file_id
+from workloads.data.reading.folder import GROUND_TRUTH, REGION, Listed, class_name_problem, file_id
 from workloads.data.reading.listing import walk
 from workloads.data.reading.manifest import MANIFEST, read_manifest
 from workloads.data.windows import Form
@@ -88,7 +88,7 @@ def survey(root: Path, rules: FolderRules) -> Survey:
 def _by_table(root: Path, rules: FolderRules) -> Survey:
     manifest = read_manifest(root, rules)
     listed = {item.file: item for item in manifest.items}
-    others = {root / MANIFEST, *(item.mask for item in manifest.items if item.mask)}
+    others = {root / MANIFEST, root / REGION, *(item.mask for item in manifest.items if item.mask)}
     unreached = set(listed)
     items: list[Listed] = []
     unused: list[Unused] = []
@@ -131,7 +131,7 @@ def _by_folders(root: Path, rules: FolderRules) -> Survey:
     items: list[Listed] = []
     unused: list[Unused] = []
     for path, reason in walk(root, rules.ignore, followed=frozenset(class_folders)):
-        if path.is_relative_to(root / GROUND_TRUTH) and len(folders) > 1:
+        if path == root / REGION or (path.is_relative_to(root / GROUND_TRUTH) and len(folders) > 1):
             continue
         folder = next((inner for inner in path.parents if inner in class_folders), None)
         if reason is None and folder is None:

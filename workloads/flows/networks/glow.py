@@ -40,7 +40,7 @@ class MultiScale(Transform):
             z, x = x.split([tail.shift.shape[0], x.shape[1] - tail.shift.shape[0]], 1)
             latents.append(tail(z, measure))
             flows.append(logdet)
-            tails.append(tail.log_scales().expand(len(z)))
+            tails.append(tail.log_scales().expand(z.shape[0]))
         return Encoded(torch.stack(flows, 1), torch.stack(tails, 1), tuple(latents))
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:

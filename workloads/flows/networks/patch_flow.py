@@ -36,7 +36,7 @@ class Patches(Transform):
 
     def encode(self, x: Tensor, measure: bool = False) -> Encoded:
         flow, tail, (z,) = self.flow.encode(cut(x, self.rows), measure)
-        by_patch = (len(x), self.rows**2, 1)
+        by_patch = (x.shape[0], self.rows**2, 1)
         return Encoded(flow.view(by_patch).sum(1), tail.view(by_patch).sum(1), (join(z, self.rows),))
 
     def decode(self, latents: Sequence[Tensor]) -> Tensor:

@@ -39,7 +39,7 @@ class Steps(nn.Module):
     def forward(self, x: Tensor, measure: bool = False) -> tuple[Tensor, Tensor]:
         """x (B, C, H, W) -> y of that shape, logdet (B,) in nats."""
         weights, constant = self.mixing()
-        constant, total = constant.sum(), x.new_zeros(len(x))
+        constant, total = constant.sum(), x.new_zeros(x.shape[0])
         for step, weight in zip(self.steps, weights.unbind(), strict=True):
             x, logdet = step(x, weight, measure)
             total = total + logdet

@@ -28,6 +28,8 @@ from workloads.flows.networks.terms import Terms
 from workloads.learner import Scores
 from workloads.scoring.table import FAILED
 
+WITH_GENERAL = ("general_likelihood", "ratio", "final_scale_ratio")
+
 
 @dataclass(frozen=True)
 class Densities:
@@ -56,16 +58,29 @@ def density_scores(target: Densities, general: Densities | None, lengths: Tensor
     every score of that flow, also by the ratio where only the general flow fails: a failure must not look normal.
     """
     scales = target.contributions.shape[1]
-    likelihood, last = bits_per_dim(target.log_prob, values), target.contributions[:, -1]
-    scores = {"likelihood": likelihood, "final_scale": -last}
+    scores = {name: score_named(name, target, general, values) for name in ("likelihood", "final_scale")}
     scores |= {f"scale_{i + 1}": -target.contributions[:, i] for i in range(scales - 1)}
     scores |= {f"latent_{i + 1}": -target.latent[:, i] for i in range(scales)}
-    scores |= {"complexity": likelihood - lengths, "complexity_only": lengths}
+    scores |= {"complexity": scores["likelihood"] - lengths, "complexity_only": lengths}
     if general is not None:
-        scores["general_likelihood"] = bits_per_dim(general.log_prob, values)
-        scores["ratio"] = general.log_prob - target.log_prob
-        scores["final_scale_ratio"] = general.contributions[:, -1] - last
+        scores |= {name: score_named(name, target, general, values) for name in WITH_GENERAL}
     return {name: in_float32(values).numpy() for name, values in scores.items()}
+
+
+def score_named(name: str, target: Densities, general: Densities | None, values: int) -> Tensor:
+    """One of the scores above that a config may name and that needs no file, (N,) float64. Raises ValueError for
+    others."""
+    if name == "likelihood":
+        return bits_per_dim(target.log_prob, values)
+    if name == "final_scale":
+        return -target.contributions[:, -1]
+    if general is None or name not in WITH_GENERAL:
+        raise ValueError(f"no score {name!r} of these flows alone")
+    if name == "general_likelihood":
+        return bits_per_dim(general.log_prob, values)
+    if name == "ratio":
+        return general.log_prob - target.log_prob
+    return general.contributions[:, -1] - target.contributions[:, -1]
 
 
 def failures(target: Densities, general: Densities | None) -> int:

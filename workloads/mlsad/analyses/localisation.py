@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workloads.data.reading.region import IGNORED
 from workloads.data.view import TargetView
 from workloads.figures import Panel, panel_rows
 from workloads.learner import Finding, Fitted
@@ -67,10 +68,11 @@ def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -
     numbers: dict[str, float | None] = {}
     if (masks := view.masks) is not None:
         marked = of_images(view, masks)
-        numbers["pixel_auroc"] = pixel_auroc(of_images(view, maps), marked)
+        seen = marked != IGNORED
+        numbers["pixel_auroc"] = pixel_auroc(of_images(view, maps)[seen], marked[seen])
         for level, scores in windows.items():
             at_level = of_images(view, at_pixels(scores, level, side))
-            numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_level, marked)
+            numbers[f"pixel_auroc/{part_of(level)}"] = pixel_auroc(at_level[seen], marked[seen])
     parts = {part_of(level): pooled(scores, config.pooling).cpu().numpy() for level, scores in windows.items()}
     order = np.argsort(mean_of_parts(parts), kind="stable")
     ends = {"most_anomalous": order[::-1][:SHOWN].tolist(), "most_normal": order[:SHOWN].tolist()}
@@ -80,7 +82,7 @@ def localise(config: MLSADConfig, view: TargetView, fitted: Fitted, seed: int) -
 
     def panels(i: int) -> list[Panel]:
         row = [Panel(view.tested[i]), Panel(view.tested[i], maps[i])]
-        return row if masks is None else [*row, Panel(255 * masks[i][None])]
+        return row if masks is None else [*row, Panel(255 * (masks[i] == 1)[None])]
 
     pictures = {name: panel_rows([panels(i) for i in rows], titles, low, high) for name, rows in ends.items()}
     return Finding(numbers, pictures)

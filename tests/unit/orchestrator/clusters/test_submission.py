@@ -8,7 +8,7 @@ import pytest
 import orchestrator
 from orchestrator.clusters import jobs, submission
 from orchestrator.clusters.submission import find_job
-from orchestrator.execution.observer import Nobody
+from orchestrator.execution.observer import Observer
 from tests.helpers.commands import orchestrate
 from workloads.errors import UserError
 
@@ -66,7 +66,7 @@ def test_what_is_submitted_is_the_launch_as_a_command(client):
 
 
 def test_the_plan_is_shown_before_anything_is_sent(client):
-    class Watching(Nobody):
+    class Watching(Observer):
         def planned(self, plan, request):
             assert (plan.run, client.jobs) == ("handed", [])
             self.seen = True

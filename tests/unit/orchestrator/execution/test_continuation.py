@@ -31,11 +31,11 @@ class Dying(LocalExecutor):
         super().__init__()
         self.when, self.works = when, []
 
-    def attempt(self, task, listener):
+    def attempt(self, task):
         if self.when(task):
             raise KeyboardInterrupt
         self.works.append(task.work)
-        return super().attempt(task, listener)
+        return (yield from super().attempt(task))
 
 
 @pytest.fixture

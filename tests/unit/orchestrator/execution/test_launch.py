@@ -5,7 +5,6 @@ from statistics import median
 
 import pytest
 
-from orchestrator.execution.executor import End, error_text
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.record.events import Launched, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
@@ -47,12 +46,10 @@ class Disturbed(LocalExecutor):
         super().__init__()
         self.error = error
 
-    def attempt(self, task, listener):
+    def attempt(self, task):
         if error := self.error(task):
-            if isinstance(error, Exception):
-                return End(error=error_text(error))
             raise error
-        return super().attempt(task, listener)
+        return (yield from super().attempt(task))
 
 
 def launched(space, storage, executor=None):

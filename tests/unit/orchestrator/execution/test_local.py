@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from orchestrator.execution.executor import RungReport
 from orchestrator.execution.local import LocalExecutor
 from tests.helpers.works import Heard, made_stage, made_trial
 from workloads.errors import UserError
@@ -15,8 +16,7 @@ from workloads.errors import UserError
 def executor():
     executor = LocalExecutor()
     executor.splits = object()  # these tasks look at no image
-    with executor:
-        yield executor
+    return executor
 
 
 def failing(times):
@@ -121,8 +121,10 @@ def test_images_are_shared_first():
 
 def test_what_the_listener_raises_is_no_failure_of_the_task(executor):
     class FullDisk(Heard):
-        def reported(self, task, rung):
-            raise OSError("no space left")
+        def hear(self, event):
+            if isinstance(event, RungReport):
+                raise OSError("no space left")
+            return super().hear(event)
 
     heard = FullDisk()
     with pytest.raises(OSError, match="no space left"):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.execution.executor import End, RungReport
+from orchestrator.execution.executor import End, Ended, RungReport, Started
 from orchestrator.execution.recorder import LONGEST_ERROR, Recorder
 from orchestrator.planning.early_stopping import Decision, NeverStop, SuccessiveHalving
 from orchestrator.record.events import RungMetrics, RungReached, StageEnded, TrialMoved
@@ -19,10 +19,7 @@ def ledger(tmp_path):
 
 
 def recorder_of(ledger, rule=None, warn=None):
-    changes = []
-    recorder = Recorder(ledger, rule or NeverStop(), "contrastive", lambda: changes.append(len(ledger.events)), warn)
-    recorder.changes = changes
-    return recorder
+    return Recorder(ledger, rule or NeverStop(), "contrastive", warn)
 
 
 def halving():
@@ -40,22 +37,23 @@ def test_a_rung_is_in_the_ledger_when_the_rule_is_asked(ledger):
             return Decision.STOP
 
     recorder = recorder_of(ledger, Looking())
-    assert recorder.reported(made_trial("a"), report("a", 250, 0.5)) == Decision.STOP
-    assert recorder.changes == [2], "watchers hear of it once it is there"
+    ledger.changed.clear()
+    assert recorder.hear(report("a", 250, 0.5)) == Decision.STOP
+    assert ledger.changed.is_set(), "who follows the ledger hears of it"
 
 
 def test_a_rung_that_is_there_is_neither_recorded_nor_decided_again(ledger):
     recorder = recorder_of(ledger, halving())
-    assert recorder.reported(made_trial("a"), report("a", 250, 0.5)) == Decision.CONTINUE
+    assert recorder.hear(report("a", 250, 0.5)) == Decision.CONTINUE
     count = len(ledger.events)
-    assert recorder.reported(made_trial("a"), report("a", 250, 0.1)) == Decision.CONTINUE
+    assert recorder.hear(report("a", 250, 0.1)) == Decision.CONTINUE
     assert len(ledger.events) == count
-    assert recorder.reported(made_trial("b"), report("b", 250, 0.4)) == Decision.STOP, "0.5 is what a had"
+    assert recorder.hear(report("b", 250, 0.4)) == Decision.STOP, "0.5 is what a had"
 
 
 def test_a_resumed_rule_compares_with_all_that_ran_before(ledger):
     ledger.append(RungReached("a", 250, measured(contrastive=0.9)))
-    assert recorder_of(ledger, halving()).reported(made_trial("b"), report("b", 250, 0.5)) == Decision.STOP
+    assert recorder_of(ledger, halving()).hear(report("b", 250, 0.5)) == Decision.STOP
 
 
 def test_a_stop_that_a_dead_launcher_could_not_act_on_stands(ledger):
@@ -63,25 +61,25 @@ def test_a_stop_that_a_dead_launcher_could_not_act_on_stands(ledger):
     ledger.append(RungReached("a", 250, measured(contrastive=0.9)))
     ledger.append(RungReached("b", 250, measured(contrastive=0.5)))
     recorder = recorder_of(ledger, halving())
-    assert recorder.reported(made_trial("a"), report("a", 250, 0.9)) == Decision.CONTINUE
-    assert recorder.reported(made_trial("b"), report("b", 250, 0.5)) == Decision.STOP
+    assert recorder.hear(report("a", 250, 0.9)) == Decision.CONTINUE
+    assert recorder.hear(report("b", 250, 0.5)) == Decision.STOP
 
 
 def test_how_a_trial_ends_is_told_by_its_rungs_and_its_error(ledger):
     recorder = recorder_of(ledger)
     for trial, last in (("a", 1000), ("b", 250)):
-        recorder.started(made_trial(trial))
-        recorder.reported(made_trial(trial), report(trial, last, 0.5))
-        recorder.ended(made_trial(trial), End())
+        recorder.hear(Started(made_trial(trial)))
+        recorder.hear(report(trial, last, 0.5))
+        recorder.hear(Ended(made_trial(trial), End()))
     assert [trial.state for trial in ledger.state.trials.values()] == [State.FINISHED, State.STOPPED]
-    recorder.ended(made_trial("b"), End(error="too late"))
+    recorder.hear(Ended(made_trial("b"), End(error="too late")))
     assert ledger.state.trials["b"].state == State.STOPPED
 
 
 def test_an_error_is_kept_but_not_at_any_length(ledger):
     recorder = recorder_of(ledger)
-    recorder.started(made_trial("a"))
-    recorder.ended(made_trial("a"), End(error="e" * 2 * LONGEST_ERROR))
+    recorder.hear(Started(made_trial("a")))
+    recorder.hear(Ended(made_trial("a"), End(error="e" * 2 * LONGEST_ERROR)))
     trial = ledger.state.trials["a"]
     assert (trial.state, trial.error) == (State.FAILED, "e" * LONGEST_ERROR)
 
@@ -89,8 +87,8 @@ def test_an_error_is_kept_but_not_at_any_length(ledger):
 def test_a_stage_is_recorded_once_it_is_there_and_a_failed_one_is_told_to_the_user(ledger):
     warnings = []
     recorder = recorder_of(ledger, warn=warnings.append)
-    recorder.ended(made_stage("s"), End(seconds=1.5, steps=3))
-    recorder.ended(made_stage("t"), End(error="no room"))
+    recorder.hear(Ended(made_stage("s"), End(seconds=1.5, steps=3)))
+    recorder.hear(Ended(made_stage("t"), End(error="no room")))
     (event,) = (event for event in ledger.events if isinstance(event, StageEnded))
     assert (event.key, event.reused, event.seconds, event.steps) == ("s", False, 1.5, 3)
     assert warnings == ["stage/t failed: no room"]
@@ -98,7 +96,7 @@ def test_a_stage_is_recorded_once_it_is_there_and_a_failed_one_is_told_to_the_us
 
 def test_only_what_was_running_is_interrupted(ledger):
     recorder = recorder_of(ledger)
-    recorder.started(made_trial("a"))
+    recorder.hear(Started(made_trial("a")))
     recorder.interrupted()
     states = {name: trial.state for name, trial in ledger.state.trials.items()}
     assert states == {"a": State.INTERRUPTED, "b": State.PENDING}
@@ -106,9 +104,9 @@ def test_only_what_was_running_is_interrupted(ledger):
 
 def test_what_is_told_is_read_back(ledger, tmp_path):
     recorder = recorder_of(ledger)
-    recorder.started(made_trial("a"))
-    recorder.reported(made_trial("a"), report("a", 1000, 0.5))
-    recorder.ended(made_trial("a"), End())
+    recorder.hear(Started(made_trial("a")))
+    recorder.hear(report("a", 1000, 0.5))
+    recorder.hear(Ended(made_trial("a"), End()))
     _, again = ledger_at(tmp_path)
     moves = [event.state for event in again.events if isinstance(event, TrialMoved)]
     assert moves == [State.RUNNING, State.FINISHED]
@@ -119,9 +117,9 @@ def test_a_trial_that_is_stopped_is_over_while_another_of_its_task_goes_on_and_f
     both = made_trial("a")
     both = replace(both, work=replace(both.work, trials=(*both.work.trials, *made_trial("b").work.trials)))
     recorder = recorder_of(ledger, halving())
-    recorder.started(both)
-    assert recorder.reported(both, report("b", 250, 0.5)) == Decision.CONTINUE
-    assert recorder.reported(both, report("a", 250, 0.4)) == Decision.STOP
+    recorder.hear(Started(both))
+    assert recorder.hear(report("b", 250, 0.5)) == Decision.CONTINUE
+    assert recorder.hear(report("a", 250, 0.4)) == Decision.STOP
     assert [trial.state for trial in ledger.state.trials.values()] == [State.STOPPED, State.RUNNING]
-    recorder.ended(both, End(error="no memory"))
+    recorder.hear(Ended(both, End(error="no memory")))
     assert [trial.state for trial in ledger.state.trials.values()] == [State.STOPPED, State.FAILED]

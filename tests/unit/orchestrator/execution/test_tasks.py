@@ -26,7 +26,7 @@ def run(tmp_path):
 def remaining(run):
     """Names of the trials that are left."""
     paths, ledger = run
-    recorder = Recorder(ledger, SuccessiveHalving(RUNGS, 2, "max"), "contrastive", lambda: None, print)
+    recorder = Recorder(ledger, SuccessiveHalving(RUNGS, 2, "max"), "contrastive", print)
     tasks = [made_trial(name, paths.trial(name).folder) for name in NAMES if not over(ledger, name)]
     return [task.name for task in reconcile(tasks, recorder)]
 
@@ -97,7 +97,7 @@ def test_of_a_task_of_two_trials_the_ones_that_are_over_leave_it(run):
     for rung in RUNGS:
         on_disk(run, "a", rung, 0.5)
     paths, ledger = run
-    recorder = Recorder(ledger, SuccessiveHalving(RUNGS, 2, "max"), "contrastive", lambda: None, print)
+    recorder = Recorder(ledger, SuccessiveHalving(RUNGS, 2, "max"), "contrastive", print)
     a, b = (made_trial(name, paths.trial(name).folder) for name in "ab")
     (rest,) = reconcile([replace(a, work=replace(a.work, trials=a.work.trials + b.work.trials))], recorder)
     assert [trial.id for trial in rest.work.trials] == ["b"]

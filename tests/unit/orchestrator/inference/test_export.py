@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import orchestrator
@@ -18,6 +19,7 @@ import workloads
 from examples.own_method import Gaussian
 from orchestrator import UserError
 from orchestrator.inference.export.card import Export, card
+from orchestrator.inference.export.program import write_onnx, write_torch
 from orchestrator.inference.export.requirements import OURS, PACKAGES, imported, requirements, unpinned
 from orchestrator.inference.export.write import USES
 from orchestrator.planning.code_digest import DISTRIBUTIONS
@@ -26,12 +28,19 @@ from tests.helpers.launches import TINY_MLSAD
 from tune_spaces.schema import Data, Space
 from workloads import registry
 from workloads.detector import Detector
+from workloads.flows.architecture import Architecture
+from workloads.flows.artifact import packed
+from workloads.flows.config import FlowConfig
+from workloads.flows.method import Flows
+from workloads.flows.networks.build import build
+from workloads.flows.scorer import FlowScorer
+from workloads.flows.scores.densities import WITH_GENERAL
 from workloads.patch_memory.method import PatchMemory
 from workloads.portable import load_detector
 from workloads.scoring.thresholds import HeldOut
 from workloads.units import ImageShape
 
-FLOW = {"hierarchy": "none", "score": "likelihood", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
+FLOW = {"hierarchy": "none", "score": "complexity", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
 METHODS = {"mlsad": TINY_MLSAD | {"levels": (1, 4)}, "examples.own_method:Gaussian": {}, "flow": FLOW}
 
 
@@ -61,7 +70,6 @@ def images(count=7):
 
 @pytest.mark.parametrize("name", ["mlsad", "examples.own_method:Gaussian"])
 def test_a_program_of_torch_and_a_graph_score_any_number_of_images_as_the_detector_does(runs, name, tmp_path):
-    import torch
 
     onnxruntime = pytest.importorskip("onnxruntime")
     expected = orchestrator.load(runs[name], device="cpu", trust_code=True).score(images())
@@ -74,6 +82,69 @@ def test_a_program_of_torch_and_a_graph_score_any_number_of_images_as_the_detect
     np.testing.assert_allclose(program(torch.from_numpy(rows)).detach(), expected, rtol=1e-4)
     session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx")
     np.testing.assert_allclose(session.run(None, {"images": rows})[0], expected, rtol=1e-4)
+
+
+MEMORIES = {
+    "three neighbours": {"features": "random", "memory": 50, "candidates": 400, "neighbours": 3},
+    "reweighted": {"features": "random", "memory": 50, "image_score": "reweighted", "whitened": False},
+    "a gaussian a place": {"features": "pixels", "model": "gaussian_per_place", "dims": 20},
+    "pretrained": {"model": "gaussian"},
+}
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_a_patch_memory_is_a_program_with_its_network(name, tmp_path):
+    pytest.importorskip("onnxruntime")
+    if "features" not in MEMORIES[name]:
+        pytest.importorskip("efficientnet_lite_pytorch")
+    detector = workloads.fit("patch_memory", images(20), MEMORIES[name])
+    assert_programs_score_alike(detector, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"kind": "patch", "patch": 4, "score": "final_scale"}, {"kind": "dense"}],
+    ids=lambda changes: changes.get("kind", "glow"),
+)
+def test_a_flow_is_a_program_of_its_score(changes, tmp_path):
+    pytest.importorskip("onnxruntime")
+    small = np.random.default_rng(2).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    assert_programs_score_alike(
+        workloads.fit("flow", small, FLOW | {"from_general": False, "score": "likelihood"} | changes), tmp_path
+    )
+
+
+def assert_programs_score_alike(detector, folder):
+    """On other numbers of images than the program was made with."""
+    import onnxruntime
+
+    notes = [write(detector, folder) for write in (write_torch, write_onnx)]
+    assert all("scores differ by" in note for (note,) in notes)
+    shape = detector.shape
+    rows = np.random.default_rng(3).integers(0, 256, (3, shape.channels, shape.height, shape.width), dtype=np.uint8)
+    program = torch.export.load(folder / "model.pt2").module()
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    for some in (rows, rows[:1]):
+        expected = detector.score(some.transpose(0, 2, 3, 1))
+        np.testing.assert_allclose(program(torch.from_numpy(some)).detach(), expected, rtol=1e-4)
+        np.testing.assert_allclose(session.run(None, {"images": some})[0], expected, rtol=1e-4)
+
+
+def test_a_flow_beside_the_general_one_is_a_program_of_each_score_of_both():
+    torch.manual_seed(0)
+    architecture = Architecture(kind="glow", channels=1, side=8, scales=2, steps=2, hidden=8)
+    states = []
+    for _ in range(2):
+        flow = build(architecture)
+        flow.initialise(torch.rand(16, 1, 8, 8) - 0.5)
+        states.append(packed(flow, architecture))
+    rows = torch.randint(256, (4, 1, 8, 8), dtype=torch.uint8)
+    for score in WITH_GENERAL:
+        method = Flows(FlowConfig(score=score))
+        scorer = FlowScorer(method.config, torch.device("cpu"), states[1])
+        scorer.load_state(states[0])
+        (program,) = method.programs([scorer])
+        np.testing.assert_allclose(program(rows).detach(), scorer.score(rows)[score], rtol=1e-5)
 
 
 def test_what_is_no_program_is_refused_by_name_and_leaves_nothing(runs, tmp_path):

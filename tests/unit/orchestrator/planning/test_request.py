@@ -23,8 +23,8 @@ def test_other_names_are_a_storage(tmp_path, name):
 def test_a_checkpoint_keeps_its_place_when_a_run_is_resumed_from_another_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ("features=resnet18", "checkpoint=weights/mine.pth")
-    request = request_of("patch_digits", {}, config=words, storage=tmp_path / "runs")
+    request = request_of("patch_digits", config=words, storage=tmp_path / "runs")
     assert request.space.fixed["checkpoint"] == str(tmp_path / "weights" / "mine.pth")
     space = request.loaded.space.model_copy(update={"axes": {"checkpoint": ("", "a.pth", "/b.pth")}})
     assert with_whole_paths(space).axes["checkpoint"] == ("", str(tmp_path / "a.pth"), "/b.pth")
-    assert request_of("patch_digits", {}, storage=tmp_path / "runs").space.fixed.get("checkpoint", "") == ""
+    assert request_of("patch_digits", storage=tmp_path / "runs").space.fixed.get("checkpoint", "") == ""

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 
 from orchestrator.record.events import Launched, RungMetrics, RungReached, State, TrialMoved
-from orchestrator.record.tracking import Mirror, Tracker, experiment_of
+from orchestrator.record.tracking import Tracker, experiment_of, mirrored
 from tests.helpers.records import ledger_at, opened, trial_plan
 
 
@@ -97,41 +97,40 @@ def silent():
 def test_a_server_that_never_answers_delays_nothing_and_the_next_sync_catches_up(tmp_path, silent, server):
     warnings = []
     paths, ledger = ledger_of(tmp_path, uid="anna")
-    mirror = Mirror(Tracker(paths, silent, "made"), ledger.snapshot, warnings.append)
-    mirror.changed()
-    time.sleep(0.5)  # it hangs
-    begun = time.monotonic()
-    for number in range(50):
-        ledger.append(Launched(str(number)))
-        mirror.changed()
-    assert time.monotonic() - begun < 5
-    begun = time.monotonic()
-    mirror.end(0.5)
+    with mirrored(Tracker(paths, silent, "made"), ledger, warnings.append, 0.5):
+        ledger.append(Launched("first"))
+        time.sleep(0.5)  # it hangs
+        begun = time.monotonic()
+        for number in range(50):
+            ledger.append(Launched(str(number)))
+        assert time.monotonic() - begun < 5
+        begun = time.monotonic()
     assert time.monotonic() - begun < 5
     assert [text for text in warnings if "within 0.5 s" in text]
-    Mirror(Tracker(paths, server, "made"), ledger.snapshot, warnings.append).end()
+    with mirrored(Tracker(paths, server, "made"), ledger, warnings.append):
+        pass
     _, runs = runs_of(server)
     assert sorted(run.info.status for run in runs) == ["FINISHED", "RUNNING"]
 
 
-def test_a_mirror_goes_on_after_a_failure_and_ends_with_the_last_state():
+def test_a_mirror_goes_on_after_a_failure_and_ends_with_the_last_state(tmp_path):
     warnings, seen = [], []
+    _, ledger = ledger_of(tmp_path, uid="anna")
 
     class Flaky:
         """Away at the first sync."""
 
         def sync(self, state):
-            seen.append(state)
+            seen.append(state.launches)
             if len(seen) == 1:
                 raise ConnectionError("http://anna:secret@server is away")
 
-    states = iter(range(100))
-    mirror = Mirror(Flaky(), lambda: next(states), warnings.append)
-    mirror.changed()
-    while not warnings:
-        time.sleep(0.01)
-    mirror.end()
-    assert seen == [0, 1]
+    before = ledger.state.launches
+    with mirrored(Flaky(), ledger, warnings.append):
+        ledger.append(Launched("first"))
+        while not warnings:
+            time.sleep(0.01)
+    assert seen == [before + 1, before + 1]
     (warning,) = warnings
     assert "MLflow was not reached" in warning
     assert "secret" not in warning

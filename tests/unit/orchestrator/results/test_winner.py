@@ -8,7 +8,7 @@ from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics
 from orchestrator.record.rates import keep_rates, read_rates
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.results.run import method_of, sure_winner, warnings_of, winner
+from orchestrator.results.run import method_of, sure_winner, warnings_of
 from tests.helpers.records import opened
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
@@ -23,9 +23,9 @@ def run_of(select_by, **metrics):
 
 def test_the_lowest_bits_per_dim_win_and_what_has_none_never_does():
     bits = {key: {"bits_per_dim": value, "contrastive": 0.5} for key, value in (("a", 3.4), ("b", 3.1), ("c", None))}
-    assert winner(run_of("likelihood", **bits)).id == "b"
-    assert winner(run_of("contrastive", a={"contrastive": 0.6}, b={"contrastive": 0.7})).id == "b"
-    assert winner(run_of("likelihood", a={"bits_per_dim": None}, b={"bits_per_dim": None})) is None
+    assert run_of("likelihood", **bits).winner.id == "b"
+    assert run_of("contrastive", a={"contrastive": 0.6}, b={"contrastive": 0.7}).winner.id == "b"
+    assert run_of("likelihood", a={"bits_per_dim": None}, b={"bits_per_dim": None}).winner is None
 
 
 def test_trials_of_which_none_can_be_compared_are_not_called_unfinished():
@@ -35,7 +35,7 @@ def test_trials_of_which_none_can_be_compared_are_not_called_unfinished():
 
 
 def test_one_point_is_given_and_needs_no_criterion():
-    assert winner(run_of("contrastive", only={"contrastive": None})).id == "only"
+    assert run_of("contrastive", only={"contrastive": None}).winner.id == "only"
 
 
 @pytest.mark.parametrize(

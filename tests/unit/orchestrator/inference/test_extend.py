@@ -1,0 +1,95 @@
+"""Normal images added to a finished detector: another detector, its thresholds and where it comes from."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import orchestrator
+from orchestrator import UserError
+from tests.helpers.commands import orchestrate
+from tests.helpers.files import write_image
+from tests.unit.orchestrator.inference.test_predict import pictures, saved
+from tune_spaces.schema import Data, Space
+from workloads.portable import load_detector
+
+FIXED = {"features": "random", "model": "gaussian"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of normal images, `runs`; brighter ones of another day, to add and to test, `added` and `fresh`."""
+    folder = tmp_path_factory.mktemp("extend")
+    saved(folder / "photos" / "good", pictures(60, 0))
+    saved(folder / "added", pictures(40, 1, bright=60))
+    saved(folder / "fresh", pictures(200, 2, bright=60))
+    data = Data(name="folder", path=str(folder / "photos"), side=16)
+    space = Space(workload="patch_memory", data=data, fixed=FIXED)
+    orchestrator.launch(space, storage=folder / "runs", name="run", executor="local")
+    done = orchestrate("extend", "run", folder / "added", "--out", folder / "further", "--storage", folder / "runs")
+    assert done.returncode == 0, done.stderr
+    assert "40 images added" in done.stdout
+    assert "is 0.02439" in done.stdout
+    return folder
+
+
+def test_the_detector_knows_the_new_images_and_keeps_the_promised_rate_on_fresh_ones(folder):
+    before = orchestrator.predict(
+        "run", folder / "fresh", storage=folder / "runs", false_alarms=0.1, out=folder / "a.csv", device="cpu"
+    )
+    assert before.counts["anomalous"] == 200, "another day's images are all unlike those of the run"
+    after = orchestrator.predict(folder / "further", folder / "fresh", false_alarms=0.1, out=folder / "b.csv")
+    assert after.threshold.count == 40
+    assert after.threshold.rests_on == "added images, each scored by one of 5 detectors without it"
+    assert after.threshold.low <= after.counts["anomalous"] / 200 <= after.threshold.high
+    assert after.shift.p_value > 0.01
+    defects = saved(folder / "defects", pictures(20, 3, bright=-80))
+    made = orchestrator.predict(folder / "further", defects, false_alarms=0.1, out=folder / "c.csv")
+    assert made.counts["anomalous"] == 20
+
+
+def test_held_out_scores_are_of_detectors_that_have_not_seen_the_image(folder):
+    further = load_detector(folder / "further", "cpu")
+    seen = further.score(sorted((folder / "added").iterdir()))
+    assert np.median(further.normals.scores) > np.median(seen)
+
+
+def test_the_folder_says_where_it_comes_from_and_is_exported_and_extended_like_a_run(folder, tmp_path):
+    lineage = json.loads((folder / "further" / "lineage.json").read_text())["lineage"]
+    assert lineage["orchestrator.run"] == "run"
+    assert lineage["orchestrator.added"].startswith("40 images, digest ")
+    assert lineage["orchestrator.added"] in (folder / "further" / "README.md").read_text()
+    lines = orchestrator.export(folder / "further", "torch", tmp_path / "program")
+    assert "scores differ by" in lines[-1]
+    assert "added: 40 images" in (tmp_path / "program" / "README.md").read_text()
+    again = orchestrator.extend(folder / "further", folder / "photos", out=tmp_path / "again")
+    assert again.added == 60
+    added = json.loads((tmp_path / "again" / "lineage.json").read_text())["lineage"]["orchestrator.added"]
+    assert added.startswith(lineage["orchestrator.added"] + "; 60 images")
+    rows = orchestrator.predict(tmp_path / "again", folder / "fresh", false_alarms=0.1, out=tmp_path / "rows.csv")
+    assert len(pd.read_csv(rows.out)) == 200
+
+
+def test_what_cannot_be_added_to_is_refused_before_anything_is_written(folder, tmp_path):
+    with pytest.raises(UserError, match="no detector for class 'bad'"):
+        orchestrator.extend(folder / "further", folder / "added", out=tmp_path / "x", target="bad")
+    with pytest.raises(UserError, match="the folder is not empty"):
+        orchestrator.extend("run", folder / "added", out=folder / "further", storage=folder / "runs")
+    with pytest.raises(UserError, match="give --tracking-uri"):
+        orchestrator.export(folder / "further", "mlflow", tmp_path / "x", register="name")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "0.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match="cannot be read"):
+        orchestrator.extend("run", tmp_path / "broken", out=tmp_path / "x", storage=folder / "runs")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_method_that_cannot_is_refused_by_name(tmp_path):
+    for number in range(20):
+        write_image(tmp_path / "photos" / "good" / f"{number}.png", (16, 16))
+    data = Data(name="folder", path=str(tmp_path / "photos"), side=16)
+    space = Space(workload="examples.own_method:Gaussian", data=data)
+    run = orchestrator.launch(space, storage=tmp_path / "runs", name="run", executor="local")
+    with pytest.raises(UserError, match="does not carry code of your own"):
+        orchestrator.extend(run, tmp_path / "photos", out=tmp_path / "x")

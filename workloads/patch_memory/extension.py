@@ -1,0 +1,64 @@
+"""Further normal images for a memory, without those that it was fitted to."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from workloads.errors import UserError
+from workloads.learner import State
+from workloads.patch_memory.config import PatchMemoryConfig
+from workloads.patch_memory.memory import Moments, coreset, whitened
+
+
+def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], images: int) -> State:
+    """The state once the features (n, D, h, w) of further normal images are added. images: how many they are in all.
+
+    A Gaussian is then that of all images, as if fitted to them together, but for rounding. Of a memory the coreset is
+    chosen among its patches and the new images' candidates, in features whitened by all. Raises UserError for a state
+    of an earlier version, which does not say of how many patches it is.
+    """
+    if "mean" in state and "patches" not in state:
+        raise UserError("this memory was fitted by an earlier version, which did not keep what adding to it needs",
+                        fix="launch anew with all images")  # fmt: skip
+    moments, per_image = moments_of(config, state), -(-config.candidates // images)
+    candidates: list[Tensor] = []
+    for chunk in chunks:
+        if config.model == "gaussian_per_place":
+            moments.add(chunk[:, state["channels"]].permute(2, 3, 0, 1))
+            continue
+        rows = chunk.permute(0, 2, 3, 1).flatten(1, 2)
+        moments.add(rows.flatten(0, 1))
+        candidates += [image[torch.randperm(len(image))[:per_image].to(image.device)] for image in rows]
+    further = state | {"patches": moments.count}
+    if "whitening" in state:
+        further |= {"mean": moments.mean, "whitening": moments.whitening(config.shrinkage)}
+    if config.model == "neighbours":
+        patches = torch.cat(
+            [whitened(further, unwhitened(state, state["memory"])), whitened(further, torch.cat(candidates))]
+        )
+        further["memory"] = patches[coreset(patches, config.memory, config.projection)].contiguous()
+    return further
+
+
+def moments_of(config: PatchMemoryConfig, state: State) -> Moments:
+    """Those that the state was fitted with; of one that keeps none, an empty sum."""
+    moments = Moments()
+    if "whitening" not in state:
+        return moments
+    mean, inverse = state["mean"].double(), torch.linalg.inv(state["whitening"].double())
+    shrunk = inverse.mT @ inverse
+    identity = torch.eye(shrunk.shape[-1], dtype=shrunk.dtype, device=shrunk.device)
+    spread = (shrunk.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None] - Moments.LEAST) / (1 + config.shrinkage)
+    covariance = shrunk - (config.shrinkage * spread + Moments.LEAST) * identity
+    moments.count = state["patches"]
+    moments.total = mean * moments.count
+    moments.products = (covariance + mean[..., :, None] * mean[..., None, :]) * moments.count
+    return moments
+
+
+def unwhitened(state: State, rows: Tensor) -> Tensor:
+    """Rows (N, D) as they were before `whitened`."""
+    if "whitening" not in state:
+        return rows
+    return (rows.double() @ torch.linalg.inv(state["whitening"].double())).float() + state["mean"]
