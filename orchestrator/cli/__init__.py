@@ -1,7 +1,7 @@
 """The command line: one verb or group of verbs a file, nothing heavy imported before a verb needs it."""
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="orchestrator",
-    help="Train, tune, compare and use deep image anomaly detectors, in one process or on Ray.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,6 +35,24 @@ app.add_typer(spaces.app, name="spaces")
 app.add_typer(latents.app, name="latents")
 app.add_typer(data.app, name="data")
 app.add_typer(cluster.app, name="cluster")
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where it is wanted."""
+    from importlib.metadata import version
+
+    if wanted:
+        typer.echo(f"anomaly-orchestrator {version('anomaly-orchestrator')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Train, tune, compare and use deep image anomaly detectors, in one process or on Ray."""
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short
-from orchestrator.record.provenance import from_here
+from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
@@ -112,6 +112,20 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     say(out, f"MLflow  {ui_command(run.tracking)}")
 
 
+def result_facts(run: "Finished") -> dict[str, Any]:
+    """A launch that has ended, for programs."""
+    facts = {"run": run.run, "outcome": run.outcome, "seconds": run.seconds, "phases": run.phases}
+    if run.results is None:
+        return facts | {"resume": run.resume}
+    return facts | {**results_facts(run.results), "mlflow": without_secrets(run.tracking)}
+
+
+def results_facts(results: Results) -> dict[str, Any]:
+    """A report's numbers, for programs."""
+    best = {"trial": results.best.id, "point": results.best.point}
+    return {"best": best, "table": results.table, "warnings": results.warnings, "report": results.report}
+
+
 def print_analyses(out: Console, run: "Run") -> None:
     """What a closer look at a run can be."""
     for name, title in run.analyses.items():
@@ -149,6 +163,18 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
         say(out, note)
     for file in comparison.files:
         say(out, str(file))
+
+
+def comparison_facts(comparison: Comparison) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "table": comparison.table,
+        "models": [model.name for model in comparison.models],
+        "correlations": comparison.correlations,
+        "shared": comparison.shared,
+        "notes": comparison.notes,
+        "files": comparison.files,
+    }
 
 
 def print_status(out: Console, run: "Run") -> None:
