@@ -19,8 +19,6 @@ from orchestrator.record.ledger import fold, read_events
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import DONE, Outcome, RunState
-from orchestrator.results.evaluation import baseline_files
-from orchestrator.results.run import winner
 from workloads.errors import Kind, UserError, nearest
 
 PARTS = ("weights", "scores", "analyses", "report", "code", "ray", "ledger")
@@ -98,7 +96,7 @@ def read_state(paths: RunPaths) -> RunState:
 
 def described(paths: RunPaths, state: RunState) -> RunOnDisk:
     """A run that can be read."""
-    opened, best = state.opened, winner(state)
+    opened, best = state.opened, state.winner
     return RunOnDisk(
         name=paths.run,
         life=life_of(paths, state),
@@ -153,7 +151,7 @@ def clean(
 
 def losers(paths: RunPaths, state: RunState) -> list[Item]:
     """Network states of the trials that are over and have lost; none where there is no winner."""
-    best = winner(state)
+    best = state.winner
     lost = [trial.id for trial in state.trials.values() if best and trial.state in DONE and trial.id != best.id]
     folders = [paths.trial(name).units for name in lost]
     what = f"weights of trials of {paths.run} that have lost"
@@ -180,7 +178,7 @@ def unused(storage: str, runs: Iterable[tuple[RunPaths, RunState]]) -> Iterator[
         needed |= {key for trial in state.trials.values() for key in trial.stages.values()}
         needed |= {key for trial in state.opened.trials for key in trial.stages.values()}
         needed |= state.stages.keys() | {identity.data[:16] for identity in identities}
-        needed |= {file.parent.name for identity in identities for file in baseline_files(paths, identity).values()}
+        needed |= {key for identity in identities for key in identity.baseline_keys.values()}
     kinds = {"shared stage": shared.stages, "stored images": shared.data, "baseline": shared.baselines}
     for what, root in kinds.items():
         for folder in sorted(root.iterdir()) if root.exists() else ():

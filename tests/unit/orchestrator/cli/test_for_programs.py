@@ -17,7 +17,8 @@ from tests.helpers.files import write_images
 
 STORED = Path(__file__).parents[3] / "data" / "format_1_run"
 AS_THEY_ARE = {
-    "report", "logs", "stop", "spaces show", "spaces cp", "cluster render", "cluster validate", "cluster launch", "cluster stop",
+    "report", "logs", "stop", "spaces show", "spaces cp",
+    "cluster render", "cluster validate", "cluster launch", "cluster stop",
 }  # fmt: skip
 """Verbs whose output is a file, what others have written, or a sentence."""
 

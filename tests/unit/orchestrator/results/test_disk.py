@@ -8,7 +8,7 @@ from orchestrator.planning.identity import Identity
 from orchestrator.record.events import Closed, Outcome, RungReached, State, TrialMoved
 from orchestrator.record.heartbeat import launcher_lock, write_beat
 from orchestrator.results.disk import clean, remove_runs, runs_on_disk
-from orchestrator.results.evaluation import baseline_files
+from orchestrator.results.evaluation import BASELINE
 from tests.helpers.commands import orchestrate
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.errors import UserError
@@ -33,8 +33,8 @@ def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="
     put(paths.folder / "ray" / "file", RAY)
     put(paths.stage(stage) / "state", 10)
     put(paths.data / data[:16] / "shard", 10)
-    for file in baseline_files(paths, event.identity).values():
-        put(file, 10)
+    for key in event.identity.baseline_keys.values():
+        put(paths.baselines / key / BASELINE, 10)
     return paths
 
 
@@ -87,7 +87,7 @@ def test_what_is_shared_goes_when_no_run_needs_it(tmp_path):
     assert remove_runs(str(tmp_path), ["gone"], really=True).removed
     assert not gone.folder.exists()
     assert gone.stage("b" * 16).exists(), "it is shared"
-    needed = {file.parent.name for file in baseline_files(kept, Identity("d" * 16, "c" * 12)).values()}
+    needed = set(Identity("d" * 16, "c" * 12).baseline_keys.values())
     removal = clean(str(tmp_path), keep_weights=True, shared=True, really=True)
     assert {item.what for item in removal.items} > {"shared stage that no run needs", "stored images that no run needs"}
     assert [p.name for p in kept.stages.iterdir()] == ["a" * 16]
