@@ -54,8 +54,8 @@ class Panel(NamedTuple):
     scores: Tensor | None = None
 
 
-def panel_rows(rows: Sequence[Sequence[Panel]], titles: Sequence[str], low: float, high: float) -> Picture:
-    """Rows of panels below their titles. Colours reach from the score `low` to `high` in all of them."""
+def panel_rows(rows: Sequence[Sequence[Panel]], titles: Sequence[str], low: float = 0.0, high: float = 1.0) -> Picture:
+    """Rows of panels below their titles. Colours reach from the score `low` to `high` in all that have scores."""
     figure = Figure(figsize=(1.8 * len(titles) + 0.9, 1.8 * len(rows) + 0.3), dpi=DPI, layout="constrained")
     colours = ScalarMappable(Normalize(low, max(high, low + 1e-12)), "inferno")  # lightness rises evenly with the score
     grid = figure.subplots(len(rows), len(titles), squeeze=False)
@@ -69,6 +69,8 @@ def panel_rows(rows: Sequence[Sequence[Panel]], titles: Sequence[str], low: floa
         axes.set(xticks=[], yticks=[])
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
+    if all(panel.scores is None for row in rows for panel in row):
+        return drawn(figure)
     bar = figure.colorbar(colours, ax=grid, aspect=12 * len(rows), pad=0.02)
     bar.set_label("anomaly score", fontsize=9)
     bar.ax.tick_params(labelsize=8)

@@ -13,6 +13,7 @@ from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.tracking import Tracker, mirrored
 from orchestrator.results.run import Results, conclude, sure_winner
+from workloads.analyses import analyses_of
 from workloads.errors import UserError, nearest
 from workloads.registry import method
 
@@ -33,7 +34,7 @@ def analyse(
         ledger = Ledger(paths)
         state = ledger.state
         workload = state.space.workload
-        known = method(workload).analyses
+        known = analyses_of(method(workload))
         hints = {name: nearest(name, known) for name in names if name not in known}
         if unknown := [f"no analysis {name!r} of {workload}; {hint}" for name, hint in hints.items()]:
             raise UserError("unknown analysis", details="\n".join(unknown))

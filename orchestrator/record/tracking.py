@@ -15,6 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.record.events import RungMetrics
+from orchestrator.record.labels import (
+    compare_page,
+    dataset_of,
+    description,
+    outcome_of,
+    params_of,
+    run_name,
+    run_page,
+    run_params,
+    source_tags,
+    trial_names,
+)
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import from_here, this_python, without_secrets
@@ -32,10 +44,12 @@ LOGGED_TAG = "orchestrator.rungs_logged"
 ANALYSES_TAG = "orchestrator.analyses_logged"
 STATUS = {
     State.FINISHED: "FINISHED",
-    State.STOPPED: "KILLED",  # so that a trial the scheduler stopped is not taken for one that reached the end
+    State.STOPPED: "FINISHED",  # it did as planned: its name and its tag `outcome` say that it was stopped, and where
     State.FAILED: "FAILED",
     State.INTERRUPTED: "KILLED",
 }
+END_OF_SCHEDULE = 1000
+"""The step of what is of the end: thousandths of the schedule."""
 END_S = 60.0
 """Seconds that the end of a launch waits for MLflow."""
 STATUS_OF_OUTCOME = {
@@ -72,24 +86,17 @@ def experiment_of(client: Any, name: str, location: str | None) -> str:
         raise
 
 
-def tags_of(state: RunState) -> dict[str, str]:
-    """Where the numbers of a run come from, on every one of its MLflow runs."""
-    opened, select_by = state.opened, state.space.select_by
-    tags = {f"provenance.{name}": text for name, text in opened.provenance.flat().items()}
-    tags |= {"selection": select_by, "preset": opened.preset, "dataset": opened.dataset}
-    tags |= {"identity.data": opened.identity.data, "identity.code": opened.identity.code}
-    return tags | ({"leak": "selected by test labels"} if select_by == "oracle" else {})
-
-
 def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
-    """Every number, and the ends of intervals: of `auroc/mean`, `auroc_low/mean` and `auroc_high/mean`."""
+    """Every number, those of the AUROC first, and the ends of intervals: of `auroc/mean`, `auroc_low/mean` and
+    `auroc_high/mean`. MLflow compares by the first."""
     known = {name.partition("/"): ends for name, ends in metrics.intervals.items() if ends is not None}
     ends = {
         f"{kind}_{end}/{rest}": value
         for (kind, _, rest), interval in known.items()
         for end, value in zip(("low", "high"), interval, strict=True)
     }
-    return {"train_seconds": metrics.train_seconds, **metrics.numbers, **ends}
+    ordered = dict(sorted(metrics.numbers.items(), key=lambda item: not item[0].startswith("auroc/")))
+    return {**ordered, **ends, "train_seconds": metrics.train_seconds}
 
 
 class Tracker:
@@ -115,12 +122,14 @@ class Tracker:
         self.experiment = experiment_of(client, self.name, location)
         self.client = client
 
-    def run_of(self, uid: str, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
+    def run_of(self, state: RunState, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
         """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created.
 
-        `uid` is the ledger's own: two people's runs of one name on one server stay two.
+        The `uid` is the ledger's own: two people's runs of one name on one server stay two.
         """
         from mlflow.entities import Param
+
+        uid = state.opened.uid
 
         if key in self.runs:
             return self.runs[key]
@@ -132,6 +141,7 @@ class Tracker:
         else:
             identity = {UID_TAG: uid, RUN_TAG: self.paths.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
             run = self.client.create_run(self.experiment, tags=identity | tags)
+            self.describe(run.info.run_id, state, state.trials.get(key))
         if not run.data.params:
             self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
@@ -141,17 +151,16 @@ class Tracker:
         """Bring MLflow to a run's state. Raises MLflow's own errors when it cannot be reached."""
         if self.client is None:
             self.connect()
-        opened, tags = state.opened, tags_of(state)
-        fixed = opened.space["fixed"] | {"trials": len(opened.trials), "space": opened.name}
-        parent = self.run_of(opened.uid, "", self.paths.run, tags, fixed)
+        tags, names = source_tags(state), trial_names(state)
+        parent = self.run_of(state, "", run_name(state, self.paths.run), tags, run_params(state))
         for trial in state.trials.values():
             if trial.state != State.PENDING:
-                self.sync_trial(opened.uid, trial, parent, tags)
+                self.sync_trial(state, trial, names[trial.id], tags | {"mlflow.parentRunId": parent})
         status = STATUS_OF_OUTCOME[state.closed.outcome] if state.closed else "RUNNING"
         if status == "FINISHED" and state.closed and state.closed.best:
             new_analyses = self.sync_analyses(state, state.closed.best)
             if new_analyses or self.status[""] != status:
-                self.finish(state.trials[state.closed.best])
+                self.finish(state, state.trials[state.closed.best])
         self.close("", status)
 
     def sync_analyses(self, state: RunState, best: str) -> bool:
@@ -163,16 +172,15 @@ class Tracker:
             path = self.paths.analysis(event.name, event.target)
             finding = json.loads(read_checked(path))
             numbers = {f"analysis/{event.name}/{key}/{event.target}": v for key, v in finding["numbers"].items()}
-            self.log_numbers(run, numbers, 0)
+            self.log_numbers(run, numbers, END_OF_SCHEDULE)
             files = [path, *(path.parent / file for file in finding["pictures"].values())]
             self.log_files(run, files, f"analyses/{event.name}")
         if events.keys() - done:
             self.client.set_tag(run, ANALYSES_TAG, " ".join(sorted(events)))
         return bool(events.keys() - done)
 
-    def sync_trial(self, uid: str, trial: TrialState, parent: str, tags: dict[str, str]) -> None:
-        trial_tags = tags | {"mlflow.parentRunId": parent, "identity.trial": trial.id}
-        run = self.run_of(uid, trial.id, trial.id, trial_tags, trial.config)
+    def sync_trial(self, state: RunState, trial: TrialState, name: str, tags: dict[str, str]) -> None:
+        run = self.run_of(state, trial.id, name, tags | {"identity.trial": trial.id}, params_of(state, trial))
         done = self.logged.setdefault(trial.id, set())
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:
@@ -180,11 +188,11 @@ class Tracker:
             self.log_rung(run, trial, rung, metrics)
             done.add(rung)
             self.client.set_tag(run, LOGGED_TAG, ",".join(map(str, sorted(done))))
-        reason = {State.STOPPED: "stopped early by the scheduler", State.FAILED: trial.error}.get(
-            trial.state, trial.state
-        )
         if self.status.get(trial.id) != STATUS.get(trial.state, "RUNNING"):
-            self.client.set_tag(run, "stop_reason", str(reason))
+            self.client.set_tag(run, "mlflow.runName", name)
+            self.client.set_tag(run, "outcome", outcome_of(trial))
+            if trial.error:
+                self.client.set_tag(run, "error", trial.error)
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
     def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:
@@ -217,11 +225,26 @@ class Tracker:
             self.client.set_terminated(self.runs[key], status)
         self.status[key] = status
 
-    def finish(self, best: TrialState) -> None:
-        """The winner's numbers and the report, on the parent."""
+    def describe(self, run: str, state: RunState, trial: TrialState | None) -> None:
+        """What is known of a run before it begins: its images, its whole config, and where its code comes from."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        data = DatasetInput(Dataset(**dataset_of(state)), [InputTag("mlflow.data.context", "training")])
+        self.client.log_inputs(run, [data])
+        provenance = {"provenance": state.opened.provenance.flat(), "space": state.opened.space}
+        self.client.log_dict(run, trial.config if trial else provenance, "config.json" if trial else "run.json")
+
+    def finish(self, state: RunState, best: TrialState) -> None:
+        """The winner's numbers, the report, and a description that leads to both, on the parent."""
         run = self.runs[""]
-        self.log_numbers(run, shown_numbers(best.last), 0)
+        self.log_numbers(run, shown_numbers(best.last), END_OF_SCHEDULE)
         self.client.set_tag(run, "best_trial", best.id)
+        winner, trials = self.runs[best.id], [key for trial, key in self.runs.items() if trial]
+        links = {
+            f"the winner, {trial_names(state)[best.id]}": run_page(self.uri, self.experiment, winner),
+            "all trials beside each other": compare_page(self.uri, self.experiment, trials),
+        }
+        self.client.set_tag(run, "mlflow.note.content", description(self.paths, state, links))
         self.log_files(run, self.paths.report.iterdir(), "report")
 
 

@@ -1,7 +1,7 @@
 """Runs side by side: their winners' AUROC in one table, and how alike their models rank the same images."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +20,7 @@ from orchestrator.results.run import main_table, sure_winner
 from orchestrator.results.tables import KINDS, Row, Table
 from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
+from workloads.scoring.paired import Difference, difference, mean_difference, wilcoxon_p
 from workloads.scoring.table import WHOLE
 
 LEAST = 10
@@ -34,18 +35,39 @@ name, and groups of all runs are numbered from 0."""
 @dataclass(frozen=True)
 class Model:
     """One run's winner for one target: the finite scores of one part. groups: of what groups they are; empty where they
-    are of images."""
+    are of images. anomalous: whether an image is, for the target."""
 
     name: str
     scores: dict[Key, float]
     groups: str = ""
+    run: str = ""
+    target: str = ""
+    anomalous: dict[Key, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs on the images that both have scored. classes: target -> how much more AUROC the first has than the
+    second; mean: of the means over these. wilcoxon: p over the classes; None where they are too few."""
+
+    first: str
+    second: str
+    classes: dict[str, Difference]
+
+    @property
+    def mean(self) -> Difference:
+        return mean_difference([*self.classes.values()])
+
+    @property
+    def wilcoxon(self) -> float | None:
+        return wilcoxon_p([*self.classes.values()])
 
 
 @dataclass(frozen=True)
 class Comparison:
     """table: the measured rows of every run. models: with `correlations` (M, M), Spearman's rho in [-1, 1] over shared
     test and out images (nan where they share fewer than `LEAST`), and `shared` (M, M), how many those are. notes: what
-    could not be compared, in sentences. files: those that were written."""
+    could not be compared, in sentences. files: those that were written. pairs: of runs that share targets."""
 
     table: Table
     models: list[Model]
@@ -53,6 +75,7 @@ class Comparison:
     shared: np.ndarray
     notes: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    pairs: tuple[Pair, ...] = ()
 
 
 def compare(storage: str, runs: list[str], part: str, folder: Path | None = None) -> Comparison:
@@ -74,8 +97,33 @@ def compare(storage: str, runs: list[str], part: str, folder: Path | None = None
             correlations[i, j] = rank_correlation([left[key] for key in both], [right[key] for key in both])
     unlike = [f"{a.name} and {b.name}" for a, b in combinations(models, 2) if a.groups != b.groups]
     notes = [f"{pair} scored other groups of images: their scores are not correlated" for pair in unlike]
-    comparison = Comparison(side_by_side(opened), models, correlations, shared, tuple(notes))
+    table, pairs = side_by_side(opened), pairs_of(models)
+    comparison = Comparison(table, models, correlations, shared, tuple(notes), pairs=pairs)
     return replace(comparison, files=write(comparison, folder, part)) if folder else comparison
+
+
+def pairs_of(models: list[Model]) -> tuple[Pair, ...]:
+    """Every two runs that have a target in common, and of it enough images of either kind."""
+    by_run: dict[str, dict[str, Model]] = {}
+    for model in models:
+        by_run.setdefault(model.run, {})[model.target] = model
+    pairs = []
+    for (first, left), (second, right) in combinations(by_run.items(), 2):
+        differences = {target: paired(left[target], right[target]) for target in left if target in right}
+        known = {target: value for target, value in differences.items() if value is not None}
+        pairs += [Pair(first, second, known)] if known else []
+    return tuple(pairs)
+
+
+def paired(left: Model, right: Model) -> Difference | None:
+    """The difference on images that both have scored and call the same; None where too few are of either kind."""
+    marks = left.anomalous
+    both = [key for key in left.scores if key in right.scores and marks[key] == right.anomalous[key]]
+    kinds = [[key for key in both if marks[key] == kind] for kind in (False, True)]
+    if min(map(len, kinds)) < LEAST:
+        return None
+    normal, anomalous = (np.array([[model.scores[key] for key in keys] for model in (left, right)]) for keys in kinds)
+    return difference(normal, anomalous)
 
 
 def rank_correlation(a: list[float], b: list[float]) -> float:
@@ -104,9 +152,13 @@ def models_of(paths: RunPaths, state: RunState, part: str) -> list[Model]:
         groups = groups_of(digest, target, state.space.config(best.point)) if grouped else ""
         splits, ids = of_target["split"].to_pylist(), of_target["image_id"].to_pylist()
         pairs = zip(splits, ids, strict=True)
-        keys = [(groups, split, item) if grouped else (pixels.get(item, digest), item) for split, item in pairs]
+        keys: list[Key] = [
+            (groups, split, item) if grouped else (pixels.get(item, digest), item) for split, item in pairs
+        ]
         name = paths.run if len(targets) == 1 else f"{paths.run}/{target}"
-        models.append(Model(name, dict(zip(keys, of_target["score"].to_pylist(), strict=True)), groups))
+        scored, marks = (of_target[column].to_pylist() for column in ("score", "anomalous"))
+        anomalous = dict(zip(keys, marks, strict=True))
+        models.append(Model(name, dict(zip(keys, scored, strict=True)), groups, paths.run, target, anomalous))
     return models
 
 

@@ -18,6 +18,7 @@ from orchestrator.results.report.tables import cells
 from orchestrator.results.report.write import PAGE
 from orchestrator.results.run import main_table, method_of, sure_winner, warnings_of
 from orchestrator.results.tables import LEAK
+from workloads.analyses import analyses_of
 from workloads.errors import UserError, nearest
 from workloads.registry import method
 from workloads.scoring.table import WHOLE
@@ -117,7 +118,7 @@ class Run:
     @property
     def analyses(self) -> Mapping[str, str]:
         """Analyses that the run's method offers: name -> what it shows."""
-        known = method(self.state.space.workload).analyses
+        known = analyses_of(method(self.state.space.workload))
         return {name: analysis.title for name, analysis in known.items()}
 
     @property

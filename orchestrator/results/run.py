@@ -30,6 +30,7 @@ from orchestrator.results.tables import (
 )
 from tune_spaces.published.schedules import schedule_of
 from tune_spaces.schema import Space
+from workloads.analyses import analyses_of
 from workloads.errors import Kind, UserError
 from workloads.files import read_checked
 from workloads.registry import method
@@ -263,7 +264,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
         schedule=schedule,
         costs=costs,
         findings=findings,
-        about={name: analysis.title for name, analysis in instance.analyses.items()},
+        about={name: analysis.title for name, analysis in analyses_of(instance).items()},
         part_kind=instance.part_names.kind,
         account=opened.account,
         sweep=sweep,

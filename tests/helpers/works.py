@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,6 +27,15 @@ def note(folder, rung):
     """Write down in which process a rung was worked on."""
     with (folder / "pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
+
+
+def meet(folder, rung):
+    """As `note`, and wait until two processes have."""
+    note(folder, rung)
+    deadline = time.monotonic() + 120
+    while len(set((folder / "pids").read_text().split())) < 2:
+        assert time.monotonic() < deadline, "no other process takes part"
+        time.sleep(0.05)
 
 
 def fail(text, rung):

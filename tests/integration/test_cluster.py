@@ -47,9 +47,10 @@ def scores(paths):
     return table.sort_values(["target", "split", "part", "image_id"])["score"].to_numpy()
 
 
-def train_workers():
+def train_workers(cluster):
     """The nodes of Ray Train's workers by actor, also of those that have ended."""
-    found = list_actors(filters=[("class_name", "=", "RayTrainWorker")], limit=10_000)
+    dashboard = f"http://{cluster.webui_url}"  # without it Ray asks whichever cluster of this machine it meets first
+    found = list_actors(address=dashboard, filters=[("class_name", "=", "RayTrainWorker")], limit=10_000)
     return {actor.actor_id: actor.node_id for actor in found}
 
 
@@ -81,7 +82,7 @@ def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_scores_of_one(four_
     space.write_text(FLOW)
     found, on = {}, {}
     for workers in (1, 2):
-        before = train_workers()
+        before = train_workers(four_nodes)
         storage = tmp_path / str(workers)
         storage.mkdir()
         executor = "local" if workers == 1 else "ray"
@@ -91,6 +92,6 @@ def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_scores_of_one(four_
         code, said = run(loaded)
         assert code == 0, said
         found[workers] = scores(RunPaths(str(storage), "flow"))
-        on[workers] = [node for actor, node in train_workers().items() if actor not in before]
+        on[workers] = [node for actor, node in train_workers(four_nodes).items() if actor not in before]
     assert len(on[2]) == len(set(on[2])) == 2
     np.testing.assert_allclose(found[2], found[1], rtol=1e-3, atol=1e-3)

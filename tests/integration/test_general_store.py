@@ -75,13 +75,13 @@ def prepared(two_nodes, tmp_path_factory):
     return message, images
 
 
-def test_a_job_prepares_into_the_store_with_tasks_on_both_nodes(prepared):
+def test_a_job_prepares_into_the_store_with_tasks_on_both_nodes(prepared, two_nodes):
     from ray.util.state import list_tasks
 
     message, _ = prepared
     assert "20,000 train images" in message
     assert Manifest.read(OUT).count("rows") == IMAGES
-    tasks = list_tasks(filters=[("state", "=", "FINISHED")], detail=True, limit=1000)
+    tasks = list_tasks(address=two_nodes, filters=[("state", "=", "FINISHED")], detail=True, limit=1000)
     assert len({task.node_id for task in tasks if "ReadAuxiliaryImages" in task.name}) == 2
 
 

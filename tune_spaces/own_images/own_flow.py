@@ -17,6 +17,7 @@ SPACE = Space(
     data=Data(name="folder", path="photos", side=32),
     fixed={"hierarchy": "none", "from_general": False, "score": "likelihood"},
     scheduler=Scheduler(kind="fifo"),
+    analyses=("examples",),
     presets=FLOW_PRESETS,
     preset="reduced",
 )

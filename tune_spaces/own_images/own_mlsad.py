@@ -20,6 +20,7 @@ SPACE = Space(
     data=Data(name="folder", path="photos", side=64),
     fixed={"pooling": "peak", "position": "grid"},
     scheduler=Scheduler(kind="fifo"),
+    analyses=("examples",),
     presets=MLSAD_PRESETS | {"reduced": MLSAD_PRESETS["reduced"].model_copy(update={"config": MLSAD_REDUCED | STEPS})},
     preset="reduced",
 )

@@ -16,6 +16,7 @@ SPACE = Space(
     workload="patch_memory",
     data=Data(name="folder", path="photos", side=256),
     scheduler=Scheduler(kind="fifo"),
+    analyses=("examples",),
     presets=PATCH_PRESETS,
     preset="reduced",
 )

@@ -21,6 +21,7 @@ from pydantic import (
 
 from tune_spaces.schema.data import Data
 from tune_spaces.schema.part import LOADING, Part, Strict, as_written, refuse
+from workloads.analyses import analyses_of
 from workloads.data.catalogue import CATALOGUE, default_fit
 from workloads.errors import Problem, UserError, nearest
 from workloads.keys import NO_AXIS, config_problems, keys_of
@@ -207,7 +208,7 @@ class Space(Strict):
     @field_validator("analyses")
     @classmethod
     def known_analyses(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        names = method(info.data["workload"]).analyses if checked(info.data.get("workload")) else value
+        names = analyses_of(method(info.data["workload"])) if checked(info.data.get("workload")) else value
         refuse(Problem("", f"no analysis {n!r}; {nearest(n, names)}") for n in value if n not in names)
         return value
 

@@ -24,11 +24,11 @@ MOST_EFFECTIVE = 2.0
 def delong(normal: Floats, anomaly: Floats) -> tuple[float, float]:
     """The AUROC of scores (n,) and (m,) and DeLong's variance of it; n and m are 2 or more."""
     normal, anomaly = np.sort(normal), np.sort(anomaly)
-    wins, losses = _placements(anomaly, normal), 1 - _placements(normal, anomaly)
+    wins, losses = placements(anomaly, normal), 1 - placements(normal, anomaly)
     return float(wins.mean()), float(wins.var(ddof=1) / len(anomaly) + losses.var(ddof=1) / len(normal))
 
 
-def _placements(scores: Floats, reference: Floats) -> Floats:
+def placements(scores: Floats, reference: Floats) -> Floats:
     """(N,) share of the sorted reference below each score, ties one half."""
     both = np.searchsorted(reference, scores, "left") + np.searchsorted(reference, scores, "right")
     return both / (2 * len(reference))

@@ -14,7 +14,7 @@ from orchestrator.execution.on_ray.executor import RayExecutor
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from tests.helpers.launches import request_for, run
-from tests.helpers.works import Heard, NoImages, die, die_once, fail, made_stage, made_trial, note
+from tests.helpers.works import Heard, NoImages, die, die_once, fail, made_stage, made_trial, meet, note
 
 pytestmark = pytest.mark.ray
 
@@ -51,7 +51,7 @@ def imports_torch(process):
 
 def test_two_processes_with_torch_serve_stages_and_trials_and_relays_have_none(executor, tmp_path):
     seen, heard = partial(note, tmp_path), Heard(stop_at=("a", 500))
-    executor.run([made_stage(name, before=seen) for name in "stuv"], heard, slots=2)
+    executor.run([made_stage(name, before=partial(meet, tmp_path)) for name in "stuv"], heard, slots=2)
 
     def hear(event):
         if isinstance(event, RungReport):

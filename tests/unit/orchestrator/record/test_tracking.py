@@ -1,13 +1,17 @@
 """MLflow made from a ledger: nothing twice, and two people's runs of one name stay two."""
 
+import json
+import re
 import shutil
 import socket
 import time
+from pathlib import Path
 
 import mlflow
 import pytest
 
-from orchestrator.record.events import Launched, RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.events import Closed, Launched, RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.state import Outcome
 from orchestrator.record.tracking import Tracker, experiment_of, mirrored
 from tests.helpers.records import ledger_at, opened, trial_plan
 
@@ -66,6 +70,82 @@ def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server
     assert len(client.get_metric_history(child.info.run_id, "auroc/3")) == 1
     assert child.info.status == "FINISHED"
     assert child.data.params["noise"] == "0.1"
+
+
+@pytest.fixture(scope="module")
+def three(empty, tmp_path_factory):
+    """(client, parent, trials by name) of a run with a trial that finished, one that was stopped, one that failed."""
+    folder = tmp_path_factory.mktemp("three")
+    uri = f"sqlite:///{shutil.copy(empty, folder / 'mlflow.db')}"
+    points = [{"batch_size": 8, "noise": noise, "lambda_structure": 0.6} for noise in (0.0, 0.05, 0.1)]
+    plans = tuple(trial_plan(f"t{i}", point, config=point | {"blocks": 1}) for i, point in enumerate(points))
+    ends = [(State.FINISHED, ""), (State.STOPPED, ""), (State.FAILED, "it diverged")]
+    events = [opened(uid="three", trials=plans)]
+    for plan, (state, error) in zip(plans, ends, strict=True):
+        events.append(TrialMoved(plan.id, State.RUNNING))
+        for rung in (500, 1000)[: 2 if state == State.FINISHED else 1]:
+            numbers = {"contrastive": 0.8, "auroc/3": rung / 2000, "auroc/mean": rung / 2000, "train_seconds": 1.0}
+            events.append(RungReached(plan.id, rung, RungMetrics.parse(numbers)))
+        events.append(TrialMoved(plan.id, state, error))
+    paths, ledger = ledger_at(folder / "runs", "sweep", *events, Closed(Outcome.SOME_FAILED, 1.0, "t0"))
+    paths.report.mkdir()
+    (paths.report / "table.csv").write_text("name,kind,leak,note,3,mean\nMLSAD,measured,false,,0.5,0.5\n")
+    Tracker(paths, uri, "made").sync(ledger.state)
+    client, runs = runs_of(uri)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    return client, parent, {run.info.run_name: run for run in runs if run is not parent}
+
+
+def test_runs_have_names_that_a_person_reads_and_their_ends_are_told_apart(three):
+    _, parent, trials = three
+    assert parent.info.run_name == "sweep_digits · smoke · seed 0 · sweep"
+    assert {name: (run.info.status, run.data.tags["outcome"]) for name, run in trials.items()} == {
+        "#1 noise 0": ("FINISHED", "finished"),
+        "#2 noise .05 (stopped at 50 %)": ("FINISHED", "stopped early at 50 %"),
+        "#3 noise .1": ("FAILED", "failed"),
+    }
+    assert trials["#3 noise .1"].data.tags["error"] == "it diverged"
+
+
+def test_only_what_varies_is_a_parameter_and_the_rest_an_artifact(three, tmp_path):
+    client, parent, trials = three
+    first = trials["#1 noise 0"]
+    assert first.data.params == {"noise": "0.0"}
+    config = json.loads(Path(client.download_artifacts(first.info.run_id, "config.json", str(tmp_path))).read_text())
+    assert config == {"batch_size": 8, "noise": 0.0, "lambda_structure": 0.6, "blocks": 1}
+    assert {"space": "sweep_digits", "preset": "smoke", "trials": "3"}.items() <= parent.data.params.items()
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)] == ["report", "run.json"]
+
+
+def test_the_data_the_source_and_the_commit_are_in_mlflows_own_fields(three):
+    _, parent, trials = three
+    for run in (parent, *trials.values()):
+        (data,) = run.inputs.dataset_inputs
+        assert data.dataset.digest == "d" * 16
+        assert data.dataset.name.startswith("digits at")
+        assert run.data.tags["mlflow.source.name"].endswith("sweep_digits.py")
+        assert not [name for name in run.data.tags if name.startswith("provenance.")]
+
+
+def test_numbers_are_logged_by_rung_and_the_parents_at_the_end(three):
+    client, parent, trials = three
+    history = client.get_metric_history(trials["#1 noise 0"].info.run_id, "auroc/3")
+    assert [(point.step, point.value) for point in history] == [(500, 0.25), (1000, 0.5)]
+    assert [point.step for point in client.get_metric_history(parent.info.run_id, "auroc/mean")] == [1000]
+
+
+def test_the_parent_says_what_was_done_and_where_to_look(three):
+    _, parent, trials = three
+    text = parent.data.tags["mlflow.note.content"]
+    assert "| MLSAD | measured | .500 | .500 |" in text
+    assert "report/report.html" in text
+    links = re.findall(r"\]\((/#/\S+)\)", text)
+    assert len(links) == 2
+    assert all(
+        link.endswith("?workflowType=machine_learning") or "&workflowType=machine_learning" in link for link in links
+    )
+    assert trials["#1 noise 0"].info.run_id in links[0]
+    assert all(run.info.run_id in links[1] for run in trials.values())
 
 
 def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path, server):

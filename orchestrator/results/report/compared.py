@@ -1,0 +1,87 @@
+"""A page of several runs side by side: what `compare` prints, with paired tests."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from upath import UPath
+
+from orchestrator.planning.request import absolute
+from orchestrator.record.paths import RunPaths
+from orchestrator.results.comparison import Comparison, Pair, compare
+from orchestrator.results.report.page import page
+from orchestrator.results.report.tables import UNDEFINED, across, markdown_table, number
+from orchestrator.results.report.templates import TEMPLATES
+from workloads.scoring.paired import Difference
+from workloads.scoring.table import WHOLE
+
+DRAWN = 6
+"""Models that are drawn against each other: more make too many panels."""
+LONGEST = 120
+"""Characters of the page's file name before its ending."""
+
+
+def write_comparison(storage: str, runs: Sequence[str], part: str = WHOLE) -> tuple[Comparison, UPath]:
+    """The comparison, and its page in the first run's report folder. Raises UserError as `compare`."""
+    comparison = compare(storage, list(runs), part)
+    folder = RunPaths(absolute(storage), runs[0]).report
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (f"compared-{'-'.join(runs[1:])}"[:LONGEST] + ".html")
+    path.write_text(compared_page(comparison, runs, part), encoding="utf-8")
+    return comparison, path
+
+
+def compared_page(comparison: Comparison, runs: Sequence[str], part: str) -> str:
+    """The whole page as HTML."""
+    models, pictures = comparison.models, {}
+    if 1 < len(models) <= DRAWN and np.isfinite(comparison.correlations).all():
+        from orchestrator.results.report.curves import correlation_plot  # matplotlib takes a second
+
+        names, scores = [model.name for model in models], [model.scores for model in models]
+        pictures["correlation.png"] = correlation_plot(names, scores, comparison.correlations, part)
+    title = f"{', '.join(runs[:-1])} and {runs[-1]}"
+    tables = {"correlations": correlations(comparison), "tests": tests(comparison.pairs)}
+    text = TEMPLATES.get_template("comparison.md.jinja").render(
+        title=title, part=part, comparison=comparison, drawn=bool(pictures), by_class=by_class, **tables
+    )
+    return page(title, re.sub(r"\n{3,}", "\n\n", text), pictures)
+
+
+def correlations(comparison: Comparison) -> str:
+    """Spearman's rho of every two models, and of how many images."""
+    names = [model.name for model in comparison.models]
+    pairs = zip(comparison.correlations, comparison.shared, strict=True)
+    rows = [
+        [name, *(f"{UNDEFINED if np.isnan(rho) else f'{rho:.3f}'} ({count})" for rho, count in zip(*row, strict=True))]
+        for name, row in zip(names, pairs, strict=True)
+    ]
+    return across(["", *names], rows)
+
+
+def tests(pairs: Sequence[Pair]) -> str:
+    """Every two runs: the difference of their means over the targets that both have, and whether it is chance."""
+    heads = ["first", "second", "classes", "difference", "95 % interval", "p, paired", "p, over classes"]
+    rows = [[pair.first, pair.second, str(len(pair.classes)), *shown(pair.mean), p_of(pair.wilcoxon)] for pair in pairs]
+    return markdown_table(heads, rows)
+
+
+def by_class(pair: Pair) -> str:
+    """The difference of each target."""
+    heads = ["class", "normal", "anomalous", "difference", "95 % interval", "p, paired"]
+    return markdown_table(heads, ([name, *map(str, item.images), *shown(item)] for name, item in pair.classes.items()))
+
+
+def shown(difference: Difference) -> list[str]:
+    low, high = difference.interval
+    return [signed(difference.value), f"{signed(low)} to {signed(high)}", p_of(difference.p)]
+
+
+def signed(value: float) -> str:
+    """+.012."""
+    return ("+" if value >= 0 else "-") + number(abs(value))
+
+
+def p_of(value: float | None) -> str:
+    if value is None:
+        return UNDEFINED
+    return "< .001" if value < 0.001 else number(value)

@@ -1,0 +1,54 @@
+"""Words for MLflow: short where they can be, and apart from each other."""
+
+import pytest
+
+from orchestrator.record.labels import (
+    compare_page,
+    params_of,
+    run_page,
+    short_names,
+    short_value,
+    table_lines,
+    trial_names,
+)
+from tests.helpers.records import ledger_at, opened, trial_plan
+
+
+def test_keys_are_as_short_as_tells_them_apart():
+    names = short_names(["batch_size", "lambda_structure", "lambda_position", "noise"])
+    assert names == {
+        "batch_size": "batch",
+        "lambda_structure": "lambda structure",
+        "lambda_position": "lambda position",
+        "noise": "noise",
+    }
+    assert short_names(["crop", "crop_size"]) == {"crop": "crop", "crop_size": "crop size"}
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.05, ".05"), (1.0, "1"), (8, "8"), ("mean", "mean"), (5e-5, "5e-05")])
+def test_values_are_written_as_people_do(value, text):
+    assert short_value(value) == text
+
+
+def test_a_single_trial_is_named_by_its_space_and_has_the_spaces_keys(tmp_path):
+    state = ledger_at(tmp_path, "run", opened(trials=(trial_plan("t", {"noise": 0.1}),)))[1].state
+    assert trial_names(state) == {"t": "#1 sweep_digits"}
+    assert params_of(state, state.trials["t"]) == {**state.space.fixed, "noise": 0.1}
+
+
+def test_links_open_the_right_view_of_a_server_or_within_it():
+    assert run_page("http://a:5000/", "1", "r") == "http://a:5000/#/experiments/1/runs/r?workflowType=machine_learning"
+    assert run_page("sqlite:///x.db", "1", "r").startswith("/#/experiments/1")
+    assert compare_page("http://a", "1", ["x", "y"]).startswith(
+        "http://a/#/compare-runs?runs=%5B%22x%22%2C%20%22y%22%5D"
+    )
+
+
+def test_a_wide_table_shows_its_mean_alone_and_a_leak_says_so():
+    heads = ",".join(["name", "kind", "leak", "note", *(f"class {i}" for i in range(50)), "mean"])
+    row = ",".join(["a|b", "measured", "true", "", *["0.5"] * 50, "0.75"])
+    assert table_lines(f"{heads}\n{row}\n") == [
+        "|  | kind | mean |",
+        "|---|---|---:|",
+        "| a\\|b (LEAK of test labels) | measured | .750 |",
+    ]
