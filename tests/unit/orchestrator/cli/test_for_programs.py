@@ -17,7 +17,7 @@ from tests.helpers.files import write_images
 
 STORED = Path(__file__).parents[3] / "data" / "format_1_run"
 AS_THEY_ARE = {
-    "report", "logs", "stop", "spaces show", "spaces cp",
+    "logs", "stop", "spaces show", "spaces cp",
     "cluster render", "cluster validate", "cluster launch", "cluster stop",
 }  # fmt: skip
 """Verbs whose output is a file, what others have written, or a sentence."""
@@ -48,6 +48,7 @@ def test_every_verb_that_prints_facts_has_json():
         ("runs gc", "removal"),
         ("status digits", "trials"),
         ("analyse digits", "analyses"),
+        ("report digits", "table"),
     ],
 )
 def test_json_says_the_version_of_its_schema_and_nothing_else_is_printed(words, key, tmp_path):
