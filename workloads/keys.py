@@ -5,8 +5,9 @@ optional method of the config, ``problems(self)``, which yields (key, message).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 Role = Literal["stage", "learning", "analysis", "execution", "run"]
@@ -72,8 +73,14 @@ def key(
     return field(default=default, metadata={MARKS: Marks(role, schedule, above, low, below)})
 
 
-def marks_of(config: Any) -> dict[str, Marks]:
+def marks_of(config: Any) -> Mapping[str, Marks]:
     """Key -> its marks, of a config or its class; of a plain field those of `key(default)`."""
+    return marks_of_class(config if isinstance(config, type) else type(config))
+
+
+@cache
+def marks_of_class(config: type[Any]) -> Mapping[str, Marks]:
+    """Read once: a large grid asks for each of its points."""
     return {item.name: item.metadata.get(MARKS, Marks()) for item in fields(config)}
 
 

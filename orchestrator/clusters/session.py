@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,25 +91,43 @@ def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]], dash
     """
     check_surroundings()
     with sealed() as folder:
-        address = own_address()
+        # inherited by workers, as QUIET and PROMPT are: with a runtime environment for them, each would wait for a new
+        # process, and those that Ray has started ahead would be of no use
+        address = {"RAY_ADDRESS": own_address()}
         try:
-            ray.init(
-                address="local",  # not another Ray that happens to run here
-                num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
-                include_dashboard=dashboard,
-                dashboard_host=LOOPBACK,
-                _node_ip_address=LOOPBACK,
-                _temp_dir=folder,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env={
-                    "env_vars": QUIET | PROMPT | {"RAY_ADDRESS": address},
-                    **modules,
-                },  # logged: nothing secret
-            )
+            with needed_processes(dashboard), environment(address):
+                ray.init(
+                    address="local",  # not another Ray that happens to run here
+                    num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
+                    include_dashboard=dashboard,
+                    dashboard_host=LOOPBACK,
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=folder,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    runtime_env=dict(modules),
+                )
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def needed_processes(dashboard: bool) -> Iterator[None]:
+    """A Ray that is started inside has no autoscaler, for there is this machine alone, and nobody who hands on logs,
+    which nobody is shown. Without a dashboard it would still start that process, to count users, and wait for it; it
+    does not. `ray.init` has no options for these.
+    """
+    from ray._private import node, parameter
+
+    parameters, start = parameter.RayParams, node.Node.start_api_server
+    parameter.RayParams = partial(parameters, include_log_monitor=False, no_monitor=True)
+    if not dashboard:
+        node.Node.start_api_server = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        parameter.RayParams, node.Node.start_api_server = parameters, start
 
 
 @contextmanager

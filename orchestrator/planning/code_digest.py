@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -94,7 +94,13 @@ def installed_version(name: str) -> tuple[str, str] | None:
 def distributions(name: str) -> Iterator[str]:
     """Packages that an imported name may come from, the likeliest first."""
     yield DISTRIBUTIONS.get(name, name)
-    yield from packages_distributions().get(name, ())
+    yield from all_distributions().get(name, ())
+
+
+@cache
+def all_distributions() -> Mapping[str, list[str]]:
+    """Imported name -> packages. It opens every package that is installed here."""
+    return packages_distributions()
 
 
 def joined(codes: Iterable[Code]) -> Code:

@@ -155,15 +155,16 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
 
 
 def baseline_numbers(
-    paths: RunPaths, identity: Identity, *, pooled: bool = False
+    paths: RunPaths, identity: Identity, *, pooled: bool = False, group: int = 1
 ) -> dict[str, dict[str, float | None]]:
     """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
-    normal."""
+    normal. group: as of `workloads.scoring.metrics.Rows.grouped`."""
     files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
     tables = {name: read_table(path) for name, path in files.items() if path.exists()}
     if pooled:
-        return {name: {out: value for (_, _, out), value in out_auroc(table).items()} for name, table in tables.items()}
-    return {name: per_class_auroc(table) for name, table in tables.items()}
+        areas = {name: out_auroc(table, group=group) for name, table in tables.items()}
+        return {name: {out: value for (_, _, out), value in values.items()} for name, values in areas.items()}
+    return {name: per_class_auroc(table, group=group) for name, table in tables.items()}
 
 
 def finish_rung(

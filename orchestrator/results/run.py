@@ -38,7 +38,7 @@ from workloads.scoring.effects import effects_of
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import contests
 from workloads.scoring.selection import CRITERIA
-from workloads.scoring.table import WHOLE
+from workloads.scoring.table import WHOLE, group_size
 from workloads.units import GENERAL
 
 
@@ -128,7 +128,7 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
-    baselines = baseline_numbers(paths, state.identity, pooled=run.pooled)
+    baselines = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
     return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
@@ -248,7 +248,8 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     scores = read_table(paths.trial(best.id).scores(1000))
-    baselines = baseline_numbers(paths, state.identity, pooled=runs[best.id].pooled)
+    judged = runs[best.id]
+    baselines = baseline_numbers(paths, state.identity, pooled=judged.pooled, group=group_size(judged.judged))
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"

@@ -280,20 +280,20 @@ def completed(run: Measured, scores: pa.Table) -> Measured:
 
 def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
     """Measured, baseline and published rows; kinds never mix. Where groups are judged, published rows of images do not
-    stand beside them, and baselines are no rivals."""
+    stand beside them, and baselines judge groups, too."""
     group = group_size(run.judged)
     name = run.name + (f", groups of {group}" if group else "")
     measured = run.row(name, run.columns, WHOLE, "auroc/mean")
-    others = [baseline_row(rival, values, groups=bool(group)) for rival, values in baselines.items()]
+    others = [baseline_row(rival, values, group) for rival, values in baselines.items()]
     table = Table(run.targets, (measured, *others))
     known = None if group else published.load(run.dataset)
     return with_published(table, known) if known else table
 
 
-def baseline_row(name: str, values: Mapping[str, float | None], *, groups: bool) -> Row:
-    """groups: whether it stands beside groups of images."""
+def baseline_row(name: str, values: Mapping[str, float | None], group: int) -> Row:
+    """group: how many images are judged together beside it; 0 for single ones."""
     note = CONVOLUTIONS_NOTE if name == CONVOLUTIONS else BASELINE_NOTE
-    note += "; of single images, so no rival of groups" if groups else ""
+    note += f"; groups of {group}, formed anew, by the mean of their images' scores" if group > 1 else ""
     return Row(name, "baseline", dict(values), mean(values.values()), note)
 
 
@@ -307,7 +307,8 @@ def set_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]
         rows.append(row if part == WHOLE else replace(row, mean=run.average(part), interval=None))
     groups = any(group_size(row.name) for row in rows)  # groups stand beside groups, never beside single images
     for rival, areas in baselines.items():
-        rows.append(baseline_row(rival, {heading(name): areas.get(name) for name in run.out}, groups=groups))
+        known = {heading(name): areas.get(name) for name in run.out}
+        rows.append(baseline_row(rival, known, group_size(run.judged)))
     notes = [f"`{WHOLE}` is the detector's own score. Normal are all test images of {heading(run.dataset)}."]
     apart = (OWN_ANOMALIES,) if len(run.columns) > len(sets) else ()
     if apart:

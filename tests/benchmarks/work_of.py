@@ -17,7 +17,7 @@ def work_of(name: str) -> dict[str, Any]:
     _, space, preset = load_space(name, Options())
     splits = load_splits(space.data, Path("nowhere"))
     plan = make_plan(name, "", space, preset, run=None, cpus=2).with_images(splits)
-    _, trials, stages = identify(plan, splits.digest, splits.target_digests)
+    _, trials, stages, _ = identify(plan, splits.digest, splits.target_digests)
     return {
         "workload": space.workload,
         "data": space.data.model_dump(mode="json"),

@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 
 from orchestrator.execution.launch import launch
@@ -82,6 +85,15 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path):
     assert_goes_on(tmp_path, trials=4)
 
 
+def scripts_of(process):
+    """The names of the programs and scripts of all that a process has started."""
+    names = set()
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            names |= {Path(word).name for word in child.cmdline()}
+    return names
+
+
 @pytest.mark.ray
 def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
     words = ["launch", "sweep_digits", "--preset", "smoke", "--name", "stopme", "--points", "2", "--scheduler", "fifo"]
@@ -91,6 +103,7 @@ def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(tmp_path, process, lambda e: e.get("state") == "finished")
+        running = scripts_of(process)
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=120)
     finally:
@@ -98,5 +111,7 @@ def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
             os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == 130
     assert "resume stopme" in out
+    assert "raylet" in running
+    assert not running & {"dashboard.py", "monitor.py", "log_monitor.py"}, "nobody asks them"
     assert "core_worker" not in errors, "Ray's own lines reach the user"
     assert_goes_on(tmp_path, trials=2)

@@ -42,7 +42,6 @@ LISTENERS = {
     "gcs_server": "Ray's own directory",
     "raylet": "the node: tasks and objects",
     "dashboard.py": "dashboard, job interface, its metrics",
-    "monitor.py": "metrics of the autoscaler",
     "ray::": "workers and the node's two agents: jobs, runtime environments, metrics",
 }
 

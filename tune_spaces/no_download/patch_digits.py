@@ -1,8 +1,8 @@
 """Neighbours and Gaussians of random convolutions on scikit-learn's real digits, without any download or training.
 
 Question:  does the whole thread work here, and what do features that nobody has trained say of digits?
-Expect:    a Gaussian a place ahead of what knows no place: digits stand in the middle, all alike. Measured in
-           docs/patch-memory.md. Far behind MLSAD: patches of a digit are patches of others, too.
+Expect:    neighbours and a Gaussian a place ahead of one Gaussian: digits stand in the middle, all alike. Measured in
+           docs/patch-memory.md.
 Takes:     seconds.
 Command:   python -m orchestrator launch patch_digits
 """

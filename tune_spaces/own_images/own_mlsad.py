@@ -2,7 +2,7 @@
 
 Question:  which of your images are anomalous, and where, without any images from elsewhere?
 Expect:    less than own_patch_memory on textures, in far more time. Windows of 64 x 64 at native resolution keep small
-           defects, and the maximum of their window scores keeps one among many.
+           defects, and the largest score of a smoothed map keeps one among many. The numbers of steps are guesses.
 Takes:     minutes to hours; see the plan.
 Data:      a folder of class folders, or train/good, test/good, test/DEFECT (docs/own-images.md).
 Command:   python -m orchestrator launch own_mlsad --images photos

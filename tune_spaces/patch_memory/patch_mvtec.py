@@ -3,7 +3,7 @@
 Question:  how near to PatchCore's published rows are this implementation's neighbours, and a Gaussian of all patches?
 Expect:    not measured here: neither the images nor the weights could be had where this was written. Published with
            WideResNet50: image AUROC .992, pixel AUROC .981, per-region overlap .944 (the first is shown beside).
-           Whitened distances, a memory of fixed size and no cropping are ours, so a difference is no surprise.
+           Whitened, standardised distances, a memory of fixed size and no cropping are ours: expect a difference.
 Takes:     no training: each category's images pass through the network twice or so. See the plan; a GPU helps.
 Data:      --data-dir with mvtec/<category>/{train,test,ground_truth}, as published (licence CC BY-NC-SA 4.0).
            The weights of wide_resnet50_2 are downloaded by torchvision, or lie in DATA_DIR/weights.

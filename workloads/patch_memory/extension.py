@@ -18,7 +18,7 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
     chosen among its patches and the new images' candidates, in features whitened by all. Raises UserError for a state
     of an earlier version, which does not say of how many patches it is.
     """
-    if "mean" in state and "patches" not in state:
+    if ("mean" in state and "patches" not in state) or ("memory" in state and "images" not in state):
         raise UserError("this memory was fitted by an earlier version, which did not keep what adding to it needs",
                         fix="launch anew with all images")  # fmt: skip
     moments, per_image = moments_of(config, state), -(-config.candidates // images)
@@ -34,11 +34,18 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
     if "whitening" in state:
         further |= {"mean": moments.mean, "whitening": moments.whitening(config.shrinkage)}
     if config.model == "neighbours":
-        patches = torch.cat(
-            [whitened(further, unwhitened(state, state["memory"])), whitened(further, torch.cat(candidates))]
-        )
-        further["memory"] = patches[coreset(patches, config.memory, config.projection)].contiguous()
+        old, new = whitened(further, unwhitened(state, state["memory"])), whitened(further, torch.cat(candidates))
+        lengths = torch.tensor([len(part) for part in candidates])
+        numbers = (torch.arange(len(candidates)) + next_number(state)).repeat_interleave(lengths)
+        patches, images_of = torch.cat([old, new]), torch.cat([state["images"], numbers.to(old.device)])
+        chosen = coreset(patches, config.memory, config.projection)
+        further |= {"memory": patches[chosen].contiguous(), "images": images_of[chosen]}
     return further
+
+
+def next_number(state: State) -> int:
+    """The number of the first image that is added: what kept patches are of has lower ones."""
+    return int(state["images"].max()) + 1 if "images" in state else 0
 
 
 def moments_of(config: PatchMemoryConfig, state: State) -> Moments:

@@ -80,7 +80,8 @@ class Features:
         else:
             outputs = self.outputs(enlarged(as_channels(images, 3).float() / 255, self.config.least_side))
         side, pooling = outputs[0].shape[2:], self.config.pooling
-        pooled = [avg_pool2d(x, pooling, 1, pooling // 2, count_include_pad=False) for x in outputs]
+        # zeros count at borders, as in PatchCore's code: shrunk features there have shorter distances
+        pooled = [avg_pool2d(x, pooling, 1, pooling // 2) for x in outputs]
         return torch.cat([interpolate(x, side, mode="bilinear", align_corners=False) for x in pooled], 1)
 
     def outputs(self, x: Tensor) -> list[Tensor]:

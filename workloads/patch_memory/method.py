@@ -21,6 +21,11 @@ CONVOLUTIONS = Network((), 5_000, 96, 2)
 USUAL_OF = 100  # images, evenly chosen, that say what is usual at a place
 
 
+def evenly(count: int) -> list[int]:
+    """Numbers of the images, of so many, that say what is usual."""
+    return sorted({number * count // USUAL_OF for number in range(USUAL_OF)})
+
+
 class PatchMemory(FittedMethod):
     """Patches far from all normal ones are anomalous: neighbours (PatchCore), a Gaussian, or one a place (PaDiM)."""
 
@@ -73,7 +78,7 @@ class PatchMemory(FittedMethod):
         state = fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
         if not self.standardised:
             return state
-        numbers = sorted({number * len(images) // USUAL_OF for number in range(USUAL_OF)})
+        numbers = evenly(len(images))
         return with_usual(self.config, state, seen.chunks(images[numbers]), numbers)
 
     @property
@@ -81,9 +86,17 @@ class PatchMemory(FittedMethod):
         return self.config.standardised and self.config.model != "gaussian_per_place"
 
     def extend(self, fitted: "State", images: "Tensor") -> "State":
-        from workloads.patch_memory.extension import extended
+        """What is usual at a place is then what is so of the images that are added."""
+        from workloads.patch_memory.extension import extended, next_number
+        from workloads.patch_memory.memory import with_usual
 
-        return extended(self.config, fitted, self._features(fitted).chunks(images), len(images))
+        seen = self._features(fitted)
+        state = extended(self.config, fitted, seen.chunks(images), len(images))
+        if not self.standardised:
+            return state
+        numbers = evenly(len(images))
+        added = [next_number(fitted) + number for number in numbers]
+        return with_usual(self.config, state, seen.chunks(images[numbers]), added)
 
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         import torch

@@ -74,12 +74,13 @@ def mean(values: Iterable[float | None]) -> float | None:
     return sum(defined) / len(defined) if defined else None
 
 
-def per_class_auroc(table: pa.Table, part: str = WHOLE) -> dict[str, float | None]:
+def per_class_auroc(table: pa.Table, part: str = WHOLE, *, group: int = 1) -> dict[str, float | None]:
     """AUROC over the test rows of one part for every target in the table, in natural order; None where undefined.
+    group: as of `Rows.grouped`.
 
     Raises ValueError for missing columns, nulls or NaN scores.
     """
-    return {target: rows.auroc() for target, rows in rows_by_target(table, part).items()}
+    return {target: rows.grouped(group).auroc() for target, rows in rows_by_target(table, part).items()}
 
 
 def rows_by_target(table: pa.Table, part: str = WHOLE) -> dict[str, Rows]:
@@ -96,8 +97,9 @@ def per_part_auroc(table: pa.Table) -> dict[str, dict[str, float | None]]:
     return {part: {t: groups.get(_Unit(t, part, TEST), NO_ROWS).auroc() for t in targets} for part in parts}
 
 
-def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
-    """(target, part, out set) -> AUROC of the target's own normal test images against the whole out set.
+def out_auroc(table: pa.Table, *, group: int = 1) -> dict[tuple[str, str, str], float | None]:
+    """(target, part, out set) -> AUROC of the target's own normal test images against the whole out set. group: as of
+    `Rows.grouped`.
 
     Natural order; None where the target has no normal test rows, or no image of the set could be scored. The
     anomalous test images, those of the other classes, take no part: they are `per_class_auroc`'s. Empty for a table
@@ -110,7 +112,7 @@ def out_auroc(table: pa.Table) -> dict[tuple[str, str, str], float | None]:
             if not rows.anomalous.all():
                 raise ValueError(f"{unit}: the rows of an out set must be anomalous")
             test = groups.get(unit._replace(split=TEST), NO_ROWS)
-            areas[unit.target, unit.part, name] = test.normal_against(rows).auroc()
+            areas[unit.target, unit.part, name] = test.normal_against(rows).grouped(group).auroc()
     return areas
 
 
@@ -343,6 +345,16 @@ class Rows(NamedTuple):
         normal = self.scores[~self.anomalous]
         marks = np.repeat([False, True], [len(normal), len(anomalies.scores)])
         return Rows(np.concatenate([normal, anomalies.scores]), marks)
+
+    def grouped(self, size: int) -> Rows:
+        """Groups of so many images of one kind, each scored by the mean of its images: a seeded choice, no image in two
+        groups; images that fill no group are left out."""
+        if size <= 1:
+            return self
+        random = np.random.default_rng(size)
+        kinds = [random.permutation(self.scores[self.anomalous == kind]) for kind in (False, True)]
+        means = [scores[: len(scores) // size * size].reshape(-1, size).mean(1) for scores in kinds]
+        return Rows(np.concatenate(means), np.repeat([False, True], [len(scores) for scores in means]))
 
     def interval(self) -> Interval | None:
         """95 % interval of `auroc`."""

@@ -35,7 +35,7 @@ def plan_of(workload, **options):
 def ids(workload):
     """(keys of the stages, ids of the trials, the baselines' digest, the default name of a run)."""
     plan = plan_of(workload)
-    identity, trials, stages = identify(plan, "data", DIGESTS)
+    identity, trials, stages, _ = identify(plan, "data", DIGESTS)
     return [stage.key for stage in stages], [trial.id for trial in trials], identity.baselines, plan.run
 
 

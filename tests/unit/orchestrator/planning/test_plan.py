@@ -39,7 +39,7 @@ def test_what_runs_in_this_process_waits_for_nothing_to_start(tmp_path):
 
 def identified(plan, data="data", digests=DIGESTS, code="code"):
     """(stages, trials) of a plan, whose code is as good as any."""
-    _, trials, stages = identify(plan, data, digests, defaultdict(lambda: Code({"module": code}, {})))
+    _, trials, stages, _ = identify(plan, data, digests, defaultdict(lambda: Code({"module": code}, {})))
     return stages, trials
 
 

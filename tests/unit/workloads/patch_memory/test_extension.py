@@ -7,7 +7,8 @@ from tests.unit.workloads.patch_memory.test_memory import correlated
 from workloads.errors import UserError
 from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.extension import extended
-from workloads.patch_memory.memory import distances, fit
+from workloads.patch_memory.memory import distances, fit, with_usual
+from workloads.patch_memory.method import PatchMemory
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,20 @@ def test_a_full_memory_stays_as_large_and_knows_the_new_images():
     further = extended(config, state, [new], 8)
     assert further["memory"].shape == state["memory"].shape
     assert distances(config, further, new).mean() < 0.2 * distances(config, state, new).mean()
+
+
+def test_patches_keep_the_number_of_their_image_and_what_is_usual_is_that_of_the_added_images():
+    method = PatchMemory(PatchMemoryConfig(features="random", memory=10_000, candidates=10_000, smoothing=0))
+    old, new = torch.randint(256, (2, 6, 3, 16, 16), dtype=torch.uint8)
+    new = new // 2
+    state = method.fit(old)
+    further = method.extend(state, new)
+    assert further["images"].unique().tolist() == list(range(12))
+    at_a_loss = distances(method.config, state, method._features(state).of(new))
+    assert at_a_loss.mean() > 3
+    expected = with_usual(method.config, further, [method._features(state).of(new)], range(6, 12))["usual"]
+    torch.testing.assert_close(further["usual"], expected)
+    assert not torch.allclose(further["usual"], state["usual"], rtol=0.05)
 
 
 def test_a_state_of_an_earlier_version_is_refused():

@@ -297,3 +297,19 @@ def test_pixel_auroc_without_either_kind_of_pixel_is_undefined():
     assert metrics.pixel_auroc(maps, np.ones((2, 3, 3))) is None
     with pytest.raises(ValueError, match=r"alike, found \(2, 3, 3\) and \(2, 9\)"):
         metrics.pixel_auroc(maps, np.zeros((2, 9)))
+
+
+def test_groups_are_of_one_kind_and_judged_by_the_mean_of_their_images() -> None:
+    random = np.random.default_rng(0)
+    scores = np.concatenate([random.normal(0, 1, 103), random.normal(1, 1, 52)])
+    images = metrics.Rows(scores, np.arange(155) >= 103)
+    groups = images.grouped(5)
+    assert (int((~groups.anomalous).sum()), int(groups.anomalous.sum())) == (20, 10)
+    # no image twice: the sums of all groups are those of all images but the 3 and 2 that are left out
+    left_out = np.sort(scores[103:])[[0, -1]]
+    total = 5 * groups.scores[groups.anomalous].sum()
+    assert scores[103:].sum() - 2 * left_out[1] <= total <= scores[103:].sum() - 2 * left_out[0]
+    assert groups.auroc() > images.auroc() + 0.1
+    assert images.grouped(0) is images.grouped(1) is images
+    assert metrics.Rows(scores[:4], np.arange(4) > 1).grouped(3).auroc() is None
+    assert np.isposinf(metrics.Rows(np.array([0.0, 1.0, np.inf, 2.0]), np.arange(4) > 1).grouped(2).scores[1])
