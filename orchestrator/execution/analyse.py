@@ -7,10 +7,9 @@ from orchestrator.execution.executor import Executor
 from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import recorder_of
 from orchestrator.execution.tasks import analysis_tasks
-from orchestrator.planning.request import check_storage
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.tracking import Tracker, mirrored
 from orchestrator.results.run import Results, conclude, sure_winner
 from workloads.analyses import analyses_of
@@ -38,7 +37,7 @@ def analyse(
         hints = {name: nearest(name, known) for name in names if name not in known}
         if unknown := [f"no analysis {name!r} of {workload}; {hint}" for name, hint in hints.items()]:
             raise UserError("unknown analysis", details="\n".join(unknown))
-        check_storage(paths.storage, tracking_uri)
+        check_tracking(paths, tracking_uri)
         recorder = recorder_of(state.space, (), ledger, observer.warn)
         with mirrored(Tracker(paths, tracking_uri, state.opened.name), ledger, observer.warn):
             best = sure_winner(state)

@@ -16,7 +16,7 @@ from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.planning.request import Request, check_executor
 from orchestrator.record.events import Closed
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.provenance import all_cpus
 from orchestrator.record.rates import keep_rates
 from orchestrator.record.runs import resume_command
@@ -55,6 +55,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     """
     begun, observer, plan = time.monotonic(), observer or Observer(), plan_of(request)
     paths = RunPaths(request.storage, plan.run)
+    check_tracking(paths, request.tracking_uri)
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)

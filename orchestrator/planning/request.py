@@ -31,12 +31,9 @@ def check_executor(name: str, address: str | None = None) -> None:
 
 
 def check_storage(storage: str, tracking_uri: str | None) -> None:
-    """Raises UserError for a storage that cannot hold MLflow's SQLite file, where no other database is named: one that
-    is not local, or whose path the database's URI would cut off, or read as another one."""
-    if tracking_uri:
+    """Raises UserError for a local storage whose path MLflow's database URI would cut off, or read as another one."""
+    if tracking_uri or "://" in storage:
         return
-    if "://" in storage:
-        raise UserError("MLflow's SQLite file needs a local storage", fix="give --tracking-uri a database or a server")
     if match := re.search(r"\?|%[0-9A-Fa-f]{2}", storage):
         raise UserError(
             f"the storage's path has {match.group()!r} in it, which the URI of MLflow's database there cannot hold",

@@ -120,6 +120,12 @@ class RunPaths:
         return TrialPaths(self.trials / key)
 
 
+def check_tracking(paths: RunPaths, uri: str | None) -> None:
+    """Raises UserError where the storage cannot hold MLflow's file and no other database is named."""
+    if uri is None and not paths.is_local:
+        raise UserError("MLflow's SQLite file needs a local storage", fix="give --tracking-uri a database or a server")
+
+
 @dataclass(frozen=True)
 class TrialPaths:
     """Paths of one trial."""
