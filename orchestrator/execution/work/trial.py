@@ -218,10 +218,11 @@ class _Training:
 
         def show(step: int) -> None:
             self.done = done + costs[number] * (step / detector.total_steps - before / 1000)
-            note(f"{unit.target} {unit.part}")
+            rate = (step - behind) * detector.batch_size / max(time.monotonic() - begun, 1e-6)
+            note(f"{unit.target} {unit.part}, {rate:,.0f} images/s")
 
         until = round(detector.total_steps * rung / 1000)
-        behind = progress.step
+        behind, begun = progress.step, time.monotonic()
         train(detector, progress, until, batches, save, show, str(unit))
         if behind < until or not is_complete(folder):  # so short a schedule that two rungs fall on one step
             save()

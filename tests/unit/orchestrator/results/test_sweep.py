@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.record.state import State
-from orchestrator.results.run import sweep_of, winner
+from orchestrator.results.run import sure_winner, sweep_of
 from tests.helpers.records import ledger_at, opened, trial_plan
 from tests.helpers.sweeps import KEYS, made_sweep
 from workloads.scoring.effects import FEWEST
@@ -14,7 +14,7 @@ from workloads.scoring.effects import FEWEST
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory):
     _, state = made_sweep(tmp_path_factory.mktemp("storage"), 288, ("3",))
-    return sweep_of(state, winner(state).id)
+    return sweep_of(state, sure_winner(state).id)
 
 
 def test_only_keys_that_differ_are_axes(sweep):
@@ -50,7 +50,7 @@ def test_levels_are_in_their_order_with_an_interval_around_the_mean(sweep):
 
 def test_few_trials_tell_no_importance_and_one_tells_nothing(tmp_path):
     _, state = made_sweep(tmp_path / "few", FEWEST - 1, ("3",))
-    few = sweep_of(state, winner(state).id)
+    few = sweep_of(state, sure_winner(state).id)
     assert {effect.importance for effect in few.effects} == {None}
     assert few.fit is None
     single = replace(opened(), trials=(trial_plan("t", {"noise": 0.1}),))

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.results.comparison import compare
 from orchestrator.results.evaluation import read_table, write_table
-from orchestrator.results.run import winner
+from orchestrator.results.run import sure_winner
 from tests.helpers.sweeps import made_sweep
 from tests.unit.orchestrator.results.report.test_page import Page
 
@@ -19,7 +19,7 @@ def storage(tmp_path_factory):
     folder = tmp_path_factory.mktemp("storage")
     for name, noise in (("again", 0.0), ("worse", 2.0), ("run", 0.0)):
         paths, state = made_sweep(folder, 2, CLASSES)
-        file = paths.trial(winner(state).id).scores(1000)
+        file = paths.trial(sure_winner(state).id).scores(1000)
         table = read_table(file)
         column = table.column_names.index("score")
         moved = table["score"].to_numpy() - noise * table["anomalous"].to_numpy() * 0.3
