@@ -255,11 +255,21 @@ def open_run(name: str | Run, storage: str | Path = "runs") -> Run:
 
 
 def runs(storage: str | Path = "runs") -> list[Run]:
-    """All runs of a storage, the newest last; none where there is no such folder."""
+    """All runs of a storage, the newest last; none where there is no such folder. Runs whose ledgers are damaged are
+    left out with a warning."""
+    import logging
+
     from orchestrator.planning.request import absolute
     from orchestrator.record.runs import names
+    from workloads.errors import UserError
 
-    return [open_run(name, storage) for name in names(absolute(storage))]
+    opened = []
+    for name in names(absolute(storage)):
+        try:
+            opened.append(open_run(name, storage))
+        except UserError as error:
+            logging.getLogger(__name__).warning("the run %s is left out: %s", name, error)
+    return opened
 
 
 def load(

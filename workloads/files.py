@@ -1,10 +1,12 @@
 """Files that are there as a whole or not at all, and that are read back only as they were written.
 
 A checked file has a neighbour NAME.sha256, written after it. One without that neighbour (of an earlier version, or of a
-writer that was killed between the two) is read as it is. Paths may be of any file system that offers pathlib's methods.
+writer that was killed between the two) is read as it is. A damaged file that is made again stays beside the new one, as
+NAME.damaged. Paths may be of any file system that offers pathlib's methods.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from uuid import uuid4
 from filelock import FileLock
 
 from workloads.errors import Kind, UserError
+
+log = logging.getLogger(__name__)
 
 
 class DamagedFileError(UserError):
@@ -45,8 +49,12 @@ def remove_partials(folder: Path) -> None:
 
 
 def write_checked(path: Path, data: bytes) -> None:
-    """As `write_atomically`, and keep the SHA-256 that `read_checked` compares with."""
+    """As `write_atomically`, and keep the SHA-256 that `read_checked` compares with. What is damaged is named, and set
+    aside."""
     checksum = checksum_file(path)
+    if checksum.exists() and path.exists() and not is_whole(path):
+        log.warning("%s was damaged and is made again; what was there is kept as %s", path, damaged_file(path).name)
+        path.rename(damaged_file(path))
     checksum.unlink(missing_ok=True)  # the old one first: a writer killed here leaves no file that looks damaged
     write_atomically(path, data)
     write_atomically(checksum, hashlib.sha256(data).hexdigest().encode())
@@ -78,6 +86,11 @@ def remove_checked(path: Path) -> None:
 
 def checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
+
+
+def damaged_file(path: Path) -> Path:
+    """Where a damaged file is set aside."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 @contextmanager

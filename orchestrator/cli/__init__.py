@@ -1,19 +1,18 @@
 """The command line: one verb or group of verbs a file, nothing heavy imported before a verb needs it."""
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from orchestrator.cli import analyse, compare, export, extend, launch, logs, plan, predict, report, resume, status
-from orchestrator.cli.groups import cluster, data, latents, spaces
+from orchestrator.cli.groups import cluster, data, latents, runs, spaces
 
 if TYPE_CHECKING:
     from workloads.errors import UserError
 
 app = typer.Typer(
     name="orchestrator",
-    help="Train, tune, compare and use deep image anomaly detectors, in one process or on Ray.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,10 +30,29 @@ app.command("extend")(extend.extend)
 app.command("analyse")(analyse.analyse)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)
+app.add_typer(runs.app, name="runs")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(latents.app, name="latents")
 app.add_typer(data.app, name="data")
 app.add_typer(cluster.app, name="cluster")
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end, where it is wanted."""
+    from importlib.metadata import version
+
+    if wanted:
+        typer.echo(f"anomaly-orchestrator {version('anomaly-orchestrator')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Train, tune, compare and use deep image anomaly detectors, in one process or on Ray."""
 
 
 def main() -> None:

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Cpus, Debug, Executor, Plain, Run, Storage, TrackingUri
+from orchestrator.cli.options import (
+    DEFAULT_STORAGE,
+    Cpus,
+    Debug,
+    Executor,
+    Json,
+    Plain,
+    Quiet,
+    Run,
+    Storage,
+    TrackingUri,
+)
 from orchestrator.cli.run import interruptible
 
 
@@ -16,17 +27,22 @@ def analyse(
     cpus: Cpus = None,
     executor: Executor = "ray",
     plain: Plain = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Analyse the winner of a run; numbers and pictures join its report."""
     import orchestrator
-    from orchestrator.console.output import console
+    from orchestrator.console.output import console, print_json
     from orchestrator.console.result_view import print_analyses, print_findings
     from orchestrator.console.terminal import Terminal
 
-    out = console(plain)
+    out = console(plain, quiet or as_json)
     if not names:
-        print_analyses(out, orchestrator.open_run(run, storage))
+        opened = orchestrator.open_run(run, storage)
+        print_analyses(out, opened)
+        if as_json:
+            print_json({"run": opened.name, "analyses": opened.analyses})
         return
     with interruptible("interrupted; what was finished is kept, the same command goes on"):
         opened = orchestrator.analyse(
@@ -34,3 +50,5 @@ def analyse(
             observer=Terminal(out),
         )  # fmt: skip
     print_findings(out, opened)
+    if as_json:
+        print_json({"run": opened.name, "warnings": opened.warnings, "report": opened.report})

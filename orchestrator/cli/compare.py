@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Storage
+from orchestrator.cli.options import DEFAULT_STORAGE, Json, Storage
 
 
 def compare(
@@ -15,10 +15,15 @@ def compare(
     ] = "all",
     out: Annotated[Path | None, typer.Option("--out", help="A folder for CSV files and a PNG.")] = None,
     storage: Storage = DEFAULT_STORAGE,
+    as_json: Json = False,
 ) -> None:
     """AUROC of the runs' winners in one table, and the rank correlation of their scores of shared images."""
-    from orchestrator.console.output import console
-    from orchestrator.console.result_view import print_comparison
+    from orchestrator.console.output import console, print_json
+    from orchestrator.console.result_view import comparison_facts, print_comparison
     from orchestrator.results.comparison import compare as compare_runs
 
-    print_comparison(console(), compare_runs(storage, runs, part, out), part)
+    comparison = compare_runs(storage, runs, part, out)
+    if as_json:
+        print_json(comparison_facts(comparison))
+    else:
+        print_comparison(console(), comparison, part)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Run, Storage, TrackingUri, TrustCode
+from orchestrator.cli.options import DEFAULT_STORAGE, Json, Run, Storage, TrackingUri, TrustCode
 
 
 def export(
@@ -21,14 +21,18 @@ def export(
     storage: Storage = DEFAULT_STORAGE,
     tracking_uri: TrackingUri = None,
     trust_code: TrustCode = False,
+    as_json: Json = False,
 ) -> None:
     """Write a detector as an MLflow model, a torch.export program or an ONNX graph, with a model card."""
     import orchestrator
-    from orchestrator.console.output import console, say
+    from orchestrator.console.output import console, print_json, say
 
-    out = console()
-    for line in orchestrator.export(
+    out = console(quiet=as_json)
+    lines = orchestrator.export(
         run, to, folder, target=target, register=register, storage=storage, tracking_uri=tracking_uri,
         trust_code=trust_code,
-    ):  # fmt: skip
+    )  # fmt: skip
+    for line in lines:
         say(out, line)
+    if as_json:
+        print_json({"folder": folder, "remarks": lines})

@@ -12,7 +12,9 @@ from orchestrator.cli.options import (
     DataDir,
     Debug,
     Executor,
+    Json,
     Plain,
+    Quiet,
     Slots,
     Storage,
     TrackingUri,
@@ -57,6 +59,8 @@ def launch(
     executor: Executor = "ray",
     cpus: Cpus = None,
     plain: Plain = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run a space: plan, shared stages, trials, per-class table, report."""
@@ -66,7 +70,7 @@ def launch(
 
     names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
     arguments = {name: context.params[name] for name in names}
-    arguments |= {"config": set, "observer": Terminal(console(plain))}
+    arguments |= {"config": set, "observer": Terminal(console(plain, quiet or as_json), as_json)}
     if dry_run:
         orchestrator.plan(space, executor=executor, **arguments)
     elif goes_to_a_cluster(address):

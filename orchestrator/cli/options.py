@@ -32,6 +32,8 @@ AcceptCode = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of live tables.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs: JSON with the version of its schema.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors, and these to standard error.")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Run the code of a method from outside the tree that lies in the run.")
 ]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage
+from orchestrator.cli.options import DEFAULT_STORAGE, Json, Plain, Run, Storage
 
 
 def plan(
@@ -25,10 +25,11 @@ def plan(
     gpus_per_worker: Annotated[float | None, typer.Option(help="1 where --gpu is given; may be a fraction.")] = None,
     share: Annotated[str | None, typer.Option(help="units or batches.")] = None,
     plain: Plain = False,
+    as_json: Json = False,
 ) -> None:
     """Waves, hours, idle share and critical path of a sweep on clusters of several sizes. Starts nothing."""
-    from orchestrator.console.output import console
-    from orchestrator.console.sizes_view import print_forecast
+    from orchestrator.console.output import console, print_json
+    from orchestrator.console.sizes_view import forecast_facts, print_forecast
     from orchestrator.execution.from_request import forecast_of
 
     options = {
@@ -39,7 +40,10 @@ def plan(
         space, options, nodes, gpu=gpu, gpus_per_node=gpus_per_node, cpus_per_node=cpus_per_node, rate=rate,
         preset=preset, storage=storage,
     )  # fmt: skip
-    print_forecast(console(plain), forecast, price)
+    if as_json:
+        print_json(forecast_facts(forecast))
+    else:
+        print_forecast(console(plain), forecast, price)
 
 
 def simulate_run(
@@ -47,13 +51,18 @@ def simulate_run(
     at: Annotated[list[int], typer.Option("--slots", help="Trials at once; repeatable.", min=1)] = [1, 2, 8],  # noqa: B006
     storage: Storage = DEFAULT_STORAGE,
     plain: Plain = False,
+    as_json: Json = False,
 ) -> None:
     """Replay the recorded durations of a run's last launch on other numbers of slots, beside what it really took.
 
     Slots are taken to have cores of their own; processes that share a machine's start more slowly.
     """
-    from orchestrator.console.output import console
-    from orchestrator.console.sizes_view import print_replay
+    from orchestrator.console.output import console, print_json
+    from orchestrator.console.sizes_view import print_replay, replay_facts
     from orchestrator.record.replay import replay_run
 
-    print_replay(console(plain), replay_run(run, storage), at)
+    recording = replay_run(run, storage)
+    if as_json:
+        print_json(replay_facts(recording, at))
+    else:
+        print_replay(console(plain), recording, at)

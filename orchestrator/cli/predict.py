@@ -4,7 +4,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Plain, Run, Storage, TrustCode
+from orchestrator.cli.options import DEFAULT_STORAGE, Json, Plain, Quiet, Run, Storage, TrustCode
 
 HANDED_ON = ("target", "false_alarms", "out", "maps", "normals", "defects", "strict", "storage", "trust_code")
 """Options that a job on a cluster is given, too."""
@@ -40,6 +40,8 @@ def predict(
     ] = None,
     trust_code: TrustCode = False,
     plain: Plain = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Normal or anomalous, with scores and p-values: a row an image; higher scores are more anomalous."""
     import orchestrator
@@ -50,14 +52,14 @@ def predict(
 
     if goes_to_a_cluster(address):
         hand_on(context)
-    shown = console(plain)
+    shown = console(plain, quiet or as_json)
     go_on = "; finished parts are kept, the same command goes on" if address else ""
     with interruptible(f"interrupted{go_on}"), shown_images(shown) as seen:
         predicted = orchestrator.predict(
             run, *images, target=target, false_alarms=false_alarms, out=out, maps=maps, normals=normals or (),
             defects=defects or (), strict=strict, storage=storage, address=address, trust_code=trust_code, seen=seen,
         )  # fmt: skip
-    print_predicted(shown, predicted)
+    print_predicted(shown, predicted, as_json=as_json)
 
 
 def hand_on(context: typer.Context) -> NoReturn:

@@ -7,7 +7,9 @@ from orchestrator.cli.options import (
     Cpus,
     Debug,
     Executor,
+    Json,
     Plain,
+    Quiet,
     Run,
     Slots,
     Storage,
@@ -26,6 +28,8 @@ def resume(
     cpus: Cpus = None,
     accept_code: AcceptCode = False,
     plain: Plain = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
     debug: Debug = False,  # noqa: ARG001 - read by main
 ) -> None:
     """Continue an interrupted run. Finished trials are not repeated, the MLflow runs go on."""
@@ -37,7 +41,7 @@ def resume(
         from orchestrator.clusters.submission import submit_resume
 
         watch(submit_resume(run, str(address), storage, tracking_uri, slots, accept_code))
-    observer = Terminal(console(plain))
+    observer = Terminal(console(plain, quiet or as_json), as_json)
     end_as(lambda: orchestrator.resume(
         run, storage=storage, executor=executor, tracking_uri=tracking_uri, address=address, cpus=cpus, slots=slots,
         accept_code=accept_code, observer=observer,

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from orchestrator.console.output import console, say
+from orchestrator.console.output import console, print_json, say
 from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.sources.base import TEST
 from orchestrator.data.auxiliary.verification import Verified
@@ -42,6 +42,15 @@ def summary(manifest: Manifest) -> list[str]:
     return lines
 
 
+def set_facts(item: Manifest | UserError) -> dict[str, Any]:
+    """A set for programs, or what is wrong with it."""
+    if isinstance(item, UserError):
+        return {"error": item.headline, "path": item.where}
+    counts = {what: item.count(what) for what in ("bytes", "bad", "exact_duplicates", "near_duplicates", "blank")}
+    rows = {name: sum(shard.rows for shard in item.of_split(name)) for name in item.splits}
+    return {"path": item.path, "images": rows, "shards": len(item.shards), **counts, "plan": item.plan}
+
+
 def print_sets(sets: Mapping[str, Manifest | UserError], root: str) -> None:
     """A line a set below `root`, or what is wrong with it."""
     out = console()
@@ -51,8 +60,11 @@ def print_sets(sets: Mapping[str, Manifest | UserError], root: str) -> None:
         say(out, f"no prepared sets in {absolute(root)}")
 
 
-def print_set(manifest: Manifest, sheet: Path | None = None) -> None:
+def print_set(manifest: Manifest, sheet: Path | None = None, *, as_json: bool = False) -> None:
     """A set, what it was made of, and where a contact sheet of it was written."""
+    if as_json:
+        print_json({**set_facts(manifest), "sheet": sheet})
+        return
     out, made_of = console(), yaml.safe_dump(dict(manifest.plan), sort_keys=False, allow_unicode=True)
     for line in [*summary(manifest), *made_of.splitlines()]:
         say(out, line)

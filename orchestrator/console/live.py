@@ -1,4 +1,4 @@
-"""A run while it goes: a live table on a terminal, a line now and then elsewhere."""
+"""A run while it goes: a live table on a terminal; elsewhere a line a minute, and one for each trial that has ended."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -21,11 +22,19 @@ from orchestrator.console.result_view import (
     trial_progress,
     trials_table,
 )
+from orchestrator.console.time_left import ENDED, Pace, ended_trials, fraction_done
 from orchestrator.execution.executor import Note
 from orchestrator.record.state import RunState, State, TrialState
 
+if TYPE_CHECKING:
+    from orchestrator.planning.plan import Estimate
+
 TERMINAL_EVERY, LINES_EVERY = 0.5, 2.0
 """Seconds between looks at a run."""
+MINUTE = 60.0
+"""Seconds between lines about the whole run, where no terminal is."""
+AT_WORK = 3
+"""Trials that run, of which what they are at is shown."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,23 @@ def bars(state: RunState, notes: Mapping[str, Note], analyses: Sequence[str]) ->
     ]
 
 
+def at_work(state: RunState, notes: Mapping[str, Note]) -> str:
+    """What trials that run are at, such as `#3 7 level_2, 900 images/s`; of many the first."""
+    numbers = numbers_of_trials(state)
+    texts = {
+        trial.id: note.text
+        for trial in state.trials.values()
+        for key, note in notes.items()
+        if trial.state == State.RUNNING and key.startswith(f"trial/{trial.id}/")
+    }
+    return "; ".join(f"#{numbers[name]} {texts[name]}" for name in list(texts)[:AT_WORK])
+
+
 class LiveView:
     """Shows the run while it goes.
 
-    axes: the config keys that vary. state, notes: asked at every look. analyses: those that follow the sweep.
+    axes: the config keys that vary. state, notes: asked at every look. analyses: those that follow the sweep. estimate:
+    the plan's.
     """
 
     def __init__(
@@ -81,16 +103,22 @@ class LiveView:
         analyses: Sequence[str],
         state: Callable[[], RunState],
         notes: Callable[[], Mapping[str, Note]],
+        estimate: "Estimate | None" = None,
     ) -> None:
         self.out, self.axes, self.analyses, self.state, self.notes = out, axes, analyses, state, notes
-        self.phase, self.begun = "", time.monotonic()
-        self.printed: dict[str, str] = {}
+        self.phase, self.begun, self.estimate = "", time.monotonic(), estimate
+        self.first: float | None = None
+        self.last_line, self.printed = self.begun, set[str]()
         self.stop = threading.Event()
 
     def render(self) -> Group:
         """The whole view, for a terminal."""
         notes, state = self.notes(), self.state()
-        parts: list[RenderableType] = [Text(f"{self.phase}  {duration(time.monotonic() - self.begun)}", style="bold")]
+        left = self.time_left(state, notes)
+        headline = "  ".join(filter(None, (self.phase, duration(time.monotonic() - self.begun), left)))
+        parts: list[RenderableType] = [Text(headline, style="bold")]
+        if working := at_work(state, notes):
+            parts.append(Text(working, overflow="ellipsis", no_wrap=True))
         for line in bars(state, notes, self.analyses):
             if 0 < line.fraction < 1:
                 row = Table.grid(padding=(0, 1))
@@ -101,29 +129,38 @@ class LiveView:
             parts.append(trials_table(state, self.axes, notes, max(5, self.out.height - 10), self.out.width))
         return Group(*parts)
 
-    def print_changes(self) -> None:
-        """Print a line for everything that has changed since the last look."""
-        notes, state = self.notes(), self.state()
-        for line in bars(state, notes, self.analyses):
-            tenth = str(int(line.fraction * 10))
-            if tenth != "0" and self.printed.get(line.title) != tenth:
-                self.printed[line.title] = tenth
-                say(self.out, f"{line.title} {line.fraction:.0%}  {line.text}".rstrip())
-        for trial in list(state.trials.values()):
-            text = self.line(trial, state, notes)
-            key = text.partition("  ")[0]
-            if trial.state != State.PENDING and self.printed.get(trial.id) != key:
-                self.printed[trial.id] = key
-                say(self.out, text)
+    def time_left(self, state: RunState, notes: Mapping[str, Note]) -> str:
+        """Of stages and trials, and what it rests on."""
+        stages, _ = bars(state, notes, ())
+        done = fraction_done(state, notes, stages.fraction if stages.total else 1.0, self.estimate)
+        self.first = done if self.first is None else self.first
+        return Pace(self.first, done, time.monotonic() - self.begun).text(self.estimate)
 
-    def line(self, trial: TrialState, state: RunState, notes: Mapping[str, Note]) -> str:
-        """A trial in a line: its state, its point and its numbers."""
-        percent = max(100 * trial_progress(trial, {}), int(trial_progress(trial, notes) * 4) * 25)
+    def print_changes(self) -> None:
+        """Print a line for every trial that has ended since the last look, and a line a minute for the whole run."""
+        notes, state = self.notes(), self.state()
+        for trial in list(state.trials.values()):
+            if trial.state in ENDED and trial.id not in self.printed:
+                self.printed.add(trial.id)
+                say(self.out, self.line(trial, state))
+        left = self.time_left(state, notes)
+        if time.monotonic() - self.last_line >= MINUTE:
+            self.last_line = time.monotonic()
+            say(self.out, "; ".join(filter(None, (self.summary(state, notes), left, at_work(state, notes)))))
+
+    def summary(self, state: RunState, notes: Mapping[str, Note]) -> str:
+        """How long it has gone on, and how far it is."""
+        parts = [f"{bar.title} {bar.fraction:.0%}" for bar in bars(state, notes, self.analyses) if bar.total]
+        counts = f"{ended_trials(state)} of {len(state.trials)} trials ended"
+        return ", ".join([duration(time.monotonic() - self.begun), *parts, counts])
+
+    def line(self, trial: TrialState, state: RunState) -> str:
+        """A trial in a line: its number and point, its state, its numbers and its id."""
         name = f"#{numbers_of_trials(state)[trial.id]} {point_text(trial, self.axes)}".rstrip()
         criterion = shown_criterion(state)
-        numbers = f"{criterion} {short(trial.metric(criterion))}  AUROC {short(trial.metric('oracle'))}"
-        text = f"{name} {trial.state} at {percent:g} %  {numbers if trial.rungs else ''}  {trial.id}"
-        return text.rstrip()
+        numbers = f"{criterion} {short(trial.metric(criterion))}  AUROC {short(trial.metric('oracle'))}  "
+        end = f"{trial.state} at {100 * trial_progress(trial, {}):g} %"
+        return f"{name}  {end}  {numbers if trial.rungs else ''}{trial.id}"
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -1,14 +1,19 @@
 """Lines, numbers and times as a terminal shows them."""
 
+import json
+import math
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+SCHEMA = 1
+"""Of everything that `--json` prints; it grows when a key changes its meaning or goes."""
 PIPED = 120
 """Columns of a table where no terminal is, unless COLUMNS says otherwise."""
 UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
@@ -45,8 +50,11 @@ class Unpadded:
         self.file.flush()
 
 
-def console(plain: bool = False) -> Console:
-    """Colours and live tables on a terminal, plain lines anywhere else. Brackets are no markup; COLUMNS is heeded."""
+def console(plain: bool = False, quiet: bool = False) -> Console:
+    """Colours and live tables on a terminal, plain lines anywhere else, nothing where it is quiet. Brackets are no
+    markup; COLUMNS is heeded."""
+    if quiet:
+        return Screen(quiet=True, force_terminal=False)
     if sys.stdout.isatty() and not plain:
         return Screen(highlight=False, markup=False)
     file: Any = Unpadded(sys.stdout)
@@ -60,6 +68,28 @@ def console(plain: bool = False) -> Console:
     )
 
 
+def print_json(facts: Mapping[str, Any], *, lines: bool = False) -> None:
+    """Facts for programs, with the version of their schema. lines: all in a line, where several follow each other."""
+    text = json.dumps(facts_of({"schema": SCHEMA, **facts}), indent=None if lines else 1)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def facts_of(value: Any) -> Any:
+    """The same in JSON's own types: dataclasses are objects, undefined numbers null, paths and the like text."""
+    if hasattr(value, "tolist"):  # numpy's
+        value = value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: facts_of(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): facts_of(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [facts_of(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or type(value) in (bool, int, str) else str(value)
+
+
 def columns_asked() -> int | None:
     """How wide lines may be, where the environment says so."""
     columns = os.environ.get("COLUMNS", "")
@@ -69,6 +99,14 @@ def columns_asked() -> int | None:
 def say(out: Console, text: str) -> None:
     """Print a line as it is, so that it can be copied; folded only where no terminal is and COLUMNS says how wide."""
     out.print(text, soft_wrap=out.is_terminal or columns_asked() is None)
+
+
+def warn(out: Console, text: str) -> None:
+    """Print a warning; to standard error where nothing else is printed."""
+    if out.quiet:
+        sys.stderr.write(f"warning: {visible(text)}\n")
+    else:
+        say(out, f"warning: {text}")
 
 
 def duration(seconds: float) -> str:

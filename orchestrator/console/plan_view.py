@@ -1,5 +1,7 @@
 """The plan of a launch, as a table: everything a user wants to know before the machine gets warm."""
 
+from typing import Any
+
 from rich.table import Table
 
 from orchestrator.console.output import counted, duration, values
@@ -34,6 +36,13 @@ def plan_table(plan: Plan, request: Request) -> Table:
     for name, text in rows.items():
         table.add_row(name, text)
     return table
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """A plan for programs; seconds of wall time."""
+    facts = {"run": plan.run, "space": plan.name, "preset": plan.preset, "targets": plan.targets}
+    counts = {"trials": len(plan.points), "stages": plan.stages, "rungs": plan.rungs, "workers": plan.workers}
+    return {**facts, **counts, "estimate": plan.estimate}
 
 
 def data_lines(plan: Plan) -> str:

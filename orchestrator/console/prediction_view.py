@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.console.output import counted, say
+from orchestrator.console.output import counted, print_json, say
 
 if TYPE_CHECKING:  # what predicts imports torch
     from orchestrator.inference.predict import Predicted
     from workloads.scoring.thresholds import Threshold
 
 
-def print_predicted(out: Console, predicted: "Predicted") -> None:
+def print_predicted(out: Console, predicted: "Predicted", *, as_json: bool = False) -> None:
     """The most anomalous images, what decided, what was not used, a shift, the speed, and the file that has all."""
+    if as_json:
+        print_json({"predicted": predicted})
+        return
     shown = Table("most anomalous first", "decision", "score", "p-value", box=None, header_style="bold")
     for row in predicted.highest:
         shown.add_row(row["image"], row["decision"], f"{row['score']:.4f}", f"{row['p_value']:.4f}")

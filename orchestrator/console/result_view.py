@@ -9,8 +9,7 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short
-from orchestrator.planning.request import absolute
-from orchestrator.record.provenance import from_here
+from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
@@ -113,6 +112,20 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     say(out, f"MLflow  {ui_command(run.tracking)}")
 
 
+def result_facts(run: "Finished") -> dict[str, Any]:
+    """A launch that has ended, for programs."""
+    facts = {"run": run.run, "outcome": run.outcome, "seconds": run.seconds, "phases": run.phases}
+    if run.results is None:
+        return facts | {"resume": run.resume}
+    return facts | {**results_facts(run.results), "mlflow": without_secrets(run.tracking)}
+
+
+def results_facts(results: Results) -> dict[str, Any]:
+    """A report's numbers, for programs."""
+    best = {"trial": results.best.id, "point": results.best.point}
+    return {"best": best, "table": results.table, "warnings": results.warnings, "report": results.report}
+
+
 def print_analyses(out: Console, run: "Run") -> None:
     """What a closer look at a run can be."""
     for name, title in run.analyses.items():
@@ -152,11 +165,22 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
         say(out, str(file))
 
 
-def print_status(out: Console, runs: Sequence["Run"], storage: str) -> None:
-    """A line a run; what to do about those whose launcher is gone."""
-    for run in runs:
-        summary = run_summary(run.state, run.outcome)
-        dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
-        say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
-    if not runs:
-        say(out, f"no runs in {absolute(storage)}")
+def comparison_facts(comparison: Comparison) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "table": comparison.table,
+        "models": [model.name for model in comparison.models],
+        "correlations": comparison.correlations,
+        "shared": comparison.shared,
+        "notes": comparison.notes,
+        "files": comparison.files,
+    }
+
+
+def print_status(out: Console, run: "Run") -> None:
+    """How far a run is, what to do where its launcher is gone, and a row a trial."""
+    state = run.state
+    summary = run_summary(state, run.outcome)
+    dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
+    say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
+    out.print(trials_table(state, varying_axes(state), {}, len(state.trials), out.width))

@@ -1,6 +1,8 @@
 """What a sweep takes on clusters of several sizes, as tables: planned, and replayed from a run."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -47,6 +49,23 @@ def print_replay(out: Console, recording: Recording, at: Sequence[int]) -> None:
         if slots == measured.slots:
             add_row(shown, "  measured", measured, alone)
     out.print(shown)
+
+
+def forecast_facts(forecast: Forecast) -> dict[str, Any]:
+    """A forecast for programs: number of nodes -> what a sweep takes there, null where no trial fits."""
+    plan, fitting = forecast.plan, forecast.fitting
+    nodes = {count: outcome_facts(fitting[count]) if count in fitting else None for count in forecast.nodes}
+    return {"space": plan.name, "preset": plan.preset, "critical_path": critical_path(forecast.load), "nodes": nodes}
+
+
+def replay_facts(recording: Recording, at: Sequence[int]) -> dict[str, Any]:
+    """A replay for programs: number of slots -> what a sweep takes there."""
+    slots = {count: outcome_facts(simulate(recording.load, count)) for count in sorted(at)}
+    return {"measured": outcome_facts(recording.measured), "slots": slots}
+
+
+def outcome_facts(outcome: Outcome) -> dict[str, Any]:
+    return {**asdict(outcome), "seconds": outcome.seconds, "idle": outcome.idle}
 
 
 def sizes_table(first: str) -> Table:

@@ -1,6 +1,7 @@
 """From a plan and its ledger to the tasks that remain."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
-from orchestrator.execution.work.trial import TrialUnits, TrialWork, remove_shares, rungs_done
+from orchestrator.execution.work.trial import TrialUnits, TrialWork, lacks_scores, remove_shares, rungs_done
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
@@ -78,8 +79,8 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], ledger
 
 
 def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | None) -> list[Task]:
-    """Trials that are not over, and `best`, the winner so far, where its files were damaged since: what is lacking is
-    made again.
+    """Trials that are not over, and those that are whose files were damaged since: what is lacking of `best`, the
+    winner so far, is made again, and of others the scores.
 
     Without a rule that stops some, the longest come first, so that none begins when all the others end. Successive
     halving spares the first to reach a rung, so there the plan's order stays.
@@ -88,17 +89,26 @@ def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | No
     rest = [trial for trial in run.trials if states[trial.id].state not in DONE or (best and trial.id == best.id)]
     if len(plan.rungs) == 1 or plan.space.scheduler.kind == "fifo":
         rest.sort(key=lambda trial: -trial_macs(run.methods[trial.id], plan.targets, plan.shape, plan.counts))
-    return [trial_task(plan, paths, trial) for trial in rest]
+    tasks, going_on = [trial_task(plan, paths, trial) for trial in rest], {trial.id for trial in rest}
+    over = [trial for trial in run.trials if trial.id not in going_on]
+    with ThreadPoolExecutor(16) as pool:  # an object store answers many requests at once
+        lacking = pool.map(lambda trial: lacks_scores(units_of(plan, paths, trial), states[trial.id].reached), over)
+        return tasks + [trial_task(plan, paths, trial) for trial, lacks in zip(over, lacking, strict=True) if lacks]
 
 
 def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
     """A trial, after its stages."""
-    resources, folders = plan.space.resources, artifact_folders(paths, trial.stages)
-    units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
-    trials = (TrialUnits(trial.id, str(paths.trials / trial.id), units),)
+    resources, trials = plan.space.resources, (units_of(plan, paths, trial),)
     pooled = plan.space.data.protocol == "in_out"
     work = TrialWork(plan.space.workload, trials, plan.rungs, resources.share, threads(resources), pooled)
     return Task(f"trial/{trial.id}", work, resources, frozenset(f"stage/{key}" for key in trial.stages.values()))
+
+
+def units_of(plan: Plan, paths: RunPaths, trial: TrialPlan) -> TrialUnits:
+    """A trial's detectors."""
+    folders = artifact_folders(paths, trial.stages)
+    units = tuple(UnitWork(unit, trial.config, folders) for unit in plan.units)
+    return TrialUnits(trial.id, str(paths.trials / trial.id), units)
 
 
 def space_analyses(plan: Plan, paths: RunPaths, run: OpenRun) -> list[Task]:

@@ -82,7 +82,7 @@ def decode(line: str, where: str) -> Event:
     try:
         values = json.loads(line)
         version = values.pop("v")
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise damaged(where) from None
     if isinstance(version, int) and version > VERSION:
         raise UserError(
@@ -125,9 +125,12 @@ def from_plain(values: Mapping[str, Any]) -> Event:
     """The event of a line. Raises ValueError for what is no event."""
     rest = dict(values)
     name = rest.pop("event", None)
-    if name not in EVENTS:
+    if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"{name!r} is no event")
-    return ADAPTERS[name].validate_python(rest)
+    event = ADAPTERS[name].validate_python(rest)
+    if isinstance(event, Opened) and not isinstance(event.space.get("workload"), str):
+        raise ValueError("its space names no workload")
+    return event
 
 
 def segments(folder: UPath) -> list[UPath]:
@@ -148,7 +151,13 @@ def read_events(paths: RunPaths) -> list[Event]:
 
     Raises UserError, which names file and line, for anything else that cannot be read.
     """
-    events = list(format_1_events(paths.format_1_ledger)) if paths.format_1_ledger.exists() else []
+    return [event for event, _ in located_events(paths)]
+
+
+def located_events(paths: RunPaths) -> Iterator[tuple[Event, str]]:
+    """Each event with its file and line."""
+    if paths.format_1_ledger.exists():
+        yield from format_1_events(paths.format_1_ledger)
     files = segments(paths.ledger)
     for file, content in zip(files, read_files(files), strict=True):
         *lines, tail = content.split(b"\n")
@@ -157,23 +166,42 @@ def read_events(paths: RunPaths) -> list[Event]:
         for number, line in enumerate(lines, 1):
             where = f"{file}, line {number}"
             try:
-                events.append(decode(line.decode(), where))
+                text = line.decode()
             except UnicodeDecodeError:
                 raise damaged(where) from None
-    return events
+            yield decode(text, where), where
 
 
-def format_1_events(file: UPath) -> Iterator[Event]:
+def format_1_events(file: UPath) -> Iterator[tuple[Event, str]]:
     """Events of the first format, which has no checksums."""
-    *lines, tail = file.read_text().split("\n")
+    *lines, tail = file.read_bytes().split(b"\n")
     for number, line in enumerate([*lines, tail], 1):
         where = f"{file}, line {number}"
         try:
-            if line:
-                yield event_of(upgrade(json.loads(line)), where)
-        except (json.JSONDecodeError, KeyError, TypeError):
+            values = upgrade(json.loads(line.decode())) if line else None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             if number <= len(lines):  # the last one may be cut short
                 raise damaged(where) from None
+            return
+        if values is not None:
+            yield event_of(values, where), where
+
+
+def read_state(paths: RunPaths, events: Iterable[Event]) -> RunState:
+    """The state after all events of a run's ledger. Raises UserError, which names file and line, where one of them
+    cannot have happened."""
+    try:
+        return fold(events)
+    except ValueError:
+        run = RunState()
+        for event, where in located_events(paths):
+            try:
+                apply(run, event)
+            except ValueError as error:
+                headline = "a line of the ledger says what cannot have happened"
+                fix = "bring the file back from a copy"
+                raise UserError(headline, where, fix=fix, details=str(error), kind=Kind.ENVIRONMENT) from error
+        return run
 
 
 def fold(events: Iterable[Event]) -> RunState:
@@ -234,7 +262,7 @@ class Ledger:
         self.number = int(files[-1].stem) if files else 0  # of the newest segment; there may be gaps before it
         if files and isinstance(self.folder, Path):
             drop_torn_line(files[-1])
-        self.state: RunState = fold(self.events)
+        self.state: RunState = read_state(paths, self.events)
 
     def append(self, event: Event) -> None:
         """Record one event durably before anything acts on it.
@@ -258,6 +286,9 @@ class Ledger:
         number = max(1, self.number) if local else self.number + 1
         segment = self.folder / f"{number:06d}.jsonl"
         if local:
+            if self.number and not segment.exists():
+                fix = "bring its folder back; without it the run begins anew"
+                raise UserError("the ledger was removed while its run goes on", str(segment), fix=fix, kind=Kind.FAILED)
             self.extend(segment, line)
         elif segment.exists():
             raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
@@ -274,7 +305,7 @@ class Ledger:
                 if file.write(line.encode()) < len(line.encode()):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
                 os.fsync(file.fileno())
-            except OSError:  # a full disk may have taken half of it, and the next line must not follow that
+            except BaseException:  # a full disk may have taken half of it, and the next line must not follow that
                 file.truncate(before)
                 raise
 

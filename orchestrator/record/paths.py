@@ -145,5 +145,10 @@ class TrialPaths:
         """What workers have left of a rung, also those of a larger attempt that has died."""
         return list(self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"))
 
+    @property
+    def units(self) -> UPath:
+        """Of the networks' states."""
+        return self.folder / "units"
+
     def unit(self, unit: Unit, rung: int) -> UPath:
-        return self.folder / "units" / f"{unit.target}-{unit.part}" / f"rung-{rung:04d}"
+        return self.units / f"{unit.target}-{unit.part}" / f"rung-{rung:04d}"

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -13,11 +14,25 @@ from orchestrator.record.events import Provenance
 PACKAGES = ("anomaly-orchestrator", "ray", "torch", "torchvision", "numpy", "scikit-learn", "mlflow")
 
 
+KEYS = r"(?:token|passw|passphrase|secret|credential|signature|api[_-]?key|private[_-]?key|a(?:ccess|ccount)[_-]?key)"
+NAME = rf"(?<![\w-])[\w.-]*{KEYS}[\w.-]*|\b(?:\w*[_-])?(?:pwd|sig|authorization)\b"
+VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:Bearer|Basic|Digest|Token)\s+\S+|\S+)"""
+PLANTED = re.compile(
+    rf"""(?P<name>(?i:{NAME})["']?\s*[=:]\s*|--[\w-]*(?i:{KEYS})[\w-]*\s+)(?i:{VALUE})"""
+    r"|(?P<bearer>(?i:\bBearer)\s+)(?=\S*[\d._-])\S{6,}"
+    r"|(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
+    r"|\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|(?:gh[opsu]_|hf_|glpat-|xox[abp]-)[\w-]{10,})"
+)
+"""What looks like a secret: after a name that says so, with `=` or `:` or as an option's value; after "Bearer"; a
+private key; and keys of AWS, GitHub, GitLab, Hugging Face and Slack, which are known by how they begin."""
+
+
 def without_secrets(text: str) -> str:
-    """A URI or command line without user:password@ and without values of secret-looking options."""
+    """A URI, command line or message without user:password@ and without what looks like a secret. Words of prose that
+    follow "token" or "password" stay."""
     # greedy: a password may hold / and @; a file's path may, too, and has no secret
     text = re.sub(r"\b(?!sqlite:|file:)(\w+://)\S+@", r"\1***@", text)
-    return re.sub(r"(?i)((?<![\w-])[\w-]*(?:token|passw|secret|api[_-]?key)[\w-]*[=\s]+)\S+", r"\1***", text)
+    return PLANTED.sub(lambda match: f"{match['name'] or match['bearer'] or ''}***", text)
 
 
 def this_python() -> str:
@@ -75,7 +90,7 @@ def capture() -> Provenance:
         except PackageNotFoundError:
             continue
     return Provenance(
-        command=without_secrets(" ".join(["python -m orchestrator", *sys.argv[1:]])),
+        command=without_secrets(f"python -m orchestrator {shlex.join(sys.argv[1:])}".rstrip()),
         git_commit=git_commit(),
         python=platform.python_version(),
         hardware=f"{os.cpu_count()} x {cpu_name()}",

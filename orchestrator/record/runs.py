@@ -6,7 +6,7 @@ from pathlib import Path
 from upath import UPath
 
 from orchestrator.record import method_code
-from orchestrator.record.ledger import fold, read_events, segments
+from orchestrator.record.ledger import read_events, read_state, segments
 from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.provenance import this_python
 from orchestrator.record.state import RunState
@@ -43,7 +43,7 @@ def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
     From here on a method from outside the tree is looked for in the run's copy; nothing is imported yet.
     """
     paths = RunPaths(storage, run)
-    state = fold(read_events(paths))
+    state = read_state(paths, read_events(paths))
     if state.opening is None:
         known = names(storage)
         hint = nearest(run, known) if known else "the storage holds no run"

@@ -20,7 +20,7 @@ from orchestrator.record.events import (
 from tune_spaces.schema import Space
 from tune_spaces.schema.models import stored
 from tune_spaces.schema.validation import from_validation
-from workloads.errors import several
+from workloads.errors import Kind, UserError, several
 from workloads.scoring.selection import CRITERIA
 
 __all__ = ["DONE", "Outcome", "RunState", "State", "TrialState"]
@@ -103,3 +103,5 @@ class RunState:
             return stored(self.opened.space)
         except ValidationError as error:
             raise several(from_validation(error, Space), "the space that the run was made with") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError("the run's space is none", details=repr(error), kind=Kind.ENVIRONMENT) from error

@@ -13,7 +13,9 @@ from upath import UPath
 from orchestrator.planning.identity import Identity
 from orchestrator.record.paths import BASELINE, RunPaths, TrialPaths
 from workloads.data.images import CALIBRATION, out_name
-from workloads.files import read_checked, remove_checked, write_checked
+from workloads.errors import Kind
+from workloads.files import DamagedFileError, damaged_file, read_checked, remove_checked, write_checked
+from workloads.scoring.baselines import CONVOLUTIONS
 from workloads.scoring.image_metrics import image_numbers
 from workloads.scoring.metrics import (
     contrastive,
@@ -32,6 +34,7 @@ from workloads.scoring.pixel_metrics import PixelMetrics, pixel_numbers
 from workloads.scoring.table import LIKELIHOOD, WHOLE, join, one_row_an_image, rows
 
 SECONDS = b"seconds"
+REMADE = "resume the run: that makes the file again"
 
 
 def write_table(path: UPath, table: pa.Table) -> None:
@@ -41,8 +44,14 @@ def write_table(path: UPath, table: pa.Table) -> None:
 
 
 def read_table(path: UPath) -> pa.Table:
-    """Raises DamagedFileError where the file is damaged."""
-    return pq.read_table(pa.BufferReader(read_checked(path, "resume the run: that makes the file again")))
+    """Raises DamagedFileError, which names the file, where it is missing, damaged or no table."""
+    try:
+        return pq.read_table(pa.BufferReader(read_checked(path, REMADE)))
+    except FileNotFoundError:
+        raise DamagedFileError("a score file is missing", str(path), fix=REMADE, kind=Kind.ENVIRONMENT) from None
+    except pa.ArrowException as error:  # of an earlier version, without a checksum
+        headline = "a score file is damaged: it is no Parquet file"
+        raise DamagedFileError(headline, str(path), fix=REMADE, kind=Kind.ENVIRONMENT) from error
 
 
 def write_share(path: UPath, scores: pa.Table, seconds: Mapping[str, float]) -> None:
@@ -156,15 +165,34 @@ def out_numbers(table: pa.Table, method: Any) -> dict[str, Any]:
 
 def baseline_numbers(
     paths: RunPaths, identity: Identity, *, pooled: bool = False, group: int = 1
-) -> dict[str, dict[str, float | None]]:
-    """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is
-    normal. group: as of `workloads.scoring.metrics.Rows.grouped`."""
+) -> tuple[dict[str, dict[str, float | None]], list[str]]:
+    """AUROC by class of every baseline that has been scored, from its file; by out set where a whole dataset is normal.
+    Beside them sentences on those whose files are damaged or missing, or have been.
+
+    group: as of `workloads.scoring.metrics.Rows.grouped`. Which baselines a run of an earlier version had is not known:
+    what is missing of them is not said.
+    """
+    numbers, remarks, expected = dict[str, dict[str, float | None]](), list[str](), bool(identity.baselines)
     files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
-    tables = {name: read_table(path) for name, path in files.items() if path.exists()}
-    if pooled:
-        areas = {name: out_auroc(table, group=group) for name, table in tables.items()}
-        return {name: {out: value for (_, _, out), value in values.items()} for name, values in areas.items()}
-    return {name: per_class_auroc(table, group=group) for name, table in tables.items()}
+    for name, path in files.items():
+        try:
+            table = read_table(path)
+        except DamagedFileError as error:
+            if path.exists() or (expected and (name == CONVOLUTIONS or not pooled)):
+                remarks.append(f"the row of {name} is left out: {error.headline} ({path}); {error.fix}")
+            continue
+        remarks += remade(path)
+        if pooled:
+            numbers[name] = {out: value for (_, _, out), value in out_auroc(table, group=group).items()}
+        else:
+            numbers[name] = per_class_auroc(table, group=group)
+    return numbers, remarks
+
+
+def remade(path: UPath) -> list[str]:
+    """That a file was damaged and has been made again, where it was."""
+    kept = damaged_file(path)
+    return [f"{path} was damaged and has been made again; what was there is {kept.name}"] if kept.exists() else []
 
 
 def finish_rung(

@@ -13,7 +13,7 @@ from orchestrator.record.events import CodeAccepted, RungMetrics
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.results.evaluation import baseline_numbers, read_table
+from orchestrator.results.evaluation import baseline_numbers, read_table, remade
 from orchestrator.results.report.write import PAGE, REMADE, Report
 from orchestrator.results.sweep import Course, Sweep
 from orchestrator.results.tables import (
@@ -128,7 +128,7 @@ def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
-    baselines = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
+    baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
     return set_table(run, baselines) if run.pooled else class_table(run, baselines)
 
 
@@ -247,9 +247,11 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
-    scores = read_table(paths.trial(best.id).scores(1000))
-    judged = runs[best.id]
-    baselines = baseline_numbers(paths, state.identity, pooled=judged.pooled, group=group_size(judged.judged))
+    file = paths.trial(best.id).scores(1000)
+    scores, judged = read_table(file), runs[best.id]
+    group = group_size(judged.judged)
+    baselines, remarks = baseline_numbers(paths, state.identity, pooled=judged.pooled, group=group)
+    warnings += [*remarks, *remade(file)]
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"

@@ -33,8 +33,8 @@ def printed_by(storage, *words):
 
 
 def test_status_names_the_states_of_its_trials(storage):
-    assert f"{RUN}  outcome complete, finished 1, stopped 2, stages 2, launches 1" in printed_by(storage, "status")
-    trials = json.loads(printed_by(storage, "status", RUN, "--json"))
+    assert f"{RUN}  outcome complete, finished 1, stopped 2, stages 2, launches 1" in printed_by(storage, "status", RUN)
+    trials = json.loads(printed_by(storage, "status", RUN, "--json"))["trials"]
     assert {name: trial["state"] for name, trial in trials.items()} == {
         FINISHED: "finished",
         **dict.fromkeys(STOPPED, "stopped"),

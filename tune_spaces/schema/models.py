@@ -3,10 +3,11 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Sized
 from contextvars import ContextVar
 from dataclasses import fields, replace
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -36,6 +37,8 @@ FOLDER_CALIBRATION = 0.2
 to learn from costs a detector little."""
 EARLIER_FOLDER = {"fit": "crop", "copies": "keep", "white_level": 65535}
 """How earlier versions, which had none of these keys, read an own folder."""
+MOST_VALUES, MOST_TRIALS = 10_000, 100_000
+"""Of an axis, and of a run. More is a slip of the hand, and would fill the memory before anybody sees it."""
 STORED: ContextVar[bool] = ContextVar("STORED", default=False)
 """True while a run's space is read. It was checked when it was launched, and its method may be code of others."""
 
@@ -152,6 +155,16 @@ def problems_of(workload: str, values: dict[str, Any]) -> list[Problem]:
     return [Problem(key, text) for key, value in values.items() for text in value_problems(workload, key, value)]
 
 
+def equal_values(workload: str, key: str, values: Sequence[Any]) -> Iterator[Problem]:
+    """Values of an axis that the method reads as one, such as 0 and 0.0: their trials would be one and the same."""
+    first: dict[str, Any] = {}
+    for value in values:
+        read = getattr(config_adapter(workload).validate_python({key: value}), key)
+        before = first.setdefault(repr(read), value)
+        if repr(before) != repr(value):
+            yield Problem(key, f"{before!r} and {value!r} are one value, {read!r}; leave one of them out")
+
+
 class Space(Strict):
     """A question: a method, data, what is fixed, what varies, how it is searched and how the winner is chosen."""
 
@@ -181,6 +194,17 @@ class Space(Strict):
             refuse(problems_of(info.data["workload"], value))
         return value
 
+    @field_validator("axes", mode="before")
+    @classmethod
+    def bounded_axes(cls, value: Any) -> Any:
+        """Refuses what is too long before anything is made of it; a generator may have no end."""
+        if not isinstance(value, dict):
+            return value
+        taken = {k: tuple(islice(v, MOST_VALUES + 1)) if isinstance(v, Iterator) else v for k, v in value.items()}
+        too_long = [str(k) for k, v in taken.items() if isinstance(v, Sized) and len(v) > MOST_VALUES]
+        refuse(Problem(key, f"has more than {MOST_VALUES:,} values") for key in too_long)
+        return taken
+
     @field_validator("axes")
     @classmethod
     def known_axes(cls, value: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
@@ -189,7 +213,8 @@ class Space(Strict):
         problems = [Problem(key, "has no values") for key, values in value.items() if not values]
         problems += [Problem(k, "has a value twice") for k, v in value.items() if len({*map(repr, v)}) < len(v)]
         for key, values in value.items() if workload else ():
-            problems += dict.fromkeys(p for v in values for p in problems_of(workload, {key: v}))
+            faults = list(dict.fromkeys(p for v in values for p in problems_of(workload, {key: v})))
+            problems += faults or ([] if STORED.get() else equal_values(workload, key, values))
         fixed, shared = info.data.get("fixed", {}), keys_of(method(workload).Config, *NO_AXIS) if workload else ()
         problems += [Problem(key, "is in both `fixed` and `axes`") for key in value if key in fixed]
         once = "is one value a sweep; launch once a value, with --set"
@@ -245,6 +270,10 @@ class Space(Strict):
         if self.select_by == "oracle" and halved and pooled:
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
             problems.append(Problem("scheduler.kind", late))
+        trials = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
+        if trials > MOST_TRIALS:
+            message = f"{trials:,} trials are more than {MOST_TRIALS:,}; search a random part, with fewer points"
+            problems.append(Problem("search", message))
         if self.presets and self.preset not in self.presets:
             problems.append(Problem("preset", f"{self.preset!r} is not among the presets {', '.join(self.presets)}"))
         refuse(problems)
@@ -256,14 +285,32 @@ class Space(Strict):
 
     def points(self) -> list[dict[str, Any]]:
         """The points to try, in order. Random points are distinct and the first n are the same for any number."""
-        keys, grid = list(self.axes), list(itertools.product(*self.axes.values()))
-        if self.search.kind == "random":
-            grid = random.Random(self.search.seed).sample(grid, len(grid))[: self.search.points]  # noqa: S311
-        return [dict(zip(keys, values, strict=True)) for values in grid]
+        if self.search.kind == "grid":
+            return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        return [self.point(number) for number in shuffled(self.size(), self.search.seed, self.search.points)]
+
+    def point(self, number: int) -> dict[str, Any]:
+        """The point of this number in the grid, whose last axis varies fastest; the grid itself is not made."""
+        values = {}
+        for key, axis in reversed(self.axes.items()):
+            number, place = divmod(number, len(axis))
+            values[key] = axis[place]
+        return {key: values[key] for key in self.axes}
 
     def config(self, point: dict[str, Any]) -> Any:
         """The workload's config at one point. Raises pydantic's ValidationError."""
         return config_adapter(self.workload).validate_python(self.fixed | point)
+
+
+def shuffled(count: int, seed: int, first: int) -> list[int]:
+    """The first numbers of `range(count)` in a random order: as `random.sample` of all of them draws it, without
+    making the rest."""
+    draws, moved, numbers = random.Random(seed), dict[int, int](), []  # noqa: S311
+    for left in range(count, max(0, count - first), -1):
+        drawn = draws.randrange(left)
+        numbers.append(moved.get(drawn, drawn))
+        moved[drawn] = moved.get(left - 1, left - 1)
+    return numbers
 
 
 def stored(values: dict[str, Any]) -> Space:

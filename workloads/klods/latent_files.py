@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from workloads.data.images import out_split
+from workloads.data.reading.array_file import check_claims
 from workloads.errors import Problem, UserError, nearest, several
 from workloads.keys import config_problems
 from workloads.klods import calibration
@@ -62,6 +63,7 @@ def read(path: Path) -> LatentFile:
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
+        check_claims(path)
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {path.stem: content}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import Address
+from orchestrator.cli.options import Address, Json
 
 app = typer.Typer(help="Make, check, start, watch and stop clusters.", no_args_is_help=True)
 File = Annotated[
@@ -94,10 +94,12 @@ def status(
     file: Annotated[Path | None, typer.Argument(help="A cluster file; or give --address.")] = None,
     address: Address = None,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Nodes, free resources and jobs of a running cluster."""
     from orchestrator.clusters.files.lifecycle import act
     from orchestrator.clusters.jobs import describe
+    from orchestrator.console.output import print_json
     from workloads.errors import UserError
 
     if (file is None) == (address is None):
@@ -105,5 +107,9 @@ def status(
     if file is not None:
         act("status", file, typer.echo, dry_run)
         return
-    for line in describe(str(address)):
+    lines = describe(str(address))
+    if as_json:
+        print_json({"address": address, "lines": list(lines)})
+        return
+    for line in lines:
         typer.echo(line)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.options import Json
+
 app = typer.Typer(help="Score groups of latents from array files, of any flow.", no_args_is_help=True)
 
 Train = Annotated[Path, typer.Option("--train", help="Training latents: .npy, .npz or a folder of .npy.")]
@@ -28,11 +30,13 @@ def score(
     directions: Annotated[int, typer.Option("--directions", help="Of GOD1KS and GOD2KS.")] = 50,
     seed: Seed = 0,
     out_file: Annotated[Path | None, typer.Option("--out-file", help="Parquet file of every group's scores.")] = None,
+    as_json: Json = False,
 ) -> None:
     """AUROC of groups, with a 95 % interval, by score and group size; higher = more anomalous."""
     import pyarrow.parquet as pq
 
     from orchestrator.console.latents_view import print_scores
+    from orchestrator.console.output import print_json
     from workloads.klods.latent_files import score_files
 
     table, cells, notes = score_files(train, normal, out, {
@@ -40,10 +44,14 @@ def score(
         "shrinkage": shrinkage, "weighting": weighting, "contamination": contamination, "directions": directions,
         "group_seed": seed,
     })  # fmt: skip
-    print_scores(cells, notes)
+    if as_json:
+        print_json({"cells": cells, "notes": notes})
+    else:
+        print_scores(cells, notes)
     if out_file:
         out_file.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, out_file)
+    if out_file and not as_json:
         typer.echo(f"{len(table)} scores in {out_file}")
 
 
@@ -59,13 +67,18 @@ def select(
     shrinkage: Shrinkage = 0.1,
     weighting: Weighting = "vectors",
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Choose split, level, regulariser and reference without anomalies, on held-out latents."""
     from orchestrator.console.latents_view import print_candidates
+    from orchestrator.console.output import print_json
     from workloads.klods.latent_files import select_files
 
     candidates, skipped, chosen = select_files(train, held_out, out, {
         "group_sizes": (group_size,), "shift": shift, "alpha": alpha, "shrinkage": shrinkage, "weighting": weighting,
         "group_seed": seed,
     }, by)  # fmt: skip
-    print_candidates(candidates, skipped, chosen, by, group_size, oracle=out is not None)
+    if as_json:
+        print_json({"candidates": candidates, "skipped": skipped, "chosen": chosen, "by": by})
+    else:
+        print_candidates(candidates, skipped, chosen, by, group_size, oracle=out is not None)

@@ -5,18 +5,24 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.options import Json
+
 app = typer.Typer(help="List, show and copy spaces.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of a built-in space.")]
 
 
 @app.command("ls")
-def ls() -> None:
+def ls(as_json: Json = False) -> None:
     """Every built-in space with the question it answers."""
-    from orchestrator.console.output import console, say
+    from orchestrator.console.output import console, print_json, say
     from tune_spaces.schema.load import questions
 
+    spaces = questions()
+    if as_json:
+        print_json({"spaces": spaces})
+        return
     out = console()
-    for name, question in questions().items():
+    for name, question in spaces.items():
         say(out, f"{name:22} {question}")
 
 

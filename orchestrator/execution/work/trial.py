@@ -113,6 +113,14 @@ def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
     return done
 
 
+def lacks_scores(trial: TrialUnits, rung: int) -> bool:
+    """Whether the files of a rung are missing or damaged, and can be made from the detectors' states. What was removed
+    together with these is not missed."""
+    paths = trial.paths
+    whole = is_whole(paths.rung(rung)) and is_whole(paths.scores(rung))
+    return not whole and all(is_complete(paths.unit(work.unit, rung)) for work in trial.units)
+
+
 def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
     """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
     for share in [share for rung in rungs for share in trial.paths.scores_shares(rung)]:
@@ -210,10 +218,11 @@ class _Training:
 
         def show(step: int) -> None:
             self.done = done + costs[number] * (step / detector.total_steps - before / 1000)
-            note(f"{unit.target} {unit.part}")
+            rate = (step - behind) * detector.batch_size / max(time.monotonic() - begun, 1e-6)
+            note(f"{unit.target} {unit.part}, {rate:,.0f} images/s")
 
         until = round(detector.total_steps * rung / 1000)
-        behind = progress.step
+        behind, begun = progress.step, time.monotonic()
         train(detector, progress, until, batches, save, show, str(unit))
         if behind < until or not is_complete(folder):  # so short a schedule that two rungs fall on one step
             save()

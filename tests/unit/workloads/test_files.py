@@ -12,7 +12,15 @@ from upath import UPath
 
 from orchestrator.results.evaluation import read_table, write_table
 from workloads.errors import Kind, UserError
-from workloads.files import is_whole, read_checked, remove_checked, remove_partials, write_atomically, write_checked
+from workloads.files import (
+    damaged_file,
+    is_whole,
+    read_checked,
+    remove_checked,
+    remove_partials,
+    write_atomically,
+    write_checked,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
@@ -63,6 +71,11 @@ def test_what_differs_from_its_checksum_is_refused_by_name(tmp_path: Path, root:
     assert refused.value.where == str(file)
     assert refused.value.kind == Kind.ENVIRONMENT
     assert not is_whole(file)
+    write_checked(file, b"third")
+    assert read_checked(file) == b"third"
+    damaged = damaged_file(file)
+    assert damaged.read_bytes() == b"secont", "what was damaged is set aside"
+    damaged.unlink()
     remove_checked(file)
     assert not is_whole(file)
     assert not list(file.parent.iterdir())

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from workloads.data.reading.array_file import check_claims
 from workloads.data.reading.published_files import REFETCH, one_line
 from workloads.errors import UserError
 
@@ -46,6 +47,7 @@ def _batch(file: Path) -> NDArray[np.uint8]:
     if file.suffix not in SUFFIXES:
         raise UserError("not .npz or .npy: pickled batches are not opened", where=str(file), fix=FIX)
     try:
+        check_claims(file)
         opened = np.load(file, allow_pickle=False)
         values = np.asarray(opened[KEY] if file.suffix == ".npz" else opened)
     except KeyError as error:

@@ -15,6 +15,7 @@ from upath import UPath
 
 from orchestrator.data.auxiliary.sources.base import Bad, Piece, Rows, RowSource
 from workloads.data.reading.account import escaped
+from workloads.data.reading.array_file import read_header, unpacked
 from workloads.errors import UserError
 
 MEMBER = "data.npy"
@@ -50,14 +51,12 @@ def opened(file: UPath, side: int) -> Iterator[tuple[IO[bytes], int]]:
     """The stream of `data` behind its header, and its number of images. Raises UserError for any other content."""
     try:
         with file.open("rb") as whole, zipfile.ZipFile(whole) as archive, archive.open(MEMBER) as data:
-            version = np.lib.format.read_magic(data)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran, dtype = read(data)
+            shape, fortran, dtype = read_header(data, unpacked(archive.getinfo(MEMBER)))
             if dtype != np.uint8 or fortran or math.prod(shape[1:]) != 3 * side**2:
                 headline = f"`data` is {dtype} {shape}, expected uint8 (N, {3 * side**2})"
                 raise UserError(headline, where=str(file), fix="give the --side of these images")
             yield data, shape[0]
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:  # the last where encrypted
         if isinstance(error, UserError):
             raise
         raise UserError(f"no .npz file with an array `data`: {error}", where=str(file)) from error

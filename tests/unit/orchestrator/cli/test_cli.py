@@ -95,13 +95,13 @@ def test_light_verbs_and_errors_of_usage_import_neither_torch_nor_ray(tmp_path):
         "2 launch sweep_digit",
         "2 launch sweep_digits --set nois=3",
         "2 status nowhere",
-        "0 status",
+        "0 runs ls",
         "0 status digits --json",
         "0 report digits",
         "2 compare digits digits",
         "0 analyse digits",
     ]
-    in_storage = [call.split()[1] in ("status", "report", "compare", "analyse") for call in calls]
+    in_storage = [call.split()[1] in ("status", "runs", "report", "compare", "analyse") for call in calls]
     lines = [f"{call} --storage {tmp_path}/runs" if at else call for call, at in zip(calls, in_storage, strict=True)]
     done = subprocess.run([sys.executable, "-c", LIGHT, *lines], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -3,13 +3,17 @@
 import io
 import time
 
+import pytest
 from rich.console import Console
 
 from orchestrator.console import live
 from orchestrator.console.live import LiveView, bar
+from orchestrator.console.time_left import Pace
 from orchestrator.execution.executor import Note
+from orchestrator.planning.plan import Estimate
+from orchestrator.record.events import RungReached, State, TrialMoved
 from orchestrator.record.ledger import fold
-from tests.helpers.records import opened
+from tests.helpers.records import measured, opened, trial_plan
 
 NOTES = {
     "stage/a/0": Note(1, 1, "generator/3/level_2"),
@@ -47,3 +51,42 @@ def test_a_view_that_fails_says_so_and_disturbs_nothing(monkeypatch):
 
 def opened_state():
     return fold([opened()])
+
+
+def test_lines_are_of_trials_that_have_ended_and_a_line_a_minute(monkeypatch):
+    plans = tuple(trial_plan(key, {"noise": noise}) for key, noise in (("a", 0.05), ("b", 0.1), ("c", 0.2)))
+    events = [opened(trials=plans), TrialMoved("a", State.RUNNING), TrialMoved("b", State.RUNNING)]
+    events += [RungReached("a", 1000, measured(contrastive=0.9, oracle=0.8)), TrialMoved("a", State.FINISHED)]
+    clock, printed = [1000.0], io.StringIO()
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
+    notes = {"trial/b/0": Note(1, 4, "3 level_1, 900 images/s")}
+    states = [fold(events[:1]), fold(events)]
+    view = LiveView(Console(file=printed, width=200), ["noise"], [], lambda: states[0], lambda: notes)
+    view.print_changes()
+    assert printed.getvalue() == ""
+    del states[0]
+    for seconds in (30.0, 31.0, 60.0):
+        clock[0] += seconds
+        view.print_changes()
+    trial, minute, second = printed.getvalue().splitlines()
+    assert trial == "#1 noise=0.05  finished at 100 %  contrastive 0.900  AUROC 0.800  a"
+    assert minute.startswith("1.0 min, 1 of 3 trials ended; about ")
+    assert minute.endswith("left (at the pace of this launch); #2 3 level_1, 900 images/s")
+    assert second.startswith("2.0 min")
+
+
+@pytest.mark.parametrize(
+    ("pace", "estimate", "text"),
+    [
+        (Pace(0.5, 0.75, 60.0), None, "about 1.0 min left (at the pace of this launch)"),
+        (
+            Pace(0.5, 0.52, 60.0),
+            Estimate(50.0, 140.0, 10.0, 200.0, {}, ""),
+            "about 1.6 min left (by the plan's estimate)",
+        ),
+        (Pace(0.5, 0.52, 60.0), None, "time left not known yet"),
+        (Pace(0.5, 1.0, 60.0), None, ""),
+    ],
+)
+def test_time_left_says_what_it_rests_on(pace, estimate, text):
+    assert pace.text(estimate) == text

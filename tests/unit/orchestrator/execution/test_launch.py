@@ -163,22 +163,31 @@ def test_rungs_that_the_ledger_has_lost_are_in_it_again_before_anything_runs(spa
 
 
 def test_every_file_that_is_read_back_is_made_again_where_it_was_damaged(space, tmp_path):
-    """Of a run that is over: its images, its winner's scores and weights, baselines, findings, pictures and speeds."""
+    """Of a run that is over: its images, its winner's scores and weights, others' scores, baselines, findings and
+    pictures. What was damaged is kept, and the report says so."""
     source = space.read_text().replace("scheduler=", 'analyses=("generators",),\n    scheduler=')
     file = tmp_path / "analysed.py"
     file.write_text(source)
     storage = tmp_path / "storage"
     assert launched(file, storage)[0] == 0
     winner = storage / "run" / "trials" / ledger_of(storage).state.closed.best
+    missing, *others = [file for file in storage.glob("run/trials/*/scores/*.parquet") if winner not in file.parents]
     files = [
+        *others,
         *storage.glob("data/**/*.parquet"), *storage.glob("baselines/**/*.parquet"),
         winner / "rung-1000.json", winner / "scores" / "rung-1000.parquet", *winner.glob("units/*/*/*.safetensors"),
         *storage.glob("run/analyses/**/*.png"), *storage.glob("run/analyses/**/*.json"),
     ]  # fmt: skip
     assert len(files) > 10
-    before = {file: file.read_bytes() for file in files if file.name != "rung-1000.json"}
+    before = {file: file.read_bytes() for file in [*files, missing] if file.name != "rung-1000.json"}
     for damaged in files:
         flip(damaged)
-    assert launched(file, storage)[0] == 0
+    missing.unlink()
+    code, text, _ = launched(file, storage)
+    assert code == 0
     assert [str(file) for file, content in before.items() if file.read_bytes() != content] == []
     assert all(is_whole(file) for file in files)
+    kept = winner / "scores" / "rung-1000.parquet.damaged"
+    assert len(kept.read_bytes()) == len(before[kept.with_suffix("")])
+    said = text.count("was damaged and has been made again; what was there is")
+    assert said == 1 + len(list(storage.glob("baselines/*/scores.parquet")))

@@ -148,6 +148,49 @@ def test_secrets_do_not_reach_provenance():
     assert "db/mlflow" in text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://b.s3.amazonaws.com/k?X-Amz-Credential=hunter2%2F&X-Amz-Signature=hunter2",
+        "https://a.blob.core.windows.net/c?sv=2022&sig=hunter2%3D",
+        "Authorization: Bearer hunter2.x",
+        "{'Authorization': 'Basic hunter2'}",
+        "curl -H 'bearer hunter2'",
+        '{"password": "hunter2 and more hunter2", "user": "me"}',
+        "{'api_key': 'it\\'s hunter2'}",
+        "aws_access_key_id=hunter2 aws_secret_access_key = hunter2",
+        "Server=db;Pwd=hunter2;",
+        "private_key=hunter2 credentials='hunter2 hunter2'",
+        "DefaultEndpointsProtocol=https;AccountKey=hunter2==",
+        "MLFLOW_TRACKING_TOKEN=hunter2",
+        "launch --db-password 'hunter2 hunter2'",
+        "launch '--set=token=hunter2'",
+        "-----BEGIN RSA PRIVATE KEY-----\nhunter2\nhunter2\n-----END RSA PRIVATE KEY-----",
+        "AKIAHUNTER2HUNTER22X ghp_hunter2hunter2 hf_hunter2hunter2",
+    ],
+)
+def test_what_looks_like_a_secret_is_masked_in_every_form(text):
+    masked = without_secrets(text)
+    assert "hunter2" not in masked.lower()
+    assert "***" in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the two files that token and passwords hold",
+        "give --tracking-uri again: its password is not kept",
+        "password required",
+        "a bearer of scores, and Basic authentication",
+        "the signature of the function differs",
+        "export --to onnx model --register monkey --trust-code",
+        "/data/secrets/photos and tokens.csv",
+    ],
+)
+def test_words_of_messages_are_no_secrets(text):
+    assert without_secrets(text) == text
+
+
 def test_asking_for_other_classes_too_finds_a_classs_generators_again(tmp_path):
     one = identified(plan_for(tmp_path, classes=["3"]), "data of one")
     both = identified(plan_for(tmp_path, classes=["3", "8"]), "data of both")

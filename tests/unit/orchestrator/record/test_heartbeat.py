@@ -43,10 +43,11 @@ def test_a_killed_launcher_is_dead_after_some_missed_beats(tmp_path):
         process.wait()
     time.sleep(PERIOD * (MISSED + 1))
     assert life_of(paths, ledger.state) == "dead"
-    shown = orchestrate("status", "--storage", tmp_path).stdout
+    shown = orchestrate("status", "run", "--storage", tmp_path).stdout
     assert "run  outcome dead" in shown
     assert f"-m orchestrator resume run --storage {tmp_path}" in shown
-    assert json.loads(orchestrate("status", "--json", "--storage", tmp_path).stdout)["run"]["outcome"] == "dead"
+    assert "resume it: " in orchestrate("runs", "ls", "--storage", tmp_path).stdout
+    assert json.loads(orchestrate("status", "run", "--json", "--storage", tmp_path).stdout)["outcome"] == "dead"
     ledger.append(Closed(Outcome.INTERRUPTED))
     assert life_of(paths, ledger.state) == "interrupted"
 

@@ -1,13 +1,18 @@
 """The ledger keeps what happened, refuses what cannot happen, and survives a writer that dies half-way."""
 
+import hashlib
 import json
 import random
+import resource
+import shutil
+import signal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
+import orchestrator
 from orchestrator.record.events import (
     AnalysisEnded,
     Closed,
@@ -23,9 +28,10 @@ from orchestrator.record.events import (
     TrialMoved,
 )
 from orchestrator.record.heartbeat import launcher_lock
-from orchestrator.record.ledger import Ledger, decode, encode, fold, read_events, segments
+from orchestrator.record.ledger import SUM, Ledger, decode, encode, fold, read_events, segments, to_plain
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import names, open_run
+from tests.helpers.files import flip
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.errors import Kind, UserError
 
@@ -203,3 +209,82 @@ def test_an_event_that_could_not_be_written_has_not_happened(tmp_path, monkeypat
     with pytest.raises(OSError, match="no space"):
         ledger.append(HISTORY[4])
     assert (ledger.events, ledger.state) == (events, state)
+
+
+def test_an_append_onto_a_full_disk_is_undone_and_the_next_event_has_a_line_of_its_own(tmp_path):
+    """The system takes a part of the line, as a full disk does, and then refuses the rest."""
+    paths, ledger = ledger_at(str(tmp_path), "run", *HISTORY[:4])
+    (segment,) = segments(paths.ledger)
+    before, limits = segment.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+        with pytest.raises(OSError, match=r"No space left|too large"):
+            ledger.append(HISTORY[4])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert segment.read_bytes() == before
+    ledger.append(HISTORY[4])
+    assert read_events(paths) == ledger.events
+    assert segment.read_bytes().startswith(before)
+
+
+def test_a_damaged_ledger_hides_no_other_run(tmp_path, caplog):
+    for name in ("a", "b", "c"):
+        ledger_at(str(tmp_path), name, *HISTORY[:3])
+    flip(tmp_path / "b" / "ledger" / "000001.jsonl")
+    assert {run.name for run in orchestrator.runs(tmp_path)} == {"a", "c"}
+    assert "the run b is left out: a line of the ledger is damaged" in caplog.text
+    assert "b/ledger/000001.jsonl, line " in caplog.text
+
+
+def sealed(values):
+    """A line with a checksum that fits."""
+    text = json.dumps({"v": 2, **values})[:-1]
+    return f'{text}{SUM}{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+
+
+OPENED = to_plain(HISTORY[0])
+SPOILT = [
+    sealed({"event": ["trial"]}),
+    sealed({"event": "trial", "trial": 3, "state": "running"}),
+    sealed({"event": "trial", "trial": "a", "state": ["running"]}),
+    sealed({"event": "trial", "trial": "a", "state": "finished"}),
+    sealed({"event": "rung", "trial": "a", "rung": "many", "metrics": {}}),
+    sealed({"event": "rung", "trial": "unknown", "rung": 1000, "metrics": {}}),
+    sealed({"event": "stage", "unit": {}, "key": None, "reused": "perhaps"}),
+    sealed({"event": "closed", "outcome": 7}),
+    sealed(OPENED | {"space": {}}),
+    sealed(OPENED | {"space": [1]}),
+    sealed(OPENED | {"trials": {"a": 1}}),
+    "[1]\n",
+    '"text"\n',
+    "[" * 100_000 + "\n",
+    "\n",
+]
+
+
+@pytest.mark.parametrize("line", SPOILT, ids=range(len(SPOILT)))
+def test_a_value_of_another_type_is_a_planned_error_that_names_run_file_and_line(tmp_path, line):
+    paths = with_segment(tmp_path, (encode(HISTORY[0]) + line).encode())
+    for opening in (lambda: open_run(str(tmp_path), "run"), lambda: Ledger(paths)):
+        with pytest.raises(UserError, match="line of the ledger") as refused:
+            opening()
+        assert refused.value.where.endswith("run/ledger/000001.jsonl, line 2")
+        assert refused.value.kind == Kind.ENVIRONMENT
+
+
+def test_a_space_without_its_parts_is_a_planned_error(tmp_path):
+    with_segment(tmp_path, sealed(OPENED | {"space": {"workload": "mlsad"}}).encode())
+    with pytest.raises(UserError, match="the run's space is none"):
+        open_run(str(tmp_path), "run")[1].space  # noqa: B018
+
+
+def test_a_ledger_that_was_removed_gets_no_second_one_without_its_head(tmp_path):
+    paths, ledger = ledger_at(str(tmp_path), "run", *HISTORY[:4])
+    shutil.rmtree(paths.folder)
+    paths.ledger.mkdir(parents=True)
+    with pytest.raises(UserError, match="was removed while its run goes on"):
+        ledger.append(HISTORY[4])
+    assert segments(paths.ledger) == []

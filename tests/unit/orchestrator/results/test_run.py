@@ -14,13 +14,16 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.paths import BASELINE
 from orchestrator.record.state import TrialState
 from orchestrator.record.tracking import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
 from orchestrator.results.report.tables import number
 from orchestrator.results.run import conclude
 from orchestrator.results.tables import OTHER_METRICS, trial_row
+from tests.helpers.files import flip
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
+from workloads.files import DamagedFileError, remove_checked
 from workloads.registry import method
 from workloads.scoring.image_metrics import ImageMetrics
 from workloads.scoring.table import WHOLE, join, rows
@@ -306,3 +309,26 @@ def test_what_the_log_said_of_the_images_stands_in_the_report(tmp_path):
     state = replace(made.state, opening=replace(made.state.opened, remarks=("3 auxiliary images are tested, too",)))
     conclude(made.paths, state)
     assert "- 3 auxiliary images are tested, too" in (made.paths.report / "report.md").read_text()
+
+
+def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_table(tmp_path):
+    made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS)
+    identity = replace(made.state.opened.identity, baselines="b")
+    state = replace(made.state, opening=replace(made.state.opened, identity=identity))
+    places = {name: made.paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
+    damaged, *missing = places.items()
+    write_table(damaged[1], made.table)
+    assert not any(damaged[0] in warning for warning in conclude(made.paths, state).warnings)
+    flip(damaged[1])
+    said = [warning for warning in conclude(made.paths, state).warnings if "is left out" in warning]
+    assert len(said) == 1 + len(missing)
+    assert f"{damaged[0]} is left out: a file differs from its checksum" in said[0]
+    assert all(f"{name} is left out: a score file is missing ({file})" in "".join(said) for name, file in missing)
+    scores = made.paths.trial("t").scores(1000)
+    for content in (b"", scores.read_bytes()[:100], None):
+        remove_checked(scores)
+        if content is not None:
+            scores.write_bytes(content)
+        with pytest.raises(DamagedFileError, match="a score file is") as refused:
+            conclude(made.paths, state)
+        assert refused.value.where == str(scores)

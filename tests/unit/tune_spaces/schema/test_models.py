@@ -1,9 +1,12 @@
 """Spaces say what will run: sizes, order, presets; and everything that is wrong with one, at once."""
 
 import itertools
+import random
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,53 @@ def test_the_first_random_points_stay_the_first_when_more_are_asked_for() -> Non
     assert space(search={"points": 32}).points() == many[:32]
     assert sorted(map(repr, many)) == sorted(map(repr, space().points()))
     assert space(search={"points": 32, "seed": 1}).points() != many[:32]
+
+
+def test_a_random_search_draws_from_a_large_product_without_making_it() -> None:
+    """Of any product it draws what `random.sample` of all of it does."""
+    axes = {"blocks": (1, 2), "batch_size": (8, 16, 32), "detector_lr": (0.1, 0.2, 0.3, 0.4, 0.5)}
+    grid = list(itertools.product(*axes.values()))
+    for seed in range(5):
+        expected = random.Random(seed).sample(grid, len(grid))
+        points = space(axes=axes, search={"points": 7, "seed": seed}).points()
+        assert [tuple(point.values()) for point in points] == expected[:7]
+        assert all(list(point) == list(axes) for point in points)
+    keys = ("noise", "detector_lr", "generator_lr", "discriminator_lr", "statistics_lr", "lambda_entropy")
+    many = space(axes={key: tuple(0.001 * n for n in range(1, 51)) for key in keys}, search={"points": 32})
+    assert many.size() == 50**6
+    tracemalloc.start()
+    points = many.points()
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert len({tuple(point.values()) for point in points}) == 32
+
+
+def endless() -> Iterator[int]:
+    yield from itertools.count(1)
+
+
+@pytest.mark.parametrize("values", [range(10**9), endless(), list(range(1, 10_002))], ids=["range", "endless", "list"])
+def test_an_axis_that_is_too_long_is_refused_before_it_is_made(values: Any) -> None:
+    with pytest.raises(ValueError, match="has more than 10,000 values"):
+        space(axes={"batch_size": values})
+
+
+def test_a_grid_of_too_many_trials_is_refused_and_a_random_part_of_it_is_not() -> None:
+    axes = {key: tuple(0.001 * n for n in range(1, 51)) for key in ("noise", "detector_lr", "generator_lr")}
+    with pytest.raises(ValueError, match="125,000 trials are more than 100,000"):
+        space(axes=axes, search={"kind": "grid"})
+    assert len(space(axes=axes, search={"kind": "random", "points": 3}).points()) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "read"),
+    [("noise", (0, 0.1, 0.0), "0 and 0.0"), ("batch_size", (16, "16"), "16 and '16'"), ("noise", (1e-1, "0.1"), "0.1")],
+)
+def test_equal_values_written_differently_are_refused(key: str, values: tuple[Any, ...], read: str) -> None:
+    with pytest.raises(ValueError, match="are one value") as refused:
+        space(axes={key: values})
+    assert key in str(refused.value)
+    assert read in str(refused.value)
 
 
 def test_no_more_random_points_than_there_are() -> None:

@@ -1,0 +1,70 @@
+"""Runs of a storage, with what they take on disk."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.console.output import counted, say, short
+from orchestrator.planning.request import absolute
+from orchestrator.record.provenance import without_secrets
+from orchestrator.record.runs import resume_command
+from orchestrator.results.disk import Removal, RunOnDisk
+
+
+def size(count: int) -> str:
+    """Bytes in words: 512 B, 3.4 MB."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} B"
+
+
+def print_runs(out: Console, runs: Sequence[RunOnDisk], storage: str) -> None:
+    """A row a run, and what to do about those whose launcher is gone."""
+    place = absolute(storage)
+    if not runs:
+        say(out, f"no runs in {without_secrets(place)}")
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("run", overflow="fold")
+    table.add_column("state", no_wrap=True)
+    for name in ("trials", "AUROC", "size"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for run in runs:
+        table.add_row(run.name, run.life, f"{run.ended}/{run.trials}", short(run.auroc), size(run.bytes))
+    out.print(table)
+    for run in runs:
+        if run.life == "dead":
+            say(out, f"{run.name} has lost its launcher; resume it: {resume_command(run.name, place)}")
+        elif run.error:
+            say(out, f"{run.name}: {run.error}")
+    if losers := sum(run.losers for run in runs):
+        say(out, f"{size(losers)} are weights of trials that have lost: `runs gc` lists them")
+
+
+def print_run(out: Console, run: RunOnDisk) -> None:
+    """A line a fact, then what takes the room."""
+    facts = {
+        "run": run.name, "state": run.life, "space": f"{run.space}, {run.preset} preset",
+        "trials": f"{run.ended} of {run.trials} have ended", "AUROC": short(run.auroc) or "not known yet",
+        "command": run.command, "size": size(run.bytes),
+    }  # fmt: skip
+    for name, text in facts.items():
+        say(out, f"{name:10} {text}")
+    for name, count in sorted((run.sizes or {}).items(), key=lambda item: -item[1]):
+        of = f", {size(run.losers)} of it of trials that have lost" if name == "weights" and run.losers else ""
+        say(out, f"  {name:8} {size(count)}{of}")
+
+
+def print_removal(out: Console, removal: Removal) -> None:
+    """A line a kind of thing that goes, and how much that is; `--json` names every place."""
+    kinds = {what: [item for item in removal.items if item.what == what] for what in (i.what for i in removal.items)}
+    for what, items in kinds.items():
+        more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+        total = size(sum(item.bytes for item in items))
+        say(out, f"{total:>9}  {what}: {without_secrets(items[0].path)}{more}")
+    for remark in removal.remarks:
+        say(out, f"note: {remark}")
+    total = f"{size(removal.bytes)} in {counted(len(removal.items), 'place')}"
+    say(out, f"removed: {total}" if removal.removed else f"would go: {total}; --yes removes it")
