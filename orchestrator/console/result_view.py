@@ -9,6 +9,7 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short
+from orchestrator.record.labels import varying
 from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
@@ -40,13 +41,6 @@ def trial_progress(trial: TrialState, notes: "Mapping[str, Note]") -> float:
     if trial.state == State.RUNNING and running:
         return sum(note.done for note in running) / sum(note.total for note in running)
     return max(trial.rungs, default=0) / 1000
-
-
-def varying_axes(state: RunState) -> list[str]:
-    """The axes in which the trials differ."""
-    points = [trial.point for trial in state.trials.values()]
-    axes = dict.fromkeys(axis for point in points for axis in point)
-    return [axis for axis in axes if len({str(point.get(axis)) for point in points}) > 1]
 
 
 def numbers_of_trials(state: RunState) -> dict[str, int]:
@@ -183,4 +177,4 @@ def print_status(out: Console, run: "Run") -> None:
     summary = run_summary(state, run.outcome)
     dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
     say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
-    out.print(trials_table(state, varying_axes(state), {}, len(state.trials), out.width))
+    out.print(trials_table(state, varying(state), {}, len(state.trials), out.width))

@@ -8,11 +8,11 @@ from rich.console import Console
 from orchestrator.console.live import LiveView
 from orchestrator.console.output import print_json, say, warn
 from orchestrator.console.plan_view import plan_facts, plan_table
-from orchestrator.console.result_view import varying_axes
 from orchestrator.execution.executor import Note
 from orchestrator.execution.observer import Finished, Observer
 from orchestrator.planning.plan import Estimate, Plan
 from orchestrator.planning.request import Request
+from orchestrator.record.labels import varying
 from orchestrator.record.state import RunState
 
 
@@ -43,7 +43,7 @@ class Terminal(Observer):
     def watching(
         self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]
     ) -> AbstractContextManager[object]:
-        self.view = LiveView(self.out, varying_axes(state()), state().space.analyses, state, notes, self.estimate)
+        self.view = LiveView(self.out, varying(state()), state().space.analyses, state, notes, self.estimate)
         return self.view.running()
 
     def phase(self, name: str) -> None:

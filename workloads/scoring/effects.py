@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit  # quantiles of Student's t; scipy.stats would take half a second more
 
 from workloads.scoring.intervals import Interval
 
@@ -47,8 +48,6 @@ def effects_of(points: Points, values: NDArray[np.float64], axes: Sequence[str])
 
 def levels_of(points: Points, values: NDArray[np.float64], name: str) -> tuple[Level, ...]:
     """The mean by value of a key, ascending, over whatever the other keys are. values: (T,) of the points."""
-    from scipy.stats import t  # half a second, which everybody would wait for
-
     groups: dict[str, list[float]] = {}
     for label, value in zip(labels_of([point[name] for point in points]), values, strict=True):
         groups.setdefault(label, []).append(float(value))
@@ -56,7 +55,7 @@ def levels_of(points: Points, values: NDArray[np.float64], name: str) -> tuple[L
     for label, members in groups.items():
         mean, interval = float(np.mean(members)), None
         if len(members) > 1:
-            reach = float(t.ppf(0.975, len(members) - 1) * np.std(members, ddof=1) / len(members) ** 0.5)
+            reach = float(stdtrit(len(members) - 1, 0.975) * np.std(members, ddof=1) / len(members) ** 0.5)
             interval = (mean - reach, mean + reach)
         levels.append(Level(label, len(members), mean, interval))
     order = {label: place for place, label in enumerate(ordered([point[name] for point in points]))}
