@@ -36,7 +36,9 @@ def print_runs(out: Console, runs: Sequence[RunOnDisk], storage: str) -> None:
     for name in ("trials", "AUROC", "size"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        table.add_row(run.name, run.life, f"{run.ended}/{run.trials}", short(run.auroc) + MARK * run.leak, size(run.bytes))
+        table.add_row(
+            run.name, run.life, f"{run.ended}/{run.trials}", short(run.auroc) + MARK * run.leak, size(run.bytes)
+        )
     out.print(table)
     for run in runs:
         if run.life == "dead":
@@ -51,9 +53,10 @@ def print_runs(out: Console, runs: Sequence[RunOnDisk], storage: str) -> None:
 
 def print_run(out: Console, run: RunOnDisk) -> None:
     """A line a fact, then what takes the room."""
+    area = " ".join(filter(None, (short(run.auroc) or "not known yet", LEAK * run.leak)))
     facts = {
         "run": run.name, "state": run.life, "space": f"{run.space}, {run.preset} preset",
-        "trials": f"{run.ended} of {run.trials} have ended", "AUROC": f"{short(run.auroc)} {LEAK * run.leak}".strip() if run.auroc is not None else "not known yet",
+        "trials": f"{run.ended} of {run.trials} have ended", "AUROC": area,
         "command": run.command, "size": size(run.bytes),
     }  # fmt: skip
     for name, text in facts.items():

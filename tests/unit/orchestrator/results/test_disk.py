@@ -124,7 +124,10 @@ def test_a_run_that_cannot_be_read_stands_among_the_others_and_can_be_removed(tm
     (segment,) = broken.ledger.glob("*.jsonl")
     segment.write_bytes(b"no event\n" + segment.read_bytes())
     plain = clean(str(tmp_path))
-    assert {item.what for item in plain.items} == {"weights of trials of good that have lost", "Ray's own files of good"}
+    assert {item.what for item in plain.items} == {
+        "weights of trials of good that have lost",
+        "Ray's own files of good",
+    }
     assert "broken cannot be read, nothing of it goes" in plain.remarks[0]
     lives = {run.name: run.life for run in runs_on_disk(str(tmp_path))}
     assert lives == {"good": "complete", "broken": "unreadable"}
