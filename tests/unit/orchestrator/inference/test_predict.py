@@ -252,6 +252,26 @@ def test_a_job_on_a_cluster_is_given_the_words_by_whole_paths(monkeypatch):
         at_scale.submit_prediction("run", ["new"], "http://head:8265", options | {"storage": "runs", "out": None})
 
 
+def test_the_plan_at_scale_knows_places_sizes_and_maps(tmp_path):
+    def plan(day, maps=None):
+        source, normals = at_scale.Source("run", str(tmp_path), None), HeldOut(np.arange(9, dtype=np.float32))
+        work = at_scale.Work(source, normals, normals.threshold(0.1), str(tmp_path / "out"), maps)
+        return at_scale.plan_of(work, at_scale.on_all_nodes(images_at([str(day)])).images)
+
+    monday, tuesday = (saved(tmp_path / day, pictures(3, 0)) for day in ("monday", "tuesday"))
+    assert plan(monday) == plan(monday)
+    assert plan(monday)["images"] != plan(tuesday)["images"], "equal names"
+    assert plan(monday) != plan(monday, maps=str(tmp_path / "maps"))
+    before = plan(monday)
+    (monday / "001.png").write_bytes(b"another size")
+    assert plan(monday) != before
+
+
+def test_maps_at_a_uri_are_refused(detector, folder, tmp_path):
+    with pytest.raises(UserError, match="maps are written to a local folder"):
+        predict_images(detector, [str(folder)], tmp_path / "out.csv", maps="s3://bucket/maps")
+
+
 def test_at_scale_a_folder_is_written(tmp_path):
     with pytest.raises(UserError, match="a dataset of many parts"):
         at_scale.checked_folder("out.csv")
