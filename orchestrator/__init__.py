@@ -88,7 +88,6 @@ class Arguments(Options, total=False):
 
     preset: str | None
     name: str | None
-    executor: str | Executor
     config: Mapping[str, Any] | Sequence[str]
     data_dir: str | Path
     tracking_uri: str | None
@@ -98,6 +97,7 @@ def plan(
     space: str | Path | Space | None = None,
     *,
     storage: str | Path = "runs",
+    executor: str | Executor = "ray",
     address: str | None = None,
     observer: Observer | None = None,
     **arguments: Unpack[Arguments],
@@ -109,7 +109,7 @@ def plan(
     from orchestrator.execution.from_request import request_of
     from orchestrator.planning.plan import plan_of
 
-    request = request_of(space, storage=storage, address=address, **arguments)
+    request = request_of(space, storage=storage, executor=executor, address=address, **arguments)
     planned = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
@@ -214,7 +214,7 @@ def submit(
     from orchestrator.execution.from_request import request_of
     from orchestrator.planning.plan import plan_of
 
-    request = request_of(space, storage=storage, address=address, **arguments)
+    request = request_of(space, storage=storage, executor="ray", address=address, **arguments)
     planned = plan_of(request)
     words = launch_words(request, planned.run, str(arguments.get("data_dir", "data")))
     if observer is not None:
