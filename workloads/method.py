@@ -171,6 +171,10 @@ class FittedMethod(Method):
         Random numbers of torch's global generator are seeded by the config's seed and the target.
         """
 
+    def fit_like(self, whole: "State", images: "Tensor") -> "State":  # noqa: ARG002 - most methods have one scale
+        """Optional: `fit` to some of the images that `whole` was fitted to, with scores on the scale of the whole's."""
+        return self.fit(images)
+
     @abstractmethod
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         """(N,) scores, higher = more anomalous, of uint8 (N, C, H, W) of the shape and on the device of the fit."""

@@ -154,15 +154,27 @@ def make_parts(work: Work, files: Sequence[ImageFile], address: str, seen: Seen)
 
 
 def plan_of(work: Work, files: Sequence[ImageFile]) -> dict[str, Any]:
-    """What determines the rows, as plain data. Of the images their names: one that is exchanged under its name is not
-    noticed."""
-    names = hashlib.sha256("\n".join(file.name for file in files).encode()).hexdigest()
+    """What determines the rows, as plain data. Of the images their names, places and local sizes: one that is exchanged
+    for another of its size, or at a URI, is not noticed."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{facts_of(file)}\n".encode())
     return {
         "detector": asdict(work.source),
         "threshold": asdict(work.threshold),
         "held_out": content_hash([float(score) for score in work.held_out.scores]),
-        "images": {"count": len(files), "names": names, "part": PART},
+        "images": {"count": len(files), "files": digest.hexdigest(), "part": PART},
+        "maps": work.maps,
     }
+
+
+def facts_of(file: ImageFile) -> list[str | int | None]:
+    """Name, place, an archive member's offset, and size in bytes; of a URI's not, which a store is asked for one by
+    one."""
+    size = file.size
+    if size is None and isinstance(file.path, Path) and file.path.exists():
+        size = file.path.stat().st_size
+    return [file.name, ascii(str(file.path)), file.offset, size]
 
 
 def part_file(folder: UPath, number: int) -> UPath:
@@ -226,10 +238,10 @@ def submit_prediction(run: str, images: Sequence[str], address: str, options: di
     """Let a job on a cluster decide, where paths must be what they are here.
 
     options: of the verb `predict`, by name. Raises UserError as `submit_words` does, and for folders of this machine's
-    that the cluster does not have: the default storage, and the default --out.
+    that the cluster does not have: the default storage, unless RUN is a detector's folder, and the default --out.
     """
-    lacking = [f"--{name}" for name, value in (("storage", options["storage"] != DEFAULT_STORAGE),
-                                               ("out", options["out"])) if not value]  # fmt: skip
+    stored = is_detector(run) or options["storage"] != DEFAULT_STORAGE
+    lacking = [f"--{name}" for name, value in (("storage", stored), ("out", options["out"])) if not value]
     if lacking:
         fix = "give folders that all nodes share, or URIs"
         raise UserError(f"where on the cluster are runs and decisions? {' and '.join(lacking)} say", fix=fix)

@@ -150,7 +150,9 @@ def decision_of(
 
 
 def check_maps(detector: Detector, maps: str | Path | None) -> None:
-    """Raises UserError where maps are wanted of a detector that gives none."""
+    """Raises UserError where maps are wanted of a detector that gives none, or at no local path."""
+    if maps is not None and "://" in str(maps):
+        raise UserError("maps are written to a local folder", where=f"--maps {maps}", fix="give a local folder")
     if maps is not None and not detector.method.localizing(detector.scorers):
         raise UserError(f"{detector.method.name} scores whole images and gives no maps", where="--maps")
 

@@ -18,7 +18,8 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
     chosen among its patches and the new images' candidates, in features whitened by all. Raises UserError for a state
     of an earlier version, which does not say of how many patches it is.
     """
-    if ("mean" in state and "patches" not in state) or ("memory" in state and "images" not in state):
+    needed = {"mean": "patches", "memory": "images", "usual": "usual_of"}
+    if any(known in state and lacking not in state for known, lacking in needed.items()):
         raise UserError("this memory was fitted by an earlier version, which did not keep what adding to it needs",
                         fix="launch anew with all images")  # fmt: skip
     moments, per_image = moments_of(config, state), -(-config.candidates // images)

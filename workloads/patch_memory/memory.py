@@ -12,7 +12,7 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.learner import State
 from workloads.patch_memory.config import PatchMemoryConfig
-from workloads.patch_memory.usual import in_deviations, usual_of
+from workloads.patch_memory.usual import NOTHING, in_deviations, sums_of, usual_of
 
 DISTANCES_AT_ONCE = 2**22  # 16 MB: a CPU maps larger ones anew each time
 RELATIVES = 9  # PatchCore's b: neighbours of the nearest patch, by which its distance is reweighted
@@ -124,15 +124,17 @@ def distances(config: PatchMemoryConfig, state: State, features: Tensor) -> Tens
 
 
 def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Iterable[int]) -> State:
-    """The state with what is usual at each place, by the features of images that were fitted, of those numbers. A
-    neighbour is a patch of another image: its own would be at no distance. A Gaussian of all patches is as it is."""
+    """The state with what is usual at each place, by the features of images that were fitted, of those numbers, and by
+    those that it knows of. A neighbour is a patch of another image: its own would be at no distance. A Gaussian of all
+    patches is as it is."""
     images = (image for chunk in chunks for image in chunk)
     maps = (
         plain_distances(config, others(state, number), image[None])[0]
         for image, number in zip(images, numbers, strict=True)
     )
-    usual = usual_of(maps)
-    return state if usual is None else state | {"usual": usual}
+    before = sums_of(state["usual"], state["usual_of"]) if "usual" in state else NOTHING
+    usual, count = usual_of(maps, before)
+    return state | {"usual": usual, "usual_of": count}
 
 
 def others(state: State, number: int) -> State:

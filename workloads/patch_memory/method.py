@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # planning needs no torch
 CONVOLUTIONS = Network((), 5_000, 96, 2)
 """What features that no network gives are taken to cost."""
 USUAL_OF = 100  # images, evenly chosen, that say what is usual at a place
+LEAST_USUAL = 10  # images; of fewer nothing is called usual, in no fit of a detector
 
 
 def evenly(count: int) -> list[int]:
@@ -70,33 +71,47 @@ class PatchMemory(FittedMethod):
         return Cost(work, kept + 4 * patches * channels * 8)
 
     def fit(self, images: "Tensor") -> "State":
+        """Distances are told in deviations where there are enough images to say what is usual."""
+        state = self._plain(images)
+        enough = self.standardised and len(images) >= LEAST_USUAL
+        return self._with_usual(state, images) if enough else state
+
+    def fit_like(self, whole: "State", images: "Tensor") -> "State":
+        """Distances are told in deviations where those of the whole are; of one image in the whole's."""
+        plain = self._plain(images)
+        if "usual" not in whole:
+            return plain
+        if len(images) < 2:
+            return plain | {"usual": whole["usual"], "usual_of": whole["usual_of"]}
+        return self._with_usual(plain, images)
+
+    def _plain(self, images: "Tensor") -> "State":
         """Also the SHA-256 of the network's weights: a detector is not scored with others."""
         from workloads.patch_memory.features import features
-        from workloads.patch_memory.memory import fit, with_usual
+        from workloads.patch_memory.memory import fit
 
         seen = features(self.config, images.device)
-        state = fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
-        if not self.standardised:
-            return state
+        return fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
+
+    def _with_usual(self, state: "State", images: "Tensor", first: int = 0) -> "State":
+        """first: the number of the first image among those that the state was fitted to."""
+        from workloads.patch_memory.memory import with_usual
+
         numbers = evenly(len(images))
-        return with_usual(self.config, state, seen.chunks(images[numbers]), numbers)
+        chunks = self._features(state).chunks(images[numbers])
+        return with_usual(self.config, state, chunks, [first + number for number in numbers])
 
     @property
     def standardised(self) -> bool:
         return self.config.standardised and self.config.model != "gaussian_per_place"
 
     def extend(self, fitted: "State", images: "Tensor") -> "State":
-        """What is usual at a place is then what is so of the images that are added."""
+        """What is usual at a place is then what is so of the images before, as measured then, and of those that are
+        added; where nothing was called usual, it is not called so now."""
         from workloads.patch_memory.extension import extended, next_number
-        from workloads.patch_memory.memory import with_usual
 
-        seen = self._features(fitted)
-        state = extended(self.config, fitted, seen.chunks(images), len(images))
-        if not self.standardised:
-            return state
-        numbers = evenly(len(images))
-        added = [next_number(fitted) + number for number in numbers]
-        return with_usual(self.config, state, seen.chunks(images[numbers]), added)
+        state = extended(self.config, fitted, self._features(fitted).chunks(images), len(images))
+        return self._with_usual(state, images, next_number(fitted)) if "usual" in fitted else state
 
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         import torch

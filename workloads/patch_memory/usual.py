@@ -11,22 +11,31 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 SHARED = 10  # images' worth of all places' deviation in that of a place
+Sums = tuple[int, Tensor, Tensor]
+"""Of maps: their count, and at every place the mean and the sum of squared differences from it, float64 (h, w)."""
+NOTHING: Sums = (0, torch.zeros(()), torch.zeros(()))
 
 
-def usual_of(maps: Iterable[Tensor]) -> Tensor | None:
-    """Mean and deviation of every place, (2, h, w), of at least two maps (h, w) of normal images; None of fewer."""
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+def usual_of(maps: Iterable[Tensor], before: Sums = NOTHING) -> tuple[Tensor, int]:
+    """Mean and deviation of every place, (2, h, w), of maps (h, w) of normal images and of those `before`, two or more
+    in all; and how many they are."""
+    count, mean, squares = before
     for scores in maps:  # Welford's, in float64
         count += 1
         change = scores.double() - mean.to(scores.device)
         mean = mean.to(scores.device) + change / count
         squares = squares.to(scores.device) + change * (scores - mean)
-    if count < 2:
-        return None
     shared = squares.mean() / (count - 1)
     variance = (squares + SHARED * shared) / (count - 1 + SHARED)
     deviation = torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
-    return torch.stack([mean, deviation]).float()
+    return torch.stack([mean, deviation]).float(), count
+
+
+def sums_of(usual: Tensor, count: int) -> Sums:
+    """Those that `usual_of` made this of, (2, h, w), but for rounding. The mean of all variances is `shared` there."""
+    mean, deviation = usual.double()
+    variance = torch.zeros_like(deviation) if (deviation == 1).all() else deviation.square()
+    return count, mean, (variance * (count - 1 + SHARED) - SHARED * variance.mean()).clamp(min=0)
 
 
 def in_deviations(distances: Tensor, usual: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class Fit:
         images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has no images to score")
-        return self._crossed(self.images, numbers, lambda rest: Fit(self.method, self.device, self.unit, rest))
+        return self._crossed(self.images, numbers, lambda rest: self._holding(self.method.fit_like, rest))
 
     def _crossed(self, images: Tensor, numbers: NDArray[np.int64], learn: Callable[[Tensor], "Fit"]) -> Scores:
         shown = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
@@ -73,9 +73,12 @@ class Fit:
 
     def extended(self, images: Tensor) -> "Fit":
         """A fit with further normal images, uint8 (N, C, H, W), of a method that has `extend`."""
+        return self._holding(self.method.extend, images) if len(images) else self
+
+    def _holding(self, learn: Callable[[State, Tensor], State], images: Tensor) -> "Fit":
+        """What is learnt of this state and of images."""
         further = fit_of(self.method, self.device, self.unit)
-        state = self._seeded(self.method.extend, self.fitted, images.to(self.device)) if len(images) else self.fitted
-        further.load_state(state)
+        further.load_state(self._seeded(learn, self.fitted, images.to(self.device)))
         return further
 
     def cross_extended(self, images: Tensor, numbers: NDArray[np.int64]) -> Scores:

@@ -55,18 +55,28 @@ def test_a_full_memory_stays_as_large_and_knows_the_new_images():
     assert distances(config, further, new).mean() < 0.2 * distances(config, state, new).mean()
 
 
-def test_patches_keep_the_number_of_their_image_and_what_is_usual_is_that_of_the_added_images():
+def test_patches_keep_the_number_of_their_image_and_what_is_usual_is_that_of_old_and_added_images():
     method = PatchMemory(PatchMemoryConfig(features="random", memory=10_000, candidates=10_000, smoothing=0))
-    old, new = torch.randint(256, (2, 6, 3, 16, 16), dtype=torch.uint8)
+    old, new = torch.randint(256, (2, 12, 3, 16, 16), dtype=torch.uint8)
     new = new // 2
     state = method.fit(old)
     further = method.extend(state, new)
-    assert further["images"].unique().tolist() == list(range(12))
+    assert further["images"].unique().tolist() == list(range(24))
     at_a_loss = distances(method.config, state, method._features(state).of(new))
     assert at_a_loss.mean() > 3
-    expected = with_usual(method.config, further, [method._features(state).of(new)], range(6, 12))["usual"]
-    torch.testing.assert_close(further["usual"], expected)
+    bare = {key: value for key, value in further.items() if key != "usual"}
+    added = with_usual(method.config, bare, [method._features(state).of(new)], range(12, 24))
+    assert (state["usual_of"], added["usual_of"], further["usual_of"]) == (12, 12, 24)
+    torch.testing.assert_close(further["usual"][0], (state["usual"][0] + added["usual"][0]) / 2)
     assert not torch.allclose(further["usual"], state["usual"], rtol=0.05)
+    assert not torch.allclose(further["usual"], added["usual"], rtol=0.05)
+
+
+def test_nothing_is_called_usual_later_where_nothing_was():
+    method = PatchMemory(PatchMemoryConfig(features="random"))
+    state = method.fit(torch.randint(256, (9, 3, 16, 16), dtype=torch.uint8))
+    assert "usual" not in state
+    assert "usual" not in method.extend(state, torch.randint(256, (30, 3, 16, 16), dtype=torch.uint8))
 
 
 def test_a_state_of_an_earlier_version_is_refused():

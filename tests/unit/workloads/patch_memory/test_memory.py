@@ -7,7 +7,7 @@ from workloads.errors import UserError
 from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.maps import pixel_scores
 from workloads.patch_memory.memory import Moments, coreset, distances, fit, nearest_patches, reweighted, with_usual
-from workloads.patch_memory.usual import in_deviations, usual_of
+from workloads.patch_memory.usual import in_deviations, sums_of, usual_of
 from workloads.smoothing import smoothed
 
 
@@ -95,9 +95,16 @@ def test_a_patch_of_another_image_is_the_neighbour_by_which_what_is_usual_is_mea
     torch.testing.assert_close(state["usual"][1], deviation, rtol=1e-3, atol=1e-3)
 
 
-def test_nothing_is_usual_of_one_image_and_no_place_without_deviation_is_divided_by_nought():
-    assert usual_of([torch.ones(2, 2)]) is None
-    usual = usual_of([torch.ones(2, 2)] * 3)
+def test_what_is_usual_goes_on_from_the_maps_before():
+    maps = [3 * torch.rand(4, 5).square() + 1 for _ in range(17)]
+    usual, count = usual_of(maps[6:], sums_of(*usual_of(maps[:6])))
+    assert count == 17
+    torch.testing.assert_close(usual, usual_of(maps)[0])
+    assert sums_of(*usual_of([torch.ones(2, 2)] * 3))[2].tolist() == [[0, 0], [0, 0]]
+
+
+def test_no_place_without_deviation_is_divided_by_nought():
+    usual, _ = usual_of([torch.ones(2, 2)] * 3)
     assert torch.equal(in_deviations(torch.full((1, 2, 2), 3.0), usual), torch.full((1, 2, 2), 2.0))
 
 

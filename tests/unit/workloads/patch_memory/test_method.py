@@ -268,3 +268,13 @@ def test_costs_are_known_where_the_network_is():
         macs(features="random", model="neighbours") > random > macs(features="random", standardised=False, **gaussian)
     )
     assert macs(features="densenet121", layers=("features",)) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 10])
+def test_all_fits_of_a_detector_have_distances_on_one_scale(count):
+    method = PatchMemory(PatchMemoryConfig(features="random"))
+    images = torch.randint(256, (count, 3, 16, 16), dtype=torch.uint8)
+    whole = method.fit(images)
+    assert ("usual" in whole) == (count >= 10)
+    for fewer in range(1, count):
+        assert ("usual" in method.fit_like(whole, images[:fewer])) == ("usual" in whole)

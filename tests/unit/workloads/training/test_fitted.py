@@ -39,8 +39,9 @@ def fit_of(count, repeats=1):
 
 @pytest.mark.parametrize("count", [2, 3, 7, 53])
 def test_every_image_is_scored_by_a_fit_without_it(count):
-    Memory.sizes.clear()
     learner = fit_of(count)
+    _ = learner.fitted
+    Memory.sizes.clear()
     assert learner.cross_scores(np.arange(count))["score"].tolist() == [1] * count
     folds = min(FOLDS, count)
     assert sorted(count - size for size in Memory.sizes) == sorted(len(f) for f in np.array_split(range(count), folds))
