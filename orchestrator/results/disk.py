@@ -17,7 +17,7 @@ from upath import UPath
 from orchestrator.planning.request import absolute
 from orchestrator.record.heartbeat import is_alive, launcher_lock, life_of
 from orchestrator.record.ledger import fold, read_events
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.paths import SHARED, RunPaths, is_run_name
 from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import DONE, Outcome, RunState
 from workloads.errors import Kind, UserError, nearest
@@ -196,13 +196,15 @@ def ray_files(paths: RunPaths, state: RunState) -> list[Item]:
 
 
 def unused(storage: str, runs: Iterable[tuple[RunPaths, RunState]]) -> Iterator[Item]:
-    """Shared stages, images and baselines that none of `runs`, all of a storage, needs."""
+    """Shared stages, images and baselines that none of `runs`, all of a storage, needs. Raises UserError while any
+    launcher shows a sign of life, be it before the first event of its ledger."""
     shared = RunPaths(storage, "any")
     needed: set[str] = set()
-    for paths, state in runs:
-        if life_of(paths, state) == "running":
+    for name in [folder.name for folder in shared.root.iterdir()] if shared.root.exists() else ():
+        if is_run_name(name) and name not in SHARED and is_alive(RunPaths(storage, name)):
             fix = "wait for its end, or leave --shared out"
-            raise UserError(f"the run {paths.run!r} is going on, and shares what lies here", fix=fix, kind=Kind.REFUSED)
+            raise UserError(f"the run {name!r} is going on, and shares what lies here", fix=fix, kind=Kind.REFUSED)
+    for _, state in runs:
         identities = (state.opened.identity, state.identity)
         needed |= {key for trial in state.trials.values() for key in trial.stages.values()}
         needed |= {key for trial in state.opened.trials for key in trial.stages.values()}

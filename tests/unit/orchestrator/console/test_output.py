@@ -2,13 +2,17 @@
 
 import io
 from contextlib import redirect_stdout
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import console, say, visible, warn
-from orchestrator.console.result_view import trials_table
+from orchestrator.console.result_view import print_result, results_facts, trials_table
 from orchestrator.record.labels import varying
+from orchestrator.record.state import State
+from orchestrator.results.run import conclude
 from orchestrator.results.tables import KINDS, LEAK, Row, Table
 from tests.helpers.commands import orchestrate
 from tests.helpers.sweeps import made_sweep
@@ -106,6 +110,19 @@ def test_what_is_quiet_still_warns_on_standard_error(capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == ["warning: x\\x07 has not learned", "failed: trial #2 t: out of memory"]
+
+
+def test_warnings_and_failures_of_a_result_reach_standard_error_where_it_is_quiet_and_json(tmp_path, capsys):
+    paths, state = made_sweep(tmp_path, 6, ["3"], images=50)
+    failed = state.trials["t0002"]
+    failed.state, failed.error = State.FAILED, "out of memory"
+    results = replace(conclude(paths, state), warnings=["level_1 has not learned"])
+    assert results_facts(results)["failed"] == {"t0002": "out of memory"}
+    run = SimpleNamespace(state=state, phases={}, seconds=1.0, worker_seconds=1.0, tracking="http://server")
+    print_result(console(quiet=True), run, results)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == ["warning: level_1 has not learned", "failed: trial #3 t0002: out of memory"]
 
 
 def test_colours_are_left_out_where_the_environment_says_so(monkeypatch):

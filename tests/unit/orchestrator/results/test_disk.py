@@ -10,6 +10,7 @@ import pytest
 from orchestrator.planning.identity import Identity
 from orchestrator.record.events import Closed, Outcome, RungReached, State, TrialMoved
 from orchestrator.record.heartbeat import launcher_lock, write_beat
+from orchestrator.record.paths import RunPaths
 from orchestrator.results.disk import clean, remove_runs, runs_on_disk
 from orchestrator.results.evaluation import BASELINE
 from tests.helpers.commands import orchestrate
@@ -116,6 +117,16 @@ def test_nothing_shared_goes_while_a_run_goes_on(tmp_path):
     write_beat(run_at(tmp_path, "goes_on", outcome=None), 10)
     with pytest.raises(UserError, match="is going on"):
         clean(str(tmp_path), ["ended"], shared=True)
+
+
+def test_nothing_shared_goes_while_a_launch_has_no_ledger_yet(tmp_path):
+    run_at(tmp_path, "ended")
+    aged(tmp_path)
+    starts = RunPaths(str(tmp_path), "starts")
+    starts.folder.mkdir()
+    write_beat(starts, 10)
+    with pytest.raises(UserError, match="'starts' is going on"):
+        clean(str(tmp_path), shared=True)
 
 
 def test_a_run_that_cannot_be_read_stands_among_the_others_and_can_be_removed(tmp_path):
