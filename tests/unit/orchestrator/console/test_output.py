@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import console, say, visible
-from orchestrator.console.result_view import trials_table, varying_axes
+from orchestrator.console.result_view import trials_table
+from orchestrator.record.labels import varying
 from orchestrator.results.tables import KINDS, LEAK, Row, Table
 from tests.helpers.commands import orchestrate
 from tests.helpers.sweeps import made_sweep
@@ -62,7 +63,7 @@ def test_a_leak_says_so_in_every_block(monkeypatch):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_number_of_a_trial_is_cut(width, tmp_path, monkeypatch):
     _, state = made_sweep(tmp_path, 12, ["3"], images=50)
-    axes = varying_axes(state)
+    axes = varying(state)
     assert axes == ["blocks", "pooling", "seed"], "of six keys three vary"
     lines = piped(trials_table(state, axes, {}, 12, width), monkeypatch, width)
     assert max(map(len, lines)) <= width
