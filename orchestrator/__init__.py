@@ -88,7 +88,6 @@ class Arguments(Options, total=False):
 
     preset: str | None
     name: str | None
-    executor: str | Executor
     config: Mapping[str, Any] | Sequence[str]
     data_dir: str | Path
     tracking_uri: str | None
@@ -98,6 +97,7 @@ def plan(
     space: str | Path | Space | None = None,
     *,
     storage: str | Path = "runs",
+    executor: str | Executor = "ray",
     address: str | None = None,
     observer: Observer | None = None,
     **arguments: Unpack[Arguments],
@@ -109,7 +109,7 @@ def plan(
     from orchestrator.execution.from_request import request_of
     from orchestrator.planning.plan import plan_of
 
-    request = request_of(space, storage=storage, address=address, **arguments)
+    request = request_of(space, storage=storage, executor=executor, address=address, **arguments)
     planned = plan_of(request)
     if observer is not None:
         observer.planned(planned, request)
@@ -214,7 +214,7 @@ def submit(
     from orchestrator.execution.from_request import request_of
     from orchestrator.planning.plan import plan_of
 
-    request = request_of(space, storage=storage, address=address, **arguments)
+    request = request_of(space, storage=storage, executor="ray", address=address, **arguments)
     planned = plan_of(request)
     words = launch_words(request, planned.run, str(arguments.get("data_dir", "data")))
     if observer is not None:
@@ -389,20 +389,22 @@ def extend(
 
 
 def trusted(source: str | Path | Run, storage: str | Path, trust_code: bool) -> tuple[str, str]:
-    """The name of a run and its storage, or a detector's own folder. Raises UserError for a run whose code must not be
+    """The name of a run and its storage, or a detector's own folder. Raises UserError for either whose code must not be
     run without `trust_code`."""
     from os import PathLike
 
     from orchestrator.planning.request import absolute
     from orchestrator.record import method_code
-    from workloads.portable import is_detector
+    from workloads.portable import is_detector, method_of
 
     place = str(source) if isinstance(source, str | PathLike) else source
     if isinstance(place, str) and is_detector(place):
+        if not trust_code:
+            method_code.require_trust(place, method_of(place))
         return absolute(place), absolute(storage)
     run = open_run(place, storage)
     if not trust_code:
-        method_code.require_trust(run.paths, run.state.opened.space["workload"])
+        method_code.require_trust(run.paths.code, run.state.opened.space["workload"])
     return run.name, run.storage
 
 

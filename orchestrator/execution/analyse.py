@@ -39,14 +39,14 @@ def analyse(
             raise UserError("unknown analysis", details="\n".join(unknown))
         check_tracking(paths, tracking_uri)
         recorder = recorder_of(state.space, (), ledger, observer.warn)
-        with mirrored(Tracker(paths, tracking_uri, state.opened.name), ledger, observer.warn):
-            best = sure_winner(state)
-            instance = method(workload)(state.space.config(best.point))
-            if tasks := analysis_tasks(paths, state, names, best, instance, state.space.resources):
-                with (
-                    executor.started(SplitStore(paths), state.opened.identity.data, None),
-                    observer.watching(lambda: ledger.state, executor.notes),
-                ):
-                    observer.phase("analyses")
-                    executor.run(tasks, recorder)
+        best = sure_winner(state)
+        instance = method(workload)(state.space.config(best.point))
+        if tasks := analysis_tasks(paths, state, names, best, instance, state.space.resources):
+            with (
+                executor.started(SplitStore(paths), state.opened.identity.data, None),
+                observer.watching(lambda: ledger.state, executor.notes),
+            ):
+                observer.phase("analyses")
+                executor.run(tasks, recorder)
+        with mirrored(Tracker(paths, tracking_uri, state.opened.name), ledger, observer.warn):  # with the new report
             return conclude(paths, ledger.state)

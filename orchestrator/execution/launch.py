@@ -90,11 +90,14 @@ def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, 
         seconds, best = time.monotonic() - begun, results.best.id
     except KeyboardInterrupt:
         outcome = Outcome.INTERRUPTED
-        work.recorder.interrupted()
     finally:
         resources, trials = request.space.resources, work.state.trials.values()
-        keep_rates(request.storage, work.plan.name, work.plan.preset, resources, request.workers, trials)
-        work.run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
+        try:
+            if best is None:
+                work.recorder.interrupted()
+            keep_rates(request.storage, work.plan.name, work.plan.preset, resources, request.workers, trials)
+        finally:
+            work.run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
     return outcome, results, seconds
 
 

@@ -42,10 +42,11 @@ class LocalExecutor:
         self.travelling = travelling
         self.splits: SharedSplits | None = None
         self.running: dict[str, Note] = {}
-        self.failures: dict[str, str] = {}  # task id -> error, of all calls
+        self.failures: dict[str, str] = {}  # task id -> error, of all calls since it was started
 
     @contextmanager
     def started(self, store: SplitStore, digest: str, splits: Splits | None) -> Iterator[None]:
+        self.failures.clear()
         self.splits = SplitsInMemory(splits or store.read(digest))
         yield
 

@@ -141,8 +141,8 @@ class Tracker:
         else:
             identity = {UID_TAG: uid, RUN_TAG: self.paths.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
             run = self.client.create_run(self.experiment, tags=identity | tags)
+        if not run.data.params:  # they come last: whoever began this and failed is made up for
             self.describe(run.info.run_id, state, state.trials.get(key))
-        if not run.data.params:
             self.client.log_batch(run.info.run_id, params=[Param(k, str(v)) for k, v in params.items()])
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
         return run.info.run_id
@@ -161,10 +161,13 @@ class Tracker:
             new_analyses = self.sync_analyses(state, state.closed.best)
             if new_analyses or self.status[""] != status:
                 self.finish(state, state.trials[state.closed.best])
+            if new_analyses:  # last: where the report failed to go up it does with the next sync
+                self.client.set_tag(self.runs[""], ANALYSES_TAG, new_analyses)
         self.close("", status)
 
-    def sync_analyses(self, state: RunState, best: str) -> bool:
-        """Numbers and pictures of what the winner has been through, on the parent; whether any was new."""
+    def sync_analyses(self, state: RunState, best: str) -> str:
+        """Numbers and pictures of what the winner has been through, on the parent; the tag that says so, empty where
+        none was new."""
         run = self.runs[""]
         events = {f"{key}@{event.trial}": event for key, event in state.analyses.items() if event.trial == best}
         done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
@@ -175,9 +178,7 @@ class Tracker:
             self.log_numbers(run, numbers, END_OF_SCHEDULE)
             files = [path, *(path.parent / file for file in finding["pictures"].values())]
             self.log_files(run, files, f"analyses/{event.name}")
-        if events.keys() - done:
-            self.client.set_tag(run, ANALYSES_TAG, " ".join(sorted(events)))
-        return bool(events.keys() - done)
+        return " ".join(sorted(events)) if events.keys() - done else ""
 
     def sync_trial(self, state: RunState, trial: TrialState, name: str, tags: dict[str, str]) -> None:
         run = self.run_of(state, trial.id, name, tags | {"identity.trial": trial.id}, params_of(state, trial))
@@ -193,6 +194,8 @@ class Tracker:
             self.client.set_tag(run, "outcome", outcome_of(trial))
             if trial.error:
                 self.client.set_tag(run, "error", trial.error)
+            elif "error" in self.client.get_run(run).data.tags:  # of an attempt before this one
+                self.client.delete_tag(run, "error")
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
     def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:

@@ -1,6 +1,7 @@
 """Closer looks at a winner: with the sweep, afterwards from the command line's own function, in report and MLflow."""
 
 import json
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -68,6 +69,8 @@ def test_a_run_can_be_looked_at_afterwards(storage):
     experiment = client.get_experiment_by_name("sweep_digits").experiment_id
     (parent,) = [r for r in client.search_runs([experiment]) if "mlflow.parentRunId" not in r.data.tags]
     assert "analysis/position/spread/white/3" in parent.data.metrics
+    report = client.download_artifacts(parent.info.run_id, "report/report.md")
+    assert "Analysis: position" in Path(report).read_text(), "MLflow has the new report, too"
 
 
 def test_an_analysis_that_fails_is_told_and_costs_nothing_else(storage):

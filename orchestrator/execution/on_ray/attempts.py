@@ -70,12 +70,18 @@ class Course:
 
 @dataclass(frozen=True)
 class Remembering:
-    """A listener that keeps which tasks have failed, for those that come after them."""
+    """A listener that keeps which tasks have failed, for those that come after them, and what the listener raised: Tune
+    makes a TuneError of that."""
 
     listener: Listener
     failures: dict[str, str] = field(default_factory=dict)  # task id -> error
+    raised: list[Exception] = field(default_factory=list)
 
     def hear(self, event: TaskEvent) -> Decision:
         if isinstance(event, Ended) and event.end.error:
             self.failures[event.task.id] = event.end.error
-        return self.listener.hear(event)
+        try:
+            return self.listener.hear(event)
+        except Exception as error:
+            self.raised.append(error)
+            raise

@@ -30,11 +30,12 @@ class RayExecutor:
         self, cpus: int | None = None, address: str | None = None, workload: str = "mlsad", *, gangs: bool = True
     ) -> None:
         self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
-        self.failures: dict[str, str] = {}  # task id -> error, of all calls
+        self.failures: dict[str, str] = {}  # task id -> error, of all calls since it was started
         self.progress_notes: Any = None
 
     @contextmanager
     def started(self, store: SplitStore, digest: str, splits: Splits | None) -> Iterator[None]:
+        self.failures.clear()
         with ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs):
             check_nodes(self.workload)
             self.progress_notes = progress.start()
@@ -54,6 +55,15 @@ class RayExecutor:
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         heard = Remembering(listener, self.failures)
+        try:
+            self.run_all(tasks, heard, slots)
+        except Exception:
+            if heard.raised:
+                raise heard.raised[0] from None
+            raise
+
+    def run_all(self, tasks: Sequence[Task], heard: Remembering, slots: int | None) -> None:
+        """Queue, trials and gangs, one after the other."""
         gangs = [task for task in tasks if is_gang(task)]
         trials = [task for task in tasks if task not in gangs and len(task.trials) == 1]
         alone = [task for task in tasks if task not in gangs and task not in trials]

@@ -45,6 +45,11 @@ def client(monkeypatch):
     return client
 
 
+def test_an_executor_is_none_of_its_arguments():
+    with pytest.raises(TypeError, match="executor"):
+        submit(executor="local")
+
+
 def submit(**arguments):
     where = {"address": "http://head:8265", "storage": "/shared/runs", "name": "handed", "preset": "smoke"}
     return orchestrator.submit("sweep_digits", **where | arguments)

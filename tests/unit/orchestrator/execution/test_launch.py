@@ -5,8 +5,10 @@ from statistics import median
 
 import pytest
 
+from orchestrator.execution.executor import Started
 from orchestrator.execution.local import LocalExecutor
-from orchestrator.record.events import Launched, RungReached, TrialMoved
+from orchestrator.execution.recorder import Recorder
+from orchestrator.record.events import Closed, Launched, Opened, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
@@ -105,6 +107,48 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(space, whole, tmp_path):
     assert rungs(ledger) == rungs(whole[1])
     assert scores(tmp_path) == scores(whole[0])
     assert ledger.state.closed.best == whole[1].state.closed.best
+
+
+class Broken(LocalExecutor):
+    """Reaches no task: where it starts, or where it runs one, there is an error."""
+
+    def __init__(self, error, *, started):
+        super().__init__()
+        self.error, self.starts = error, started
+
+    def started(self, *arguments):
+        if not self.starts:
+            raise self.error
+        return super().started(*arguments)
+
+    def events(self, tasks):
+        yield from super().events(tasks[:1]) if tasks[0].kind != "trial" else self.broken(tasks[0])
+
+    def broken(self, task):
+        yield Started(task)
+        raise self.error
+
+
+@pytest.mark.parametrize("recording", [True, False])
+def test_an_error_of_the_executor_leaves_no_trial_running_and_the_launch_closed(
+    space, tmp_path, monkeypatch, recording
+):
+    """Also where trials cannot be recorded as interrupted."""
+    if not recording:
+        monkeypatch.setattr(Recorder, "interrupted", lambda _: (_ for _ in ()).throw(OSError("no space")))
+    with pytest.raises(
+        RuntimeError if recording else OSError, match="the cluster is gone" if recording else "no space"
+    ):
+        launched(space, tmp_path, Broken(RuntimeError("the cluster is gone"), started=True))
+    states = {trial.state for trial in ledger_of(tmp_path).state.trials.values()}
+    assert states == {State.INTERRUPTED if recording else State.RUNNING, State.PENDING}
+    assert ledger_of(tmp_path).state.closed.outcome == "failed"
+
+
+def test_what_is_written_as_launched_is_closed_whatever_follows(space, tmp_path):
+    with pytest.raises(RuntimeError, match="no Ray"):
+        launched(space, tmp_path, Broken(RuntimeError("no Ray"), started=False))
+    assert [type(event) for event in ledger_of(tmp_path).events] == [Opened, Launched, Closed]
 
 
 def test_a_trial_that_fails_once_ends_as_if_it_had_not(space, whole, tmp_path):

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -38,6 +39,14 @@ def test_tasks_run_in_their_order_and_every_rung_is_reported(executor):
     whole = [[("reported", name, rung) for rung in (250, 500, 1000)] for name in "ab"]
     assert heard.events[2:7] == [("started", "trial/a"), *whole[0], ("ended", "trial/a", "")]
     assert heard.events[7:] == [("started", "trial/b"), *whole[1], ("ended", "trial/b", "")]
+
+
+def test_a_task_that_failed_in_an_earlier_launch_is_begun_as_if_it_had_not(executor):
+    executor.run([made_stage("s", before=failing(9))], Heard())
+    assert executor.failures
+    with executor.started(None, "", SimpleNamespace(shape=None, counts=None, targets=None, streamed=None)):
+        executor.run([made_trial("a", after=frozenset({"stage/s"}))], heard := Heard())
+    assert heard.events[-1] == ("ended", "trial/a", "")
 
 
 def test_a_trial_that_is_stopped_does_not_go_on_and_has_ended_well(executor):

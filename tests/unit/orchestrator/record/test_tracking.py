@@ -10,10 +10,20 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from orchestrator.record.events import Closed, Launched, RungMetrics, RungReached, State, TrialMoved
+from orchestrator.record.events import (
+    AnalysisEnded,
+    Closed,
+    Launched,
+    RungMetrics,
+    RungReached,
+    StageEnded,
+    State,
+    TrialMoved,
+)
 from orchestrator.record.state import Outcome
 from orchestrator.record.tracking import Tracker, experiment_of, mirrored
 from tests.helpers.records import ledger_at, opened, trial_plan
+from workloads.files import write_checked
 
 
 def ledger_of(storage, uid):
@@ -40,6 +50,10 @@ def server(empty, tmp_path):
     return f"sqlite:///{shutil.copy(empty, tmp_path / 'shared.db')}"
 
 
+def raises(*_):
+    raise OSError("no space")
+
+
 def runs_of(server):
     client = mlflow.MlflowClient(server)
     return client, client.search_runs([client.get_experiment_by_name("made").experiment_id])
@@ -59,6 +73,38 @@ def test_runs_of_one_name_from_two_storages_do_not_mix(tmp_path, server):
         assert child.data.metrics == {"auroc/3": 0.9, "train_seconds": 0.0}, "undefined is not logged"
 
 
+def test_a_run_whose_config_did_not_go_up_gets_it_with_the_next_sync(tmp_path, server, monkeypatch):
+    paths, ledger = ledger_of(tmp_path, uid="anna")
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow.MlflowClient, "log_dict", raises)
+        with pytest.raises(OSError, match="no space"):
+            Tracker(paths, server, "made").sync(ledger.state)
+    Tracker(paths, server, "made").sync(ledger.state)
+    client, runs = runs_of(server)
+    files = {file.path for run in runs for file in client.list_artifacts(run.info.run_id)}
+    assert {"config.json", "run.json"} <= files
+    assert len(runs) == 2
+
+
+def test_a_report_that_did_not_go_up_with_an_analysis_does_with_the_next_sync(tmp_path, server, monkeypatch):
+    paths, ledger = ledger_of(tmp_path, uid="anna")
+    ledger.append(Closed(Outcome.COMPLETE, 1.0, "t1"))
+    paths.report.mkdir()
+    (paths.report / "table.csv").write_text("name,kind,leak,note,3,mean\nMLSAD,measured,false,,0.5,0.5\n")
+    Tracker(paths, server, "made").sync(ledger.state)
+    write_checked(paths.analysis("maps", "3"), b'{"numbers": {}, "pictures": {}}')
+    (paths.report / "new.md").write_text("with the analysis")
+    ledger.append(AnalysisEnded("maps", "3", "t1"))
+    with monkeypatch.context() as broken:
+        broken.setattr(Tracker, "finish", raises)
+        with pytest.raises(OSError, match="no space"):
+            Tracker(paths, server, "made").sync(ledger.state)
+    Tracker(paths, server, "made").sync(ledger.state)
+    client, runs = runs_of(server)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert "report/new.md" in [file.path for file in client.list_artifacts(parent.info.run_id, "report")]
+
+
 def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server):
     paths, ledger = ledger_of(tmp_path, uid="anna")
     Tracker(paths, server, "made").sync(ledger.state)
@@ -70,6 +116,20 @@ def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server
     assert len(client.get_metric_history(child.info.run_id, "auroc/3")) == 1
     assert child.info.status == "FINISHED"
     assert child.data.params["noise"] == "0.1"
+
+
+def test_a_trial_that_succeeds_after_all_keeps_no_error(tmp_path, server):
+    failed = [TrialMoved("t1", State.RUNNING), TrialMoved("t1", State.FAILED, "it diverged")]
+    paths, ledger = ledger_at(tmp_path, "sweep", opened(uid="anna", trials=(trial_plan("t1"),)), *failed)
+    Tracker(paths, server, "made").sync(ledger.state)
+    tags = [run.data.tags for run in runs_of(server)[1]]
+    assert [tag["error"] for tag in tags if "error" in tag] == ["it diverged"]
+    for event in (TrialMoved("t1", State.RUNNING), TrialMoved("t1", State.FINISHED)):
+        ledger.append(event)
+    Tracker(paths, server, "made").sync(ledger.state)
+    tags = [run.data.tags for run in runs_of(server)[1]]
+    assert not [tag for tag in tags if "error" in tag]
+    assert "finished" in [tag.get("outcome") for tag in tags]
 
 
 @pytest.fixture(scope="module")
@@ -201,16 +261,15 @@ def test_a_mirror_goes_on_after_a_failure_and_ends_with_the_last_state(tmp_path)
         """Away at the first sync."""
 
         def sync(self, state):
-            seen.append(state.launches)
+            seen.append(len(state.stages))
             if len(seen) == 1:
                 raise ConnectionError("http://anna:secret@server is away")
 
-    before = ledger.state.launches
     with mirrored(Flaky(), ledger, warnings.append):
-        ledger.append(Launched("first"))
+        ledger.append(StageEnded("generator/3", "a", reused=False))
         while not warnings:
             time.sleep(0.01)
-    assert seen == [before + 1, before + 1]
+    assert seen == [1, 1]
     (warning,) = warnings
     assert "MLflow was not reached" in warning
     assert "secret" not in warning

@@ -3,10 +3,13 @@
 import pytest
 
 from orchestrator.execution.executor import End, RungReport
+from orchestrator.execution.on_ray import executor
 from orchestrator.execution.on_ray.attempts import LOSSES, Course, Remembering
+from orchestrator.execution.on_ray.executor import RayExecutor
 from orchestrator.execution.work.trial import TrialUnits
 from orchestrator.record.events import RungMetrics
 from tests.helpers.works import RUNGS, Heard, MadeTrial, made_stage, made_trial
+from workloads.errors import UserError
 
 LOST = End(error="ActorDiedError: killed", lost=True)
 FAILED = End(error="RuntimeError: diverged")
@@ -49,6 +52,44 @@ def test_a_task_of_two_trials_goes_on_until_both_are_stopped():
     assert course.hear(rung(250, "b"), heard)
     heard.stop_at = ("b", 500)
     assert not course.hear(rung(500, "b"), heard)
+
+
+class Full(Heard):
+    def hear(self, event):
+        raise UserError("no space left")
+
+
+def test_an_error_of_the_listener_leaves_the_executor_as_it_is_whatever_tune_makes_of_it(monkeypatch):
+    def tune(self, tasks, heard, slots):
+        try:
+            Course(tasks[0]).begin(heard)
+        except UserError as error:
+            raise RuntimeError("of Tune") from error
+
+    monkeypatch.setattr(RayExecutor, "run_all", tune)
+    with pytest.raises(UserError, match="no space left"):
+        RayExecutor().run([made_trial("a")], Full())
+
+
+def test_an_error_that_the_listener_has_no_part_in_stays_what_it_is(monkeypatch):
+    def tune(self, tasks, heard, slots):
+        raise RuntimeError("of Ray")
+
+    monkeypatch.setattr(RayExecutor, "run_all", tune)
+    with pytest.raises(RuntimeError, match="of Ray"):
+        RayExecutor().run([], Heard())
+
+
+def test_what_failed_in_an_earlier_launch_is_forgotten_when_it_is_started_again(monkeypatch):
+    def no_ray(*_, **__):
+        raise ConnectionError
+
+    monkeypatch.setattr(executor, "ray_session", no_ray)
+    ray = RayExecutor()
+    ray.failures["stage/s"] = "it diverged"
+    with pytest.raises(ConnectionError), ray.started(None, "", None):
+        pass
+    assert ray.failures == {}
 
 
 @pytest.mark.parametrize("end", [End(), FAILED])
