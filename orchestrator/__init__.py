@@ -389,20 +389,22 @@ def extend(
 
 
 def trusted(source: str | Path | Run, storage: str | Path, trust_code: bool) -> tuple[str, str]:
-    """The name of a run and its storage, or a detector's own folder. Raises UserError for a run whose code must not be
+    """The name of a run and its storage, or a detector's own folder. Raises UserError for either whose code must not be
     run without `trust_code`."""
     from os import PathLike
 
     from orchestrator.planning.request import absolute
     from orchestrator.record import method_code
-    from workloads.portable import is_detector
+    from workloads.portable import is_detector, method_of
 
     place = str(source) if isinstance(source, str | PathLike) else source
     if isinstance(place, str) and is_detector(place):
+        if not trust_code:
+            method_code.require_trust(place, method_of(place))
         return absolute(place), absolute(storage)
     run = open_run(place, storage)
     if not trust_code:
-        method_code.require_trust(run.paths, run.state.opened.space["workload"])
+        method_code.require_trust(run.paths.code, run.state.opened.space["workload"])
     return run.name, run.storage
 
 

@@ -77,6 +77,11 @@ def is_detector(folder: str | Path) -> bool:
     return (Path(folder) / DETECTOR).is_file()
 
 
+def method_of(folder: str | Path) -> str:
+    """The name of a written detector's method; none of its code is run."""
+    return str(json.loads((Path(folder) / DETECTOR).read_text())["method"])
+
+
 def load_detector(folder: str | Path, device: str | None = None) -> Detector:
     """As `load_trained`."""
     return load_trained(folder, device)[0]

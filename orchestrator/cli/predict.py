@@ -6,7 +6,7 @@ import typer
 
 from orchestrator.cli.options import DEFAULT_STORAGE, Json, Plain, Quiet, Run, Storage, TrustCode
 
-HANDED_ON = ("target", "false_alarms", "out", "maps", "normals", "defects", "strict", "storage", "trust_code")
+HANDED_ON = ("target", "false_alarms", "out", "maps", "normals", "defects", "strict", "storage", "trust_code", "quiet")
 """Options that a job on a cluster is given, too."""
 
 
@@ -63,9 +63,13 @@ def predict(
 
 
 def hand_on(context: typer.Context) -> NoReturn:
-    """To a job on the cluster."""
+    """To a job on the cluster. Raises UserError for --json: what is shown is the job's log."""
     from orchestrator.cli.run import watch
     from orchestrator.inference.at_scale import submit_prediction
+    from workloads.errors import UserError
 
     words = context.params
+    if words["as_json"]:
+        fix = "leave it out: the same lies in _summary.json of --out"
+        raise UserError("what a job on a cluster says is its log, and no JSON", where="--json", fix=fix)
     watch(submit_prediction(words["run"], words["images"], words["address"], {name: words[name] for name in HANDED_ON}))

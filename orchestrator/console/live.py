@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.console.output import duration, say, short
+from orchestrator.console.output import duration, say, short, warn
 from orchestrator.console.result_view import (
     numbers_of_trials,
     point_text,
@@ -172,7 +172,7 @@ class LiveView:
                 while not self.stop.wait(TERMINAL_EVERY if live else LINES_EVERY):
                     live.refresh() if live else self.print_changes()
             except Exception as error:  # who watches must not disturb what is watched, nor go in silence
-                say(self.out, f"the view of the run has ended, the run goes on: {type(error).__name__}: {error}")
+                warn(self.out, f"the view of the run has ended, the run goes on: {type(error).__name__}: {error}")
 
         thread = threading.Thread(target=loop, daemon=True)
         if live:

@@ -56,7 +56,9 @@ def console(plain: bool = False, quiet: bool = False) -> Console:
     if quiet:
         return Screen(quiet=True, force_terminal=False)
     if sys.stdout.isatty() and not plain:
-        return Screen(highlight=False, markup=False)
+        # rich takes a COLUMNS of 0 for a width
+        environ = {key: value for key, value in os.environ.items() if key != "COLUMNS" or columns_asked()}
+        return Screen(highlight=False, markup=False, _environ=environ)
     file: Any = Unpadded(sys.stdout)
     return Screen(
         highlight=False,
@@ -101,12 +103,12 @@ def say(out: Console, text: str) -> None:
     out.print(text, soft_wrap=out.is_terminal or columns_asked() is None)
 
 
-def warn(out: Console, text: str) -> None:
-    """Print a warning; to standard error where nothing else is printed."""
+def warn(out: Console, text: str, kind: str = "warning") -> None:
+    """Print a warning, or what else must be known, by its kind; to standard error where nothing else is printed."""
     if out.quiet:
-        sys.stderr.write(f"warning: {visible(text)}\n")
+        sys.stderr.write(f"{kind}: {visible(text)}\n")
     else:
-        say(out, f"warning: {text}")
+        say(out, f"{kind}: {text}")
 
 
 def duration(seconds: float) -> str:

@@ -8,15 +8,17 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
-from orchestrator.console.output import duration, say, short
+from orchestrator.console.output import duration, say, short, warn
 from orchestrator.record.labels import varying
 from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.record.tracking import ui_command
-from orchestrator.results.comparison import Comparison
-from orchestrator.results.report.tables import UNSCORED, number
+from orchestrator.results.comparison import Comparison, Pair
+from orchestrator.results.report.tables import UNSCORED, difference_cells, number, p_of
 from orchestrator.results.run import Results
+from orchestrator.results.tables import LEAK
+from workloads.scoring.paired import Difference
 from workloads.scoring.selection import CRITERIA
 
 if TYPE_CHECKING:  # what runs work imports torch
@@ -94,10 +96,9 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     if point:  # a single trial has nothing that varies
         say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:
-        say(out, f"warning: {warning}")
-    for trial in state.trials.values():
-        if trial.state == State.FAILED:
-            say(out, f"failed: trial #{numbers_of_trials(state)[trial.id]} {trial.id}: {trial.error}")
+        warn(out, warning)
+    for trial, error in results.failed.items():
+        warn(out, f"trial #{numbers_of_trials(state)[trial]} {trial}: {error}", "failed")
     phases = ", ".join(f"{name} {duration(seconds)}" for name, seconds in run.phases.items())
     took = f"{duration(run.seconds)} ({phases})" if phases else duration(run.seconds)  # none: all was there
     spent = f"training and scoring {duration(run.worker_seconds)} of worker time"
@@ -117,7 +118,8 @@ def result_facts(run: "Finished") -> dict[str, Any]:
 def results_facts(results: Results) -> dict[str, Any]:
     """A report's numbers, for programs."""
     best = {"trial": results.best.id, "point": results.best.point}
-    return {"best": best, "table": results.table, "warnings": results.warnings, "report": results.report}
+    facts = {"best": best, "table": results.table, "warnings": results.warnings, "failed": results.failed}
+    return facts | {"report": results.report}
 
 
 def print_analyses(out: Console, run: "Run") -> None:
@@ -131,7 +133,7 @@ def print_analyses(out: Console, run: "Run") -> None:
 def print_findings(out: Console, run: "Run") -> None:
     """What a reader must know of a run that was looked at, and where its report is."""
     for warning in run.warnings:
-        say(out, f"warning: {warning}")
+        warn(out, warning)
     say(out, f"report  {from_here(str(run.report))}")
 
 
@@ -153,10 +155,34 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
         shown.add_row(name, *cells)
     out.print(shown)
     say(out, "Spearman's rho over images that both have scored; in brackets how many")
+    if comparison.pairs:
+        out.print(pairs_table(comparison))
+        say(out, "AUROC of the first less that of the second on the same images; p of DeLong's paired test")
     for note in comparison.notes:
         say(out, note)
     for file in comparison.files:
         say(out, str(file))
+
+
+def pairs_table(comparison: Comparison) -> Table:
+    """A line a paired test of two runs, over the classes that both have."""
+    heads = ("first", "second", "classes", "difference", "95 % interval", "p", "p over classes")
+    shown = Table(*heads, box=None, header_style="bold")
+    for pair in comparison.pairs:
+        names = [f"{name} {LEAK}" if name in comparison.leaks else name for name in (pair.first, pair.second)]
+        shown.add_row(*names, str(len(pair.classes)), *difference_cells(pair.mean), p_of(pair.wilcoxon))
+    return shown
+
+
+def pair_facts(pair: Pair) -> dict[str, Any]:
+    """A paired test for programs: differences are AUROC of the first less that of the second."""
+    classes = {name: difference_facts(item) for name, item in pair.classes.items()}
+    mean = difference_facts(pair.mean)
+    return {"first": pair.first, "second": pair.second, "mean": mean, "wilcoxon": pair.wilcoxon, "classes": classes}
+
+
+def difference_facts(item: Difference) -> dict[str, Any]:
+    return {"difference": item.value, "interval": item.interval, "p": item.p, "images": item.images}
 
 
 def comparison_facts(comparison: Comparison) -> dict[str, Any]:
@@ -166,6 +192,8 @@ def comparison_facts(comparison: Comparison) -> dict[str, Any]:
         "models": [model.name for model in comparison.models],
         "correlations": comparison.correlations,
         "shared": comparison.shared,
+        "pairs": [pair_facts(pair) for pair in comparison.pairs],
+        "leaks": sorted(comparison.leaks),
         "notes": comparison.notes,
         "files": comparison.files,
     }

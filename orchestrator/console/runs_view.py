@@ -10,6 +10,10 @@ from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.runs import resume_command
 from orchestrator.results.disk import Removal, RunOnDisk
+from orchestrator.results.tables import LEAK
+
+MARK = "*"
+"""Beside an AUROC that picked its own configuration."""
 
 
 def size(count: int) -> str:
@@ -32,27 +36,32 @@ def print_runs(out: Console, runs: Sequence[RunOnDisk], storage: str) -> None:
     for name in ("trials", "AUROC", "size"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in runs:
-        table.add_row(run.name, run.life, f"{run.ended}/{run.trials}", short(run.auroc), size(run.bytes))
+        table.add_row(
+            run.name, run.life, f"{run.ended}/{run.trials}", short(run.auroc) + MARK * run.leak, size(run.bytes)
+        )
     out.print(table)
     for run in runs:
         if run.life == "dead":
             say(out, f"{run.name} has lost its launcher; resume it: {resume_command(run.name, place)}")
         elif run.error:
             say(out, f"{run.name}: {run.error}")
+    if any(run.leak for run in runs):
+        say(out, f"{MARK} {LEAK}: the configuration was picked by this AUROC")
     if losers := sum(run.losers for run in runs):
         say(out, f"{size(losers)} are weights of trials that have lost: `runs gc` lists them")
 
 
 def print_run(out: Console, run: RunOnDisk) -> None:
     """A line a fact, then what takes the room."""
+    area = " ".join(filter(None, (short(run.auroc) or "not known yet", LEAK * run.leak)))
     facts = {
         "run": run.name, "state": run.life, "space": f"{run.space}, {run.preset} preset",
-        "trials": f"{run.ended} of {run.trials} have ended", "AUROC": short(run.auroc) or "not known yet",
+        "trials": f"{run.ended} of {run.trials} have ended", "AUROC": area,
         "command": run.command, "size": size(run.bytes),
     }  # fmt: skip
     for name, text in facts.items():
         say(out, f"{name:10} {text}")
-    for name, count in sorted((run.sizes or {}).items(), key=lambda item: -item[1]):
+    for name, count in sorted(run.sizes.items(), key=lambda item: -item[1]):
         of = f", {size(run.losers)} of it of trials that have lost" if name == "weights" and run.losers else ""
         say(out, f"  {name:8} {size(count)}{of}")
 

@@ -238,10 +238,10 @@ def submit_prediction(run: str, images: Sequence[str], address: str, options: di
     """Let a job on a cluster decide, where paths must be what they are here.
 
     options: of the verb `predict`, by name. Raises UserError as `submit_words` does, and for folders of this machine's
-    that the cluster does not have: the default storage, and the default --out.
+    that the cluster does not have: the default storage, unless RUN is a detector's folder, and the default --out.
     """
-    lacking = [f"--{name}" for name, value in (("storage", options["storage"] != DEFAULT_STORAGE),
-                                               ("out", options["out"])) if not value]  # fmt: skip
+    stored = is_detector(run) or options["storage"] != DEFAULT_STORAGE
+    lacking = [f"--{name}" for name, value in (("storage", stored), ("out", options["out"])) if not value]
     if lacking:
         fix = "give folders that all nodes share, or URIs"
         raise UserError(f"where on the cluster are runs and decisions? {' and '.join(lacking)} say", fix=fix)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,24 @@ from orchestrator.inference.sources import images_at
 from orchestrator.record import method_code
 from orchestrator.record.runs import open_run
 from workloads.data.conform import conform
+from workloads.data.copies import Whole, groups_of_copies
+from workloads.data.images import LabelledImages, image_of_window
+from workloads.data.reading.account import few_of
 from workloads.data.reading.listing import Listing
+from workloads.data.reading.survey import group_of
 from workloads.detector import Detector
 from workloads.errors import UserError
 from workloads.method import FittedMethod
-from workloads.portable import TrainedUnit, assembled, is_detector, save_detector
+from workloads.portable import TrainedUnit, assembled, is_detector, method_of, save_detector
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.fitted import FOLDS, Fit
 
+GROUP, DIGESTS = "group", "digests"
+"""In the lineage's file: the pattern of files' names that says what stays together, and digests of added images."""
+UNLEARNT = (
+    "added images must not have been learnt before, and of what the run itself learnt that is not checked: held-out "
+    "scores of such images are too low, so more fresh normal images are called anomalous than is promised"
+)
 USE = "A detector of `extend`: this folder stands where `predict`, `export` and `extend` take a RUN."
 
 
@@ -54,31 +65,60 @@ def extend_detector(run: str, storage: str, places: Sequence[str], out: Path, ta
     if not isinstance(method, FittedMethod) or type(method).extend is FittedMethod.extend:
         raise UserError(f"images cannot be added to a detector of {method.name}", fix="launch anew with all images")
     images = images_at(places)
-    further = with_images(export, images)
-    out.mkdir(parents=True, exist_ok=True)
-    save_detector(out, further.detector, further.method, further.units)
-    (out / LINEAGE).write_text(json.dumps({"lineage": further.lineage, "facts": dict(further.facts)}, indent=1))
-    (out / "README.md").write_text(card(further, USE), encoding="utf-8")
+    group, before = known_of(run, storage)
+    digests = digests_of(images)
+    refuse_added(images, digests, before)
+    further, notes = with_images(export, images, digests, group)
+    about = {"lineage": further.lineage, "facts": dict(further.facts), GROUP: group, DIGESTS: [*before, *digests]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent) as temporary:  # what is interrupted leaves nothing
+        folder = Path(temporary) / "detector"
+        folder.mkdir()
+        save_detector(folder, further.detector, further.method, further.units)
+        (folder / LINEAGE).write_text(json.dumps(about, indent=1))
+        (folder / "README.md").write_text(card(further, USE, [UNLEARNT, *notes]), encoding="utf-8")
+        folder.rename(out)
     return Extended(out, len(images.images), further.detector.normals.smallest_rate)
 
 
 def refuse_own(run: str, storage: str) -> None:
-    """Raises UserError for a run of a method from outside the tree, before its code is run."""
-    if is_detector(run):
-        return
-    workload = open_run(storage, run)[1].opened.space["workload"]
+    """Raises UserError for a detector of a method from outside the tree, before its code is run."""
+    workload = method_of(run) if is_detector(run) else open_run(storage, run)[1].opened.space["workload"]
     if method_code.is_own(workload):
         headline = f"images cannot be added to a detector of {workload}: its folder does not carry code of your own"
         raise UserError(headline, fix="launch anew with all images")
 
 
-def with_images(export: Export, images: Listing) -> Export:
-    """The detector with the images added. Its decisions rest on them alone, each scored by a detector that learnt from
-    the others of them, and not from it: what is known of earlier ones is of another detector."""
+def known_of(run: str, storage: str) -> tuple[str | None, list[str]]:
+    """The pattern of names that says which images show the same, and digests of images that were added before."""
+    if not is_detector(run):
+        return open_run(storage, run)[1].space.data.group, []
+    about = json.loads((Path(run) / LINEAGE).read_text())
+    return about.get(GROUP), about.get(DIGESTS, [])
+
+
+def refuse_added(images: Listing, digests: Sequence[str], before: Sequence[str]) -> None:
+    """Raises UserError for images that were added before."""
+    known = set(before)
+    if again := [file.name for file, digest in zip(images.images, digests, strict=True) if digest in known]:
+        headline = f"{len(again)} of {len(digests)} images were added before: {few_of(again)}"
+        raise UserError(headline, fix="add only images that this detector has not learnt")
+
+
+def with_images(
+    export: Export, images: Listing, digests: Sequence[str], group: str | None
+) -> tuple[Export, Sequence[str]]:
+    """The detector with the images added, and what is to be known of it. Its decisions rest on them alone, each scored
+    by a detector that learnt from the others of them, and neither from it nor from what shows the same: what is known
+    of earlier ones is of another detector. group: the pattern of names that says so, beside copies."""
     detector = export.detector
-    windows, numbers = pixels_of(detector, images)
+    added = pixels_of(detector, images)
+    windows, numbers = torch.from_numpy(added.images), added.image_of_window
+    files = zip(ids_of(images), images.images, strict=True)
+    named = {item: name for item, file in files if (name := group_of(Path(file.name), group))}
+    groups, notes = groups_of_copies(Whole.of([added]), named)
     scorer: Fit = detector.scorers[0]
-    scores = scorer.cross_extended(windows, numbers)
+    scores = scorer.cross_extended(windows, image_of_window([groups.get(item, f"alone {item}") for item in added.ids]))
     highest = np.full(len(images.images), -np.inf, np.float32)
     np.maximum.at(highest, numbers, np.asarray(detector.method.combine(scores), np.float32))
     held_out = HeldOut(highest, f"added images, each scored by one of {FOLDS} detectors without it")
@@ -87,25 +127,36 @@ def with_images(export: Export, images: Listing) -> Export:
     further = assembled(
         detector.method, detector.target, detector.shape, units, torch.device("cpu"), held_out=held_out, **form
     )
-    added = f"{len(images.images)} images, digest {digest_of(images)}, on {date.today().isoformat()}"
+    words = f"{len(images.images)} images, digest {joint(digests)}, on {date.today().isoformat()}"
     before = export.lineage.get(EXTENDED)
-    lineage = export.lineage | {EXTENDED: f"{before}; {added}" if before else added}
+    lineage = export.lineage | {EXTENDED: f"{before}; {words}" if before else words}
     facts = {**export.facts, "added": lineage[EXTENDED]}
-    return replace(export, detector=further, units=units, lineage=lineage, facts=facts, measured={})
+    return replace(export, detector=further, units=units, lineage=lineage, facts=facts, measured={}), notes
 
 
-def pixels_of(detector: Detector, images: Listing) -> tuple[torch.Tensor, np.ndarray]:
-    """All windows, uint8 (N, C, h, w), and the number of the image that each is of, int64 (N,). Raises UserError for an
-    image that cannot be read."""
-    windows = [conform(image.windows, detector.shape) for image in windows_of(detector, images)]
-    numbers = np.repeat(np.arange(len(windows)), [len(image) for image in windows])
-    return torch.from_numpy(np.concatenate(windows)), numbers
+def pixels_of(detector: Detector, images: Listing) -> LabelledImages:
+    """All windows, under ids of `ids_of`. Raises UserError for an image that cannot be read."""
+    read = list(windows_of(detector, images))
+    windows = [conform(image.windows, detector.shape) for image in read]
+    ids = tuple(name for name, image in zip(ids_of(images), windows, strict=True) for _ in image)
+    places = np.concatenate([image.layout.places for image in read]) if len(ids) > len(read) else None
+    return LabelledImages(np.concatenate(windows), np.zeros(len(ids), np.int64), ids, places)
 
 
-def digest_of(images: Listing) -> str:
-    """Of the files' bytes, in their order."""
-    total = hashlib.sha256()
+def ids_of(images: Listing) -> list[str]:
+    """Numbers and names: a file may be there twice."""
+    return [f"#{number} {file.name}" for number, file in enumerate(images.images)]
+
+
+def digests_of(images: Listing) -> list[str]:
+    """Of each file's bytes."""
+    digests = []
     for file in images.images:
         with file.open() as opened:
-            total.update(hashlib.sha256(opened.read()).digest())
-    return total.hexdigest()[:12]
+            digests.append(hashlib.sha256(opened.read()).hexdigest())
+    return digests
+
+
+def joint(digests: Sequence[str]) -> str:
+    """Of all files, in their order."""
+    return hashlib.sha256(b"".join(map(bytes.fromhex, digests))).hexdigest()[:12]

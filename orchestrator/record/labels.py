@@ -25,8 +25,9 @@ COMMIT = "mlflow.source.git.commit"
 
 def run_name(state: RunState, run: str) -> str:
     """Of the parent: space, preset, seed, and the run's own name."""
-    opened = state.opened
-    return f"{opened.name} · {opened.preset} · seed {state.space.fixed.get('seed', 0)} · {run}"
+    opened, seeds = state.opened, state.seeds
+    trained = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    return f"{opened.name} · {opened.preset} · {trained} · {run}"
 
 
 def trial_names(state: RunState) -> dict[str, str]:

@@ -69,13 +69,15 @@ def use(paths: RunPaths, workload: str, source: str) -> None:
         look_in(*([local_copy(paths, files)] if files else []), Path(source).parent)
 
 
-def require_trust(paths: RunPaths, workload: str) -> None:
-    """Raises UserError (exit 4) for a method whose code lies in the run: whoever uses its detector runs that."""
+def require_trust(place: object, workload: str) -> None:
+    """Raises UserError (exit 4) for a method that is named by an import path: whoever uses its detector runs that code.
+
+    place: where the code lies, or the detector's folder, which lets it be imported from anywhere."""
     if is_own(workload):
         raise UserError(
-            f"the run's method, {workload}, is code that lies in the run: using the detector runs it",
-            where=str(paths.code),
-            fix="read it, or know who made the run; then give --trust-code (trust_code=True)",
+            f"the detector's method, {workload}, is code from outside: using the detector runs it",
+            where=str(place),
+            fix="read it, or know who made it; then give --trust-code (trust_code=True)",
             kind=Kind.REFUSED,
         )
 

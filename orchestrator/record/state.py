@@ -86,6 +86,12 @@ class RunState:
         return failed or any(event.error for event in self.analyses.values())
 
     @property
+    def seeds(self) -> list[str]:
+        """The seeds that the trials are trained with, whether all share one or it varies between them."""
+        shared = self.space.fixed.get("seed", 0)
+        return [*dict.fromkeys(str(trial.point.get("seed", shared)) for trial in self.trials.values())] or [str(shared)]
+
+    @property
     def winner(self) -> TrialState | None:
         """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal."""
         ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]

@@ -194,6 +194,8 @@ class Tracker:
             self.client.set_tag(run, "outcome", outcome_of(trial))
             if trial.error:
                 self.client.set_tag(run, "error", trial.error)
+            elif "error" in self.client.get_run(run).data.tags:  # of an attempt before this one
+                self.client.delete_tag(run, "error")
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
     def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:

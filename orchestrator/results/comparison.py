@@ -1,7 +1,9 @@
 """Runs side by side: their winners' AUROC in one table, and how alike their models rank the same images."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import blake2b
 from itertools import combinations
 from pathlib import Path
@@ -34,8 +36,8 @@ name, and groups of all runs are numbered from 0."""
 
 @dataclass(frozen=True)
 class Model:
-    """One run's winner for one target: the finite scores of one part. groups: of what groups they are; empty where they
-    are of images. anomalous: whether an image is, for the target."""
+    """One run's winner for one target: the scores of one part, inf of what could not be scored. groups: of what groups
+    they are; empty where they are of images. anomalous: whether an image is, for the target."""
 
     name: str
     scores: dict[Key, float]
@@ -44,11 +46,17 @@ class Model:
     target: str = ""
     anomalous: dict[Key, bool] = field(default_factory=dict)
 
+    @cached_property
+    def finite(self) -> dict[Key, float]:
+        """Of what could be scored: inf is a rank, which tables count, and no score to be correlated."""
+        return {key: score for key, score in self.scores.items() if math.isfinite(score)}
+
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs on the images that both have scored. classes: target -> how much more AUROC the first has than the
-    second; mean: of the means over these. wilcoxon: p over the classes; None where they are too few."""
+    """Two runs on the images that both have; what could not be scored ranks above all. classes: target -> how much more
+    AUROC the first has than the second; mean: of the means over these. wilcoxon: p over the classes; None where they
+    are too few."""
 
     first: str
     second: str
@@ -77,6 +85,11 @@ class Comparison:
     files: tuple[Path, ...] = ()
     pairs: tuple[Pair, ...] = ()
 
+    @property
+    def leaks(self) -> frozenset[str]:
+        """Runs whose configuration was picked by test labels."""
+        return frozenset(row.name for row in self.table.rows if row.leak)
+
 
 def compare(storage: str, runs: list[str], part: str, folder: Path | None = None) -> Comparison:
     """The winners of finished runs. folder: where files that show it are written.
@@ -90,7 +103,7 @@ def compare(storage: str, runs: list[str], part: str, folder: Path | None = None
     size = len(models)
     correlations, shared = np.full((size, size), np.nan), np.zeros((size, size), np.int64)
     for i, j in np.ndindex(size, size):
-        left, right = models[i].scores, models[j].scores
+        left, right = models[i].finite, models[j].finite
         both = sorted(left.keys() & right.keys())
         shared[i, j] = len(both)
         if len(both) >= LEAST:
@@ -116,7 +129,7 @@ def pairs_of(models: list[Model]) -> tuple[Pair, ...]:
 
 
 def paired(left: Model, right: Model) -> Difference | None:
-    """The difference on images that both have scored and call the same; None where too few are of either kind."""
+    """The difference on images that both have and call the same; None where too few are of either kind."""
     marks = left.anomalous
     both = [key for key in left.scores if key in right.scores and marks[key] == right.anomalous[key]]
     kinds = [[key for key in both if marks[key] == kind] for kind in (False, True)]
@@ -142,7 +155,6 @@ def models_of(paths: RunPaths, state: RunState, part: str) -> list[Model]:
         raise UserError(f"the run {paths.run!r} has no scores {part!r}", details=nearest(part, parts))
     tested = [split == "test" or bool(out_name(split)) for split in scores["split"].to_pylist()]
     rows = scores.filter(pc.and_(pc.equal(scores["part"], part), tested))
-    rows = rows.filter(pc.is_finite(rows["score"]))
     grouped = any(item.startswith("group-") for item in rows["image_id"].slice(0, 1).to_pylist())
     digest, targets = state.opened.identity.data, state.opened.targets
     pixels = {} if grouped else image_digests(paths, digest)
@@ -215,6 +227,6 @@ def write(comparison: Comparison, folder: Path, part: str) -> tuple[Path, ...]:
     files = {name: folder / name for name in ("auroc.csv", "correlation.csv", "correlation.png")}
     files["auroc.csv"].write_text(to_csv(comparison.table), encoding="utf-8")
     files["correlation.csv"].write_text("\n".join(lines) + "\n", encoding="utf-8")
-    scores = [model.scores for model in comparison.models]
+    scores = [model.finite for model in comparison.models]
     files["correlation.png"].write_bytes(correlation_plot(names, scores, comparison.correlations, part))
     return tuple(files.values())

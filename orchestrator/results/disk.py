@@ -7,28 +7,33 @@ Where the run is complete, so do Ray's own files of it. What several runs share 
 run of the storage needs it.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from upath import UPath
 
 from orchestrator.planning.request import absolute
-from orchestrator.record.heartbeat import launcher_lock, life_of
+from orchestrator.record.heartbeat import is_alive, launcher_lock, life_of
 from orchestrator.record.ledger import fold, read_events
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import DONE, Outcome, RunState
 from workloads.errors import Kind, UserError, nearest
+from workloads.scoring.selection import CRITERIA
 
 PARTS = ("weights", "scores", "analyses", "report", "code", "ray", "ledger")
 """What a run's bytes are; everything else is "other"."""
+YOUNG_S = 3600.0
+"""Seconds: what is shared and younger may belong to a launch that starts, and stands in no ledger yet."""
 
 
 @dataclass(frozen=True)
 class RunOnDisk:
     """A run of a storage. life: as of `record.heartbeat.life_of`, or "unreadable". auroc: the winner's mean over the
-    classes, in [0, 1]. sizes: bytes by what they are. losers: bytes of the weights that `clean` removes."""
+    classes, in [0, 1]; leak: whether the winner was picked by it. sizes: bytes by what they are, bytes: their sum.
+    losers: bytes of the weights that `clean` removes."""
 
     name: str
     life: str
@@ -37,14 +42,12 @@ class RunOnDisk:
     trials: int = 0
     ended: int = 0
     auroc: float | None = None
+    leak: bool = False
     command: str = ""
-    sizes: dict[str, int] | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
     losers: int = 0
     error: str = ""
-
-    @property
-    def bytes(self) -> int:
-        return sum((self.sizes or {}).values())
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def run_at(paths: RunPaths) -> RunOnDisk:
     try:
         return described(paths, read_state(paths))
     except UserError as error:
-        return RunOnDisk(paths.run, "unreadable", sizes=sizes_of(paths), error=error.headline)
+        sizes = sizes_of(paths)
+        return RunOnDisk(paths.run, "unreadable", sizes=sizes, bytes=sum(sizes.values()), error=error.headline)
 
 
 def read_state(paths: RunPaths) -> RunState:
@@ -96,7 +100,7 @@ def read_state(paths: RunPaths) -> RunState:
 
 def described(paths: RunPaths, state: RunState) -> RunOnDisk:
     """A run that can be read."""
-    opened, best = state.opened, state.winner
+    opened, best, sizes = state.opened, state.winner, sizes_of(paths)
     return RunOnDisk(
         name=paths.run,
         life=life_of(paths, state),
@@ -105,23 +109,38 @@ def described(paths: RunPaths, state: RunState) -> RunOnDisk:
         trials=len(state.trials),
         ended=sum(trial.state in DONE for trial in state.trials.values()),
         auroc=best.metric("oracle") if best else None,
+        leak=len(state.trials) > 1 and CRITERIA[state.space.select_by].leak,
         command=opened.provenance.command,
-        sizes=sizes_of(paths),
+        sizes=sizes,
+        bytes=sum(sizes.values()),
         losers=sum(item.bytes for item in losers(paths, state)),
     )
 
 
 def remove_runs(storage: str, runs: Sequence[str], *, really: bool) -> Removal:
     """Whole runs; what they share with others stays, and so does what MLflow has of them. really: without it nothing
-    goes. Raises UserError for an unknown run, and for one that has a live launcher."""
+    goes. Raises UserError for an unknown run, one that has a live launcher, and one whose folder is a link."""
     place = absolute(storage)
     known = names(place)
-    for run in runs:
-        if run not in known:
-            raise UserError(f"no run {run!r} in {place}", details=nearest(run, known), fix="see `runs ls`")
-    items = [Item(str(RunPaths(place, run).folder), "run", size_of(RunPaths(place, run).folder)) for run in runs]
+    chosen = [RunPaths(place, run) for run in dict.fromkeys(runs)]
+    for paths in chosen:
+        if paths.run not in known:
+            raise UserError(f"no run {paths.run!r} in {place}", details=nearest(paths.run, known), fix="see `runs ls`")
+        check_removable(paths)
+    items = [Item(str(paths.folder), "run", size_of(paths.folder)) for paths in chosen]
     remarks = ["what MLflow has of them stays", "what they share stays: `runs gc --shared` removes what no run needs"]
-    return removal([RunPaths(place, run) for run in runs], items, really, remarks)
+    return removal(chosen, items, really, remarks)
+
+
+def check_removable(paths: RunPaths) -> None:
+    """Raises UserError where a run is going on, which only its heartbeat tells on a remote storage, whether or not its
+    ledger can be read; and where its folder is a link."""
+    if is_alive(paths):
+        fix = f"stop it, or wait for its end: `python -m orchestrator status {paths.run}`"
+        raise UserError(f"the run {paths.run!r} is going on: it has a live launcher", fix=fix, kind=Kind.REFUSED)
+    if paths.folder.is_symlink():
+        fix = "remove the link and what it leads to by hand"
+        raise UserError(f"the folder of {paths.run!r} is a link", where=str(paths.folder), fix=fix)
 
 
 def clean(
@@ -130,13 +149,18 @@ def clean(
     """Remove what nobody needs, of some runs or all: losers' weights, Ray's own files, and what is shared and unused.
 
     keep_weights: losers' weights stay. shared: also stages, images and baselines that no run of the storage needs.
-    really: without it nothing goes. Raises UserError for an unknown run, for one that cannot be read, and with `shared`
-    where a run of the storage has a live launcher.
+    really: without it nothing goes. Raises UserError for an unknown run, for one of `runs` that cannot be read, and
+    with `shared` where any run of the storage cannot be read or has a live launcher.
     """
     place = absolute(storage)
     every = [RunPaths(place, name) for name in names(place)]
-    chosen = [open_run(place, run) for run in runs] or [(paths, read_state(paths)) for paths in every]
     items, remarks, ended = [], [], []
+    chosen = [open_run(place, run) for run in dict.fromkeys(runs)]
+    for paths in () if runs else every:
+        try:
+            chosen.append((paths, read_state(paths)))
+        except UserError as error:
+            remarks.append(f"{paths.run} cannot be read, nothing of it goes: {error.headline}")
     for paths, state in chosen:
         if state.closed is None or state.closed.outcome not in (Outcome.COMPLETE, Outcome.SOME_FAILED):
             remarks.append(f"{paths.run} is {life_of(paths, state)}: nothing of it goes before its end")
@@ -145,7 +169,12 @@ def clean(
         items += [] if keep_weights else losers(paths, state)
         items += ray_files(paths, state)
     if shared:
-        items += unused(place, [(paths, read_state(paths)) for paths in every])
+        free = [*unused(place, [(paths, read_state(paths)) for paths in every])]
+        young = {item.path for item in free if time.time() - changed(UPath(item.path)) < YOUNG_S}
+        items += [item for item in free if item.path not in young]
+        if young:
+            what = f"{len(young)} of what no run needs are younger than an hour"
+            remarks.append(f"{what}, and stay: a launch that starts may need them")
     return removal(ended, items, really, remarks)
 
 
@@ -184,6 +213,11 @@ def unused(storage: str, runs: Iterable[tuple[RunPaths, RunState]]) -> Iterator[
         for folder in sorted(root.iterdir()) if root.exists() else ():
             if not any(folder.name.startswith(key) for key in needed):
                 yield Item(str(folder), f"{what} that no run needs", size_of(folder))
+
+
+def changed(path: UPath) -> float:
+    """When a file, or the last that changed of all in a folder and itself, was written: seconds since 1970."""
+    return max(float(item.stat().st_mtime) for item in (path, *path.rglob("*")))
 
 
 def removal(paths: Sequence[RunPaths], items: Sequence[Item], really: bool, remarks: Sequence[str]) -> Removal:

@@ -52,6 +52,7 @@ class Results:
     report: Any  # path of report.html
     out: Mapping[str, Known] = field(default_factory=dict)  # mean by out set
     unscored_sets: frozenset[str] = frozenset()  # of which some images could not be scored
+    failed: Mapping[str, str] = field(default_factory=dict)  # trial -> what went wrong
 
 
 def sure_winner(state: RunState) -> TrialState:
@@ -141,7 +142,7 @@ def facts_of(state: RunState) -> dict[str, str]:
         "dataset": f"{opened.dataset} at {side}x{side}, digest {opened.identity.data[:12]}",
         "images": ", ".join(f"{count} {split}" for split, count in opened.counts.items()),
         "preset": opened.preset,
-        "seed": str(state.space.fixed.get("seed", 0)),
+        "seed": ", ".join(state.seeds),
         "trials": f"{len(state.trials)} ({', '.join(f'{count} {name}' for name, count in states.items())})",
         "hardware": provenance.hardware,
         "code": f"{provenance.git_commit or 'no checkout'}, workload digest {opened.identity.code}",
@@ -194,14 +195,14 @@ def sweep_of(state: RunState, best: str) -> Sweep | None:
     axes = tuple(name for name in names if len({str(item.point.get(name)) for item in courses}) > 1)
     if not axes:
         return None
-    reached = [item for item in courses if item.rungs]
-    rung = min(max(item.rungs) for item in reached)
-    at_rung = [(item, item.rungs[rung][0]) for item in reached if rung in item.rungs]
+    rung = min(max(item.rungs) for item in courses if item.rungs and item.state != State.FAILED)
+    at_rung = [(item, item.rungs[rung][0]) for item in courses if rung in item.rungs]
     known = [(item, value) for item, value in at_rung if value is not None]
     points, values = [item.point for item, _ in known], np.array([value for _, value in known])
     effects, fit = effects_of(points, values, axes) if len(known) > 1 else ([], None)
     criterion = CRITERIA[state.space.select_by]
-    return Sweep(courses, axes, criterion.title, best, criterion.mode == "max", rung, tuple(effects), fit)
+    higher, leak = criterion.mode == "max", criterion.leak
+    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, leak)
 
 
 def courses_of(state: RunState) -> tuple[Course, ...]:
@@ -272,4 +273,5 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
         account=opened.account,
         sweep=sweep,
     ).write(paths.report)
-    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets)
+    failed = {trial.id: trial.error for trial in state.trials.values() if trial.state == State.FAILED}
+    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets, failed)

@@ -42,9 +42,9 @@ class Course:
 class Sweep:
     """The trials of a run. axes: keys that differ between them. criterion: its metric's title. best: id of the winner.
 
-    higher: whether more of it is better. rung: the last that all trials with any have reached, at which `effects`
-    compares them, so that none is left out for having been stopped. fit: R² of the model of the importance on trials
-    that were held out.
+    higher: whether more of it is better; leak: whether it looks at test labels. rung: the last that all trials with any
+    have reached, those that failed apart, at which `effects` compares them, so that none is left out for having been
+    stopped. fit: R² of the model of the importance on trials that were held out.
     """
 
     courses: tuple[Course, ...]
@@ -55,11 +55,13 @@ class Sweep:
     rung: int = 0
     effects: tuple[Effect, ...] = ()
     fit: float | None = None
+    leak: bool = False
 
     @property
     def picked(self) -> dict[str, Course]:
-        """Who picked -> what: the criterion the winner, and an oracle the trial with the highest test AUROC."""
-        ended = [course for course in self.courses if course.area is not None]
+        """Who picked -> what: the criterion the winner, and an oracle of the trials that reached the end that with the
+        highest test AUROC."""
+        ended = [c for c in self.courses if c.area is not None and c.state == State.FINISHED]
         (winner,) = [course for course in self.courses if course.id == self.best]
         best = max(ended, key=lambda course: course.area or 0.0, default=winner)
         return {"the criterion": winner, "an oracle": best}

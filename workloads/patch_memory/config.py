@@ -59,7 +59,7 @@ class PatchMemoryConfig:
 
     # neighbours, gaussian
     # distances in deviations from what is usual of normal images at their place of the map; both papers have them as
-    # they are
+    # they are; of maps, and of images by 'maximum': 'reweighted' scores are of plain distances
     standardised: bool = key(True)
 
     # gaussian_per_place

@@ -74,7 +74,7 @@ def examples(method: Any, view: TargetView, fitted: Fitted, seed: int) -> Findin
         kinds["anomalous"] = first
     shown = {f"{kind}_{place}": item for kind, some in kinds.items() for place, item in ends_of(some)}
     numbers = {name: float(some.scores[number]) for name, (some, number) in shown.items()}
-    return Finding(numbers, {"images": picture(shown, method.localizing(scorers))} if shown else {})
+    return Finding(numbers, {"images": picture(each_once(shown), method.localizing(scorers))} if shown else {})
 
 
 def scored(method: Any, scorers: Sequence[Scorer], view: TargetView, split: str, *, anomalous: bool) -> Candidates:
@@ -91,10 +91,19 @@ def scored(method: Any, scorers: Sequence[Scorer], view: TargetView, split: str,
 
 
 def ends_of(images: Candidates) -> Iterator[tuple[str, tuple[Candidates, int]]]:
-    """Each of `PLACES`, and the image there; fewer images than that are shown once."""
+    """Each of `PLACES`, and the image there; of fewer images than that one stands at several."""
     order = np.argsort(images.scores, kind="stable")
     numbers = [order[0], order[len(order) // 2], order[-1]] if len(order) else []
     yield from zip(PLACES, ((images, int(number)) for number in numbers), strict=False)
+
+
+def each_once(shown: dict[str, tuple[Candidates, int]]) -> dict[str, tuple[Candidates, int]]:
+    """An image that stands at several places under the name of all of them."""
+    names: dict[tuple[str, int], str] = {}
+    for name, (_, number) in shown.items():
+        kind, _, place = name.partition("_")
+        names[kind, number] = f"{names[kind, number]}_{place}" if (kind, number) in names else name
+    return {name: (shown[f"{kind}_{name.split('_')[1]}"][0], number) for (kind, number), name in names.items()}
 
 
 def picture(shown: dict[str, tuple[Candidates, int]], scorers: Sequence[Any]) -> Picture:

@@ -79,9 +79,13 @@ def registry_of(run: str, storage: str, tracking_uri: str | None) -> str:
 
 
 def export_at(run: str, storage: str, target: str | None) -> Export:
-    """As `export_of`, of a run by its name, or of a folder that `extend` has written."""
+    """As `export_of`, of a run by its name, or of a folder that `extend` has written. Raises UserError for a detector's
+    folder that does not say what it comes from, as in an exported MLflow model."""
     if not is_detector(run):
         return export_of(*open_run(storage, run), target)
+    if not (Path(run) / LINEAGE).exists():
+        headline = f"this detector's folder does not say what it comes from: it has no {LINEAGE}"
+        raise UserError(headline, where=run, fix="give the run, or a folder that `extend` has written")
     detector, method, units = load_trained(run, "cpu")
     about = json.loads((Path(run) / LINEAGE).read_text())
     return Export(of_target(detector, target), method, units, lineage=about["lineage"], facts=about["facts"])

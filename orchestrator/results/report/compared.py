@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import numpy as np
 from upath import UPath
@@ -10,15 +11,15 @@ from orchestrator.planning.request import absolute
 from orchestrator.record.paths import RunPaths
 from orchestrator.results.comparison import Comparison, Pair, compare
 from orchestrator.results.report.page import page
-from orchestrator.results.report.tables import UNDEFINED, across, markdown_table, number
+from orchestrator.results.report.tables import UNDEFINED, across, difference_cells, markdown_table, p_of
 from orchestrator.results.report.templates import TEMPLATES
-from workloads.scoring.paired import Difference
+from orchestrator.results.tables import LEAK
 from workloads.scoring.table import WHOLE
 
 DRAWN = 6
 """Models that are drawn against each other: more make too many panels."""
 LONGEST = 120
-"""Characters of the page's file name before its ending."""
+"""Characters of the runs in the page's file name."""
 
 
 def write_comparison(storage: str, runs: Sequence[str], part: str = WHOLE) -> tuple[Comparison, UPath]:
@@ -26,9 +27,16 @@ def write_comparison(storage: str, runs: Sequence[str], part: str = WHOLE) -> tu
     comparison = compare(storage, list(runs), part)
     folder = RunPaths(absolute(storage), runs[0]).report
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / (f"compared-{'-'.join(runs[1:])}"[:LONGEST] + ".html")
+    path = folder / f"compared-{file_name(runs[1:])}.html"
     path.write_text(compared_page(comparison, runs, part), encoding="utf-8")
     return comparison, path
+
+
+def file_name(runs: Sequence[str]) -> str:
+    """Names of runs as a file has them, by a sign that is in none; of long ones the first, and a digest of all."""
+    whole = "+".join(runs)
+    digest = blake2b(whole.encode(), digest_size=4).hexdigest()
+    return whole if len(whole) <= LONGEST else f"{whole[: LONGEST - len(digest) - 1]}+{digest}"
 
 
 def compared_page(comparison: Comparison, runs: Sequence[str], part: str) -> str:
@@ -37,12 +45,12 @@ def compared_page(comparison: Comparison, runs: Sequence[str], part: str) -> str
     if 1 < len(models) <= DRAWN and np.isfinite(comparison.correlations).all():
         from orchestrator.results.report.curves import correlation_plot  # matplotlib takes a second
 
-        names, scores = [model.name for model in models], [model.scores for model in models]
+        names, scores = [model.name for model in models], [model.finite for model in models]
         pictures["correlation.png"] = correlation_plot(names, scores, comparison.correlations, part)
     title = f"{', '.join(runs[:-1])} and {runs[-1]}"
-    tables = {"correlations": correlations(comparison), "tests": tests(comparison.pairs)}
+    tables = {"correlations": correlations(comparison), "tests": paired_tests(comparison)}
     text = TEMPLATES.get_template("comparison.md.jinja").render(
-        title=title, part=part, comparison=comparison, drawn=bool(pictures), by_class=by_class, **tables
+        title=title, part=part, comparison=comparison, drawn=bool(pictures), by_class=by_class, LEAK=LEAK, **tables
     )
     return page(title, re.sub(r"\n{3,}", "\n\n", text), pictures)
 
@@ -58,30 +66,19 @@ def correlations(comparison: Comparison) -> str:
     return across(["", *names], rows)
 
 
-def tests(pairs: Sequence[Pair]) -> str:
+def paired_tests(comparison: Comparison) -> str:
     """Every two runs: the difference of their means over the targets that both have, and whether it is chance."""
     heads = ["first", "second", "classes", "difference", "95 % interval", "p, paired", "p, over classes"]
-    rows = [[pair.first, pair.second, str(len(pair.classes)), *shown(pair.mean), p_of(pair.wilcoxon)] for pair in pairs]
+    marks = {name: f"{name} (**{LEAK}**)" for name in comparison.leaks}
+    rows = []
+    for pair in comparison.pairs:
+        names = [marks.get(name, name) for name in (pair.first, pair.second)]
+        rows.append([*names, str(len(pair.classes)), *difference_cells(pair.mean), p_of(pair.wilcoxon)])
     return markdown_table(heads, rows)
 
 
 def by_class(pair: Pair) -> str:
     """The difference of each target."""
     heads = ["class", "normal", "anomalous", "difference", "95 % interval", "p, paired"]
-    return markdown_table(heads, ([name, *map(str, item.images), *shown(item)] for name, item in pair.classes.items()))
-
-
-def shown(difference: Difference) -> list[str]:
-    low, high = difference.interval
-    return [signed(difference.value), f"{signed(low)} to {signed(high)}", p_of(difference.p)]
-
-
-def signed(value: float) -> str:
-    """+.012."""
-    return ("+" if value >= 0 else "-") + number(abs(value))
-
-
-def p_of(value: float | None) -> str:
-    if value is None:
-        return UNDEFINED
-    return "< .001" if value < 0.001 else number(value)
+    classes = pair.classes.items()
+    return markdown_table(heads, ([name, *map(str, item.images), *difference_cells(item)] for name, item in classes))

@@ -18,6 +18,7 @@ from orchestrator.record.state import State
 from orchestrator.results.report.captions import MOST_PLOTTED
 from orchestrator.results.report.page import COLOURS, INK, LINE, SOFT
 from orchestrator.results.sweep import Course, Sweep
+from orchestrator.results.tables import LEAK
 from workloads.scoring.effects import Effect, labels_of, ordered
 from workloads.scoring.metrics import Rows, roc_curve
 
@@ -196,7 +197,10 @@ def drawn_sweep(sweep: Sweep, names: Iterable[str]) -> dict[str, tuple[bytes, by
     """File -> twice the SVG of the charts of these names: a file of its own, and a page's."""
     draw = {"parallel.svg": parallel, "effects.svg": effects, "cost.svg": cost, "curves.svg": curves}
     with styled():
-        pictures = {name: svg(draw[name](sweep), bbox_inches="tight") for name in names}
+        figures = {name: draw[name](sweep) for name in names}
+        for figure in figures.values() if sweep.leak else ():
+            figure.text(0, 1.02, f"{LEAK}: configuration chosen by test AUROC", fontsize=9)
+        pictures = {name: svg(figure, bbox_inches="tight") for name, figure in figures.items()}
     return {name: (picture, picture) for name, picture in pictures.items()}
 
 
@@ -309,11 +313,12 @@ def cost(sweep: Sweep) -> Figure:
     figure = Figure(figsize=(WIDTH * 0.75, 3.6))
     axes = figure.add_subplot()
     known = [course for course in sweep.courses if course.last[1] is not None and course.seconds > 0]
-    for marker, stopped in (("o", False), ("^", True)):
-        points = [c for c in known if (c.state == State.STOPPED) == stopped and c.id != sweep.best]
+    ends = {State.FINISHED: "finished", State.STOPPED: "stopped early"}
+    for end, marker in {"finished": "o", "stopped early": "^", "failed or interrupted": "x"}.items():
+        points = [c for c in known if ends.get(c.state, "failed or interrupted") == end and c.id != sweep.best]
         x, y = [c.seconds for c in points], _numbers([c.last[1] for c in points])
-        label = "stopped early" if stopped else "finished"
-        axes.plot(x, y, marker, color=GREY if stopped else BLUE, markersize=4, alpha=0.7, label=f"{label} ({len(x)})")
+        colour = BLUE if end == "finished" else GREY
+        axes.plot(x, y, marker, color=colour, markersize=4, alpha=0.7, label=f"{end} ({len(x)})")
     winner = [(c.seconds, c.last[1] or 0.0) for c in known if c.id == sweep.best]
     axes.plot([x for x, _ in winner], [y for _, y in winner], "o", color=ORANGE, markersize=8, label="winner")
     seconds = [c.seconds for c in known]
@@ -324,7 +329,7 @@ def cost(sweep: Sweep) -> Figure:
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("seconds of training and scoring", fontsize=9)
     axes.set_ylabel("mean test AUROC", fontsize=9)
-    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    axes.legend(fontsize=8, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
     _bare(axes)
     return figure
 

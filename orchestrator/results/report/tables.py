@@ -17,6 +17,7 @@ from orchestrator.results.tables import KINDS, LEAK, Known, Row, Table
 from workloads.data.reading.account import Account, few_of
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import Rows, mean
+from workloads.scoring.paired import Difference
 from workloads.scoring.selection import CRITERIA, Select
 
 UNDEFINED = "–"
@@ -99,6 +100,23 @@ def ranged(value: float | None, interval: Interval | None) -> str:
     """An AUROC and its interval: .912 [.880, .944]."""
     low, high = interval or (None, None)
     return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def difference_cells(difference: Difference) -> list[str]:
+    """A difference of AUROCs, its interval and its p."""
+    low, high = difference.interval
+    return [signed(difference.value), f"{signed(low)} to {signed(high)}", p_of(difference.p)]
+
+
+def signed(value: float) -> str:
+    """+.012."""
+    return ("+" if value >= 0 else "-") + number(abs(value))
+
+
+def p_of(value: float | None) -> str:
+    if value is None:
+        return UNDEFINED
+    return "< .001" if value < 0.001 else number(value)
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: int = 0) -> str:
@@ -211,14 +229,6 @@ def headlines(table: Table) -> list[Row]:
         whole = [row for row in table.rows if row.kind == kind and row.mean is not None]
         rows += whole if table.unit == "classes" else whole[-1:]
     return rows
-
-
-def rival(trials: Trials, select_by: str) -> Mapping[str, Any] | None:
-    """The trial that an oracle would have picked, where there was a choice and another criterion made it."""
-    known = [trial for trial in trials if trial.get("auroc") is not None]
-    if select_by == ORACLE or len(trials) < 2 or not known:
-        return None
-    return max(known, key=lambda trial: trial["auroc"])
 
 
 def per_part(levels: Mapping[str, Mapping[str, float | None]], kind: str, classes: Sequence[str]) -> str:

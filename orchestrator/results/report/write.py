@@ -86,7 +86,7 @@ class Report:
             ended=[trial for trial in self.trials if trial.get("classes")],
             headlines=tables.headlines(self.shown.table),
             reason=tables.SELECTED_BY[self.by],
-            rival=tables.rival(self.trials, self.by),
+            picked=None if self.sweep is None or self.leak else self.sweep.picked,
         )
         return re.sub(r"\n{3,}", "\n\n", text).strip("\n") + "\n"
 

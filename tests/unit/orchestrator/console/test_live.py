@@ -49,6 +49,22 @@ def test_a_view_that_fails_says_so_and_disturbs_nothing(monkeypatch):
     assert "the view of the run has ended, the run goes on: KeyError: 'no such trial'" in printed.getvalue()
 
 
+def test_a_view_that_fails_says_so_where_it_is_quiet_too(monkeypatch, capsys):
+    monkeypatch.setattr(live, "LINES_EVERY", 0.001)
+    states = [KeyError("no such trial")]
+
+    def state():
+        if states:
+            raise states.pop()
+        return opened_state()
+
+    with LiveView(Console(quiet=True), [], [], state, dict).running():
+        deadline = time.monotonic() + 10
+        while states and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert "the view of the run has ended" in capsys.readouterr().err
+
+
 def opened_state():
     return fold([opened()])
 

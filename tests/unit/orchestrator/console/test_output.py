@@ -6,8 +6,9 @@ from contextlib import redirect_stdout
 import pytest
 
 from orchestrator.console.auroc_view import AurocTable
-from orchestrator.console.output import console, say, visible
-from orchestrator.console.result_view import trials_table, varying_axes
+from orchestrator.console.output import console, say, visible, warn
+from orchestrator.console.result_view import trials_table
+from orchestrator.record.labels import varying
 from orchestrator.results.tables import KINDS, LEAK, Row, Table
 from tests.helpers.commands import orchestrate
 from tests.helpers.sweeps import made_sweep
@@ -62,7 +63,7 @@ def test_a_leak_says_so_in_every_block(monkeypatch):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_number_of_a_trial_is_cut(width, tmp_path, monkeypatch):
     _, state = made_sweep(tmp_path, 12, ["3"], images=50)
-    axes = varying_axes(state)
+    axes = varying(state)
     assert axes == ["blocks", "pooling", "seed"], "of six keys three vary"
     lines = piped(trials_table(state, axes, {}, 12, width), monkeypatch, width)
     assert max(map(len, lines)) <= width
@@ -87,6 +88,24 @@ def test_control_characters_of_a_name_never_reach_the_terminal(planted, tmp_path
     texts = ["".join(line) for line in shown] + [message.replace("\n", "")]
     assert all(text == visible(text) for text in texts)
     assert visible(planted) != planted
+
+
+@pytest.mark.parametrize("columns", ["0", "00", "-5", "many"])
+def test_a_width_that_is_none_is_ignored_on_a_terminal_too(columns, monkeypatch):
+    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", columns)
+    console().print(AurocTable(table_of(CLASSES[:2])))
+    assert "Trouser" in terminal.getvalue()
+    monkeypatch.setenv("COLUMNS", "60")
+    assert console().width == 60
+
+
+def test_what_is_quiet_still_warns_on_standard_error(capsys):
+    warn(console(quiet=True), "x\x07 has not learned")
+    warn(console(quiet=True), "trial #2 t: out of memory", "failed")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == ["warning: x\\x07 has not learned", "failed: trial #2 t: out of memory"]
 
 
 def test_colours_are_left_out_where_the_environment_says_so(monkeypatch):

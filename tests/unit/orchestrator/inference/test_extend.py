@@ -1,6 +1,9 @@
 """Normal images added to a finished detector: another detector, its thresholds and where it comes from."""
 
 import json
+import os
+import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,11 +11,16 @@ import pytest
 
 import orchestrator
 from orchestrator import UserError
+from orchestrator.inference import extend
+from orchestrator.inference.export.write import export_at
+from orchestrator.inference.extend import digests_of, with_images
+from orchestrator.inference.sources import images_at
 from tests.helpers.commands import orchestrate
 from tests.helpers.files import write_image
 from tests.unit.orchestrator.inference.test_predict import pictures, saved
 from tune_spaces.schema import Data, Space
 from workloads.portable import load_detector
+from workloads.training.fitted import Fit
 
 FIXED = {"features": "random", "model": "gaussian"}
 
@@ -69,6 +77,53 @@ def test_the_folder_says_where_it_comes_from_and_is_exported_and_extended_like_a
     assert added.startswith(lineage["orchestrator.added"] + "; 60 images")
     rows = orchestrator.predict(tmp_path / "again", folder / "fresh", false_alarms=0.1, out=tmp_path / "rows.csv")
     assert len(pd.read_csv(rows.out)) == 200
+
+
+def test_copies_and_images_of_a_group_are_held_out_together(folder, tmp_path, monkeypatch):
+    added = saved(tmp_path / "added", pictures(10, 5, bright=60), "part{:03d}_a.png")
+    saved(added, pictures(1, 6), "part003_b.png")
+    shutil.copy(added / "part000_a.png", added / "zcopy.png")
+    calls = []
+    scores = Fit.cross_extended
+    monkeypatch.setattr(Fit, "cross_extended", lambda self, windows, numbers: (
+        calls.append(numbers.tolist()), scores(self, windows, numbers))[1])  # fmt: skip
+    images, export = images_at([str(added)]), export_at("run", str(folder / "runs"), None)
+    further, notes = with_images(export, images, digests_of(images), r"(part\d+)_")
+    assert [file.name for file in images.images][3:5] == ["part003_a.png", "part003_b.png"]
+    assert calls == [[0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0]]
+    assert len(further.detector.normals.scores) == 12
+    assert "1 images to learn from are copies" in notes[0]
+
+
+def test_images_are_not_added_twice_and_what_fails_leaves_nothing(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder / "added", tmp_path / "more")
+    (tmp_path / "more" / "000.png").rename(tmp_path / "more" / "renamed.png")
+    with pytest.raises(UserError, match=r"40 of 40 images were added before: 001\.png"):
+        orchestrator.extend(folder / "further", tmp_path / "more", out=tmp_path / "twice")
+    monkeypatch.setattr(extend, "card", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        orchestrator.extend("run", folder / "added", out=tmp_path / "stopped", storage=folder / "runs")
+    assert os.listdir(tmp_path) == ["more"]
+    assert "must not have been learnt before" in (folder / "further" / "README.md").read_text()
+
+
+def test_a_detectors_folder_runs_no_code_from_outside_and_says_what_it_lacks(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("open('was_run', 'w')")
+    detector = tmp_path / "detector"
+    shutil.copytree(folder / "further", detector)
+    about = json.loads((detector / "detector.json").read_text())
+    (detector / "lineage.json").unlink()
+    with pytest.raises(UserError, match=r"it has no lineage\.json"):
+        orchestrator.export(detector, "torch", tmp_path / "program")
+    (detector / "detector.json").write_text(json.dumps(about | {"method": "evil:Method"}))
+    for use in (orchestrator.load, partial(orchestrator.export, to="torch", folder=tmp_path / "program")):
+        with pytest.raises(UserError) as caught:
+            use(detector)
+        assert "--trust-code" in caught.value.fix
+    with pytest.raises(UserError, match="does not carry code of your own"):
+        orchestrator.extend(detector, folder / "added", out=tmp_path / "x")
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_what_cannot_be_added_to_is_refused_before_anything_is_written(folder, tmp_path):

@@ -20,6 +20,7 @@ from orchestrator.inference.overlays import STRONGEST, overlay
 from orchestrator.inference.predict import latency_of, predict_images
 from orchestrator.inference.shift import shift_of
 from orchestrator.inference.sources import file_under, images_at
+from tests.helpers.commands import orchestrate
 from tests.helpers.launches import TINY_MLSAD
 from workloads.errors import UserError
 from workloads.scoring.thresholds import HeldOut
@@ -250,6 +251,19 @@ def test_a_job_on_a_cluster_is_given_the_words_by_whole_paths(monkeypatch):
     ]  # fmt: skip
     with pytest.raises(UserError, match=r"--storage and --out say"):
         at_scale.submit_prediction("run", ["new"], "http://head:8265", options | {"storage": "runs", "out": None})
+
+
+def test_a_job_with_a_detectors_folder_needs_no_storage_and_prints_no_json(tmp_path, monkeypatch):
+    submitted = []
+    monkeypatch.setattr(at_scale, "submit_words", lambda words, run, address: submitted.append(words))
+    (tmp_path / "detector.json").write_text("{}")
+    options = {"out": "s3://b/out", "maps": None, "normals": None, "defects": None, "storage": "runs", "quiet": True}
+    at_scale.submit_prediction(str(tmp_path), ["new"], "http://head:8265", options)
+    assert submitted[0][:2] == ["predict", str(tmp_path)]
+    assert "--quiet" in submitted[0]
+    done = orchestrate("predict", tmp_path, "new", "--out", "s3://b/out", "--address", "http://head:8265", "--json")
+    assert done.returncode == 2
+    assert "is its log, and no JSON" in done.stderr
 
 
 def test_the_plan_at_scale_knows_places_sizes_and_maps(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from orchestrator.record.labels import (
     compare_page,
     params_of,
+    run_name,
     run_page,
     short_names,
     short_value,
@@ -34,6 +35,13 @@ def test_a_single_trial_is_named_by_its_space_and_has_the_spaces_keys(tmp_path):
     state = ledger_at(tmp_path, "run", opened(trials=(trial_plan("t", {"noise": 0.1}),)))[1].state
     assert trial_names(state) == {"t": "#1 sweep_digits"}
     assert params_of(state, state.trials["t"]) == {**state.space.fixed, "noise": 0.1}
+
+
+@pytest.mark.parametrize(("seeds", "text"), [((0, 1, 2), "3 seeds"), ((7,), "seed 7"), ((), "seed 0")])
+def test_a_run_is_named_by_the_seeds_of_its_trials(seeds, text, tmp_path):
+    plans = tuple(trial_plan(f"t{seed}", {"seed": seed}) for seed in seeds) or (trial_plan(),)
+    state = ledger_at(tmp_path, "run", opened(trials=plans))[1].state
+    assert run_name(state, "run") == f"sweep_digits · smoke · {text} · run"
 
 
 def test_links_open_the_right_view_of_a_server_or_within_it():

@@ -118,6 +118,20 @@ def test_syncing_again_and_from_another_process_changes_nothing(tmp_path, server
     assert child.data.params["noise"] == "0.1"
 
 
+def test_a_trial_that_succeeds_after_all_keeps_no_error(tmp_path, server):
+    failed = [TrialMoved("t1", State.RUNNING), TrialMoved("t1", State.FAILED, "it diverged")]
+    paths, ledger = ledger_at(tmp_path, "sweep", opened(uid="anna", trials=(trial_plan("t1"),)), *failed)
+    Tracker(paths, server, "made").sync(ledger.state)
+    tags = [run.data.tags for run in runs_of(server)[1]]
+    assert [tag["error"] for tag in tags if "error" in tag] == ["it diverged"]
+    for event in (TrialMoved("t1", State.RUNNING), TrialMoved("t1", State.FINISHED)):
+        ledger.append(event)
+    Tracker(paths, server, "made").sync(ledger.state)
+    tags = [run.data.tags for run in runs_of(server)[1]]
+    assert not [tag for tag in tags if "error" in tag]
+    assert "finished" in [tag.get("outcome") for tag in tags]
+
+
 @pytest.fixture(scope="module")
 def three(empty, tmp_path_factory):
     """(client, parent, trials by name) of a run with a trial that finished, one that was stopped, one that failed."""

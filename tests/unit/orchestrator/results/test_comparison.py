@@ -16,6 +16,7 @@ from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from workloads.data.images import LabelledImages
 from workloads.data.splits import Splits, Targets
 from workloads.errors import Kind, UserError
+from workloads.scoring.metrics import contests
 from workloads.scoring.table import rows
 
 IDS = [f"digits/{i}" for i in range(30)]
@@ -176,3 +177,13 @@ def test_what_could_not_be_scored_is_no_score_to_correlate(tmp_path):
     found = compare(str(tmp_path), ["one", "two"], "likelihood")
     assert found.shared[0, 1] == 55 - 2
     assert np.isfinite(found.correlations[0, 1])
+    (pair,) = found.pairs
+    (item,) = pair.classes.values()
+    assert item.images == (30, 25), "a paired test ranks it above all, as the tables do"
+    ranked = [contests(read_table(file), "likelihood") for file in files_of(tmp_path, "one", "two")]
+    first, second = (areas["auroc_out/fashion_mnist/digits"].auroc() for areas in ranked)
+    assert item.value == pytest.approx(first - second, abs=1e-6)
+
+
+def files_of(storage, *runs):
+    return [RunPaths(str(storage), run).trial("w").scores(1000) for run in runs]

@@ -1,6 +1,9 @@
 """What runs take on disk, and what goes of it."""
 
 import json
+import os
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,17 +14,18 @@ from orchestrator.results.disk import clean, remove_runs, runs_on_disk
 from orchestrator.results.evaluation import BASELINE
 from tests.helpers.commands import orchestrate
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
-from workloads.errors import UserError
+from workloads.errors import Kind, UserError
 
 WEIGHTS, SCORES, RAY = 1000, 300, 70
 
 
-def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="d" * 16):
+def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="d" * 16, select_by="contrastive"):
     """The paths of a run of three trials: a winner, one that was beaten, one that was stopped."""
     plans = tuple(
         trial_plan(key, {"n": n}, stages={"generator": stage}) for n, key in enumerate(("best", "beaten", "cut"))
     )
     event = opened(trials=plans, identity=Identity(data, "c" * 12))
+    event = replace(event, space=event.space | {"select_by": select_by})
     events = [event]
     for key, value, state in (("best", 0.9, "FINISHED"), ("beaten", 0.8, "FINISHED"), ("cut", 0.7, "STOPPED")):
         events += [TrialMoved(key, State.RUNNING)]
@@ -36,6 +40,14 @@ def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="
     for key in event.identity.baseline_keys.values():
         put(paths.baselines / key / BASELINE, 10)
     return paths
+
+
+def aged(storage, hours=2):
+    """Everything shared in a storage, as if it had been written before so many hours."""
+    then = time.time() - 3600 * hours
+    for name in ("data", "stages", "baselines"):
+        for path in (storage / name).rglob("*"):
+            os.utime(path, (then, then))
 
 
 def put(path, count):
@@ -88,6 +100,10 @@ def test_what_is_shared_goes_when_no_run_needs_it(tmp_path):
     assert not gone.folder.exists()
     assert gone.stage("b" * 16).exists(), "it is shared"
     needed = set(Identity("d" * 16, "c" * 12).baseline_keys.values())
+    young = clean(str(tmp_path), keep_weights=True, shared=True)
+    assert [item.what for item in young.items] == ["Ray's own files of kept"]
+    assert "younger than an hour" in young.remarks[-1], "a launch that starts has stored its images before its ledger"
+    aged(tmp_path)
     removal = clean(str(tmp_path), keep_weights=True, shared=True, really=True)
     assert {item.what for item in removal.items} > {"shared stage that no run needs", "stored images that no run needs"}
     assert [p.name for p in kept.stages.iterdir()] == ["a" * 16]
@@ -107,6 +123,12 @@ def test_a_run_that_cannot_be_read_stands_among_the_others_and_can_be_removed(tm
     broken = run_at(tmp_path, "broken")
     (segment,) = broken.ledger.glob("*.jsonl")
     segment.write_bytes(b"no event\n" + segment.read_bytes())
+    plain = clean(str(tmp_path))
+    assert {item.what for item in plain.items} == {
+        "weights of trials of good that have lost",
+        "Ray's own files of good",
+    }
+    assert "broken cannot be read, nothing of it goes" in plain.remarks[0]
     lives = {run.name: run.life for run in runs_on_disk(str(tmp_path))}
     assert lives == {"good": "complete", "broken": "unreadable"}
     with pytest.raises(UserError):
@@ -131,3 +153,48 @@ def test_the_verbs_list_before_they_remove(tmp_path):
     assert json.loads(orchestrate("runs", "ls", "--json", *to).stdout)["runs"][0]["losers"] == 0
     assert "removed: " in orchestrate("runs", "rm", "run", "--yes", *to).stdout
     assert not paths.folder.exists()
+
+
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("really", [True, False])
+def test_a_run_that_goes_on_is_refused_by_its_heartbeat_with_and_without_yes(readable, really, tmp_path):
+    paths = run_at(tmp_path, outcome=None)
+    write_beat(paths, 10)  # nobody holds its lock: a remote storage has none
+    if not readable:
+        (segment,) = paths.ledger.glob("*.jsonl")
+        segment.write_bytes(b"no event\n" + segment.read_bytes())
+    with pytest.raises(UserError, match="is going on") as refused:
+        remove_runs(str(tmp_path), ["run"], really=really)
+    assert refused.value.kind == Kind.REFUSED
+    assert paths.trial("best").units.exists()
+
+
+def test_a_run_named_twice_is_removed_once(tmp_path):
+    paths = run_at(tmp_path)
+    (listed,) = runs_on_disk(str(tmp_path))
+    gone = remove_runs(str(tmp_path), ["run", "run"], really=True)
+    assert (len(gone.items), gone.bytes) == (1, listed.bytes)
+    assert not paths.folder.exists()
+
+
+def test_a_run_whose_folder_is_a_link_is_refused_in_words(tmp_path):
+    paths = run_at(tmp_path / "elsewhere")
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / "run").symlink_to(paths.folder)
+    with pytest.raises(UserError, match="is a link"):
+        remove_runs(str(tmp_path / "storage"), ["run"], really=True)
+    assert paths.trial("best").units.exists()
+
+
+def test_an_auroc_that_picked_its_run_is_marked_and_json_has_the_whole_size(tmp_path):
+    run_at(tmp_path, "fair")
+    run_at(tmp_path, "leaky", select_by="oracle")
+    to = ("--storage", tmp_path)
+    runs = json.loads(orchestrate("runs", "ls", "--json", *to).stdout)["runs"]
+    assert {run["name"]: run["leak"] for run in runs} == {"fair": False, "leaky": True}
+    assert all(run["bytes"] == sum(run["sizes"].values()) > 0 for run in runs)
+    listed = orchestrate("runs", "ls", *to).stdout
+    assert listed.count("0.900*") == 1
+    assert "* LEAK of test labels" in listed
+    assert "0.900 LEAK of test labels" in orchestrate("runs", "show", "leaky", *to).stdout
+    assert "LEAK" not in orchestrate("runs", "show", "fair", *to).stdout

@@ -12,7 +12,7 @@ from workloads.errors import UserError
 from workloads.learner import Fitted, GroupDetector
 from workloads.method import FittedMethod, Method
 from workloads.registry import method as named
-from workloads.scoring.examples import examples
+from workloads.scoring.examples import Candidates, each_once, ends_of, examples
 from workloads.training.fitted import fit_of
 
 
@@ -64,6 +64,17 @@ def test_the_ends_and_the_middle_of_both_kinds_are_shown():
     }  # fmt: skip
     assert set(result.pictures) == {"images"}
     assert all(re.fullmatch(r"[\w./ -]+", name) for name in result.numbers), "else MLflow refuses them"
+
+
+def test_an_image_that_stands_at_several_places_is_shown_once():
+    candidates = Candidates(torch.zeros(2, 1, 4, 4), [slice(0, 1), slice(1, 2)], np.array([1, 2], np.float32))
+    one = candidates.take(np.array([True, False]))
+    shown = {f"normal_{place}": item for place, item in ends_of(candidates)}
+    shown |= {f"anomalous_{place}": item for place, item in ends_of(one)}
+    assert {name: number for name, (_, number) in each_once(shown).items()} == {
+        "normal_lowest": 0, "normal_median_highest": 1, "anomalous_lowest_median_highest": 0,
+    }  # fmt: skip
+    assert each_once(shown)["anomalous_lowest_median_highest"][0] is one
 
 
 def test_maps_stand_below_the_images():

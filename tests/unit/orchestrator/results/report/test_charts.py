@@ -66,6 +66,9 @@ def test_the_winner_stands_beside_what_an_oracle_picks_and_seeds_beside_each_oth
     best = text.split("## Best configuration")[1].split("## ")[0]
     rows = [line for line in best.splitlines() if line.startswith("| ")]
     assert f"`{sweep.best}`" in rows[1]
+    oracle = sweep.picked["an oracle"].id
+    assert f"an oracle would pick `{oracle}` at " in best
+    assert f"`{oracle}`" in rows[2]
     assert "LEAK" in rows[2]
     assert re.search(r"\| \.\d{3} \[\.\d{3}, \.\d{3}\] \|", rows[1])  # the mean with its interval
     seeds = text.split("## Seeds")[1].split("## ")[0]
