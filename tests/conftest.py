@@ -6,6 +6,7 @@ Long groups come first.
 """
 
 import ast
+import os
 import shutil
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+os.environ.pop("COLUMNS", None)  # of the shell or of nox; tests that want a width ask for it
 
 TESTS = Path(__file__).parent
 LONG = ("contract", "regression", "integration", "unit")

@@ -24,7 +24,6 @@ from orchestrator.planning.identity import (
 )
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
-from orchestrator.record import method_code
 from orchestrator.record.events import CodeAccepted, Launched, Opened
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
@@ -63,7 +62,6 @@ def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, exec
     else:
         run = continued(ledger, opened, plan, paths, splits, request.accept_code)
     ledger.append(Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid()))
-    method_code.keep(paths, plan.space, request.loaded.doc)
     return run
 
 

@@ -14,6 +14,7 @@ from orchestrator.execution.tasks import remaining, space_analyses
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.planning.request import Request, check_executor
+from orchestrator.record import method_code
 from orchestrator.record.events import Closed
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.paths import RunPaths, check_tracking
@@ -68,9 +69,14 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
         store.keep(splits)
     with launcher_lock(paths), heartbeat(paths):
         run = open_run(request, plan, paths, splits, executor.name)
+        try:
+            recorder = recorder_of(plan.space, plan.rungs, run.ledger, observer.warn)
+        except BaseException as error:  # Ctrl-C, too; what comes later `carry_out` closes
+            ended = Outcome.FAILED if isinstance(error, Exception) else Outcome.INTERRUPTED
+            run.ledger.append(Closed(ended, None, None))
+            raise
         tracker = Tracker(paths, request.tracking_uri, plan.name)
         with mirrored(tracker, run.ledger, observer.warn):
-            recorder = recorder_of(plan.space, plan.rungs, run.ledger, observer.warn)
             work = Launch(request, plan, paths, splits, store, run, recorder, observer)
             try:
                 outcome, results, seconds = carry_out(work, executor, begun)
@@ -104,6 +110,7 @@ def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, 
 def run_all(work: Launch, executor: Executor) -> None:
     """Have everything done that an executor does, phase by phase."""
     plan, begun = work.plan, time.monotonic()
+    method_code.keep(work.paths, plan.space, work.request.loaded.doc)  # in here, where an error closes the launch
     tasks = remaining(plan, work.paths, work.run, work.splits, work.recorder)
     if not any(tasks.values()):
         return

@@ -76,7 +76,7 @@ def test_commands_of_code_blocks_are_accepted(file: Path, tmp_path: Path, monkey
 
 @page
 def test_commands_and_options_in_the_text_exist(file: Path) -> None:
-    known = options_of(CLI)
+    known = options_of(CLI) | {name for parameter in CLI.params for name in parameter.opts}
     for words in inline_code(file.read_text(encoding="utf-8")):
         if words and words[0].startswith("--"):
             assert options_in(words) <= known, words

@@ -81,7 +81,8 @@ def test_mlflow_has_one_parent_and_one_child_a_trial_with_per_class_auroc(launch
     assert parents[0].info.status == "FINISHED"
     best = next(r for r in children if "auroc/3" in r.data.metrics)
     assert {"auroc/3", "auroc/8", "auroc/mean", "auroc_level/16", "contrastive"} <= set(best.data.metrics)
-    assert {"noise", "batch_size"} <= set(best.data.params)
+    points = [trial.point for trial in Ledger(paths).state.trials.values()]
+    assert set(best.data.params) == {key for key in points[0] if len({point[key] for point in points}) > 1}
     assert "width" in parents[0].data.params
     assert {"mlflow.source.name", "selection", "identity.data", "outcome"} <= set(best.data.tags)
     assert any(a.path.endswith(".parquet") for a in client.list_artifacts(best.info.run_id, "scores"))

@@ -68,8 +68,10 @@ class Pool:
     """Warm workers, all with one claim."""
 
     def __init__(self, images: "SharedImages") -> None:
-        # References that are pickled here keep their objects as long as Ray lives. Ray does not keep those among the
-        # arguments of a constructor, which a worker that is started again needs once more, and warns of them.
+        # References that are pickled here keep their objects as long as this process is connected to Ray, so launches
+        # in a Ray that is not ended between them add up: Ray 2.60 has no call that frees an object. Ray does not keep
+        # those among the arguments of a constructor, which a worker that is started again needs once more, and warns
+        # of them.
         self.images = ray.cloudpickle.dumps(images)
         self.actors: list[Any] = []
         self.claim: tuple[float, float] = (0, 0)

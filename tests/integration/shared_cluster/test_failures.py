@@ -43,7 +43,7 @@ def test_a_diverging_trial_fails_alone_and_the_report_is_written(failed, storage
     assert code == 1, text
     assert (good.state, bad.state) == ("finished", "failed")
     assert "diverged at step" in bad.error
-    assert f"failed: trial {bad.id}" in text
+    assert f"failed: trial #2 {bad.id}" in text
     assert (paths.report / "report.md").exists()
 
 
