@@ -262,7 +262,7 @@ def test_wrong_words_are_refused_before_anything_is_written(runs, tmp_path):
     (tmp_path / "full" / "x").touch()
     with pytest.raises(UserError, match="the folder is not empty"):
         orchestrator.export(runs["mlsad"], "mlflow", tmp_path / "full")
-    with pytest.raises(UserError, match="code that lies in the run"):
+    with pytest.raises(UserError, match="is code from outside: using the detector runs it"):
         orchestrator.export(runs["examples.own_method:Gaussian"], "mlflow", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
