@@ -22,7 +22,7 @@ from orchestrator.record.provenance import all_cpus
 from orchestrator.record.rates import keep_rates
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome, RunState
-from orchestrator.record.tracking import Tracker, mirrored
+from orchestrator.record.tracking.tracker import Tracker, mirrored
 from orchestrator.results.run import Results, conclude
 from workloads.data.splits import Splits
 
@@ -83,7 +83,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
             except Exception as error:
                 error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
                 raise
-    return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases)
+    return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases, tracker.page)
 
 
 def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, Results | None, float]:
