@@ -1,13 +1,11 @@
 """A whole launch in this process: stopped by the rule, interrupted, failed in part, and what a dead launcher leaves."""
 
 import json
-import sys
 from contextlib import suppress
 from statistics import median
 
 import pytest
 
-from orchestrator.execution import tasks
 from orchestrator.execution.executor import Started
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.recorder import Recorder
@@ -155,14 +153,14 @@ def test_what_is_written_as_launched_is_closed_whatever_follows(space, tmp_path)
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(OSError("no space"), "failed"), (KeyboardInterrupt(), "interrupted")])
-@pytest.mark.parametrize("where", ["reconcile", "recorder_of"])
+@pytest.mark.parametrize("where", ["tasks.reconcile", "launch.recorder_of"])
 def test_whatever_ends_a_launch_before_its_first_task_closes_it(space, tmp_path, monkeypatch, where, error, outcome):
     """What was there before cannot be taken up again."""
 
     def ends(*_):
         raise error
 
-    monkeypatch.setattr(tasks if where == "reconcile" else sys.modules[launch.__module__], where, ends)
+    monkeypatch.setattr(f"orchestrator.execution.{where}", ends)
     with suppress(type(error)):
         launched(space, tmp_path)
     assert [type(event) for event in ledger_of(tmp_path).events] == [Opened, Launched, Closed]
