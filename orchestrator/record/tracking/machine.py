@@ -19,10 +19,13 @@ class Machine:
 
     def sample(self, *, last: bool = False) -> dict[str, float]:
         """Take a sample where one is due; means of the samples by MLflow's names where a point is whole, or `last`."""
-        now_s = time.monotonic()
-        if now_s >= self.due:
-            self.due, self.samples = now_s + SAMPLE_S, self.samples + 1
-            for monitor in self.monitors or self.start():
+        moment = time.monotonic()
+        if not self.monitors:
+            self.start()
+            self.due = moment + SAMPLE_S
+        elif moment >= self.due or last:
+            self.due, self.samples = moment + SAMPLE_S, self.samples + 1
+            for monitor in self.monitors:
                 monitor.collect_metrics()
         if not self.samples or (self.samples < SAMPLES and not last):
             return {}
@@ -34,7 +37,8 @@ class Machine:
             monitor.clear_metrics()
         return means
 
-    def start(self) -> list[Any]:
+    def start(self) -> None:
+        """The first look is where the next one counts from."""
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
         from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
         from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
@@ -43,4 +47,6 @@ class Machine:
         self.monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
         with suppress(Exception):  # no GPU, no driver, no nvidia-ml-py: MLflow raises what each of them raises
             self.monitors.append(GPUMonitor())
-        return self.monitors
+        for monitor in self.monitors:
+            monitor.collect_metrics()
+            monitor.clear_metrics()
