@@ -92,17 +92,13 @@ class Tracker:
         self.paths, self.uri, self.name = paths, uri or paths.database, experiment
         self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
         self.experiment = ""
+        self.page = ""  # the link of the run in MLflow's pages, once it is there
         self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
         self.logged: dict[str, set[int]] = {}
         self.status: dict[str, str] = {}
         self.machine = Machine()
         self.points: list[tuple[int, dict[str, float]]] = []  # (ms since 1970, means by name) that are not logged yet
         self.remarks: list[str] = []  # what the user must know of what was met in MLflow
-
-    @property
-    def page(self) -> str:
-        """The link of the run in MLflow's pages, once it is there; empty before."""
-        return run_page(server_of(self.uri, PAGES), self.experiment, self.runs[""]) if "" in self.runs else ""
 
     def connect(self) -> None:
         import mlflow
@@ -187,6 +183,7 @@ class Tracker:
             self.connect()
         tags, names = source_tags(state), trial_names(state)
         parent = self.run_of(state, "", run_name(state, self.paths.run), tags, run_params(state))
+        self.page = run_page(server_of(self.uri, PAGES), self.experiment, parent)
         for trial in state.trials.values():
             if trial.state != State.PENDING:
                 self.sync_trial(state, trial, names[trial.id], tags | {PARENT_TAG: parent})
