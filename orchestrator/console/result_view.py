@@ -146,7 +146,7 @@ def print_report(out: Console, results: Results) -> None:
 def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     """Winners side by side, how alike they rank the same images, and the files that say so."""
     out.print(AurocTable(comparison.table))
-    names = [model.name for model in comparison.models]
+    names = comparison.marked(LEAK)
     shown = Table(f"rank correlation of {part}", *names, box=None, header_style="bold")
     for name, row, shared in zip(names, comparison.correlations, comparison.shared, strict=True):
         cells = [
