@@ -92,7 +92,7 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by
-    how = "LEAK: chosen by test labels" if CRITERIA[by].leak else f"by {by}, no test label seen"
+    how = "LEAK: chosen by test labels" if state.leak else f"by {by}, no test label seen"
     if point:  # a single trial has nothing that varies
         say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:

@@ -21,7 +21,6 @@ from orchestrator.record.paths import SHARED, RunPaths, is_run_name
 from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import DONE, Outcome, RunState
 from workloads.errors import Kind, UserError, nearest
-from workloads.scoring.selection import CRITERIA
 
 PARTS = ("weights", "scores", "analyses", "report", "code", "ray", "ledger")
 """What a run's bytes are; everything else is "other"."""
@@ -109,7 +108,7 @@ def described(paths: RunPaths, state: RunState) -> RunOnDisk:
         trials=len(state.trials),
         ended=sum(trial.state in DONE for trial in state.trials.values()),
         auroc=best.metric("oracle") if best else None,
-        leak=len(state.trials) > 1 and CRITERIA[state.space.select_by].leak,
+        leak=state.leak,
         command=opened.provenance.command,
         sizes=sizes,
         bytes=sum(sizes.values()),

@@ -121,7 +121,7 @@ def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
         KINDS[opened.schedule],
         (instance.judged_parts() or (WHOLE,))[0],
         f"trial {trial.id}, seed {getattr(instance.config, 'seed', 0)}",
-        leak=CRITERIA[state.space.select_by].leak,
+        leak=state.leak,
     )
 
 
@@ -200,8 +200,8 @@ def sweep_of(state: RunState, best: str) -> Sweep | None:
     points, values = [item.point for item, _ in known], np.array([value for _, value in known])
     effects, fit = effects_of(points, values, axes) if len(known) > 1 else ([], None)
     criterion = CRITERIA[state.space.select_by]
-    higher, leak = criterion.mode == "max", criterion.leak
-    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, leak)
+    higher = criterion.mode == "max"
+    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, state.leak)
 
 
 def courses_of(state: RunState) -> tuple[Course, ...]:
