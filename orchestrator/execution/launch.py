@@ -7,10 +7,10 @@ from pathlib import Path
 from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.continuation import OpenRun, open_run
-from orchestrator.execution.executor import Executor
+from orchestrator.execution.executor import Executor, Task
 from orchestrator.execution.observer import Finished, Observer
 from orchestrator.execution.recorder import Recorder, recorder_of
-from orchestrator.execution.tasks import remaining, space_analyses
+from orchestrator.execution.tasks import remaining, space_analyses, trials_to_come
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.planning.request import Request, check_executor
@@ -126,9 +126,16 @@ def run_all(work: Launch, executor: Executor) -> None:
                     work.observer.phase(title)
                     begun = time.monotonic()
                     try:
-                        executor.run(tasks[name], work.recorder, work.request.slots)
+                        while tasks[name]:
+                            executor.run(tasks[name], work.recorder, work.request.slots)
+                            tasks[name] = trials_after(work) if name == "trials" else []
                     finally:
                         work.phases[name] = time.monotonic() - begun
+
+
+def trials_after(work: Launch) -> list[Task]:
+    """The trials that come once those so far have ended, or wait for each other."""
+    return trials_to_come(work.plan, work.paths, work.run, work.splits, work.recorder)
 
 
 def executor_named(

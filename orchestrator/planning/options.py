@@ -29,6 +29,7 @@ class Options:
     gpus_per_worker: float | None = None
     share: str | None = None
     seed: int | None = None
+    seeds: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
     auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of auxiliary images
@@ -38,6 +39,7 @@ class Options:
 PLACES = {  # option -> key of the space
     "search": ("search", "kind"),
     "points": ("search", "points"),
+    "seeds": ("seeds",),
     "scheduler": ("scheduler", "kind"),
     "select_by": ("select_by",),
     "workers": ("resources", "workers"),

@@ -85,6 +85,12 @@ class RunState:
         failed = any(trial.state == State.FAILED for trial in self.trials.values())
         return failed or any(event.error for event in self.analyses.values())
 
+    def point_of(self, trial: str) -> str:
+        """What all seeds of a trial's point share, as text; the trial's id where no point is repeated."""
+        if self.space.seeds == 1:
+            return trial
+        return str({key: value for key, value in self.trials[trial].point.items() if key != "seed"})
+
     @property
     def seeds(self) -> list[str]:
         """The seeds that the trials are trained with, whether all share one or it varies between them."""

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import random
 from collections.abc import Iterator, Sequence, Sized
 from contextvars import ContextVar
 from dataclasses import fields, replace
@@ -22,6 +21,7 @@ from pydantic import (
 
 from tune_spaces.schema.data import Data
 from tune_spaces.schema.part import LOADING, Part, Strict, as_written, refuse
+from tune_spaces.schema.search import Search, shuffled
 from workloads.analyses import analyses_of
 from workloads.data.catalogue import CATALOGUE, default_fit
 from workloads.errors import Problem, UserError, nearest
@@ -57,14 +57,6 @@ def known_workload(name: str) -> str:
 def checked(workload: str | None) -> bool:
     """Whether what a space says of its method is checked: not where the method is there by name alone, of a run's."""
     return bool(workload) and (workload in WORKLOADS or not STORED.get())
-
-
-class Search(Part):
-    """Which points of the axes' product are tried."""
-
-    kind: Literal["random", "grid"] = "random"
-    points: int = Field(default=32, ge=1, description="random points; a grid takes all")
-    seed: int = 0
 
 
 class Scheduler(Part):
@@ -173,6 +165,7 @@ class Space(Strict):
     fixed: dict[str, Any] = Field(default_factory=dict, description="config keys that every point shares")
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
     search: Search = Search()
+    seeds: int = Field(default=1, ge=1, le=1000, description="trainings of each point, with seeds from `seed` on")
     scheduler: Scheduler = Scheduler()
     select_by: Select = Field(default="contrastive", description="oracle looks at test labels: a leak, labelled as one")
     resources: Resources = Resources()
@@ -270,7 +263,8 @@ class Space(Strict):
         if self.select_by == "oracle" and halved and pooled:
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
             problems.append(Problem("scheduler.kind", late))
-        trials = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
+        problems += [*self.seed_problems(), *self.search_problems()]
+        trials = self.trials
         if trials > MOST_TRIALS:
             message = f"{trials:,} trials are more than {MOST_TRIALS:,}; search a random part, with fewer points"
             problems.append(Problem("search", message))
@@ -283,11 +277,54 @@ class Space(Strict):
         """Points of the whole grid."""
         return math.prod(len(values) for values in self.axes.values())
 
+    @property
+    def trials(self) -> int:
+        """How many there will be, those that a search chooses later among them."""
+        points = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
+        return points * self.seeds
+
+    def seed_problems(self) -> Iterator[Problem]:
+        """Why points cannot be repeated."""
+        names = [field.name for field in fields(method(self.workload).Config)]
+        if self.seeds > 1 and "seed" in self.axes:
+            yield Problem("seeds", "the seed is an axis already; leave the one or the other out")
+        if self.seeds > 1 and "seed" not in names:
+            yield Problem("seeds", f"{self.workload} has no key `seed`: all repetitions would be equal; leave it out")
+
+    def search_problems(self) -> Iterator[Problem]:
+        """Why points cannot be chosen as the run goes."""
+        if self.search.kind != "optuna":
+            return
+        if not self.axes:
+            yield Problem("search.kind", "'optuna' has nothing to choose: the space has no axes")
+        if self.select_by == "oracle":
+            leak = "'optuna' would choose points by test labels; select by another criterion, or search 'random'"
+            yield Problem("search.kind", leak)
+        points = min(self.size(), self.search.points)
+        if self.search.random_start and self.search.random_start >= points:
+            yield Problem("search.random_start", f"leaves nothing to choose of {points} points; give it fewer")
+        instance = method(self.workload)(self.config({key: values[0] for key, values in self.axes.items()}))
+        staged = keys_of(instance.config, "stage") if instance.stages(("?",)) else ()
+        for key in (key for key in self.axes if key in staged):
+            shared = "shared stages depend on it, and these are trained before points are chosen"
+            yield Problem(f"axes.{key}", f"{shared}; fix it with --set {key}=VALUE, or search 'random' or 'grid'")
+
     def points(self) -> list[dict[str, Any]]:
-        """The points to try, in order. Random points are distinct and the first n are the same for any number."""
+        """The points that are known before anything has run, in order, each with all its seeds. Random points are
+        distinct and the first n are the same for any number."""
         if self.search.kind == "grid":
-            return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
-        return [self.point(number) for number in shuffled(self.size(), self.search.seed, self.search.points)]
+            chosen = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        else:
+            start = self.search.start(self.size())
+            chosen = [self.point(number) for number in shuffled(self.size(), self.search.seed, start)]
+        return [repeated for point in chosen for repeated in self.repeated(point)]
+
+    def repeated(self, point: dict[str, Any]) -> list[dict[str, Any]]:
+        """A point with each of its seeds."""
+        if self.seeds == 1:
+            return [point]
+        first = self.config(point).seed
+        return [point | {"seed": first + number} for number in range(self.seeds)]
 
     def point(self, number: int) -> dict[str, Any]:
         """The point of this number in the grid, whose last axis varies fastest; the grid itself is not made."""
@@ -300,17 +337,6 @@ class Space(Strict):
     def config(self, point: dict[str, Any]) -> Any:
         """The workload's config at one point. Raises pydantic's ValidationError."""
         return config_adapter(self.workload).validate_python(self.fixed | point)
-
-
-def shuffled(count: int, seed: int, first: int) -> list[int]:
-    """The first numbers of `range(count)` in a random order: as `random.sample` of all of them draws it, without
-    making the rest."""
-    draws, moved, numbers = random.Random(seed), dict[int, int](), []  # noqa: S311
-    for left in range(count, max(0, count - first), -1):
-        drawn = draws.randrange(left)
-        numbers.append(moved.get(drawn, drawn))
-        moved[drawn] = moved.get(left - 1, left - 1)
-    return numbers
 
 
 def stored(values: dict[str, Any]) -> Space:
