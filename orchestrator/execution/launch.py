@@ -128,7 +128,7 @@ def run_all(work: Launch, executor: Executor) -> None:
                     try:
                         while tasks[name]:
                             executor.run(tasks[name], work.recorder, work.request.slots)
-                            tasks[name] = trials_after(work) if name == "trials" else []
+                            tasks[name] = trials_after(work) if name == "trials" and plan.space.unfolds else []
                     finally:
                         work.phases[name] = time.monotonic() - begun
 

@@ -1,14 +1,15 @@
 """The only writer of what happens to tasks: it goes into the ledger first, then to the rule."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from threading import RLock
+from typing import Any
 
 from orchestrator.execution.executor import Ended, RungReport, Started, TaskEvent
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, OncePerPoint, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
-from orchestrator.record.events import AnalysisEnded, Event, RungMetrics, RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.state import DONE, State
 from tune_spaces.schema import Space
@@ -44,19 +45,16 @@ class Recorder:
         self, ledger: Ledger, rule: EarlyStopping, metric: str, warn: Callable[[str], None], seeds: int = 1
     ) -> None:
         self.ledger, self.metric, self.warn = ledger, metric, warn
+        self.together = OncePerPoint(rule, seeds, ledger.state.point_of, END_OF_SCHEDULE) if seeds > 1 else None
+        self.rule = self.together or rule
         self.lock = RLock()  # executors may tell from several threads
-        self.rule = OncePerPoint(rule, seeds)
-        self.decisions: dict[str, Decision] = {}  # trial -> the one at its last rung
-        reached: dict[str, int] = {}
+        self.decisions: dict[str, Decision] = {}  # trial -> the one at its last rung, as it was made then
         for event in ledger.events:
             match event:
                 case RungReached(trial=name, rung=rung, metrics=metrics):
-                    reached[name] = rung
-                    self.decide(name, rung, metrics, reached)
-                case TrialMoved(trial=name, state=State.FAILED):
-                    self.fail(name)
-                case TrialMoved(trial=name, state=State.RUNNING):
-                    self.rule.begin(self.point_of(name), name)
+                    self.decisions[name] = self.rule.decide(name, rung, metrics.numbers.get(metric))
+                case TrialMoved(trial=name, state=state) if self.together and state in (State.RUNNING, State.FAILED):
+                    self.together.begin(name, failed=state == State.FAILED)
 
     def hear(self, event: TaskEvent) -> Decision:
         """Record what has happened; of a rung, decide whether its trial goes on.
@@ -70,18 +68,20 @@ class Recorder:
             trials = self.ledger.state.trials
             match event:
                 case Started(task):
-                    after = [TrialMoved(trial.id, State.RUNNING) for trial in task.trials]
-                    for trial in task.trials:
-                        self.rule.begin(self.point_of(trial.id), trial.id)
+                    after = self.moved(task.trials, State.RUNNING)
                 case RungReport(name, rung, metrics) if rung in trials[name].rungs:
-                    return self.decisions[name] if rung == trials[name].reached else Decision.CONTINUE
+                    return self.decision_on(name) if rung == trials[name].reached else Decision.CONTINUE
                 case RungReport(name, rung, metrics):
                     self.ledger.append(RungReached(name, rung, metrics))
-                    decision = self.decide(name, rung, metrics, self.reached())
-                    after = self.moves(name, rung, decision)
+                    decision = self.rule.decide(name, rung, metrics.numbers.get(self.metric))
+                    self.decisions[name] = decision
+                    over = decision == Decision.STOP or rung == END_OF_SCHEDULE
+                    if over and trials[name].state == State.RUNNING:
+                        after = [TrialMoved(name, ENDS[rung == END_OF_SCHEDULE])]
+                    if self.together:
+                        after += self.with_other_seeds(name)
                 case Ended(task, end) if end.error and task.trials:
-                    after = [TrialMoved(trial.id, State.FAILED, end.error[:LONGEST_ERROR]) for trial in task.trials]
-                    after += [move for trial in task.trials for move in self.fail(trial.id)]
+                    after = self.moved(task.trials, State.FAILED, end.error[:LONGEST_ERROR])
                 case Ended(task) if task.trials:
                     running = [trial.id for trial in task.trials if trials[trial.id].state == State.RUNNING]
                     after = [TrialMoved(n, ENDS[trials[n].reached == END_OF_SCHEDULE]) for n in running]
@@ -98,54 +98,33 @@ class Recorder:
                     self.ledger.append(change)
         return decision
 
-    def point_of(self, trial: str) -> str:
-        """What the rule compares: the trial, or its point where this has several seeds."""
-        return trial if self.rule.seeds == 1 else self.ledger.state.point_of(trial)
+    def moved(self, trials: Sequence[Any], state: State, error: str = "") -> list[Event]:
+        """Trials of a task begin, or have failed, and with them the other seeds of their points wait no longer."""
+        moves: list[Event] = [TrialMoved(trial.id, state, error) for trial in trials]
+        if self.together:
+            for trial in trials:
+                self.together.begin(trial.id, failed=state == State.FAILED)
+                moves += self.with_other_seeds(trial.id)
+        return moves
 
-    def reached(self) -> dict[str, int]:
-        return {trial.id: trial.reached for trial in self.ledger.state.trials.values()}
+    def with_other_seeds(self, name: str) -> list[Event]:
+        """What the seeds of a point become with each other: where the last has come, they are stopped; before, wait."""
+        trials, point = self.ledger.state.trials, self.ledger.state.point_of(name)
+        seeds = [n for n, trial in trials.items() if trial.rungs and self.ledger.state.point_of(n) == point]
+        stopped = [n for n in seeds if self.decision_on(n) == Decision.STOP and trials[n].state in UNFINISHED]
+        waiting = [n for n in seeds if self.waits(n) and trials[n].state == State.RUNNING]
+        ended = [TrialMoved(n, State.STOPPED) for n in stopped if n != name or trials[n].state != State.RUNNING]
+        return [*ended, *(TrialMoved(n, State.PENDING) for n in waiting)]
 
-    def others(self, name: str, reached: Mapping[str, int]) -> list[str]:
-        """Trials of the same point that have come as far."""
-        if self.rule.seeds == 1:
-            return [name]
-        point, rung = self.point_of(name), reached.get(name, 0)
-        return [other for other, last in reached.items() if last == rung and self.point_of(other) == point]
-
-    def decide(self, name: str, rung: int, metrics: RungMetrics, reached: Mapping[str, int]) -> Decision:
-        """What becomes of a trial at a rung, and with it of the other seeds of its point that have reached it."""
-        if rung == END_OF_SCHEDULE:
-            self.decisions[name] = Decision.CONTINUE
-        else:
-            decision = self.rule.decide(self.point_of(name), name, rung, metrics.numbers.get(self.metric))
-            self.decisions |= dict.fromkeys(self.others(name, reached), decision)
+    def decision_on(self, name: str) -> Decision:
+        """What becomes of a trial at its last rung."""
+        if self.together:
+            return self.together.at(name, self.ledger.state.trials[name].reached)
         return self.decisions[name]
 
-    def moves(self, name: str, rung: int, decision: Decision) -> list[Event]:
-        """The states that a decision on a trial leads to."""
-        trials, others = self.ledger.state.trials, list[Event]()
-        if decision == Decision.STOP:
-            names = [other for other in self.others(name, self.reached()) if other != name]
-            others = [TrialMoved(n, State.STOPPED) for n in names if trials[n].state in UNFINISHED]
-        if trials[name].state != State.RUNNING or (decision == Decision.CONTINUE and rung != END_OF_SCHEDULE):
-            return others
-        ended = ENDS[rung == END_OF_SCHEDULE]
-        return [TrialMoved(name, State.PENDING if decision == Decision.WAIT else ended), *others]
-
-    def fail(self, name: str) -> list[Event]:
-        """A trial has failed: the other seeds of its point wait for it no longer. Returns where they end with it."""
-        decision = self.rule.fail(self.point_of(name), name)
-        waiting = [other for other, before in self.decisions.items() if before == Decision.WAIT]
-        waiting = [other for other in waiting if self.point_of(other) == self.point_of(name)]
-        if decision != Decision.WAIT:
-            self.decisions |= dict.fromkeys(waiting, decision)
-        trials = self.ledger.state.trials
-        stopped = [n for n in waiting if decision == Decision.STOP and trials[n].state in UNFINISHED]
-        return [TrialMoved(n, State.STOPPED) for n in stopped]
-
     def waits(self, name: str) -> bool:
-        """Whether a trial waits for other seeds of its point."""
-        return self.decisions.get(name) == Decision.WAIT
+        """Whether a trial waits at its last rung for other seeds of its point."""
+        return bool(self.ledger.state.trials[name].rungs) and self.decision_on(name) == Decision.WAIT
 
     def interrupted(self) -> None:
         """Record what was running as interrupted."""

@@ -36,8 +36,11 @@ def remaining(plan: Plan, paths: RunPaths, run: OpenRun, splits: Splits, recorde
     """All that is left to do, by phase: baselines and shared stages, trials, analyses. What lies on disk and not in the
     ledger is recorded first."""
     rest = trials_left(plan, paths, run, run.ledger.state.winner)
-    trials = reconcile([trial_task(plan, paths, trial) for trial in rest if not recorder.waits(trial.id)], recorder)
-    trials = trials or trials_to_come(plan, paths, run, splits, recorder)
+    if plan.space.seeds > 1:
+        rest = [trial for trial in rest if not recorder.waits(trial.id)]
+    trials = reconcile([trial_task(plan, paths, trial) for trial in rest], recorder)
+    if plan.space.unfolds and not trials:
+        trials = trials_to_come(plan, paths, run, splits, recorder)
     analyses = space_analyses(plan, paths, run)
     after = {task for later in (*trials, *analyses) for task in later.after}
     stages = [stage for stage in stages_to_make(run) if f"stage/{stage.key}" in after]

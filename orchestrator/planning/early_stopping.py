@@ -1,6 +1,6 @@
 """Which trials a sweep stops early: asynchronous successive halving (Li et al., arXiv 1810.05934), as in Ray Tune."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
@@ -65,35 +65,37 @@ class SuccessiveHalving:
 class OncePerPoint:
     """Asks a rule once all seeds of a point have reached a rung, with the mean of their values.
 
-    seeds: how many trials a point has. A trial that has failed is not waited for.
+    seeds: how many trials a point has. point_of: of a trial. end: the last rung, where nobody waits. A trial that has
+    failed is not waited for.
     """
 
     rule: EarlyStopping
-    seeds: int = 1
+    seeds: int
+    point_of: Callable[[str], str]
+    end: int = 1000
     values: dict[tuple[str, int], dict[str, float | None]] = field(default_factory=dict)  # (point, rung) -> by trial
     decisions: dict[tuple[str, int], Decision] = field(default_factory=dict)
     failed: dict[str, set[str]] = field(default_factory=dict)  # point -> its trials
 
-    def decide(self, point: str, trial: str, rung: int, value: float | None) -> Decision:
+    def decide(self, trial: str, rung: int, value: float | None) -> Decision:
         """Record a trial's value at a rung; what becomes of its point."""
-        self.values.setdefault((point, rung), {})[trial] = value
-        return self.decide_on(point, rung)
+        self.values.setdefault((self.point_of(trial), rung), {})[trial] = value
+        return self.at(trial, rung)
 
-    def decide_on(self, point: str, rung: int) -> Decision:
-        values = self.values[point, rung]
+    def at(self, trial: str, rung: int) -> Decision:
+        """What becomes of a trial that has reached a rung."""
+        point = self.point_of(trial)
+        if rung == self.end:
+            return Decision.CONTINUE
         if (point, rung) not in self.decisions:
+            values = self.values[point, rung]
             if len(values.keys() | self.failed.get(point, set())) < self.seeds:
                 return Decision.WAIT
             known = [value for value in values.values() if value is not None]
             self.decisions[point, rung] = self.rule.decide(point, rung, fmean(known) if known else None)
         return self.decisions[point, rung]
 
-    def fail(self, point: str, trial: str) -> Decision:
-        """A trial has failed; what becomes of the others at the rung where they wait for it."""
-        self.failed.setdefault(point, set()).add(trial)
-        waiting = [rung for known, rung in self.values if known == point and (point, rung) not in self.decisions]
-        return self.decide_on(point, max(waiting)) if waiting else Decision.CONTINUE
-
-    def begin(self, point: str, trial: str) -> None:
-        """A trial begins, or begins again after it has failed."""
-        self.failed.get(point, set()).discard(trial)
+    def begin(self, trial: str, *, failed: bool = False) -> None:
+        """A trial begins, again where it has failed before; or else it has `failed`."""
+        trials = self.failed.setdefault(self.point_of(trial), set())
+        trials.add(trial) if failed else trials.discard(trial)

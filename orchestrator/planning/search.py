@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tune_spaces.schema import Space
-from tune_spaces.schema.search import shuffled
+from tune_spaces.schema.models import shuffled
 from workloads.scoring.selection import CRITERIA
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def untried(space: Space, study: "Study", points: Sequence[dict[str, Any]]) -> d
     """What the study says, or a random point where it only names those that there are."""
     axes = {key: distribution(values) for key, values in space.axes.items()}
     for _ in range(ATTEMPTS):
-        asked: Trial = study.ask(axes)
-        point = {key: space.axes[key][place] for key, place in asked.params.items()}
+        trial: Trial = study.ask(axes)
+        point = {key: space.axes[key][place] for key, place in trial.params.items()}
         if point not in points:
             return point
     drawn = (space.point(place) for place in shuffled(space.size(), space.search.seed, len(points) + 1))

@@ -85,6 +85,11 @@ class RunState:
         failed = any(trial.state == State.FAILED for trial in self.trials.values())
         return failed or any(event.error for event in self.analyses.values())
 
+    @property
+    def expected(self) -> int:
+        """How many trials there will be, those that a search has not chosen yet among them."""
+        return max(len(self.trials), self.space.trials)
+
     def point_of(self, trial: str) -> str:
         """What all seeds of a trial's point share, as text; the trial's id where no point is repeated."""
         if self.space.seeds == 1:

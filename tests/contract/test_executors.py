@@ -298,14 +298,14 @@ def test_without_early_stopping_two_trials_at_once_are_the_same_numbers(spaces, 
     assert_same(tmp_path, expected | {"rungs": rungs(tmp_path)})
 
 
-CHOSEN = f'''"""Six points, four of them chosen as the run goes, each with two seeds."""
+CHOSEN = f'''"""Four points, two of them chosen as the run goes, each with two seeds."""
 {IMPORTS}
 SPACE = Space(
     workload="patch_memory",
     data=Data(name="digits", side=8, classes=("3",), max_train_images=20),
     fixed={{"features": "pixels"}},
     axes={{"pooling": (1, 3, 5), "smoothing": (0.0, 0.5, 1.0, 2.0), "neighbours": (1, 2, 3)}},
-    search=Search(kind="optuna", points=6, random_start=2, at_once=2),
+    search=Search(kind="optuna", points=4, random_start=2, at_once=2),
     scheduler=Scheduler(kind="fifo"),
     seeds=2,
 )
@@ -322,5 +322,5 @@ def test_points_that_a_search_chooses_are_the_same_on_two_slots_of_ray(tmp_path)
         assert code == 0, text
         added = [event["trial"] for event in events(storage) if event["event"] == "trial_added"]
         chosen[executor] = {trial["id"]: trial["point"] for trial in added}, contents(storage)["scores"]
-    assert len(chosen["local"][0]) == 8
+    assert len(chosen["local"][0]) == 4
     assert chosen["ray"] == chosen["local"]

@@ -2,18 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence, Sized
+import random
+from collections.abc import Iterator, Sized
 from contextvars import ContextVar
 from dataclasses import fields, replace
-from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
-    TypeAdapter,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -21,11 +19,11 @@ from pydantic import (
 
 from tune_spaces.schema.data import Data
 from tune_spaces.schema.part import LOADING, Part, Strict, as_written, refuse
-from tune_spaces.schema.search import Search, shuffled
+from tune_spaces.schema.values import adapter_of, equal_values, problems_of
 from workloads.analyses import analyses_of
 from workloads.data.catalogue import CATALOGUE, default_fit
 from workloads.errors import Problem, UserError, nearest
-from workloads.keys import NO_AXIS, config_problems, keys_of
+from workloads.keys import NO_AXIS, keys_of
 from workloads.method import FittedMethod
 from workloads.registry import WORKLOADS, method, reference
 from workloads.scoring.selection import Select
@@ -57,6 +55,34 @@ def known_workload(name: str) -> str:
 def checked(workload: str | None) -> bool:
     """Whether what a space says of its method is checked: not where the method is there by name alone, of a run's."""
     return bool(workload) and (workload in WORKLOADS or not STORED.get())
+
+
+class Search(Part):
+    """Which points of the axes' product are tried."""
+
+    kind: Literal["random", "grid", "optuna"] = "random"
+    points: int = Field(default=32, ge=1, description="points to try, random or chosen; a grid takes all")
+    seed: int = 0
+    random_start: int | None = Field(
+        default=None, ge=1, description="optuna: so many points are random; by default a quarter of them"
+    )
+    at_once: int = Field(
+        default=4, ge=1, description="optuna: so many points are chosen together, by all results before them"
+    )
+
+    def start(self, size: int) -> int:
+        """Points that are known before anything has run, of `size` that there are."""
+        if self.kind == "grid":
+            return size
+        points = min(size, self.points)
+        if self.kind == "random":
+            return points
+        return min(points, self.random_start or max(1, points // 4))
+
+    def read_keys(self) -> dict[str, Any]:
+        """What it says, without keys that its kind does not read."""
+        unread = () if self.kind == "optuna" else ("random_start", "at_once")
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in unread}
 
 
 class Scheduler(Part):
@@ -116,45 +142,6 @@ class Preset(Part):
     classes: tuple[str, ...] | None = None
     points: int | None = Field(default=None, ge=1)
     first_rung: float | None = Field(default=None, gt=0, le=1)
-
-
-@cache
-def adapter_of(config: type) -> TypeAdapter[Any]:
-    """Checks and converts a method's config; building one is slow, a grid needs hundreds."""
-    return TypeAdapter(config)
-
-
-def config_adapter(workload: str) -> TypeAdapter[Any]:
-    return adapter_of(method(workload).Config)
-
-
-def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
-    """What is wrong with one value of one config key of a workload."""
-    method_type = method(workload)
-    names = [field.name for field in fields(method_type.Config)]
-    if key not in names:
-        yield f"no such key of {workload}; {nearest(key, names)}"
-        return
-    try:
-        config = config_adapter(workload).validate_python({key: value})
-    except ValidationError as error:
-        yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
-        return
-    yield from (f"{message}, found {value!r}" for bad, message in config_problems(config) if bad == key)
-
-
-def problems_of(workload: str, values: dict[str, Any]) -> list[Problem]:
-    return [Problem(key, text) for key, value in values.items() for text in value_problems(workload, key, value)]
-
-
-def equal_values(workload: str, key: str, values: Sequence[Any]) -> Iterator[Problem]:
-    """Values of an axis that the method reads as one, such as 0 and 0.0: their trials would be one and the same."""
-    first: dict[str, Any] = {}
-    for value in values:
-        read = getattr(config_adapter(workload).validate_python({key: value}), key)
-        before = first.setdefault(repr(read), value)
-        if repr(before) != repr(value):
-            yield Problem(key, f"{before!r} and {value!r} are one value, {read!r}; leave one of them out")
 
 
 class Space(Strict):
@@ -278,6 +265,11 @@ class Space(Strict):
         return math.prod(len(values) for values in self.axes.values())
 
     @property
+    def unfolds(self) -> bool:
+        """Whether trials are chosen, or wait for each other, as the run goes."""
+        return self.search.kind == "optuna" or self.seeds > 1
+
+    @property
     def trials(self) -> int:
         """How many there will be, those that a search chooses later among them."""
         points = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
@@ -336,7 +328,18 @@ class Space(Strict):
 
     def config(self, point: dict[str, Any]) -> Any:
         """The workload's config at one point. Raises pydantic's ValidationError."""
-        return config_adapter(self.workload).validate_python(self.fixed | point)
+        return adapter_of(method(self.workload).Config).validate_python(self.fixed | point)
+
+
+def shuffled(count: int, seed: int, first: int) -> list[int]:
+    """The first numbers of `range(count)` in a random order: as `random.sample` of all of them draws it, without
+    making the rest."""
+    draws, moved, numbers = random.Random(seed), dict[int, int](), []  # noqa: S311
+    for left in range(count, max(0, count - first), -1):
+        drawn = draws.randrange(left)
+        numbers.append(moved.get(drawn, drawn))
+        moved[drawn] = moved.get(left - 1, left - 1)
+    return numbers
 
 
 def stored(values: dict[str, Any]) -> Space:
