@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -53,6 +54,7 @@ class OpenRun:
         identified = identify(further, splits.digest, splits.target_digests).trials
         added = [replace(trial, stages=stages.get(trial.point.get("seed"), {})) for trial in identified]
         for trial, instance in zip(added, methods, strict=True):
+            instance.prepare(Path(self.ledger.state.opened.data_dir))
             self.ledger.append(TrialAdded(trial))
             self.trials.append(trial)
             self.methods[trial.id] = instance

@@ -7,7 +7,7 @@ from typing import Any
 from orchestrator.execution.executor import Ended, RungReport, Started, TaskEvent
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
-from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, OncePerPoint, SuccessiveHalving
+from orchestrator.planning.early_stopping import Decision, OncePerPoint, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
 from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
@@ -25,11 +25,8 @@ LONGEST_ERROR = 500  # characters of it that the ledger keeps
 
 def recorder_of(space: Space, rungs: Sequence[int], ledger: Ledger, warn: Callable[[str], None]) -> "Recorder":
     """The recorder of a run, with the rule that its space asks for."""
-    criterion, scheduler = CRITERIA[space.select_by], space.scheduler
-    compared = scheduler.kind == "asha" and len(rungs) > 1
-    if not compared:
-        return Recorder(ledger, NeverStop(), criterion.metric, warn)
-    rule = SuccessiveHalving(rungs, scheduler.eta, criterion.mode)
+    criterion = CRITERIA[space.select_by]
+    rule = SuccessiveHalving(rungs, space.scheduler.eta, criterion.mode)
     return Recorder(ledger, rule, criterion.metric, warn, space.seeds)
 
 
@@ -42,7 +39,7 @@ class Recorder:
     """
 
     def __init__(
-        self, ledger: Ledger, rule: EarlyStopping, metric: str, warn: Callable[[str], None], seeds: int = 1
+        self, ledger: Ledger, rule: SuccessiveHalving, metric: str, warn: Callable[[str], None], seeds: int = 1
     ) -> None:
         self.ledger, self.metric, self.warn = ledger, metric, warn
         self.together = OncePerPoint(rule, seeds, ledger.state.point_of, END_OF_SCHEDULE) if seeds > 1 else None

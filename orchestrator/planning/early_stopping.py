@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -22,25 +22,12 @@ class Decision(StrEnum):
         return self != Decision.CONTINUE
 
 
-class EarlyStopping(Protocol):
-    """A rule that sees every rung once, in the order in which the ledger holds them."""
-
-    def decide(self, trial: str, rung: int, value: float | None) -> Decision: ...
-
-
-class NeverStop:
-    """Every trial runs to the end of its schedule."""
-
-    def decide(self, trial: str, rung: int, value: float | None) -> Decision:  # noqa: ARG002 - the protocol's
-        return Decision.CONTINUE
-
-
 @dataclass
 class SuccessiveHalving:
     """Continue a trial if it is among the best 1/eta of those that have reached its rung so far.
 
     rungs: thousandths of the schedule, ascending; at the last one a trial is over, not stopped. mode: the good end of
-    the value. A trial whose value is undefined is not compared, and goes on.
+    the value. A trial whose value is undefined is not compared, and goes on. With a single rung nothing is stopped.
     """
 
     rungs: Sequence[int]
@@ -69,7 +56,7 @@ class OncePerPoint:
     failed is not waited for.
     """
 
-    rule: EarlyStopping
+    rule: SuccessiveHalving
     seeds: int
     point_of: Callable[[str], str]
     end: int = 1000

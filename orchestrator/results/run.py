@@ -10,6 +10,7 @@ import numpy as np
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted, RungMetrics
+from orchestrator.record.labels import varying
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
@@ -21,14 +22,13 @@ from orchestrator.results.tables import (
     Known,
     Measured,
     Table,
-    class_table,
     completed,
     finished,
     label_free,
-    set_table,
+    main_table,
     trial_row,
 )
-from tune_spaces.published.schedules import schedule_of
+from tune_spaces.published import schedule_of, tables_of
 from tune_spaces.schema import Space
 from workloads.analyses import analyses_of
 from workloads.errors import Kind, UserError
@@ -120,17 +120,17 @@ def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
         KINDS[opened.schedule],
         (instance.judged_parts() or (WHOLE,))[0],
         f"trial {trial.id}, seed {getattr(instance.config, 'seed', 0)}",
-        leak=CRITERIA[state.space.select_by].leak,
+        leak=state.leak,
     )
 
 
-def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
-    """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
+def table_of(paths: RunPaths, state: RunState, best: TrialState) -> Table:
+    """The winner's, with the baselines and what is published."""
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
     baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
-    return set_table(run, baselines) if run.pooled else class_table(run, baselines)
+    return main_table(run, baselines, tables_of(run.dataset))
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -190,9 +190,7 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
 
 def sweep_of(state: RunState, best: str) -> Sweep | None:
     """What the trials tell; None where nothing varies."""
-    courses = courses_of(state)
-    names = dict.fromkeys(name for item in courses for name in item.point)
-    axes = tuple(name for name in names if len({str(item.point.get(name)) for item in courses}) > 1)
+    courses, axes = courses_of(state), tuple(varying(state))
     if not axes:
         return None
     rung = min(max(item.rungs) for item in courses if item.rungs and item.state != State.FAILED)
@@ -201,8 +199,8 @@ def sweep_of(state: RunState, best: str) -> Sweep | None:
     points, values = [item.point for item, _ in known], np.array([value for _, value in known])
     effects, fit = effects_of(points, values, axes) if len(known) > 1 else ([], None)
     criterion = CRITERIA[state.space.select_by]
-    higher, leak = criterion.mode == "max", criterion.leak
-    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, leak)
+    higher = criterion.mode == "max"
+    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, state.leak)
 
 
 def courses_of(state: RunState) -> tuple[Course, ...]:
@@ -210,7 +208,6 @@ def courses_of(state: RunState) -> tuple[Course, ...]:
     metric = CRITERIA[state.space.select_by].metric
     return tuple(
         Course(
-            number,
             trial.id,
             trial.point,
             trial.state,
@@ -218,7 +215,7 @@ def courses_of(state: RunState) -> tuple[Course, ...]:
             trial.last.train_seconds if trial.rungs else 0.0,
             interval_of_mean(trial.last) if trial.rungs else None,
         )
-        for number, trial in enumerate(state.trials.values(), 1)
+        for trial in state.trials.values()
     )
 
 
@@ -247,7 +244,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     runs = {trial.id: measured(state, trial, methods[trial.id]) for trial in ended}
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
-    schedule = schedule_of(state.space, instance.config, opened.schedule)
+    schedule, papers = schedule_of(state.space, instance.config, opened.schedule), tables_of(opened.dataset)
     file = paths.trial(best.id).scores(1000)
     scores, judged = read_table(file), runs[best.id]
     group = group_size(judged.judged)
@@ -257,7 +254,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"
     numbers = ("trial", "params", *label_free(instance), "auroc")
-    shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
+    shown = finished(run, baselines, papers, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
         facts=facts | {"schedule": schedule.text},
