@@ -1,16 +1,13 @@
 """The main job from a request to a report: images, shared stages, trials, winner, analyses."""
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestrator.data.loading import load_splits
-from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.continuation import OpenRun, open_run
 from orchestrator.execution.executor import Executor
 from orchestrator.execution.observer import Finished, Observer
-from orchestrator.execution.recorder import Recorder, recorder_of
-from orchestrator.execution.tasks import remaining, space_analyses
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.plan import Plan, plan_of
 from orchestrator.planning.request import Request, check_executor
@@ -23,8 +20,13 @@ from orchestrator.record.rates import keep_rates
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome, RunState
 from orchestrator.record.tracking import Tracker, mirrored
-from orchestrator.results.run import Results, conclude
-from workloads.data.splits import Splits
+
+if TYPE_CHECKING:  # torch, and what else takes seconds: Ray starts meanwhile
+    from orchestrator.data.split_store import SplitStore
+    from orchestrator.execution.continuation import OpenRun
+    from orchestrator.execution.recorder import Recorder
+    from orchestrator.results.run import Results
+    from workloads.data.splits import Splits
 
 PHASES = {"stages": "baselines and shared stages", "trials": "trials", "analyses": "analyses"}
 """What an executor does, in its order: name -> title."""
@@ -37,10 +39,10 @@ class Launch:
     request: Request
     plan: Plan
     paths: RunPaths
-    splits: Splits
-    store: SplitStore
-    run: OpenRun
-    recorder: Recorder
+    splits: "Splits"
+    store: "SplitStore"
+    run: "OpenRun"
+    recorder: "Recorder"
     observer: Observer
     phases: dict[str, float] = field(default_factory=dict)
 
@@ -62,32 +64,41 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     for instance in plan.methods:
         instance.prepare(Path(request.data_dir))
-    with observer.busy("reading images"):
-        splits = load_splits(request.space.data, Path(request.data_dir))
-        plan = plan.with_images(splits)
-        store = SplitStore(paths)
-        store.keep(splits)
-    with launcher_lock(paths), heartbeat(paths):
-        run = open_run(request, plan, paths, splits, executor.name)
-        try:
-            recorder = recorder_of(plan.space, plan.rungs, run.ledger, observer.warn)
-        except BaseException as error:  # Ctrl-C, too; what comes later `carry_out` closes
-            ended = Outcome.FAILED if isinstance(error, Exception) else Outcome.INTERRUPTED
-            run.ledger.append(Closed(ended, None, None))
-            raise
-        tracker = Tracker(paths, request.tracking_uri, plan.name)
-        with mirrored(tracker, run.ledger, observer.warn):
-            work = Launch(request, plan, paths, splits, store, run, recorder, observer)
+    # a run that goes on may have nothing left to do, or be refused
+    with nullcontext() if paths.ledger.exists() else executor.ahead():
+        from orchestrator.data.loading import load_splits
+        from orchestrator.data.split_store import SplitStore
+        from orchestrator.execution.continuation import open_run
+        from orchestrator.execution.recorder import recorder_of
+
+        with observer.busy("reading images"):
+            splits = load_splits(request.space.data, Path(request.data_dir))
+            plan = plan.with_images(splits)
+            store = SplitStore(paths)
+            store.keep(splits)
+        with launcher_lock(paths), heartbeat(paths):
+            run = open_run(request, plan, paths, splits, executor.name)
             try:
-                outcome, results, seconds = carry_out(work, executor, begun)
-            except Exception as error:
-                error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
+                recorder = recorder_of(plan.space, plan.rungs, run.ledger, observer.warn)
+            except BaseException as error:  # Ctrl-C, too; what comes later `carry_out` closes
+                ended = Outcome.FAILED if isinstance(error, Exception) else Outcome.INTERRUPTED
+                run.ledger.append(Closed(ended, None, None))
                 raise
+            tracker = Tracker(paths, request.tracking_uri, plan.name)
+            with mirrored(tracker, run.ledger, observer.warn):
+                work = Launch(request, plan, paths, splits, store, run, recorder, observer)
+                try:
+                    outcome, results, seconds = carry_out(work, executor, begun)
+                except Exception as error:
+                    error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
+                    raise
     return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases)
 
 
-def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, Results | None, float]:
+def carry_out(work: Launch, executor: Executor, begun: float) -> "tuple[Outcome, Results | None, float]":
     """Run all that remains, and close the books however it ends: outcome, results, seconds of wall time."""
+    from orchestrator.results.run import conclude
+
     outcome, results, seconds, best, request = Outcome.FAILED, None, 0.0, None, work.request
     try:
         run_all(work, executor)
@@ -109,6 +120,8 @@ def carry_out(work: Launch, executor: Executor, begun: float) -> tuple[Outcome, 
 
 def run_all(work: Launch, executor: Executor) -> None:
     """Have everything done that an executor does, phase by phase."""
+    from orchestrator.execution.tasks import remaining, space_analyses
+
     plan, begun = work.plan, time.monotonic()
     method_code.keep(work.paths, plan.space, work.request.loaded.doc)  # in here, where an error closes the launch
     tasks = remaining(plan, work.paths, work.run, work.splits, work.recorder)

@@ -1,14 +1,14 @@
 """A whole launch in this process: stopped by the rule, interrupted, failed in part, and what a dead launcher leaves."""
 
 import json
-import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from statistics import median
 
 import pytest
 
+from orchestrator.data import loading
+from orchestrator.execution import recorder
 from orchestrator.execution.executor import Started
-from orchestrator.execution.launch import launch
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.recorder import Recorder
 from orchestrator.record import method_code
@@ -18,6 +18,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.helpers.files import flip
 from tests.helpers.launches import request_for, run
+from workloads.errors import UserError
 from workloads.files import is_whole
 
 SPACE = '''"""Two stages, four trials, two rungs, in seconds."""
@@ -113,6 +114,46 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(space, whole, tmp_path):
     assert ledger.state.closed.best == whole[1].state.closed.best
 
 
+class Ahead(LocalExecutor):
+    """Notes when it begins to start ahead of need, when it has ended, and when it is needed."""
+
+    def __init__(self):
+        super().__init__()
+        self.notes = []
+
+    @contextmanager
+    def ahead(self):
+        self.notes.append("ahead")
+        try:
+            yield
+        finally:
+            self.notes.append("ended")
+
+    def started(self, *arguments):
+        self.notes.append("needed")
+        return super().started(*arguments)
+
+
+def test_a_run_that_has_nothing_left_to_do_starts_nothing(space, whole):
+    executor = Ahead()
+    code, text, _ = launched(space, whole[0], executor)
+    assert code == 0, text
+    assert executor.notes == []
+
+
+def test_an_executor_starts_beside_the_reading_of_images_and_ends_where_they_are_refused(space, tmp_path, monkeypatch):
+    executor = Ahead()
+
+    def refuse(*_):
+        executor.notes.append("reading")
+        raise UserError("no such images")
+
+    monkeypatch.setattr(loading, "load_splits", refuse)
+    with pytest.raises(UserError, match="no such images"):
+        launched(space, tmp_path, executor)
+    assert executor.notes == ["ahead", "reading", "ended"]
+
+
 class Broken(LocalExecutor):
     """Reaches no task: where it starts, or where it runs one, there is an error."""
 
@@ -163,7 +204,7 @@ def test_whatever_ends_a_launch_before_its_first_task_closes_it(space, tmp_path,
     def ends(*_):
         raise error
 
-    monkeypatch.setattr(method_code if where == "keep" else sys.modules[launch.__module__], where, ends)
+    monkeypatch.setattr(method_code if where == "keep" else recorder, where, ends)
     with suppress(type(error)):
         launched(space, tmp_path)
     assert [type(event) for event in ledger_of(tmp_path).events] == [Opened, Launched, Closed]
