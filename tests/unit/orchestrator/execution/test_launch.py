@@ -7,11 +7,9 @@ from statistics import median
 import pytest
 
 from orchestrator.data import loading
-from orchestrator.execution import recorder
 from orchestrator.execution.executor import Started
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.recorder import Recorder
-from orchestrator.record import method_code
 from orchestrator.record.events import Closed, Launched, Opened, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
@@ -197,14 +195,14 @@ def test_what_is_written_as_launched_is_closed_whatever_follows(space, tmp_path)
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(OSError("no space"), "failed"), (KeyboardInterrupt(), "interrupted")])
-@pytest.mark.parametrize("where", ["keep", "recorder_of"])
+@pytest.mark.parametrize("where", ["tasks.reconcile", "recorder.recorder_of"])
 def test_whatever_ends_a_launch_before_its_first_task_closes_it(space, tmp_path, monkeypatch, where, error, outcome):
-    """Its method's code cannot be kept, or what was there before cannot be taken up again."""
+    """What was there before cannot be taken up again."""
 
     def ends(*_):
         raise error
 
-    monkeypatch.setattr(method_code if where == "keep" else recorder, where, ends)
+    monkeypatch.setattr(f"orchestrator.execution.{where}", ends)
     with suppress(type(error)):
         launched(space, tmp_path)
     assert [type(event) for event in ledger_of(tmp_path).events] == [Opened, Launched, Closed]
