@@ -22,7 +22,6 @@ from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
 from workloads.portable import TrainedUnit, assembled, is_detector, load_detector
 from workloads.portable import method_of as method_of_detector
-from workloads.scoring.selection import CRITERIA
 from workloads.scoring.table import WHOLE, group_size
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.checkpoint import is_complete, load_state
@@ -122,9 +121,8 @@ def held_out_of(paths: RunPaths, state: RunState, best: TrialState, instance: An
         fitted = isinstance(instance, FittedMethod) and CALIBRATION not in state.opened.counts
         words = f"training images, each scored by one of {FOLDS} fits without it" if fitted else "images set apart"
         return HeldOut(rows.column("score").to_numpy(), words)
-    chosen_by_them = CRITERIA[state.space.select_by].leak and len(state.trials) > 1
     rows = table.filter(pc.field("split") == "test")
-    return HeldOut(rows.column("score").to_numpy(), "normal test images") if len(rows) and not chosen_by_them else None
+    return HeldOut(rows.column("score").to_numpy(), "normal test images") if len(rows) and not state.leak else None
 
 
 def load_whole(folder: UPath, unit: str, device: torch.device) -> Any:
