@@ -86,6 +86,17 @@ class RunState:
         return failed or any(event.error for event in self.analyses.values())
 
     @property
+    def expected(self) -> int:
+        """How many trials there will be, those that a search has not chosen yet among them."""
+        return max(len(self.trials), self.space.trials)
+
+    def point_of(self, trial: str) -> str:
+        """What all seeds of a trial's point share, as text; the trial's id where no point is repeated."""
+        if self.space.seeds == 1:
+            return trial
+        return str({key: value for key, value in self.trials[trial].point.items() if key != "seed"})
+
+    @property
     def seeds(self) -> list[str]:
         """The seeds that the trials are trained with, whether all share one or it varies between them."""
         shared = self.space.fixed.get("seed", 0)
@@ -101,6 +112,11 @@ class RunState:
         values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
         known = [(criterion.better_first(value), t) for t, value in values if value is not None]
         return min(known, key=lambda item: item[0])[1] if known else None
+
+    @property
+    def leak(self) -> bool:
+        """Whether test labels chose the winner. A single trial is chosen by nothing."""
+        return len(self.trials) > 1 and CRITERIA[self.space.select_by].leak
 
     @cached_property
     def space(self) -> Space:

@@ -19,7 +19,7 @@ from orchestrator.record.state import TrialState
 from orchestrator.record.tracking.tracker import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
 from orchestrator.results.report.tables import number
-from orchestrator.results.run import conclude
+from orchestrator.results.run import conclude, table_of
 from orchestrator.results.tables import OTHER_METRICS, trial_row
 from tests.helpers.files import flip
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
@@ -311,6 +311,14 @@ def test_what_the_log_said_of_the_images_stands_in_the_report(tmp_path):
     assert "- 3 auxiliary images are tested, too" in (made.paths.report / "report.md").read_text()
 
 
+def test_a_single_trial_is_no_leak_whatever_would_choose_among_several(tmp_path):
+    options = Options(preset="smoke", points=1, select_by="oracle", scheduler="fifo")
+    made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS, options=options)
+    assert made.state.space.select_by == "oracle"
+    assert "nothing: one configuration was given" in made.text
+    assert not any(row.leak for row in made.results.table.rows)
+
+
 def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_table(tmp_path):
     made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS)
     identity = replace(made.state.opened.identity, baselines="b")
@@ -324,6 +332,7 @@ def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_tab
     assert len(said) == 1 + len(missing)
     assert f"{damaged[0]} is left out: a file differs from its checksum" in said[0]
     assert all(f"{name} is left out: a score file is missing ({file})" in "".join(said) for name, file in missing)
+    assert list(table_of(made.paths, state, state.winner).notes[-len(said) :]) == said
     scores = made.paths.trial("t").scores(1000)
     for content in (b"", scores.read_bytes()[:100], None):
         remove_checked(scores)
