@@ -51,13 +51,13 @@ def print_runs(out: Console, runs: Sequence[RunOnDisk], storage: str) -> None:
         say(out, f"{size(losers)} are weights of trials that have lost: `runs gc` lists them")
 
 
-def print_run(out: Console, run: RunOnDisk) -> None:
-    """A line a fact, then what takes the room."""
+def print_run(out: Console, run: RunOnDisk, storage_by: str) -> None:
+    """A line a fact, then what takes the room. storage_by: who has said where it lies."""
     area = " ".join(filter(None, (short(run.auroc) or "not known yet", LEAK * run.leak)))
     facts = {
         "run": run.name, "state": run.life, "space": f"{run.space}, {run.preset} preset",
         "trials": f"{run.ended} of {run.trials} have ended", "AUROC": area,
-        "command": run.command, "size": size(run.bytes),
+        "command": run.command, "storage": f"from {storage_by}", "size": size(run.bytes),
     }  # fmt: skip
     for name, text in facts.items():
         say(out, f"{name:10} {text}")

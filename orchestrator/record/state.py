@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from pydantic import ValidationError
@@ -104,14 +105,19 @@ class RunState:
 
     @property
     def winner(self) -> TrialState | None:
-        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal."""
+        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal.
+
+        Where points are trained with several seeds, the point with the best mean is chosen, and of it the best trial.
+        """
         ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]
         if not ended or len(self.trials) == 1:
             return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
-        criterion = CRITERIA[self.space.select_by]
-        values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
-        known = [(criterion.better_first(value), t) for t, value in values if value is not None]
-        return min(known, key=lambda item: item[0])[1] if known else None
+        criterion, points = CRITERIA[self.space.select_by], dict[str, list[float]]()
+        known = {t.id: value for t in ended if (value := t.last.numbers.get(criterion.metric)) is not None}
+        for name, value in known.items():
+            points.setdefault(self.point_of(name), []).append(criterion.better_first(value))
+        ranks = {name: (fmean(points[self.point_of(name)]), criterion.better_first(v)) for name, v in known.items()}
+        return self.trials[min(ranks, key=lambda name: ranks[name])] if ranks else None
 
     @property
     def leak(self) -> bool:

@@ -24,6 +24,7 @@ from orchestrator.record.labels import (
     run_name,
     run_page,
     run_params,
+    seed_numbers,
     source_tags,
     trial_names,
 )
@@ -240,7 +241,7 @@ class Tracker:
     def finish(self, state: RunState, best: TrialState) -> None:
         """The winner's numbers, the report, and a description that leads to both, on the parent."""
         run = self.runs[""]
-        self.log_numbers(run, shown_numbers(best.last), END_OF_SCHEDULE)
+        self.log_numbers(run, shown_numbers(best.last) | seed_numbers(state, best), END_OF_SCHEDULE)
         self.client.set_tag(run, "best_trial", best.id)
         winner, trials = self.runs[best.id], [key for trial, key in self.runs.items() if trial]
         links = {
