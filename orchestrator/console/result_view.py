@@ -9,7 +9,6 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short, warn
-from orchestrator.record.labels import varying
 from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import RunState, State, TrialState
@@ -205,4 +204,4 @@ def print_status(out: Console, run: "Run") -> None:
     summary = run_summary(state, run.outcome)
     dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
     say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
-    out.print(trials_table(state, varying(state), {}, len(state.trials), out.width))
+    out.print(trials_table(state, state.varying, {}, len(state.trials), out.width))

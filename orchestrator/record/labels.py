@@ -34,19 +34,13 @@ def trial_names(state: RunState) -> dict[str, str]:
     """Trial -> its number in the plan and its point in a few words, `#3 batch 8 · noise .05`; one that was stopped says
     where."""
     trials = state.trials
-    axes = short_names([key for key in varying(state) if key in next(iter(trials.values())).point])
+    axes = short_names([key for key in state.varying if key in next(iter(trials.values())).point])
     names = {}
     for number, trial in enumerate(trials.values(), 1):
         point = " · ".join(f"{axes[key]} {short_value(trial.point.get(key))}" for key in axes)
         end = f" (stopped at {trial.reached / 10:g} %)" if trial.state == State.STOPPED else ""
         names[trial.id] = f"#{number} {point or state.opened.name}{end}"
     return names
-
-
-def varying(state: RunState) -> list[str]:
-    """Keys in which the trials differ."""
-    keys = dict.fromkeys(key for trial in state.trials.values() for key in trial.point)
-    return [key for key in keys if len({str(trial.point.get(key)) for trial in state.trials.values()}) > 1]
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -75,7 +69,7 @@ def outcome_of(trial: TrialState) -> str:
 
 def params_of(state: RunState, trial: TrialState) -> dict[str, Any]:
     """What the trials differ in; of a single one what the space says. The whole config is an artifact."""
-    return {key: trial.point[key] for key in varying(state)} or {**state.space.fixed, **trial.point}
+    return {key: trial.point[key] for key in state.varying} or {**state.space.fixed, **trial.point}
 
 
 def run_params(state: RunState) -> dict[str, Any]:
