@@ -91,7 +91,7 @@ class LocalExecutor:
                     while True:
                         rung = reports.send(decision)
                         decision = yield rung
-                        going -= {rung.trial} if decision == Decision.STOP else set()
+                        going -= {rung.trial} if decision is not None and decision.leaves else set()
                         if not going:
                             return End()
             except StopIteration as ended:
