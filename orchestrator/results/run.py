@@ -10,7 +10,6 @@ import numpy as np
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted, RungMetrics
-from orchestrator.record.labels import varying
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
@@ -191,7 +190,7 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
 
 def sweep_of(state: RunState, best: str) -> Sweep | None:
     """What the trials tell; None where nothing varies."""
-    courses, axes = courses_of(state), tuple(varying(state))
+    courses, axes = courses_of(state), tuple(state.varying)
     if not axes:
         return None
     rung = min(max(item.rungs) for item in courses if item.rungs and item.state != State.FAILED)

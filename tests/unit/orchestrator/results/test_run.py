@@ -16,7 +16,7 @@ from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.record.paths import BASELINE
 from orchestrator.record.state import TrialState
-from orchestrator.record.tracking import shown_numbers
+from orchestrator.record.tracking.tracker import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
 from orchestrator.results.report.tables import number
 from orchestrator.results.run import conclude, table_of
