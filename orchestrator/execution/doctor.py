@@ -21,6 +21,7 @@ from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import absolute
 from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.provenance import all_cpus, gpu_count
+from orchestrator.record.tracking.store import check_store, reach
 from workloads.errors import UserError
 from workloads.files import write_atomically
 
@@ -60,7 +61,7 @@ def examine(
     if "://" not in storage:
         yield disk(existing(Path(storage)))
         yield inodes(existing(Path(storage)))
-    yield probed("MLflow", "the store can hold runs", lambda: check_tracking(RunPaths(storage, "doctor"), tracking_uri))
+    yield tracking(storage, tracking_uri)
     yield data_folder(Path(data_dir))
     yield from (images_of(space, Path(data_dir)) for space in spaces)
     yield threads()
@@ -143,6 +144,24 @@ def inodes(folder: Path) -> Check:
     low = facts.f_favail < LOW_INODES
     fix = "remove folders of many small files there, or name another --storage" if low else ""
     return Check("inodes", "warn" if low else "ok", f"room for {facts.f_favail:,} more files", fix)
+
+
+def tracking(storage: str, uri: str | None) -> Check:
+    """Whether MLflow's store is of this version, and answers."""
+
+    def read() -> None:
+        check_tracking(RunPaths(storage, "doctor"), uri)
+        check_store(storage, uri)
+
+    check = probed("MLflow", f"{uri or 'the database in the storage'} can hold runs", read)
+    if check.outcome != "ok" or uri is None:
+        return check
+    try:
+        reach(uri)
+    except OSError as error:  # those of requests are, too
+        fix = "start it, or mend the address; a launch goes on without it, and a later one logs what it missed"
+        return Check("MLflow", "warn", f"{uri} does not answer: {type(error).__name__}", fix)
+    return check
 
 
 def data_folder(folder: Path) -> Check:

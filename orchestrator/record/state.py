@@ -104,6 +104,12 @@ class RunState:
         return [*dict.fromkeys(str(trial.point.get("seed", shared)) for trial in self.trials.values())] or [str(shared)]
 
     @property
+    def varying(self) -> list[str]:
+        """Keys in which the trials differ."""
+        keys = dict.fromkeys(key for trial in self.trials.values() for key in trial.point)
+        return [key for key in keys if len({str(trial.point.get(key)) for trial in self.trials.values()}) > 1]
+
+    @property
     def winner(self) -> TrialState | None:
         """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal.
 

@@ -66,6 +66,14 @@ def test_a_storage_that_cannot_be_written_and_a_full_disk_fail(checks, monkeypat
     assert listed["inodes"].outcome in ("warn", "ok"), "some file systems count none"
 
 
+@pytest.mark.parametrize(
+    ("uri", "outcome"),
+    [("http://127.0.0.1:9", "warn"), ("ftp://somewhere/db", "fail"), ("sqlite:////no/such/folder/mlflow.db", "fail")],
+)
+def test_a_store_that_is_away_is_warned_of_and_one_that_cannot_be_fails(checks, uri, outcome):
+    assert checks(tracking_uri=uri)["MLflow"].outcome == outcome
+
+
 def test_mlflow_that_listens_to_others_is_warned_of(checks):
     code = "import socket, sys; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True)"
     code += "; sys.stdin.read()"
