@@ -118,12 +118,14 @@ class RunState:
         ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]
         if not ended or len(self.trials) == 1:
             return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
-        criterion, points = CRITERIA[self.space.select_by], dict[str, list[float]]()
-        known = {t.id: value for t in ended if (value := t.last.numbers.get(criterion.metric)) is not None}
-        for name, value in known.items():
-            points.setdefault(self.point_of(name), []).append(criterion.better_first(value))
-        ranks = {name: (fmean(points[self.point_of(name)]), criterion.better_first(v)) for name, v in known.items()}
-        return self.trials[min(ranks, key=lambda name: ranks[name])] if ranks else None
+        criterion, means = CRITERIA[self.space.select_by], dict[str, float]()
+        values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
+        known = {t.id: criterion.better_first(value) for t, value in values if value is not None}
+        if self.space.seeds > 1:
+            points = [(self.point_of(name), rank) for name, rank in known.items()]
+            means = {name: fmean(r for p, r in points if p == self.point_of(name)) for name in known}
+        best = min(known, key=lambda name: (means.get(name, 0.0), known[name]), default=None)
+        return self.trials[best] if best else None
 
     @property
     def leak(self) -> bool:

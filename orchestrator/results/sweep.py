@@ -117,6 +117,8 @@ class Sweep:
     @property
     def repeated(self) -> list[Repeated]:
         """Points that were trained with several seeds."""
+        if SEED not in self.axes:
+            return []
         (best,) = [course.point for course in self.courses if course.id == self.best]
         return repeated_points(((course.point, course.area) for course in self.courses), best)
 
