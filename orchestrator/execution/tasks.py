@@ -55,7 +55,7 @@ def baseline_tasks(paths: RunPaths, run: OpenRun, splits: Splits, claim: Resourc
     """
     wanted = [CONVOLUTIONS] if splits.targets.members else list(run.baselines)
     files = {name: paths.baselines / run.baselines[name] / BASELINE for name in wanted}
-    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
+    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file, vouched=paths.vouched)}
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
 
@@ -128,7 +128,7 @@ def analysis_tasks(
     config = instance.config
     same = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
     events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in same}
-    done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target))}
+    done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target), vouched=paths.vouched)}
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
     claim = resources.model_copy(update={"workers": 1, "min_workers": None})
     tasks = []

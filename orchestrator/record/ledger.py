@@ -305,8 +305,10 @@ class Ledger:
                 if file.write(line.encode()) < len(line.encode()):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
                 os.fsync(file.fileno())
-            except BaseException:  # a full disk may have taken half of it, and the next line must not follow that
+            except BaseException as error:  # a full disk may have taken half, and the next line must not follow that
                 file.truncate(before)
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise OSError(error.errno, os.strerror(error.errno), str(segment)) from None  # which file it is
                 raise
 
     def snapshot(self) -> RunState:

@@ -82,6 +82,11 @@ class RunPaths:
         return self.folder / "ledger.jsonl"
 
     @property
+    def vouched(self) -> bool:
+        """Whether every file of the run has a checksum: those of an earlier version have none."""
+        return not self.format_1_ledger.exists()
+
+    @property
     def heartbeat(self) -> UPath:
         return self.folder / "heartbeat.json"
 
@@ -131,6 +136,11 @@ class TrialPaths:
     """Paths of one trial."""
 
     folder: UPath
+
+    @property
+    def vouched(self) -> bool:
+        """As of the run."""
+        return not (self.folder.parent.parent / "ledger.jsonl").exists()
 
     def rung(self, rung: int) -> UPath:
         return self.folder / f"rung-{rung:04d}.json"

@@ -249,7 +249,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
     schedule = schedule_of(state.space, instance.config, opened.schedule)
     file = paths.trial(best.id).scores(1000)
-    scores, judged = read_table(file), runs[best.id]
+    scores, judged = read_table(file, vouched=paths.vouched), runs[best.id]
     group = group_size(judged.judged)
     baselines, remarks = baseline_numbers(paths, state.identity, pooled=judged.pooled, group=group)
     warnings += [*remarks, *remade(file)]

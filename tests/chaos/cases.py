@@ -1,0 +1,184 @@
+"""Cases of the harness: what is done to a run, and what must be so afterwards. A case is a function of its seed."""
+
+import random
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.record.ledger import read_events
+from orchestrator.record.paths import RunPaths
+from orchestrator.record.state import State
+from tests.chaos.disk import ERRORS, KILLED, KILLS, SIGNALS, Fault, Moment, flip, kind_of
+from tests.chaos.invariants import Contents, contents, differences, redone
+from tests.chaos.method import STEPS
+from tests.chaos.tracking import WAYS, Away
+from tests.chaos.world import NAME, Circumstances, Ended, Place, World
+
+INTERRUPTED, ENVIRONMENT, REFUSED = 130, 3, 4
+DAMAGES = ("bit flipped", "cut", "gone")
+HOUR = 3600.0
+OTHER = "other"
+"""Name of a second run."""
+
+
+@dataclass
+class Verdict:
+    """fault, moment: what was done, and when. redone: training steps that were taken again. wrong: what does not hold."""
+
+    fault: str
+    moment: str
+    redone: int = 0
+    wrong: list[str] = field(default_factory=list)
+    seed: int = 0
+
+    def expect(self, true: bool, text: str) -> None:
+        if not true:
+            self.wrong.append(text)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all cases share. undisturbed: contents of a run that nothing has happened to. moments: calls to the disk of
+    its launch, by operation and kind of file, with how often each is made."""
+
+    world: World
+    undisturbed: Contents
+    moments: Mapping[tuple[str, str], int]
+
+    @classmethod
+    def made(cls, folder: Path) -> "Stage":
+        world = World.made(folder)
+        place = world.place("undisturbed")
+        ended = place.launch()
+        assert ended.code == 0, ended.printed
+        moments: dict[tuple[str, str], int] = {}
+        for call in ended.seen:
+            moments[call] = moments.get(call, 0) + 1
+        return cls(world, contents(place), moments)
+
+    def moment(self, rng: random.Random, number: int, operation: str = "") -> Moment:
+        """Every operation, or that one, on every kind of file takes its turn, in an order of its own for every fault."""
+        keys = sorted(key for key in self.moments if operation in ("", key[0]))
+        random.Random(len(keys)).shuffle(keys)
+        key = keys[number % len(keys)]
+        return Moment(*key, rng.randrange(self.moments[key]))
+
+
+def at_a_moment(what: str, stage: Stage, place: Place, rng: random.Random, number: int, **more: Any) -> Verdict:
+    """A fault at a moment of a launch, which is then taken up again."""
+    moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "")
+    verdict = Verdict(what, f"{moment.operation} {moment.kind}")
+    ended = place.launch(what=Circumstances(Fault(what, moment), **more))
+    if what == "storage gone":
+        bring_back(place, verdict)
+    judge_end(verdict, what, ended)
+    if what in SIGNALS or what in ERRORS:
+        judge_books(verdict, place, ended)
+    finish(verdict, stage, place, most=STEPS, **more)
+    return verdict
+
+
+def judge_end(verdict: Verdict, what: str, ended: Ended) -> None:
+    """Every end is planned: it has one of our exit codes and says in words what it is."""
+    expected = {0, KILLED} if what in KILLS else {0, INTERRUPTED} if what in SIGNALS else {0, 1, ENVIRONMENT}
+    verdict.expect(ended.code in expected, f"exit code {ended.code}: {ended.printed[-1500:]}")
+    if what in ERRORS or what == "storage gone":
+        unplanned = [line for line in ended.printed.splitlines() if "Error:" in line and not line.startswith("warning")]
+        verdict.expect(ended.code == 0 or not unplanned, f"unplanned: {unplanned} (exit {ended.code})")
+    if ended.code == ENVIRONMENT:
+        verdict.expect("where:" in ended.printed and "fix:" in ended.printed, f"no place or fix: {ended.printed[-800:]}")
+
+
+def judge_books(verdict: Verdict, place: Place, ended: Ended) -> None:
+    """Whoever could still write has closed the launch, and left no trial running."""
+    events = read_events(RunPaths(str(place.storage), NAME)) if (place.storage / NAME / "ledger").exists() else []
+    if not events or ended.code == 0 or verdict.fault in ERRORS:
+        return
+    from orchestrator.record.ledger import fold
+
+    state = fold(events)
+    if state.launches:
+        verdict.expect(state.closed is not None, "the launch is not closed")
+        verdict.expect(all(t.state != State.RUNNING for t in state.trials.values()), "a trial is left running")
+
+
+def bring_back(place: Place, verdict: Verdict) -> None:
+    """A storage that was away is there again; what was written in its place meanwhile holds no ledger."""
+    gone = Path(f"{place.storage}.gone")
+    if gone.exists():
+        ledgers = list(place.storage.rglob("*.jsonl")) if place.storage.exists() else []
+        verdict.expect(not ledgers, f"a new ledger without its head: {ledgers}")
+        shutil.rmtree(place.storage, ignore_errors=True)
+        gone.rename(place.storage)
+
+
+def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A file of a run, one that has ended or was killed, is not as it was written; the run is then taken up again."""
+    over = rng.random() < 0.5
+    if not over:
+        place.launch(what=Circumstances(Fault("killed", stage.moment(rng, rng.randrange(1000)))))
+    else:
+        place.launch()
+    kinds: dict[str, list[Path]] = {}
+    for file in sorted(place.storage.rglob("*")):
+        kind = kind_of(str(file), str(place.storage))
+        if file.is_file() and kind not in PASSED_OVER and not file.name.endswith(".partial") and file.stat().st_size:
+            kinds.setdefault(kind, []).append(file)
+    if not kinds:
+        return Verdict(how, "nothing is there")
+    names = sorted(kinds)
+    random.Random(len(names)).shuffle(names)
+    kind = names[number % len(names)]
+    file = rng.choice(kinds[kind])
+    verdict = Verdict(how, f"{kind}, {'at the end' if over else 'half way'}")
+    damage(file, how, rng)
+    finish_damaged(verdict, stage, place, kind, over=over)
+    return verdict
+
+
+PASSED_OVER = ("lock", "heartbeat", "space", "report", "rates", "rates's checksum")
+"""Kinds of files on which no number hangs."""
+
+
+def damage(file: Path, how: str, rng: random.Random) -> None:
+    match how:
+        case "bit flipped":
+            flip(str(file), rng.random())
+        case "cut":
+            content = file.read_bytes()
+            file.write_bytes(content[: rng.randrange(len(content))])
+        case _:
+            file.unlink()
+
+
+def finish_damaged(verdict: Verdict, stage: Stage, place: Place, kind: str, *, over: bool) -> None:
+    """A damaged ledger is named and mended by `runs repair`; everything else is made again."""
+    if kind == "ledger":
+        ended = place.launch()
+        if ended.code != 0:  # a line that was not the last
+            verdict.expect(ended.code in (2, ENVIRONMENT) and "Error:" not in ended.printed, f"resume says {ended.printed[-800:]}")
+            repaired = place.verb(["runs", "repair", NAME, "--storage", str(place.storage), "--yes"]).wait()
+            verdict.expect(repaired.code in (0, 2), f"repair ends with {repaired.code}: {repaired.printed[-800:]}")
+    reported = place.verb(["report", NAME, "--storage", str(place.storage)]).wait()
+    verdict.expect(reported.code in (0, 1, 2, ENVIRONMENT) and "Error:" not in reported.printed, f"report: {reported.printed[-800:]}")
+    finish(verdict, stage, place, most=4 * STEPS)
+
+
+def finish(verdict: Verdict, stage: Stage, place: Place, most: int, **more: Any) -> None:
+    """Take the run up again: it ends as if nothing had been. most: steps that may be taken again."""
+    ended = place.launch(what=Circumstances(**more))
+    verdict.expect(ended.code == 0, f"resume ends with {ended.code}: {ended.printed[-1500:]}")
+    judge_whole(verdict, stage, place, most)
+
+
+def judge_whole(verdict: Verdict, stage: Stage, place: Place, most: int, run: str = NAME) -> None:
+    try:
+        there = contents(place, run)
+    except Exception as error:  # of files that cannot be read
+        verdict.wrong.append(f"unreadable: {error!r}")
+        return
+    verdict.wrong += differences(there, stage.undisturbed)
+    verdict.redone = redone(place)
+    verdict.expect(verdict.redone <= most, f"{verdict.redone} steps were taken again")
