@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import Executor
 from orchestrator.execution.observer import Observer
-from orchestrator.execution.recorder import recorder_of
+from orchestrator.execution.recorder import END_OF_SCHEDULE, recorder_of
 from orchestrator.execution.tasks import analysis_tasks
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.ledger import Ledger
@@ -38,7 +38,7 @@ def analyse(
         if unknown := [f"no analysis {name!r} of {workload}; {hint}" for name, hint in hints.items()]:
             raise UserError("unknown analysis", details="\n".join(unknown))
         check_tracking(paths, tracking_uri)
-        recorder = recorder_of(state.space, (), ledger, observer.warn)
+        recorder = recorder_of(state.space, (END_OF_SCHEDULE,), ledger, observer.warn)
         best = sure_winner(state)
         instance = method(workload)(state.space.config(best.point))
         if tasks := analysis_tasks(paths, state, names, best, instance, state.space.resources):

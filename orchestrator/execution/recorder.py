@@ -6,7 +6,7 @@ from threading import RLock
 from orchestrator.execution.executor import Ended, RungReport, Started, TaskEvent
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
-from orchestrator.planning.early_stopping import Decision, EarlyStopping, NeverStop, SuccessiveHalving
+from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
 from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
@@ -23,10 +23,8 @@ LONGEST_ERROR = 500  # characters of it that the ledger keeps
 
 def recorder_of(space: Space, rungs: Sequence[int], ledger: Ledger, warn: Callable[[str], None]) -> "Recorder":
     """The recorder of a run, with the rule that its space asks for."""
-    criterion, scheduler = CRITERIA[space.select_by], space.scheduler
-    compared = scheduler.kind == "asha" and len(rungs) > 1
-    rule = SuccessiveHalving(rungs, scheduler.eta, criterion.mode) if compared else NeverStop()
-    return Recorder(ledger, rule, criterion.metric, warn)
+    criterion = CRITERIA[space.select_by]
+    return Recorder(ledger, SuccessiveHalving(rungs, space.scheduler.eta, criterion.mode), criterion.metric, warn)
 
 
 class Recorder:
@@ -36,7 +34,7 @@ class Recorder:
     its trials with all that ran before. metric: the number that the rule compares. warn: takes a line for the user.
     """
 
-    def __init__(self, ledger: Ledger, rule: EarlyStopping, metric: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, ledger: Ledger, rule: SuccessiveHalving, metric: str, warn: Callable[[str], None]) -> None:
         self.ledger, self.rule, self.metric, self.warn = ledger, rule, metric, warn
         self.lock = RLock()  # executors may tell from several threads
         rungs = [event for event in ledger.events if isinstance(event, RungReached)]

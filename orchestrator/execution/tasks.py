@@ -1,29 +1,99 @@
-"""From a plan and its ledger to the tasks that remain."""
+"""From a plan and its ledger to the tasks that remain, and to their being done."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.continuation import OpenRun
-from orchestrator.execution.executor import End, Ended, Started, Task
+from orchestrator.execution.executor import End, Ended, Executor, Started, Task
+from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
 from orchestrator.execution.work.trial import TrialUnits, TrialWork, lacks_scores, remove_shares, rungs_done
 from orchestrator.execution.work.worker import UnitWork
+from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
 from orchestrator.planning.plan import Plan, trial_macs
+from orchestrator.planning.request import Request
+from orchestrator.record import method_code
 from orchestrator.record.events import StageEnded
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import BASELINE, RunPaths
+from orchestrator.record.rates import keep_rates
 from orchestrator.record.state import DONE, RunState, TrialState
 from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
 from workloads.files import is_whole
+from workloads.registry import code_of
 from workloads.scoring.baselines import CONVOLUTIONS
+
+PHASES = {"stages": "baselines and shared stages", "trials": "trials", "analyses": "analyses"}
+"""What an executor does, in its order: name -> title."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a launch holds once its images are read and its run is open."""
+
+    request: Request
+    plan: Plan
+    paths: RunPaths
+    splits: Splits
+    store: SplitStore
+    run: OpenRun
+    observer: Observer
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def state(self) -> RunState:
+        return self.run.ledger.state
+
+
+def run_all(work: Launch, executor: Executor, recorder: Recorder) -> None:
+    """Have everything done that is left to do, phase by phase. However it ends, the speed that it had is kept, and what
+    was running is recorded as interrupted."""
+    plan, request = work.plan, work.request
+    try:
+        if (code := code_of(plan.space.workload)) is not None:
+            method_code.keep(work.paths, code)
+        if plan.space.data.path is not None:
+            method_code.keep_space(work.paths, plan.space, request.loaded.doc)
+        run_tasks(work, executor, recorder, time.monotonic())
+    except BaseException:  # Ctrl-C, too
+        recorder.interrupted()
+        raise
+    finally:
+        trials = work.state.trials.values()
+        keep_rates(request.storage, plan.name, plan.preset, plan.space.resources, request.workers, trials)
+
+
+def run_tasks(work: Launch, executor: Executor, recorder: Recorder, begun: float) -> None:
+    """Have the executor do the tasks that remain. begun: when its start-up did."""
+    plan = work.plan
+    tasks = remaining(plan, work.paths, work.run, work.splits, recorder)
+    if not any(tasks.values()):
+        return
+    with executor.started(work.store, work.splits.digest, work.splits):
+        work.phases["start-up"] = time.monotonic() - begun
+        if plan.space.resources.sharing_a_gpu > 1 and (warning := check_crowded_nodes(plan, executor.nodes())):
+            work.observer.warn(warning)
+        with work.observer.watching(lambda: work.state, executor.notes):
+            for name, title in PHASES.items():
+                if name == "analyses" and plan.space.analyses:  # of the winner, who is known once all trials are over
+                    tasks[name] = space_analyses(plan, work.paths, work.run)
+                if tasks[name]:  # nothing is timed or shown of a phase without any
+                    work.observer.phase(title)
+                    begun = time.monotonic()
+                    try:
+                        executor.run(tasks[name], recorder, work.request.slots)
+                    finally:
+                        work.phases[name] = time.monotonic() - begun
 
 
 def remaining(plan: Plan, paths: RunPaths, run: OpenRun, splits: Splits, recorder: Recorder) -> dict[str, list[Task]]:
@@ -87,7 +157,7 @@ def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | No
     """
     states = run.ledger.state.trials
     rest = [trial for trial in run.trials if states[trial.id].state not in DONE or (best and trial.id == best.id)]
-    if len(plan.rungs) == 1 or plan.space.scheduler.kind == "fifo":
+    if len(plan.rungs) == 1:
         rest.sort(key=lambda trial: -trial_macs(run.methods[trial.id], plan.targets, plan.shape, plan.counts))
     tasks, going_on = [trial_task(plan, paths, trial) for trial in rest], {trial.id for trial in rest}
     over = [trial for trial in run.trials if trial.id not in going_on]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -15,25 +15,12 @@ class Decision(StrEnum):
     STOP = "stop"
 
 
-class EarlyStopping(Protocol):
-    """A rule that sees every rung once, in the order in which the ledger holds them."""
-
-    def decide(self, trial: str, rung: int, value: float | None) -> Decision: ...
-
-
-class NeverStop:
-    """Every trial runs to the end of its schedule."""
-
-    def decide(self, trial: str, rung: int, value: float | None) -> Decision:  # noqa: ARG002 - the protocol's
-        return Decision.CONTINUE
-
-
 @dataclass
 class SuccessiveHalving:
     """Continue a trial if it is among the best 1/eta of those that have reached its rung so far.
 
     rungs: thousandths of the schedule, ascending; at the last one a trial is over, not stopped. mode: the good end of
-    the value. A trial whose value is undefined is not compared, and goes on.
+    the value. A trial whose value is undefined is not compared, and goes on. With a single rung nothing is stopped.
     """
 
     rungs: Sequence[int]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.planning.options import Options
-from tune_spaces.published.schedules import differences
+from tune_spaces.published import differences
 from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import resolve

@@ -12,7 +12,7 @@ from tune_spaces.schema import Space
 from tune_spaces.schema.written import file_of
 from workloads.errors import Kind, UserError
 from workloads.files import write_atomically
-from workloads.registry import WORKLOADS, code_of, look_in
+from workloads.registry import WORKLOADS, look_in
 
 LARGEST = 20 * 2**20
 """Bytes of a method's code: it travels to every node, and images or weights do not belong there."""
@@ -38,18 +38,20 @@ def digest_of(files: dict[str, bytes]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def keep(paths: RunPaths, space: Space, doc: str) -> None:
-    """Copy the code of a run's method into the run, unless it is there; methods of the table have none to copy. So is
-    a space on a folder of images, as it was launched, to be copied and edited."""
-    code = code_of(space.workload)
-    if code is not None and stored(paths) is None:
+def keep(paths: RunPaths, code: Any) -> None:
+    """Copy the code of a run's method, a file or a folder, into the run, unless it is there."""
+    if stored(paths) is None:
         files = files_of(code)
         for name, content in files.items():
             copy = paths.code / digest_of(files) / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(copy, content)
+
+
+def keep_space(paths: RunPaths, space: Space, doc: str) -> None:
+    """Write the space of a run as it was launched, to be copied and edited, unless it is there."""
     file = paths.folder / "space.py"
-    if space.data.path is not None and not file.exists():
+    if not file.exists():
         write_atomically(file, file_of(space, doc).encode())
 
 

@@ -18,7 +18,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState
 from orchestrator.results.evaluation import read_table
-from orchestrator.results.run import main_table, sure_winner
+from orchestrator.results.run import sure_winner, table_of
 from orchestrator.results.tables import KINDS, Row, Table
 from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
@@ -198,7 +198,7 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     """The whole detectors of all runs over all their columns; baselines and published rows of each data set once."""
     tables = []
     for paths, state in opened:
-        table = main_table(paths, state, sure_winner(state))
+        table = table_of(paths, state, sure_winner(state))
         measured = [row for row in table.rows if row.kind.startswith("measured")]
         whole = measured if table.unit == "classes" else [row for row in measured if row.name == WHOLE]
         others = [row for row in table.rows if row not in measured]

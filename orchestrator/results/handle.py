@@ -16,7 +16,7 @@ from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
 from orchestrator.results.report.tables import cells
 from orchestrator.results.report.write import PAGE
-from orchestrator.results.run import main_table, method_of, sure_winner, warnings_of
+from orchestrator.results.run import method_of, sure_winner, table_of, warnings_of
 from orchestrator.results.tables import LEAK
 from workloads.analyses import analyses_of
 from workloads.errors import UserError, nearest
@@ -84,7 +84,7 @@ class Run:
         import pandas as pd
 
         state = self.state
-        table = main_table(self.paths, state, sure_winner(state))
+        table = table_of(self.paths, state, sure_winner(state))
         rows = {(row.kind, f"{row.name} {LEAK}" if row.leak else row.name): cells(table, row) for row in table.rows}
         index = pd.MultiIndex.from_tuples(rows, names=["kind", "name"])
         frame = pd.DataFrame(list(rows.values()), index, table.columns, dtype=float)

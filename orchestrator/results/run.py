@@ -21,14 +21,13 @@ from orchestrator.results.tables import (
     Known,
     Measured,
     Table,
-    class_table,
     completed,
     finished,
     label_free,
-    set_table,
+    main_table,
     trial_row,
 )
-from tune_spaces.published.schedules import schedule_of
+from tune_spaces.published import schedule_of, tables_of
 from tune_spaces.schema import Space
 from workloads.analyses import analyses_of
 from workloads.errors import Kind, UserError
@@ -124,13 +123,13 @@ def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
     )
 
 
-def main_table(paths: RunPaths, state: RunState, best: TrialState) -> Table:
-    """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
+def table_of(paths: RunPaths, state: RunState, best: TrialState) -> Table:
+    """The winner's, with the baselines and what is published."""
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
     baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
-    return set_table(run, baselines) if run.pooled else class_table(run, baselines)
+    return main_table(run, baselines, tables_of(run.dataset))
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -247,7 +246,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     runs = {trial.id: measured(state, trial, methods[trial.id]) for trial in ended}
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
     costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
-    schedule = schedule_of(state.space, instance.config, opened.schedule)
+    schedule, papers = schedule_of(state.space, instance.config, opened.schedule), tables_of(opened.dataset)
     file = paths.trial(best.id).scores(1000)
     scores, judged = read_table(file, vouched=paths.vouched), runs[best.id]
     group = group_size(judged.judged)
@@ -257,7 +256,7 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"
     numbers = ("trial", "params", *label_free(instance), "auroc")
-    shown = finished(run, baselines, opened.counts, lambda part: contests(scores, part))
+    shown = finished(run, baselines, papers, opened.counts, lambda part: contests(scores, part))
     report = Report(
         title=f"{opened.name}: {run.name} on {opened.dataset}",
         facts=facts | {"schedule": schedule.text},

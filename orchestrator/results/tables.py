@@ -15,9 +15,7 @@ import pyarrow as pa
 
 from orchestrator.record.events import RungMetrics
 from orchestrator.record.state import TrialState
-from tune_spaces import published
-from tune_spaces.published import PublishedTable
-from tune_spaces.published.schedules import Schedule
+from tune_spaces.published import PublishedTable, Schedule
 from workloads.data.catalogue import NOISE
 from workloads.data.images import out_split
 from workloads.scoring.baselines import CONVOLUTIONS, LARGEST, SMALL
@@ -50,6 +48,8 @@ OTHER_METRICS = {
     "pixel_aupro": "pixels: overlap with regions, to 30 % false positives",
 }
 """Name in the ledger and in MLflow -> what a row of the second table is called."""
+Papers = Mapping[str, PublishedTable]
+"""Published tables by name, as `published.tables_of` has them."""
 Known = tuple[float | None, Interval | None]
 """An AUROC and its interval."""
 
@@ -221,6 +221,7 @@ class Finished:
 def finished(
     run: Measured,
     baselines: Mapping[str, Mapping[str, float | None]],
+    papers: Papers,
     counts: Mapping[str, int],
     contests: Callable[[str], Mapping[str, Rows]],
 ) -> Finished:
@@ -237,10 +238,10 @@ def finished(
         return {column.heading: rows[column.number] for column in columns if column.number in rows}
 
     main, parts = known(run.columns), {part: by_column(part) for part in run.parts if part == WHOLE or group_size(part)}
-    out, levels = out_table(run, counts), {} if run.pooled else {part: run.values(part) for part in run.parts}
+    out, levels = out_table(run, counts, papers), {} if run.pooled else {part: run.values(part) for part in run.parts}
     means = set_means(run) if run.out and not run.pooled else {}
     aside = (known(beside), by_column(WHOLE, beside) if beside else {}, run.others())
-    table = set_table(run, baselines) if run.pooled else class_table(run, baselines)
+    table = main_table(run, baselines, papers)
     whole = next(row for row in table.rows if row.kind == run.kind and (row.name == WHOLE or not run.pooled))
     numbered = main | {"mean": (whole.mean, whole.interval)}
     return Finished(table, out, means, levels, numbered, parts.pop(WHOLE), parts, *aside)
@@ -278,7 +279,12 @@ def completed(run: Measured, scores: pa.Table) -> Measured:
     return replace(run, metrics=metrics)
 
 
-def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
+def main_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]], papers: Papers) -> Table:
+    """The winner's: methods by class, or where a whole dataset is normal its scores by out set."""
+    return set_table(run, baselines, papers) if run.pooled else class_table(run, baselines, papers)
+
+
+def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]], papers: Papers) -> Table:
     """Measured, baseline and published rows; kinds never mix. Where groups are judged, published rows of images do not
     stand beside them, and baselines judge groups, too."""
     group = group_size(run.judged)
@@ -286,7 +292,7 @@ def class_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None
     measured = run.row(name, run.columns, WHOLE, "auroc/mean")
     others = [baseline_row(rival, values, group) for rival, values in baselines.items()]
     table = Table(run.targets, (measured, *others))
-    known = None if group else published.load(run.dataset)
+    known = None if group else papers.get(run.dataset)
     return with_published(table, known) if known else table
 
 
@@ -297,7 +303,7 @@ def baseline_row(name: str, values: Mapping[str, float | None], group: int) -> R
     return Row(name, "baseline", dict(values), mean(values.values()), note)
 
 
-def set_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]) -> Table:
+def set_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]], papers: Papers) -> Table:
     """Rows are the parts, the whole last, then baselines; columns the out sets and own anomalies. Published rows stand
     below."""
     sets = [column for column in run.columns if column.out]
@@ -323,10 +329,10 @@ def set_table(run: Measured, baselines: Mapping[str, Mapping[str, float | None]]
         apart=apart,
         rivals=False,
     )
-    return _beside(table, f"{run.dataset}_{'groups' if groups else 'in_out'}")
+    return _beside(table, papers.get(f"{run.dataset}_{'groups' if groups else 'in_out'}"))
 
 
-def out_table(run: Measured, counts: Mapping[str, int]) -> Table | None:
+def out_table(run: Measured, counts: Mapping[str, int], papers: Papers) -> Table | None:
     """Rows are the parts, the whole last; columns ``target/set``, set by set; None without out sets.
 
     The first set, ``rDATASET``, is the other classes of the dataset: the ordinary per-class AUROC. counts: images by
@@ -343,7 +349,7 @@ def out_table(run: Measured, counts: Mapping[str, int]) -> Table | None:
     sizes = ", ".join(f"{counts.get(out_split(name), '?')} of {heading(name)}" for name in run.out)
     notes = (f"Measured against the other classes' test images ({rest.heading}) and out-set images: {sizes}.",)
     headings = tuple(column.heading for column in columns)
-    return _beside(Table(headings, tuple(rows), notes, averaged=False, rivals=False), f"{run.dataset}_ood")
+    return _beside(Table(headings, tuple(rows), notes, averaged=False, rivals=False), papers.get(f"{run.dataset}_ood"))
 
 
 def set_means(run: Measured) -> dict[str, Known]:
@@ -380,7 +386,6 @@ def heading(name: str) -> str:
     return name.capitalize() if name == NOISE else name.upper()
 
 
-def _beside(table: Table, name: str) -> Table:
+def _beside(table: Table, numbers: PublishedTable | None) -> Table:
     """The table with published rows, if there are such and they share a column."""
-    numbers = published.load(name)
     return with_published(table, numbers) if numbers and set(numbers.columns) & set(table.classes) else table

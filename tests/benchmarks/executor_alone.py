@@ -7,10 +7,10 @@ from orchestrator.data.loading import load_splits
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.continuation import open_run
 from orchestrator.execution.from_request import request_of
-from orchestrator.execution.launch import Launch, run_all
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.observer import Observer
 from orchestrator.execution.recorder import recorder_of
+from orchestrator.execution.tasks import Launch, run_all
 from orchestrator.planning.plan import plan_of
 from orchestrator.record.paths import RunPaths
 
@@ -21,9 +21,8 @@ def main(space: str, folder: Path) -> None:
     plan = plan_of(request).with_images(splits)
     paths = RunPaths(request.storage, plan.run)
     run = open_run(request, plan, paths, splits, "local")
-    recorder = recorder_of(plan.space, plan.rungs, run.ledger, print)
-    work = Launch(request, plan, paths, splits, SplitStore(paths), run, recorder, Observer())
-    run_all(work, LocalExecutor())
+    work = Launch(request, plan, paths, splits, SplitStore(paths), run, Observer())
+    run_all(work, LocalExecutor(), recorder_of(plan.space, plan.rungs, run.ledger, print))
 
 
 if __name__ == "__main__":

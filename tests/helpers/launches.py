@@ -3,11 +3,12 @@
 import os
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
 from orchestrator.cli.exit_codes import OF_OUTCOMES
-from orchestrator.clusters.session import QUIET, sealed
+from orchestrator.clusters.session import QUIET, environment, sealed
 from orchestrator.console.terminal import Terminal
 from orchestrator.execution.analyse import analyse
 from orchestrator.execution.from_request import folder_of
@@ -70,7 +71,10 @@ def cluster_of(**head):
 
     (port,) = free_ports(1)
     defaults = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    with sealed() as folder:
+    # Ray writes the address of the newest cluster into a file of its default folder, which it expects to be there.
+    # Tests run in several processes, so that each cluster has a default folder of its own
+    with sealed() as folder, environment({"RAY_TMPDIR": str(Path(folder).parent)}):
+        Path(folder).with_name("ray").mkdir()
         cluster = Cluster(initialize_head=True, head_node_args=defaults | {"temp_dir": folder} | head)
         try:
             yield cluster

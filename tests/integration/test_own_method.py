@@ -189,10 +189,12 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         launched_and_killed(mine / "slow_space.py", storage, "--address", "auto", "--cpus-per-worker", "2")
         (mine / "slow_methods" / "inner.py").write_text("raise RuntimeError('edited')\n")
         fitted = ("launch", mine / "own_fitted_space.py", "--preset", "smoke", *places)
-        assert orchestrate(*fitted, "--name", "one").returncode == 0
+        done = orchestrate(*fitted, "--name", "one")
+        assert done.returncode == 0, done.stdout + done.stderr
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
-        assert orchestrate(*fitted, "--name", "two").returncode == 0
+        done = orchestrate(*fitted, "--name", "two")
+        assert done.returncode == 0, done.stdout + done.stderr
         refused = orchestrate("launch", mine / "bad_space.py", "--preset", "smoke", *places)
         assert refused.returncode == 3
         assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stderr

@@ -6,6 +6,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from workloads.errors import Kind, UserError
 from workloads.registry import WORKLOADS, method
 
+RETRIES = 3
+"""Of the question to a node, where the process that was to answer is lost or does not start in time."""
+
 
 def problem_of(workload: str) -> str:
     """Inside a process of a node: why the method is not there; empty where it is."""
@@ -21,7 +24,7 @@ def check_nodes(workload: str) -> None:
     if workload in WORKLOADS:
         return
     alive = [node for node in ray.nodes() if node["Alive"]]
-    remote = ray.remote(num_cpus=0, max_retries=0)(problem_of)
+    remote = ray.remote(num_cpus=0, max_retries=RETRIES)(problem_of)
     places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in alive]
     answers = [remote.options(scheduling_strategy=place).remote(workload) for place in places]
     failed = []

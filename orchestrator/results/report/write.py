@@ -14,7 +14,7 @@ from orchestrator.results.report.page import page
 from orchestrator.results.report.templates import TEMPLATES
 from orchestrator.results.sweep import Sweep
 from orchestrator.results.tables import LEAK, Finished
-from tune_spaces.published.schedules import Schedule
+from tune_spaces.published import Schedule
 from workloads.data.reading.account import Account
 from workloads.files import read_checked
 from workloads.scoring.effects import FEWEST

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from orchestrator.planning.options import Options, load_space
-from tune_spaces.published.schedules import GRIDS, IDLE, OPEN, STATED, differences, our_choices
+from tune_spaces.published import GRIDS, IDLE, OPEN, STATED, differences, our_choices
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.registry import WORKLOADS, method
 

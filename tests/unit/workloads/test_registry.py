@@ -147,7 +147,7 @@ def test_a_dry_run_names_what_is_bad_in_a_space(folder, name, fixed, message) ->
 
 def test_a_run_keeps_the_methods_code_and_a_damaged_copy_is_none(folder, tmp_path) -> None:
     paths = RunPaths(str(tmp_path), "run")
-    method_code.keep(paths, Space(workload="some_methods:Mean", data=Data(name="digits")), "")
+    method_code.keep(paths, code_of("some_methods:Mean"))
     (copy,) = paths.code.glob("*/some_methods.py")
     (folder / "some_methods.py").write_text("raise RuntimeError\n")
     method_code.use(paths, "some_methods:Mean", str(folder / "space.py"))
@@ -159,7 +159,8 @@ def test_a_run_keeps_the_methods_code_and_a_damaged_copy_is_none(folder, tmp_pat
 def test_the_space_of_a_run_is_loaded_with_the_methods_code_that_the_run_keeps(folder, tmp_path) -> None:
     space = Space(workload="some_methods:Mean", data=Data(name="folder", path="photos"), fixed={"power": 2.0})
     paths = RunPaths(str(tmp_path), "run")
-    method_code.keep(paths, space, "Means.")
+    method_code.keep(paths, code_of("some_methods:Mean"))
+    method_code.keep_space(paths, space, "Means.")
     (copy,) = paths.code.glob("*/some_methods.py")
     (folder / "some_methods.py").unlink()
     loaded = load(str(paths.folder / "space.py"))

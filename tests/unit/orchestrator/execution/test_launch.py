@@ -1,17 +1,14 @@
 """A whole launch in this process: stopped by the rule, interrupted, failed in part, and what a dead launcher leaves."""
 
 import json
-import sys
 from contextlib import suppress
 from statistics import median
 
 import pytest
 
 from orchestrator.execution.executor import Started
-from orchestrator.execution.launch import launch
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.recorder import Recorder
-from orchestrator.record import method_code
 from orchestrator.record.events import Closed, Launched, Opened, RungReached, TrialMoved
 from orchestrator.record.ledger import Ledger, encode
 from orchestrator.record.paths import RunPaths
@@ -156,14 +153,14 @@ def test_what_is_written_as_launched_is_closed_whatever_follows(space, tmp_path)
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(OSError("no space"), "failed"), (KeyboardInterrupt(), "interrupted")])
-@pytest.mark.parametrize("where", ["keep", "recorder_of"])
+@pytest.mark.parametrize("where", ["tasks.reconcile", "launch.recorder_of"])
 def test_whatever_ends_a_launch_before_its_first_task_closes_it(space, tmp_path, monkeypatch, where, error, outcome):
-    """Its method's code cannot be kept, or what was there before cannot be taken up again."""
+    """What was there before cannot be taken up again."""
 
     def ends(*_):
         raise error
 
-    monkeypatch.setattr(method_code if where == "keep" else sys.modules[launch.__module__], where, ends)
+    monkeypatch.setattr(f"orchestrator.execution.{where}", ends)
     with suppress(type(error)):
         launched(space, tmp_path)
     assert [type(event) for event in ledger_of(tmp_path).events] == [Opened, Launched, Closed]

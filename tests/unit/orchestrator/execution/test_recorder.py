@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.execution.executor import End, Ended, RungReport, Started
 from orchestrator.execution.recorder import LONGEST_ERROR, Recorder
-from orchestrator.planning.early_stopping import Decision, NeverStop, SuccessiveHalving
+from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
 from orchestrator.record.events import RungMetrics, RungReached, StageEnded, TrialMoved
 from orchestrator.record.state import State
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
@@ -19,7 +19,7 @@ def ledger(tmp_path):
 
 
 def recorder_of(ledger, rule=None, warn=None):
-    return Recorder(ledger, rule or NeverStop(), "contrastive", warn)
+    return Recorder(ledger, rule or SuccessiveHalving((1000,), 2, "max"), "contrastive", warn)
 
 
 def halving():
@@ -31,12 +31,12 @@ def report(trial, rung, value):
 
 
 def test_a_rung_is_in_the_ledger_when_the_rule_is_asked(ledger):
-    class Looking(NeverStop):
+    class Looking(SuccessiveHalving):
         def decide(self, trial, rung, value):
             assert ledger.state.trials[trial].rungs[rung].numbers["contrastive"] == value
             return Decision.STOP
 
-    recorder = recorder_of(ledger, Looking())
+    recorder = recorder_of(ledger, Looking(RUNGS, 2, "max"))
     ledger.changed.clear()
     assert recorder.hear(report("a", 250, 0.5)) == Decision.STOP
     assert ledger.changed.is_set(), "who follows the ledger hears of it"

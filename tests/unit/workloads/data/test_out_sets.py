@@ -297,7 +297,7 @@ def run_of(scores, dataset, targets, out, **settings):
 def table_for(dataset="cifar10", targets=("dog", "frog", "horse"), out=("mnist", "noise"), counts=None, **settings):
     scores = made_scores(targets, sets=out)
     run = run_of(scores, dataset, targets, out, **settings)
-    made = out_table(run, counts or {})
+    made = out_table(run, counts or {}, published.tables_of(dataset))
     assert made is not None
     return scores, made, run
 
@@ -335,7 +335,7 @@ def test_other_datasets_have_no_published_rows_and_no_out_sets_no_table():
     assert {row.kind for row in table.rows} == {REDUCED}
     assert table.classes == ("3/rDIGITS", "8/rDIGITS", "3/Noise", "8/Noise")
     plain = made_scores(sets=())
-    assert out_table(run_of(plain, "cifar10", ("frog",), ()), {}) is None
+    assert out_table(run_of(plain, "cifar10", ("frog",), ()), {}, {}) is None
 
 
 @pytest.mark.parametrize("select_by", ["contrastive", "oracle"])
