@@ -47,8 +47,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed writers have left in a folder that nobody writes to at the moment."""
-    for partial in folder.glob(".*.partial"):
+    """Remove what killed writers have left in a folder, and below it, that nobody writes to at the moment."""
+    for partial in folder.rglob(".*.partial") if isinstance(folder, Path) else ():
         partial.unlink(missing_ok=True)
 
 

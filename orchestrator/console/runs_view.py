@@ -8,6 +8,7 @@ from rich.table import Table
 from orchestrator.console.output import counted, say, short
 from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import without_secrets
+from orchestrator.record.repair import Repair
 from orchestrator.record.runs import resume_command
 from orchestrator.results.disk import Removal, RunOnDisk
 from orchestrator.results.tables import LEAK
@@ -64,6 +65,21 @@ def print_run(out: Console, run: RunOnDisk) -> None:
     for name, count in sorted(run.sizes.items(), key=lambda item: -item[1]):
         of = f", {size(run.losers)} of it of trials that have lost" if name == "weights" and run.losers else ""
         say(out, f"  {name:8} {size(count)}{of}")
+
+
+def print_repair(out: Console, repair: Repair, run: str) -> None:
+    """A line a damaged line, then what was kept, and where."""
+    for line in repair.dropped:
+        say(out, f"left out  {line}")
+    for file in repair.files:
+        say(out, f"{'kept' if repair.done else 'to be kept'} as  {file}")
+    whole = f"{counted(repair.kept, 'line')} whole"
+    if not repair.files:
+        say(out, f"nothing to repair: {whole}")
+    elif repair.done:
+        say(out, f"repaired: {whole}; go on with `resume {run}`")
+    else:
+        say(out, f"would be repaired: {whole}; --yes does it")
 
 
 def print_removal(out: Console, removal: Removal) -> None:

@@ -19,7 +19,15 @@ from orchestrator.record.paths import RunPaths
 from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
 from workloads.errors import Kind
-from workloads.files import DamagedFileError, alone, checksum_file, is_whole, read_checked, write_checked
+from workloads.files import (
+    DamagedFileError,
+    alone,
+    checksum_file,
+    is_whole,
+    read_checked,
+    remove_partials,
+    write_checked,
+)
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 log = logging.getLogger(__name__)
@@ -138,6 +146,7 @@ class SplitStore:
         folder = self.folder(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
+            remove_partials(folder)
             windowed = any(images.windows is not None for images in splits.by_name().values())
             for name, images in splits.by_name().items():
                 for number, start in enumerate(range(0, len(images), SHARD_ROWS)):

@@ -14,7 +14,14 @@ from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
-from orchestrator.execution.work.trial import TrialUnits, TrialWork, lacks_scores, remove_shares, rungs_done
+from orchestrator.execution.work.trial import (
+    TrialUnits,
+    TrialWork,
+    forget_rungs,
+    lacks_scores,
+    remove_shares,
+    rungs_done,
+)
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.early_stopping import Decision
@@ -29,7 +36,7 @@ from orchestrator.record.rates import keep_rates
 from orchestrator.record.state import DONE, RunState, TrialState
 from tune_spaces.schema import Resources
 from workloads.data.splits import Splits
-from workloads.files import is_whole
+from workloads.files import is_whole, remove_partials
 from workloads.registry import code_of
 from workloads.scoring.baselines import CONVOLUTIONS
 
@@ -100,6 +107,7 @@ def remaining(plan: Plan, paths: RunPaths, run: OpenRun, splits: Splits, recorde
     """All that is left to do, by phase: baselines and shared stages, trials, analyses. What lies on disk and not in the
     ledger is recorded first."""
     state = run.ledger.state
+    remove_partials(paths.folder)  # what a killed launcher was writing: this one alone writes there
     trials = reconcile(trial_tasks(plan, paths, run, state.winner), recorder)
     analyses = space_analyses(plan, paths, run)
     after = {task for later in (*trials, *analyses) for task in later.after}
@@ -125,7 +133,9 @@ def baseline_tasks(paths: RunPaths, run: OpenRun, splits: Splits, claim: Resourc
     """
     wanted = [CONVOLUTIONS] if splits.targets.members else list(run.baselines)
     files = {name: paths.baselines / run.baselines[name] / BASELINE for name in wanted}
-    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file, vouched=paths.vouched)}
+    works = {
+        name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file, vouched=paths.vouched)
+    }
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
 
@@ -198,7 +208,11 @@ def analysis_tasks(
     config = instance.config
     same = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
     events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in same}
-    done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target), vouched=paths.vouched)}
+    done = {
+        key
+        for key, event in events.items()
+        if is_found(paths.analysis(event.name, event.target), vouched=paths.vouched)
+    }
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
     claim = resources.model_copy(update={"workers": 1, "min_workers": None})
     tasks = []
@@ -242,6 +256,7 @@ def goes_on(task: Task, trial: TrialUnits, recorder: Recorder) -> bool:
     alone = replace(task, work=replace(work, trials=(trial,)))
     done = rungs_done(trial, work.rungs)
     remove_shares(trial, done)
+    forget_rungs(trial, done[:-1])
     stopped = any(recorder.hear(trial.report(rung)) == Decision.STOP for rung in done)
     if not stopped and done != list(work.rungs):
         return True

@@ -152,8 +152,10 @@ class TrialPaths:
         return self.folder / "scores" / f"rung-{rung:04d}-part-{rank}.parquet"
 
     def scores_shares(self, rung: int) -> list[UPath]:
-        """What workers have left of a rung, also those of a larger attempt that has died."""
-        return list(self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"))
+        """What workers have left of a rung, also those of a larger attempt that has died, and of which a checksum alone
+        is left."""
+        files = self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet*")
+        return list({file.with_name(file.name.removesuffix(".sha256")) for file in files})
 
     @property
     def units(self) -> UPath:

@@ -1,15 +1,14 @@
-"""`python -m tests.chaos [--cases N] [--seed S] [--only FAULT]`: inject faults, print fault x times x redone work x held."""
+"""`python -m tests.chaos [--cases N] [--seed S] [--only FAULT]`: faults x times x moments x redone work x held."""
 
 import argparse
-import random
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
 
-from tests.chaos.families import FAMILIES, run_case
 from tests.chaos.cases import Stage, Verdict
+from tests.chaos.families import FAMILIES, run_case
 from tests.chaos.world import warm
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,10 @@ def contents(place: Place, run: str = NAME) -> Contents:
     closed = state.closed
     return Contents(
         {key: str(trial.state) for key, trial in state.trials.items()},
-        {key: [timeless(vars(trial.rungs[rung])) for rung in sorted(trial.rungs)] for key, trial in state.trials.items()},
+        {
+            key: [timeless(vars(trial.rungs[rung])) for rung in sorted(trial.rungs)]
+            for key, trial in state.trials.items()
+        },
         closed and closed.best,
         str(closed and closed.outcome),
         dict(files_of(place, run)),
@@ -90,15 +93,38 @@ def mlflow_runs(place: Place, uid: str) -> dict[str, Any]:
     return held
 
 
-def differences(there: Contents, expected: Contents) -> list[str]:
-    """What of a run is not as it is without any disturbance, in words."""
-    wrong = [f"{name}: {getattr(there, name)}" for name in ("states", "best", "outcome") if getattr(there, name) != getattr(expected, name)]
+def differences(there: Contents, expected: Contents, *, in_order: bool = True) -> list[str]:
+    """What of a run is not as it is without any disturbance, in words. in_order: else other trials may be stopped."""
+    if not in_order:
+        stopped = {key for key, state in there.states.items() if state != expected.states[key]}
+        there, expected = without(there, stopped), without(expected, stopped)
+    wrong = [
+        f"{name}: {getattr(there, name)}"
+        for name in ("states", "best", "outcome")
+        if getattr(there, name) != getattr(expected, name)
+    ]
     wrong += [f"rungs of {key}" for key, rungs in expected.rungs.items() if there.rungs.get(key) != rungs]
     wrong += [f"left behind: {name}" for name in there.files.keys() - expected.files.keys()]
     wrong += [f"lost: {name}" for name in expected.files.keys() - there.files.keys()]
     wrong += [f"another {name}" for name, value in expected.files.items() if there.files.get(name, value) != value]
-    wrong += [f"MLflow's runs of {key}: {there.runs.get(key)}" for key, runs in expected.runs.items() if there.runs.get(key) != runs]
+    wrong += [
+        f"MLflow's runs of {key}: {there.runs.get(key)}"
+        for key, runs in expected.runs.items()
+        if there.runs.get(key) != runs
+    ]
     return wrong
+
+
+def without(contents: Contents, trials: set[str]) -> Contents:
+    """All but some trials, and what depends on how many have ended."""
+
+    def kept(values: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if not any(trial in key for trial in trials)}
+
+    files = {name: value for name, value in kept(contents.files).items() if "/report/" not in name}
+    return replace(
+        contents, states=kept(contents.states), rungs=kept(contents.rungs), files=files, runs=kept(contents.runs)
+    )
 
 
 def redone(place: Place) -> int:

@@ -6,7 +6,7 @@ What it trains is written down in a file beside the storage, a line a stretch, s
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -74,7 +74,9 @@ class Tiny(Method):
     """Distances to a mean image, which starts from a stage's."""
 
     name, Config = NAME, Config
-    analyses = {"brightness": Analysis("how bright the mean image is", f"{__name__}:brightness")}
+    analyses: ClassVar[dict[str, Analysis]] = {
+        "brightness": Analysis("how bright the mean image is", f"{__name__}:brightness")
+    }
 
     def stages(self, targets):
         return [Unit("mean", target, "whole") for target in targets]

@@ -105,7 +105,9 @@ class Client:
         self.change(run, "artifacts", {name: ""})
 
     def log_artifacts(self, run: str, folder: str, place: str) -> None:
-        digests = {f"{place}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in Path(folder).iterdir()}
+        digests = {
+            f"{place}/{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in Path(folder).iterdir()
+        }
         self.change(run, "artifacts", digests)
 
     def set_tag(self, run: str, key: str, value: str) -> None:

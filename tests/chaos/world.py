@@ -28,10 +28,11 @@ LONGEST_S = 60.0
 MLFLOW_S = 0.3
 """Seconds that the end of a launch waits for MLflow here."""
 WARM = (
-    "orchestrator.cli", "orchestrator.execution.launch", "orchestrator.execution.local", "orchestrator.console.terminal",
-    "orchestrator.results.report.plots", "orchestrator.results.report.page", "orchestrator.results.report.curves",
-    "orchestrator.results.handle", "orchestrator.clusters.submission", "orchestrator.clusters.session", "pandas", "PIL.Image",
-    "PIL.JpegImagePlugin", "pyarrow.dataset", "pyarrow.parquet", "rich.live", "rich.status", "upath.implementations.local",
+    "orchestrator.cli", "orchestrator.clusters.session", "orchestrator.clusters.submission",
+    "orchestrator.console.terminal", "orchestrator.execution.launch", "orchestrator.execution.local",
+    "orchestrator.results.handle", "orchestrator.results.report.curves", "orchestrator.results.report.page",
+    "orchestrator.results.report.plots", "PIL.Image", "PIL.JpegImagePlugin", "pandas", "pyarrow.dataset",
+    "pyarrow.parquet", "rich.live", "rich.status", "upath.implementations.local",
 )  # fmt: skip
 SPACE = '''"""Two stages, four trials, two rungs, an analysis."""
 

@@ -132,6 +132,12 @@ def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
         remove_checked(share)
 
 
+def forget_rungs(trial: TrialUnits, rungs: Sequence[int]) -> None:
+    """Remove the detectors' states of rungs that later ones have replaced, which a killed attempt could not remove."""
+    for folder in [trial.paths.unit(work.unit, rung) for rung in rungs for work in trial.units]:
+        discard(folder)
+
+
 class _Training:
     """A worker's detectors of a trial, and what they have behind them.
 
