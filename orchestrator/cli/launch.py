@@ -67,8 +67,9 @@ def launch(
     import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
+    from orchestrator.planning.options import Arguments
 
-    names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
+    names = {*Arguments.__annotations__, "storage", "address"} - {"config"}
     arguments = {name: context.params[name] for name in names}
     arguments |= {"config": set, "observer": Terminal(console(plain, quiet or as_json), as_json)}
     if dry_run:

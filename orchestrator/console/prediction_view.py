@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.console.output import counted, print_json, say
+from orchestrator.console.output import counted, print_json, say, warn
 
 if TYPE_CHECKING:  # what predicts imports torch
     from orchestrator.inference.predict import Predicted
@@ -25,7 +25,7 @@ def print_predicted(out: Console, predicted: "Predicted", *, as_json: bool = Fal
     for item in predicted.account.left_out:
         say(out, f"not used: {item}")
     for remark in [*(predicted.shift.remarks if predicted.shift else ()), *predicted.remarks]:
-        say(out, f"warning: {remark}")
+        warn(out, remark)
     median, slowest = predicted.latency
     alone = f"{median * 1000:.0f} ms (median), {slowest * 1000:.0f} ms (99 %)"
     say(out, f"{predicted.images_per_second:,.1f} images/s together; an image alone, from reading to score: {alone}")

@@ -92,7 +92,7 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
         say(out, f"out of distribution, mean over the classes: {means}")
     point = ", ".join(f"{key}={value}" for key, value in results.best.point.items())
     by = state.space.select_by
-    how = "LEAK: chosen by test labels" if CRITERIA[by].leak else f"by {by}, no test label seen"
+    how = "LEAK: chosen by test labels" if state.leak else f"by {by}, no test label seen"
     if point:  # a single trial has nothing that varies
         say(out, f"best configuration ({how}): {point}")
     for warning in results.warnings:
@@ -146,7 +146,7 @@ def print_report(out: Console, results: Results) -> None:
 def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     """Winners side by side, how alike they rank the same images, and the files that say so."""
     out.print(AurocTable(comparison.table))
-    names = [model.name for model in comparison.models]
+    names = comparison.marked(LEAK)
     shown = Table(f"rank correlation of {part}", *names, box=None, header_style="bold")
     for name, row, shared in zip(names, comparison.correlations, comparison.shared, strict=True):
         cells = [

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from rich.console import Console
 
 from orchestrator.console.live import LiveView
-from orchestrator.console.output import print_json, say, warn
+from orchestrator.console.output import print_json, warn
 from orchestrator.console.plan_view import plan_facts, plan_table
 from orchestrator.execution.executor import Note
 from orchestrator.execution.observer import Finished, Observer
@@ -56,6 +56,6 @@ class Terminal(Observer):
         if self.as_json:
             print_json({"event": "ended", **result_facts(finished)}, lines=True)
         if finished.results is None:
-            say(self.out, f"\ninterrupted; nothing finished is lost. Resume: {finished.resume}")
+            warn(self.out, f"nothing finished is lost. Resume: {finished.resume}", "interrupted")
         else:
             print_result(self.out, finished, finished.results)

@@ -120,6 +120,11 @@ class Executor(Protocol):
 
     name: str
 
+    def ahead(self) -> AbstractContextManager[object]:
+        """Begin to start, beside what the launcher does inside; on the way out what was started has ended. `started`
+        waits for it, and starts by itself where this was left out."""
+        ...
+
     def started(self, store: "SplitStore", digest: str, splits: "Splits | None") -> AbstractContextManager[object]:
         """Start what is needed and bring the images to the workers; on the way out end all that was started, after
         Ctrl-C too. splits: what the store keeps under the digest, where the launcher has it in memory."""

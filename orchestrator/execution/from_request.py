@@ -43,7 +43,7 @@ def request_of(
     address: str | None = None,
     **options: Any,
 ) -> Request:
-    """A launch as it is asked for. options: those of `orchestrator.Options`. config: by key, or each as KEY=VALUE.
+    """A launch as it is asked for. options: as `Keywords` has them. config: by key, or each as KEY=VALUE.
 
     Raises UserError with everything wrong.
     """

@@ -1,15 +1,11 @@
 """The main job from a request to a report: images, shared stages, trials, winner, analyses."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
-from orchestrator.data.loading import load_splits
-from orchestrator.data.split_store import SplitStore
-from orchestrator.execution.continuation import open_run
 from orchestrator.execution.executor import Executor
 from orchestrator.execution.observer import Finished, Observer
-from orchestrator.execution.recorder import recorder_of
-from orchestrator.execution.tasks import Launch, run_all
 from orchestrator.planning.plan import plan_of
 from orchestrator.planning.request import Request, check_executor
 from orchestrator.record.events import Closed
@@ -19,7 +15,6 @@ from orchestrator.record.provenance import all_cpus
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome
 from orchestrator.record.tracking import Tracker, mirrored
-from orchestrator.results.run import conclude
 
 
 def launch(request: Request, observer: Observer | None = None, executor: Executor | None = None) -> Finished:
@@ -35,29 +30,38 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
     for instance in plan.methods:
         instance.prepare(Path(request.data_dir))
-    with observer.busy("reading images"):
-        splits = load_splits(request.space.data, Path(request.data_dir))
-        plan = plan.with_images(splits)
-        store = SplitStore(paths)
-        store.keep(splits)
-    with launcher_lock(paths), heartbeat(paths):
-        run = open_run(request, plan, paths, splits, executor.name)
-        work = Launch(request, plan, paths, splits, store, run, observer)
-        tracker = Tracker(paths, request.tracking_uri, plan.name)
-        outcome, results, seconds, best = Outcome.FAILED, None, 0.0, None
-        with mirrored(tracker, run.ledger, observer.warn):
-            try:
-                run_all(work, executor, recorder_of(plan.space, plan.rungs, run.ledger, observer.warn))
-                results = conclude(paths, work.state, run.methods)
-                outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
-                seconds, best = time.monotonic() - begun, results.best.id
-            except KeyboardInterrupt:
-                outcome = Outcome.INTERRUPTED
-            except Exception as error:
-                error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
-                raise
-            finally:
-                run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
+    # Ray starts while torch is imported and images are read, unless a run that goes on has nothing left to do
+    with nullcontext() if paths.ledger.exists() else executor.ahead():
+        from orchestrator.data.loading import load_splits
+        from orchestrator.data.split_store import SplitStore
+        from orchestrator.execution.continuation import open_run
+        from orchestrator.execution.recorder import recorder_of
+        from orchestrator.execution.tasks import Launch, run_all
+        from orchestrator.results.run import conclude
+
+        with observer.busy("reading images"):
+            splits = load_splits(request.space.data, Path(request.data_dir))
+            plan = plan.with_images(splits)
+            store = SplitStore(paths)
+            store.keep(splits)
+        with launcher_lock(paths), heartbeat(paths):
+            run = open_run(request, plan, paths, splits, executor.name)
+            work = Launch(request, plan, paths, splits, store, run, observer)
+            tracker = Tracker(paths, request.tracking_uri, plan.name)
+            outcome, results, seconds, best = Outcome.FAILED, None, 0.0, None
+            with mirrored(tracker, run.ledger, observer.warn):
+                try:
+                    run_all(work, executor, recorder_of(plan.space, plan.rungs, run.ledger, observer.warn))
+                    results = conclude(paths, work.state, run.methods)
+                    outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
+                    seconds, best = time.monotonic() - begun, results.best.id
+                except KeyboardInterrupt:
+                    outcome = Outcome.INTERRUPTED
+                except Exception as error:
+                    error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
+                    raise
+                finally:
+                    run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
     return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases)
 
 

@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +37,7 @@ class LocalExecutor:
     """
 
     name = "local"
+    ahead = nullcontext  # there is nothing to start
 
     def __init__(self, *, travelling: bool = False) -> None:
         self.travelling = travelling

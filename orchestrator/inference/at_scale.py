@@ -99,8 +99,8 @@ def predict_at_scale(
     if address != THIS_MACHINE:
         check_address(address)
     images = on_all_nodes(images_at(places))
-    detector, threshold = decision_of(detector_at(source.run, source.storage, source.target), false_alarms, normals,
-                                      defects)  # fmt: skip
+    detector = detector_at(source.run, source.storage, source.target)
+    detector, threshold = decision_of(detector, false_alarms, normals, defects)
     check_maps(detector, maps)
     folder.mkdir(parents=True, exist_ok=True)
     work = Work(source, detector.normals, threshold, str(folder), maps and absolute(maps))
@@ -169,8 +169,8 @@ def plan_of(work: Work, files: Sequence[ImageFile]) -> dict[str, Any]:
 
 
 def facts_of(file: ImageFile) -> list[str | int | None]:
-    """Name, place, an archive member's offset, and size in bytes; of a URI's not, which a store is asked for one by
-    one."""
+    """Name, place, an archive member's offset, and size in bytes. Of an image at a URI there is no size: a store would
+    have to be asked for each of them."""
     size = file.size
     if size is None and isinstance(file.path, Path) and file.path.exists():
         size = file.path.stat().st_size

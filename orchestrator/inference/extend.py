@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from orchestrator.inference.export.card import Export, card
-from orchestrator.inference.export.write import EXTENDED, LINEAGE, export_at
+from orchestrator.inference.export.write import LINEAGE, export_at
 from orchestrator.inference.predict import windows_of
 from orchestrator.inference.sources import images_at
 from orchestrator.record import method_code
@@ -34,9 +34,12 @@ from workloads.detector import Detector
 from workloads.errors import UserError
 from workloads.method import FittedMethod
 from workloads.portable import TrainedUnit, assembled, is_detector, method_of, save_detector
+from workloads.scoring.table import highest_by_image
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.fitted import FOLDS, Fit
 
+EXTENDED = "orchestrator.added"
+"""The tag of the lineage that says what was added when."""
 GROUP, DIGESTS = "group", "digests"
 """In the lineage's file: the pattern of files' names that says what stays together, and digests of added images."""
 UNLEARNT = (
@@ -113,14 +116,14 @@ def with_images(
     of earlier ones is of another detector. group: the pattern of names that says so, beside copies."""
     detector = export.detector
     added = pixels_of(detector, images)
-    windows, numbers = torch.from_numpy(added.images), added.image_of_window
+    windows = torch.from_numpy(added.images)
     files = zip(ids_of(images), images.images, strict=True)
     named = {item: name for item, file in files if (name := group_of(Path(file.name), group))}
     groups, notes = groups_of_copies(Whole.of([added]), named)
     scorer: Fit = detector.scorers[0]
     scores = scorer.cross_extended(windows, image_of_window([groups.get(item, f"alone {item}") for item in added.ids]))
-    highest = np.full(len(images.images), -np.inf, np.float32)
-    np.maximum.at(highest, numbers, np.asarray(detector.method.combine(scores), np.float32))
+    first = np.unique(added.image_of_window, return_index=True)[1]
+    highest = highest_by_image(np.asarray(detector.method.combine(scores), np.float32), first)
     held_out = HeldOut(highest, f"added images, each scored by one of {FOLDS} detectors without it")
     units = [TrainedUnit(export.units[0].unit, scorer.extended(windows).state())]
     form: dict[str, Any] = {"fit": detector.fit, "white_level": detector.white_level, "region": detector.region}

@@ -102,6 +102,11 @@ class RunState:
         known = [(criterion.better_first(value), t) for t, value in values if value is not None]
         return min(known, key=lambda item: item[0])[1] if known else None
 
+    @property
+    def leak(self) -> bool:
+        """Whether test labels chose the winner. A single trial is chosen by nothing."""
+        return len(self.trials) > 1 and CRITERIA[self.space.select_by].leak
+
     @cached_property
     def space(self) -> Space:
         """The resolved space. Raises UserError where this code does not know its keys."""

@@ -90,6 +90,10 @@ class Comparison:
         """Runs whose configuration was picked by test labels."""
         return frozenset(row.name for row in self.table.rows if row.leak)
 
+    def marked(self, mark: str) -> list[str]:
+        """The models' names, with a mark where their run is a leak."""
+        return [f"{model.name} {mark}" if model.run in self.leaks else model.name for model in self.models]
+
 
 def compare(storage: str, runs: list[str], part: str, folder: Path | None = None) -> Comparison:
     """The winners of finished runs. folder: where files that show it are written.

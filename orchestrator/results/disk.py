@@ -16,12 +16,11 @@ from upath import UPath
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.heartbeat import is_alive, launcher_lock, life_of
-from orchestrator.record.ledger import fold, read_events
+from orchestrator.record.ledger import read_events, read_state
 from orchestrator.record.paths import SHARED, RunPaths, is_run_name
 from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import DONE, Outcome, RunState
 from workloads.errors import Kind, UserError, nearest
-from workloads.scoring.selection import CRITERIA
 
 PARTS = ("weights", "scores", "analyses", "report", "code", "ray", "ledger")
 """What a run's bytes are; everything else is "other"."""
@@ -84,15 +83,15 @@ def runs_on_disk(storage: str, run: str | None = None) -> list[RunOnDisk]:
 def run_at(paths: RunPaths) -> RunOnDisk:
     """A run of a storage, readable or not."""
     try:
-        return described(paths, read_state(paths))
+        return described(paths, state_of(paths))
     except UserError as error:
         sizes = sizes_of(paths)
         return RunOnDisk(paths.run, "unreadable", sizes=sizes, bytes=sum(sizes.values()), error=error.headline)
 
 
-def read_state(paths: RunPaths) -> RunState:
+def state_of(paths: RunPaths) -> RunState:
     """A run's state, from its ledger alone. Raises UserError where it cannot be read."""
-    state = fold(read_events(paths))
+    state = read_state(paths, read_events(paths))
     if state.opening is None:
         raise UserError(f"the ledger of {paths.run!r} has no first event")
     return state
@@ -109,7 +108,7 @@ def described(paths: RunPaths, state: RunState) -> RunOnDisk:
         trials=len(state.trials),
         ended=sum(trial.state in DONE for trial in state.trials.values()),
         auroc=best.metric("oracle") if best else None,
-        leak=len(state.trials) > 1 and CRITERIA[state.space.select_by].leak,
+        leak=state.leak,
         command=opened.provenance.command,
         sizes=sizes,
         bytes=sum(sizes.values()),
@@ -158,7 +157,9 @@ def clean(
     chosen = [open_run(place, run) for run in dict.fromkeys(runs)]
     for paths in () if runs else every:
         try:
-            chosen.append((paths, read_state(paths)))
+            state = state_of(paths)
+            _ = state.winner  # by the space's criterion, and this version may not know the space
+            chosen.append((paths, state))
         except UserError as error:
             remarks.append(f"{paths.run} cannot be read, nothing of it goes: {error.headline}")
     for paths, state in chosen:
@@ -169,7 +170,7 @@ def clean(
         items += [] if keep_weights else losers(paths, state)
         items += ray_files(paths, state)
     if shared:
-        free = [*unused(place, [(paths, read_state(paths)) for paths in every])]
+        free = [*unused(place, [(paths, state_of(paths)) for paths in every])]
         young = {item.path for item in free if time.time() - changed(UPath(item.path)) < YOUNG_S}
         items += [item for item in free if item.path not in young]
         if young:

@@ -10,6 +10,7 @@ import numpy as np
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted, RungMetrics
+from orchestrator.record.labels import varying
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
@@ -119,7 +120,7 @@ def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
         KINDS[opened.schedule],
         (instance.judged_parts() or (WHOLE,))[0],
         f"trial {trial.id}, seed {getattr(instance.config, 'seed', 0)}",
-        leak=CRITERIA[state.space.select_by].leak,
+        leak=state.leak,
     )
 
 
@@ -210,9 +211,7 @@ def left_out(what: str, path: Any, error: object) -> str:
 
 def sweep_of(state: RunState, best: str) -> Sweep | None:
     """What the trials tell; None where nothing varies."""
-    courses = courses_of(state)
-    names = dict.fromkeys(name for item in courses for name in item.point)
-    axes = tuple(name for name in names if len({str(item.point.get(name)) for item in courses}) > 1)
+    courses, axes = courses_of(state), tuple(varying(state))
     if not axes:
         return None
     rung = min(max(item.rungs) for item in courses if item.rungs and item.state != State.FAILED)
@@ -221,8 +220,8 @@ def sweep_of(state: RunState, best: str) -> Sweep | None:
     points, values = [item.point for item, _ in known], np.array([value for _, value in known])
     effects, fit = effects_of(points, values, axes) if len(known) > 1 else ([], None)
     criterion = CRITERIA[state.space.select_by]
-    higher, leak = criterion.mode == "max", criterion.leak
-    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, leak)
+    higher = criterion.mode == "max"
+    return Sweep(courses, axes, criterion.title, best, higher, rung, tuple(effects), fit, state.leak)
 
 
 def courses_of(state: RunState) -> tuple[Course, ...]:
@@ -230,7 +229,6 @@ def courses_of(state: RunState) -> tuple[Course, ...]:
     metric = CRITERIA[state.space.select_by].metric
     return tuple(
         Course(
-            number,
             trial.id,
             trial.point,
             trial.state,
@@ -238,7 +236,7 @@ def courses_of(state: RunState) -> tuple[Course, ...]:
             trial.last.train_seconds if trial.rungs else 0.0,
             interval_of_mean(trial.last) if trial.rungs else None,
         )
-        for number, trial in enumerate(state.trials.values(), 1)
+        for trial in state.trials.values()
     )
 
 

@@ -15,11 +15,10 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class Course:
-    """A trial from rung to rung. number: from 1 in the plan's order. rungs: thousandths of the schedule -> (criterion,
-    mean test AUROC), None where undefined. seconds: of training and scoring. interval: of the last rung's AUROC, 95 %,
-    for the number of test images alone."""
+    """A trial from rung to rung. rungs: thousandths of the schedule -> (criterion, mean test AUROC), None where
+    undefined. seconds: of training and scoring. interval: of the last rung's AUROC, 95 %, for the number of test images
+    alone."""
 
-    number: int
     id: str
     point: Mapping[str, Any]
     state: State

@@ -12,7 +12,7 @@ from workloads.patch_memory.memory import Moments, coreset, whitened
 
 
 def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], images: int) -> State:
-    """The state once the features (n, D, h, w) of further normal images are added. images: how many they are in all.
+    """The state once the features (n, D, h, w) of further normal images are added. images: how many are added.
 
     A Gaussian is then that of all images, as if fitted to them together, but for rounding. Of a memory the coreset is
     chosen among its patches and the new images' candidates, in features whitened by all. Raises UserError for a state
@@ -20,8 +20,8 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
     """
     needed = {"mean": "patches", "memory": "images", "usual": "usual_of"}
     if any(known in state and lacking not in state for known, lacking in needed.items()):
-        raise UserError("this memory was fitted by an earlier version, which did not keep what adding to it needs",
-                        fix="launch anew with all images")  # fmt: skip
+        headline = "this memory was fitted by an earlier version, which did not keep what adding to it needs"
+        raise UserError(headline, fix="launch anew with all images")
     moments, per_image = moments_of(config, state), -(-config.candidates // images)
     candidates: list[Tensor] = []
     for chunk in chunks:
@@ -29,11 +29,13 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
             moments.add(chunk[:, state["channels"]].permute(2, 3, 0, 1))
             continue
         rows = chunk.permute(0, 2, 3, 1).flatten(1, 2)
-        moments.add(rows.flatten(0, 1))
+        if "whitening" in state:
+            moments.add(rows.flatten(0, 1))
         candidates += [image[torch.randperm(len(image))[:per_image].to(image.device)] for image in rows]
-    further = state | {"patches": moments.count}
+    further = dict(state)
     if "whitening" in state:
-        further |= {"mean": moments.mean, "whitening": moments.whitening(config.shrinkage)}
+        whitening = moments.whitening(config.shrinkage)
+        further |= {"mean": moments.mean, "whitening": whitening, "patches": moments.count}
     if config.model == "neighbours":
         old, new = whitened(further, unwhitened(state, state["memory"])), whitened(further, torch.cat(candidates))
         lengths = torch.tensor([len(part) for part in candidates])

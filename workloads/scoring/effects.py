@@ -58,8 +58,8 @@ def levels_of(points: Points, values: NDArray[np.float64], name: str) -> tuple[L
             reach = float(stdtrit(len(members) - 1, 0.975) * np.std(members, ddof=1) / len(members) ** 0.5)
             interval = (mean - reach, mean + reach)
         levels.append(Level(label, len(members), mean, interval))
-    order = {label: place for place, label in enumerate(ordered([point[name] for point in points]))}
-    return tuple(sorted(levels, key=lambda level: order.get(level.value, 0)))
+    order = ordered([point[name] for point in points])
+    return tuple(sorted(levels, key=lambda level: order.index(level.value)))
 
 
 def labels_of(values: Sequence[Any]) -> list[str]:

@@ -1,20 +1,22 @@
 """Runs tasks on Ray: on warm workers, trials driven by Ray Tune; what needs several workers at once by Ray Train."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.clusters.session import node_resources, ray_session
-from orchestrator.data.split_store import SplitStore
+from orchestrator.clusters.session import heed_signals, node_resources, ray_session
 from orchestrator.execution.executor import Ended, Listener, Note, Started, Task, lacking
 from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.attempts import Remembering
-from orchestrator.execution.on_ray.images import share_images
 from orchestrator.execution.on_ray.method_check import check_nodes
 from orchestrator.execution.on_ray.pool import Pool, Queue
 from orchestrator.planning.capacity import Node, slots
-from workloads.data.splits import Splits
 from workloads.registry import code_of
+
+if TYPE_CHECKING:
+    from orchestrator.data.split_store import SplitStore
+    from workloads.data.splits import Splits
 
 
 class RayExecutor:
@@ -32,13 +34,28 @@ class RayExecutor:
         self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
         self.failures: dict[str, str] = {}  # task id -> error, of all calls since it was started
         self.progress_notes: Any = None
+        self.session = ExitStack()  # Ray, once it is there
+        self.starting: Any = None  # the future that waits for it, inside `ahead`
 
     @contextmanager
-    def started(self, store: SplitStore, digest: str, splits: Splits | None) -> Iterator[None]:
+    def ahead(self) -> Iterator[None]:
+        """In a thread that stays: Ray's processes end with the thread that has started them."""
+        heed_signals()  # which that thread cannot
+        with ThreadPoolExecutor(1, "ray") as thread:
+            self.thread, self.starting = thread, thread.submit(self.start)
+            try:
+                yield
+            finally:
+                self.starting = None
+                thread.submit(self.end).result()
+
+    @contextmanager
+    def started(self, store: "SplitStore", digest: str, splits: "Splits | None") -> Iterator[None]:
+        from orchestrator.execution.on_ray.images import share_images  # torch, which Ray need not wait for
+
         self.failures.clear()
-        with ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs):
-            check_nodes(self.workload)
-            self.progress_notes = progress.start()
+        with nullcontext() if self.starting else self.ahead():
+            self.starting.result()
             self.images = share_images(store, digest, splits, self.nodes())
             self.folder = str(store.paths.folder / "ray")  # for Tune's and Train's own files
             self.pool = Pool(self.images)
@@ -46,6 +63,17 @@ class RayExecutor:
                 yield
             finally:
                 self.pool.end()
+                self.thread.submit(self.end)  # beside what the launcher does without it
+
+    def start(self) -> None:
+        with ExitStack() as stack:  # closed here where the nodes are refused
+            stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
+            check_nodes(self.workload)
+            self.progress_notes = progress.start()
+            self.session = stack.pop_all()
+
+    def end(self) -> None:
+        self.session.close()
 
     def nodes(self) -> Sequence[Node]:
         return node_resources()

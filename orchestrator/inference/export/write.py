@@ -18,8 +18,8 @@ from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG, UID_TAG, default_ur
 from workloads.errors import UserError, nearest
 from workloads.portable import is_detector, load_trained
 
-LINEAGE, EXTENDED = "lineage.json", "orchestrator.added"
-"""File of a folder that `extend` has written, and the tag in it that says what was added."""
+LINEAGE = "lineage.json"
+"""File of a folder that `extend` has written: what the detector comes from."""
 WINDOWS = """
 The program scores windows. Thresholds are of images: an image's score is the highest of its windows' scores, and its
 windows are cut as "Images" says."""

@@ -57,7 +57,7 @@ def compared_page(comparison: Comparison, runs: Sequence[str], part: str) -> str
 
 def correlations(comparison: Comparison) -> str:
     """Spearman's rho of every two models, and of how many images."""
-    names = [model.name for model in comparison.models]
+    names = comparison.marked(f"(**{LEAK}**)")
     pairs = zip(comparison.correlations, comparison.shared, strict=True)
     rows = [
         [name, *(f"{UNDEFINED if np.isnan(rho) else f'{rho:.3f}'} ({count})" for rho, count in zip(*row, strict=True))]

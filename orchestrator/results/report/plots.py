@@ -30,6 +30,13 @@ BEST_SHARE = 0.1
 """Of the trials, the best by the criterion, that is drawn over the others."""
 WIDTH, PANELS = 9.0, 4
 """Inches of a chart, and its panels in a row."""
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "report",
+    "font.family": "sans-serif",
+    "path.simplify_threshold": 0.5,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
 
 
 def drawn(contests: Mapping[str, Rows], title: str, unit: str) -> dict[str, tuple[bytes, bytes]]:
@@ -44,12 +51,16 @@ def drawn(contests: Mapping[str, Rows], title: str, unit: str) -> dict[str, tupl
 
 
 def few(contests: Mapping[str, Rows]) -> dict[str, Rows]:
-    """At most `MOST_PLOTTED` columns: of more, as many with the lowest AUROC as with the highest, in their order."""
+    """At most `MOST_PLOTTED` columns: of more, as many with the lowest AUROC as with the highest, in their order. Those
+    whose AUROC is undefined are between them."""
     if len(contests) <= MOST_PLOTTED:
         return dict(contests)
     areas = {name: rows.auroc() for name, rows in contests.items()}
-    by_area = sorted((name for name, area in areas.items() if area is not None), key=lambda name: areas[name] or 0.0)
-    chosen = {*by_area[: MOST_PLOTTED // 2], *by_area[-MOST_PLOTTED // 2 :]}
+    undefined = [name for name, area in areas.items() if area is None]
+    by_area = sorted((name for name in areas if name not in undefined), key=lambda name: areas[name] or 0.0)
+    middle, half = len(by_area) // 2, MOST_PLOTTED // 2
+    ranked = [*by_area[:middle], *undefined, *by_area[middle:]]
+    chosen = {*ranked[:half], *ranked[-half:]}
     return {name: rows for name, rows in contests.items() if name in chosen}
 
 
@@ -162,15 +173,6 @@ def literal(name: str) -> str:
 def _short(name: str) -> str:
     """Titles of neighbouring panels must not run into each other."""
     return name if len(name) <= 24 else f"{name[:23]}…"
-
-
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.family": "sans-serif",
-    "path.simplify_threshold": 0.5,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-}
 
 
 @contextmanager
@@ -316,7 +318,7 @@ def cost(sweep: Sweep) -> Figure:
     ends = {State.FINISHED: "finished", State.STOPPED: "stopped early"}
     for end, marker in {"finished": "o", "stopped early": "^", "failed or interrupted": "x"}.items():
         points = [c for c in known if ends.get(c.state, "failed or interrupted") == end and c.id != sweep.best]
-        x, y = [c.seconds for c in points], _numbers([c.last[1] for c in points])
+        x, y = [c.seconds for c in points], [c.last[1] or 0.0 for c in points]
         colour = BLUE if end == "finished" else GREY
         axes.plot(x, y, marker, color=colour, markersize=4, alpha=0.7, label=f"{end} ({len(x)})")
     winner = [(c.seconds, c.last[1] or 0.0) for c in known if c.id == sweep.best]
@@ -357,11 +359,6 @@ def curves(sweep: Sweep) -> Figure:
         axes.set_title(title, fontsize=9)
         _bare(axes)
     return figure
-
-
-def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
-    """(N,), NaN where undefined."""
-    return np.array(values, float)
 
 
 def _bare(axes: Axes) -> None:

@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 CLASS_NAME = re.compile(r"[A-Za-z0-9._-]+")
 GROUND_TRUTH = "ground_truth"
+"""The folder of masks, beside ``train`` and ``test``."""
 REGION = "ignore.png"
 """A file of a user's folder that marks, as a mask, what of every image is ignored."""
-"""The folder of masks, beside ``train`` and ``test``."""
 RESERVED = ("mean", "all", "fake", GENERAL)
 MAX_UNREADABLE = 0.05  # of all files; a single bad file never stops a run
 Item = TypeVar("Item")

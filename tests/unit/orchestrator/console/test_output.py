@@ -3,19 +3,26 @@
 import io
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import console, say, visible, warn
+from orchestrator.console.prediction_view import print_predicted
 from orchestrator.console.result_view import print_result, results_facts, trials_table
+from orchestrator.console.terminal import Terminal
+from orchestrator.inference.predict import Predicted
 from orchestrator.record.labels import varying
 from orchestrator.record.state import State
 from orchestrator.results.run import conclude
 from orchestrator.results.tables import KINDS, LEAK, Row, Table
 from tests.helpers.commands import orchestrate
 from tests.helpers.sweeps import made_sweep
+from workloads.data.reading.account import Account
+from workloads.scoring.thresholds import HeldOut
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 WIDTHS = (60, 80, 120)
@@ -96,7 +103,7 @@ def test_control_characters_of_a_name_never_reach_the_terminal(planted, tmp_path
 
 @pytest.mark.parametrize("columns", ["0", "00", "-5", "many"])
 def test_a_width_that_is_none_is_ignored_on_a_terminal_too(columns, monkeypatch):
-    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setattr("sys.stdout", terminal := Tty())
     monkeypatch.setenv("COLUMNS", columns)
     console().print(AurocTable(table_of(CLASSES[:2])))
     assert "Trouser" in terminal.getvalue()
@@ -125,8 +132,22 @@ def test_warnings_and_failures_of_a_result_reach_standard_error_where_it_is_quie
     assert shown.err.splitlines() == ["warning: level_1 has not learned", "failed: trial #3 t0002: out of memory"]
 
 
+def test_what_a_prediction_warns_of_and_how_an_interrupted_launch_goes_on_is_said_where_it_is_quiet(capsys):
+    threshold = HeldOut(np.arange(99, dtype=np.float32)).threshold(0.1)
+    counts, shift = {"normal": 1, "anomalous": 0, "unreadable": 0}, SimpleNamespace(remarks=["scores have moved"])
+    predicted = Predicted(Path("x"), threshold, counts, [], Account(1), shift, (0.1, 0.2), 3.0, ["one fit"])
+    print_predicted(console(quiet=True), predicted)
+    finished = SimpleNamespace(results=None, resume="python -m orchestrator resume run")
+    Terminal(console(quiet=True)).ended(finished)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    warnings, resume = shown.err.splitlines()[:-1], shown.err.splitlines()[-1]
+    assert warnings == ["warning: scores have moved", "warning: one fit"]
+    assert resume == "interrupted: nothing finished is lost. Resume: python -m orchestrator resume run"
+
+
 def test_colours_are_left_out_where_the_environment_says_so(monkeypatch):
-    monkeypatch.setattr("sys.stdout", terminal := Terminal())
+    monkeypatch.setattr("sys.stdout", terminal := Tty())
     monkeypatch.setenv("TERM", "xterm-256color")
     for no_color, coloured in (("", True), ("1", False)):
         monkeypatch.setenv("NO_COLOR", no_color)
@@ -135,6 +156,6 @@ def test_colours_are_left_out_where_the_environment_says_so(monkeypatch):
         terminal.truncate(0)
 
 
-class Terminal(io.StringIO):
+class Tty(io.StringIO):
     def isatty(self):
         return True

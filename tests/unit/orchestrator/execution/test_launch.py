@@ -1,11 +1,12 @@
 """A whole launch in this process: stopped by the rule, interrupted, failed in part, and what a dead launcher leaves."""
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from statistics import median
 
 import pytest
 
+from orchestrator.data import loading
 from orchestrator.execution.executor import Started
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.execution.recorder import Recorder
@@ -15,6 +16,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.helpers.files import flip
 from tests.helpers.launches import request_for, run
+from workloads.errors import UserError
 from workloads.files import is_whole
 
 SPACE = '''"""Two stages, four trials, two rungs, in seconds."""
@@ -110,6 +112,46 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(space, whole, tmp_path):
     assert ledger.state.closed.best == whole[1].state.closed.best
 
 
+class Ahead(LocalExecutor):
+    """Notes when it begins to start ahead of need, when it has ended, and when it is needed."""
+
+    def __init__(self):
+        super().__init__()
+        self.notes = []
+
+    @contextmanager
+    def ahead(self):
+        self.notes.append("ahead")
+        try:
+            yield
+        finally:
+            self.notes.append("ended")
+
+    def started(self, *arguments):
+        self.notes.append("needed")
+        return super().started(*arguments)
+
+
+def test_a_run_that_has_nothing_left_to_do_starts_nothing(space, whole):
+    executor = Ahead()
+    code, text, _ = launched(space, whole[0], executor)
+    assert code == 0, text
+    assert executor.notes == []
+
+
+def test_an_executor_starts_beside_the_reading_of_images_and_ends_where_they_are_refused(space, tmp_path, monkeypatch):
+    executor = Ahead()
+
+    def refuse(*_):
+        executor.notes.append("reading")
+        raise UserError("no such images")
+
+    monkeypatch.setattr(loading, "load_splits", refuse)
+    with pytest.raises(UserError, match="no such images"):
+        launched(space, tmp_path, executor)
+    assert executor.notes == ["ahead", "reading", "ended"]
+
+
 class Broken(LocalExecutor):
     """Reaches no task: where it starts, or where it runs one, there is an error."""
 
@@ -153,7 +195,7 @@ def test_what_is_written_as_launched_is_closed_whatever_follows(space, tmp_path)
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(OSError("no space"), "failed"), (KeyboardInterrupt(), "interrupted")])
-@pytest.mark.parametrize("where", ["tasks.reconcile", "launch.recorder_of"])
+@pytest.mark.parametrize("where", ["tasks.reconcile", "recorder.recorder_of"])
 def test_whatever_ends_a_launch_before_its_first_task_closes_it(space, tmp_path, monkeypatch, where, error, outcome):
     """What was there before cannot be taken up again."""
 

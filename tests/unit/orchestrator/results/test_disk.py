@@ -10,6 +10,7 @@ import pytest
 from orchestrator.planning.identity import Identity
 from orchestrator.record.events import Closed, Outcome, RungReached, State, TrialMoved
 from orchestrator.record.heartbeat import launcher_lock, write_beat
+from orchestrator.record.ledger import encode
 from orchestrator.record.paths import RunPaths
 from orchestrator.results.disk import clean, remove_runs, runs_on_disk
 from orchestrator.results.evaluation import BASELINE
@@ -20,13 +21,13 @@ from workloads.errors import Kind, UserError
 WEIGHTS, SCORES, RAY = 1000, 300, 70
 
 
-def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="d" * 16, select_by="contrastive"):
-    """The paths of a run of three trials: a winner, one that was beaten, one that was stopped."""
+def run_at(storage, name="run", outcome=Outcome.COMPLETE, stage="a" * 16, data="d" * 16, **space):
+    """The paths of a run of three trials: a winner, one that was beaten, one that was stopped. space: keys of it."""
     plans = tuple(
         trial_plan(key, {"n": n}, stages={"generator": stage}) for n, key in enumerate(("best", "beaten", "cut"))
     )
     event = opened(trials=plans, identity=Identity(data, "c" * 12))
-    event = replace(event, space=event.space | {"select_by": select_by})
+    event = replace(event, space=event.space | {"select_by": "contrastive"} | space)
     events = [event]
     for key, value, state in (("best", 0.9, "FINISHED"), ("beaten", 0.8, "FINISHED"), ("cut", 0.7, "STOPPED")):
         events += [TrialMoved(key, State.RUNNING)]
@@ -146,6 +147,19 @@ def test_a_run_that_cannot_be_read_stands_among_the_others_and_can_be_removed(tm
         clean(str(tmp_path), shared=True)
     assert remove_runs(str(tmp_path), ["broken"], really=True).removed
     assert [run.name for run in runs_on_disk(str(tmp_path))] == ["good"]
+
+
+def test_what_cannot_have_happened_and_a_space_of_a_later_version_hide_no_other_run(tmp_path):
+    run_at(tmp_path, "good")
+    impossible = run_at(tmp_path, "impossible")
+    (segment,) = impossible.ledger.glob("*.jsonl")
+    segment.write_text(segment.read_text() + encode(TrialMoved("nowhere", State.RUNNING)))
+    run_at(tmp_path, "later", later=3)
+    lives = {run.name: run.life for run in runs_on_disk(str(tmp_path))}
+    assert lives == {"good": "complete", "impossible": "unreadable", "later": "unreadable"}
+    removal = clean(str(tmp_path))
+    assert len(removal.items) == 3, "two losers and Ray's files of the run that can be read"
+    assert [remark.partition(" ")[0] for remark in removal.remarks] == ["impossible", "later"]
 
 
 def test_the_verbs_list_before_they_remove(tmp_path):

@@ -311,6 +311,14 @@ def test_what_the_log_said_of_the_images_stands_in_the_report(tmp_path):
     assert "- 3 auxiliary images are tested, too" in (made.paths.report / "report.md").read_text()
 
 
+def test_a_single_trial_is_no_leak_whatever_would_choose_among_several(tmp_path):
+    options = Options(preset="smoke", points=1, select_by="oracle", scheduler="fifo")
+    made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS, options=options)
+    assert made.state.space.select_by == "oracle"
+    assert "nothing: one configuration was given" in made.text
+    assert not any(row.leak for row in made.results.table.rows)
+
+
 def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_table(tmp_path):
     made = Made(tmp_path, "sweep_digits", {"3": (40, 60)}, {}, parts=LEVELS)
     identity = replace(made.state.opened.identity, baselines="b")

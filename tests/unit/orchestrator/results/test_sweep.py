@@ -23,7 +23,7 @@ def sweep(tmp_path_factory):
 def test_only_keys_that_differ_are_axes(sweep):
     assert set(sweep.axes) == {"batch_size", "weight_decay", "blocks", "pooling", "seed"}  # all with the first noise
     assert len(sweep.courses) == 288
-    assert [course.number for course in sweep.courses] == list(range(1, 289))
+    assert [course.id for course in sweep.courses] == [f"t{number:04d}" for number in range(288)], "in the plan's order"
 
 
 def test_the_key_that_matters_is_the_important_one(sweep):

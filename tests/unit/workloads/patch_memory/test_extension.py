@@ -39,6 +39,7 @@ def test_a_memory_that_has_room_keeps_all_patches_and_is_that_of_all_images(whit
     state = fit(config, [old], 10)
     further = extended(config, state, new.split(3), 8)
     whole = fit(config, [torch.cat([old, new])], 18)
+    assert further.keys() == whole.keys()
     assert len(further["memory"]) == len(whole["memory"]) == 18 * 36
     torch.testing.assert_close(
         distances(config, further, tested), distances(config, whole, tested), rtol=1e-3, atol=1e-3

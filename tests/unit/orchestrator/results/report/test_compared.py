@@ -12,7 +12,7 @@ from orchestrator.cli import app
 from orchestrator.console.result_view import pairs_table
 from orchestrator.results.comparison import compare
 from orchestrator.results.evaluation import read_table, write_table
-from orchestrator.results.report.compared import compared_page, file_name, paired_tests
+from orchestrator.results.report.compared import compared_page, correlations, file_name, paired_tests
 from orchestrator.results.run import sure_winner
 from orchestrator.results.tables import LEAK
 from tests.helpers.sweeps import made_sweep
@@ -71,6 +71,8 @@ def test_paired_tests_of_a_run_that_test_labels_picked_are_marked(storage):
     marks = [compared_page(item, ["run", "worse"], "all").count(LEAK) for item in (fair, leaky)]
     assert marks[0] == 0
     assert marks[1] >= 3, "the table of AUROC, the tests, the classes"
+    assert correlations(leaky).count(f"worse/class 3 (**{LEAK}**)") == 2, "a row and a column"
+    assert f"run/class 3 (**{LEAK}**)" not in correlations(leaky)
     (line,) = (line for line in piped_table(leaky) if "worse" in line)
     assert "LEAK" in line
 

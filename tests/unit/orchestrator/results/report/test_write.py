@@ -19,12 +19,13 @@ from upath import UPath
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.results.report import plots
+from orchestrator.results.report.captions import CAPTIONS, MOST_PLOTTED
 from orchestrator.results.report.plots import png
 from orchestrator.results.report.tables import number, to_csv, to_markdown
 from orchestrator.results.report.write import Report
 from orchestrator.results.tables import LEAK, Finished, Row, Table, with_published
 from tune_spaces import published
-from workloads.scoring.metrics import auroc_interval, mean, per_class_auroc, per_part_auroc, rows_by_target
+from workloads.scoring.metrics import Rows, auroc_interval, mean, per_class_auroc, per_part_auroc, rows_by_target
 from workloads.scoring.table import SCHEMA, rows
 
 CLASSES = ("airplane", "auto|mobile", "$bird_1$")
@@ -265,6 +266,19 @@ def test_plots_of_undefined_and_constant_scores(draw):
     assert draw(rows_by_target(one.filter(one["anomalous"])))
     with pytest.raises(ValueError, match="no test rows"):
         draw({})
+
+
+@pytest.mark.parametrize("defined", [0, 5, 30])
+def test_of_many_columns_the_ends_are_plotted_and_undefined_ones_only_where_there_is_room(defined):
+    columns = {
+        f"class {n}": Rows(np.array([0.0, n % 7, 9.0]), np.array([False, n >= 30 - defined, False])) for n in range(30)
+    }
+    shown = plots.few(columns)
+    known = [name for name, rows in columns.items() if rows.auroc() is not None]
+    assert len(shown) == MOST_PLOTTED
+    assert len(known) == defined
+    assert len(set(known) & set(shown)) == min(defined, MOST_PLOTTED)
+    assert plots.drawn(columns, "", "normal class").keys() == CAPTIONS.keys()
 
 
 def test_a_report_from_scores_shows_the_metrics_numbers(tmp_path):
