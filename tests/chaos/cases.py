@@ -13,6 +13,7 @@ from orchestrator.record.state import State
 from tests.chaos.disk import ERRORS, KILLED, KILLS, SIGNALS, Fault, Moment, flip, kind_of
 from tests.chaos.invariants import Contents, contents, differences, redone
 from tests.chaos.method import STEPS
+from tests.chaos.tracking import Away
 from tests.chaos.world import NAME, Circumstances, Ended, Place, World
 
 INTERRUPTED, ENVIRONMENT, REFUSED = 130, 3, 4
@@ -58,7 +59,7 @@ class Stage:
         return cls(world, contents(place), moments)
 
     def moment(self, rng: random.Random, number: int, operation: str = "") -> Moment:
-        """Every operation, or that one, on every kind of file takes its turn, in an order of its own for every fault."""
+        """Every operation, or that one, on every kind of file takes its turn."""
         keys = sorted(key for key in self.moments if operation in ("", key[0]))
         random.Random(len(keys)).shuffle(keys)
         key = keys[number % len(keys)]
@@ -119,6 +120,78 @@ def bring_back(place: Place, verdict: Verdict) -> None:
         gone.rename(place.storage)
 
 
+def two_launchers(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """Two launches of one run at once: one of them is refused, or comes when the other has ended."""
+    kill = number % 2 == 1
+    moment = stage.moment(rng, number)
+    verdict = Verdict("two launchers", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
+    children = [
+        place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None), anew=True),
+        place.begin(NAME, Circumstances(), anew=True),
+    ]
+    codes = {child.wait().code for child in children}
+    verdict.expect(codes <= {0, REFUSED, KILLED}, f"exit codes {codes}")
+    finish(verdict, stage, place, most=2 * STEPS)
+    return verdict
+
+
+def sharing(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """Two runs at once that share images, stages and baselines; one of them may be killed."""
+    kill = number % 2 == 1
+    moment = stage.moment(rng, number)
+    verdict = Verdict("two runs that share", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
+    first = place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None))
+    second = place.begin(OTHER, Circumstances())
+    codes = [first.wait().code, second.wait().code]
+    verdict.expect(codes[0] in (0, KILLED) and codes[1] == 0, f"exit codes {codes}")
+    whole = 4 * STEPS  # of the trials, which are each run's
+    finish(verdict, stage, place, most=whole + 2 * STEPS)
+    verdict.redone = max(0, verdict.redone - whole)
+    verdict.expect(verdict.redone <= STEPS, f"{verdict.redone} steps of stages were taken again")
+    return verdict
+
+
+def server_away(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """MLflow is away for some calls, or for good; the launch does not wait for it."""
+    away = Away(how, 1 + rng.randrange(60), rng.choice((1, 3, 10**6)))
+    verdict = Verdict(f"MLflow {how}", f"call {away.first // 10 * 10} to {away.first // 10 * 10 + 9}")
+    ended = place.launch(what=Circumstances(away=away))
+    verdict.expect(ended.code == 0, f"exit code {ended.code}: {ended.printed[-800:]}")
+    finish(verdict, stage, place, most=0)
+    return verdict
+
+
+def clock_back(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A launch is killed, and the next one's clock is an hour behind, or ahead."""
+    moment, hours = stage.moment(rng, number), rng.choice((-HOUR, HOUR))
+    verdict = Verdict("clock an hour off", f"after a kill at {moment.operation} {moment.kind}")
+    place.launch(what=Circumstances(Fault("killed", moment)))
+    listed = place.verb(["runs", "ls", "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
+    verdict.expect(listed.code == 0, f"runs ls ends with {listed.code}: {listed.printed[-800:]}")
+    finish(verdict, stage, place, most=STEPS, clock=hours)
+    return verdict
+
+
+def few_files(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A low limit of open files."""
+    files = 1 + number % 12
+    verdict = Verdict("few open files", f"{files} more")
+    ended = place.launch(what=Circumstances(files=files))
+    judge_end(verdict, "too many open files", ended)
+    finish(verdict, stage, place, most=STEPS)
+    return verdict
+
+
+def worker_dies(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A training step raises; the task is tried again within the launch."""
+    step = 1 + number % (6 * STEPS)
+    verdict = Verdict("worker dies", f"step {step}")
+    ended = place.launch(what=Circumstances(fails=step))
+    verdict.expect(ended.code == 0, f"exit code {ended.code}: {ended.printed[-800:]}")
+    judge_whole(verdict, stage, place, most=STEPS)
+    return verdict
+
+
 def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A file of a run, one that has ended or was killed, is not as it was written; the run is then taken up again."""
     over = rng.random() < 0.5
@@ -132,12 +205,12 @@ def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: in
         if file.is_file() and kind not in PASSED_OVER and not file.name.endswith(".partial") and file.stat().st_size:
             kinds.setdefault(kind, []).append(file)
     if not kinds:
-        return Verdict(how, "nothing is there")
+        return Verdict(f"file {how}", "nothing is there")
     names = sorted(kinds)
     random.Random(len(names)).shuffle(names)
     kind = names[number % len(names)]
     file = rng.choice(kinds[kind])
-    verdict = Verdict(how, f"{kind}, {'at the end' if over else 'half way'}")
+    verdict = Verdict(f"file {how}", f"{kind}, {'at the end' if over else 'half way'}")
     damage(file, how, rng)
     finish_damaged(verdict, stage, place, kind, over=over)
     return verdict

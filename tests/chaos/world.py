@@ -25,8 +25,8 @@ from tests.helpers.files import write_images, write_mask
 NAME = "run"
 LONGEST_S = 60.0
 """Seconds of a launch that takes half of one; longer hangs."""
-MLFLOW_S = 0.3
-"""Seconds that the end of a launch waits for MLflow here."""
+MLFLOW_S, HANGING_S = 20.0, 0.3
+"""Seconds that the end of a launch waits for MLflow here, and for one that hangs."""
 WARM = (
     "orchestrator.cli", "orchestrator.clusters.session", "orchestrator.clusters.submission",
     "orchestrator.console.terminal", "orchestrator.execution.launch", "orchestrator.execution.local",
@@ -60,9 +60,9 @@ class Ended:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What else is the matter while a launch runs. clock: seconds that it is off. files: that may be open at once, 0
-    for as many as there are. fails: number of the training step that raises, from 1 on; 0 for none. regression: name of
-    a promise that is not kept (see `regressions`)."""
+    """What else is the matter while a launch runs. clock: seconds that it is off. files: that may be opened beside
+    those that are open, 0 for as many as the system allows. fails: number of the training step that raises, from 1 on;
+    0 for none. regression: name of a promise that is not kept (see `regressions`)."""
 
     fault: Fault | None = None
     away: Away | None = None
@@ -187,7 +187,7 @@ def verb_in_child(place: Place, words: Sequence[str], what: Circumstances, print
     method.register()
     os.environ[method.WORK] = str(place.work)
     stand_in(place.server, what.away)
-    cheapen()
+    cheapen(HANGING_S if what.away and what.away.how == "hangs" else MLFLOW_S)
     if what.regression:
         REGRESSIONS[what.regression]()
     if what.clock:
@@ -196,7 +196,8 @@ def verb_in_child(place: Place, words: Sequence[str], what: Circumstances, print
     if what.files:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_NOFILE, (what.files, what.files))
+        most = what.files + len(os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     method.FAILS = what.fails
     disk = Disk(str(place.storage), what.fault)
     sys.argv = ["orchestrator", *words]
@@ -221,7 +222,7 @@ def exit_code(function: Callable[[], object]) -> int:
     return 0
 
 
-def cheapen() -> None:
+def cheapen(mlflow_s: float) -> None:
     """What a launch does to look good, what it says of its code, and what it waits for, is left out or short."""
     from orchestrator.execution import continuation
     from orchestrator.execution.work import worker
@@ -242,7 +243,7 @@ def cheapen() -> None:
     run.effects_of = lambda *_: ([], None)
     plots.drawn = lambda *_: {"roc.png": (b"roc", b"roc")}
     plots.drawn_sweep = lambda *_: {"cost.svg": (b"cost", b"cost")}
-    tracking.mirrored.__wrapped__.__defaults__ = (MLFLOW_S,)
+    tracking.mirrored.__wrapped__.__defaults__ = (mlflow_s,)
 
 
 def warm() -> None:
