@@ -14,10 +14,10 @@ used for a while.
 
 Options of a launch; whatever is left out, or None, stays as the space has it:
 
-* search: "random" or "grid". points: random points to try.
+* search: "random", "grid" or "optuna" (chosen as the run goes). points: to try, random or chosen.
 * scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
 * select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
-* seed: of the training; the data splits stay. classes: only these normal classes.
+* seed: of the training; the data splits stay. seeds: how often each point is trained. classes: only these normal ones.
 * images: the images' folder, for spaces on the dataset "folder". method: with it and without a space, the method whose
   template for own images is launched; "patch_memory" where left out. auxiliary: sets, each "NAME" or "NAME=PATH".
 * workers: of a trial. min_workers: a trial goes on with as few where workers are lost.

@@ -30,6 +30,7 @@ class Options:
     gpus_per_worker: float | None = None
     share: str | None = None
     seed: int | None = None
+    seeds: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
     auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of auxiliary images
@@ -49,6 +50,7 @@ class Keywords(TypedDict, total=False):
     gpus_per_worker: float | None
     share: str | None
     seed: int | None
+    seeds: int | None
     classes: list[str]
     images: str | None
     method: str | None
@@ -70,6 +72,7 @@ class Arguments(Keywords, total=False):
 PLACES = {  # option -> key of the space
     "search": ("search", "kind"),
     "points": ("search", "points"),
+    "seeds": ("seeds",),
     "scheduler": ("scheduler", "kind"),
     "select_by": ("select_by",),
     "workers": ("resources", "workers"),

@@ -72,18 +72,14 @@ class Client:
     def change(self, run: str, part: str, values: dict[str, Any]) -> None:
         self.call(lambda held: held["runs"][run][part].update(values))
 
-    def get_experiment_by_name(self, name: str) -> Any:
-        known = self.call(lambda held: held["experiments"].get(name))
-        return known and SimpleNamespace(experiment_id=known)
-
     def create_experiment(self, name: str, location: Any) -> str:
         return self.call(lambda held: held["experiments"].setdefault(name, str(len(held["experiments"]))))
 
-    def search_runs(self, experiments: list[str], query: str, max_results: int) -> list[Any]:
+    def search_runs(self, experiments: list[str], query: str, kind: Any) -> list[Any]:
         wanted = [part.split("` = '") for part in query.removeprefix("tags.`").removesuffix("'").split("' and tags.`")]
         runs = self.call(lambda held: held["runs"])
         matches = [key for key, run in runs.items() if all(run["tags"].get(tag) == value for tag, value in wanted)]
-        return [run_of(key, runs[key]) for key in matches[:max_results]]
+        return [run_of(key, runs[key]) for key in matches]
 
     def get_run(self, run: str) -> Any:
         return run_of(run, self.call(lambda held: held["runs"][run]))
@@ -124,7 +120,15 @@ class Client:
 
 def run_of(key: str, run: dict[str, Any]) -> Any:
     data = SimpleNamespace(tags=run["tags"], params=run["params"])
-    return SimpleNamespace(info=SimpleNamespace(run_id=key, status=run["status"]), data=data)
+    info = SimpleNamespace(run_id=key, status=run["status"], lifecycle_stage="active", run_name=key)
+    return SimpleNamespace(info=info, data=data)
+
+
+def connect(tracker: Any) -> None:
+    """In the place of `Tracker.connect`, which prepares a real MLflow."""
+    client = Client(tracker.uri)
+    tracker.experiment = client.create_experiment(tracker.name, None)
+    tracker.client = client
 
 
 def stand_in(file: Path, away: Away | None) -> None:
@@ -142,6 +146,7 @@ def stand_in(file: Path, away: Away | None) -> None:
     vars(entities).update(
         Param=record("key", "value"), Metric=record("key", "value", "timestamp", "step"),
         Dataset=record(), DatasetInput=record("dataset", "tags"), InputTag=record("key", "value"),
+        ViewType=SimpleNamespace(ALL=3),
     )  # fmt: skip
     exceptions, package = ModuleType("mlflow.exceptions"), ModuleType("mlflow")
     vars(exceptions).update(MlflowException=ServerError)

@@ -19,7 +19,7 @@ import numpy as np
 
 from tests.chaos import method
 from tests.chaos.disk import Disk, Fault
-from tests.chaos.tracking import Away, stand_in
+from tests.chaos.tracking import Away, connect, stand_in
 from tests.helpers.files import write_images, write_mask
 
 NAME = "run"
@@ -227,8 +227,8 @@ def cheapen(mlflow_s: float) -> None:
     from orchestrator.execution import continuation
     from orchestrator.execution.work import worker
     from orchestrator.planning import code_digest, identity
-    from orchestrator.record import tracking
     from orchestrator.record.events import Provenance
+    from orchestrator.record.tracking import machine, tracker
     from orchestrator.results import run
     from orchestrator.results.report import plots
     from workloads.scoring import baselines
@@ -243,7 +243,9 @@ def cheapen(mlflow_s: float) -> None:
     run.effects_of = lambda *_: ([], None)
     plots.drawn = lambda *_: {"roc.png": (b"roc", b"roc")}
     plots.drawn_sweep = lambda *_: {"cost.svg": (b"cost", b"cost")}
-    tracking.mirrored.__wrapped__.__defaults__ = (mlflow_s,)
+    tracker.Tracker.connect = connect
+    machine.Machine.sample = lambda *_, **__: {}
+    tracker.mirrored.__wrapped__.__defaults__ = (mlflow_s,)
 
 
 def warm() -> None:
