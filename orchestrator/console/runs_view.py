@@ -92,6 +92,9 @@ def print_removal(out: Console, removal: Removal) -> None:
         say(out, f"{total:>9}  {what}: {without_secrets(items[0].path)}{more}")
     for remark in removal.remarks:
         say(out, f"note: {remark}")
+    if not removal.items:
+        say(out, "there is nothing to remove")
+        return
     total = f"{size(removal.bytes)} in {counted(len(removal.items), 'place')}"
     say(out, f"removed: {total}" if removal.removed else f"would go: {total}; --yes removes it")
 
