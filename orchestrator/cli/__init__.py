@@ -72,11 +72,13 @@ def main() -> None:
 
 
 def unexpected(error: Exception) -> "UserError":
-    """An error that nobody planned for: its innermost cause, in a line."""
-    from workloads.errors import Kind, UserError
+    """An error that nobody planned for: its innermost cause, in a line, or what of the machine stands in the way."""
+    from workloads.errors import Kind, UserError, of_the_world
 
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
+    if world := of_the_world(error):
+        return world
     lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
     headline = f"{type(error).__name__}: {lines[-1]}"
     return UserError(headline, fix="--debug of launch and resume shows where", kind=Kind.FAILED)

@@ -42,9 +42,11 @@ def start_timeout_s() -> float:
 
 
 def heed_signals() -> None:
-    """Ctrl-C and a batch system's polite stop both end a launch cleanly, also where a shell's `&` has them ignored."""
+    """Ctrl-C, a batch system's polite stop and a terminal that goes away all end a launch cleanly. The first two also
+    where a shell's `&` has them ignored; the last is ignored where `nohup` wants it so."""
     if threading.current_thread() is threading.main_thread():
-        for polite in (signal.SIGINT, signal.SIGTERM):
+        hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+        for polite in (signal.SIGINT, signal.SIGTERM, *hangup):
             signal.signal(polite, signal.default_int_handler)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from orchestrator.console.output import counted, say, short
 from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import without_secrets
+from orchestrator.record.repair import Repair
 from orchestrator.record.runs import resume_command
 from orchestrator.record.tracking.ui import Pages
 from orchestrator.results.disk import Removal, RunOnDisk
@@ -67,6 +68,21 @@ def print_run(out: Console, run: RunOnDisk, storage_by: str) -> None:
         say(out, f"  {name:8} {size(count)}{of}")
 
 
+def print_repair(out: Console, repair: Repair, run: str) -> None:
+    """A line a damaged line, then what was kept, and where."""
+    for line in repair.dropped:
+        say(out, f"left out  {line}")
+    for file in repair.files:
+        say(out, f"{'kept' if repair.done else 'to be kept'} as  {file}")
+    whole = f"{counted(repair.kept, 'line')} whole"
+    if not repair.files:
+        say(out, f"nothing to repair: {whole}")
+    elif repair.done:
+        say(out, f"repaired: {whole}; go on with `resume {run}`")
+    else:
+        say(out, f"would be repaired: {whole}; --yes does it")
+
+
 def print_removal(out: Console, removal: Removal) -> None:
     """A line a kind of thing that goes, and how much that is; `--json` names every place."""
     kinds = {what: [item for item in removal.items if item.what == what] for what in (i.what for i in removal.items)}
@@ -76,6 +92,9 @@ def print_removal(out: Console, removal: Removal) -> None:
         say(out, f"{total:>9}  {what}: {without_secrets(items[0].path)}{more}")
     for remark in removal.remarks:
         say(out, f"note: {remark}")
+    if not removal.items:
+        say(out, "there is nothing to remove")
+        return
     total = f"{size(removal.bytes)} in {counted(len(removal.items), 'place')}"
     say(out, f"removed: {total}" if removal.removed else f"would go: {total}; --yes removes it")
 

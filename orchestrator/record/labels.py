@@ -92,15 +92,15 @@ def seed_numbers(state: RunState, best: TrialState) -> dict[str, float | None]:
 
 def source_tags(state: RunState) -> dict[str, str]:
     """Where the numbers come from, in MLflow's own fields and a few of ours."""
-    opened, select_by = state.opened, state.space.select_by
+    opened = state.opened
     commit, _, changes = opened.provenance.git_commit.partition("+")
-    tags = {"mlflow.source.name": opened.source, "mlflow.source.type": "LOCAL", "selection": select_by}
+    tags = {"mlflow.source.name": opened.source, "mlflow.source.type": "LOCAL", "selection": state.space.select_by}
     tags |= {"identity.data": opened.identity.data, "identity.code": opened.identity.code}
     tags |= {COMMIT: commit} if commit else {}
     tags |= {"mlflow.source.git.dirty": "true"} if changes else {}
     with suppress(OSError, KeyError):  # a user without a name
         tags["mlflow.user"] = getpass.getuser()
-    return tags | ({"leak": "selected by test labels"} if select_by == "oracle" else {})
+    return tags | ({"leak": "selected by test labels"} if state.leak else {})
 
 
 def dataset_of(state: RunState) -> dict[str, str]:

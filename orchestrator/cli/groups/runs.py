@@ -1,4 +1,4 @@
-"""`runs ls|show|rm|gc`: what a storage holds, what it takes on disk, and what of it nobody needs any more."""
+"""`runs ls|show|rm|repair|gc`: what a storage holds, what it takes on disk, and what of it nobody needs any more."""
 
 from typing import Annotated
 
@@ -56,6 +56,23 @@ def rm(
         print_json({"removal": removal})
     else:
         print_removal(console(), removal)
+
+
+@app.command("repair")
+def repair(run: Run, really: Really = False, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+    """Write a damaged ledger again without the lines that are damaged; the damaged file is kept.
+
+    What they said is made up for by the next `resume`, from the files of the trials.
+    """
+    from orchestrator.console.output import console, print_json
+    from orchestrator.console.runs_view import print_repair
+    from orchestrator.record.repair import repair_run
+
+    repaired = repair_run(run, storage, really=really)
+    if as_json:
+        print_json({"repair": repaired})
+    else:
+        print_repair(console(), repaired, run)
 
 
 @app.command("gc")

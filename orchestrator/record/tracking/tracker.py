@@ -235,6 +235,8 @@ class Tracker:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
         self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.paths.trial(trial.id).scores(rung)
+        if not self.paths.ledger.exists():
+            raise FileNotFoundError(f"the storage {self.paths.root} is away")  # the next sync has the scores
         if scores.exists():
             self.log_files(run, [scores], "scores")
 
