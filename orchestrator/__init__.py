@@ -14,10 +14,10 @@ used for a while.
 
 Options of a launch; whatever is left out, or None, stays as the space has it:
 
-* search: "random" or "grid". points: random points to try.
+* search: "random", "grid" or "optuna" (chosen as the run goes). points: to try, random or chosen.
 * scheduler: "asha" (successive halving) or "fifo" (every trial to its end).
 * select_by: what chooses the winner: "contrastive", "likelihood" (flows), or "oracle" (sees test labels: a leak).
-* seed: of the training; the data splits stay. classes: only these normal classes.
+* seed: of the training; the data splits stay. seeds: how often each point is trained. classes: only these normal ones.
 * images: the images' folder, for spaces on the dataset "folder". method: with it and without a space, the method whose
   template for own images is launched; "patch_memory" where left out. auxiliary: sets, each "NAME" or "NAME=PATH".
 * workers: of a trial. min_workers: a trial goes on with as few where workers are lost.
@@ -34,7 +34,7 @@ Torch, Ray, MLflow and pandas are imported when they are first needed.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 if sys.argv[:1] == ["-m"]:  # `python -m` looks first where the user stands, whose `workloads` would be taken for ours
     sys.path.append(sys.path.pop(0))
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.execution.observer import Observer
     from orchestrator.inference.extend import Extended
     from orchestrator.inference.predict import Predicted
+    from orchestrator.planning.options import Arguments, Keywords
     from orchestrator.planning.plan import Plan
     from orchestrator.planning.request import Request
     from orchestrator.results.handle import Run
@@ -60,37 +61,6 @@ __all__ = [
     "Detector", "Run", "UserError", "analyse", "export", "extend", "launch", "load", "open_run", "plan", "predict",
     "resume", "runs", "submit",
 ]  # fmt: skip
-
-
-class Options(TypedDict, total=False):
-    """What a launch changes in its space, and where it works; see the top of this module."""
-
-    search: str | None
-    points: int | None
-    scheduler: str | None
-    select_by: str | None
-    workers: int | None
-    min_workers: int | None
-    cpus_per_worker: float | None
-    gpus_per_worker: float | None
-    share: str | None
-    seed: int | None
-    classes: list[str]
-    images: str | None
-    method: str | None
-    auxiliary: list[str]
-    cpus: int | None
-    slots: int | None
-
-
-class Arguments(Options, total=False):
-    """What `launch`, `plan` and `submit` take alike; see `launch`."""
-
-    preset: str | None
-    name: str | None
-    config: Mapping[str, Any] | Sequence[str]
-    data_dir: str | Path
-    tracking_uri: str | None
 
 
 def plan(
@@ -128,7 +98,7 @@ def launch(
     tracking_uri: str | None = None,
     address: str | None = None,
     observer: Observer | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[Keywords],
 ) -> Run:
     """Run a space to its end: shared stages, trials, winner, report. A run of the same name is continued.
 
@@ -287,7 +257,7 @@ def load(
     whether a method from outside the tree, whose code lies in the run, may be loaded: that runs it.
     Raises UserError for an unknown run or target, and where no trial has reached the end of its schedule.
     """
-    from orchestrator.inference.detector import detector_at
+    from orchestrator.inference.detector import detector_at, trusted
 
     return detector_at(*trusted(source, storage, trust_code), target, device)
 
@@ -313,10 +283,10 @@ def export(
     """
     from pathlib import Path
 
+    from orchestrator.inference.detector import trusted
     from orchestrator.inference.export.write import export_detector
 
     place = trusted(run, storage, trust_code)
-
     return export_detector(*place, to, Path(folder), target=target, register_as=register, tracking_uri=tracking_uri)
 
 
@@ -357,6 +327,7 @@ def predict(
                     "seen": seen or (lambda _done, _total: None)}  # fmt: skip
     if address is not None:
         from orchestrator.inference.at_scale import Source, predict_at_scale
+        from orchestrator.inference.detector import trusted
 
         source = Source(*trusted(run, storage, trust_code), target)
         return predict_at_scale(
@@ -382,30 +353,11 @@ def extend(
     """
     from pathlib import Path
 
+    from orchestrator.inference.detector import trusted
     from orchestrator.inference.extend import extend_detector
 
     place = trusted(run, storage, trust_code=True)  # such code is refused there
     return extend_detector(*place, [str(image) for image in images], Path(out), target)
-
-
-def trusted(source: str | Path | Run, storage: str | Path, trust_code: bool) -> tuple[str, str]:
-    """The name of a run and its storage, or a detector's own folder. Raises UserError for either whose code must not be
-    run without `trust_code`."""
-    from os import PathLike
-
-    from orchestrator.planning.request import absolute
-    from orchestrator.record import method_code
-    from workloads.portable import is_detector, method_of
-
-    place = str(source) if isinstance(source, str | PathLike) else source
-    if isinstance(place, str) and is_detector(place):
-        if not trust_code:
-            method_code.require_trust(place, method_of(place))
-        return absolute(place), absolute(storage)
-    run = open_run(place, storage)
-    if not trust_code:
-        method_code.require_trust(run.paths.code, run.state.opened.space["workload"])
-    return run.name, run.storage
 
 
 def __getattr__(name: str) -> Any:

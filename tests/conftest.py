@@ -93,7 +93,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def made_databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """MLflow needs a second to make the tables of a new database. Launches of this process have copies of one that it
     has made; those of other processes, as users start them, their own."""
-    from orchestrator.record.tracking import Tracker
+    from orchestrator.record.tracking.tracker import Tracker
 
     connect = Tracker.connect
 

@@ -38,8 +38,8 @@ def launch(
     tracking_uri: TrackingUri = None,
     name: Annotated[str | None, typer.Option(help="Name of the run; by default made from the space.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper, reduced or smoke: scales schedules and widths.")] = None,
-    search: Annotated[str | None, typer.Option(help="random or grid.")] = None,
-    points: Annotated[int | None, typer.Option(help="Random points to try.")] = None,
+    search: Annotated[str | None, typer.Option(help="random, grid, or optuna: chosen as the run goes.")] = None,
+    points: Annotated[int | None, typer.Option(help="Points to try, random or chosen.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="asha or fifo.")] = None,
     select_by: Annotated[str | None, typer.Option(help="contrastive, likelihood (flows), or oracle (a leak).")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray Train workers of a trial.")] = None,
@@ -48,6 +48,7 @@ def launch(
     gpus_per_worker: Annotated[float | None, typer.Option(help="May be a fraction.")] = None,
     share: Annotated[str | None, typer.Option(help="units (whole networks) or batches (rows of every batch).")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the training; the data splits stay.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Train each point so often, with seeds from --seed on.")] = None,
     classes: Annotated[list[str], typer.Option("--class", help="Only this normal class; may be repeated.")] = [],  # noqa: B006
     images: Annotated[str | None, typer.Option(help="Your images' folder; no space is needed with it.")] = None,
     method: Method = None,
@@ -67,8 +68,9 @@ def launch(
     import orchestrator
     from orchestrator.console.output import console
     from orchestrator.console.terminal import Terminal
+    from orchestrator.planning.options import Arguments
 
-    names = (*orchestrator.Options.__annotations__, "preset", "storage", "data_dir", "tracking_uri", "name", "address")
+    names = {*Arguments.__annotations__, "storage", "address"} - {"config"}
     arguments = {name: context.params[name] for name in names}
     arguments |= {"config": set, "observer": Terminal(console(plain, quiet or as_json), as_json)}
     if dry_run:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -29,6 +29,16 @@ def interruptible(text: str = "interrupted") -> Iterator[None]:
     except KeyboardInterrupt:
         sys.stderr.write(f"{text}\n")
         sys.exit(Exit.INTERRUPTED)
+
+
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Ctrl-C, or a request to end, is how the verb ends: with exit code 0."""
+    from orchestrator.clusters.session import heed_signals
+
+    heed_signals()
+    with suppress(KeyboardInterrupt):
+        yield
 
 
 def end_as(work: Callable[[], "Run"]) -> NoReturn:

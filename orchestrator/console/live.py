@@ -151,7 +151,7 @@ class LiveView:
     def summary(self, state: RunState, notes: Mapping[str, Note]) -> str:
         """How long it has gone on, and how far it is."""
         parts = [f"{bar.title} {bar.fraction:.0%}" for bar in bars(state, notes, self.analyses) if bar.total]
-        counts = f"{ended_trials(state)} of {len(state.trials)} trials ended"
+        counts = f"{ended_trials(state)} of {state.expected} trials ended"
         return ", ".join([duration(time.monotonic() - self.begun), *parts, counts])
 
     def line(self, trial: TrialState, state: RunState) -> str:

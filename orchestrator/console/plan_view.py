@@ -9,6 +9,7 @@ from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.provenance import from_here, gpu_count, without_secrets
 from orchestrator.record.runs import resume_command
+from tune_spaces.schema import Space
 from workloads.data.reading.account import Account
 
 
@@ -41,7 +42,13 @@ def plan_table(plan: Plan, request: Request) -> Table:
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """A plan for programs; seconds of wall time."""
     facts = {"run": plan.run, "space": plan.name, "preset": plan.preset, "targets": plan.targets}
-    counts = {"trials": len(plan.points), "stages": plan.stages, "rungs": plan.rungs, "workers": plan.workers}
+    counts = {
+        "trials": plan.space.trials,
+        "chosen_later": plan.space.trials - len(plan.points),
+        "stages": plan.stages,
+        "rungs": plan.rungs,
+        "workers": plan.workers,
+    }
     return {**facts, **counts, "estimate": plan.estimate}
 
 
@@ -94,12 +101,12 @@ def set_lines(plan: Plan) -> dict[str, str]:
 def trial_lines(plan: Plan) -> dict[str, str]:
     """How trials are searched, made up, compared and chosen from."""
     space, resources = plan.space, plan.space.resources
-    search = "all points" if space.search.kind == "grid" else f"{len(plan.points)} random of {space.size()} points"
-    rungs = f"ASHA, compared at {values(rung / 10 for rung in plan.rungs[:-1])} % of the schedule"
+    asha = f"ASHA, compared at {values(rung / 10 for rung in plan.rungs[:-1])} % of the schedule"
+    rungs = asha if len(plan.rungs) > 1 else "every trial to the end"
     networks = counted(len(plan.units), "network") if plan.targets else "as many networks as classes and levels"
     leak = "looks at test labels: a LEAK" if space.select_by == "oracle" else "no test label is looked at"
     lines = {
-        "trials": f"{len(plan.points)} ({search}; {rungs if len(plan.rungs) > 1 else 'every trial to the end'})",
+        "trials": f"{space.trials} ({search_text(space)}; {rungs})",
         "a trial": f"{networks} on {resources.workers} worker(s), shared out by {resources.share}",
         "shared": f"{counted(plan.stages, 'stage')} trained once for all trials, found again by content",
         "winner by": f"{space.select_by} ({leak})",
@@ -109,6 +116,18 @@ def trial_lines(plan: Plan) -> dict[str, str]:
     if space.analyses:
         lines["afterwards"] = f"analyses of the winner, not in the estimate: {', '.join(space.analyses)}"
     return lines
+
+
+def search_text(space: Space) -> str:
+    """Which points are tried, and how often."""
+    points, size, start = space.trials // space.seeds, space.size(), space.search.start(space.size())
+    kinds = {
+        "grid": "all points",
+        "random": f"{points} random of {size} points",
+        "optuna": f"{start} random of {size} points, then {points - start} that Optuna chooses as the run goes, "
+        f"{space.search.at_once} at once by {space.select_by}",
+    }
+    return kinds[space.search.kind] + (f", each with {space.seeds} seeds" if space.seeds > 1 else "")
 
 
 def estimate_line(plan: Plan) -> str:

@@ -9,11 +9,9 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short, warn
-from orchestrator.record.labels import varying
 from orchestrator.record.provenance import from_here, without_secrets
-from orchestrator.record.runs import resume_command
+from orchestrator.record.runs import resume_command, ui_command
 from orchestrator.record.state import RunState, State, TrialState
-from orchestrator.record.tracking import ui_command
 from orchestrator.results.comparison import Comparison, Pair
 from orchestrator.results.report.tables import UNSCORED, difference_cells, number, p_of
 from orchestrator.results.run import Results
@@ -104,7 +102,10 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     spent = f"training and scoring {duration(run.worker_seconds)} of worker time"
     say(out, f"took {took}; {spent}")
     say(out, f"report  {from_here(str(results.report))}")
-    say(out, f"MLflow  {ui_command(run.tracking)}")
+    if not run.tracking.startswith("http"):
+        say(out, f"MLflow  {ui_command(run.run, run.request.storage, run.tracking)}")
+    if run.page:
+        say(out, f"        {run.page}")
 
 
 def result_facts(run: "Finished") -> dict[str, Any]:
@@ -112,7 +113,7 @@ def result_facts(run: "Finished") -> dict[str, Any]:
     facts = {"run": run.run, "outcome": run.outcome, "seconds": run.seconds, "phases": run.phases}
     if run.results is None:
         return facts | {"resume": run.resume}
-    return facts | {**results_facts(run.results), "mlflow": without_secrets(run.tracking)}
+    return facts | {**results_facts(run.results), "mlflow": without_secrets(run.tracking), "page": run.page}
 
 
 def results_facts(results: Results) -> dict[str, Any]:
@@ -205,4 +206,4 @@ def print_status(out: Console, run: "Run") -> None:
     summary = run_summary(state, run.outcome)
     dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
     say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
-    out.print(trials_table(state, varying(state), {}, len(state.trials), out.width))
+    out.print(trials_table(state, state.varying, {}, len(state.trials), out.width))

@@ -9,6 +9,7 @@ from orchestrator.console.output import counted, say, short
 from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.runs import resume_command
+from orchestrator.record.tracking.ui import Pages
 from orchestrator.results.disk import Removal, RunOnDisk
 from orchestrator.results.tables import LEAK
 
@@ -77,3 +78,15 @@ def print_removal(out: Console, removal: Removal) -> None:
         say(out, f"note: {remark}")
     total = f"{size(removal.bytes)} in {counted(len(removal.items), 'place')}"
     say(out, f"removed: {total}" if removal.removed else f"would go: {total}; --yes removes it")
+
+
+def print_pages(out: Console, pages: Pages) -> None:
+    """The links of every run, and how to close what was opened."""
+    for run in pages.runs:
+        say(out, run.name)
+        for what, link in (("run", run.page), ("trials compared", run.comparison), ("all runs", run.table)):
+            say(out, f"  {what:16}{link}")
+    if not pages.runs:
+        say(out, "MLflow has no runs of ours here")
+    if pages.server is not None:
+        say(out, f"MLflow serves {pages.address} for this machine alone; Ctrl-C closes it")

@@ -27,6 +27,7 @@ def fraction_done(state: RunState, notes: "Mapping[str, Note]", stages: float, e
     """Of stages and trials together, in [0, 1]. stages: the fraction of the stages. Both weigh what the plan expects
     them to take; trials alone count where it expects nothing. One that was stopped early is done."""
     trials = [1.0 if t.state in ENDED else trial_progress(t, notes) for t in state.trials.values()]
+    trials += [0.0] * (state.expected - len(trials))  # that a search has not chosen yet
     weights = (estimate.stages, estimate.trials) if estimate is not None else (0.0, 1.0)
     return (weights[0] * stages + weights[1] * fmean(trials or [0.0])) / max(sum(weights), 1e-9)
 

@@ -10,7 +10,7 @@ from orchestrator.execution.tasks import analysis_tasks
 from orchestrator.record.heartbeat import heartbeat, launcher_lock
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths, check_tracking
-from orchestrator.record.tracking import Tracker, mirrored
+from orchestrator.record.tracking.tracker import Tracker, mirrored
 from orchestrator.results.run import Results, conclude, sure_winner
 from workloads.analyses import analyses_of
 from workloads.errors import UserError, nearest

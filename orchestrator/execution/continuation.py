@@ -3,8 +3,9 @@
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from orchestrator.planning.identity import (
 )
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
-from orchestrator.record.events import CodeAccepted, Launched, Opened
+from orchestrator.record.events import CodeAccepted, Launched, Opened, TrialAdded
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import capture, without_secrets
@@ -36,14 +37,28 @@ from workloads.errors import Kind, UserError
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run whose ledger is open. methods: of the trials, by their ids. stages: all that the trials have, those that
-    others need first. baselines: name -> key of its scores."""
+    """A run whose ledger is open. trials: a search adds to them as the run goes. methods: of the trials, by their ids.
+    stages: all that the trials have, those that others need first. baselines: name -> key of its scores."""
 
     ledger: Ledger
-    trials: Sequence[TrialPlan]
-    methods: Mapping[str, Any]
+    trials: list[TrialPlan]
+    methods: dict[str, Any]
     stages: Sequence[StagePlan]
     baselines: Mapping[str, str]
+
+    def add(self, plan: Plan, splits: Splits, points: Sequence[dict[str, Any]]) -> list[TrialPlan]:
+        """Trials at further points, which have the stages of the known ones. The ledger has them first."""
+        stages = {trial.point.get("seed"): trial.stages for trial in self.trials}
+        methods = tuple(plan.method(point) for point in points)
+        further = replace(plan, points=tuple(points), methods=methods)
+        identified = identify(further, splits.digest, splits.target_digests).trials
+        added = [replace(trial, stages=stages.get(trial.point.get("seed"), {})) for trial in identified]
+        for trial, instance in zip(added, methods, strict=True):
+            instance.prepare(Path(self.ledger.state.opened.data_dir))
+            self.ledger.append(TrialAdded(trial))
+            self.trials.append(trial)
+            self.methods[trial.id] = instance
+        return added
 
 
 def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, executor: str) -> OpenRun:

@@ -19,6 +19,7 @@ from orchestrator.record.provenance import all_cpus, gpu_count
 from orchestrator.record.rates import read_rates
 from orchestrator.record.runs import tracking_of
 from orchestrator.record.state import RunState
+from orchestrator.record.tracking.store import check_store
 from tune_spaces.schema import Data, Space
 from tune_spaces.schema.load import Loaded, chosen_space
 from workloads.errors import Problem, nearest, several
@@ -43,7 +44,7 @@ def request_of(
     address: str | None = None,
     **options: Any,
 ) -> Request:
-    """A launch as it is asked for. options: those of `orchestrator.Options`. config: by key, or each as KEY=VALUE.
+    """A launch as it is asked for. options: as `Keywords` has them. config: by key, or each as KEY=VALUE.
 
     Raises UserError with everything wrong.
     """
@@ -57,6 +58,8 @@ def request_of(
     loaded, resolved, chosen = load_space(named, chosen_options)
     if is_remote(address):
         refuse_own_folders(resolved.data, str(data_dir))
+    else:
+        check_store(absolute(storage), tracking_uri)
     space = with_whole_paths(resolved)
     return Request(
         loaded=loaded,
@@ -125,7 +128,8 @@ def request_to_resume(
     """A run's launch once more, its space and data as the ledger has them. Raises UserError."""
     check_address(address)
     check_kept_modules(state.identity, paths.run, accept_code)
-    opened, space = state.opened, state.space
+    opened, space, tracking = state.opened, state.space, tracking_of(state, tracking_uri)
+    check_store(paths.storage, tracking)
     return Request(
         loaded=Loaded(opened.name, space, opened.doc, Path(opened.source)),
         space=space,
@@ -133,7 +137,7 @@ def request_to_resume(
         schedule=opened.schedule,
         storage=paths.storage,
         data_dir=opened.data_dir,
-        tracking_uri=tracking_of(state, tracking_uri),
+        tracking_uri=tracking,
         name=paths.run,
         slots=slots,
         accept_code=accept_code,

@@ -14,7 +14,7 @@ from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.provenance import all_cpus
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome
-from orchestrator.record.tracking import Tracker, mirrored
+from orchestrator.record.tracking.tracker import Tracker, mirrored
 
 
 def launch(request: Request, observer: Observer | None = None, executor: Executor | None = None) -> Finished:
@@ -62,7 +62,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
                     raise
                 finally:
                     run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
-    return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases)
+    return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases, tracker.page)
 
 
 def executor_named(

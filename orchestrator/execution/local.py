@@ -19,8 +19,8 @@ from orchestrator.execution.executor import (
     Started,
     Task,
     TaskEvent,
+    end_after,
     error_text,
-    lacking,
 )
 from orchestrator.execution.work.worker import Worker, computing
 from orchestrator.planning.capacity import Node
@@ -73,7 +73,8 @@ class LocalExecutor:
     def events(self, tasks: Sequence[Task]) -> Generator[TaskEvent, Decision | None, None]:
         """Do the tasks and yield what happens. Sent back is the decision on it."""
         for task in tasks:
-            end = lacking(task, self.failures) or (yield from self.attempts(task))
+            failed = task.after & self.failures.keys()
+            end = end_after(failed, self.failures) if failed else (yield from self.attempts(task))
             if end.error:
                 self.failures[task.id] = end.error
             yield Ended(task, end)
@@ -90,7 +91,7 @@ class LocalExecutor:
                     while True:
                         rung = reports.send(decision)
                         decision = yield rung
-                        going -= {rung.trial} if decision == Decision.STOP else set()
+                        going -= {rung.trial} if decision is not None and decision.leaves else set()
                         if not going:
                             return End()
             except StopIteration as ended:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what takes a moment to import, and a plan does without
 @dataclass(frozen=True)
 class Finished:
     """How a launch of a run ended. results: None where it was interrupted. phases: seconds of wall time. tracking:
-    MLflow's URI."""
+    MLflow's URI. page: the link of the run in MLflow; empty where it was not reached."""
 
     run: str
     request: Request
@@ -28,6 +28,7 @@ class Finished:
     results: "Results | None" = None
     seconds: float = 0.0
     phases: Mapping[str, float] = field(default_factory=dict)
+    page: str = ""
 
     @property
     def resume(self) -> str:

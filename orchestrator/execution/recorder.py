@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from threading import RLock
+from typing import Any
 
 from orchestrator.execution.executor import Ended, RungReport, Started, TaskEvent
 from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
-from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
+from orchestrator.planning.early_stopping import Decision, OncePerPoint, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
 from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
@@ -18,13 +19,15 @@ from workloads.scoring.selection import CRITERIA
 END_OF_SCHEDULE = 1000
 ENDS = {True: State.FINISHED, False: State.STOPPED}
 """What becomes of a trial that is over: by whether it has reached the end of its schedule."""
+UNFINISHED = (State.PENDING, State.RUNNING, State.INTERRUPTED)
 LONGEST_ERROR = 500  # characters of it that the ledger keeps
 
 
 def recorder_of(space: Space, rungs: Sequence[int], ledger: Ledger, warn: Callable[[str], None]) -> "Recorder":
     """The recorder of a run, with the rule that its space asks for."""
     criterion = CRITERIA[space.select_by]
-    return Recorder(ledger, SuccessiveHalving(rungs, space.scheduler.eta, criterion.mode), criterion.metric, warn)
+    rule = SuccessiveHalving(rungs, space.scheduler.eta, criterion.mode)
+    return Recorder(ledger, rule, criterion.metric, warn, space.seeds)
 
 
 class Recorder:
@@ -32,14 +35,23 @@ class Recorder:
 
     rule: has seen no rung yet; it is told all that the ledger holds, in their order, so that a resumed sweep compares
     its trials with all that ran before. metric: the number that the rule compares. warn: takes a line for the user.
+    seeds: trials of a point that are compared together.
     """
 
-    def __init__(self, ledger: Ledger, rule: SuccessiveHalving, metric: str, warn: Callable[[str], None]) -> None:
-        self.ledger, self.rule, self.metric, self.warn = ledger, rule, metric, warn
+    def __init__(
+        self, ledger: Ledger, rule: SuccessiveHalving, metric: str, warn: Callable[[str], None], seeds: int = 1
+    ) -> None:
+        self.ledger, self.metric, self.warn = ledger, metric, warn
+        self.together = OncePerPoint(rule, seeds, ledger.state.point_of, END_OF_SCHEDULE) if seeds > 1 else None
+        self.rule = self.together or rule
         self.lock = RLock()  # executors may tell from several threads
-        rungs = [event for event in ledger.events if isinstance(event, RungReached)]
-        decided = {e.trial: rule.decide(e.trial, e.rung, e.metrics.numbers.get(metric)) for e in rungs}
-        self.decisions: dict[str, Decision] = decided  # trial -> the one at its last rung
+        self.decisions: dict[str, Decision] = {}  # trial -> the one at its last rung, as it was made then
+        for event in ledger.events:
+            match event:
+                case RungReached(trial=name, rung=rung, metrics=metrics):
+                    self.decisions[name] = self.rule.decide(name, rung, metrics.numbers.get(metric))
+                case TrialMoved(trial=name, state=state) if self.together and state in (State.RUNNING, State.FAILED):
+                    self.together.begin(name, failed=state == State.FAILED)
 
     def hear(self, event: TaskEvent) -> Decision:
         """Record what has happened; of a rung, decide whether its trial goes on.
@@ -53,9 +65,9 @@ class Recorder:
             trials = self.ledger.state.trials
             match event:
                 case Started(task):
-                    after = [TrialMoved(trial.id, State.RUNNING) for trial in task.trials]
+                    after = self.moved(task.trials, State.RUNNING)
                 case RungReport(name, rung, metrics) if rung in trials[name].rungs:
-                    return self.decisions[name] if rung == trials[name].reached else Decision.CONTINUE
+                    return self.decision_on(name) if rung == trials[name].reached else Decision.CONTINUE
                 case RungReport(name, rung, metrics):
                     self.ledger.append(RungReached(name, rung, metrics))
                     decision = self.rule.decide(name, rung, metrics.numbers.get(self.metric))
@@ -63,11 +75,13 @@ class Recorder:
                     over = decision == Decision.STOP or rung == END_OF_SCHEDULE
                     if over and trials[name].state == State.RUNNING:
                         after = [TrialMoved(name, ENDS[rung == END_OF_SCHEDULE])]
+                    if self.together:
+                        after += self.with_other_seeds(name)
                 case Ended(task, end) if end.error and task.trials:
-                    after = [TrialMoved(trial.id, State.FAILED, end.error[:LONGEST_ERROR]) for trial in task.trials]
+                    after = self.moved(task.trials, State.FAILED, end.error[:LONGEST_ERROR])
                 case Ended(task) if task.trials:
-                    reached = {trial.id: trials[trial.id].reached for trial in task.trials}
-                    after = [TrialMoved(name, ENDS[rung == END_OF_SCHEDULE]) for name, rung in reached.items()]
+                    running = [trial.id for trial in task.trials if trials[trial.id].state == State.RUNNING]
+                    after = [TrialMoved(n, ENDS[trials[n].reached == END_OF_SCHEDULE]) for n in running]
                 case Ended(task, end) if isinstance(task.work, AnalysisWork):
                     work, error = task.work, end.error[:LONGEST_ERROR]
                     config = analysis_digest(method(work.method).Config, work.config)
@@ -80,6 +94,34 @@ class Recorder:
                 if not isinstance(change, TrialMoved) or trials[change.trial].state not in DONE:
                     self.ledger.append(change)
         return decision
+
+    def moved(self, trials: Sequence[Any], state: State, error: str = "") -> list[Event]:
+        """Trials of a task begin, or have failed, and with them the other seeds of their points wait no longer."""
+        moves: list[Event] = [TrialMoved(trial.id, state, error) for trial in trials]
+        if self.together:
+            for trial in trials:
+                self.together.begin(trial.id, failed=state == State.FAILED)
+                moves += self.with_other_seeds(trial.id)
+        return moves
+
+    def with_other_seeds(self, name: str) -> list[Event]:
+        """What the seeds of a point become with each other: where the last has come, they are stopped; before, wait."""
+        trials, point = self.ledger.state.trials, self.ledger.state.point_of(name)
+        seeds = [n for n, trial in trials.items() if trial.rungs and self.ledger.state.point_of(n) == point]
+        stopped = [n for n in seeds if self.decision_on(n) == Decision.STOP and trials[n].state in UNFINISHED]
+        waiting = [n for n in seeds if self.waits(n) and trials[n].state == State.RUNNING]
+        ended = [TrialMoved(n, State.STOPPED) for n in stopped if n != name or trials[n].state != State.RUNNING]
+        return [*ended, *(TrialMoved(n, State.PENDING) for n in waiting)]
+
+    def decision_on(self, name: str) -> Decision:
+        """What becomes of a trial at its last rung."""
+        if self.together:
+            return self.together.at(name, self.ledger.state.trials[name].reached)
+        return self.decisions[name]
+
+    def waits(self, name: str) -> bool:
+        """Whether a trial waits at its last rung for other seeds of its point."""
+        return bool(self.ledger.state.trials[name].rungs) and self.decision_on(name) == Decision.WAIT
 
     def interrupted(self) -> None:
         """Record what was running as interrupted."""

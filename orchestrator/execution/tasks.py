@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from orchestrator.data.split_store import SplitStore
@@ -21,17 +22,22 @@ from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
 from orchestrator.planning.plan import Plan, trial_macs
 from orchestrator.planning.request import Request
+from orchestrator.planning.search import Tried, chosen_points
 from orchestrator.record import method_code
 from orchestrator.record.events import StageEnded
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import BASELINE, RunPaths
 from orchestrator.record.rates import keep_rates
-from orchestrator.record.state import DONE, RunState, TrialState
-from tune_spaces.schema import Resources
+from orchestrator.record.state import DONE, RunState, State, TrialState
+from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
 from workloads.files import is_whole
 from workloads.registry import code_of
 from workloads.scoring.baselines import CONVOLUTIONS
+from workloads.scoring.selection import CRITERIA
+
+GOES_ON = (State.PENDING, State.RUNNING, State.INTERRUPTED)
+"""States of trials that a launch has not brought to their end, one that it has seen fail apart."""
 
 PHASES = {"stages": "baselines and shared stages", "trials": "trials", "analyses": "analyses"}
 """What an executor does, in its order: name -> title."""
@@ -76,7 +82,7 @@ def run_all(work: Launch, executor: Executor, recorder: Recorder) -> None:
 def run_tasks(work: Launch, executor: Executor, recorder: Recorder, begun: float) -> None:
     """Have the executor do the tasks that remain. begun: when its start-up did."""
     plan = work.plan
-    tasks = remaining(plan, work.paths, work.run, work.splits, recorder)
+    tasks = remaining(work, recorder)
     if not any(tasks.values()):
         return
     with executor.started(work.store, work.splits.digest, work.splits):
@@ -91,20 +97,28 @@ def run_tasks(work: Launch, executor: Executor, recorder: Recorder, begun: float
                     work.observer.phase(title)
                     begun = time.monotonic()
                     try:
-                        executor.run(tasks[name], recorder, work.request.slots)
+                        while tasks[name]:
+                            executor.run(tasks[name], recorder, work.request.slots)
+                            further = name == "trials" and plan.space.unfolds
+                            tasks[name] = trials_to_come(work, recorder) if further else []
                     finally:
                         work.phases[name] = time.monotonic() - begun
 
 
-def remaining(plan: Plan, paths: RunPaths, run: OpenRun, splits: Splits, recorder: Recorder) -> dict[str, list[Task]]:
+def remaining(work: Launch, recorder: Recorder) -> dict[str, list[Task]]:
     """All that is left to do, by phase: baselines and shared stages, trials, analyses. What lies on disk and not in the
     ledger is recorded first."""
-    state = run.ledger.state
-    trials = reconcile(trial_tasks(plan, paths, run, state.winner), recorder)
+    plan, paths, run = work.plan, work.paths, work.run
+    rest = trials_left(plan, paths, run, run.ledger.state.winner)
+    if plan.space.seeds > 1:
+        rest = [trial for trial in rest if not recorder.waits(trial.id)]
+    trials = reconcile([trial_task(plan, paths, trial) for trial in rest], recorder)
+    if plan.space.unfolds and not trials:
+        trials = trials_to_come(work, recorder)
     analyses = space_analyses(plan, paths, run)
     after = {task for later in (*trials, *analyses) for task in later.after}
     stages = [stage for stage in stages_to_make(run) if f"stage/{stage.key}" in after]
-    first = baseline_tasks(paths, run, splits, plan.space.resources) + stage_tasks(plan, paths, stages, run.ledger)
+    first = baseline_tasks(paths, run, work.splits, plan.space.resources) + stage_tasks(plan, paths, stages, run.ledger)
     return {"stages": first, "trials": trials, "analyses": analyses}
 
 
@@ -148,7 +162,36 @@ def stage_tasks(plan: Plan, paths: RunPaths, stages: Sequence[StagePlan], ledger
     return tasks
 
 
-def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | None) -> list[Task]:
+def trials_to_come(work: Launch, recorder: Recorder) -> list[Task]:
+    """What trials are left once all that could run have: those that have waited for others at a rung, or else those at
+    the points that the search chooses next."""
+    plan, run, states = work.plan, work.run, work.state.trials
+    left = [t for t in run.trials if states[t.id].state in GOES_ON and not recorder.waits(t.id)]
+    while not left:
+        points = chosen_points(plan.space, tried_points(plan.space, run))
+        if not points:
+            break
+        known = [trial.point for trial in run.trials]
+        repeated = [again for point in points for again in plan.space.repeated(point) if again not in known]
+        left = run.add(plan, work.splits, repeated)
+    return reconcile([trial_task(plan, work.paths, trial) for trial in left], recorder)
+
+
+def tried_points(space: Space, run: OpenRun) -> list[Tried]:
+    """The points so far, in the order in which they were chosen. The last is not among them where the launcher died
+    before all its seeds were added."""
+    states, metric = run.ledger.state.trials, CRITERIA[space.select_by].metric
+    repeats = [run.trials[n : n + space.seeds] for n in range(0, len(run.trials), space.seeds)]
+    tried = []
+    for trials in (trials for trials in repeats if len(trials) == space.seeds):
+        known = {t.id: value for t in trials if (value := states[t.id].metric(metric)) is not None}
+        rung = min((states[trial].reached for trial in known), default=0)
+        point = {key: trials[0].point[key] for key in space.axes}
+        tried.append(Tried(point, fmean(known.values()) if known else None, rung))
+    return tried
+
+
+def trials_left(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | None) -> list[TrialPlan]:
     """Trials that are not over, and those that are whose files were damaged since: what is lacking of `best`, the
     winner so far, is made again, and of others the scores.
 
@@ -159,11 +202,11 @@ def trial_tasks(plan: Plan, paths: RunPaths, run: OpenRun, best: TrialState | No
     rest = [trial for trial in run.trials if states[trial.id].state not in DONE or (best and trial.id == best.id)]
     if len(plan.rungs) == 1:
         rest.sort(key=lambda trial: -trial_macs(run.methods[trial.id], plan.targets, plan.shape, plan.counts))
-    tasks, going_on = [trial_task(plan, paths, trial) for trial in rest], {trial.id for trial in rest}
+    going_on = {trial.id for trial in rest}
     over = [trial for trial in run.trials if trial.id not in going_on]
     with ThreadPoolExecutor(16) as pool:  # an object store answers many requests at once
         lacking = pool.map(lambda trial: lacks_scores(units_of(plan, paths, trial), states[trial.id].reached), over)
-        return tasks + [trial_task(plan, paths, trial) for trial, lacks in zip(over, lacking, strict=True) if lacks]
+        return rest + [trial for trial, lacks in zip(over, lacking, strict=True) if lacks]
 
 
 def trial_task(plan: Plan, paths: RunPaths, trial: TrialPlan) -> Task:
@@ -242,7 +285,10 @@ def goes_on(task: Task, trial: TrialUnits, recorder: Recorder) -> bool:
     alone = replace(task, work=replace(work, trials=(trial,)))
     done = rungs_done(trial, work.rungs)
     remove_shares(trial, done)
-    stopped = any(recorder.hear(trial.report(rung)) == Decision.STOP for rung in done)
+    decisions = [recorder.hear(trial.report(rung)) for rung in done]
+    if Decision.WAIT in decisions:
+        return False
+    stopped = Decision.STOP in decisions
     if not stopped and done != list(work.rungs):
         return True
     recorder.hear(Started(alone))

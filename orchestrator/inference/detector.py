@@ -1,15 +1,19 @@
 """The winner's detector of a run, its weights read back."""
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import torch
 from upath import UPath
 
+from orchestrator.planning.request import absolute
+from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
 from orchestrator.results.evaluation import read_table
+from orchestrator.results.handle import Run
 from orchestrator.results.run import method_of
 from workloads.data.images import CALIBRATION
 from workloads.data.reading.region import Region
@@ -17,10 +21,24 @@ from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError, nearest
 from workloads.method import FittedMethod
 from workloads.portable import TrainedUnit, assembled, is_detector, load_detector
+from workloads.portable import method_of as method_of_detector
 from workloads.scoring.table import WHOLE, group_size
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.checkpoint import is_complete, load_state
 from workloads.training.fitted import FOLDS
+
+
+def trusted(source: str | Path | Run, storage: str | Path, trust_code: bool) -> tuple[str, str]:
+    """The name of a run and its storage, or a detector's own folder. Raises UserError for either whose code must not be
+    run without `trust_code`."""
+    if not isinstance(source, Run) and is_detector(place := str(source)):
+        if not trust_code:
+            method_code.require_trust(place, method_of_detector(place))
+        return absolute(place), absolute(storage)
+    run = source if isinstance(source, Run) else Run(str(source), storage)
+    if not trust_code:
+        method_code.require_trust(run.paths.code, run.state.opened.space["workload"])
+    return run.name, run.storage
 
 
 def detector_at(run: str, storage: str, target: str | None = None, device: str | None = None) -> Detector:

@@ -44,7 +44,7 @@ def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
         depth[str(unit)] = 1 + max(needs, default=-1)
         levels.setdefault(depth[str(unit)], []).append(macs_of(instance, unit, *images) / rate)
     trials, trained = [], []
-    for instance in plan.methods:
+    for instance in plan.all_methods:
         units = [macs_of(instance, unit, *images) / rate for unit in instance.units(targets)]
         trained.append(sum(units))
         if resources.share == "batches":

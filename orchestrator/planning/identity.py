@@ -90,7 +90,8 @@ class Identified(NamedTuple):
 def question(space: Space) -> dict[str, Any]:
     """What a space asks, without what changes no number of a trial: the workers it runs on, what is looked at
     afterwards, keys that only analyses read or that only say how numbers are computed, presets not in use."""
-    values = space.model_dump(mode="json", exclude={"resources", "analyses", "presets"})
+    values = space.model_dump(mode="json", exclude={"resources", "analyses", "presets", "seeds"})
+    values |= {"search": space.search.read_keys()} | ({"seeds": space.seeds} if space.seeds > 1 else {})
     counting = keys_of(method(space.workload).Config, *ROLES_OF_TRIALS)
     return values | {"fixed": {name: value for name, value in values["fixed"].items() if name in counting}}
 

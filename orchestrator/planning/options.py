@@ -2,9 +2,10 @@
 
 import ast
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import ValidationError
 
@@ -29,15 +30,49 @@ class Options:
     gpus_per_worker: float | None = None
     share: str | None = None
     seed: int | None = None
+    seeds: int | None = None
     classes: list[str] = field(default_factory=list)
     images: str | None = None
     auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of auxiliary images
     set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
 
 
+class Keywords(TypedDict, total=False):
+    """The same as keywords of the functions of `orchestrator`, with what says where a launch works."""
+
+    search: str | None
+    points: int | None
+    scheduler: str | None
+    select_by: str | None
+    workers: int | None
+    min_workers: int | None
+    cpus_per_worker: float | None
+    gpus_per_worker: float | None
+    share: str | None
+    seed: int | None
+    seeds: int | None
+    classes: list[str]
+    images: str | None
+    method: str | None
+    auxiliary: list[str]
+    cpus: int | None
+    slots: int | None
+
+
+class Arguments(Keywords, total=False):
+    """What `launch`, `plan` and `submit` take alike; see `orchestrator.launch`."""
+
+    preset: str | None
+    name: str | None
+    config: Mapping[str, Any] | Sequence[str]
+    data_dir: str | Path
+    tracking_uri: str | None
+
+
 PLACES = {  # option -> key of the space
     "search": ("search", "kind"),
     "points": ("search", "points"),
+    "seeds": ("seeds",),
     "scheduler": ("scheduler", "kind"),
     "select_by": ("select_by",),
     "workers": ("resources", "workers"),

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.identity import code_of_methods, run_name
@@ -62,7 +63,7 @@ class Plan:
     targets: tuple[str, ...]  # empty where the images must be read first
     shape: ImageShape
     counts: TrainingCounts  # of the largest target
-    points: tuple[dict[str, Any], ...]
+    points: tuple[dict[str, Any], ...]  # those that are known before anything has run
     methods: tuple[Any, ...]  # at the points
     rungs: tuple[int, ...]
     workers: int  # of all concurrent trials together
@@ -71,6 +72,12 @@ class Plan:
     account: Account | None = None  # of a user's folder, before it is read
     windows: float = 1.0  # that one of its images is cut into
     costs: Mapping[str, float] = field(default_factory=dict)  # kind of network -> seconds, once the images are read
+
+    @property
+    def all_methods(self) -> tuple[Any, ...]:
+        """One a trial, for what all cost together: points that are chosen later are taken to cost what the known ones
+        do."""
+        return tuple(islice(cycle(self.methods), self.space.trials))
 
     @property
     def stages(self) -> int:
@@ -160,7 +167,7 @@ def make_plan(
         points=points,
         methods=methods,
         rungs=tuple(rungs),
-        workers=min(workers, len(points) * space.resources.workers),
+        workers=min(workers, space.trials * space.resources.workers),
         rates=rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
@@ -294,7 +301,7 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
 def estimate(plan: Plan) -> Estimate | None:
     """Wall time on the plan's workers when they are kept busy, of ten targets where their number is not known. None
     where the method knows no cost and no earlier run was timed."""
-    methods, shape, counts, resources = plan.methods, plan.shape, plan.counts, plan.space.resources
+    methods, shape, counts, resources = plan.all_methods, plan.shape, plan.counts, plan.space.resources
     targets = plan.targets or ("?",) * 10
     units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
     if not plan.rates and not states_costs(methods[0], targets, shape, counts):

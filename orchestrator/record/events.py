@@ -16,7 +16,7 @@ from workloads.units import ImageShape
 class State(StrEnum):
     """What a trial can be."""
 
-    PENDING = "pending"
+    PENDING = "pending"  # not begun, or waiting at a rung for other seeds of its point
     RUNNING = "running"
     FINISHED = "finished"  # reached the end of its schedule
     STOPPED = "stopped"  # the scheduler ended it early

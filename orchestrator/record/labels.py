@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator.record.paths import RunPaths
+from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import RunState, State, TrialState
 
 LONGEST = 36
@@ -21,6 +22,9 @@ COMPARED = 100
 CLASSIC = "workflowType=machine_learning"
 """Without it in a link MLflow 3 opens its view for language models, with nothing in it."""
 COMMIT = "mlflow.source.git.commit"
+PORT = 5000
+"""Of the pages that `ui` opens, where it is free: MLflow's own choice."""
+PAGES = f"http://127.0.0.1:{PORT}"
 
 
 def run_name(state: RunState, run: str) -> str:
@@ -34,19 +38,13 @@ def trial_names(state: RunState) -> dict[str, str]:
     """Trial -> its number in the plan and its point in a few words, `#3 batch 8 · noise .05`; one that was stopped says
     where."""
     trials = state.trials
-    axes = short_names([key for key in varying(state) if key in next(iter(trials.values())).point])
+    axes = short_names([key for key in state.varying if key in next(iter(trials.values())).point])
     names = {}
     for number, trial in enumerate(trials.values(), 1):
         point = " · ".join(f"{axes[key]} {short_value(trial.point.get(key))}" for key in axes)
         end = f" (stopped at {trial.reached / 10:g} %)" if trial.state == State.STOPPED else ""
         names[trial.id] = f"#{number} {point or state.opened.name}{end}"
     return names
-
-
-def varying(state: RunState) -> list[str]:
-    """Keys in which the trials differ."""
-    keys = dict.fromkeys(key for trial in state.trials.values() for key in trial.point)
-    return [key for key in keys if len({str(trial.point.get(key)) for trial in state.trials.values()}) > 1]
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -75,7 +73,7 @@ def outcome_of(trial: TrialState) -> str:
 
 def params_of(state: RunState, trial: TrialState) -> dict[str, Any]:
     """What the trials differ in; of a single one what the space says. The whole config is an artifact."""
-    return {key: trial.point[key] for key in varying(state)} or {**state.space.fixed, **trial.point}
+    return {key: trial.point[key] for key in state.varying} or {**state.space.fixed, **trial.point}
 
 
 def run_params(state: RunState) -> dict[str, Any]:
@@ -109,19 +107,25 @@ def dataset_of(state: RunState) -> dict[str, str]:
     }
 
 
-def run_page(uri: str, experiment: str, run: str) -> str:
-    """The link of a run's page in the right view; within MLflow's own pages where no server is named."""
-    return f"{server_of(uri)}/#/experiments/{experiment}/runs/{run}?{CLASSIC}"
+def runs_page(server: str, experiment: str) -> str:
+    """The link of an experiment's table of runs."""
+    return f"{server}/#/experiments/{experiment}/runs?{CLASSIC}"
 
 
-def compare_page(uri: str, experiment: str, runs: Sequence[str]) -> str:
+def run_page(server: str, experiment: str, run: str) -> str:
+    """The link of a run's page in the right view. server: its address; empty within MLflow's own pages."""
+    return f"{server}/#/experiments/{experiment}/runs/{run}?{CLASSIC}"
+
+
+def compare_page(server: str, experiment: str, runs: Sequence[str]) -> str:
     """The link of a page that compares runs, the first `COMPARED` of them, by parallel coordinates."""
     chosen, where = (quote(json.dumps(names)) for names in (list(runs)[:COMPARED], [experiment]))
-    return f"{server_of(uri)}/#/compare-runs?runs={chosen}&experiments={where}&{CLASSIC}"
+    return f"{server}/#/compare-runs?runs={chosen}&experiments={where}&{CLASSIC}"
 
 
-def server_of(uri: str) -> str:
-    return uri.rstrip("/") if uri.startswith("http") else ""
+def server_of(uri: str, otherwise: str = "") -> str:
+    """The address that MLflow's pages of a tracking URI have, without a password; `otherwise` for a database's."""
+    return without_secrets(uri).rstrip("/").replace("://***@", "://") if uri.startswith("http") else otherwise
 
 
 def description(paths: RunPaths, state: RunState, pages: Mapping[str, str]) -> str:

@@ -60,9 +60,9 @@ EVENTS: dict[str, type[Event]] = {
 NAMES = {kind: name for name, kind in EVENTS.items()}
 ADAPTERS: dict[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in EVENTS.items()}
 LEGAL: dict[State, set[State]] = {
-    State.PENDING: {State.RUNNING, State.FAILED, State.INTERRUPTED},
-    State.RUNNING: {State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.RUNNING},
-    State.INTERRUPTED: {State.RUNNING, State.FAILED, State.INTERRUPTED},
+    State.PENDING: {State.RUNNING, State.STOPPED, State.FAILED, State.INTERRUPTED},
+    State.RUNNING: {State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.RUNNING, State.PENDING},
+    State.INTERRUPTED: {State.RUNNING, State.STOPPED, State.FAILED, State.INTERRUPTED},
     State.FAILED: {State.RUNNING, State.FAILED},
     State.FINISHED: set(),
     State.STOPPED: set(),

@@ -72,6 +72,11 @@ class RunPaths:
         return "://" not in self.storage
 
     @property
+    def database(self) -> str:
+        """URI of MLflow's database in a local storage."""
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
     def ledger(self) -> UPath:
         """Folder of the segments."""
         return self.folder / "ledger"

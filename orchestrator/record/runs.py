@@ -8,7 +8,7 @@ from upath import UPath
 from orchestrator.record import method_code
 from orchestrator.record.ledger import read_events, read_state, segments
 from orchestrator.record.paths import RunPaths, is_run_name
-from orchestrator.record.provenance import this_python
+from orchestrator.record.provenance import this_python, without_secrets
 from orchestrator.record.state import RunState
 from workloads.errors import UserError, nearest
 
@@ -54,6 +54,14 @@ def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
 
 def resume_command(run: str, storage: str, address: str | None = None) -> str:
     """What to type to go on with a run."""
+    return command("resume", run, storage) + (f" --address {address}" if address else "")
+
+
+def ui_command(run: str, storage: str, uri: str) -> str:
+    """What to type to see a run in MLflow, whose tracking URI is to be typed again where it has a password."""
+    return command("ui", run, storage) + " --tracking-uri URI" * (without_secrets(uri) != uri)
+
+
+def command(verb: str, run: str, storage: str) -> str:
     extra = f" --storage {shlex.quote(storage)}" if storage != str(Path("runs").absolute()) else ""
-    extra += f" --address {address}" if address else ""
-    return f"{this_python()} -m orchestrator resume {run}{extra}"
+    return f"{this_python()} -m orchestrator {verb} {run}{extra}"

@@ -86,10 +86,27 @@ class RunState:
         return failed or any(event.error for event in self.analyses.values())
 
     @property
+    def expected(self) -> int:
+        """How many trials there will be, those that a search has not chosen yet among them."""
+        return max(len(self.trials), self.space.trials)
+
+    def point_of(self, trial: str) -> str:
+        """What all seeds of a trial's point share, as text; the trial's id where no point is repeated."""
+        if self.space.seeds == 1:
+            return trial
+        return str({key: value for key, value in self.trials[trial].point.items() if key != "seed"})
+
+    @property
     def seeds(self) -> list[str]:
         """The seeds that the trials are trained with, whether all share one or it varies between them."""
         shared = self.space.fixed.get("seed", 0)
         return [*dict.fromkeys(str(trial.point.get("seed", shared)) for trial in self.trials.values())] or [str(shared)]
+
+    @property
+    def varying(self) -> list[str]:
+        """Keys in which the trials differ."""
+        keys = dict.fromkeys(key for trial in self.trials.values() for key in trial.point)
+        return [key for key in keys if len({str(trial.point.get(key)) for trial in self.trials.values()}) > 1]
 
     @property
     def winner(self) -> TrialState | None:

@@ -3,14 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted, RungMetrics
-from orchestrator.record.labels import varying
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
@@ -125,12 +124,13 @@ def measured(state: RunState, trial: TrialState, instance: Any) -> Measured:
 
 
 def table_of(paths: RunPaths, state: RunState, best: TrialState) -> Table:
-    """The winner's, with the baselines and what is published."""
+    """The winner's, with the baselines and what is published. Its notes say which baselines are left out, and why."""
     instance = method_of(state, best)
     schedule = schedule_of(state.space, instance.config, state.opened.schedule)
     run = measured(state, best, instance).labelled(schedule)
-    baselines, _ = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
-    return main_table(run, baselines, tables_of(run.dataset))
+    baselines, remarks = baseline_numbers(paths, state.identity, pooled=run.pooled, group=group_size(run.judged))
+    table = main_table(run, baselines, tables_of(run.dataset))
+    return replace(table, notes=(*table.notes, *remarks))
 
 
 def facts_of(state: RunState) -> dict[str, str]:
@@ -190,7 +190,7 @@ def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[st
 
 def sweep_of(state: RunState, best: str) -> Sweep | None:
     """What the trials tell; None where nothing varies."""
-    courses, axes = courses_of(state), tuple(varying(state))
+    courses, axes = courses_of(state), tuple(state.varying)
     if not axes:
         return None
     rung = min(max(item.rungs) for item in courses if item.rungs and item.state != State.FAILED)

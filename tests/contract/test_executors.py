@@ -296,3 +296,31 @@ def test_without_early_stopping_two_trials_at_once_are_the_same_numbers(spaces, 
     assert code == 0, text
     assert sorted(rungs(tmp_path)) == sorted(expected["rungs"])
     assert_same(tmp_path, expected | {"rungs": rungs(tmp_path)})
+
+
+CHOSEN = f'''"""Four points, two of them chosen as the run goes, each with two seeds."""
+{IMPORTS}
+SPACE = Space(
+    workload="patch_memory",
+    data=Data(name="digits", side=8, classes=("3",), max_train_images=20),
+    fixed={{"features": "pixels"}},
+    axes={{"pooling": (1, 3, 5), "smoothing": (0.0, 0.5, 1.0, 2.0), "neighbours": (1, 2, 3)}},
+    search=Search(kind="optuna", points=4, random_start=2, at_once=2),
+    scheduler=Scheduler(kind="fifo"),
+    seeds=2,
+)
+'''
+
+
+@pytest.mark.ray
+def test_points_that_a_search_chooses_are_the_same_on_two_slots_of_ray(tmp_path):
+    file, chosen = tmp_path / "chosen.py", {}
+    file.write_text(CHOSEN)
+    for executor in ("local", "ray"):
+        storage = tmp_path / executor
+        code, text = run(request_for(storage, file, NAME, executor=executor, preset=None))
+        assert code == 0, text
+        added = [event["trial"] for event in events(storage) if event["event"] == "trial_added"]
+        chosen[executor] = {trial["id"]: trial["point"] for trial in added}, contents(storage)["scores"]
+    assert len(chosen["local"][0]) == 4
+    assert chosen["ray"] == chosen["local"]

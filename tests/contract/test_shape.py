@@ -1,10 +1,11 @@
-"""What a reader can take in at once: functions of at most 50 lines, packages of at most 15 modules, short examples."""
+"""What a reader can take in at once: functions below 50 lines, files below 400, packages of at most 15 modules, short
+examples."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LINES, MODULES = 50, 15
+LINES, OF_A_FILE, MODULES = 50, 400, 15
 FILES = [file for name in ("workloads", "tune_spaces", "orchestrator") for file in sorted((ROOT / name).rglob("*.py"))]
 
 
@@ -17,6 +18,12 @@ def long_functions(file: Path) -> set[str]:
 
 def test_functions_are_short() -> None:
     assert set().union(*map(long_functions, FILES)) == set()
+
+
+def test_files_are_short() -> None:
+    assert {
+        str(file.relative_to(ROOT)) for file in FILES if len(file.read_text("utf-8").splitlines()) >= OF_A_FILE
+    } == set()
 
 
 def test_packages_are_small() -> None:

@@ -28,7 +28,14 @@ def ledger_of(paths):
 def test_a_launch_ends_well_and_prints_table_report_and_mlflow(launched):
     paths, code, text = launched
     assert code == 0, text
-    for expected in ("MLSAD", "5-NN", "mean", "best configuration", "mlflow ui", str(paths.report / "report.html")):
+    for expected in (
+        "MLSAD",
+        "5-NN",
+        "mean",
+        "best configuration",
+        "-m orchestrator ui ",
+        str(paths.report / "report.html"),
+    ):
         assert expected in text
 
 

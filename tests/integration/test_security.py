@@ -226,7 +226,7 @@ def test_a_long_temporary_folder_does_not_break_rays_sockets(monkeypatch, tmp_pa
 def test_mlflow_tells_nobody():
     """In a process of its own: MLflow is silent wherever it sees a test or a build."""
     code = (
-        "import orchestrator.record.tracking, mlflow\n"
+        "import orchestrator.record.tracking.tracker, mlflow\n"
         "from mlflow.telemetry import get_telemetry_client as of\n"
         "print(of())"
     )

@@ -3,18 +3,15 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sized
 from contextvars import ContextVar
 from dataclasses import fields, replace
-from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     Field,
-    TypeAdapter,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,10 +19,11 @@ from pydantic import (
 
 from tune_spaces.schema.data import Data
 from tune_spaces.schema.part import LOADING, Part, Strict, as_written, refuse
+from tune_spaces.schema.values import adapter_of, equal_values, problems_of
 from workloads.analyses import analyses_of
 from workloads.data.catalogue import CATALOGUE, default_fit
 from workloads.errors import Problem, UserError, nearest
-from workloads.keys import NO_AXIS, config_problems, keys_of
+from workloads.keys import NO_AXIS, keys_of
 from workloads.method import FittedMethod
 from workloads.registry import WORKLOADS, method, reference
 from workloads.scoring.selection import Select
@@ -62,9 +60,29 @@ def checked(workload: str | None) -> bool:
 class Search(Part):
     """Which points of the axes' product are tried."""
 
-    kind: Literal["random", "grid"] = "random"
-    points: int = Field(default=32, ge=1, description="random points; a grid takes all")
+    kind: Literal["random", "grid", "optuna"] = "random"
+    points: int = Field(default=32, ge=1, description="points to try, random or chosen; a grid takes all")
     seed: int = 0
+    random_start: int | None = Field(
+        default=None, ge=1, description="optuna: so many points are random; by default a quarter of them"
+    )
+    at_once: int = Field(
+        default=4, ge=1, description="optuna: so many points are chosen together, by all results before them"
+    )
+
+    def start(self, size: int) -> int:
+        """Points that are known before anything has run, of `size` that there are."""
+        if self.kind == "grid":
+            return size
+        points = min(size, self.points)
+        if self.kind == "random":
+            return points
+        return min(points, self.random_start or max(1, points // 4))
+
+    def read_keys(self) -> dict[str, Any]:
+        """What it says, without keys that its kind does not read."""
+        unread = () if self.kind == "optuna" else ("random_start", "at_once")
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in unread}
 
 
 class Scheduler(Part):
@@ -126,45 +144,6 @@ class Preset(Part):
     first_rung: float | None = Field(default=None, gt=0, le=1)
 
 
-@cache
-def adapter_of(config: type) -> TypeAdapter[Any]:
-    """Checks and converts a method's config; building one is slow, a grid needs hundreds."""
-    return TypeAdapter(config)
-
-
-def config_adapter(workload: str) -> TypeAdapter[Any]:
-    return adapter_of(method(workload).Config)
-
-
-def value_problems(workload: str, key: str, value: Any) -> Iterator[str]:
-    """What is wrong with one value of one config key of a workload."""
-    method_type = method(workload)
-    names = [field.name for field in fields(method_type.Config)]
-    if key not in names:
-        yield f"no such key of {workload}; {nearest(key, names)}"
-        return
-    try:
-        config = config_adapter(workload).validate_python({key: value})
-    except ValidationError as error:
-        yield from (f"{item['msg'][:1].lower()}{item['msg'][1:]}, found {value!r}" for item in error.errors()[:1])
-        return
-    yield from (f"{message}, found {value!r}" for bad, message in config_problems(config) if bad == key)
-
-
-def problems_of(workload: str, values: dict[str, Any]) -> list[Problem]:
-    return [Problem(key, text) for key, value in values.items() for text in value_problems(workload, key, value)]
-
-
-def equal_values(workload: str, key: str, values: Sequence[Any]) -> Iterator[Problem]:
-    """Values of an axis that the method reads as one, such as 0 and 0.0: their trials would be one and the same."""
-    first: dict[str, Any] = {}
-    for value in values:
-        read = getattr(config_adapter(workload).validate_python({key: value}), key)
-        before = first.setdefault(repr(read), value)
-        if repr(before) != repr(value):
-            yield Problem(key, f"{before!r} and {value!r} are one value, {read!r}; leave one of them out")
-
-
 class Space(Strict):
     """A question: a method, data, what is fixed, what varies, how it is searched and how the winner is chosen."""
 
@@ -173,6 +152,7 @@ class Space(Strict):
     fixed: dict[str, Any] = Field(default_factory=dict, description="config keys that every point shares")
     axes: dict[str, tuple[Any, ...]] = Field(default_factory=dict, description="config key -> values to try")
     search: Search = Search()
+    seeds: int = Field(default=1, ge=1, le=1000, description="trainings of each point, with seeds from `seed` on")
     scheduler: Scheduler = Scheduler()
     select_by: Select = Field(default="contrastive", description="oracle looks at test labels: a leak, labelled as one")
     resources: Resources = Resources()
@@ -270,7 +250,8 @@ class Space(Strict):
         if self.select_by == "oracle" and halved and pooled:
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
             problems.append(Problem("scheduler.kind", late))
-        trials = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
+        problems += [*self.seed_problems(), *self.search_problems()]
+        trials = self.trials
         if trials > MOST_TRIALS:
             message = f"{trials:,} trials are more than {MOST_TRIALS:,}; search a random part, with fewer points"
             problems.append(Problem("search", message))
@@ -283,11 +264,59 @@ class Space(Strict):
         """Points of the whole grid."""
         return math.prod(len(values) for values in self.axes.values())
 
+    @property
+    def unfolds(self) -> bool:
+        """Whether trials are chosen, or wait for each other, as the run goes."""
+        return self.search.kind == "optuna" or self.seeds > 1
+
+    @property
+    def trials(self) -> int:
+        """How many there will be, those that a search chooses later among them."""
+        points = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
+        return points * self.seeds
+
+    def seed_problems(self) -> Iterator[Problem]:
+        """Why points cannot be repeated."""
+        names = [field.name for field in fields(method(self.workload).Config)]
+        if self.seeds > 1 and "seed" in self.axes:
+            yield Problem("seeds", "the seed is an axis already; leave the one or the other out")
+        if self.seeds > 1 and "seed" not in names:
+            yield Problem("seeds", f"{self.workload} has no key `seed`: all repetitions would be equal; leave it out")
+
+    def search_problems(self) -> Iterator[Problem]:
+        """Why points cannot be chosen as the run goes."""
+        if self.search.kind != "optuna":
+            return
+        if not self.axes:
+            yield Problem("search.kind", "'optuna' has nothing to choose: the space has no axes")
+        if self.select_by == "oracle":
+            leak = "'optuna' would choose points by test labels; select by another criterion, or search 'random'"
+            yield Problem("search.kind", leak)
+        points = min(self.size(), self.search.points)
+        if self.search.random_start and self.search.random_start >= points:
+            yield Problem("search.random_start", f"leaves nothing to choose of {points} points; give it fewer")
+        instance = method(self.workload)(self.config({key: values[0] for key, values in self.axes.items()}))
+        staged = keys_of(instance.config, "stage") if instance.stages(("?",)) else ()
+        for key in (key for key in self.axes if key in staged):
+            shared = "shared stages depend on it, and these are trained before points are chosen"
+            yield Problem(f"axes.{key}", f"{shared}; fix it with --set {key}=VALUE, or search 'random' or 'grid'")
+
     def points(self) -> list[dict[str, Any]]:
-        """The points to try, in order. Random points are distinct and the first n are the same for any number."""
+        """The points that are known before anything has run, in order, each with all its seeds. Random points are
+        distinct and the first n are the same for any number."""
         if self.search.kind == "grid":
-            return [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
-        return [self.point(number) for number in shuffled(self.size(), self.search.seed, self.search.points)]
+            chosen = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        else:
+            start = self.search.start(self.size())
+            chosen = [self.point(number) for number in shuffled(self.size(), self.search.seed, start)]
+        return [repeated for point in chosen for repeated in self.repeated(point)]
+
+    def repeated(self, point: dict[str, Any]) -> list[dict[str, Any]]:
+        """A point with each of its seeds."""
+        if self.seeds == 1:
+            return [point]
+        first = self.config(point).seed
+        return [point | {"seed": first + number} for number in range(self.seeds)]
 
     def point(self, number: int) -> dict[str, Any]:
         """The point of this number in the grid, whose last axis varies fastest; the grid itself is not made."""
@@ -299,7 +328,7 @@ class Space(Strict):
 
     def config(self, point: dict[str, Any]) -> Any:
         """The workload's config at one point. Raises pydantic's ValidationError."""
-        return config_adapter(self.workload).validate_python(self.fixed | point)
+        return adapter_of(method(self.workload).Config).validate_python(self.fixed | point)
 
 
 def shuffled(count: int, seed: int, first: int) -> list[int]:

@@ -68,7 +68,9 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 def windowed(image: NDArray[np.uint8], form: Form) -> Windowed:
     """An image uint8 (C, H, W) of any size as windows uint8 (n, C, h, w), resized as `resize` does where it must be.
-    Raises UserError for another size than that of the form's region."""
+
+    Raises UserError for another size than that of the form's region.
+    """
     height, width = image.shape[1:]
     if form.region is not None:
         try:

@@ -1,10 +1,9 @@
 """A patch memory's score as one module, network and all, as torch.export and ONNX take it."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from workloads.learner import State
+from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.features import Features
 from workloads.patch_memory.maps import pixel_scores
 from workloads.patch_memory.memory import distances, reweighted
@@ -14,7 +13,7 @@ class PatchProgram(nn.Module):
     """uint8 (N, C, H, W) -> float32 (N,), as `PatchMemory.score` gives, of all images at once. seen: the features of
     the fit."""
 
-    def __init__(self, config: Any, fitted: State, seen: Features) -> None:
+    def __init__(self, config: PatchMemoryConfig, fitted: State, seen: Features) -> None:
         super().__init__()
         self.config, self.seen = config, seen
         self.network = getattr(seen, "network", None)  # registered, so that its weights go along

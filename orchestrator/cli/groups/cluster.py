@@ -105,6 +105,9 @@ def status(
     if (file is None) == (address is None):
         raise UserError("give either a cluster file or --address")
     if file is not None:
+        if as_json:
+            headline = "the status of a cluster file is what Ray or Kubernetes prints, and no JSON"
+            raise UserError(headline, where="--json", fix="leave it out, or give --address")
         act("status", file, typer.echo, dry_run)
         return
     lines = describe(str(address))

@@ -48,7 +48,7 @@ class Course:
             if reply.rung > self.reached:
                 self.reached, self.losses = reply.rung, 0
             self.decision = listener.hear(reply)
-            self.stopped |= {reply.trial} if self.decision == Decision.STOP else set()
+            self.stopped |= {reply.trial} if self.decision.leaves else set()
             if len(self.stopped) < len(self.task.trials):
                 return True
             reply = End()

@@ -82,7 +82,7 @@ class TrialWork:
 
     def run(self, worker: Worker) -> Generator[RungReport, Decision | None, End]:
         """Train from where the trials' files say they are; every rung is written before it is reported. A trial that
-        whoever asks on decides to stop is left where it is.
+        whoever asks on decides to stop, or that is to wait, is left where it is.
 
         Rungs that are there are reported, too: an earlier attempt may have died before anybody heard of the last one.
         """
@@ -96,7 +96,8 @@ class TrialWork:
         for rung in self.rungs:
             for training in list(trainings):
                 training.bring_to(rung, note)
-                if (yield training.trial.report(rung)) == Decision.STOP:
+                decision = yield training.trial.report(rung)
+                if decision is not None and decision.leaves:
                     trainings.remove(training)
         return End()
 

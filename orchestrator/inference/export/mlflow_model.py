@@ -13,7 +13,7 @@ import numpy as np
 import workloads
 from orchestrator.inference.export.card import Export
 from orchestrator.inference.export.requirements import requirements, unpinned
-from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG
+from orchestrator.record.tracking.tracker import RUN_TAG, TRIAL_TAG
 from workloads.errors import Kind, UserError
 from workloads.portable import save_detector
 

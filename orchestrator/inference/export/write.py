@@ -14,7 +14,7 @@ from orchestrator.record import method_code
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run, tracking_of
 from orchestrator.record.state import RunState
-from orchestrator.record.tracking import RUN_TAG, TRIAL_TAG, UID_TAG, default_uri
+from orchestrator.record.tracking.tracker import RUN_TAG, TRIAL_TAG, UID_TAG
 from workloads.errors import UserError, nearest
 from workloads.portable import is_detector, load_trained
 
@@ -72,7 +72,7 @@ def registry_of(run: str, storage: str, tracking_uri: str | None) -> str:
     say."""
     if not is_detector(run):
         paths, state = open_run(storage, run)
-        return tracking_of(state, tracking_uri) or default_uri(paths)
+        return tracking_of(state, tracking_uri) or paths.database
     if tracking_uri is None:
         raise UserError("a detector's folder does not say where its run logged to", fix="give --tracking-uri")
     return tracking_uri

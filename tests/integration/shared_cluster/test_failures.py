@@ -50,7 +50,7 @@ def test_a_diverging_trial_fails_alone_and_the_report_is_written(failed, storage
 def test_a_tracking_server_that_is_away_stops_nothing_and_hears_it_all_later(failed, storage):
     import mlflow
 
-    from orchestrator.record.tracking import Tracker
+    from orchestrator.record.tracking.tracker import Tracker
 
     _, _, text = failed
     assert "MLflow was not reached" in text

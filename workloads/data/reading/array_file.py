@@ -25,7 +25,7 @@ def check_claims(file: Path) -> None:
 
 
 def check_archive(file: IO[bytes]) -> None:
-    """`check_claims` of an .npz file's arrays."""
+    """As `check_claims`, of an .npz file that is open already."""
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():

@@ -60,13 +60,13 @@ def decode_windows(path: Path | IO[bytes], form: Form) -> Windowed:
                 f"{picture.width}x{picture.height} pixels: as wide and high as a window of {form.width}x{form.height} "
                 f"it is {chosen.width}x{chosen.height}, more than the limit of {MAX_PIXELS} pixels"
             )
-        small = _looked_at(_rgb(picture), form).resize(chosen.size[::-1], Image.Resampling.BILINEAR, box=chosen.box)
+        small = _blackened(_rgb(picture), form).resize(chosen.size[::-1], Image.Resampling.BILINEAR, box=chosen.box)
         windows = cut(np.asarray(small, np.uint8).transpose(2, 0, 1), chosen, form)
         return Windowed(windows, chosen, picture.height, picture.width, clipped)
 
 
-def _looked_at(image: Image.Image, form: Form) -> Image.Image:
-    """The RGB image without the form's region. Raises UnreadableError for one of another size."""
+def _blackened(image: Image.Image, form: Form) -> Image.Image:
+    """The RGB image, the form's region black. Raises UnreadableError for one of another size."""
     if form.region is None:
         return image
     try:

@@ -67,7 +67,7 @@ def _read(files: Sequence[Path], height: int, width: int, root: Path) -> NDArray
 
 
 def _remarks(empty: Sequence[str], lost: Sequence[str], unused: Sequence[str]) -> list[str]:
-    """Each said as a warning, too."""
+    """What is to be known of the masks, in sentences; each of them is logged as a warning, too."""
     lines = {
         "anomalous test images have masks that mark nothing, so all their pixels count as normal": empty,
         "masks mark nothing any more once they are brought to windows, thin, far out or ignored as it is": lost,

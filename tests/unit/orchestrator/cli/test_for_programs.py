@@ -60,6 +60,12 @@ def test_json_says_the_version_of_its_schema_and_nothing_else_is_printed(words, 
     assert facts[key] or words == "data ls"
 
 
+def test_the_status_of_a_cluster_file_is_no_json(tmp_path):
+    done = orchestrate("cluster", "status", "cluster.yaml", "--json", "--dry-run", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give --address" in done.stderr
+
+
 def test_facts_that_json_lacks_are_null_text_or_lists():
     facts = {"a": np.array([[1.0, np.nan]]), "b": Path("x"), 3: (np.float64(0.5), {"c"}), "planted": "\x9b2J"}
     assert facts_of(facts) == {"a": [[1.0, None]], "b": "x", "3": [0.5, ["c"]], "planted": "\x9b2J"}

@@ -228,7 +228,7 @@ def test_one_of_ten_classes_is_held_alone(digits: Dataset) -> None:
     held = sharded(replace(splits, auxiliary=None), ("3",))
     held._with_auxiliary = False
     view = held.view("3", CPU)
-    whole = held._read()
+    whole = held.splits()
     assert len(whole.train) == len(whole.val) == 0, "the other classes' images are gone"
     assert len(view.train) == (splits.train.labels == 3).sum()
 

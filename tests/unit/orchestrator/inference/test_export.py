@@ -70,7 +70,6 @@ def images(count=7):
 
 @pytest.mark.parametrize("name", ["mlsad", "examples.own_method:Gaussian"])
 def test_a_program_of_torch_and_a_graph_score_any_number_of_images_as_the_detector_does(runs, name, tmp_path):
-
     onnxruntime = pytest.importorskip("onnxruntime")
     expected = orchestrator.load(runs[name], device="cpu", trust_code=True).score(images())
     rows = np.ascontiguousarray(images().transpose(0, 3, 1, 2))

@@ -7,6 +7,8 @@ from orchestrator.record.labels import (
     params_of,
     run_name,
     run_page,
+    runs_page,
+    server_of,
     short_names,
     short_value,
     table_lines,
@@ -45,8 +47,10 @@ def test_a_run_is_named_by_the_seeds_of_its_trials(seeds, text, tmp_path):
 
 
 def test_links_open_the_right_view_of_a_server_or_within_it():
-    assert run_page("http://a:5000/", "1", "r") == "http://a:5000/#/experiments/1/runs/r?workflowType=machine_learning"
-    assert run_page("sqlite:///x.db", "1", "r").startswith("/#/experiments/1")
+    right = "http://a:5000/#/experiments/1/runs/r?workflowType=machine_learning"
+    assert run_page(server_of("http://anna:secret@a:5000/"), "1", "r") == right
+    assert run_page(server_of("sqlite:///x.db"), "1", "r").startswith("/#/experiments/1")
+    assert runs_page(server_of("sqlite:///x.db", "http://b"), "1").startswith("http://b/#/experiments/1/runs?")
     assert compare_page("http://a", "1", ["x", "y"]).startswith(
         "http://a/#/compare-runs?runs=%5B%22x%22%2C%20%22y%22%5D"
     )

@@ -16,10 +16,10 @@ from orchestrator.planning.options import Options
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.record.paths import BASELINE
 from orchestrator.record.state import TrialState
-from orchestrator.record.tracking import shown_numbers
+from orchestrator.record.tracking.tracker import shown_numbers
 from orchestrator.results.evaluation import combined, metrics_of, write_table
 from orchestrator.results.report.tables import number
-from orchestrator.results.run import conclude
+from orchestrator.results.run import conclude, table_of
 from orchestrator.results.tables import OTHER_METRICS, trial_row
 from tests.helpers.files import flip
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
@@ -332,6 +332,7 @@ def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_tab
     assert len(said) == 1 + len(missing)
     assert f"{damaged[0]} is left out: a file differs from its checksum" in said[0]
     assert all(f"{name} is left out: a score file is missing ({file})" in "".join(said) for name, file in missing)
+    assert list(table_of(made.paths, state, state.winner).notes[-len(said) :]) == said
     scores = made.paths.trial("t").scores(1000)
     for content in (b"", scores.read_bytes()[:100], None):
         remove_checked(scores)

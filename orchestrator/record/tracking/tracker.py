@@ -1,6 +1,7 @@
 """MLflow, made from the ledger: one parent run a sweep, one child a trial. Syncing twice changes nothing.
 
-The ledger is the truth and also the spool: if the server is away, the next sync catches up.
+The ledger is the truth and also the spool: if the server is away, the next sync catches up. What was deleted in MLflow
+and is synced again is restored.
 """
 
 import json
@@ -11,11 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.record.events import RungMetrics
 from orchestrator.record.labels import (
+    PAGES,
     compare_page,
     dataset_of,
     description,
@@ -24,13 +27,16 @@ from orchestrator.record.labels import (
     run_name,
     run_page,
     run_params,
+    server_of,
     source_tags,
     trial_names,
 )
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
-from orchestrator.record.provenance import from_here, this_python, without_secrets
+from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
+from orchestrator.record.tracking.machine import SAMPLE_S, Machine
+from orchestrator.record.tracking.store import experiment_of, follow_the_storage, reach
 from workloads.files import read_checked
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
@@ -40,6 +46,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # the next sync t
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestrator.trial"
+PARENT_TAG = "mlflow.parentRunId"
 LOGGED_TAG = "orchestrator.rungs_logged"
 ANALYSES_TAG = "orchestrator.analyses_logged"
 STATUS = {
@@ -50,8 +57,8 @@ STATUS = {
 }
 END_OF_SCHEDULE = 1000
 """The step of what is of the end: thousandths of the schedule."""
-END_S = 60.0
-"""Seconds that the end of a launch waits for MLflow."""
+END_S, PAUSE_S = 60.0, 30.0
+"""Seconds that the end of a launch waits for MLflow, and from a sync that failed to the next."""
 STATUS_OF_OUTCOME = {
     Outcome.COMPLETE: "FINISHED",
     Outcome.SOME_FAILED: "FINISHED",
@@ -60,30 +67,9 @@ STATUS_OF_OUTCOME = {
 }
 
 
-def default_uri(paths: RunPaths) -> str:
-    return f"sqlite:///{paths.root / 'mlflow.db'}"
-
-
-def ui_command(uri: str) -> str:
-    """What to type, or where to look, to see the runs."""
-    if not uri.startswith("sqlite:///"):
-        return without_secrets(uri)
-    file = from_here(uri.removeprefix("sqlite:///"))
-    return f"{this_python()} -m mlflow ui --backend-store-uri sqlite:///{file}"
-
-
-def experiment_of(client: Any, name: str, location: str | None) -> str:
-    """An experiment's id, found or created; of several launchers that create it at once, one is the first."""
-    from mlflow.exceptions import MlflowException
-
-    if existing := client.get_experiment_by_name(name):
-        return str(existing.experiment_id)
-    try:
-        return str(client.create_experiment(name, location))
-    except MlflowException:
-        if existing := client.get_experiment_by_name(name):
-            return str(existing.experiment_id)
-        raise
+def milliseconds() -> int:
+    """Since 1970, as MLflow has times."""
+    return int(time.time() * 1000)
 
 
 def shown_numbers(metrics: RungMetrics) -> dict[str, float | None]:
@@ -103,40 +89,58 @@ class Tracker:
     """Mirrors one run's ledger into MLflow. uri: None for a database in the storage, which is a local one then."""
 
     def __init__(self, paths: RunPaths, uri: str | None, experiment: str) -> None:
-        self.paths, self.uri, self.name = paths, uri or default_uri(paths), experiment
+        self.paths, self.uri, self.name = paths, uri or paths.database, experiment
         self.client: Any = None  # connected at the first sync: a server that is away must not stop a launch
         self.experiment = ""
+        self.page = ""  # the link of the run in MLflow's pages, once it is there
         self.runs: dict[str, str] = {}  # "" for the parent, else the trial -> MLflow's run id
         self.logged: dict[str, set[int]] = {}
         self.status: dict[str, str] = {}
+        self.machine = Machine()
+        self.points: list[tuple[int, dict[str, float]]] = []  # (ms since 1970, means by name) that are not logged yet
+        self.remarks: list[str] = []  # what the user must know of what was met in MLflow
 
     def connect(self) -> None:
         import mlflow
+        from mlflow.store.db import utils
 
         for name in ("mlflow", "alembic"):  # after the import, which sets its own level
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(utils.__name__).setLevel(logging.CRITICAL)  # what it logs it raises, and `follow` says it
+        utils.MAX_RETRY_COUNT = 1  # ten attempts take 100 s, and the next sync is one
         self.paths.root.mkdir(parents=True, exist_ok=True)
         client = mlflow.MlflowClient(self.uri)
         # a server knows where its artifacts belong; with a bare database they belong to the storage
         location = None if self.uri.startswith("http") else str(self.paths.root / "mlartifacts")
-        self.experiment = experiment_of(client, self.name, location)
+        self.experiment, restored = experiment_of(client, self.name, location)
+        if self.uri == self.paths.database:
+            follow_the_storage(Path(str(self.paths.root)))
+        if restored:
+            remark = f"the experiment {self.name} had been deleted in MLflow, and is restored; other runs of it are not"
+            self.remarks.append(remark)
         self.client = client
+
+    def forget(self) -> None:
+        """After a failure: what is known of MLflow may be true no more."""
+        self.client = None
+        for known in (self.runs, self.logged, self.status):
+            known.clear()
 
     def run_of(self, state: RunState, key: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
         """The MLflow run of a trial (or of the sweep, key ""), found by its tags or created.
 
         The `uid` is the ledger's own: two people's runs of one name on one server stay two.
         """
-        from mlflow.entities import Param
+        from mlflow.entities import Param, ViewType
 
         uid = state.opened.uid
-
         if key in self.runs:
             return self.runs[key]
         query = f"tags.`{UID_TAG}` = '{uid}' and tags.`{TRIAL_TAG}` = '{key or 'sweep'}'"
-        matches = self.client.search_runs([self.experiment], query, max_results=1)
+        matches = self.client.search_runs([self.experiment], query, ViewType.ALL)
         if matches:
-            run = matches[0]
+            run = min(matches, key=lambda match: match.info.lifecycle_stage)  # "active" before "deleted"
+            self.make_whole(run, tags)
             self.logged[key] = {int(r) for r in run.data.tags.get(LOGGED_TAG, "").split(",") if r}
         else:
             identity = {UID_TAG: uid, RUN_TAG: self.paths.run, TRIAL_TAG: key or "sweep", "mlflow.runName": name}
@@ -147,15 +151,43 @@ class Tracker:
         self.runs[key], self.status[key] = run.info.run_id, run.info.status
         return run.info.run_id
 
+    def make_whole(self, run: Any, tags: Mapping[str, str]) -> None:
+        """A run that was deleted is there again, and a trial's parent is the one that is there."""
+        if run.info.lifecycle_stage == "deleted":
+            self.client.restore_run(run.info.run_id)
+            self.remarks.append(f"{run.info.run_name} had been deleted in MLflow, and is restored")
+        parent = tags.get(PARENT_TAG)
+        if parent and run.data.tags.get(PARENT_TAG) != parent:
+            self.client.set_tag(run.info.run_id, PARENT_TAG, parent)
+
+    def sample(self) -> bool:
+        """Look at the machine where that is due; whether there is something to log of it."""
+        with suppress(Exception):  # where a machine shows little of itself, its charts stay empty
+            if means := self.machine.sample():
+                self.points.append((milliseconds(), means))
+        return bool(self.points)
+
+    def log_machine(self, state: RunState) -> None:
+        """What the machine was busy with, at steps of seconds since the run was opened."""
+        if state.closed and self.status[""] == "RUNNING" and (means := self.machine.sample(last=True)):
+            self.points.append((milliseconds(), means))
+        opened = datetime.fromisoformat(state.opened.time).timestamp() if state.opened.time else 0.0
+        for ms, means in self.points:
+            self.log_numbers(self.runs[""], means, int(ms / 1000 - opened), ms)
+        self.points.clear()
+
     def sync(self, state: RunState) -> None:
         """Bring MLflow to a run's state. Raises MLflow's own errors when it cannot be reached."""
+        reach(self.uri)
         if self.client is None:
             self.connect()
         tags, names = source_tags(state), trial_names(state)
         parent = self.run_of(state, "", run_name(state, self.paths.run), tags, run_params(state))
+        self.page = run_page(server_of(self.uri, PAGES), self.experiment, parent)
         for trial in state.trials.values():
             if trial.state != State.PENDING:
-                self.sync_trial(state, trial, names[trial.id], tags | {"mlflow.parentRunId": parent})
+                self.sync_trial(state, trial, names[trial.id], tags | {PARENT_TAG: parent})
+        self.log_machine(state)
         status = STATUS_OF_OUTCOME[state.closed.outcome] if state.closed else "RUNNING"
         if status == "FINISHED" and state.closed and state.closed.best:
             new_analyses = self.sync_analyses(state, state.closed.best)
@@ -211,11 +243,11 @@ class Tracker:
                 (Path(folder) / file.name).write_bytes(read_checked(file))
             self.client.log_artifacts(run, folder, artifact_path)
 
-    def log_numbers(self, run: str, numbers: Mapping[str, float | None], step: int) -> None:
-        """What is undefined is not logged."""
+    def log_numbers(self, run: str, numbers: Mapping[str, float | None], step: int, ms: int = 0) -> None:
+        """What is undefined is not logged. ms: since 1970; the present where it is 0."""
         from mlflow.entities import Metric
 
-        ms = int(time.time() * 1000)
+        ms = ms or milliseconds()
         defined = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
         self.client.log_batch(run, [Metric(name, float(value), ms, step) for name, value in defined.items()])
 
@@ -244,8 +276,8 @@ class Tracker:
         self.client.set_tag(run, "best_trial", best.id)
         winner, trials = self.runs[best.id], [key for trial, key in self.runs.items() if trial]
         links = {
-            f"the winner, {trial_names(state)[best.id]}": run_page(self.uri, self.experiment, winner),
-            "all trials beside each other": compare_page(self.uri, self.experiment, trials),
+            f"the winner, {trial_names(state)[best.id]}": run_page(server_of(self.uri), self.experiment, winner),
+            "all trials beside each other": compare_page(server_of(self.uri), self.experiment, trials),
         }
         self.client.set_tag(run, "mlflow.note.content", description(self.paths, state, links))
         self.log_files(run, self.paths.report.iterdir(), "report")
@@ -281,15 +313,28 @@ def follow(tracker: Tracker, ledger: Ledger, warn: Callable[[str], None], ending
     once in a row."""
     failed = last = False
     while not last:
-        ledger.changed.wait()
+        changed = ledger.changed.wait(SAMPLE_S)
         ledger.changed.clear()
         last = ending.is_set()  # looked at before the sync, which may end after more has happened
-        try:
-            tracker.sync(ledger.snapshot())
-        except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
-            reason = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
-            if not failed:
-                warn(f"MLflow was not reached, the ledger keeps everything: {reason[0][:200]}")
-            failed = True
-        else:
-            failed = False
+        if not tracker.sample() and not changed:
+            continue
+        # once more at once: what is known of MLflow may have been deleted there meanwhile
+        reason = failure(tracker, ledger) and failure(tracker, ledger)
+        if reason and not failed:
+            warn(f"MLflow was not reached, the ledger keeps everything: {reason}")
+        failed = bool(reason)
+        if failed and not last:
+            ending.wait(PAUSE_S)
+        while tracker.remarks:
+            warn(tracker.remarks.pop(0))
+
+
+def failure(tracker: Tracker, ledger: Ledger) -> str:
+    """Sync; why that failed, in a line, or an empty text."""
+    try:
+        tracker.sync(ledger.snapshot())
+    except Exception as error:  # MLflow lets through its own errors, SQLAlchemy's and those of requests
+        tracker.forget()
+        lines = without_secrets(str(error).strip()).splitlines() or [type(error).__name__]
+        return lines[0][:200]
+    return ""
