@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.cli import analyse, compare, export, extend, launch, logs, plan, predict, report, resume, status
-from orchestrator.cli.groups import cluster, data, latents, runs, spaces
+from orchestrator.cli.groups import cluster, data, doctor, latents, runs, spaces
 
 if TYPE_CHECKING:
     from workloads.errors import UserError
@@ -31,6 +31,7 @@ app.command("analyse")(analyse.analyse)
 app.command("ui")(status.ui)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)
+app.command("doctor")(doctor.doctor)
 app.add_typer(runs.app, name="runs")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(latents.app, name="latents")

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from statistics import fmean, stdev
 from typing import Any
 from urllib.parse import quote
 
@@ -79,6 +80,14 @@ def params_of(state: RunState, trial: TrialState) -> dict[str, Any]:
 def run_params(state: RunState) -> dict[str, Any]:
     """What all trials have in common."""
     return {**state.space.fixed, "trials": len(state.trials), "space": state.opened.name, "preset": state.opened.preset}
+
+
+def seed_numbers(state: RunState, best: TrialState) -> dict[str, float | None]:
+    """Mean test AUROC over the seeds of the winner's point, and its spread; nothing where there is one seed."""
+    point = state.point_of(best.id)
+    areas = [t.metric("oracle") for t in state.trials.values() if 1000 in t.rungs and state.point_of(t.id) == point]
+    known = [area for area in areas if area is not None]
+    return {"seeds/auroc_mean": fmean(known), "seeds/auroc_spread": stdev(known)} if len(known) > 1 else {}
 
 
 def source_tags(state: RunState) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table, remade
 from orchestrator.results.report.write import PAGE, REMADE, Report
-from orchestrator.results.sweep import Course, Sweep
+from orchestrator.results.sweep import Course, Repeated, Sweep
 from orchestrator.results.tables import (
     KINDS,
     Known,
@@ -52,6 +52,7 @@ class Results:
     out: Mapping[str, Known] = field(default_factory=dict)  # mean by out set
     unscored_sets: frozenset[str] = frozenset()  # of which some images could not be scored
     failed: Mapping[str, str] = field(default_factory=dict)  # trial -> what went wrong
+    repeated: Sequence[Repeated] = ()  # points that were trained with several seeds
 
 
 def sure_winner(state: RunState) -> TrialState:
@@ -292,5 +293,8 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
         account=opened.account,
         sweep=sweep,
     ).write(paths.report)
+    repeated = sweep.repeated if sweep else ()
     failed = {trial.id: trial.error for trial in state.trials.values() if trial.state == State.FAILED}
-    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets, failed)
+    return Results(
+        best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets, failed, repeated
+    )

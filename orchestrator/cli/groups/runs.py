@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Json, Run, Storage
+from orchestrator.cli.options import DEFAULT_STORAGE, Json, Run, Storage, sources_of
 
 app = typer.Typer(help="List, show, remove and clean up runs.", no_args_is_help=True)
 Really = Annotated[bool, typer.Option("--yes", help="Do it; without it what would go is listed, and nothing goes.")]
@@ -25,17 +25,18 @@ def ls(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show(run: Run, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
-    """What a run was, and what of it takes how much room."""
+def show(context: typer.Context, run: Run, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+    """What a run was, what of it takes how much room, and who has said where it lies."""
     from orchestrator.console.output import console, print_json
     from orchestrator.console.runs_view import print_run
     from orchestrator.results.disk import runs_on_disk
 
     (shown,) = runs_on_disk(storage, run)
+    sources = sources_of(context)
     if as_json:
-        print_json({"run": shown})
+        print_json({"run": shown, "from": sources})
     else:
-        print_run(console(), shown)
+        print_run(console(), shown, sources["storage"].by)
 
 
 @app.command("rm")
