@@ -56,8 +56,8 @@ class Model:
 class Pair:
     """Two runs on the images that both have; what could not be scored ranks above all. classes: target -> how much more
     AUROC the first has than the second; mean: of the means over these. wilcoxon: p over the classes; None where
-    they are too few. seeds: the same over the seeds that both runs have trained the points of their winners with, by the
-    mean over the classes; None where these are not several, or the runs have other images or classes."""
+    they are too few. seeds: the same over the seeds that both runs have trained the points of their winners with, by
+    the mean over the classes; None where these are not several, or the runs have other images or classes."""
 
     first: str
     second: str
