@@ -9,13 +9,13 @@ LISTED = 8  # differences in a message
 NOT_KEPT = "all modules: an earlier version kept one digest of them"
 
 
-def check_same_code(before: Identity, after: Identity, run: str, own: str, accept_code: bool) -> None:
+def check_same_code(before: Identity, after: Identity, run: str, top: str, accept_code: bool) -> None:
     """Raises UserError, which names modules and packages, where code differs and is not accepted.
 
-    own: the top module of a method from outside the tree, which the run has a copy of that `resume` takes; else empty.
+    top: the top module of a method from outside the tree, which the run has a copy of that `resume` takes; else empty.
     """
     changed = changed_modules(before, after)
-    edited = [name for name in changed if own and name.partition(" ")[0].partition(".")[0] == own]
+    edited = [name for name in changed if top and name.partition(" ")[0].partition(".")[0] == top]
     if edited and not accept_code:
         raise UserError(
             f"the run {run!r} has another copy of its method's code",

@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
@@ -20,6 +21,7 @@ from workloads.keys import Marks, config_problems, marks_of
 from workloads.klods.flow_config import FIXED
 from workloads.registry import WORKLOADS, method
 
+EXAMPLES = Path(__file__).parents[4] / "examples"
 SPACES = {"mlsad": "sweep_digits", "flow": "flow_digits", "klods": "klods_digits", "patch_memory": "patch_digits"}
 DIGESTS = {"3": "images", "general": "images"}
 METHODS = sorted(SPACES)
@@ -216,11 +218,9 @@ def test_a_package_of_an_extra_counts_where_the_features_are_of_it(monkeypatch):
 def test_a_method_that_imports_what_lies_beside_it_is_refused_before_anything_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "PLACES", [tmp_path])
     (tmp_path / "helper_beside.py").write_text("SCALE = 2\n")
-    (tmp_path / "lonely_method.py").write_text(
-        "import helper_beside\n" + OUTSIDE.replace("from my_house.net import fit", "fit = None")
-    )
+    (tmp_path / "lonely_method.py").write_text("import helper_beside\n" + (EXAMPLES / "own_method.py").read_text())
     with pytest.raises(UserError, match="lonely_method imports helper_beside, which lies beside it") as refused:
-        check_travels("lonely_method:Mine")
+        check_travels("lonely_method:Gaussian")
     assert "make one package of them" in refused.value.fix
     check_travels("mlsad")
 
