@@ -13,8 +13,9 @@ from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command, ui_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.comparison import Comparison, Pair
-from orchestrator.results.report.tables import UNSCORED, difference_cells, number, p_of
+from orchestrator.results.report.tables import UNSCORED, difference_cells, number, p_of, repeated_rows
 from orchestrator.results.run import Results
+from orchestrator.results.sweep import Repeated
 from orchestrator.results.tables import LEAK
 from workloads.scoring.paired import Difference
 from workloads.scoring.selection import CRITERIA
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.results.handle import Run
 
 
+MOST_POINTS = 10
+"""Points with several seeds that a launch prints."""
 WITH_IDS = 80
 """Columns from which a table of trials has their ids."""
 
@@ -93,6 +96,7 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     how = "LEAK: chosen by test labels" if state.leak else f"by {by}, no test label seen"
     if point:  # a single trial has nothing that varies
         say(out, f"best configuration ({how}): {point}")
+    print_repeated(out, results.repeated)
     for warning in results.warnings:
         warn(out, warning)
     for trial, error in results.failed.items():
@@ -108,6 +112,21 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
         say(out, f"        {run.page}")
 
 
+def print_repeated(out: Console, points: Sequence[Repeated]) -> None:
+    """Points that were trained with several seeds, and whether the winner's is ahead of them by chance."""
+    if not points:
+        return
+    heads, rows = repeated_rows(points[:MOST_POINTS])
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in heads:
+        table.add_column(name, justify="left" if name == "point" else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    more = f"; {len(points) - MOST_POINTS} more points are in the report" if len(points) > MOST_POINTS else ""
+    say(out, f"mean and standard deviation over the seeds; p of the paired t-test over them{more}")
+
+
 def result_facts(run: "Finished") -> dict[str, Any]:
     """A launch that has ended, for programs."""
     facts = {"run": run.run, "outcome": run.outcome, "seconds": run.seconds, "phases": run.phases}
@@ -120,7 +139,7 @@ def results_facts(results: Results) -> dict[str, Any]:
     """A report's numbers, for programs."""
     best = {"trial": results.best.id, "point": results.best.point}
     facts = {"best": best, "table": results.table, "warnings": results.warnings, "failed": results.failed}
-    return facts | {"report": results.report}
+    return facts | {"seeds": [item.facts() for item in results.repeated], "report": results.report}
 
 
 def print_analyses(out: Console, run: "Run") -> None:

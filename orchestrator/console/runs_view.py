@@ -8,6 +8,7 @@ from rich.table import Table
 from orchestrator.console.output import counted, say, short
 from orchestrator.planning.request import absolute
 from orchestrator.record.provenance import without_secrets
+from orchestrator.record.repair import Repair
 from orchestrator.record.runs import resume_command
 from orchestrator.record.tracking.ui import Pages
 from orchestrator.results.disk import Removal, RunOnDisk
@@ -52,19 +53,34 @@ def print_runs(out: Console, runs: Sequence[RunOnDisk], storage: str) -> None:
         say(out, f"{size(losers)} are weights of trials that have lost: `runs gc` lists them")
 
 
-def print_run(out: Console, run: RunOnDisk) -> None:
-    """A line a fact, then what takes the room."""
+def print_run(out: Console, run: RunOnDisk, storage_by: str) -> None:
+    """A line a fact, then what takes the room. storage_by: who has said where it lies."""
     area = " ".join(filter(None, (short(run.auroc) or "not known yet", LEAK * run.leak)))
     facts = {
         "run": run.name, "state": run.life, "space": f"{run.space}, {run.preset} preset",
         "trials": f"{run.ended} of {run.trials} have ended", "AUROC": area,
-        "command": run.command, "size": size(run.bytes),
+        "command": run.command, "storage": f"from {storage_by}", "size": size(run.bytes),
     }  # fmt: skip
     for name, text in facts.items():
         say(out, f"{name:10} {text}")
     for name, count in sorted(run.sizes.items(), key=lambda item: -item[1]):
         of = f", {size(run.losers)} of it of trials that have lost" if name == "weights" and run.losers else ""
         say(out, f"  {name:8} {size(count)}{of}")
+
+
+def print_repair(out: Console, repair: Repair, run: str) -> None:
+    """A line a damaged line, then what was kept, and where."""
+    for line in repair.dropped:
+        say(out, f"left out  {line}")
+    for file in repair.files:
+        say(out, f"{'kept' if repair.done else 'to be kept'} as  {file}")
+    whole = f"{counted(repair.kept, 'line')} whole"
+    if not repair.files:
+        say(out, f"nothing to repair: {whole}")
+    elif repair.done:
+        say(out, f"repaired: {whole}; go on with `resume {run}`")
+    else:
+        say(out, f"would be repaired: {whole}; --yes does it")
 
 
 def print_removal(out: Console, removal: Removal) -> None:
@@ -76,6 +92,9 @@ def print_removal(out: Console, removal: Removal) -> None:
         say(out, f"{total:>9}  {what}: {without_secrets(items[0].path)}{more}")
     for remark in removal.remarks:
         say(out, f"note: {remark}")
+    if not removal.items:
+        say(out, "there is nothing to remove")
+        return
     total = f"{size(removal.bytes)} in {counted(len(removal.items), 'place')}"
     say(out, f"removed: {total}" if removal.removed else f"would go: {total}; --yes removes it")
 

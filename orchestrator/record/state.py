@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from pydantic import ValidationError
@@ -110,14 +111,21 @@ class RunState:
 
     @property
     def winner(self) -> TrialState | None:
-        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal."""
+        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal.
+
+        Where points are trained with several seeds, the point with the best mean is chosen, and of it the best trial.
+        """
         ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]
         if not ended or len(self.trials) == 1:
             return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
-        criterion = CRITERIA[self.space.select_by]
+        criterion, means = CRITERIA[self.space.select_by], dict[str, float]()
         values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
-        known = [(criterion.better_first(value), t) for t, value in values if value is not None]
-        return min(known, key=lambda item: item[0])[1] if known else None
+        known = {t.id: criterion.better_first(value) for t, value in values if value is not None}
+        if self.space.seeds > 1:
+            points = [(self.point_of(name), rank) for name, rank in known.items()]
+            means = {name: fmean(r for p, r in points if p == self.point_of(name)) for name in known}
+        best = min(known, key=lambda name: (means.get(name, 0.0), known[name]), default=None)
+        return self.trials[best] if best else None
 
     @property
     def leak(self) -> bool:

@@ -153,7 +153,7 @@ def rank_correlation(a: list[float], b: list[float]) -> float:
 def models_of(paths: RunPaths, state: RunState, part: str) -> list[Model]:
     """One model a target of a run, named by the run, and by the target where there are several."""
     best = sure_winner(state)
-    scores = read_table(paths.trial(best.id).scores(1000))
+    scores = read_table(paths.trial(best.id).scores(1000), vouched=paths.vouched)
     parts = scores["part"].unique().to_pylist()
     if part not in parts:
         raise UserError(f"the run {paths.run!r} has no scores {part!r}", details=nearest(part, parts))

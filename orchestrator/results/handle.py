@@ -145,7 +145,7 @@ class Run:
         chosen = sure_winner(state) if trial is None else state.trials[trial]
         if not chosen.rungs:
             raise UserError(f"the trial {chosen.id} has not been scored yet", fix="resume the run")
-        table = read_table(self.paths.trial(chosen.id).scores(chosen.reached))
+        table = read_table(self.paths.trial(chosen.id).scores(chosen.reached), vouched=self.paths.vouched)
         for column, wanted in (("split", split), ("part", part)):
             if wanted is not None:
                 known = table.column(column).unique().to_pylist()

@@ -27,6 +27,7 @@ from orchestrator.record.labels import (
     run_name,
     run_page,
     run_params,
+    seed_numbers,
     server_of,
     source_tags,
     trial_names,
@@ -234,6 +235,8 @@ class Tracker:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
         self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.paths.trial(trial.id).scores(rung)
+        if not self.paths.ledger.exists():
+            raise FileNotFoundError(f"the storage {self.paths.root} is away")  # the next sync has the scores
         if scores.exists():
             self.log_files(run, [scores], "scores")
 
@@ -272,7 +275,7 @@ class Tracker:
     def finish(self, state: RunState, best: TrialState) -> None:
         """The winner's numbers, the report, and a description that leads to both, on the parent."""
         run = self.runs[""]
-        self.log_numbers(run, shown_numbers(best.last), END_OF_SCHEDULE)
+        self.log_numbers(run, shown_numbers(best.last) | seed_numbers(state, best), END_OF_SCHEDULE)
         self.client.set_tag(run, "best_trial", best.id)
         winner, trials = self.runs[best.id], [key for trial, key in self.runs.items() if trial]
         links = {
