@@ -111,6 +111,8 @@ def plan_of(request: Request) -> Plan:
     space, folder, in_process = request.space, request.folder, request.executor == "local"
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
     learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
+    shape, counts = shape_of(space), counts_of(space, request.prepared_images, learnt, windows)
+    workers = workers_of(space, 1 if in_process else request.cpus, request.gpus)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
@@ -122,12 +124,12 @@ def plan_of(request: Request) -> Plan:
         space=space,
         preset=preset,
         targets=targets,
-        shape=shape_of(space),
-        counts=counts_of(space, request.prepared_images, learnt, windows),
+        shape=shape,
+        counts=counts,
         points=points,
         methods=methods,
         rungs=tuple(space.scheduler.rungs()),
-        workers=workers_of(space, 1 if in_process else request.cpus, request.gpus),
+        workers=workers,
         rates=request.rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
