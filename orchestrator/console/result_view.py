@@ -1,5 +1,6 @@
 """Trials and results, as tables and lines."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short, warn
+from orchestrator.record.labels import short_value
 from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command, ui_command
 from orchestrator.record.state import RunState, State, TrialState
@@ -30,6 +32,8 @@ MOST_POINTS = 10
 """Points with several seeds that a launch prints."""
 WITH_IDS = 80
 """Columns from which a table of trials has their ids."""
+BESIDE, ID, FEWEST_ROWS = 28, 13, 5
+"""Columns that a table of trials takes beside criterion and point; that an id takes; and rows that it has at least."""
 
 
 def shown_criterion(state: RunState) -> str:
@@ -57,24 +61,46 @@ def point_text(trial: TrialState, axes: Sequence[str]) -> str:
 
 
 def trials_table(state: RunState, axes: Sequence[str], notes: "Mapping[str, Note]", rows: int, width: int) -> Table:
-    """One line a trial, at most `rows`: its number, its AUROC and its criterion, how far it is, its point; the id where
-    `width` columns have room for it."""
+    """One row a trial, about `rows` lines, the best first: its number, its AUROC and its criterion, how far it is, its
+    point; the id where `width` columns have room for it. Where points are long, the heading names their keys once."""
     table, criterion = Table(box=None, padding=(0, 1, 0, 0), header_style="bold"), shown_criterion(state)
-    numbers, with_id = numbers_of_trials(state), width >= WITH_IDS
+    numbers = numbers_of_trials(state)
+    trials = sorted(state.trials.values(), key=lambda trial: place_of(trial, criterion, state))
+    room = width - len(criterion) - BESIDE
+    texts, heading = {trial.id: point_text(trial, axes) for trial in trials}, "point"
+    if widest(texts) > room - ID * (width >= WITH_IDS):
+        heading = " · ".join(axes)
+        texts = {trial.id: " · ".join(short_value(trial.point.get(axis)) for axis in axes) for trial in trials}
+    with_id = width >= WITH_IDS and widest(texts) <= room - ID
     for name in ("trial", "AUROC", criterion):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("point", overflow="fold")
+    table.add_column(heading, overflow="fold")
     if with_id:
         table.add_column("id", no_wrap=True)
-    trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
+    if rows < len(trials):
+        lines = math.ceil(widest(texts) / max(1, room - ID * with_id))
+        rows = max(FEWEST_ROWS, rows // max(1, lines))
     for trial in trials[:rows]:
         done = f" {trial_progress(trial, notes):.0%}" if trial.state not in (State.PENDING, State.FINISHED) else ""
         values = [short(trial.metric("oracle")), short(trial.metric(criterion)), f"{trial.state}{done}"]
-        table.add_row(f"#{numbers[trial.id]}", *values, point_text(trial, axes), *[trial.id] * with_id)
+        table.add_row(f"#{numbers[trial.id]}", *values, texts[trial.id], *[trial.id] * with_id)
     if len(trials) > rows:
         table.caption, table.caption_justify = f"and {len(trials) - rows} more", "left"
     return table
+
+
+def place_of(trial: TrialState, criterion: str, state: RunState) -> tuple[int, float]:
+    """What a trial's row is sorted by: those that run come first, then those that have ended, the best first."""
+    order = (State.RUNNING, State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.PENDING)
+    value = trial.metric(criterion) if trial.state in (State.FINISHED, State.STOPPED) else None
+    better_first = CRITERIA[state.space.select_by].better_first
+    return order.index(trial.state), math.inf if value is None else better_first(value)
+
+
+def widest(texts: Mapping[str, str]) -> int:
+    """Characters of the longest text."""
+    return max(map(len, texts.values()), default=0)
 
 
 def run_summary(state: RunState, life: str) -> dict[str, Any]:

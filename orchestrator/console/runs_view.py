@@ -5,8 +5,20 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.console.output import counted, say, short
+from orchestrator.console.output import counted, duration, say, short
 from orchestrator.planning.request import absolute
+from orchestrator.record.events import (
+    AnalysisEnded,
+    Closed,
+    Event,
+    Launched,
+    Opened,
+    RungReached,
+    StageEnded,
+    TrialAdded,
+    TrialMoved,
+)
+from orchestrator.record.launcher import RunLog
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.repair import Repair
 from orchestrator.record.runs import resume_command
@@ -109,3 +121,34 @@ def print_pages(out: Console, pages: Pages) -> None:
         say(out, "MLflow has no runs of ours here")
     if pages.server is not None:
         say(out, f"MLflow serves {pages.address} for this machine alone; Ctrl-C closes it")
+
+
+def print_log(out: Console, log: RunLog, last: int, follow: bool) -> None:
+    """A line an event, and where the log files are."""
+    for folder in log.folders:
+        say(out, f"Ray's files: {folder}")
+    for event in log.events(last, follow=follow):
+        say(out, f"{event.time[:19].replace('T', ' ')}  {event_text(event)}")
+
+
+def event_text(event: Event) -> str:
+    """What has happened, in a few words."""
+    match event:
+        case Opened(name=name, trials=trials):
+            return f"the run begins: {name}, {counted(len(trials), 'trial')}"
+        case Launched(executor=executor, host=host, pid=pid):
+            return f"a launcher begins: {executor}, process {pid} on {host}"
+        case StageEnded(unit=unit, reused=reused, seconds=seconds):
+            return f"stage {unit} {'was there' if reused else f'took {duration(seconds)}'}"
+        case TrialAdded(trial=trial):
+            return f"trial {trial.id} is chosen: {', '.join(f'{key}={value}' for key, value in trial.point.items())}"
+        case TrialMoved(trial=name, state=state, error=error):
+            return f"trial {name} is {state}{f': {error}' if error else ''}"
+        case RungReached(trial=name, rung=rung, metrics=metrics):
+            area = short(metrics.numbers.get("oracle"))
+            return f"trial {name} is at {rung / 10:g} %{f', AUROC {area}' if area else ''}"
+        case AnalysisEnded(name=name, target=target, error=error):
+            return f"analysis {name} of {target} {f'failed: {error}' if error else 'is there'}"
+        case Closed(outcome=outcome):
+            return f"the launcher ends: {outcome}"
+    return "the run goes on with other code"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -135,7 +135,7 @@ def followed(roots: Iterable[str], shallow: Collection[str] = ()) -> dict[str, S
     homes = {root.partition(".")[0] for root, _ in waiting}
     sources: dict[str, Source] = {}
     seen: set[tuple[str, bool]] = set()
-    find = cache(spec_of)
+    find = finder()
     for root, _ in waiting:
         if find(root) is None:
             raise ModuleNotFoundError(f"no module named {root!r}", name=root)
@@ -168,15 +168,23 @@ def parents(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def spec_of(name: str) -> ModuleSpec | None:
-    """Where a module lies, without importing it or a package around it; None where it is nowhere."""
-    top, *rest = parents(name)
-    spec = find_spec(top)
-    for inner in rest:
-        if spec is None or spec.submodule_search_locations is None:
+def finder() -> Callable[[str], ModuleSpec | None]:
+    """Of a module's name, where it lies, without importing it or a package around it; None where it is nowhere.
+
+    Each name is looked for once.
+    """
+
+    @cache
+    def find(name: str) -> ModuleSpec | None:
+        around = name.rpartition(".")[0]
+        if not around:
+            return find_spec(name)
+        package = find(around)
+        if package is None or package.submodule_search_locations is None:
             return None
-        spec = PathFinder.find_spec(inner, spec.submodule_search_locations)
-    return spec
+        return PathFinder.find_spec(name, package.submodule_search_locations)
+
+    return find
 
 
 def source_of(spec: ModuleSpec) -> str:

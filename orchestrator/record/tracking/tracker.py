@@ -37,7 +37,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
 from orchestrator.record.tracking.machine import SAMPLE_S, Machine
-from orchestrator.record.tracking.store import experiment_of, follow_the_storage, reach
+from orchestrator.record.tracking.store import experiment_of, follow_the_storage, make_database, reach
 from workloads.files import read_checked
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
@@ -110,6 +110,7 @@ class Tracker:
         logging.getLogger(utils.__name__).setLevel(logging.CRITICAL)  # what it logs it raises, and `follow` says it
         utils.MAX_RETRY_COUNT = 1  # ten attempts take 100 s, and the next sync is one
         self.paths.root.mkdir(parents=True, exist_ok=True)
+        make_database(self.uri)
         client = mlflow.MlflowClient(self.uri)
         # a server knows where its artifacts belong; with a bare database they belong to the storage
         location = None if self.uri.startswith("http") else str(self.paths.root / "mlartifacts")

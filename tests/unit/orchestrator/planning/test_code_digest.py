@@ -170,8 +170,9 @@ METHODS = {
 }
 
 
-def modules_of_training(method_type, config, unit, folder):
-    words = [f"{method_type.__module__}:{method_type.__name__}", json.dumps(config), unit, str(folder)]
+def modules_of_training(method_type, config, units, folder):
+    """(modules before, modules after) of training each unit."""
+    words = [f"{method_type.__module__}:{method_type.__name__}", json.dumps(config), str(folder), *units]
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "helpers" / "train_unit.py", *words],
         capture_output=True,
@@ -179,8 +180,7 @@ def modules_of_training(method_type, config, unit, folder):
         env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    modules = json.loads(done.stdout.splitlines()[-1])
-    return [{name for name in names if name.partition(".")[0] == "workloads"} for names in modules.values()]
+    return [tuple(map(set, json.loads(line).values())) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("method_type", METHODS, ids=lambda method_type: method_type.name)
@@ -189,9 +189,8 @@ def test_what_a_unit_imports_while_it_trains_and_is_scored_is_in_its_digest(meth
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     instance = method_type(method_type.Config(**values))
     everything, seen = [*instance.stages(["3"]), *instance.units(["3"])], set()
-    for name in units:
+    for name, (before, after) in zip(units, modules_of_training(method_type, config, units, tmp_path), strict=True):
         unit = next(unit for unit in everything if str(unit) == name)
-        before, after = modules_of_training(method_type, config, name, tmp_path)
         scoring = [] if unit in instance.stages(["3"]) else ["workloads.scoring.evaluate"]
         listed = code_of(*roots_of(instance, [unit], *scoring)).modules.keys()
         # a method whose own module is not in the list lets another one train: see its `code`
@@ -202,8 +201,9 @@ def test_what_a_unit_imports_while_it_trains_and_is_scored_is_in_its_digest(meth
 
 
 def test_no_file_of_a_loader_an_analysis_or_a_picture_is_in_a_digest():
+    find = code_digest.finder()
     for method_type in METHODS:
         instance = method_type(method_type.Config())
         listed = code_of(*roots_of(instance, [*instance.stages(["3"]), *instance.units(["3"])])).modules
         assert not [name for name in listed if "loaders" in name or "analyses" in name or "figures" in name]
-        assert all(ast.parse(code_digest.source_of(code_digest.spec_of(name))) for name in listed)
+        assert all(ast.parse(code_digest.source_of(find(name))) for name in listed)

@@ -1,6 +1,7 @@
 """What makes a trial or a stage another one, and what does not: edits of code, keys by their roles, packages."""
 
 from dataclasses import fields, replace
+from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
@@ -42,6 +43,12 @@ def before():
     return {workload: ids(workload) for workload in METHODS}
 
 
+@cache
+def edited_text(edit, text):
+    """Once for all tests: it takes a while, and modules are read for every unit of every method."""
+    return edit(text)
+
+
 @pytest.fixture
 def edited(monkeypatch):
     """Makes modules read as if they were edited: all whose names begin so."""
@@ -50,7 +57,8 @@ def edited(monkeypatch):
         source_of = code_digest.source_of
 
         def text(spec):
-            return edit(source_of(spec)) if spec.name.startswith(modules) and source_of(spec) else source_of(spec)
+            source = source_of(spec)
+            return edited_text(edit, source) if spec.name.startswith(modules) and source else source
 
         monkeypatch.setattr(code_digest, "source_of", text)
 
@@ -144,6 +152,11 @@ def ids_of(workload, config):
     return trial.stages, trial.id
 
 
+@cache
+def ids_of_defaults(workload):
+    return ids_of(workload, method(workload).Config())
+
+
 KEYS = [(name, item.name) for name in METHODS for item in fields(method(name).Config)]
 
 
@@ -155,7 +168,7 @@ def test_a_key_changes_what_its_role_says(workload, key):
     if other is None:
         assert (workload, key in FIXED) == ("klods", True)  # of a flow, and not to be changed there
         return
-    (stages, trial), (others, other_trial) = ids_of(workload, config_type()), ids_of(workload, other)
+    (stages, trial), (others, other_trial) = ids_of_defaults(workload), ids_of(workload, other)
     both = stages.keys() & others.keys()  # keys that shape the set of units may take some away
     retrained = [unit for unit in both if stages[unit] != others[unit]]
     assert len(retrained) == (len(both) if marks.role == "stage" else 0)

@@ -1,5 +1,7 @@
 """The simulator against schedules worked out by hand, bounds that hold for any, and plans of clusters."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,7 +70,9 @@ def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung
     assert asha_shares(10, rungs, eta) == asha_shares(20, rungs, eta)[:10]
 
 
+@cache
 def plan_for(**options):
+    """Of the published sweep; a plan of its whole grid takes a moment, and tests only read it."""
     return planned("sweep_cifar10", **({"gpus_per_worker": 1} | options))
 
 
