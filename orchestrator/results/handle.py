@@ -67,8 +67,8 @@ class Run:
         state = self.state
         opened = state.opened
         loaded = Loaded(opened.name, state.space, opened.doc, Path(opened.source))
-        asked = (loaded, state.space, opened.preset, opened.schedule, self.storage, opened.data_dir)
-        plan = plan_of(Request(*asked, tracking_uri=opened.tracking_uri, name=self.name, cpus=1))
+        known = (loaded, state.space, opened.preset, opened.schedule, self.storage, opened.data_dir)
+        plan = plan_of(Request(*known, tracking_uri=opened.tracking_uri, name=self.name, cpus=1))
         return replace(plan, targets=opened.targets, shape=opened.shape)
 
     @property
