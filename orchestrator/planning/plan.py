@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.identity import code_of_methods, run_name
+from orchestrator.planning.identity import check_travels, code_of_methods, run_name
 from orchestrator.planning.request import Request
 from tune_spaces.schema import Auxiliary, Data, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
@@ -113,6 +113,7 @@ def plan_of(request: Request) -> Plan:
     learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
     shape, counts = shape_of(space), counts_of(space, request.prepared_images, learnt, windows)
     workers = workers_of(space, 1 if in_process else request.cpus, request.gpus)
+    check_travels(space.workload)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
