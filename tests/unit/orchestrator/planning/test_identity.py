@@ -12,9 +12,8 @@ import pytest
 from orchestrator.planning import code_digest
 from orchestrator.planning.code_digest import code_of
 from orchestrator.planning.identity import BASELINES, check_travels, identify, question, roots_of
-from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
 from tests.helpers import edits
+from tests.helpers.plans import planned
 from workloads import registry
 from workloads.errors import UserError
 from workloads.keys import Marks, config_problems, marks_of
@@ -33,8 +32,7 @@ def test_every_method_is_in_these_tests():
 
 
 def plan_of(workload, **options):
-    loaded, space, preset = load_space(SPACES[workload], Options(preset="smoke", **options))
-    return replace(make_plan(loaded.name, "", space, preset, run=None, cpus=2), targets=("3",))
+    return replace(planned(SPACES[workload], 2, preset="smoke", **options), targets=("3",))
 
 
 def ids(workload):
