@@ -13,6 +13,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+import orchestrator
 import workloads
 from examples.own_method import Gaussian
 from orchestrator.inference import at_scale
