@@ -1,6 +1,7 @@
 """Errors that a user can mend: a headline, where, what was found, the nearest valid name, the fix."""
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,6 +57,30 @@ class UserError(ValueError):
         labelled = {"where": self.where, "did you mean": self.nearest, "fix": self.fix}
         lines += [self.details] if self.details else []
         return "\n".join(lines + [f"  {label}: {text}" for label, text in labelled.items() if text])
+
+
+WORLD = {
+    errno.ENOSPC: ("the disk is full", "make room (`df -h` and `df -i` show what is left), then go on with `resume`"),
+    errno.EDQUOT: ("the quota is used up", "make room, or ask for more, then go on with `resume`"),
+    errno.EROFS: ("the file system is read-only", "have it mounted for writing, or give --storage another place"),
+    errno.EACCES: ("permission is denied", "have its rights changed, or give a place of yours, such as --storage"),
+    errno.EPERM: ("the operation is not permitted", "have its rights changed, or give a place of yours"),
+    errno.ENAMETOOLONG: ("a name is too long", "give a shorter --name, or a shorter path"),
+    errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n 4096`), then go on with `resume`"),
+    errno.ENFILE: ("too many files are open on this machine", "end what holds them, then go on with `resume`"),
+    errno.EIO: ("the disk fails", "see the system's log, then go on with `resume`, from a copy where need be"),
+    errno.ESTALE: ("a network file system has gone away", "have it mounted again, then go on with `resume`"),
+    errno.ENOTCONN: ("a network file system has gone away", "have it mounted again, then go on with `resume`"),
+}
+"""Number of an error of the system's -> what it is, and what to do about it."""
+
+
+def of_the_world(error: BaseException) -> UserError | None:
+    """What the machine around refuses (a full disk, rights, limits), as an error for users; None of any other."""
+    if not isinstance(error, OSError) or error.errno not in WORLD:
+        return None
+    headline, fix = WORLD[error.errno]
+    return UserError(headline, where=str(error.filename or ""), fix=fix, kind=Kind.ENVIRONMENT)
 
 
 def several(problems: Iterable[Problem], where: str = "") -> UserError:

@@ -1,15 +1,16 @@
 """Files that are there as a whole or not at all, and that are read back only as they were written.
 
-A checked file has a neighbour NAME.sha256, written after it. One without that neighbour (of an earlier version, or of a
-writer that was killed between the two) is read as it is. A damaged file that is made again stays beside the new one, as
-NAME.damaged. Paths may be of any file system that offers pathlib's methods.
+A checked file has a neighbour NAME.sha256, written after it. One without that neighbour is of an earlier version, which
+wrote none, or its writer was killed between the two, or somebody has removed it: whoever knows that no earlier version
+has written it reads it as `vouched`. A damaged file that is made again stays beside the new one, as NAME.damaged. Paths
+may be of any file system that offers pathlib's methods.
 """
 
 import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,14 +38,17 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None  # the system's names no file
         raise
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed writers have left in a folder that nobody writes to at the moment."""
-    for partial in folder.glob(".*.partial"):
+    """Remove what killed writers have left in a folder, and below it, that nobody writes to at the moment."""
+    for partial in folder.rglob(".*.partial") if isinstance(folder, Path) else ():
         partial.unlink(missing_ok=True)
 
 
@@ -60,20 +64,24 @@ def write_checked(path: Path, data: bytes) -> None:
     write_atomically(checksum, hashlib.sha256(data).hexdigest().encode())
 
 
-def read_checked(path: Path, fix: str = "bring it back from a copy") -> bytes:
+def read_checked(path: Path, fix: str = "bring it back from a copy", *, vouched: bool = False) -> bytes:
     """Raises DamagedFileError, which names the file and the fix, where its bytes are not those that were written, and
-    FileNotFoundError."""
+    FileNotFoundError. vouched: also where it has no checksum."""
     data, checksum = path.read_bytes(), checksum_file(path)
-    if checksum.exists() and checksum.read_bytes() != hashlib.sha256(data).hexdigest().encode():
+    if not checksum.exists():
+        if vouched:
+            headline = "a file has lost its checksum: nothing says that it is as it was written"
+            raise DamagedFileError(headline, where=str(path), fix=fix, kind=Kind.ENVIRONMENT)
+    elif checksum.read_bytes() != hashlib.sha256(data).hexdigest().encode():
         headline = "a file differs from its checksum: it was changed or damaged"
         raise DamagedFileError(headline, where=str(path), fix=fix, kind=Kind.ENVIRONMENT)
     return data
 
 
-def is_whole(path: Path) -> bool:
-    """Whether the file is there, as it was written."""
+def is_whole(path: Path, *, vouched: bool = False) -> bool:
+    """Whether the file is there, as it was written; vouched: with a checksum that says so."""
     try:
-        read_checked(path)
+        read_checked(path, vouched=vouched)
     except (FileNotFoundError, DamagedFileError):
         return False
     return True

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from orchestrator.cli import analyse, compare, export, extend, launch, logs, plan, predict, report, resume, status
-from orchestrator.cli.groups import cluster, data, latents, runs, spaces
+from orchestrator.cli.groups import cluster, data, doctor, latents, runs, spaces
 
 if TYPE_CHECKING:
     from workloads.errors import UserError
@@ -31,6 +31,7 @@ app.command("analyse")(analyse.analyse)
 app.command("ui")(status.ui)
 app.command("logs")(logs.logs)
 app.command("stop")(logs.stop)
+app.command("doctor")(doctor.doctor)
 app.add_typer(runs.app, name="runs")
 app.add_typer(spaces.app, name="spaces")
 app.add_typer(latents.app, name="latents")
@@ -71,11 +72,13 @@ def main() -> None:
 
 
 def unexpected(error: Exception) -> "UserError":
-    """An error that nobody planned for: its innermost cause, in a line."""
-    from workloads.errors import Kind, UserError
+    """An error that nobody planned for: its innermost cause, in a line, or what of the machine stands in the way."""
+    from workloads.errors import Kind, UserError, of_the_world
 
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):
         error = error.__cause__
+    if world := of_the_world(error):
+        return world
     lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
     headline = f"{type(error).__name__}: {lines[-1]}"
     return UserError(headline, fix="--debug of launch and resume shows where", kind=Kind.FAILED)

@@ -15,11 +15,10 @@ from typing import Any
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
-from orchestrator.clusters.surroundings import check_folder, check_surroundings, without_proxy
+from orchestrator.clusters.surroundings import check_folder, check_surroundings, temporary_root, without_proxy
 from orchestrator.planning.capacity import SPARE_CPUS, Node
 
 LOOPBACK = "127.0.0.1"
-LONGEST_ROOT = 24  # characters; Ray's sockets lie 80 deeper, and the path of a unix socket has 107 bytes
 
 QUIET = {
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "0",
@@ -43,9 +42,11 @@ def start_timeout_s() -> float:
 
 
 def heed_signals() -> None:
-    """Ctrl-C and a batch system's polite stop both end a launch cleanly, also where a shell's `&` has them ignored."""
+    """Ctrl-C, a batch system's polite stop and a terminal that goes away all end a launch cleanly. The first two also
+    where a shell's `&` has them ignored; the last is ignored where `nohup` wants it so."""
     if threading.current_thread() is threading.main_thread():
-        for polite in (signal.SIGINT, signal.SIGTERM):
+        hangup = [] if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else [signal.SIGHUP]
+        for polite in (signal.SIGINT, signal.SIGTERM, *hangup):
             signal.signal(polite, signal.default_int_handler)
 
 
@@ -178,8 +179,7 @@ def private_folder() -> Iterator[str]:
 
     Ray opens its own temporary folder to everybody, so that one lies in a private one.
     """
-    system = tempfile.gettempdir()
-    root = os.environ.get("RAY_TMPDIR") or (system if len(system) <= LONGEST_ROOT else "/tmp")  # noqa: S108
+    root = temporary_root()
     Path(root).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ray-", dir=root, ignore_cleanup_errors=True) as folder:
         yield f"{folder}/r"

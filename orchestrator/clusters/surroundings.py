@@ -1,6 +1,7 @@
 """What around a launch breaks a Ray that is started in it: each thing is met before the start."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from pathlib import Path
 from orchestrator.clusters.code_package import PACKAGES
 from workloads.errors import Kind, UserError
 
+LONGEST_ROOT = 24  # characters; Ray's sockets lie 80 deeper, and the path of a unix socket has 107 bytes
 LOCAL = ("127.0.0.1", "localhost")
 THRESHOLD = "RAY_memory_usage_threshold"
 
@@ -17,6 +19,7 @@ def check_surroundings() -> None:
     """Raises UserError (exit 3) where a Ray that is started here could not work."""
     check_folder(Path.cwd())
     check_memory()
+    check_temporary_folder()
 
 
 def check_folder(folder: Path) -> None:
@@ -48,6 +51,37 @@ def check_memory() -> None:
             fix=f"end what takes it, take --executor local, or set {THRESHOLD} to a higher share",
             kind=Kind.ENVIRONMENT,
         )
+
+
+def temporary_root() -> str:
+    """The folder that the one of a Ray that is started here will lie in."""
+    system = tempfile.gettempdir()
+    return os.environ.get("RAY_TMPDIR") or (system if len(system) <= LONGEST_ROOT else "/tmp")  # noqa: S108
+
+
+def check_temporary_folder() -> None:
+    """Raises UserError where Ray's sockets would lie too deep, or nothing can be written."""
+    root = temporary_root()
+    if len(root) > LONGEST_ROOT:
+        raise UserError(
+            f"the path is too long for Ray's sockets: {len(root)} characters, at most {LONGEST_ROOT}",
+            where=f"RAY_TMPDIR={root}",
+            fix="name a shorter folder, or unset it",
+            kind=Kind.ENVIRONMENT,
+        )
+    try:
+        with tempfile.TemporaryFile(dir=root if Path(root).is_dir() else Path(root).parent):
+            pass
+    except OSError as error:
+        fix = "name a folder of yours by RAY_TMPDIR"
+        raise UserError(f"Ray cannot write there: {error.strerror}", root, fix=fix, kind=Kind.ENVIRONMENT) from None
+
+
+def state_api() -> None:
+    """Ask the State API of the Ray that this process is in. Raises what it raises where it does not answer."""
+    from ray.util.state import list_nodes
+
+    list_nodes(timeout=30)
 
 
 def without_proxy(environment: Mapping[str, str]) -> dict[str, str | None]:

@@ -1,15 +1,20 @@
-"""What `data check` says of a user's folder."""
+"""What `data check` says of a user's folder, and `doctor` of a machine."""
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.console.output import say
 from orchestrator.data.folder_check import FolderCheck
+from orchestrator.execution.doctor import Check
+from orchestrator.record.provenance import without_secrets
 
 SHOWN = 5  # sizes of images
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def print_check(out: Console, check: FolderCheck) -> None:
@@ -36,3 +41,17 @@ def print_check(out: Console, check: FolderCheck) -> None:
         say(out, f"  {item}")
     if check.problem:
         say(out, f"a launch would refuse this folder: {check.problem}")
+
+
+def print_checks(out: Console, checks: Sequence[Check], sources: Mapping[str, str]) -> None:
+    """Where things are, a row a check, and the fix of each finding below it. sources: key -> its value and source."""
+    for key, text in sources.items():
+        say(out, f"{key:12} {without_secrets(text)}")
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check in checks:
+        fix = f"\nfix: {check.fix}" if check.fix else ""
+        table.add_row(Text(check.outcome, style=STYLES[check.outcome]), check.name, without_secrets(check.text + fix))
+    out.print(table)

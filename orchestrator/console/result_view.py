@@ -1,5 +1,6 @@
 """Trials and results, as tables and lines."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,13 +10,14 @@ from rich.table import Table
 
 from orchestrator.console.auroc_view import AurocTable
 from orchestrator.console.output import duration, say, short, warn
-from orchestrator.record.labels import varying
+from orchestrator.record.labels import short_value
 from orchestrator.record.provenance import from_here, without_secrets
 from orchestrator.record.runs import resume_command, ui_command
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.comparison import Comparison, Pair
-from orchestrator.results.report.tables import UNSCORED, difference_cells, number, p_of
+from orchestrator.results.report.tables import UNSCORED, difference_cells, number, p_of, repeated_rows
 from orchestrator.results.run import Results
+from orchestrator.results.sweep import Repeated
 from orchestrator.results.tables import LEAK
 from workloads.scoring.paired import Difference
 from workloads.scoring.selection import CRITERIA
@@ -26,8 +28,12 @@ if TYPE_CHECKING:  # what runs work imports torch
     from orchestrator.results.handle import Run
 
 
+MOST_POINTS = 10
+"""Points with several seeds that a launch prints."""
 WITH_IDS = 80
 """Columns from which a table of trials has their ids."""
+BESIDE, ID, FEWEST_ROWS = 28, 13, 5
+"""Columns that a table of trials takes beside criterion and point; that an id takes; and rows that it has at least."""
 
 
 def shown_criterion(state: RunState) -> str:
@@ -55,24 +61,46 @@ def point_text(trial: TrialState, axes: Sequence[str]) -> str:
 
 
 def trials_table(state: RunState, axes: Sequence[str], notes: "Mapping[str, Note]", rows: int, width: int) -> Table:
-    """One line a trial, at most `rows`: its number, its AUROC and its criterion, how far it is, its point; the id where
-    `width` columns have room for it."""
+    """One row a trial, about `rows` lines, the best first: its number, its AUROC and its criterion, how far it is, its
+    point; the id where `width` columns have room for it. Where points are long, the heading names their keys once."""
     table, criterion = Table(box=None, padding=(0, 1, 0, 0), header_style="bold"), shown_criterion(state)
-    numbers, with_id = numbers_of_trials(state), width >= WITH_IDS
+    numbers = numbers_of_trials(state)
+    trials = sorted(state.trials.values(), key=lambda trial: place_of(trial, criterion, state))
+    room = width - len(criterion) - BESIDE
+    texts, heading = {trial.id: point_text(trial, axes) for trial in trials}, "point"
+    if widest(texts) > room - ID * (width >= WITH_IDS):
+        heading = " · ".join(axes)
+        texts = {trial.id: " · ".join(short_value(trial.point.get(axis)) for axis in axes) for trial in trials}
+    with_id = width >= WITH_IDS and widest(texts) <= room - ID
     for name in ("trial", "AUROC", criterion):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("point", overflow="fold")
+    table.add_column(heading, overflow="fold")
     if with_id:
         table.add_column("id", no_wrap=True)
-    trials = sorted(state.trials.values(), key=lambda t: (t.state == State.PENDING, t.state != State.RUNNING))
+    if rows < len(trials):
+        lines = math.ceil(widest(texts) / max(1, room - ID * with_id))
+        rows = max(FEWEST_ROWS, rows // max(1, lines))
     for trial in trials[:rows]:
         done = f" {trial_progress(trial, notes):.0%}" if trial.state not in (State.PENDING, State.FINISHED) else ""
         values = [short(trial.metric("oracle")), short(trial.metric(criterion)), f"{trial.state}{done}"]
-        table.add_row(f"#{numbers[trial.id]}", *values, point_text(trial, axes), *[trial.id] * with_id)
+        table.add_row(f"#{numbers[trial.id]}", *values, texts[trial.id], *[trial.id] * with_id)
     if len(trials) > rows:
         table.caption, table.caption_justify = f"and {len(trials) - rows} more", "left"
     return table
+
+
+def place_of(trial: TrialState, criterion: str, state: RunState) -> tuple[int, float]:
+    """What a trial's row is sorted by: those that run come first, then those that have ended, the best first."""
+    order = (State.RUNNING, State.FINISHED, State.STOPPED, State.FAILED, State.INTERRUPTED, State.PENDING)
+    value = trial.metric(criterion) if trial.state in (State.FINISHED, State.STOPPED) else None
+    better_first = CRITERIA[state.space.select_by].better_first
+    return order.index(trial.state), math.inf if value is None else better_first(value)
+
+
+def widest(texts: Mapping[str, str]) -> int:
+    """Characters of the longest text."""
+    return max(map(len, texts.values()), default=0)
 
 
 def run_summary(state: RunState, life: str) -> dict[str, Any]:
@@ -94,6 +122,7 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
     how = "LEAK: chosen by test labels" if state.leak else f"by {by}, no test label seen"
     if point:  # a single trial has nothing that varies
         say(out, f"best configuration ({how}): {point}")
+    print_repeated(out, results.repeated)
     for warning in results.warnings:
         warn(out, warning)
     for trial, error in results.failed.items():
@@ -109,6 +138,21 @@ def print_result(out: Console, run: "Finished", results: Results) -> None:
         say(out, f"        {run.page}")
 
 
+def print_repeated(out: Console, points: Sequence[Repeated]) -> None:
+    """Points that were trained with several seeds, and whether the winner's is ahead of them by chance."""
+    if not points:
+        return
+    heads, rows = repeated_rows(points[:MOST_POINTS])
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for name in heads:
+        table.add_column(name, justify="left" if name == "point" else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    more = f"; {len(points) - MOST_POINTS} more points are in the report" if len(points) > MOST_POINTS else ""
+    say(out, f"mean and standard deviation over the seeds; p of the paired t-test over them{more}")
+
+
 def result_facts(run: "Finished") -> dict[str, Any]:
     """A launch that has ended, for programs."""
     facts = {"run": run.run, "outcome": run.outcome, "seconds": run.seconds, "phases": run.phases}
@@ -121,7 +165,7 @@ def results_facts(results: Results) -> dict[str, Any]:
     """A report's numbers, for programs."""
     best = {"trial": results.best.id, "point": results.best.point}
     facts = {"best": best, "table": results.table, "warnings": results.warnings, "failed": results.failed}
-    return facts | {"report": results.report}
+    return facts | {"seeds": [item.facts() for item in results.repeated], "report": results.report}
 
 
 def print_analyses(out: Console, run: "Run") -> None:
@@ -160,7 +204,7 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     if comparison.pairs:
         out.print(pairs_table(comparison))
         say(out, "AUROC of the first less that of the second on the same images; p of DeLong's paired test")
-    for note in comparison.notes:
+    for note in (*comparison.table.notes, *comparison.notes):
         say(out, note)
     for file in comparison.files:
         say(out, str(file))
@@ -168,11 +212,12 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
 
 def pairs_table(comparison: Comparison) -> Table:
     """A line a paired test of two runs, over the classes that both have."""
-    heads = ("first", "second", "classes", "difference", "95 % interval", "p", "p over classes")
+    heads = ("first", "second", "classes", "difference", "95 % interval", "p", "p over classes", "p over seeds")
     shown = Table(*heads, box=None, header_style="bold")
     for pair in comparison.pairs:
         names = [f"{name} {LEAK}" if name in comparison.leaks else name for name in (pair.first, pair.second)]
-        shown.add_row(*names, str(len(pair.classes)), *difference_cells(pair.mean), p_of(pair.wilcoxon))
+        tests = (p_of(pair.wilcoxon), p_of(pair.seeds.p if pair.seeds else None))
+        shown.add_row(*names, str(len(pair.classes)), *difference_cells(pair.mean), *tests)
     return shown
 
 
@@ -180,7 +225,9 @@ def pair_facts(pair: Pair) -> dict[str, Any]:
     """A paired test for programs: differences are AUROC of the first less that of the second."""
     classes = {name: difference_facts(item) for name, item in pair.classes.items()}
     mean = difference_facts(pair.mean)
-    return {"first": pair.first, "second": pair.second, "mean": mean, "wilcoxon": pair.wilcoxon, "classes": classes}
+    seeds = pair.seeds and {"difference": pair.seeds.value, "interval": pair.seeds.interval, "p": pair.seeds.p}
+    tests = {"wilcoxon": pair.wilcoxon, "seeds": seeds}
+    return {"first": pair.first, "second": pair.second, "mean": mean, **tests, "classes": classes}
 
 
 def difference_facts(item: Difference) -> dict[str, Any]:
@@ -207,4 +254,4 @@ def print_status(out: Console, run: "Run") -> None:
     summary = run_summary(state, run.outcome)
     dead = f"; resume it: {resume_command(run.name, run.storage)}" if summary["outcome"] == "dead" else ""
     say(out, f"{run.name}  {', '.join(f'{key} {value}' for key, value in summary.items())}{dead}")
-    out.print(trials_table(state, varying(state), {}, len(state.trials), out.width))
+    out.print(trials_table(state, state.varying, {}, len(state.trials), out.width))

@@ -12,7 +12,6 @@ from orchestrator.execution.executor import Note
 from orchestrator.execution.observer import Finished, Observer
 from orchestrator.planning.plan import Estimate, Plan
 from orchestrator.planning.request import Request
-from orchestrator.record.labels import varying
 from orchestrator.record.state import RunState
 
 
@@ -43,7 +42,7 @@ class Terminal(Observer):
     def watching(
         self, state: Callable[[], RunState], notes: Callable[[], Mapping[str, Note]]
     ) -> AbstractContextManager[object]:
-        self.view = LiveView(self.out, varying(state()), state().space.analyses, state, notes, self.estimate)
+        self.view = LiveView(self.out, state().varying, state().space.analyses, state, notes, self.estimate)
         return self.view.running()
 
     def phase(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """Images on the workers' side: views of single targets, from splits in memory or from stored shards."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from orchestrator.data.auxiliary.streamed import StreamedSet
 from orchestrator.data.split_store import SplitManifest, assemble
-from workloads.data.images import AuxiliaryImages, AuxiliarySet, LabelledImages
-from workloads.data.splits import Splits, Targets
+from workloads.data.images import AuxiliaryImages, LabelledImages
+from workloads.data.splits import Splits
 from workloads.data.view import TargetView, auxiliary_view, held_auxiliary, training_view, with_tests
-from workloads.units import GENERAL, ImageShape, TrainingCounts
+from workloads.units import GENERAL
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,23 @@ class SharedSplits(ABC):
     shape: of every image. counts: training images of the largest target, known before any image is read.
     """
 
-    shape: ImageShape
-    counts: TrainingCounts
-    targets: Targets
-    streamed: AuxiliarySet | None
-
-    def __init__(self) -> None:
+    def __init__(self, of: Splits | SplitManifest) -> None:
+        """of: what says which images there are."""
+        self.shape, self.counts, self.targets, self.streamed = of.shape, of.counts, of.targets, of.streamed
         self._training: dict[tuple[str, torch.device], TargetView] = {}
         self._held: dict[torch.device, HeldAuxiliary] = {}
+
+    @abstractmethod
+    def splits(self) -> Splits:
+        """Test images, masks, out sets and calibration images; the others, too, unless they are had apart."""
+
+    def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
+        """A target's train and validation images, asked for once a device."""
+        return self.splits().training_images(target)
+
+    def auxiliary_images(self) -> AuxiliaryImages | None:
+        """The auxiliary set, where it is held."""
+        return self.splits().auxiliary
 
     def view(self, target: str, device: torch.device, *, test: bool = True, auxiliary: bool = False) -> TargetView:
         """A target's images, to learn from and, with `test`, to be tested on, the out sets among them.
@@ -61,8 +70,9 @@ class SharedSplits(ABC):
             view = replace(view, auxiliary=held.images, stream=held.stream)
         if not test:
             return view
-        images, masks = self.test_images(target)
-        return with_tests(view, images, masks, self.targets, self.out_sets(), self.calibration_images(target))
+        splits = self.splits()
+        images, masks = splits.test_images(target)
+        return with_tests(view, images, masks, self.targets, splits.out, splits.calibration_images(target))
 
     def _auxiliary_on(self, device: torch.device) -> HeldAuxiliary:
         if device not in self._held:
@@ -79,49 +89,16 @@ class SharedSplits(ABC):
             raise ValueError("auxiliary images are asked for, and the data has none")
         return HeldAuxiliary(held_auxiliary(images, device), images.val.ids)
 
-    @abstractmethod
-    def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
-        """A target's train and validation images, asked for once a device."""
-
-    @abstractmethod
-    def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
-        """What a target is tested on, and its masks where they are known."""
-
-    @abstractmethod
-    def calibration_images(self, target: str) -> LabelledImages | None:
-        """A target's images that were set apart for thresholds."""
-
-    @abstractmethod
-    def out_sets(self) -> Mapping[str, LabelledImages]: ...
-
-    @abstractmethod
-    def auxiliary_images(self) -> AuxiliaryImages | None:
-        """The auxiliary set, where it is held."""
-
 
 class SplitsInMemory(SharedSplits):
     """Of splits in this process, or mapped into it."""
 
     def __init__(self, splits: Splits) -> None:
-        super().__init__()
-        self.splits = splits
-        self.shape, self.counts, self.targets = splits.shape, splits.counts, splits.targets
-        self.streamed = splits.streamed
+        super().__init__(splits)
+        self._splits = splits
 
-    def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
-        return self.splits.training_images(target)
-
-    def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
-        return self.splits.test_images(target)
-
-    def calibration_images(self, target: str) -> LabelledImages | None:
-        return self.splits.calibration_images(target)
-
-    def out_sets(self) -> Mapping[str, LabelledImages]:
-        return self.splits.out
-
-    def auxiliary_images(self) -> AuxiliaryImages | None:
-        return self.splits.auxiliary
+    def splits(self) -> Splits:
+        return self._splits
 
 
 class ShardedSplits(SharedSplits):
@@ -141,16 +118,14 @@ class ShardedSplits(SharedSplits):
         auxiliary: bool = False,
         masks: NDArray[np.uint8] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(manifest)
         self.manifest, self._tables, self._masks = manifest, tables, masks
-        self.shape, self.counts, self.targets = manifest.shape, manifest.counts, manifest.targets
-        self.streamed = manifest.streamed
         self._wanted = [target for target in targets if target != GENERAL]
         self._with_auxiliary = self.streamed is None and (auxiliary or GENERAL in targets)
         self._splits: Splits | None = None
         self._waiting: dict[str, tuple[LabelledImages, LabelledImages]] = {}  # until they are on the device
 
-    def _read(self) -> Splits:
+    def splits(self) -> Splits:
         if self._splits is None:
             splits = assemble(self._tables(), self.manifest, self._wanted, auxiliary=self._with_auxiliary)
             self._waiting = {target: splits.training_images(target) for target in self._wanted}
@@ -159,17 +134,5 @@ class ShardedSplits(SharedSplits):
         return self._splits
 
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
-        self._read()
+        self.splits()
         return self._waiting.pop(target)
-
-    def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
-        return self._read().test_images(target)
-
-    def calibration_images(self, target: str) -> LabelledImages | None:
-        return self._read().calibration_images(target)
-
-    def out_sets(self) -> Mapping[str, LabelledImages]:
-        return self._read().out
-
-    def auxiliary_images(self) -> AuxiliaryImages | None:
-        return self._read().auxiliary

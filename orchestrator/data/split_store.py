@@ -19,7 +19,15 @@ from orchestrator.record.paths import RunPaths
 from workloads.data.images import CALIBRATION, AuxiliaryImages, AuxiliarySet, LabelledImages, out_name
 from workloads.data.splits import AUXILIARY_SPLITS, Splits, Targets
 from workloads.errors import Kind
-from workloads.files import DamagedFileError, alone, checksum_file, is_whole, read_checked, write_checked
+from workloads.files import (
+    DamagedFileError,
+    alone,
+    checksum_file,
+    is_whole,
+    read_checked,
+    remove_partials,
+    write_checked,
+)
 from workloads.units import GENERAL, ImageShape, TrainingCounts
 
 log = logging.getLogger(__name__)
@@ -138,6 +146,7 @@ class SplitStore:
         folder = self.folder(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
+            remove_partials(folder)
             windowed = any(images.windows is not None for images in splits.by_name().values())
             for name, images in splits.by_name().items():
                 for number, start in enumerate(range(0, len(images), SHARD_ROWS)):
@@ -157,14 +166,18 @@ class SplitStore:
     def tables(self, digest: str, *, auxiliary: bool = False) -> Iterator[pa.Table]:
         """The shards' tables; with the auxiliary images, where they are held."""
         folder = self.folder(digest)
+        vouched = checksum_file(folder / MANIFEST).exists()  # else an earlier version has written the whole folder
         for name in (SHARDS, AUXILIARY_SHARDS) if auxiliary else (SHARDS,):
             for file in sorted((folder / name).glob("*.parquet"), key=str):
-                yield pq.read_table(pa.BufferReader(read_checked(file, FIX)))
+                yield pq.read_table(pa.BufferReader(read_checked(file, FIX, vouched=vouched)))
 
     def masks(self, digest: str) -> NDArray[np.uint8] | None:
         """uint8 (N, H, W) of the test images in their order, 1 where a pixel is anomalous; None where unknown."""
-        path = self.folder(digest) / MASKS
-        return np.load(BytesIO(read_checked(path, FIX)), allow_pickle=False) if path.exists() else None
+        path, manifest = self.folder(digest) / MASKS, self.folder(digest) / MANIFEST
+        if not path.exists():
+            return None
+        content = read_checked(path, FIX, vouched=checksum_file(manifest).exists())
+        return np.load(BytesIO(content), allow_pickle=False)
 
     def read(self, digest: str) -> Splits:
         """All of the splits. Raises FileNotFoundError where they are not there."""
@@ -296,7 +309,7 @@ def npy(array: NDArray[np.uint8]) -> bytes:
 
 def _is_kept(file: UPath) -> bool:
     """Whether a file is there as it was written. One that is damaged, or that nothing vouches for, is named."""
-    if is_whole(file) and checksum_file(file).exists():
+    if is_whole(file, vouched=True):
         return True
     if file.exists():
         log.warning("%s is damaged or has no checksum: it is written again", file)

@@ -1,6 +1,6 @@
 """The seam between a launch and the place where it runs: what an executor is given to do, and what it tells of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -147,10 +147,7 @@ class Executor(Protocol):
         ...
 
 
-def lacking(task: Task, failures: Mapping[str, str]) -> End | None:
-    """How a task ends that comes after one that has failed; None where all that it waits for ended well.
-
-    failures: task id -> error.
-    """
-    before = sorted(task.after & failures.keys())
-    return End(error=f"{before[0]} failed: {failures[before[0]]}") if before else None
+def end_after(failed: Collection[str], failures: Mapping[str, str]) -> End:
+    """How a task ends that comes after some that have failed. failures: task id -> error."""
+    first = min(failed)
+    return End(error=f"{first} failed: {failures[first]}")

@@ -37,7 +37,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
         from orchestrator.execution.continuation import open_run
         from orchestrator.execution.recorder import recorder_of
         from orchestrator.execution.tasks import Launch, run_all
-        from orchestrator.results.run import conclude
+        from orchestrator.results.run import conclude, sure_winner
 
         with observer.busy("reading images"):
             splits = load_splits(request.space.data, Path(request.data_dir))
@@ -52,16 +52,17 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
             with mirrored(tracker, run.ledger, observer.warn):
                 try:
                     run_all(work, executor, recorder_of(plan.space, plan.rungs, run.ledger, observer.warn))
-                    results = conclude(paths, work.state, run.methods)
+                    best = sure_winner(work.state).id
                     outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
-                    seconds, best = time.monotonic() - begun, results.best.id
+                    results = conclude(paths, work.state, run.methods)  # where this fails the run is finished
                 except KeyboardInterrupt:
-                    outcome = Outcome.INTERRUPTED
+                    outcome, best = Outcome.INTERRUPTED, None
                 except Exception as error:
                     error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")
                     raise
                 finally:
-                    run.ledger.append(Closed(outcome, round(seconds, 1) if best else None, best))
+                    seconds = time.monotonic() - begun if best else 0.0
+                    run.ledger.append(Closed(outcome, round(seconds, 1) or None, best))
     return Finished(plan.run, request, outcome, work.state, tracker.uri, results, seconds, work.phases, tracker.page)
 
 

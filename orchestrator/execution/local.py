@@ -19,14 +19,14 @@ from orchestrator.execution.executor import (
     Started,
     Task,
     TaskEvent,
+    end_after,
     error_text,
-    lacking,
 )
 from orchestrator.execution.work.worker import Worker, computing
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.splits import Splits
-from workloads.errors import Kind, UserError
+from workloads.errors import Kind, UserError, of_the_world
 
 
 class LocalExecutor:
@@ -73,7 +73,8 @@ class LocalExecutor:
     def events(self, tasks: Sequence[Task]) -> Generator[TaskEvent, Decision | None, None]:
         """Do the tasks and yield what happens. Sent back is the decision on it."""
         for task in tasks:
-            end = lacking(task, self.failures) or (yield from self.attempts(task))
+            failed = task.after & self.failures.keys()
+            end = end_after(failed, self.failures) if failed else (yield from self.attempts(task))
             if end.error:
                 self.failures[task.id] = end.error
             yield Ended(task, end)
@@ -96,6 +97,8 @@ class LocalExecutor:
             except StopIteration as ended:
                 end = ended.value
             except Exception as error:
+                if of_the_world(error):
+                    raise  # the next task would meet the same
                 end = End(error=error_text(error))
             finally:
                 self.running.pop(f"{task.id}/0", None)

@@ -15,7 +15,14 @@ from orchestrator.execution.recorder import Recorder
 from orchestrator.execution.work.analysis import AnalysisWork, is_found
 from orchestrator.execution.work.baseline import BaselineWork
 from orchestrator.execution.work.stage import StageWork, is_made
-from orchestrator.execution.work.trial import TrialUnits, TrialWork, lacks_scores, remove_shares, rungs_done
+from orchestrator.execution.work.trial import (
+    TrialUnits,
+    TrialWork,
+    forget_rungs,
+    lacks_scores,
+    remove_shares,
+    rungs_done,
+)
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cluster_size import check_crowded_nodes
 from orchestrator.planning.early_stopping import Decision
@@ -31,7 +38,7 @@ from orchestrator.record.rates import keep_rates
 from orchestrator.record.state import DONE, RunState, State, TrialState
 from tune_spaces.schema import Resources, Space
 from workloads.data.splits import Splits
-from workloads.files import is_whole
+from workloads.files import is_whole, remove_partials
 from workloads.registry import code_of
 from workloads.scoring.baselines import CONVOLUTIONS
 from workloads.scoring.selection import CRITERIA
@@ -109,6 +116,7 @@ def remaining(work: Launch, recorder: Recorder) -> dict[str, list[Task]]:
     """All that is left to do, by phase: baselines and shared stages, trials, analyses. What lies on disk and not in the
     ledger is recorded first."""
     plan, paths, run = work.plan, work.paths, work.run
+    remove_partials(paths.folder)  # what a killed launcher was writing: this one alone writes there
     rest = trials_left(plan, paths, run, run.ledger.state.winner)
     if plan.space.seeds > 1:
         rest = [trial for trial in rest if not recorder.waits(trial.id)]
@@ -139,7 +147,9 @@ def baseline_tasks(paths: RunPaths, run: OpenRun, splits: Splits, claim: Resourc
     """
     wanted = [CONVOLUTIONS] if splits.targets.members else list(run.baselines)
     files = {name: paths.baselines / run.baselines[name] / BASELINE for name in wanted}
-    works = {name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file)}
+    works = {
+        name: BaselineWork(name, str(file)) for name, file in files.items() if not is_whole(file, vouched=paths.vouched)
+    }
     return [Task(f"baseline/{name}", work, claim, retries=0) for name, work in works.items()]
 
 
@@ -241,7 +251,11 @@ def analysis_tasks(
     config = instance.config
     same = ("", analysis_digest(type(config), asdict(config)))  # "": an earlier version's
     events = {key: event for key, event in state.analyses.items() if event.trial == best.id and event.config in same}
-    done = {key for key, event in events.items() if is_found(paths.analysis(event.name, event.target))}
+    done = {
+        key
+        for key, event in events.items()
+        if is_found(paths.analysis(event.name, event.target), vouched=paths.vouched)
+    }
     pairs = [(name, target) for name in names for target in state.opened.targets if f"{name}/{target}" not in done]
     claim = resources.model_copy(update={"workers": 1, "min_workers": None})
     tasks = []
@@ -285,6 +299,7 @@ def goes_on(task: Task, trial: TrialUnits, recorder: Recorder) -> bool:
     alone = replace(task, work=replace(work, trials=(trial,)))
     done = rungs_done(trial, work.rungs)
     remove_shares(trial, done)
+    forget_rungs(trial, done[:-1])
     decisions = [recorder.hear(trial.report(rung)) for rung in done]
     if Decision.WAIT in decisions:
         return False

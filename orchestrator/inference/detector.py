@@ -114,7 +114,7 @@ def held_out_of(paths: RunPaths, state: RunState, best: TrialState, instance: An
     """
     if group_size((instance.judged_parts() or (WHOLE,))[0]) > 1:
         return None
-    table = read_table(paths.trial(best.id).scores(best.reached))
+    table = read_table(paths.trial(best.id).scores(best.reached), vouched=paths.vouched)
     table = table.filter((pc.field("target") == target) & (pc.field("part") == WHOLE) & ~pc.field("anomalous"))
     rows = table.filter(pc.field("split") == CALIBRATION)
     if len(rows):

@@ -1,9 +1,9 @@
 """What code means: digests of the modules that numbers depend on, which only an edit of what they do changes.
 
 A digest is of a syntax tree without comments, docstrings, formatting, the order of imports, `TYPE_CHECKING` blocks,
-annotations (but those of a class' attributes, which make dataclasses what they are), and without imports that nothing
-else in the module needs. The walk is our own, over names of nodes and fields that are not empty, so that Python 3.11,
-3.12 and 3.13 agree. It runs nothing of what it reads, and needs nothing but the standard library.
+annotations (but those of the attributes of dataclasses and their like, which make them what they are), and without
+imports that nothing else in the module needs. The walk is our own, over names of nodes and fields that are not empty,
+so that Python 3.11, 3.12 and 3.13 agree. It runs nothing of what it reads, and needs nothing but the standard library.
 """
 
 import ast
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
@@ -21,6 +21,8 @@ from typing import Any
 
 NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 """Fields of nodes that change nothing a module does."""
+INERT_BASES = frozenset({"ABC", "Generic", "Protocol", "object"})
+"""Classes that do nothing with the annotations of those that extend them."""
 LENGTH = 12
 NO_NUMBER = ("workloads", "workloads.errors", "workloads.files", "workloads.keys")
 """The door, messages, files and marks of keys: modules that units import and that change no number."""
@@ -44,8 +46,8 @@ class Code:
         return content_hash(asdict(self))
 
 
-Roots = tuple[tuple[str, ...], tuple[str, ...]]
-"""(roots, shallow modules), as `code_of` takes them."""
+Roots = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""(roots, shallow modules, further imported names), as `code_of` takes them."""
 
 
 class Codes(dict[Roots, Code]):
@@ -135,7 +137,7 @@ def followed(roots: Iterable[str], shallow: Collection[str] = ()) -> dict[str, S
     homes = {root.partition(".")[0] for root, _ in waiting}
     sources: dict[str, Source] = {}
     seen: set[tuple[str, bool]] = set()
-    find = cache(spec_of)
+    find = finder()
     for root, _ in waiting:
         if find(root) is None:
             raise ModuleNotFoundError(f"no module named {root!r}", name=root)
@@ -168,15 +170,23 @@ def parents(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def spec_of(name: str) -> ModuleSpec | None:
-    """Where a module lies, without importing it or a package around it; None where it is nowhere."""
-    top, *rest = parents(name)
-    spec = find_spec(top)
-    for inner in rest:
-        if spec is None or spec.submodule_search_locations is None:
+def finder() -> Callable[[str], ModuleSpec | None]:
+    """Of a module's name, where it lies, without importing it or a package around it; None where it is nowhere.
+
+    Each name is looked for once.
+    """
+
+    @cache
+    def find(name: str) -> ModuleSpec | None:
+        around = name.rpartition(".")[0]
+        if not around:
+            return find_spec(name)
+        package = find(around)
+        if package is None or package.submodule_search_locations is None:
             return None
-        spec = PathFinder.find_spec(inner, spec.submodule_search_locations)
-    return spec
+        return PathFinder.find_spec(name, package.submodule_search_locations)
+
+    return find
 
 
 def source_of(spec: ModuleSpec) -> str:
@@ -224,11 +234,25 @@ def is_type_checking(node: ast.If) -> bool:
     return getattr(node.test, "attr", getattr(node.test, "id", "")) == "TYPE_CHECKING"
 
 
+def reads_annotations(node: ast.ClassDef) -> bool:
+    """Whether a class may make something of its annotations: it is decorated, or extends what may."""
+    names = {
+        base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+        for base in map(plain_base, node.bases)
+    }
+    return bool(node.decorator_list or node.keywords or names - INERT_BASES)
+
+
+def plain_base(node: ast.expr) -> ast.expr:
+    """`Generic` of `Generic[T]`."""
+    return node.value if isinstance(node, ast.Subscript) else node
+
+
 class Stripped(ast.NodeTransformer):
     """Takes out of a tree, in place, what changes nothing that it does."""
 
     def __init__(self) -> None:
-        self.of_classes: set[int] = set()
+        self.read: set[int] = set()  # annotated attributes of classes that make something of them
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
@@ -243,11 +267,12 @@ class Stripped(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        self.of_classes |= {id(item) for item in node.body if isinstance(item, ast.AnnAssign)}
+        if reads_annotations(node):
+            self.read |= {id(item) for item in node.body if isinstance(item, ast.AnnAssign)}
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        if id(node) in self.of_classes:
+        if id(node) in self.read and "ClassVar" not in ast.unparse(node.annotation):
             return self.generic_visit(node)
         if node.value is None:
             return None

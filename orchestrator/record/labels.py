@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from statistics import fmean, stdev
 from typing import Any
 from urllib.parse import quote
 
@@ -38,19 +39,13 @@ def trial_names(state: RunState) -> dict[str, str]:
     """Trial -> its number in the plan and its point in a few words, `#3 batch 8 · noise .05`; one that was stopped says
     where."""
     trials = state.trials
-    axes = short_names([key for key in varying(state) if key in next(iter(trials.values())).point])
+    axes = short_names([key for key in state.varying if key in next(iter(trials.values())).point])
     names = {}
     for number, trial in enumerate(trials.values(), 1):
         point = " · ".join(f"{axes[key]} {short_value(trial.point.get(key))}" for key in axes)
         end = f" (stopped at {trial.reached / 10:g} %)" if trial.state == State.STOPPED else ""
         names[trial.id] = f"#{number} {point or state.opened.name}{end}"
     return names
-
-
-def varying(state: RunState) -> list[str]:
-    """Keys in which the trials differ."""
-    keys = dict.fromkeys(key for trial in state.trials.values() for key in trial.point)
-    return [key for key in keys if len({str(trial.point.get(key)) for trial in state.trials.values()}) > 1]
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
@@ -79,7 +74,7 @@ def outcome_of(trial: TrialState) -> str:
 
 def params_of(state: RunState, trial: TrialState) -> dict[str, Any]:
     """What the trials differ in; of a single one what the space says. The whole config is an artifact."""
-    return {key: trial.point[key] for key in varying(state)} or {**state.space.fixed, **trial.point}
+    return {key: trial.point[key] for key in state.varying} or {**state.space.fixed, **trial.point}
 
 
 def run_params(state: RunState) -> dict[str, Any]:
@@ -87,17 +82,23 @@ def run_params(state: RunState) -> dict[str, Any]:
     return {**state.space.fixed, "trials": len(state.trials), "space": state.opened.name, "preset": state.opened.preset}
 
 
+def seed_numbers(state: RunState, best: TrialState) -> dict[str, float | None]:
+    """Mean test AUROC over the seeds of the winner's point, and its spread; nothing where there is one seed."""
+    areas = state.areas_by_seed(best.id).values()
+    return {"seeds/auroc_mean": fmean(areas), "seeds/auroc_spread": stdev(areas)} if len(areas) > 1 else {}
+
+
 def source_tags(state: RunState) -> dict[str, str]:
     """Where the numbers come from, in MLflow's own fields and a few of ours."""
-    opened, select_by = state.opened, state.space.select_by
+    opened = state.opened
     commit, _, changes = opened.provenance.git_commit.partition("+")
-    tags = {"mlflow.source.name": opened.source, "mlflow.source.type": "LOCAL", "selection": select_by}
+    tags = {"mlflow.source.name": opened.source, "mlflow.source.type": "LOCAL", "selection": state.space.select_by}
     tags |= {"identity.data": opened.identity.data, "identity.code": opened.identity.code}
     tags |= {COMMIT: commit} if commit else {}
     tags |= {"mlflow.source.git.dirty": "true"} if changes else {}
     with suppress(OSError, KeyError):  # a user without a name
         tags["mlflow.user"] = getpass.getuser()
-    return tags | ({"leak": "selected by test labels"} if select_by == "oracle" else {})
+    return tags | ({"leak": "selected by test labels"} if state.leak else {})
 
 
 def dataset_of(state: RunState) -> dict[str, str]:

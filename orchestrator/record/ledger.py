@@ -45,6 +45,7 @@ from workloads.errors import Kind, UserError
 
 VERSION = 2
 SUM = ', "sha256": "'
+REPAIR = "`runs repair RUN` goes on from what is whole; or bring the file back from a copy"
 EVENTS: dict[str, type[Event]] = {
     "opened": Opened,
     "launched": Launched,
@@ -101,7 +102,7 @@ def damaged(where: str) -> UserError:
     return UserError(
         "a line of the ledger is damaged: it is not what was written",
         where=where,
-        fix="bring the file back from a copy",
+        fix=REPAIR,
         kind=Kind.ENVIRONMENT,
     )
 
@@ -199,8 +200,7 @@ def read_state(paths: RunPaths, events: Iterable[Event]) -> RunState:
                 apply(run, event)
             except ValueError as error:
                 headline = "a line of the ledger says what cannot have happened"
-                fix = "bring the file back from a copy"
-                raise UserError(headline, where, fix=fix, details=str(error), kind=Kind.ENVIRONMENT) from error
+                raise UserError(headline, where, fix=REPAIR, details=str(error), kind=Kind.ENVIRONMENT) from error
         return run
 
 
@@ -305,8 +305,10 @@ class Ledger:
                 if file.write(line.encode()) < len(line.encode()):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
                 os.fsync(file.fileno())
-            except BaseException:  # a full disk may have taken half of it, and the next line must not follow that
+            except BaseException as error:  # a full disk may have taken half, and the next line must not follow that
                 file.truncate(before)
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise OSError(error.errno, os.strerror(error.errno), str(segment)) from None  # which file it is
                 raise
 
     def snapshot(self) -> RunState:

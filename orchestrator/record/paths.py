@@ -87,6 +87,11 @@ class RunPaths:
         return self.folder / "ledger.jsonl"
 
     @property
+    def vouched(self) -> bool:
+        """Whether every file of the run has a checksum: those of an earlier version have none."""
+        return not self.format_1_ledger.exists()
+
+    @property
     def heartbeat(self) -> UPath:
         return self.folder / "heartbeat.json"
 
@@ -137,6 +142,11 @@ class TrialPaths:
 
     folder: UPath
 
+    @property
+    def vouched(self) -> bool:
+        """As of the run."""
+        return not (self.folder.parent.parent / "ledger.jsonl").exists()
+
     def rung(self, rung: int) -> UPath:
         return self.folder / f"rung-{rung:04d}.json"
 
@@ -147,8 +157,10 @@ class TrialPaths:
         return self.folder / "scores" / f"rung-{rung:04d}-part-{rank}.parquet"
 
     def scores_shares(self, rung: int) -> list[UPath]:
-        """What workers have left of a rung, also those of a larger attempt that has died."""
-        return list(self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet"))
+        """What workers have left of a rung, also those of a larger attempt that has died, and of which a checksum alone
+        is left."""
+        files = self.folder.glob(f"scores/rung-{rung:04d}-part-*.parquet*")
+        return list({file.with_name(file.name.removesuffix(".sha256")) for file in files})
 
     @property
     def units(self) -> UPath:

@@ -10,7 +10,7 @@ from orchestrator.record.ledger import read_events, read_state, segments
 from orchestrator.record.paths import RunPaths, is_run_name
 from orchestrator.record.provenance import this_python, without_secrets
 from orchestrator.record.state import RunState
-from workloads.errors import UserError, nearest
+from workloads.errors import Kind, UserError, nearest
 
 
 def names(storage: str) -> list[str]:
@@ -44,6 +44,9 @@ def open_run(storage: str, run: str) -> tuple[RunPaths, RunState]:
     """
     paths = RunPaths(storage, run)
     state = read_state(paths, read_events(paths))
+    if state.opening is None and segments(paths.ledger):
+        fix = f"launch it again under the name {run!r}: what its trials have left is taken up"
+        raise UserError(f"the ledger of {run!r} has no whole event", str(paths.ledger), fix=fix, kind=Kind.ENVIRONMENT)
     if state.opening is None:
         known = names(storage)
         hint = nearest(run, known) if known else "the storage holds no run"

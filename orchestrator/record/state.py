@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 from pydantic import ValidationError
@@ -25,6 +26,8 @@ from workloads.scoring.selection import CRITERIA
 
 __all__ = ["DONE", "Outcome", "RunState", "State", "TrialState"]
 
+END = 1000
+"""The last rung, in thousandths of the schedule."""
 DONE = (State.FINISHED, State.STOPPED)
 
 
@@ -96,6 +99,16 @@ class RunState:
             return trial
         return str({key: value for key, value in self.trials[trial].point.items() if key != "seed"})
 
+    def areas_by_seed(self, trial: str) -> dict[int, float]:
+        """Seed -> mean test AUROC at the end of the schedule, of all trials of a trial's point; none where it has one
+        seed."""
+        if self.space.seeds == 1:
+            return {}
+        point = self.point_of(trial)
+        ended = [t for t in self.trials.values() if t.reached == END and self.point_of(t.id) == point]
+        areas = {t.point["seed"]: t.metric(CRITERIA["oracle"].metric) for t in ended}
+        return {seed: area for seed, area in areas.items() if area is not None}
+
     @property
     def seeds(self) -> list[str]:
         """The seeds that the trials are trained with, whether all share one or it varies between them."""
@@ -103,15 +116,28 @@ class RunState:
         return [*dict.fromkeys(str(trial.point.get("seed", shared)) for trial in self.trials.values())] or [str(shared)]
 
     @property
+    def varying(self) -> list[str]:
+        """Keys in which the trials differ."""
+        keys = dict.fromkeys(key for trial in self.trials.values() for key in trial.point)
+        return [key for key in keys if len({str(trial.point.get(key)) for trial in self.trials.values()}) > 1]
+
+    @property
     def winner(self) -> TrialState | None:
-        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal."""
+        """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal.
+
+        Where points are trained with several seeds, the point with the best mean is chosen, and of it the best trial.
+        """
         ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]
         if not ended or len(self.trials) == 1:
             return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
-        criterion = CRITERIA[self.space.select_by]
+        criterion, means = CRITERIA[self.space.select_by], dict[str, float]()
         values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
-        known = [(criterion.better_first(value), t) for t, value in values if value is not None]
-        return min(known, key=lambda item: item[0])[1] if known else None
+        known = {t.id: criterion.better_first(value) for t, value in values if value is not None}
+        if self.space.seeds > 1:
+            points = [(self.point_of(name), rank) for name, rank in known.items()]
+            means = {name: fmean(r for p, r in points if p == self.point_of(name)) for name in known}
+        best = min(known, key=lambda name: (means.get(name, 0.0), known[name]), default=None)
+        return self.trials[best] if best else None
 
     @property
     def leak(self) -> bool:

@@ -43,10 +43,11 @@ def write_table(path: UPath, table: pa.Table) -> None:
     write_checked(path, sink.getvalue().to_pybytes())
 
 
-def read_table(path: UPath) -> pa.Table:
-    """Raises DamagedFileError, which names the file, where it is missing, damaged or no table."""
+def read_table(path: UPath, *, vouched: bool = True) -> pa.Table:
+    """Raises DamagedFileError, which names the file, where it is missing, damaged or no table, and without a checksum
+    unless it is not `vouched`."""
     try:
-        return pq.read_table(pa.BufferReader(read_checked(path, REMADE)))
+        return pq.read_table(pa.BufferReader(read_checked(path, REMADE, vouched=vouched)))
     except FileNotFoundError:
         raise DamagedFileError("a score file is missing", str(path), fix=REMADE, kind=Kind.ENVIRONMENT) from None
     except pa.ArrowException as error:  # of an earlier version, without a checksum
@@ -176,7 +177,7 @@ def baseline_numbers(
     files = {name: paths.baselines / key / BASELINE for name, key in identity.baseline_keys.items()}
     for name, path in files.items():
         try:
-            table = read_table(path)
+            table = read_table(path, vouched=paths.vouched)
         except DamagedFileError as error:
             if path.exists() or (expected and (name == CONVOLUTIONS or not pooled)):
                 remarks.append(f"the row of {name} is left out: {error.headline} ({path}); {error.fix}")

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -10,13 +10,12 @@ import numpy as np
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import CodeAccepted, RungMetrics
-from orchestrator.record.labels import varying
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, State, TrialState
 from orchestrator.results.evaluation import baseline_numbers, read_table, remade
 from orchestrator.results.report.write import PAGE, REMADE, Report
-from orchestrator.results.sweep import Course, Sweep
+from orchestrator.results.sweep import Course, Repeated, Sweep
 from orchestrator.results.tables import (
     KINDS,
     Known,
@@ -32,7 +31,7 @@ from tune_spaces.published import schedule_of, tables_of
 from tune_spaces.schema import Space
 from workloads.analyses import analyses_of
 from workloads.errors import Kind, UserError
-from workloads.files import read_checked
+from workloads.files import is_whole, read_checked
 from workloads.registry import method
 from workloads.scoring.effects import effects_of
 from workloads.scoring.intervals import Interval
@@ -53,6 +52,7 @@ class Results:
     out: Mapping[str, Known] = field(default_factory=dict)  # mean by out set
     unscored_sets: frozenset[str] = frozenset()  # of which some images could not be scored
     failed: Mapping[str, str] = field(default_factory=dict)  # trial -> what went wrong
+    repeated: Sequence[Repeated] = ()  # points that were trained with several seeds
 
 
 def sure_winner(state: RunState) -> TrialState:
@@ -179,19 +179,40 @@ def network_costs(state: RunState, best: TrialState) -> dict[str, NetworkCost]:
     }
 
 
-def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> dict[str, dict[str, dict[str, Any]]]:
-    """analysis -> target -> {numbers, pictures}, of the run's present winner alone."""
-    findings: dict[str, dict[str, dict[str, Any]]] = {}
+Findings = dict[str, dict[str, dict[str, Any]]]
+"""analysis -> target -> {numbers, pictures}"""
+
+
+def read_findings(paths: RunPaths, state: RunState, best: TrialState) -> tuple[Findings, list[str]]:
+    """Findings of the run's present winner alone; and sentences on what of them is damaged, which is left out."""
+    findings, remarks = Findings(), list[str]()
     for event in state.analyses.values():
-        if event.trial == best.id:
-            path = paths.analysis(event.name, event.target)
-            findings.setdefault(event.name, {})[event.target] = json.loads(read_checked(path, REMADE))
-    return findings
+        if event.trial != best.id:
+            continue
+        path = paths.analysis(event.name, event.target)
+        try:
+            finding = json.loads(read_checked(path, REMADE, vouched=paths.vouched))
+        except (OSError, ValueError) as error:
+            remarks.append(left_out(f"the analysis {event.name} of {event.target}", path, error))
+            continue
+        for stem, name in list(finding["pictures"].items()):
+            picture = path.parent / name
+            if picture.exists() and not is_whole(picture, vouched=paths.vouched):
+                remarks.append(left_out(f"a picture of {event.name}", picture, "it is damaged"))
+                del finding["pictures"][stem]
+        findings.setdefault(event.name, {})[event.target] = finding
+    return findings, remarks
+
+
+def left_out(what: str, path: Any, error: object) -> str:
+    """That a report has to do without something."""
+    reason = error.headline if isinstance(error, UserError) else error
+    return f"{what} is left out: {reason} ({path}); {REMADE}"
 
 
 def sweep_of(state: RunState, best: str) -> Sweep | None:
     """What the trials tell; None where nothing varies."""
-    courses, axes = courses_of(state), tuple(varying(state))
+    courses, axes = courses_of(state), tuple(state.varying)
     if not axes:
         return None
     rung = min(max(item.rungs) for item in courses if item.rungs and item.state != State.FAILED)
@@ -244,13 +265,14 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
     opened, instance = state.opened, methods[best.id]
     runs = {trial.id: measured(state, trial, methods[trial.id]) for trial in ended}
     facts, warnings = facts_of(state), warnings_of(state, best, instance)
-    costs, findings, sweep = network_costs(state, best), read_findings(paths, state, best), sweep_of(state, best.id)
+    costs, sweep = network_costs(state, best), sweep_of(state, best.id)
+    findings, lacking = read_findings(paths, state, best)
     schedule, papers = schedule_of(state.space, instance.config, opened.schedule), tables_of(opened.dataset)
     file = paths.trial(best.id).scores(1000)
-    scores, judged = read_table(file), runs[best.id]
+    scores, judged = read_table(file, vouched=paths.vouched), runs[best.id]
     group = group_size(judged.judged)
     baselines, remarks = baseline_numbers(paths, state.identity, pooled=judged.pooled, group=group)
-    warnings += [*remarks, *remade(file)]
+    warnings += [*remarks, *lacking, *remade(file)]
     run = completed(runs[best.id].labelled(schedule), scores)
     trials = {trial.id: trial_row(trial, instance, runs.get(trial.id)) for trial in state.trials.values()}
     by = state.space.select_by if len(trials) > 1 else "given"
@@ -271,5 +293,8 @@ def conclude(paths: RunPaths, state: RunState, methods: Mapping[str, Any] | None
         account=opened.account,
         sweep=sweep,
     ).write(paths.report)
+    repeated = sweep.repeated if sweep else ()
     failed = {trial.id: trial.error for trial in state.trials.values() if trial.state == State.FAILED}
-    return Results(best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets, failed)
+    return Results(
+        best, shown.table, warnings, report.with_name(PAGE), shown.means, shown.unscored_sets, failed, repeated
+    )

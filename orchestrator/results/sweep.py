@@ -1,6 +1,6 @@
 """What a run's trials tell together, as plain data; `results.run` makes it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from orchestrator.record.state import State
 from workloads.scoring.effects import Effect
 from workloads.scoring.intervals import Interval
+from workloads.scoring.paired import OverSeeds, over_seeds
 
 SEED = "seed"
 
@@ -35,6 +36,54 @@ class Course:
     def area(self) -> float | None:
         """Mean test AUROC at the end of the schedule; None before it."""
         return self.rungs[1000][1] if 1000 in self.rungs else None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """A point that was trained with several seeds. point: its keys in words, without the seed. areas: seed -> mean test
+    AUROC at the end of the schedule. less: the winner's point less this one, over the seeds that both have."""
+
+    point: str
+    areas: Mapping[int, float]
+    less: OverSeeds | None = None
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean([*self.areas.values()]))
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over the seeds."""
+        return float(np.std([*self.areas.values()], ddof=1))
+
+    def facts(self) -> dict[str, Any]:
+        """For programs; `behind`: how far the point is behind the winner's."""
+        facts = {"point": self.point, "auroc": dict(self.areas), "mean": self.mean, "spread": self.spread}
+        less = self.less and {"difference": self.less.value, "interval": self.less.interval, "p": self.less.p}
+        return facts | {"behind": less}
+
+
+def repeated_points(
+    points: Iterable[tuple[Mapping[str, Any], float | None]], best: Mapping[str, Any]
+) -> list[Repeated]:
+    """Points with several seeds that reached the end, the highest mean first. points: with their AUROC, those of all
+    trials; best: the winner's."""
+    areas: dict[str, dict[int, float]] = {}
+    for point, area in points:
+        if area is not None and SEED in point:
+            areas.setdefault(words_of(point), {})[point[SEED]] = area
+    winner = areas.get(words_of(best), {})
+    several = [
+        Repeated(words, known, None if words == words_of(best) else over_seeds(winner, known))
+        for words, known in areas.items()
+        if len(known) > 1
+    ]
+    return sorted(several, key=lambda repeated: -repeated.mean)
+
+
+def words_of(point: Mapping[str, Any]) -> str:
+    """A point's keys without the seed."""
+    return ", ".join(f"{key}={value}" for key, value in point.items() if key != SEED) or "all"
 
 
 @dataclass(frozen=True)
@@ -66,16 +115,12 @@ class Sweep:
         return {"the criterion": winner, "an oracle": best}
 
     @property
-    def seeds(self) -> dict[str, tuple[int, float, float]]:
-        """Point without its seed -> how many seeds it was trained with, mean and standard deviation of their test
-        AUROC; of those with several."""
-        points: dict[str, list[float]] = {}
-        for course in self.courses if SEED in self.axes else ():
-            if course.area is not None:
-                point = ", ".join(f"{key}={value}" for key, value in course.point.items() if key != SEED)
-                points.setdefault(point or "all", []).append(course.area)
-        several = {point: areas for point, areas in points.items() if len(areas) > 1}
-        return {p: (len(areas), float(np.mean(areas)), float(np.std(areas, ddof=1))) for p, areas in several.items()}
+    def repeated(self) -> list[Repeated]:
+        """Points that were trained with several seeds."""
+        if SEED not in self.axes:
+            return []
+        (best,) = [course.point for course in self.courses if course.id == self.best]
+        return repeated_points(((course.point, course.area) for course in self.courses), best)
 
     @property
     def importances(self) -> list[tuple[str, float, float]]:

@@ -1,6 +1,7 @@
 """Launches as the command line would ask for them, and clusters of several nodes on this machine."""
 
 import os
+import shutil
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,11 @@ def run(request, executor=None):
     finished = launch(request, terminal, executor)
     terminal.ended(finished)
     return OF_OUTCOMES[finished.outcome], out.export_text()
+
+
+def copy_baselines(paths, storage):
+    """What a run's baselines scored, for a launch on the same images in another storage, which is not about them."""
+    shutil.copytree(paths.root / "baselines", Path(storage) / "baselines")
 
 
 def analyse_run(paths, names, executor="ray"):

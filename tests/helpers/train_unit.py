@@ -1,25 +1,23 @@
-"""train_unit.py METHOD CONFIG UNIT FOLDER: train and score a unit in this process, and print which modules that took.
+"""train_unit.py METHOD CONFIG FOLDER UNIT...: train and score units, each in a process of its own, and print which
+modules of the project that took.
 
 METHOD: package.module:Class. CONFIG: JSON. UNIT: kind/target/part. FOLDER: artifacts of stages, by unit; a stage
-leaves its own there. Prints {"before": modules once the method was there, "after": at the end}.
+leaves its own there. A unit's line is {"before": modules once the method was there, "after": at the end}. The processes
+are forks of this one, which has torch and what only numbers are computed with, and nothing of the project.
 """
 
 import json
+import os
 import pkgutil
 import sys
 from pathlib import Path
 
-method_type = pkgutil.resolve_name(sys.argv[1])
-before = sorted(sys.modules)
+import torch
+import torch._dynamo
 
-import torch  # noqa: E402
 
-from workloads.data.view import TargetView  # noqa: E402
-from workloads.training.batches import unit_batches  # noqa: E402
-from workloads.training.checkpoint import load_state, save_state  # noqa: E402
-from workloads.training.distributed import Parallel  # noqa: E402
-from workloads.training.loop import Progress, train  # noqa: E402
-from workloads.units import Unit  # noqa: E402
+def ours():
+    return sorted(name for name in sys.modules if name.partition(".")[0] == "workloads")
 
 
 def images(count, seed):
@@ -27,6 +25,8 @@ def images(count, seed):
 
 
 def view_of(target):
+    from workloads.data.view import TargetView
+
     many = (images(24, 3), images(8, 4))
     return TargetView(
         target,
@@ -42,7 +42,12 @@ def view_of(target):
     )
 
 
-def main(config, unit, folder):
+def main(method_type, config, unit, folder):
+    from workloads.training.batches import unit_batches
+    from workloads.training.checkpoint import load_state, save_state
+    from workloads.training.distributed import Parallel
+    from workloads.training.loop import Progress, train
+
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     method = method_type(method_type.Config(**values))
     view, artifacts = view_of(unit.target), {}
@@ -62,6 +67,20 @@ def main(config, unit, folder):
         score_groups(learner, view, last=True)
 
 
+def report(method, config, folder, unit):
+    """In a process that has imported nothing of the project."""
+    method_type = pkgutil.resolve_name(method)
+    before = ours()
+    from workloads.units import Unit
+
+    main(method_type, json.loads(config), Unit(*unit.split("/")), Path(folder))
+    print(json.dumps({"before": before, "after": ours()}), flush=True)
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[2]), Unit(*sys.argv[3].split("/")), Path(sys.argv[4]))
-    print(json.dumps({"before": before, "after": sorted(sys.modules)}))
+    assert not ours()
+    for unit in sys.argv[4:]:
+        if (child := os.fork()) == 0:
+            report(*sys.argv[1:4], unit)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0, unit

@@ -23,15 +23,18 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
     if config.model == "gaussian_per_place":
         return fit_places(config, chunks)
     moments, candidates, per_image = Moments(), [], -(-config.candidates // images)
+    whitens = config.whitened or config.model == "gaussian"
     for chunk in chunks:
         rows = chunk.permute(0, 2, 3, 1).flatten(1, 2)  # (n, patches, D)
-        moments.add(rows.flatten(0, 1))
+        if whitens:
+            moments.add(rows.flatten(0, 1))
         if config.model == "neighbours":
             candidates += [image[torch.randperm(len(image))[:per_image].to(image.device)] for image in rows]
-    mean, whitening = moments.mean, moments.whitening(config.shrinkage)
+    state: State = {}
+    if whitens:
+        state = {"mean": moments.mean, "whitening": moments.whitening(config.shrinkage), "patches": moments.count}
     if config.model == "gaussian":
-        return {"mean": mean, "whitening": whitening, "patches": moments.count}
-    state: State = {"mean": mean, "whitening": whitening, "patches": moments.count} if config.whitened else {}
+        return state
     patches = whitened(state, torch.cat(candidates))
     images_of = torch.arange(len(candidates)).repeat_interleave(torch.tensor([len(part) for part in candidates]))
     chosen = coreset(patches, config.memory, config.projection)
@@ -125,7 +128,8 @@ def distances(config: PatchMemoryConfig, state: State, features: Tensor) -> Tens
 
 def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Iterable[int]) -> State:
     """The state with what is usual at each place, by the features of images that were fitted, of those numbers, and by
-    those that it knows of. A neighbour is a patch of another image: its own would be at no distance. A Gaussian of all
+    those that it knows of. A neighbour is a patch of another image: its own would be at no distance. Of images that are
+    cut into windows each window counts as one, so where windows overlap, what is usual is too low. A Gaussian of all
     patches is as it is."""
     images = (image for chunk in chunks for image in chunk)
     maps = (

@@ -1,14 +1,15 @@
 """Whether two detectors that scored the same images differ by more than the number of images explains."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from workloads.scoring.intervals import Interval, placements
 
+FEWEST_SEEDS = 2
 FEWEST_CLASSES = 6
 """Below which Wilcoxon's test of two-sided significance cannot reach .05."""
 
@@ -32,6 +33,38 @@ class Difference:
         if self.variance <= 0:
             return 0.0 if self.value else 1.0
         return float(2 * ndtr(-abs(self.value) / self.variance**0.5))
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """Mean difference of two ways to train over the seeds that both were trained with, and its variance. interval:
+    95 %. p: two-sided, of no difference, by the paired t-test; 1 where all seeds agree that there is none."""
+
+    value: float
+    variance: float
+    seeds: int
+
+    @property
+    def interval(self) -> Interval:
+        reach = float(stdtrit(self.seeds - 1, 0.975)) * self.variance**0.5
+        return self.value - reach, self.value + reach
+
+    @property
+    def p(self) -> float:
+        if self.variance <= 0:
+            return 0.0 if self.value else 1.0
+        return float(2 * stdtr(self.seeds - 1, -abs(self.value) / self.variance**0.5))
+
+
+def over_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> OverSeeds | None:
+    """The first less the second, numbers by seed; None where fewer than two seeds have both.
+
+    Seeds go together, for they stand for the same draws, and count as drawn at random. The test covers them, and not
+    the drawing of the images."""
+    values = np.array([first[seed] - second[seed] for seed in first if seed in second])
+    if len(values) < FEWEST_SEEDS:
+        return None
+    return OverSeeds(float(values.mean()), float(values.var(ddof=1) / len(values)), len(values))
 
 
 def difference(normal: NDArray[np.float64], anomalous: NDArray[np.float64]) -> Difference:

@@ -1,10 +1,10 @@
-"""`runs ls|show|rm|gc`: what a storage holds, what it takes on disk, and what of it nobody needs any more."""
+"""`runs ls|show|rm|repair|gc`: what a storage holds, what it takes on disk, and what of it nobody needs any more."""
 
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.options import DEFAULT_STORAGE, Json, Run, Storage
+from orchestrator.cli.options import DEFAULT_STORAGE, Json, Run, Storage, sources_of
 
 app = typer.Typer(help="List, show, remove and clean up runs.", no_args_is_help=True)
 Really = Annotated[bool, typer.Option("--yes", help="Do it; without it what would go is listed, and nothing goes.")]
@@ -25,17 +25,18 @@ def ls(storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
 
 
 @app.command("show")
-def show(run: Run, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
-    """What a run was, and what of it takes how much room."""
+def show(context: typer.Context, run: Run, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+    """What a run was, what of it takes how much room, and who has said where it lies."""
     from orchestrator.console.output import console, print_json
     from orchestrator.console.runs_view import print_run
     from orchestrator.results.disk import runs_on_disk
 
     (shown,) = runs_on_disk(storage, run)
+    sources = sources_of(context)
     if as_json:
-        print_json({"run": shown})
+        print_json({"run": shown, "from": sources})
     else:
-        print_run(console(), shown)
+        print_run(console(), shown, sources["storage"].by)
 
 
 @app.command("rm")
@@ -55,6 +56,23 @@ def rm(
         print_json({"removal": removal})
     else:
         print_removal(console(), removal)
+
+
+@app.command("repair")
+def repair(run: Run, really: Really = False, storage: Storage = DEFAULT_STORAGE, as_json: Json = False) -> None:
+    """Write a damaged ledger again without the lines that are damaged; the damaged file is kept.
+
+    What they said is made up for by the next `resume`, from the files of the trials.
+    """
+    from orchestrator.console.output import console, print_json
+    from orchestrator.console.runs_view import print_repair
+    from orchestrator.record.repair import repair_run
+
+    repaired = repair_run(run, storage, really=really)
+    if as_json:
+        print_json({"repair": repaired})
+    else:
+        print_repair(console(), repaired, run)
 
 
 @app.command("gc")

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.clusters.session import heed_signals, node_resources, ray_session
-from orchestrator.execution.executor import Ended, Listener, Note, Started, Task, lacking
+from orchestrator.execution.executor import Ended, Listener, Note, Started, Task, end_after
 from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.attempts import Remembering
 from orchestrator.execution.on_ray.method_check import check_nodes
@@ -138,8 +138,8 @@ class RayExecutor:
         """The tasks that may run; those that come after a failed one end here."""
         ready = []
         for task in tasks:
-            if end := lacking(task, self.failures):
-                listener.hear(Ended(task, end))
+            if failed := task.after & self.failures.keys():
+                listener.hear(Ended(task, end_after(failed, self.failures)))
             else:
                 ready.append(task)
         return ready

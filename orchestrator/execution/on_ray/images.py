@@ -7,7 +7,6 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 import ray
-from numpy.typing import NDArray
 
 from orchestrator.data.shared import ShardedSplits, SharedSplits
 from orchestrator.data.split_store import SplitManifest, SplitStore
@@ -106,29 +105,21 @@ class MappedSplits(SharedSplits):
     """Of splits in the object store: a process maps what it looks at, and copies nothing."""
 
     def __init__(self, images: SharedImages) -> None:
-        super().__init__()
-        self._images, manifest = images, images.manifest
-        self.shape, self.counts, self.targets = manifest.shape, manifest.counts, manifest.targets
-        self.streamed = manifest.streamed
+        super().__init__(images.manifest)
+        self._images = images
 
     @cached_property
     def _tests(self) -> Splits:
         splits: Splits = ray.get(self._images.tests)
         return splits
 
+    def splits(self) -> Splits:
+        return self._tests
+
     def training_images(self, target: str) -> tuple[LabelledImages, LabelledImages]:
         assert self._images.training is not None
         images: tuple[LabelledImages, LabelledImages] = ray.get(self._images.training[target])
         return images
-
-    def test_images(self, target: str) -> tuple[LabelledImages, NDArray[np.uint8] | None]:
-        return self._tests.test_images(target)
-
-    def calibration_images(self, target: str) -> LabelledImages | None:
-        return self._tests.calibration_images(target)
-
-    def out_sets(self) -> Mapping[str, LabelledImages]:
-        return self._tests.out
 
     def auxiliary_images(self) -> AuxiliaryImages | None:
         images: AuxiliaryImages | None = ray.get(self._images.auxiliary)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.execution.executor import End, Ended, Listener, RungReport, Task, error_text, lacking
+from orchestrator.execution.executor import End, Ended, Listener, RungReport, Task, end_after, error_text
 from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
 from orchestrator.execution.on_ray.crew import AGAIN_S, GONE, Crew
 from orchestrator.planning.early_stopping import Decision
@@ -125,9 +125,9 @@ class Queue:
         for course in self.waiting:
             if course.task.after & unfinished:
                 continue
-            if end := lacking(course.task, self.failures):
+            if failed := course.task.after & self.failures.keys():
                 self.waiting.remove(course)
-                self.listener.hear(Ended(course.task, end))
+                self.listener.hear(Ended(course.task, end_after(failed, self.failures)))
                 return self.ready()
             return course
         return None

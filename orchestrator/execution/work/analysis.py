@@ -68,10 +68,10 @@ def write_finding(path: UPath, trial: str, finding: Finding) -> None:
     write_checked(path, json.dumps(record, indent=1).encode())
 
 
-def is_found(path: UPath) -> bool:
-    """Whether a finding and its pictures are there as they were written."""
-    return is_whole(path) and all(
-        is_whole(path.parent / name) for name in json.loads(read_checked(path))["pictures"].values()
+def is_found(path: UPath, *, vouched: bool = True) -> bool:
+    """Whether a finding and its pictures are there as they were written; vouched: with checksums."""
+    return is_whole(path, vouched=vouched) and all(
+        is_whole(path.parent / name, vouched=vouched) for name in json.loads(read_checked(path))["pictures"].values()
     )
 
 

@@ -106,26 +106,37 @@ def rungs_done(trial: TrialUnits, rungs: Sequence[int]) -> list[int]:
     """Rungs that a trial has finished, in their order, without a gap. A rung whose files are not as they were written
     is to be made again, as is all that comes after it; so is the last one where a detector's last state is damaged."""
     paths = trial.paths
-    done = list(takewhile(lambda rung: is_whole(paths.rung(rung)) and is_whole(paths.scores(rung)), rungs))
+    done = list(takewhile(lambda rung: has_files(paths, rung), rungs))
     if len(done) == len(rungs):
         states = [paths.unit(work.unit, done[-1]) for work in trial.units]
-        if any(is_complete(state) and not is_intact(state) for state in states):  # one that was removed is no damage
+        if any(state.exists() and not is_intact(state) for state in states):  # one that was removed is no damage
             done.pop()
     return done
+
+
+def has_files(paths: TrialPaths, rung: int) -> bool:
+    """Whether the files of a rung are there as they were written."""
+    vouched = paths.vouched
+    return all(is_whole(file, vouched=vouched) for file in (paths.rung(rung), paths.scores(rung)))
 
 
 def lacks_scores(trial: TrialUnits, rung: int) -> bool:
     """Whether the files of a rung are missing or damaged, and can be made from the detectors' states. What was removed
     together with these is not missed."""
     paths = trial.paths
-    whole = is_whole(paths.rung(rung)) and is_whole(paths.scores(rung))
-    return not whole and all(is_complete(paths.unit(work.unit, rung)) for work in trial.units)
+    return not has_files(paths, rung) and all(is_complete(paths.unit(work.unit, rung)) for work in trial.units)
 
 
 def remove_shares(trial: TrialUnits, rungs: Sequence[int]) -> None:
     """Remove workers' shares of rungs that are done, which an attempt that was killed could not remove."""
     for share in [share for rung in rungs for share in trial.paths.scores_shares(rung)]:
         remove_checked(share)
+
+
+def forget_rungs(trial: TrialUnits, rungs: Sequence[int]) -> None:
+    """Remove the detectors' states of rungs that later ones have replaced, which a killed attempt could not remove."""
+    for folder in [trial.paths.unit(work.unit, rung) for rung in rungs for work in trial.units]:
+        discard(folder)
 
 
 class _Training:

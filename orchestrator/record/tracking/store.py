@@ -4,8 +4,10 @@ import, which takes seconds; what is away is known within seconds and tried agai
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
+import tempfile
 from collections.abc import Mapping
 from contextlib import closing
 from importlib.metadata import entry_points
@@ -195,6 +197,34 @@ def reach(uri: str) -> None:
     elif kind in DATABASES and place.hostname:
         port = place.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}[kind]
         socket.create_connection((place.hostname, port), ANSWER_S).close()
+
+
+def make_database(uri: str) -> None:
+    """Make a new SQLite file with MLflow's tables, elsewhere first: whoever looks at its place meanwhile, or after this
+    process was killed, sees no database or a whole one. Of several launchers that do so at once, one is the first."""
+    import mlflow
+
+    file = sqlite_file(uri)
+    if file is None or file.exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made, copy = Path(folder) / file.name, file.with_name(f"{file.name}.{os.getpid()}")
+        mlflow.MlflowClient(f"sqlite:///{made}").search_experiments(max_results=1)
+        try:
+            shutil.copy(made, copy)
+            move_unless_there(copy, file)
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+def move_unless_there(new: Path, file: Path) -> None:
+    """Both in one folder. Where the file system knows no links a file that comes at the same moment is replaced."""
+    try:
+        os.link(new, file)
+    except FileExistsError:
+        return
+    except OSError:
+        new.replace(file)
 
 
 def follow_the_storage(root: Path) -> None:

@@ -27,6 +27,7 @@ from orchestrator.record.labels import (
     run_name,
     run_page,
     run_params,
+    seed_numbers,
     server_of,
     source_tags,
     trial_names,
@@ -36,7 +37,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
 from orchestrator.record.tracking.machine import SAMPLE_S, Machine
-from orchestrator.record.tracking.store import experiment_of, follow_the_storage, reach
+from orchestrator.record.tracking.store import experiment_of, follow_the_storage, make_database, reach
 from workloads.files import read_checked
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
@@ -109,6 +110,7 @@ class Tracker:
         logging.getLogger(utils.__name__).setLevel(logging.CRITICAL)  # what it logs it raises, and `follow` says it
         utils.MAX_RETRY_COUNT = 1  # ten attempts take 100 s, and the next sync is one
         self.paths.root.mkdir(parents=True, exist_ok=True)
+        make_database(self.uri)
         client = mlflow.MlflowClient(self.uri)
         # a server knows where its artifacts belong; with a bare database they belong to the storage
         location = None if self.uri.startswith("http") else str(self.paths.root / "mlartifacts")
@@ -234,6 +236,8 @@ class Tracker:
         """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
         self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.paths.trial(trial.id).scores(rung)
+        if not self.paths.ledger.exists():
+            raise FileNotFoundError(f"the storage {self.paths.root} is away")  # the next sync has the scores
         if scores.exists():
             self.log_files(run, [scores], "scores")
 
@@ -272,7 +276,7 @@ class Tracker:
     def finish(self, state: RunState, best: TrialState) -> None:
         """The winner's numbers, the report, and a description that leads to both, on the parent."""
         run = self.runs[""]
-        self.log_numbers(run, shown_numbers(best.last), END_OF_SCHEDULE)
+        self.log_numbers(run, shown_numbers(best.last) | seed_numbers(state, best), END_OF_SCHEDULE)
         self.client.set_tag(run, "best_trial", best.id)
         winner, trials = self.runs[best.id], [key for trial, key in self.runs.items() if trial]
         links = {

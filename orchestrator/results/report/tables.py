@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from orchestrator.results.sweep import Repeated
 from orchestrator.results.tables import KINDS, LEAK, Known, Row, Table
 from workloads.data.reading.account import Account, few_of
 from workloads.scoring.intervals import Interval
 from workloads.scoring.metrics import Rows, mean
-from workloads.scoring.paired import Difference
+from workloads.scoring.paired import Difference, OverSeeds
 from workloads.scoring.selection import CRITERIA, Select
 
 UNDEFINED = "–"
@@ -102,7 +103,7 @@ def ranged(value: float | None, interval: Interval | None) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def difference_cells(difference: Difference) -> list[str]:
+def difference_cells(difference: Difference | OverSeeds) -> list[str]:
     """A difference of AUROCs, its interval and its p."""
     low, high = difference.interval
     return [signed(difference.value), f"{signed(low)} to {signed(high)}", p_of(difference.p)]
@@ -329,6 +330,26 @@ def parts_alone(trials: Trials) -> str:
     parts = list(dict.fromkeys(part for trial in trials for part in trial.get("levels", {})))
     rows = ([_point(trial), *_numbers(map(trial.get("levels", {}).get, parts))] for trial in trials)
     return markdown_table(["trial, mean AUROC of a part alone", *parts], rows) if parts else ""
+
+
+def repeated_rows(points: Sequence[Repeated]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of points that were trained with several seeds, for a report as for a terminal."""
+    heads = ["seeds", "mean AUROC", "spread", "behind the winner", "95 % interval", "p", "point"]
+    return heads, [
+        [
+            str(len(item.areas)),
+            number(item.mean),
+            number(item.spread),
+            *(difference_cells(item.less) if item.less else [UNDEFINED] * 3),
+            item.point,
+        ]
+        for item in points
+    ]
+
+
+def repeated_table(points: Sequence[Repeated]) -> str:
+    heads, rows = repeated_rows(points)
+    return markdown_table(heads, rows, text=1)
 
 
 def cost_table(networks: Mapping[str, tuple[int, float, float | None]]) -> str:

@@ -15,7 +15,7 @@ TEMPLATES = Environment(
 TABLES = (
     tables.per_part, tables.intervals, tables.group_intervals, tables.other_metrics, tables.numbers, tables.all_trials,
     tables.ranged, tables.per_class, tables.parts_alone, tables.cost_table, tables.number, tables.failures,
-    tables.account_table,
+    tables.account_table, tables.repeated_table,
 )  # fmt: skip
 TEMPLATES.filters |= {table.__name__: table for table in TABLES} | {"markdown": tables.to_markdown, "cell": tables.cell}
 TEMPLATES.globals |= {

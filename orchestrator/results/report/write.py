@@ -131,6 +131,7 @@ class Report:
             "intervals": {name: interval for name, (_, interval) in shown.intervals.items()},
             "schedule": None if schedule is None else asdict(schedule),
             "warnings": self.warnings,
+            "seeds": [item.facts() for item in self.sweep.repeated] if self.sweep else [],
             "account": None if self.account is None else asdict(self.account),
         }
         return record if shown.out is None else record | {"out_of_distribution": asdict(shown.out)}

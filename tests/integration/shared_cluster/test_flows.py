@@ -1,6 +1,7 @@
-"""Flows: the general flow trained once, every score in the table, and two workers of real Ray that share a batch.
+"""Flows: the general flow trained once, every score in the table, and fewer workers of real Ray than were asked for.
 
-Also what is done with a run afterwards: scoring a folder, and holding it beside another run.
+Two that share every batch are on two nodes, in `test_cluster`. Also what is done with a run afterwards: scoring a
+folder, and holding it beside another run.
 """
 
 import math
@@ -8,86 +9,32 @@ import math
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from PIL import Image
 
 import orchestrator
-from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import RunPaths
 from orchestrator.results.comparison import compare
-from tests.helpers.launches import request_for, run
-from workloads.training.checkpoint import load_state
-
-# Float additions in another order, passed through Adamax, which divides by the gradient's own size; the weights move by
-# 5e-4 a step.
-TOLERANCE = 2e-5
-POINT = ["score=final_scale", "outlier_loss=ratio", "batch_size=15", "epochs=1.0", "lr=5e-4"]  # 15: unequal rows
-
-
-def launched(folders, name, executor, **options):
-    """The one point in a storage of its own, so that everything is trained."""
-    own = folders.mktemp(name)
-    options |= {"points": 1, "classes": ["3", "8"], "set": POINT}
-    code, text = run(request_for(own, "flow_digits", name=f"flows-{name}", executor=executor, **options))
-    assert code == 0, text
-    return RunPaths(str(own), f"flows-{name}")
+from tests.helpers.flow_runs import assert_same_flows, bare, flows_of, launched, trial_of
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
     """The point on one worker, in this process."""
-    return launched(tmp_path_factory, "one", "local", workers=1)
+    return launched(tmp_path_factory.mktemp("one"), "one", "local", workers=1)
 
 
 @pytest.fixture(scope="module")
-def two(cluster, tmp_path_factory):
-    """The same point on two workers of Ray that share every batch."""
-    return launched(tmp_path_factory, "two", "ray", workers=2, share="batches")
-
-
-@pytest.fixture(scope="module")
-def fewer(cluster, tmp_path_factory):
+def fewer(cluster, one, tmp_path_factory):
     """Two workers with two CPUs each are asked for, and there is room for one."""
-    return launched(tmp_path_factory, "fewer", "ray", workers=2, min_workers=1, cpus_per_worker=2.0, share="batches")
-
-
-def trial_of(paths):
-    return next(iter(Ledger(paths).state.trials.values()))
+    return bare(tmp_path_factory.mktemp("fewer"), "fewer", one, workers=2, min_workers=1, cpus_per_worker=2.0)
 
 
 def table_of(paths):
     return pq.read_table(str(paths.trial(trial_of(paths).id).scores(1000))).to_pandas()
 
 
-def flows_of(paths):
-    """Unit -> weights of every flow of a run."""
-    trial = trial_of(paths)
-    folders = {unit: paths.stage(key) for unit, key in trial.stages.items()}
-    states = {unit: load_state(folder) for unit, folder in folders.items()}
-    units = paths.trial(trial.id).folder / "units"
-    for manifest in units.rglob("manifest.json"):
-        states[str(manifest.parent.relative_to(units))] = load_state(manifest.parent)["learner"]
-    return {unit: state["net"] for unit, state in states.items()}
-
-
 def test_one_general_flow_serves_both_classes(one):
     assert list(trial_of(one).stages) == ["flow/general/flow"]
     assert len(flows_of(one)) == 3
-
-
-def assert_same_flows(one, other):
-    one, other = flows_of(one), flows_of(other)
-    assert one.keys() == other.keys()
-    for unit, weights in one.items():
-        for name, value in weights.items():
-            torch.testing.assert_close(
-                other[unit][name].float(), value.float(), atol=TOLERANCE, rtol=0, msg=f"{unit} {name}"
-            )
-
-
-@pytest.mark.ray
-def test_two_workers_with_unequal_rows_reach_the_flows_of_one(one, two):
-    assert_same_flows(one, two)
 
 
 @pytest.mark.ray

@@ -17,7 +17,7 @@ from orchestrator.data.auxiliary.sources import open_source
 from orchestrator.record.events import RungReached
 from orchestrator.record.ledger import Ledger, fold, read_events
 from orchestrator.record.paths import RunPaths
-from tests.helpers.launches import request_for, run
+from tests.helpers.launches import copy_baselines, request_for, run
 from workloads.data.loaders.photo_tiles import photo_tiles
 from workloads.training.checkpoint import load_state
 
@@ -56,7 +56,6 @@ def command(*words):
 
 
 def launched(storage, general, **options):
-    storage.mkdir()
     (storage / "space.py").write_text(SPACE.format(path=general))
     code, text = run(request_for(storage, storage / "space.py", name="streamed", **options))
     assert code == 0, text
@@ -74,10 +73,13 @@ def parameters(paths):
 
 
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
     single = launched(tmp_path / "one", general)
     assert Ledger(single).state.space.data.auxiliary[0].path == general
     shards = json.loads(next((single.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general
+    copy_baselines(single, tmp_path / "two")
     again = launched(tmp_path / "two", general, workers=2, share="batches")
     for first, second in zip(parameters(single), parameters(again), strict=True):
         for name, value in first.items():

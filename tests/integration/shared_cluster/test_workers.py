@@ -7,7 +7,7 @@ import torch
 
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
-from tests.helpers.launches import request_for, run
+from tests.helpers.launches import copy_baselines, request_for, run
 from workloads.training.checkpoint import load_state
 
 pytestmark = pytest.mark.ray
@@ -28,6 +28,8 @@ def runs(cluster, storage, tmp_path_factory):
         ("batches", {"workers": 2, "share": "batches"}),
     ):
         own = tmp_path_factory.mktemp(name)  # a storage each, so that the generators are trained each way too
+        if done:
+            copy_baselines(done["one"], own)
         code, text = run(
             request_for(own, name=f"by-{name}", classes=["3"], points=1, scheduler="fifo", set=SETTINGS, **options)
         )

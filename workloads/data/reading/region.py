@@ -36,7 +36,7 @@ class Region:
 
     @property
     def ignored(self) -> NDArray[np.bool_]:
-        """(H, W), true where a pixel is ignored; not to be written to."""
+        """(H, W), true where a pixel is ignored; it cannot be written to."""
         return unpacked(self)
 
     def blackened(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -51,4 +51,6 @@ class Region:
 def unpacked(region: Region) -> NDArray[np.bool_]:
     height, width = region.size
     bits = np.frombuffer(zlib.decompress(base64.b64decode(region.text.partition(":")[2])), np.uint8)
-    return np.unpackbits(bits, count=height * width).reshape(height, width).astype(np.bool_)
+    ignored = np.unpackbits(bits, count=height * width).reshape(height, width).astype(np.bool_)
+    ignored.setflags(write=False)  # all that ask for it share it
+    return ignored

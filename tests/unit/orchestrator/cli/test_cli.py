@@ -52,7 +52,7 @@ def test_an_unknown_space_names_the_nearest():
 
 def test_missing_cifar10_ends_with_3_and_says_how_to_get_it(tmp_path):
     words = ["launch", "sweep_cifar10", "--data-dir", tmp_path / "nowhere", "--storage", tmp_path / "runs"]
-    done = orchestrate(*words)
+    done = orchestrate(*words, "--executor", "local")  # Ray would start meanwhile, and end
     assert done.returncode == 3
     for expected in ("cifar10", str(tmp_path / "nowhere"), "cifar-10", "sweep_digits"):
         assert expected in done.stderr

@@ -8,11 +8,13 @@ from rich.console import Console
 
 from orchestrator.console import live
 from orchestrator.console.live import LiveView, bar
+from orchestrator.console.result_view import trials_table
 from orchestrator.console.time_left import Pace
 from orchestrator.execution.executor import Note
 from orchestrator.planning.plan import Estimate
-from orchestrator.record.events import RungReached, State, TrialMoved
+from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.record.ledger import fold
+from orchestrator.record.state import RunState, TrialState
 from tests.helpers.records import measured, opened, trial_plan
 
 NOTES = {
@@ -106,3 +108,20 @@ def test_lines_are_of_trials_that_have_ended_and_a_line_a_minute(monkeypatch):
 )
 def test_time_left_says_what_it_rests_on(pace, estimate, text):
     assert pace.text(estimate) == text
+
+
+@pytest.mark.parametrize(("width", "lines"), [(60, 2), (80, 1), (120, 1)])
+def test_points_of_864_trials_stand_in_few_lines_under_the_names_of_their_keys(width, lines):
+    axes = ("batch_size", "weight_decay", "noise", "lambda_structure", "lambda_position", "blocks")
+    point = dict(zip(axes, (16, 0.0005, 0.05, 1.0, 0.4, 1), strict=True))
+    rung = {1000: RungMetrics({"contrastive": 0.5, "oracle": 0.9})}
+    trials = {f"{n:012x}": TrialState(f"{n:012x}", point, state=State.FINISHED, rungs=rung) for n in range(864)}
+    trials[f"{779:012x}"].rungs = {1000: RungMetrics({"contrastive": 0.7, "oracle": 0.8})}
+    out = Console(record=True, width=width, file=io.StringIO())
+    out.print(trials_table(RunState(opened("sweep_cifar10"), trials), axes, {}, 30, width))
+    printed = out.export_text().splitlines()
+    rows = [line for line in printed if line.strip().startswith("#")]
+    assert len(rows) == 30 // lines
+    assert rows[0].startswith(" #780 0.800       0.700 finished 16 · .0005 · .05 · 1"), "the best first"
+    assert len([line for line in printed if " · " in line or ".4 · 1" in line]) <= len(rows) * lines + 5
+    assert f"and {864 - len(rows)} more" in printed[-1]

@@ -15,7 +15,6 @@ from orchestrator.console.prediction_view import print_predicted
 from orchestrator.console.result_view import print_result, results_facts, trials_table
 from orchestrator.console.terminal import Terminal
 from orchestrator.inference.predict import Predicted
-from orchestrator.record.labels import varying
 from orchestrator.record.state import State
 from orchestrator.results.run import conclude
 from orchestrator.results.tables import KINDS, LEAK, Row, Table
@@ -74,7 +73,7 @@ def test_a_leak_says_so_in_every_block(monkeypatch):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_number_of_a_trial_is_cut(width, tmp_path, monkeypatch):
     _, state = made_sweep(tmp_path, 12, ["3"], images=50)
-    axes = varying(state)
+    axes = state.varying
     assert axes == ["blocks", "pooling", "seed"], "of six keys three vary"
     lines = piped(trials_table(state, axes, {}, 12, width), monkeypatch, width)
     assert max(map(len, lines)) <= width
@@ -125,7 +124,7 @@ def test_warnings_and_failures_of_a_result_reach_standard_error_where_it_is_quie
     failed.state, failed.error = State.FAILED, "out of memory"
     results = replace(conclude(paths, state), warnings=["level_1 has not learned"])
     assert results_facts(results)["failed"] == {"t0002": "out of memory"}
-    run = SimpleNamespace(state=state, phases={}, seconds=1.0, worker_seconds=1.0, tracking="http://server")
+    run = SimpleNamespace(state=state, phases={}, seconds=1.0, worker_seconds=1.0, tracking="http://server", page="")
     print_result(console(quiet=True), run, results)
     shown = capsys.readouterr()
     assert shown.out == ""

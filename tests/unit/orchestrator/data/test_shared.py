@@ -181,9 +181,10 @@ def test_a_flipped_byte_is_named_and_made_again(kind: str, masked: Splits, tmp_p
     assert store.read(masked.digest).digest == masked.digest
 
 
-def test_a_shard_without_a_checksum_that_lost_half_its_rows_is_noticed(masked: Splits, tmp_path: Path) -> None:
+def test_a_shard_of_an_earlier_version_that_lost_half_its_rows_is_noticed(masked: Splits, tmp_path: Path) -> None:
     store = store_in(tmp_path)
     file = Path(store.keep(masked).path) / "shards" / "test-00000.parquet"
+    (file.parents[1] / "manifest.json.sha256").unlink()  # it wrote none
     table = pq.read_table(file)
     pq.write_table(table.slice(0, len(table) // 2), file)
     file.with_name(f"{file.name}.sha256").unlink()
@@ -228,7 +229,7 @@ def test_one_of_ten_classes_is_held_alone(digits: Dataset) -> None:
     held = sharded(replace(splits, auxiliary=None), ("3",))
     held._with_auxiliary = False
     view = held.view("3", CPU)
-    whole = held._read()
+    whole = held.splits()
     assert len(whole.train) == len(whole.val) == 0, "the other classes' images are gone"
     assert len(view.train) == (splits.train.labels == 3).sum()
 
@@ -387,3 +388,13 @@ def test_made_windows_stand_in_images_of_as_many_windows() -> None:
     assert with_other_windows(np.float32([9, 0, 3, 0, 1]), held_out, numbers).tolist() == [9, 5, 3, 2, 2]
     assert with_other_windows(np.float32([0]), held_out, numbers).tolist() == [5]
     assert with_other_windows(np.float32([0] * 7), held_out, numbers).tolist() == [5, 5, 2, 2, 2, 5, 5]
+
+
+def test_a_shard_whose_checksum_was_removed_is_not_believed(masked: Splits, tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    file = Path(store.keep(masked).path) / "shards" / "test-00000.parquet"
+    file.with_name(f"{file.name}.sha256").unlink()
+    with pytest.raises(DamagedFileError, match="lost its checksum"):
+        store.read(masked.digest)
+    store.keep(masked)
+    assert len(store.read(masked.digest).test) == len(masked.test)

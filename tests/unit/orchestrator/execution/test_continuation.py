@@ -70,20 +70,30 @@ def accepted(ledger):
     return [event for event in ledger.events if isinstance(event, CodeAccepted)]
 
 
-def interrupted_in_stages(space, storage):
-    """(the ledger, the key of the only stage that is there)."""
-    begun = []
-    executor = Dying(lambda task: task.kind == "stage" and (begun.append(task) or len(begun) > 1))
-    code, _, ledger = go_on(space, storage, executor)
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """The storage of a run that was interrupted in its second stage; made once, to be copied."""
+    storage, stages = tmp_path_factory.mktemp("begun"), []
+    (storage / "small.py").write_text(SPACE)
+    executor = Dying(lambda task: task.kind == "stage" and (stages.append(task) or len(stages) > 1))
+    code, _, _ = go_on(storage / "small.py", storage, executor)
     assert code == 130
+    return storage
+
+
+@pytest.fixture
+def interrupted(begun, tmp_path):
+    """(the ledger, the key of the only stage that is there), the run in a storage of its own."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    ledger = Ledger(RunPaths(str(tmp_path), "run"))
     (stage,) = ledger.state.stages
     return ledger, stage
 
 
 def test_an_edit_is_refused_by_module_and_then_accepted_under_new_keys_for_stages_that_are_not_there(
-    space, tmp_path, edit
+    interrupted, space, tmp_path, edit
 ):
-    before, there = interrupted_in_stages(space, tmp_path)
+    before, there = interrupted
     trials = before.state.trials
     missing = {key for trial in trials.values() for key in trial.stages.values()} - {there}
     assert len(missing) == 1
@@ -117,8 +127,8 @@ def test_an_edit_is_refused_by_module_and_then_accepted_under_new_keys_for_stage
     assert accepted(again) == [event]
 
 
-def test_the_edit_of_another_method_or_of_an_analysis_is_none(space, tmp_path, edit):
-    ledger, _ = interrupted_in_stages(space, tmp_path)
+def test_the_edit_of_another_method_or_of_an_analysis_is_none(interrupted, space, tmp_path, edit):
+    ledger, _ = interrupted
     edit("workloads.flows", "workloads.klods", "workloads.mlsad.analyses", "workloads.data.loaders")
     code, text, after = go_on(space, tmp_path)
     assert code == 0, text
@@ -126,8 +136,7 @@ def test_the_edit_of_another_method_or_of_an_analysis_is_none(space, tmp_path, e
     assert not accepted(after)
 
 
-def test_an_edit_of_the_metrics_trains_nothing_again_and_is_not_mixed_in_unsaid(space, tmp_path, edit):
-    interrupted_in_stages(space, tmp_path)
+def test_an_edit_of_the_metrics_trains_nothing_again_and_is_not_mixed_in_unsaid(interrupted, space, tmp_path, edit):
     edit("workloads.scoring.metrics")
     with pytest.raises(UserError, match=r"workloads\.scoring\.metrics"):
         go_on(space, tmp_path)
@@ -136,8 +145,10 @@ def test_an_edit_of_the_metrics_trains_nothing_again_and_is_not_mixed_in_unsaid(
     assert accepted(ledger)[0].stage_keys == {}
 
 
-def test_other_versions_of_packages_are_refused_by_their_names_and_may_be_accepted(space, tmp_path, monkeypatch):
-    before, _ = interrupted_in_stages(space, tmp_path)
+def test_other_versions_of_packages_are_refused_by_their_names_and_may_be_accepted(
+    interrupted, space, tmp_path, monkeypatch
+):
+    before, _ = interrupted
     version = code_digest.version
     monkeypatch.setattr(code_digest, "version", lambda name: "99.1.2" if name == "torch" else version(name))
     with pytest.raises(UserError) as refused:
@@ -149,8 +160,10 @@ def test_other_versions_of_packages_are_refused_by_their_names_and_may_be_accept
     assert accepted(ledger)[0].packages == (f"torch {was} -> 99.1",)
 
 
-def test_a_stage_that_was_lost_after_new_code_was_accepted_is_made_under_a_new_key_as_well(space, tmp_path, edit):
-    before, there = interrupted_in_stages(space, tmp_path)
+def test_a_stage_that_was_lost_after_new_code_was_accepted_is_made_under_a_new_key_as_well(
+    interrupted, space, tmp_path, edit
+):
+    before, there = interrupted
     edit("workloads.mlsad.gan")
     first_trial = next(iter(before.state.trials))
     go_on(space, tmp_path, Dying(lambda task: task.kind == "trial"), accept_code=True)
@@ -195,8 +208,7 @@ def test_an_edit_of_the_baselines_is_named_and_scores_them_again_under_another_k
     assert set((tmp_path / "baselines").iterdir()) > scored
 
 
-def test_another_space_or_other_images_are_refused_whatever_is_accepted(space, tmp_path):
-    interrupted_in_stages(space, tmp_path)
+def test_another_space_or_other_images_are_refused_whatever_is_accepted(interrupted, space, tmp_path):
     with pytest.raises(UserError, match="another space"):
         go_on(space, tmp_path, accept_code=True, set=["dropout=0.2"])
     with pytest.raises(UserError, match="another space and another data"):

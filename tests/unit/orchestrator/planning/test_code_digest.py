@@ -16,6 +16,7 @@ from tests.helpers import edits
 from workloads.flows.method import Flows
 from workloads.klods.method import Klods
 from workloads.mlsad.method import MLSAD
+from workloads.patch_memory.method import PatchMemory
 
 SAMPLE = Path(__file__).parents[3] / "data" / "code_sample.txt"
 MEANING = "0daa4a7f6e8f"
@@ -24,15 +25,19 @@ LEARNER = '''"""A learner."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 RATE: float = 0.5
 """Of learning."""
 
 
+@dataclass
 class Learner:
     """Learns."""
 
     size: int = 3
+    names: ClassVar[list[str]] = []
 
     def step(self, values: Sequence[float]) -> float:
         """One step."""
@@ -93,6 +98,20 @@ def test_what_changes_nothing_does_not_change_the_digest(edit, text):
 def test_every_change_of_what_is_done_changes_the_digest(old, new):
     assert LEARNER.count(old) == 1 or old in ("0.0", "values:")
     assert read(LEARNER.replace(old, new)).meaning != read(LEARNER).meaning
+
+
+@pytest.mark.parametrize("base", ["", "(ABC)", "(Protocol)", "(Generic[T])"])
+def test_annotations_of_a_class_that_makes_nothing_of_them_do_not_count(base):
+    plain, other = (f"class Scorer{base}:\n    parts: {kind}\n    size: {kind} = 3\n" for kind in ("int", "'Tensor'"))
+    assert read(plain).meaning == read(other).meaning
+    assert read(plain).meaning != read(plain.replace("= 3", "= 4")).meaning
+
+
+@pytest.mark.parametrize("head", ["@dataclass\nclass Row:", "class Row(NamedTuple):", "class Row(Model, kw=1):"])
+def test_annotations_of_a_class_that_may_make_something_of_them_count_but_for_those_of_the_class(head):
+    plain, other = (f"{head}\n    names: ClassVar[{kind}] = ()\n    size: int\n" for kind in ("str", "int"))
+    assert read(plain).meaning == read(other).meaning
+    assert read(plain).meaning != read(plain.replace("size: int", "size: float")).meaning
 
 
 def test_an_import_counts_where_something_needs_it_and_in_a_package_always():
@@ -163,15 +182,18 @@ TINY_FLOW |= {"general_epochs": 1.0, "init_batches": 2}
 TINY_MLSAD = {"width": 0.0625, "levels": [4], "generator_epochs": 1.0, "detector_epochs": 1.0, "bank_size": 16}
 TINY_MLSAD |= {"generator_batch_size": 8}
 KLODS_FLOW = {key: value for key, value in TINY_FLOW.items() if not key.startswith("general")}
+MEMORY = {"features": "random", "memory": 20, "candidates": 40}
 METHODS = {
     MLSAD: (TINY_MLSAD, ["generator/3/level_2", "detector/3/level_4"]),
     Flows: (TINY_FLOW | {"outlier_loss": "ratio"}, ["flow/general/flow", "detector/3/flow"]),
     Klods: (KLODS_FLOW | {"group_sizes": [1, 5]}, ["flow/3/flow", "detector/3/groups"]),
+    PatchMemory: (MEMORY, ["detector/3/whole"]),
 }
 
 
-def modules_of_training(method_type, config, unit, folder):
-    words = [f"{method_type.__module__}:{method_type.__name__}", json.dumps(config), unit, str(folder)]
+def modules_of_training(method_type, config, units, folder):
+    """(modules before, modules after) of training each unit."""
+    words = [f"{method_type.__module__}:{method_type.__name__}", json.dumps(config), str(folder), *units]
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "helpers" / "train_unit.py", *words],
         capture_output=True,
@@ -179,8 +201,7 @@ def modules_of_training(method_type, config, unit, folder):
         env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    modules = json.loads(done.stdout.splitlines()[-1])
-    return [{name for name in names if name.partition(".")[0] == "workloads"} for names in modules.values()]
+    return [tuple(map(set, json.loads(line).values())) for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("method_type", METHODS, ids=lambda method_type: method_type.name)
@@ -189,9 +210,8 @@ def test_what_a_unit_imports_while_it_trains_and_is_scored_is_in_its_digest(meth
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     instance = method_type(method_type.Config(**values))
     everything, seen = [*instance.stages(["3"]), *instance.units(["3"])], set()
-    for name in units:
+    for name, (before, after) in zip(units, modules_of_training(method_type, config, units, tmp_path), strict=True):
         unit = next(unit for unit in everything if str(unit) == name)
-        before, after = modules_of_training(method_type, config, name, tmp_path)
         scoring = [] if unit in instance.stages(["3"]) else ["workloads.scoring.evaluate"]
         listed = code_of(*roots_of(instance, [unit], *scoring)).modules.keys()
         # a method whose own module is not in the list lets another one train: see its `code`
@@ -202,8 +222,9 @@ def test_what_a_unit_imports_while_it_trains_and_is_scored_is_in_its_digest(meth
 
 
 def test_no_file_of_a_loader_an_analysis_or_a_picture_is_in_a_digest():
+    find = code_digest.finder()
     for method_type in METHODS:
         instance = method_type(method_type.Config())
         listed = code_of(*roots_of(instance, [*instance.stages(["3"]), *instance.units(["3"])])).modules
         assert not [name for name in listed if "loaders" in name or "analyses" in name or "figures" in name]
-        assert all(ast.parse(code_digest.source_of(code_digest.spec_of(name))) for name in listed)
+        assert all(ast.parse(code_digest.source_of(find(name))) for name in listed)

@@ -1,5 +1,7 @@
 """Words for MLflow: short where they can be, and apart from each other."""
 
+from dataclasses import replace
+
 import pytest
 
 from orchestrator.record.labels import (
@@ -11,6 +13,7 @@ from orchestrator.record.labels import (
     server_of,
     short_names,
     short_value,
+    source_tags,
     table_lines,
     trial_names,
 )
@@ -44,6 +47,17 @@ def test_a_run_is_named_by_the_seeds_of_its_trials(seeds, text, tmp_path):
     plans = tuple(trial_plan(f"t{seed}", {"seed": seed}) for seed in seeds) or (trial_plan(),)
     state = ledger_at(tmp_path, "run", opened(trials=plans))[1].state
     assert run_name(state, "run") == f"sweep_digits · smoke · {text} · run"
+
+
+@pytest.mark.parametrize(
+    ("select_by", "trials", "leak"), [("oracle", 2, True), ("oracle", 1, False), ("contrastive", 2, False)]
+)
+def test_only_a_choice_by_test_labels_is_tagged_as_a_leak(select_by, trials, leak, tmp_path):
+    event = opened(trials=tuple(trial_plan(f"t{number}", {"noise": number}) for number in range(trials)))
+    event = replace(event, space=event.space | {"select_by": select_by})
+    tags = source_tags(ledger_at(tmp_path, "run", event)[1].state)
+    assert ("leak" in tags) == leak
+    assert tags["selection"] == event.space["select_by"]
 
 
 def test_links_open_the_right_view_of_a_server_or_within_it():

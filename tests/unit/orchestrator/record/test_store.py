@@ -11,7 +11,7 @@ import mlflow
 import pytest
 
 import orchestrator
-from orchestrator.record.tracking.store import check_store, revisions
+from orchestrator.record.tracking.store import check_store, make_database, revisions
 from workloads.errors import UserError
 
 
@@ -139,3 +139,24 @@ def test_a_server_that_takes_connections_and_never_answers_holds_a_launch_up_for
     monkeypatch.setattr("orchestrator.record.tracking.store.ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=4) as silent:
         check_store(str(tmp_path), f"http://127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_launcher_that_is_killed_while_it_makes_the_tables_leaves_no_half_of_a_database(tmp_path, monkeypatch):
+    file = tmp_path / "mlflow.db"
+
+    def killed(uri):
+        with closing(sqlite3.connect(uri.partition(":///")[2])) as database, database:
+            database.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "MlflowClient", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make_database(f"sqlite:///{file}")
+    assert list(tmp_path.iterdir()) == []
+    make_database(f"sqlite:///{file}")
+    check_store(str(tmp_path), None)
+    before = file.read_bytes()
+    make_database(f"sqlite:///{file}")  # one that is there stays
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_bytes() == before

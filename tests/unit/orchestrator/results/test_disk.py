@@ -176,6 +176,7 @@ def test_the_verbs_list_before_they_remove(tmp_path):
     gone = json.loads(orchestrate("runs", "gc", "--yes", "--json", *to).stdout)
     assert (gone["schema"], gone["removal"]["removed"]) == (1, True)
     assert json.loads(orchestrate("runs", "ls", "--json", *to).stdout)["runs"][0]["losers"] == 0
+    assert orchestrate("runs", "gc", *to).stdout == "there is nothing to remove\n"
     assert "removed: " in orchestrate("runs", "rm", "run", "--yes", *to).stdout
     assert not paths.folder.exists()
 

@@ -334,6 +334,7 @@ def test_a_report_names_a_baseline_that_it_lacks_and_a_score_file_that_is_no_tab
     assert all(f"{name} is left out: a score file is missing ({file})" in "".join(said) for name, file in missing)
     assert list(table_of(made.paths, state, state.winner).notes[-len(said) :]) == said
     scores = made.paths.trial("t").scores(1000)
+    made.paths.format_1_ledger.touch()  # files of an earlier version have no checksums
     for content in (b"", scores.read_bytes()[:100], None):
         remove_checked(scores)
         if content is not None:

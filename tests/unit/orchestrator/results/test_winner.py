@@ -34,6 +34,17 @@ def test_trials_of_which_none_can_be_compared_are_not_called_unfinished():
         sure_winner(state)
 
 
+def test_of_points_with_several_seeds_the_one_with_the_best_mean_wins():
+    """The best single trial is of the other point, by luck."""
+    state = run_of(
+        "contrastive", **{name: {"contrastive": v} for name, v in zip("abcd", (0.9, 0.5, 0.8, 0.7), strict=True)}
+    )
+    state.space = state.space.model_copy(update={"seeds": 2})
+    for name, point in zip("abcd", ("first", "first", "second", "second"), strict=True):
+        state.trials[name].point.update(score=point, seed="abcd".index(name) % 2)
+    assert state.winner.id == "c"
+
+
 def test_one_point_is_given_and_needs_no_criterion():
     assert run_of("contrastive", only={"contrastive": None}).winner.id == "only"
 

@@ -117,7 +117,8 @@ def test_a_missing_out_set_ends_a_launch_before_any_work(tmp_path):
     (tmp_path / "mine.py").write_text(
         "from tune_spaces.schema import *\nSPACE = Space(data=Data(name='digits', side=16, out=('mnist',)))\n"
     )
-    done = orchestrate("launch", "mine.py", "--data-dir", "nowhere", "--storage", "runs", cwd=tmp_path)
+    words = ("mine.py", "--data-dir", "nowhere", "--storage", "runs", "--executor", "local")
+    done = orchestrate("launch", *words, cwd=tmp_path)
     assert done.returncode == 3, done.stderr
     assert "mnist" in done.stderr
     assert "out sets" in done.stdout

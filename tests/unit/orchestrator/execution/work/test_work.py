@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,27 @@ def works(name: str, folder: Path, rungs: tuple[int, ...] = (500, 1000)) -> tupl
     return stages, TrialWork(name, (TrialUnits("id", str(folder / "trial"), units),), rungs)
 
 
+@pytest.fixture(scope="module")
+def trained(worker, tmp_path_factory):
+    """Of a method's name, the folder of a trial that has come to its end, and its stages: made once, to be copied."""
+
+    @cache
+    def folder_of(name):
+        folder = tmp_path_factory.mktemp(name)
+        stages, trial = works(name, folder)
+        with computing(1):
+            for stage in stages:
+                drained(stage, worker)
+            drained(trial, worker)
+        return folder
+
+    return folder_of
+
+
+def copy_stages(trained, folder):
+    shutil.copytree(trained / "stages", folder / "stages")
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_trial_is_trained_scored_and_reported_rung_by_rung(name, worker, tmp_path):
     stages, trial = works(name, tmp_path)
@@ -97,30 +119,29 @@ def test_a_trial_is_trained_scored_and_reported_rung_by_rung(name, worker, tmp_p
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_trial_that_nobody_asks_on_resumes_to_the_same_bits(name, worker, tmp_path):
-    tables, weights = {}, {}
-    for how, most in (("whole", None), ("stopped", 1)):
-        stages, trial = works(name, tmp_path / how)
-        for stage in stages:
-            drained(stage, worker)
-        first, _ = drained(trial, worker, most)
-        rest, _ = drained(trial, worker)
-        reported = [report.rung for report in rest]
-        assert [report.rung for report in first] == ([500] if most else [500, 1000])
-        assert reported == [500, 1000], "what an earlier attempt left is told again: nobody may have heard of it"
-        paths = TrialPaths(tmp_path / how / "trial")
-        tables[how] = read_table(paths.scores(1000))
-        weights[how] = load_state(paths.unit(trial.trials[0].units[-1].unit, 1000))["learner"]["net"]
-    assert tables["whole"].equals(tables["stopped"])
-    for key, value in weights["whole"].items():
+def test_a_trial_that_nobody_asks_on_resumes_to_the_same_bits(name, worker, trained, tmp_path):
+    copy_stages(trained(name), tmp_path)
+    _, trial = works(name, tmp_path)
+    first, _ = drained(trial, worker, 1)
+    rest, _ = drained(trial, worker)
+    assert [report.rung for report in first] == [500]
+    again, _ = drained(trial, worker)
+    for reports in (rest, again):
+        assert [report.rung for report in reports] == [500, 1000], (
+            "what an earlier attempt left is told again: nobody may have heard of it"
+        )
+    whole, stopped = (TrialPaths(folder / "trial") for folder in (trained(name), tmp_path))
+    assert read_table(whole.scores(1000)).equals(read_table(stopped.scores(1000)))
+    unit = trial.trials[0].units[-1].unit
+    before, after = (load_state(paths.unit(unit, 1000))["learner"]["net"] for paths in (whole, stopped))
+    for key, value in before.items():
         if isinstance(value, torch.Tensor):
-            assert torch.equal(value, weights["stopped"][key]), key
+            assert torch.equal(value, after[key]), key
 
 
-def test_states_that_an_attempt_could_not_remove_go_with_the_next(worker, tmp_path):
-    stages, trial = works("mlsad", tmp_path, (250, 500, 1000))
-    for stage in stages:
-        drained(stage, worker)
+def test_states_that_an_attempt_could_not_remove_go_with_the_next(worker, trained, tmp_path):
+    copy_stages(trained("mlsad"), tmp_path)
+    _, trial = works("mlsad", tmp_path, (250, 500, 1000))
     drained(trial, worker, 2)
     paths, unit = TrialPaths(tmp_path / "trial"), trial.trials[0].units[0].unit
     shutil.copytree(paths.unit(unit, 500), paths.unit(unit, 250))
@@ -130,11 +151,9 @@ def test_states_that_an_attempt_could_not_remove_go_with_the_next(worker, tmp_pa
 
 
 @pytest.mark.parametrize("kind", ["rung-0500.json", "rung-1000.json", "scores/rung-1000.parquet", "weights"])
-def test_a_damaged_file_of_a_trial_is_made_again_to_the_same_bits(kind, worker, tmp_path):
-    stages, trial = works("mlsad", tmp_path)
-    for stage in stages:
-        drained(stage, worker)
-    drained(trial, worker)
+def test_a_damaged_file_of_a_trial_is_made_again_to_the_same_bits(kind, worker, trained, tmp_path):
+    shutil.copytree(trained("mlsad"), tmp_path, dirs_exist_ok=True)
+    _, trial = works("mlsad", tmp_path)
     paths, unit = TrialPaths(tmp_path / "trial"), trial.trials[0].units[0].unit
     scores = paths.scores(1000).read_bytes()
     (weights,) = paths.unit(unit, 1000).glob("*.tensors.safetensors")
@@ -160,10 +179,9 @@ def test_a_damaged_stage_is_made_again_to_the_same_bits(kind, worker, tmp_path):
     assert kind == "history.json" or file.read_bytes() == before, "seconds differ, and they are in the history alone"
 
 
-def test_shares_of_a_rung_that_a_killed_attempt_could_not_remove_go_with_the_next(worker, tmp_path):
-    stages, trial = works("mlsad", tmp_path)
-    for stage in stages:
-        drained(stage, worker)
+def test_shares_of_a_rung_that_a_killed_attempt_could_not_remove_go_with_the_next(worker, trained, tmp_path):
+    copy_stages(trained("mlsad"), tmp_path)
+    _, trial = works("mlsad", tmp_path)
     drained(trial, worker, 1)
     paths = TrialPaths(tmp_path / "trial")
     write_share(paths.scores_share(500, 1), read_table(paths.scores(500)), {})
@@ -202,10 +220,9 @@ def apart(worker, tmp_path_factory):
     return files_of(folder)
 
 
-def test_two_trials_of_one_task_are_trained_in_turns_to_the_bits_that_they_have_apart(worker, tmp_path, apart):
-    stages, both = two_trials(tmp_path)
-    for stage in stages:
-        drained(stage, worker)
+def test_two_trials_of_one_task_are_trained_in_turns_to_the_bits_that_they_have_apart(worker, trained, tmp_path, apart):
+    copy_stages(trained("mlsad"), tmp_path)
+    _, both = two_trials(tmp_path)
     rungs, end = drained(both, worker)
     assert [(report.trial, report.rung) for report in rungs] == [
         ("id", 500), ("other", 500), ("id", 1000), ("other", 1000)
@@ -214,10 +231,9 @@ def test_two_trials_of_one_task_are_trained_in_turns_to_the_bits_that_they_have_
     assert files_of(tmp_path) == apart
 
 
-def test_two_trials_of_one_task_that_was_killed_go_on_where_each_of_them_was(worker, tmp_path, apart):
-    stages, both = two_trials(tmp_path)
-    for stage in stages:
-        drained(stage, worker)
+def test_two_trials_of_one_task_that_was_killed_go_on_where_each_of_them_was(worker, trained, tmp_path, apart):
+    copy_stages(trained("mlsad"), tmp_path)
+    _, both = two_trials(tmp_path)
     first, _ = drained(both, worker, 1)
     assert [(report.trial, report.rung) for report in first] == [("id", 500)]
     rest, _ = drained(both, worker)
@@ -247,14 +263,12 @@ def test_a_stage_that_is_there_is_not_made_again(worker, tmp_path):
     assert {file: file.stat().st_mtime_ns for file in Path(stage.folder).iterdir()} == files
 
 
-def test_progress_is_of_all_networks_together(worker, tmp_path, monkeypatch):
+def test_progress_is_of_all_networks_together(worker, trained, tmp_path, monkeypatch):
     notes = []
     monkeypatch.setattr("workloads.training.loop.SHOW_EVERY", -1.0)
     monkeypatch.setattr(worker, "progress", lambda done, total, text: notes.append(done / total), raising=False)
-    stages, trial = works("mlsad", tmp_path)
-    for stage in stages:
-        drained(stage, worker)
-    notes.clear()
+    copy_stages(trained("mlsad"), tmp_path)
+    _, trial = works("mlsad", tmp_path)
     drained(trial, worker)
     assert notes == sorted(notes)
     assert notes[-1] == pytest.approx(1)

@@ -72,7 +72,7 @@ def test_the_winner_stands_beside_what_an_oracle_picks_and_seeds_beside_each_oth
     assert "LEAK" in rows[2]
     assert re.search(r"\| \.\d{3} \[\.\d{3}, \.\d{3}\] \|", rows[1])  # the mean with its interval
     seeds = text.split("## Seeds")[1].split("## ")[0]
-    assert "| keys | seeds |" in seeds
+    assert "| seeds | mean AUROC | spread | behind the winner |" in seeds
     assert "seed=" not in seeds
     assert "for any importance of a key to be told" in text  # 24 trials do not tell it
 

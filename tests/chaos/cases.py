@@ -1,0 +1,283 @@
+"""Cases of the harness: what is done to a run, and what must be so afterwards. A case is a function of its seed."""
+
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.record.ledger import read_events
+from orchestrator.record.paths import RunPaths
+from orchestrator.record.state import State
+from tests.chaos.disk import ERRORS, KILLED, KILLS, SIGNALS, Fault, Moment, flip, kind_of
+from tests.chaos.invariants import Contents, contents, differences, redone
+from tests.chaos.method import STEPS
+from tests.chaos.tracking import Away
+from tests.chaos.world import NAME, Circumstances, Ended, Place, World
+
+INTERRUPTED, ENVIRONMENT, REFUSED = 130, 3, 4
+DAMAGES = ("bit flipped", "cut", "gone")
+HOUR = 3600.0
+OTHER = "other"
+"""Name of a second run."""
+
+
+@dataclass
+class Verdict:
+    """fault, moment: what was done, and when. redone: training steps taken again. wrong: what does not hold."""
+
+    fault: str
+    moment: str
+    redone: int = 0
+    wrong: list[str] = field(default_factory=list)
+    seed: int = 0
+
+    def expect(self, true: bool, text: str) -> None:
+        if not true:
+            self.wrong.append(text)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all cases share. undisturbed: contents of a run that nothing has happened to. moments: calls to the disk of
+    its launch, by operation and kind of file, with how often each is made."""
+
+    world: World
+    undisturbed: Contents
+    moments: Mapping[tuple[str, str], int]
+
+    @classmethod
+    def made(cls, folder: Path) -> "Stage":
+        world = World.made(folder)
+        place = world.place("undisturbed")
+        ended = place.launch()
+        assert ended.code == 0, ended.printed
+        moments: dict[tuple[str, str], int] = {}
+        for call in ended.seen:
+            moments[call] = moments.get(call, 0) + 1
+        return cls(world, contents(place), moments)
+
+    def moment(self, rng: random.Random, number: int, operation: str = "") -> Moment:
+        """Every operation, or that one, on every kind of file takes its turn."""
+        keys = sorted(key for key in self.moments if operation in ("", key[0]))
+        random.Random(len(keys)).shuffle(keys)
+        key = keys[number % len(keys)]
+        return Moment(*key, rng.randrange(self.moments[key]))
+
+
+def at_a_moment(what: str, stage: Stage, place: Place, rng: random.Random, number: int, **more: Any) -> Verdict:
+    """A fault at a moment of a launch, which is then taken up again."""
+    moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "")
+    verdict = Verdict(what, f"{moment.operation} {moment.kind}")
+    ended = place.launch(what=Circumstances(Fault(what, moment), **more))
+    if what == "storage gone":
+        bring_back(place, verdict)
+    judge_end(verdict, what, ended)
+    if what == "bit flipped" and ended.code == 1:  # a trial that failed meets others when it goes on
+        finish(verdict, stage, place, most=4 * STEPS, in_order=False)
+        return verdict
+    if what in SIGNALS or what in ERRORS:
+        judge_books(verdict, place, ended)
+    finish(verdict, stage, place, most=STEPS, **more)
+    return verdict
+
+
+def judge_end(verdict: Verdict, what: str, ended: Ended) -> None:
+    """Every end is planned: it has one of our exit codes and says in words what it is."""
+    expected = {0, KILLED} if what in KILLS else {0, INTERRUPTED} if what in SIGNALS else {0, 1, ENVIRONMENT}
+    expected |= {2} if what == "storage gone" else set()  # there is no such run then
+    verdict.expect(ended.code in expected, f"exit code {ended.code}: {ended.printed[-1500:]}")
+    if what in ERRORS or what == "storage gone":
+        unplanned = [line for line in ended.printed.splitlines() if "Error:" in line and not line.startswith("warning")]
+        verdict.expect(ended.code == 0 or not unplanned, f"unplanned: {unplanned} (exit {ended.code})")
+    if ended.code == ENVIRONMENT:
+        verdict.expect(
+            "where:" in ended.printed and "fix:" in ended.printed, f"no place or fix: {ended.printed[-800:]}"
+        )
+
+
+def judge_books(verdict: Verdict, place: Place, ended: Ended) -> None:
+    """Whoever could still write has closed the launch, and left no trial running."""
+    events = read_events(RunPaths(str(place.storage), NAME)) if (place.storage / NAME / "ledger").exists() else []
+    if not events or ended.code == 0 or verdict.fault in ERRORS:
+        return
+    from orchestrator.record.ledger import fold
+
+    state = fold(events)
+    if state.launches:
+        verdict.expect(state.closed is not None, "the launch is not closed")
+        verdict.expect(all(t.state != State.RUNNING for t in state.trials.values()), "a trial is left running")
+
+
+def bring_back(place: Place, verdict: Verdict) -> None:
+    """A storage that was away is there again; what was written in its place meanwhile holds no ledger."""
+    gone = Path(f"{place.storage}.gone")
+    if gone.exists():
+        ledgers = list(place.storage.rglob("*.jsonl")) if place.storage.exists() else []
+        verdict.expect(not ledgers, f"a new ledger without its head: {ledgers}")
+        shutil.rmtree(place.storage, ignore_errors=True)
+        gone.rename(place.storage)
+
+
+def two_launchers(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """Two launches of one run at once: one of them is refused, or comes when the other has ended."""
+    kill = number % 2 == 1
+    moment = stage.moment(rng, number)
+    verdict = Verdict("two launchers", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
+    children = [
+        place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None), anew=True),
+        place.begin(NAME, Circumstances(), anew=True),
+    ]
+    codes = {child.wait().code for child in children}
+    verdict.expect(codes <= {0, REFUSED, KILLED}, f"exit codes {codes}")
+    finish(verdict, stage, place, most=2 * STEPS)
+    return verdict
+
+
+def sharing(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """Two runs at once that share images, stages and baselines; one of them may be killed."""
+    kill = number % 2 == 1
+    moment = stage.moment(rng, number)
+    verdict = Verdict("two runs that share", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
+    first = place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None))
+    second = place.begin(OTHER, Circumstances())
+    codes = [first.wait().code, second.wait().code]
+    verdict.expect(codes[0] in (0, KILLED) and codes[1] == 0, f"exit codes {codes}")
+    whole = 4 * STEPS  # of the trials, which are each run's
+    finish(verdict, stage, place, most=whole + 2 * STEPS)
+    verdict.redone = max(0, verdict.redone - whole)
+    verdict.expect(verdict.redone <= STEPS, f"{verdict.redone} steps of stages were taken again")
+    return verdict
+
+
+def server_away(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """MLflow is away for some calls, or for good; the launch does not wait for it."""
+    away = Away(how, 1 + rng.randrange(60), rng.choice((1, 3, 10**6)))
+    verdict = Verdict(f"MLflow {how}", f"call {away.first // 10 * 10} to {away.first // 10 * 10 + 9}")
+    ended = place.launch(what=Circumstances(away=away))
+    verdict.expect(ended.code == 0, f"exit code {ended.code}: {ended.printed[-800:]}")
+    finish(verdict, stage, place, most=0)
+    return verdict
+
+
+def clock_back(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A launch is killed, and the next one's clock is an hour behind, or ahead."""
+    moment, hours = stage.moment(rng, number), rng.choice((-HOUR, HOUR))
+    verdict = Verdict("clock an hour off", f"after a kill at {moment.operation} {moment.kind}")
+    place.launch(what=Circumstances(Fault("killed", moment)))
+    listed = place.verb(["runs", "ls", "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
+    verdict.expect(listed.code == 0, f"runs ls ends with {listed.code}: {listed.printed[-800:]}")
+    finish(verdict, stage, place, most=STEPS, clock=hours)
+    return verdict
+
+
+def few_files(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A low limit of open files."""
+    files = 1 + number % 12
+    verdict = Verdict("few open files", f"{files} more")
+    ended = place.launch(what=Circumstances(files=files))
+    judge_end(verdict, "too many open files", ended)
+    finish(verdict, stage, place, most=STEPS)
+    return verdict
+
+
+def worker_dies(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A training step raises; the task is tried again within the launch."""
+    step = 1 + number % (6 * STEPS)
+    verdict = Verdict("worker dies", f"step {step}")
+    ended = place.launch(what=Circumstances(fails=step))
+    verdict.expect(ended.code == 0, f"exit code {ended.code}: {ended.printed[-800:]}")
+    judge_whole(verdict, stage, place, most=STEPS)
+    return verdict
+
+
+def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A file of a run, one that has ended or was killed, is not as it was written; the run is then taken up again."""
+    over = rng.random() < 0.5
+    if not over:
+        place.launch(what=Circumstances(Fault("killed", stage.moment(rng, rng.randrange(1000)))))
+    else:
+        place.launch()
+    kinds: dict[str, list[Path]] = {}
+    for file in sorted(place.storage.rglob("*")):
+        kind = kind_of(str(file), str(place.storage))
+        if file.is_file() and kind not in PASSED_OVER and not file.name.endswith(".partial") and file.stat().st_size:
+            kinds.setdefault(kind, []).append(file)
+    if not kinds:
+        return Verdict(f"file {how}", "nothing is there")
+    names = sorted(kinds)
+    random.Random(len(names)).shuffle(names)
+    kind = names[number % len(names)]
+    file = rng.choice(kinds[kind])
+    verdict = Verdict(f"file {how}", f"{kind}, {'at the end' if over else 'half way'}")
+    damage(file, how, rng)
+    finish_damaged(verdict, stage, place, kind, over=over)
+    return verdict
+
+
+PASSED_OVER = ("lock", "heartbeat", "space", "report", "rates", "rates's checksum")
+"""Kinds of files on which no number hangs."""
+
+
+def damage(file: Path, how: str, rng: random.Random) -> None:
+    match how:
+        case "bit flipped":
+            flip(str(file), rng.random())
+        case "cut":
+            content = file.read_bytes()
+            file.write_bytes(content[: rng.randrange(len(content))])
+        case _:
+            file.unlink()
+
+
+def finish_damaged(verdict: Verdict, stage: Stage, place: Place, kind: str, *, over: bool) -> None:
+    """A damaged ledger is named and mended by `runs repair`; everything else is made again."""
+    if kind == "ledger":
+        repair_ledger(verdict, place)
+    reported = place.verb(["report", NAME, "--storage", str(place.storage)]).wait()
+    verdict.expect(
+        reported.code in (0, 1, 2, ENVIRONMENT) and "Error:" not in reported.printed,
+        f"report: {reported.printed[-800:]}",
+    )
+    if kind.startswith("stage"):  # made again by whoever needs it
+        other = place.launch(OTHER)
+        verdict.expect(other.code == 0, f"another run ends with {other.code}: {other.printed[-800:]}")
+    finish(verdict, stage, place, most=8 * STEPS)
+    if kind.startswith("checkpoint"):  # weights that have lost are read by nobody
+        best = stage.undisturbed.best
+        verdict.wrong = [text for text in verdict.wrong if "/units/" not in text or str(best) in text]
+
+
+def repair_ledger(verdict: Verdict, place: Place) -> None:
+    """What `resume` says of a damaged ledger is followed; where its first event is gone, the run is launched anew."""
+    ended = place.launch()
+    verdict.expect("Error:" not in ended.printed, f"resume says {ended.printed[-800:]}")
+    if ended.code == ENVIRONMENT and "runs repair" in ended.printed:
+        ended = place.verb(["runs", "repair", NAME, "--storage", str(place.storage), "--yes"]).wait()
+        verdict.expect(ended.code in (0, 2), f"repair ends with {ended.code}: {ended.printed[-800:]}")
+    if ended.code != 0 and "launch it again" in ended.printed:
+        shutil.move(place.storage / NAME / "ledger", place.folder / "ledger of before")
+    else:
+        verdict.expect(ended.code == 0, f"resume says {ended.printed[-800:]}")
+
+
+def finish(verdict: Verdict, stage: Stage, place: Place, most: int, *, in_order: bool = True, **more: Any) -> None:
+    """Take the run up again: it ends as if nothing had been. most: steps that may be taken again. in_order: whether
+    the trials have reached their rungs in the order of the plan, so that the same are stopped."""
+    ended = place.launch(what=Circumstances(**more))
+    verdict.expect(ended.code == 0, f"resume ends with {ended.code}: {ended.printed[-1500:]}")
+    judge_whole(verdict, stage, place, most, in_order=in_order)
+
+
+def judge_whole(
+    verdict: Verdict, stage: Stage, place: Place, most: int, run: str = NAME, *, in_order: bool = True
+) -> None:
+    try:
+        there = contents(place, run)
+    except Exception as error:  # of files that cannot be read
+        verdict.wrong.append(f"unreadable: {error!r}")
+        return
+    verdict.wrong += differences(there, stage.undisturbed, in_order=in_order)
+    verdict.redone = redone(place)
+    verdict.expect(verdict.redone <= most, f"{verdict.redone} steps were taken again")
