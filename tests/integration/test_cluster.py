@@ -74,6 +74,7 @@ def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_flows_and_scores_of
     before = train_workers(four_nodes)
     two = bare(tmp_path / "two", "two", one, workers=2, classes=["3"])
     on = [node for actor, node in train_workers(four_nodes).items() if actor not in before]
-    assert sorted(Counter(on).values()) == [2, 2], "a stage and a trial, a worker on each node"
+    assert len(on) == 4, "two workers of a stage, and two of a trial"
+    assert max(Counter(on).values()) <= 2, "each of them on a node of its own"
     assert_same_flows(one, two)
     np.testing.assert_allclose(scores(two), scores(one), rtol=1e-3, atol=1e-3)
