@@ -15,11 +15,22 @@ from orchestrator.record.ledger import Ledger, read_events
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.replay import replay
 from orchestrator.record.state import State
-from tests.helpers.flow_runs import assert_same_flows, bare, launched
 from tests.helpers.launches import nodes_of_one_cpu, request_for, run
 from tune_spaces.schema import Resources
 
 pytestmark = pytest.mark.ray
+
+FLOW = """
+from tune_spaces.schema import Data, Scheduler, Space
+SPACE = Space(
+    workload="flow",
+    data=Data(name="digits", side=8, classes=("3",), max_train_images=48),
+    fixed={"hierarchy": "none", "score": "likelihood", "scales": 1, "steps": 2, "hidden": 16, "epochs": 1.0,
+           "batch_size": 8, "init_batches": 1, "flip": False},
+    scheduler=Scheduler(kind="fifo"),
+    select_by="likelihood",
+)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +56,7 @@ def train_workers(cluster):
 
 def test_the_smoke_sweep_over_four_nodes_ends_under_its_own_scheduler(four_nodes, tmp_path):
     assert slots(Resources(), node_resources()) == 3
-    request = request_for(tmp_path, name="wide", points=4, classes=["3"])
+    request = request_for(tmp_path, name="wide", points=4)
     assert request.space.scheduler.kind == "asha"
     code, said = run(request)
     assert code == 0, said
@@ -66,15 +77,21 @@ def wait_until_free(cpus):
         time.sleep(0.5)
 
 
-def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_flows_and_scores_of_one(four_nodes, tmp_path):
-    """Of a general flow and of a class's, whose batches have an odd number of rows."""
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    one = launched(tmp_path / "one", "one", "local", workers=1, classes=["3"])
-    before = train_workers(four_nodes)
-    two = bare(tmp_path / "two", "two", one, workers=2, classes=["3"])
-    on = [node for actor, node in train_workers(four_nodes).items() if actor not in before]
-    assert len(on) == 4, "two workers of a stage, and two of a trial"
-    assert max(Counter(on).values()) <= 2, "each of them on a node of its own"
-    assert_same_flows(one, two)
-    np.testing.assert_allclose(scores(two), scores(one), rtol=1e-3, atol=1e-3)
+def test_two_nodes_share_every_batch_of_a_flow_and_reach_the_scores_of_one(four_nodes, tmp_path):
+    space = tmp_path / "small_flow.py"
+    space.write_text(FLOW)
+    found, on = {}, {}
+    for workers in (1, 2):
+        before = train_workers(four_nodes)
+        storage = tmp_path / str(workers)
+        storage.mkdir()
+        executor = "local" if workers == 1 else "ray"
+        loaded = request_for(
+            storage, space, name="flow", executor=executor, preset=None, workers=workers, share="batches"
+        )
+        code, said = run(loaded)
+        assert code == 0, said
+        found[workers] = scores(RunPaths(str(storage), "flow"))
+        on[workers] = [node for actor, node in train_workers(four_nodes).items() if actor not in before]
+    assert len(on[2]) == len(set(on[2])) == 2
+    np.testing.assert_allclose(found[2], found[1], rtol=1e-3, atol=1e-3)
