@@ -1,5 +1,6 @@
 """A launch as it is asked for, its space resolved."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from tune_spaces.published import differences
 from tune_spaces.schema import Space
 from tune_spaces.schema.load import Loaded
 from tune_spaces.schema.models import resolve
-from workloads.errors import UserError, nearest
+from workloads.errors import UserError, closest, nearest
 from workloads.keys import schedule_keys
 from workloads.registry import method
 
@@ -103,11 +104,29 @@ def with_whole_paths(space: Space) -> Space:
 
 
 def absolute(path: str | Path) -> str:
-    """Return a path as an absolute one. A URI stays; one of a local file becomes a path."""
+    """Return a path as an absolute one. A URI stays; one of a local file becomes a path. Raises UserError for a URI of
+    a kind that nobody knows and for what no path can be."""
     path = str(path)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise UserError(f"no path can be called {path[:100]!a}", fix="give another") from None
     if "://" in path and not path.startswith("file://"):
+        check_kind(path)
         return path.rstrip("/")
     return str(Path(path.removeprefix("file://")).expanduser().absolute())
+
+
+def check_kind(uri: str) -> None:
+    """Raises UserError for a URI of a kind that no file system has; what its package is missing for passes."""
+    from fsspec import available_protocols
+
+    kind, _, place = uri.partition("://")
+    if kind not in available_protocols() or not place:
+        headline = f"no file system has addresses like {uri[:100]!a}"
+        raise UserError(
+            headline, nearest=closest(kind, available_protocols()), fix="give a folder, or such as s3://BUCKET"
+        )
 
 
 def schedule_name(loaded: Loaded, space: Space, preset: str) -> str:

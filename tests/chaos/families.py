@@ -20,6 +20,7 @@ from tests.chaos.cases import (
 from tests.chaos.disk import FAULTS
 from tests.chaos.tracking import WAYS
 from tests.chaos.world import Place
+from workloads.errors import UserError
 
 Family = Callable[[Stage, Place, random.Random, int], Verdict]
 FAMILIES: dict[str, Family] = {
@@ -41,6 +42,8 @@ def run_case(stage: Stage, fault: str, number: int, seed: int = 0, *, keep: bool
     place.folder.mkdir()
     try:
         return FAMILIES[fault](stage, place, random.Random(f"{seed} {fault} {number}"), number)
+    except UserError as error:  # of a ledger that the harness itself cannot read
+        return Verdict(fault, "unknown", wrong=[str(error)])
     finally:
         if not keep:
             place.remove()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.chaos import method
+from tests.chaos import method, regressions
 from tests.chaos.disk import Disk, Fault
 from tests.chaos.tracking import Away, connect, stand_in
 from tests.helpers.files import write_images, write_mask
@@ -62,14 +62,13 @@ class Ended:
 class Circumstances:
     """What else is the matter while a launch runs. clock: seconds that it is off. files: that may be opened beside
     those that are open, 0 for as many as the system allows. fails: number of the training step that raises, from 1 on;
-    0 for none. regression: name of a promise that is not kept (see `regressions`)."""
+    0 for none."""
 
     fault: Fault | None = None
     away: Away | None = None
     clock: float = 0.0
     files: int = 0
     fails: int = 0
-    regression: str = ""
 
 
 @dataclass
@@ -179,7 +178,6 @@ def verb_in_child(place: Place, words: Sequence[str], what: Circumstances, print
     import torch
 
     from orchestrator.cli import main
-    from tests.chaos.regressions import REGRESSIONS
 
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -188,8 +186,8 @@ def verb_in_child(place: Place, words: Sequence[str], what: Circumstances, print
     os.environ[method.WORK] = str(place.work)
     stand_in(place.server, what.away)
     cheapen(HANGING_S if what.away and what.away.how == "hangs" else MLFLOW_S)
-    if what.regression:
-        REGRESSIONS[what.regression]()
+    for name in regressions.ACTIVE:
+        regressions.REGRESSIONS[name].apply()
     if what.clock:
         real = time.time
         time.time = lambda: real() + what.clock

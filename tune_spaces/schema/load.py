@@ -101,7 +101,7 @@ def load(name_or_path: str) -> Loaded:
         raise several(from_validation(error, Space), str(source)) from None
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise several([Problem("space", f"{type(error).__name__}: {error}{line}")], str(source)) from error
     space = getattr(module, "SPACE", None)

@@ -35,6 +35,13 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else "somewhere"
         raise several([Problem(where, f"no YAML: {getattr(error, 'problem', None) or error}")]) from None
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # dates, numbers and depths that none can be
+        raise several([Problem(str(path), f"no YAML: {type(error).__name__}: {error}")]) from None
     if not documents:
         raise several([Problem(str(path), "holds no document")])
     if odd := [n for n, item in enumerate(documents) if not isinstance(item, dict)]:

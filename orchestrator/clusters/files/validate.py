@@ -76,7 +76,8 @@ def with_claims(document: dict[str, Any], template: Any) -> Any:
 
 def twins(documents: Sequence[dict[str, Any]]) -> Iterator[Problem]:
     """Two resources of one kind and name: the second would replace the first."""
-    names = [(d.get("kind"), at(d, "metadata", "namespace"), at(d, "metadata", "name")) for d in documents]
+    paths = (("kind",), ("metadata", "namespace"), ("metadata", "name"))
+    names = [tuple(str(at(document, *path)) for path in paths) for document in documents]  # of any type in a file
     for kind, space, name in dict.fromkeys(names):
         if names.count((kind, space, name)) > 1:
             yield Problem(f"{kind} {name}", "stands in the file twice")

@@ -1,5 +1,6 @@
 """NumPy files of others: what their headers claim is held against their bytes, before anything is made of it."""
 
+import errno
 import math
 import zipfile
 import zlib
@@ -34,6 +35,10 @@ def check_archive(file: IO[bytes]) -> None:
                         read_header(opened, unpacked(member))
     except (RuntimeError, NotImplementedError, zlib.error) as error:  # it is encrypted, kept in another way, or damaged
         raise ValueError(str(error)) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of an offset that none can be
+            raise
+        raise ValueError(f"no .npz file: {error}") from error
 
 
 def unpacked(member: zipfile.ZipInfo) -> int:

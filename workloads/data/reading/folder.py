@@ -134,7 +134,7 @@ def readable(
         headline = f"{len(bad)} of {total} image files cannot be used: {few_of(bad)}"
         raise UserError(headline, where=str(root), fix="mend or remove these files")
     if bad:
-        log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, few_of(bad))
+        log.warning("left out %d of %d image files under %s: %s", len(bad), total, root, escaped(few_of(bad)))
     return images, kept, bad
 
 

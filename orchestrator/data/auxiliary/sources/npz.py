@@ -3,6 +3,7 @@
 They are read as streams, so a batch of a gigabyte takes no more memory than a small one; pickled arrays are refused.
 """
 
+import errno
 import math
 import zipfile
 import zlib
@@ -19,6 +20,8 @@ from workloads.data.reading.array_file import read_header, unpacked
 from workloads.errors import UserError
 
 MEMBER = "data.npy"
+NOT_NPZ = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError, OSError)
+"""What reading raises of another file: a RuntimeError where it is encrypted, an OSError for an offset that none has."""
 
 
 class NpzSource(RowSource):
@@ -56,7 +59,7 @@ def opened(file: UPath, side: int) -> Iterator[tuple[IO[bytes], int]]:
                 headline = f"`data` is {dtype} {shape}, expected uint8 (N, {3 * side**2})"
                 raise UserError(headline, where=str(file), fix="give the --side of these images")
             yield data, shape[0]
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, RuntimeError) as error:  # the last where encrypted
-        if isinstance(error, UserError):
+    except NOT_NPZ as error:
+        if isinstance(error, UserError) or (isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)):
             raise
         raise UserError(f"no .npz file with an array `data`: {error}", where=str(file)) from error

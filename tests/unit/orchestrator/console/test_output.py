@@ -124,7 +124,7 @@ def test_warnings_and_failures_of_a_result_reach_standard_error_where_it_is_quie
     failed.state, failed.error = State.FAILED, "out of memory"
     results = replace(conclude(paths, state), warnings=["level_1 has not learned"])
     assert results_facts(results)["failed"] == {"t0002": "out of memory"}
-    run = SimpleNamespace(state=state, phases={}, seconds=1.0, worker_seconds=1.0, tracking="http://server")
+    run = SimpleNamespace(state=state, phases={}, seconds=1.0, worker_seconds=1.0, tracking="http://server", page="")
     print_result(console(quiet=True), run, results)
     shown = capsys.readouterr()
     assert shown.out == ""
