@@ -54,7 +54,7 @@ def exact(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """Draw the pictures of the docs again."""
+    """Draw the picture of the docs again."""
     python(session, "docs/pictures/draw.py")
 
 

@@ -105,6 +105,11 @@ class Method(ABC):
         """
         return (type(self).__module__,)
 
+    def packages(self) -> tuple[str, ...]:
+        """Imported names of packages that this config's numbers depend on, beside those that `code` leads to: `code`
+        leads to no package that only some configs need where `import_module` imports it."""
+        return ()
+
     def check(self, facts: DataFacts) -> Iterator[tuple[str, str]]:
         """(key, message) of what does not fit between config and data: by default, that workers do not share batches.
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of the docs: `python docs/pictures/draw.py` writes way.svg and rooms.svg beside itself."""
+"""Draws the picture of the docs: `python docs/pictures/draw.py` writes way.svg beside itself."""
 
 from pathlib import Path
 from typing import Any
@@ -81,50 +81,6 @@ those of a run that nothing has disturbed"""
     axes.figure.savefig(FOLDER / "way.svg", metadata={"Date": None})
 
 
-ROOMS = (
-    (("cli", "one verb a file"),),
-    (("console", "what a terminal shows"),),
-    (("execution", "Ray in on_ray/"), ("inference", "torch")),
-    (("results", "winner, tables, report; no torch"),),
-    (("data", "brings images to workers; Ray Data in auxiliary/"),),
-    (("clusters", "starts and reaches Ray"),),
-    (("record", "ledger, paths, locks; MLflow in tracking"),),
-    (("planning", "trials, stages, ids, cost; pure"),),
-)
-DECLARATIONS = """declarations: no torch, no Ray
-schema/ what a space is written in; shared/ presets
-a file a space in no_download/, mlsad/, flows/, klods/
-published/ rows of the papers' tables"""
-SCIENCE = """the science: no Ray, MLflow or pydantic
-data/ images, splits, loaders
-training/ loop, batches, seeds, checkpoints, workers
-scoring/ score table, metrics, selection, baselines
-mlsad/, flows/, klods/ the three methods
-method.py what a method is; registry.py their names"""
-
-
-def rooms() -> None:
-    """The packages, and who may import whom."""
-    axes = canvas(900, 420)
-    axes.text(230, 18, "orchestrator/", ha="center", va="center", fontsize=11, fontweight="bold", color=INK)
-    for level, row in enumerate(ROOMS):
-        width = (430 - 10 * (len(row) - 1)) / len(row)
-        for number, (name, text) in enumerate(row):
-            x, y = 15 + number * (width + 10), 36 + level * 44
-            box(axes, (x, y, width, 34), "", "", BLUE)
-            axes.text(x + 10, y + 17, name, ha="left", va="center", fontsize=10.5, fontweight="bold", color=INK)
-            axes.text(x + width - 8, y + 17, text, ha="right", va="center", fontsize=8, color=INK)
-    box(axes, (520, 36, 365, 110), "tune_spaces/", DECLARATIONS, SAND)
-    box(axes, (520, 212, 365, 166), "workloads/", SCIENCE, GREEN)
-    arrow(axes, (445, 91), (520, 91), "reads")
-    arrow(axes, (445, 295), (520, 295), "runs")
-    arrow(axes, (702, 146), (702, 212))
-    rule = "A room may import the rooms below it and none above."
-    axes.text(230, 402, rule, ha="center", va="center", fontsize=8.5, style="italic", color=INK)
-    axes.figure.savefig(FOLDER / "rooms.svg", metadata={"Date": None})
-
-
 if __name__ == "__main__":
     plt.rcParams |= {"svg.hashsalt": "docs", "font.family": "DejaVu Sans"}
     way()
-    rooms()

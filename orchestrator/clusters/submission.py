@@ -1,7 +1,7 @@
 """A launch handed to a cluster: the command line that its launcher gets there, and the job that it is from here."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def launch_words(request: Request, run: str, data_dir: str) -> list[str]:
     """
     source = users_space(request)
     space = f"{SPACE_FOLDER}/{source.name}" if source else request.loaded.name
-    words = ["launch", space, *option_words(asdict(request.options)), "--name", run]
+    words = ["launch", space, *option_words(request.options), "--name", run]
     words += launcher_words(request.storage, request.tracking_uri, request.slots)
     return words + (["--data-dir", data_dir] if data_dir != DEFAULT_DATA else [])
 

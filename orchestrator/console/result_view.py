@@ -204,7 +204,7 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     if comparison.pairs:
         out.print(pairs_table(comparison))
         say(out, "AUROC of the first less that of the second on the same images; p of DeLong's paired test")
-    for note in comparison.notes:
+    for note in (*comparison.table.notes, *comparison.notes):
         say(out, note)
     for file in comparison.files:
         say(out, str(file))
@@ -212,11 +212,12 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
 
 def pairs_table(comparison: Comparison) -> Table:
     """A line a paired test of two runs, over the classes that both have."""
-    heads = ("first", "second", "classes", "difference", "95 % interval", "p", "p over classes")
+    heads = ("first", "second", "classes", "difference", "95 % interval", "p", "p over classes", "p over seeds")
     shown = Table(*heads, box=None, header_style="bold")
     for pair in comparison.pairs:
         names = [f"{name} {LEAK}" if name in comparison.leaks else name for name in (pair.first, pair.second)]
-        shown.add_row(*names, str(len(pair.classes)), *difference_cells(pair.mean), p_of(pair.wilcoxon))
+        tests = (p_of(pair.wilcoxon), p_of(pair.seeds.p if pair.seeds else None))
+        shown.add_row(*names, str(len(pair.classes)), *difference_cells(pair.mean), *tests)
     return shown
 
 
@@ -224,7 +225,9 @@ def pair_facts(pair: Pair) -> dict[str, Any]:
     """A paired test for programs: differences are AUROC of the first less that of the second."""
     classes = {name: difference_facts(item) for name, item in pair.classes.items()}
     mean = difference_facts(pair.mean)
-    return {"first": pair.first, "second": pair.second, "mean": mean, "wilcoxon": pair.wilcoxon, "classes": classes}
+    seeds = pair.seeds and {"difference": pair.seeds.value, "interval": pair.seeds.interval, "p": pair.seeds.p}
+    tests = {"wilcoxon": pair.wilcoxon, "seeds": seeds}
+    return {"first": pair.first, "second": pair.second, "mean": mean, **tests, "classes": classes}
 
 
 def difference_facts(item: Difference) -> dict[str, Any]:

@@ -9,10 +9,22 @@ LISTED = 8  # differences in a message
 NOT_KEPT = "all modules: an earlier version kept one digest of them"
 
 
-def check_same_code(before: Identity, after: Identity, run: str, accept_code: bool) -> None:
-    """Raises UserError, which names modules and packages, where code differs and is not accepted."""
+def check_same_code(before: Identity, after: Identity, run: str, top: str, accept_code: bool) -> None:
+    """Raises UserError, which names modules and packages, where code differs and is not accepted.
+
+    top: the top module of a method from outside the tree, which the run has a copy of that `resume` takes; else empty.
+    """
+    changed = changed_modules(before, after)
+    edited = [name for name in changed if top and name.partition(" ")[0].partition(".")[0] == top]
+    if edited and not accept_code:
+        raise UserError(
+            f"the run {run!r} has another copy of its method's code",
+            details=f"what differs: {listing(edited)}",
+            fix=f"`resume {run}` goes on with the run's copy; launch the edited method under another --name",
+            kind=Kind.REFUSED,
+        )
     if not accept_code and not before.same_code(after):
-        raise other_code(run, [*changed_modules(before, after), *changed_packages(before, after)])
+        raise other_code(run, [*changed, *changed_packages(before, after)])
 
 
 def check_kept_modules(identity: Identity, run: str, accept_code: bool) -> None:
@@ -22,14 +34,18 @@ def check_kept_modules(identity: Identity, run: str, accept_code: bool) -> None:
 
 
 def other_code(run: str, listed: Sequence[str]) -> UserError:
-    more = f", and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
     return UserError(
         f"the run {run!r} was made with other code",
-        details=f"what differs: {', '.join(listed[:LISTED])}{more}",
+        details=f"what differs: {listing(listed)}",
         fix=f"`resume {run} --accept-code` goes on with the code of today, which the report will say; "
         "or launch it under another --name",
         kind=Kind.REFUSED,
     )
+
+
+def listing(names: Sequence[str]) -> str:
+    more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def changed_modules(before: Identity, after: Identity) -> list[str]:

@@ -33,6 +33,7 @@ from orchestrator.record.state import DONE, RunState
 from tune_spaces.schema import Space
 from workloads.data.splits import Splits
 from workloads.errors import Kind, UserError
+from workloads.registry import WORKLOADS, top_module
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def continued(
     check_same_question(state, opened, plan.space, paths.run)
     methods = {trial.id: plan.method(trial.point) for trial in state.trials.values()}
     if state.accepted or not state.identity.same_code(opened.identity):
-        check_same_code(state.identity, opened.identity, paths.run, accept_code)
+        top = "" if plan.space.workload in WORKLOADS else top_module(plan.space.workload)
+        check_same_code(state.identity, opened.identity, paths.run, top, accept_code)
         keys = stage_keys(plan, state, paths, methods, splits.target_digests)
         accept(ledger, opened.identity, keys)
     trials = list(trials_of(state, methods))

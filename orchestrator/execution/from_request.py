@@ -1,9 +1,8 @@
 """From what is asked for, and what lies around it, to a request. Nothing heavy is imported: planning takes a second."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.clusters.connection import check_address, is_remote
 from orchestrator.clusters.submission import refuse_own_folders
@@ -11,7 +10,7 @@ from orchestrator.data.auxiliary.manifest import prepared_images
 from orchestrator.execution.checks import check_kept_modules
 from orchestrator.execution.executor import Executor
 from orchestrator.planning.cluster_size import Forecast, forecast
-from orchestrator.planning.options import Options, load_space
+from orchestrator.planning.options import Changes, Options, load_space
 from orchestrator.planning.plan import plan_of
 from orchestrator.planning.request import Request, absolute, schedule_name, with_whole_paths
 from orchestrator.record.paths import RunPaths, check_run_name
@@ -54,7 +53,7 @@ def request_of(
     apart, changes = checked(options)
     settings = [f"{key}={plain(config[key])!r}" for key in config] if isinstance(config, Mapping) else list(config)
     chosen_options = Options(preset=preset, set=settings, **changes)
-    named = chosen_space(space, apart["method"], chosen_options.images)
+    named = chosen_space(space, apart["method"], chosen_options.get("images"))
     loaded, resolved, chosen = load_space(named, chosen_options)
     if is_remote(address):
         refuse_own_folders(resolved.data, str(data_dir))
@@ -99,14 +98,14 @@ def forecast_of(
     return forecast(planned, nodes, gpu, gpus_per_node, cpus_per_node, rate)
 
 
-def checked(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def checked(options: Mapping[str, Any]) -> tuple[dict[str, Any], Changes]:
     """(options of `APART`, what changes the space). Raises UserError, with the nearest name, for others."""
-    known = [field.name for field in fields(Options) if field.name not in ("preset", "set")]
+    known = list(Changes.__annotations__)
     apart = {name: options.get(name) for name in APART}
     changes = {name: value for name, value in options.items() if name not in APART}
     if unknown := [name for name in changes if name not in known]:
         raise several([Problem(name, f"no such option; {nearest(name, [*known, *APART])}") for name in unknown])
-    return apart, changes
+    return apart, cast(Changes, changes)
 
 
 def plain(value: Any) -> Any:

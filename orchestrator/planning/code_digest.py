@@ -1,9 +1,9 @@
 """What code means: digests of the modules that numbers depend on, which only an edit of what they do changes.
 
 A digest is of a syntax tree without comments, docstrings, formatting, the order of imports, `TYPE_CHECKING` blocks,
-annotations (but those of a class' attributes, which make dataclasses what they are), and without imports that nothing
-else in the module needs. The walk is our own, over names of nodes and fields that are not empty, so that Python 3.11,
-3.12 and 3.13 agree. It runs nothing of what it reads, and needs nothing but the standard library.
+annotations (but those of the attributes of dataclasses and their like, which make them what they are), and without
+imports that nothing else in the module needs. The walk is our own, over names of nodes and fields that are not empty,
+so that Python 3.11, 3.12 and 3.13 agree. It runs nothing of what it reads, and needs nothing but the standard library.
 """
 
 import ast
@@ -21,6 +21,8 @@ from typing import Any
 
 NO_MEANING = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params"})
 """Fields of nodes that change nothing a module does."""
+INERT_BASES = frozenset({"ABC", "Generic", "Protocol", "object"})
+"""Classes that do nothing with the annotations of those that extend them."""
 LENGTH = 12
 NO_NUMBER = ("workloads", "workloads.errors", "workloads.files", "workloads.keys")
 """The door, messages, files and marks of keys: modules that units import and that change no number."""
@@ -44,8 +46,8 @@ class Code:
         return content_hash(asdict(self))
 
 
-Roots = tuple[tuple[str, ...], tuple[str, ...]]
-"""(roots, shallow modules), as `code_of` takes them."""
+Roots = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+"""(roots, shallow modules, further imported names), as `code_of` takes them."""
 
 
 class Codes(dict[Roots, Code]):
@@ -232,11 +234,25 @@ def is_type_checking(node: ast.If) -> bool:
     return getattr(node.test, "attr", getattr(node.test, "id", "")) == "TYPE_CHECKING"
 
 
+def reads_annotations(node: ast.ClassDef) -> bool:
+    """Whether a class may make something of its annotations: it is decorated, or extends what may."""
+    names = {
+        base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+        for base in map(plain_base, node.bases)
+    }
+    return bool(node.decorator_list or node.keywords or names - INERT_BASES)
+
+
+def plain_base(node: ast.expr) -> ast.expr:
+    """`Generic` of `Generic[T]`."""
+    return node.value if isinstance(node, ast.Subscript) else node
+
+
 class Stripped(ast.NodeTransformer):
     """Takes out of a tree, in place, what changes nothing that it does."""
 
     def __init__(self) -> None:
-        self.of_classes: set[int] = set()
+        self.read: set[int] = set()  # annotated attributes of classes that make something of them
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
@@ -251,11 +267,12 @@ class Stripped(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        self.of_classes |= {id(item) for item in node.body if isinstance(item, ast.AnnAssign)}
+        if reads_annotations(node):
+            self.read |= {id(item) for item in node.body if isinstance(item, ast.AnnAssign)}
         return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        if id(node) in self.of_classes:
+        if id(node) in self.read and "ClassVar" not in ast.unparse(node.annotation):
             return self.generic_visit(node)
         if node.value is None:
             return None

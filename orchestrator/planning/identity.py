@@ -5,13 +5,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchestrator.planning.code_digest import Code, Codes, Roots, code_of, content_hash, followed, joined, plain
+from orchestrator.planning.code_digest import (
+    Code,
+    Codes,
+    Roots,
+    code_of,
+    content_hash,
+    followed,
+    joined,
+    packages_of,
+    plain,
+)
 from tune_spaces.schema import Space
+from workloads.errors import UserError
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.method import FittedMethod
-from workloads.registry import method
+from workloads.registry import code_of as method_file
+from workloads.registry import is_installed, method, reference, top_module
 from workloads.units import Unit
 
 if TYPE_CHECKING:
@@ -177,7 +190,7 @@ def in_order(instance: Any, targets: Sequence[str]) -> Iterator[Unit]:
 
 
 def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> Roots:
-    """The roots and the shallow modules, as `code_of` takes them, of training units of a method; others: more roots.
+    """What `code_of` takes, of training units of a method; others: more roots.
 
     What a method's own module imports inside its functions counts where `code(unit)` names that module alone: beside
     others, they are what the unit needs of it.
@@ -186,7 +199,7 @@ def roots_of(instance: Any, units: Iterable[Unit], *others: str) -> Roots:
     others = (*others, *(FITTING if isinstance(instance, FittedMethod) else ()))
     named = sorted({instance.code(unit) for unit in units})
     roots = dict.fromkeys((*TRAINING, *others, *(name for names in named for name in names)))
-    return tuple(roots), (BASE,) if (home,) in named else (BASE, home)
+    return tuple(roots), (BASE,) if (home,) in named else (BASE, home), instance.packages()
 
 
 def code_of_methods(methods: Iterable[Any], targets: Sequence[str]) -> Code:
@@ -200,6 +213,22 @@ def code_of_methods(methods: Iterable[Any], targets: Sequence[str]) -> Code:
         )
     )
     return joined(code_of(*item) for item in roots)
+
+
+def check_travels(workload: str) -> None:
+    """Raises UserError for a method from outside the tree that imports what lies beside it: its own top module alone
+    is kept with the run and goes to workers."""
+    code = method_file(workload)
+    if code is None or is_installed(code):
+        return
+    module, place = reference(workload).partition(":")[0], [str(code.parent)]
+    imported = packages_of(followed([module]).values()) - {top_module(workload)}
+    if beside := sorted(name for name in imported if PathFinder.find_spec(name, place)):
+        raise UserError(
+            f"{module} imports {', '.join(beside)}, which lies beside it and would not travel with it",
+            where=str(code),
+            fix="make one package of them, a folder with an __init__.py, and name it 'package.module:Class'",
+        )
 
 
 def trial_config(config: Any) -> dict[str, Any]:

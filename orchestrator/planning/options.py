@@ -3,7 +3,6 @@
 import ast
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,30 +14,8 @@ from tune_spaces.schema.validation import from_validation
 from workloads.errors import Problem, UserError, nearest, several
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line changes in a space; None leaves the space's own value."""
-
-    preset: str | None = None
-    search: str | None = None
-    points: int | None = None
-    scheduler: str | None = None
-    select_by: str | None = None
-    workers: int | None = None
-    min_workers: int | None = None
-    cpus_per_worker: float | None = None
-    gpus_per_worker: float | None = None
-    share: str | None = None
-    seed: int | None = None
-    seeds: int | None = None
-    classes: list[str] = field(default_factory=list)
-    images: str | None = None
-    auxiliary: list[str] = field(default_factory=list)  # NAME or NAME=PATH of a source of auxiliary images
-    set: list[str] = field(default_factory=list)  # KEY=VALUE of the workload's config
-
-
-class Keywords(TypedDict, total=False):
-    """The same as keywords of the functions of `orchestrator`, with what says where a launch works."""
+class Changes(TypedDict, total=False):
+    """What a launch changes in its space; None, or nothing, leaves the space's own value."""
 
     search: str | None
     points: int | None
@@ -53,8 +30,20 @@ class Keywords(TypedDict, total=False):
     seeds: int | None
     classes: list[str]
     images: str | None
+    auxiliary: list[str]  # NAME or NAME=PATH of a source of auxiliary images
+
+
+class Options(Changes, total=False):
+    """The same as the command line has them."""
+
+    preset: str | None
+    set: list[str]  # KEY=VALUE of the workload's config
+
+
+class Keywords(Changes, total=False):
+    """The same as keywords of the functions of `orchestrator`, with what says where a launch works."""
+
     method: str | None
-    auxiliary: list[str]
     cpus: int | None
     slots: int | None
 
@@ -96,35 +85,37 @@ def apply_options(space: Space, options: Options) -> Space:
     """The resolved space with the options written in. Raises UserError with everything wrong."""
     problems: list[Problem] = []
     presets = tuple(space.presets) or (space.preset,)  # without presets there is nothing another name could scale
-    if options.preset is not None and options.preset not in presets:
-        problems.append(Problem("--preset", f"no preset {options.preset!r}; {nearest(options.preset, presets)}"))
-        options = Options(**{**vars(options), "preset": None})
+    preset = options.get("preset")
+    if preset is not None and preset not in presets:
+        problems.append(Problem("--preset", f"no preset {preset!r}; {nearest(preset, presets)}"))
+        preset = None
     try:
-        scaled = resolve(space.model_copy(update={"preset": options.preset or space.preset}))
+        scaled = resolve(space.model_copy(update={"preset": preset or space.preset}))
     except ValidationError as error:
         raise several([*problems, *from_validation(error, Space)]) from None
     values = scaled.model_dump()
     for option, path in PLACES.items():
-        if (value := getattr(options, option)) is not None:
+        if (value := options.get(option)) is not None:
             inner = values
             for key in path[:-1]:
                 inner = inner[key]
             inner[path[-1]] = value
-    if options.points is not None and options.search is None:
+    if options.get("points") is not None and options.get("search") is None:
         values["search"]["kind"] = "random"
-    if options.classes:
-        values["data"]["classes"] = options.classes
-    if options.auxiliary:
+    if classes := options.get("classes"):
+        values["data"]["classes"] = classes
+    if auxiliary := options.get("auxiliary"):
         limits = {source["max_images"] for source in values["data"]["auxiliary"]} or {None}
-        pairs = [item.partition("=")[::2] for item in options.auxiliary]
+        pairs = [item.partition("=")[::2] for item in auxiliary]
         values["data"]["auxiliary"] = [
             {"name": name, "path": path or None, "max_images": min(limits, key=lambda n: n or math.inf)}
             for name, path in pairs
         ]
-    settings = dict(item.partition("=")[::2] for item in options.set)
-    problems += [Problem("--set", f"{item!r} is not KEY=VALUE") for item in options.set if "=" not in item]
-    if options.seed is not None:
-        settings["seed"] = str(options.seed)
+    changes = options.get("set", [])
+    settings = dict(item.partition("=")[::2] for item in changes)
+    problems += [Problem("--set", f"{item!r} is not KEY=VALUE") for item in changes if "=" not in item]
+    if (seed := options.get("seed")) is not None:
+        settings["seed"] = str(seed)
     for key, text in settings.items():
         values["axes"].pop(key, None)
         values["fixed"][key] = literal(text)
@@ -144,6 +135,6 @@ def load_space(space: str | Path | Space, options: Options) -> tuple[Loaded, Spa
     """
     loaded = Loaded("space", space, "", Path()) if isinstance(space, Space) else load(str(space))
     try:
-        return loaded, apply_options(loaded.space, options), options.preset or loaded.space.preset
+        return loaded, apply_options(loaded.space, options), options.get("preset") or loaded.space.preset
     except UserError as error:
         raise several(error.problems, loaded.name if isinstance(space, Space) else str(space)) from None

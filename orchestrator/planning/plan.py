@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.identity import code_of_methods, run_name
+from orchestrator.planning.identity import check_travels, code_of_methods, run_name
 from orchestrator.planning.request import Request
 from tune_spaces.schema import Auxiliary, Data, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
@@ -18,7 +18,6 @@ from workloads.registry import method
 from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
-    from workloads.data.reading.survey import Survey
     from workloads.data.splits import Splits
 
 MEASURED_CPU = {"rate": 5.4e9, "trial_start": 0.3, "start": 15.0}
@@ -109,56 +108,20 @@ class Plan:
 
 def plan_of(request: Request) -> Plan:
     """The plan of a request, its images as the catalogue has them, or as they lie in the user's folder."""
-    in_process = request.executor == "local"
-    return make_plan(
-        request.loaded.name,
-        request.loaded.doc,
-        request.space,
-        request.preset,
-        run=request.name,
-        cpus=1 if in_process else request.cpus,
-        gpus=request.gpus,
-        prepared_images=request.prepared_images,
-        rates=request.rates,
-        in_process=in_process,
-        folder=request.folder,
-    )
-
-
-def make_plan(
-    name: str,
-    doc: str,
-    space: Space,
-    preset: str,
-    *,
-    run: str | None,
-    cpus: int,
-    gpus: int = 0,
-    prepared_images: int | None = None,
-    rates: Mapping[str, float] | None = None,
-    in_process: bool = False,
-    folder: "Survey | None" = None,
-) -> Plan:
-    """The plan of a resolved space on a machine of `cpus` cores and `gpus` GPUs, its images as the catalogue has them.
-
-    prepared_images: of the prepared auxiliary set that the space names, where it could be read. rates: speeds that
-    earlier runs have measured, see `unit_costs`. in_process: see `Plan`. folder: what lies in the
-    user's folder that the space names, where it could be looked at.
-    """
+    space, folder, in_process = request.space, request.folder, request.executor == "local"
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
     learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
-    shape, counts = shape_of(space), counts_of(space, prepared_images, learnt, windows)
+    shape, counts = shape_of(space), counts_of(space, request.prepared_images, learnt, windows)
+    workers = workers_of(space, 1 if in_process else request.cpus, request.gpus)
+    check_travels(space.workload)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
-    rungs = space.scheduler.rungs() if space.scheduler.kind == "asha" else [1000]
-    workers = max(space.resources.workers, int(cpus / space.resources.cpus_per_worker))
-    if space.resources.gpus_per_worker and gpus:
-        workers = min(workers, max(space.resources.workers, int(gpus / space.resources.gpus_per_worker)))
     targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
+    name, preset = request.loaded.name, request.preset
     return Plan(
         name=name,
-        run=run_name(name, space, preset, code_of_methods(methods, targets or ("?",))) if run is None else run,
-        doc=doc,
+        run=request.name or run_name(name, space, preset, code_of_methods(methods, targets or ("?",))),
+        doc=request.loaded.doc,
         space=space,
         preset=preset,
         targets=targets,
@@ -166,13 +129,22 @@ def make_plan(
         counts=counts,
         points=points,
         methods=methods,
-        rungs=tuple(rungs),
-        workers=min(workers, space.trials * space.resources.workers),
-        rates=rates,
+        rungs=tuple(space.scheduler.rungs()),
+        workers=workers,
+        rates=request.rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
         windows=windows,
     )
+
+
+def workers_of(space: Space, cpus: int, gpus: int) -> int:
+    """Of all trials together, on a machine of `cpus` cores and `gpus` GPUs."""
+    resources = space.resources
+    fitting = int(cpus / resources.cpus_per_worker)
+    if resources.gpus_per_worker and gpus:
+        fitting = min(fitting, int(gpus / resources.gpus_per_worker))
+    return min(max(resources.workers, fitting), space.trials * resources.workers)
 
 
 def check_images(plan: Plan, splits: "Splits") -> None:

@@ -84,10 +84,8 @@ def run_params(state: RunState) -> dict[str, Any]:
 
 def seed_numbers(state: RunState, best: TrialState) -> dict[str, float | None]:
     """Mean test AUROC over the seeds of the winner's point, and its spread; nothing where there is one seed."""
-    point = state.point_of(best.id)
-    areas = [t.metric("oracle") for t in state.trials.values() if 1000 in t.rungs and state.point_of(t.id) == point]
-    known = [area for area in areas if area is not None]
-    return {"seeds/auroc_mean": fmean(known), "seeds/auroc_spread": stdev(known)} if len(known) > 1 else {}
+    areas = state.areas_by_seed(best.id).values()
+    return {"seeds/auroc_mean": fmean(areas), "seeds/auroc_spread": stdev(areas)} if len(areas) > 1 else {}
 
 
 def source_tags(state: RunState) -> dict[str, str]:

@@ -26,6 +26,8 @@ from workloads.scoring.selection import CRITERIA
 
 __all__ = ["DONE", "Outcome", "RunState", "State", "TrialState"]
 
+END = 1000
+"""The last rung, in thousandths of the schedule."""
 DONE = (State.FINISHED, State.STOPPED)
 
 
@@ -96,6 +98,16 @@ class RunState:
         if self.space.seeds == 1:
             return trial
         return str({key: value for key, value in self.trials[trial].point.items() if key != "seed"})
+
+    def areas_by_seed(self, trial: str) -> dict[int, float]:
+        """Seed -> mean test AUROC at the end of the schedule, of all trials of a trial's point; none where it has one
+        seed."""
+        if self.space.seeds == 1:
+            return {}
+        point = self.point_of(trial)
+        ended = [t for t in self.trials.values() if t.reached == END and self.point_of(t.id) == point]
+        areas = {t.point["seed"]: t.metric(CRITERIA["oracle"].metric) for t in ended}
+        return {seed: area for seed, area in areas.items() if area is not None}
 
     @property
     def seeds(self) -> list[str]:

@@ -22,7 +22,7 @@ from orchestrator.results.run import sure_winner, table_of
 from orchestrator.results.tables import KINDS, Row, Table
 from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
-from workloads.scoring.paired import Difference, difference, mean_difference, wilcoxon_p
+from workloads.scoring.paired import Difference, OverSeeds, difference, mean_difference, over_seeds, wilcoxon_p
 from workloads.scoring.table import WHOLE
 
 LEAST = 10
@@ -55,12 +55,14 @@ class Model:
 @dataclass(frozen=True)
 class Pair:
     """Two runs on the images that both have; what could not be scored ranks above all. classes: target -> how much more
-    AUROC the first has than the second; mean: of the means over these. wilcoxon: p over the classes; None where they
-    are too few."""
+    AUROC the first has than the second; mean: of the means over these. wilcoxon: p over the classes; None where
+    they are too few. seeds: the same over the seeds that both runs have trained the points of their winners with, by
+    the mean over the classes; None where these are not several, or the runs have other images or classes."""
 
     first: str
     second: str
     classes: dict[str, Difference]
+    seeds: OverSeeds | None = None
 
     @property
     def mean(self) -> Difference:
@@ -114,7 +116,9 @@ def compare(storage: str, runs: list[str], part: str, folder: Path | None = None
             correlations[i, j] = rank_correlation([left[key] for key in both], [right[key] for key in both])
     unlike = [f"{a.name} and {b.name}" for a, b in combinations(models, 2) if a.groups != b.groups]
     notes = [f"{pair} scored other groups of images: their scores are not correlated" for pair in unlike]
-    table, pairs = side_by_side(opened), pairs_of(models)
+    states = {paths.run: state for paths, state in opened}
+    pairs = tuple(replace(p, seeds=seeds_of(states[p.first], states[p.second])) for p in pairs_of(models))
+    table = side_by_side(opened)
     comparison = Comparison(table, models, correlations, shared, tuple(notes), pairs=pairs)
     return replace(comparison, files=write(comparison, folder, part)) if folder else comparison
 
@@ -130,6 +134,13 @@ def pairs_of(models: list[Model]) -> tuple[Pair, ...]:
         known = {target: value for target, value in differences.items() if value is not None}
         pairs += [Pair(first, second, known)] if known else []
     return tuple(pairs)
+
+
+def seeds_of(first: RunState, second: RunState) -> OverSeeds | None:
+    """The difference of two runs' winners over the seeds of their points; see `Pair`."""
+    alike = (first.opened.targets, first.identity.data) == (second.opened.targets, second.identity.data)
+    left, right = (state.areas_by_seed(sure_winner(state).id) for state in (first, second))
+    return over_seeds(left, right) if alike else None
 
 
 def paired(left: Model, right: Model) -> Difference | None:
@@ -213,7 +224,8 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     ordered = sorted(rows.values(), key=lambda row: kinds.index(row.kind))
     apart = tuple(dict.fromkeys(name for table in tables for name in table.apart))
     unit, rivals = units.pop() if len(units) == 1 else "columns", all(table.rivals for table in tables)
-    return Table(columns, tuple(ordered), unit=unit, apart=apart, rivals=rivals)
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    return Table(columns, tuple(ordered), unit=unit, notes=notes, apart=apart, rivals=rivals)
 
 
 def write(comparison: Comparison, folder: Path, part: str) -> tuple[Path, ...]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orchestrator.planning.plan import Plan, make_plan
-from orchestrator.planning.request import absolute
+from orchestrator.planning.plan import Plan, plan_of
+from orchestrator.planning.request import Request, absolute
 from orchestrator.record.heartbeat import life_of
 from orchestrator.record.runs import open_run
 from orchestrator.record.state import RunState, TrialState
@@ -18,6 +18,7 @@ from orchestrator.results.report.tables import cells
 from orchestrator.results.report.write import PAGE
 from orchestrator.results.run import method_of, sure_winner, table_of, warnings_of
 from orchestrator.results.tables import LEAK
+from tune_spaces.schema.load import Loaded
 from workloads.analyses import analyses_of
 from workloads.errors import UserError, nearest
 from workloads.registry import method
@@ -65,7 +66,9 @@ class Run:
         """What was to be done, on one worker; the estimate is a default speed's, not this machine's."""
         state = self.state
         opened = state.opened
-        plan = make_plan(opened.name, opened.doc, state.space, opened.preset, run=self.name, cpus=1)
+        loaded = Loaded(opened.name, state.space, opened.doc, Path(opened.source))
+        known = (loaded, state.space, opened.preset, opened.schedule, self.storage, opened.data_dir)
+        plan = plan_of(Request(*known, tracking_uri=opened.tracking_uri, name=self.name, cpus=1))
         return replace(plan, targets=opened.targets, shape=opened.shape)
 
     @property

@@ -8,15 +8,14 @@ from typing import Any
 
 from orchestrator.data.loading import load_splits
 from orchestrator.planning.identity import identify
-from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
+from tests.helpers.plans import planned
 
 
 def work_of(name: str) -> dict[str, Any]:
     """Data, targets, stages and trials of a space at its own preset."""
-    _, space, preset = load_space(name, Options())
-    splits = load_splits(space.data, Path("nowhere"))
-    plan = make_plan(name, "", space, preset, run=None, cpus=2).with_images(splits)
+    plan = planned(name)
+    space, splits = plan.space, load_splits(plan.space.data, Path("nowhere"))
+    plan = plan.with_images(splits)
     _, trials, stages, _ = identify(plan, splits.digest, splits.target_digests)
     return {
         "workload": space.workload,

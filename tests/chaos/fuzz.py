@@ -27,13 +27,12 @@ from PIL import Image
 
 from orchestrator.clusters.files.validate import file_problems
 from orchestrator.data.auxiliary.sources import open_source
-from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
 from orchestrator.record.events import Launched, RungReached, State, TrialMoved
 from orchestrator.record.ledger import SUM, encode
 from orchestrator.record.paths import RunPaths, check_run_name
 from orchestrator.record.runs import open_run
 from orchestrator.results.disk import runs_on_disk
+from tests.helpers.plans import planned
 from tests.helpers.records import measured, opened
 from workloads.data.datasets import load
 from workloads.errors import UserError, of_the_world
@@ -184,8 +183,7 @@ def space(rng: random.Random, folder: Path) -> None:
         options["set"] = [
             rng.choice(("memory=1e400", "=", "x", "memory=__import__('os')", "seed=[[", "memory=" + "9" * 5000))
         ]
-    loaded, resolved, preset = load_space(str(file), Options(**options))
-    make_plan(loaded.name, loaded.doc, resolved, preset, run="run", cpus=1)
+    planned(str(file), 1, **options)
 
 
 def picture(rng: random.Random) -> bytes:

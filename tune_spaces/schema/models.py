@@ -95,7 +95,10 @@ class Scheduler(Part):
     )
 
     def rungs(self) -> list[int]:
-        """Points of the schedule, in thousandths, at which a trial is evaluated; the last is 1000."""
+        """Points of the schedule, in thousandths, at which a trial is evaluated; the last, and `fifo`'s only one, is
+        1000."""
+        if self.kind == "fifo":
+            return [1000]
         count = math.ceil(math.log(1 / self.first_rung) / math.log(self.eta) - 1e-9)
         early = {round(1000 * self.first_rung * self.eta**i) for i in range(count)}
         return [*sorted(r for r in early if 0 < r < 1000), 1000]
@@ -246,7 +249,7 @@ class Space(Strict):
         instances = [method(self.workload)(self.config(point)) for point in points]
         messages = [m for n in together for i in instances for m in i.check(replace(facts, workers=n))]
         problems = [Problem(key, message) for key, message in dict.fromkeys(messages)]
-        halved = self.scheduler.kind == "asha" and self.scheduler.rungs() != [1000]
+        halved = self.scheduler.rungs() != [1000]
         if self.select_by == "oracle" and halved and pooled:
             late = "'oracle' knows nothing before the end, when the out sets are scored; use 'fifo'"
             problems.append(Problem("scheduler.kind", late))

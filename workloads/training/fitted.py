@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from workloads.data.shuffling import shuffled
+from workloads.errors import UserError
 from workloads.learner import Scores, State, Tensors
 from workloads.method import FittedMethod
 from workloads.units import Unit
@@ -42,7 +43,10 @@ class Fit:
     def _seeded(self, learn: Callable[..., State], *what: Any) -> State:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.method.seed(self.unit))
-            return learn(*what)
+            state = learn(*what)
+        if not isinstance(state, dict):
+            raise returned(learn, state, "a dictionary of tensors and plain numbers")
+        return state
 
     def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
         _ = self.fitted
@@ -92,8 +96,14 @@ class Fit:
     @torch.no_grad()
     def score(self, images: Tensor) -> Scores:
         """One part, `score`: (N,) float32."""
-        parts = [self.method.score(self.fitted, part.to(self.device)) for part in images.split(BATCH)]
+        parts = [self._scores(part.to(self.device)) for part in images.split(BATCH)]
         return {"score": torch.cat(parts).float().cpu().numpy() if parts else torch.zeros(0).numpy()}
+
+    def _scores(self, images: Tensor) -> Tensor:
+        scores = self.method.score(self.fitted, images)
+        if not isinstance(scores, Tensor) or scores.shape != (len(images),):
+            raise returned(self.method.score, scores, f"a tensor of one number for each of {len(images)} images")
+        return scores
 
 
 class MappedFit(Fit):
@@ -104,6 +114,13 @@ class MappedFit(Fit):
         """Scores of pixels, (N, H, W) float32."""
         parts = [self.method.maps(self.fitted, part.to(self.device)).float() for part in images.split(BATCH)]
         return torch.cat(parts) if parts else torch.zeros((0, *images.shape[2:]), device=self.device)
+
+
+def returned(function: Callable[..., Any], value: Any, wanted: str) -> UserError:
+    """What to say of a method's function that returned what it should not have."""
+    name = getattr(function, "__qualname__", "fit")
+    shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+    return UserError(f"{name} returned a {type(value).__name__}{shape}, not {wanted}", where=function.__module__)
 
 
 def fit_of(method: FittedMethod, device: torch.device, unit: Unit, images: Tensor | None = None) -> Fit:

@@ -68,12 +68,29 @@ def correlations(comparison: Comparison) -> str:
 
 def paired_tests(comparison: Comparison) -> str:
     """Every two runs: the difference of their means over the targets that both have, and whether it is chance."""
-    heads = ["first", "second", "classes", "difference", "95 % interval", "p, paired", "p, over classes"]
+    heads = [
+        "first",
+        "second",
+        "classes",
+        "difference",
+        "95 % interval",
+        "p, paired",
+        "p, over classes",
+        "p, over seeds",
+    ]
     marks = {name: f"{name} (**{LEAK}**)" for name in comparison.leaks}
     rows = []
     for pair in comparison.pairs:
         names = [marks.get(name, name) for name in (pair.first, pair.second)]
-        rows.append([*names, str(len(pair.classes)), *difference_cells(pair.mean), p_of(pair.wilcoxon)])
+        rows.append(
+            [
+                *names,
+                str(len(pair.classes)),
+                *difference_cells(pair.mean),
+                p_of(pair.wilcoxon),
+                p_of(pair.seeds.p if pair.seeds else None),
+            ]
+        )
     return markdown_table(heads, rows)
 
 

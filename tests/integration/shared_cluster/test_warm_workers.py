@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture
 def executor(cluster, tmp_path, monkeypatch):
     """One on two slots, whose tasks look at no image."""
-    monkeypatch.setattr("orchestrator.execution.on_ray.executor.share_images", lambda *_: NoImages())
+    monkeypatch.setattr("orchestrator.execution.on_ray.images.share_images", lambda *_: NoImages())
     executor = RayExecutor()
     with executor.started(SplitStore(RunPaths(str(tmp_path), "run")), "", None):
         yield executor

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import contextmanager
-from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -72,7 +71,7 @@ def bare(monkeypatch, tmp_path):
 
 def test_options_become_a_command_line_that_gives_the_same_space():
     options = Options(preset="smoke", points=3, classes=["3", "8"], seed=5, set=["noise=0.0"], gpus_per_worker=0.5)
-    words = option_words(asdict(options))
+    words = option_words(options)
     pairs = list(zip(words[::2], words[1::2], strict=True))
     again = Options(
         preset=dict(pairs)["--preset"],

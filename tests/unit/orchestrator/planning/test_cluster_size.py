@@ -5,8 +5,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from orchestrator.planning.cluster_size import CUDA_BYTES, check_crowded_nodes, memory_of, refuse_crowded
-from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
+from tests.helpers.plans import planned
 from workloads.data.view import TargetView
 from workloads.errors import UserError
 from workloads.flows.config import FlowConfig
@@ -72,8 +71,7 @@ def test_the_estimate_of_a_flow_is_what_autograd_keeps_within_a_factor(kind):
 
 
 def plan_for(**options):
-    loaded, space, preset = load_space("sweep_cifar10", Options(**options))
-    return make_plan(loaded.name, loaded.doc, space, preset, run=None, cpus=8)
+    return planned("sweep_cifar10", **options)
 
 
 def test_workers_that_would_not_fit_on_a_shared_gpu_are_refused_with_a_share_that_fits(tmp_path):

@@ -16,6 +16,7 @@ from tests.helpers import edits
 from workloads.flows.method import Flows
 from workloads.klods.method import Klods
 from workloads.mlsad.method import MLSAD
+from workloads.patch_memory.method import PatchMemory
 
 SAMPLE = Path(__file__).parents[3] / "data" / "code_sample.txt"
 MEANING = "0daa4a7f6e8f"
@@ -24,15 +25,19 @@ LEARNER = '''"""A learner."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 RATE: float = 0.5
 """Of learning."""
 
 
+@dataclass
 class Learner:
     """Learns."""
 
     size: int = 3
+    names: ClassVar[list[str]] = []
 
     def step(self, values: Sequence[float]) -> float:
         """One step."""
@@ -93,6 +98,20 @@ def test_what_changes_nothing_does_not_change_the_digest(edit, text):
 def test_every_change_of_what_is_done_changes_the_digest(old, new):
     assert LEARNER.count(old) == 1 or old in ("0.0", "values:")
     assert read(LEARNER.replace(old, new)).meaning != read(LEARNER).meaning
+
+
+@pytest.mark.parametrize("base", ["", "(ABC)", "(Protocol)", "(Generic[T])"])
+def test_annotations_of_a_class_that_makes_nothing_of_them_do_not_count(base):
+    plain, other = (f"class Scorer{base}:\n    parts: {kind}\n    size: {kind} = 3\n" for kind in ("int", "'Tensor'"))
+    assert read(plain).meaning == read(other).meaning
+    assert read(plain).meaning != read(plain.replace("= 3", "= 4")).meaning
+
+
+@pytest.mark.parametrize("head", ["@dataclass\nclass Row:", "class Row(NamedTuple):", "class Row(Model, kw=1):"])
+def test_annotations_of_a_class_that_may_make_something_of_them_count_but_for_those_of_the_class(head):
+    plain, other = (f"{head}\n    names: ClassVar[{kind}] = ()\n    size: int\n" for kind in ("str", "int"))
+    assert read(plain).meaning == read(other).meaning
+    assert read(plain).meaning != read(plain.replace("size: int", "size: float")).meaning
 
 
 def test_an_import_counts_where_something_needs_it_and_in_a_package_always():
@@ -163,10 +182,12 @@ TINY_FLOW |= {"general_epochs": 1.0, "init_batches": 2}
 TINY_MLSAD = {"width": 0.0625, "levels": [4], "generator_epochs": 1.0, "detector_epochs": 1.0, "bank_size": 16}
 TINY_MLSAD |= {"generator_batch_size": 8}
 KLODS_FLOW = {key: value for key, value in TINY_FLOW.items() if not key.startswith("general")}
+MEMORY = {"features": "random", "memory": 20, "candidates": 40}
 METHODS = {
     MLSAD: (TINY_MLSAD, ["generator/3/level_2", "detector/3/level_4"]),
     Flows: (TINY_FLOW | {"outlier_loss": "ratio"}, ["flow/general/flow", "detector/3/flow"]),
     Klods: (KLODS_FLOW | {"group_sizes": [1, 5]}, ["flow/3/flow", "detector/3/groups"]),
+    PatchMemory: (MEMORY, ["detector/3/whole"]),
 }
 
 

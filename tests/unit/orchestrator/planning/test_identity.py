@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args, get_type_hints
 
@@ -10,14 +11,16 @@ import pytest
 
 from orchestrator.planning import code_digest
 from orchestrator.planning.code_digest import code_of
-from orchestrator.planning.identity import BASELINES, identify, question, roots_of
-from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import make_plan
+from orchestrator.planning.identity import BASELINES, check_travels, identify, question, roots_of
 from tests.helpers import edits
+from tests.helpers.plans import planned
+from workloads import registry
+from workloads.errors import UserError
 from workloads.keys import Marks, config_problems, marks_of
 from workloads.klods.flow_config import FIXED
 from workloads.registry import WORKLOADS, method
 
+EXAMPLES = Path(__file__).parents[4] / "examples"
 SPACES = {"mlsad": "sweep_digits", "flow": "flow_digits", "klods": "klods_digits", "patch_memory": "patch_digits"}
 DIGESTS = {"3": "images", "general": "images"}
 METHODS = sorted(SPACES)
@@ -29,8 +32,7 @@ def test_every_method_is_in_these_tests():
 
 
 def plan_of(workload, **options):
-    loaded, space, preset = load_space(SPACES[workload], Options(preset="smoke", **options))
-    return replace(make_plan(loaded.name, "", space, preset, run=None, cpus=2), targets=("3",))
+    return replace(planned(SPACES[workload], 2, preset="smoke", **options), targets=("3",))
 
 
 def ids(workload):
@@ -193,8 +195,7 @@ def test_other_versions_of_packages_that_change_numbers_are_other_trials_and_sta
 
 
 def test_packages_are_torch_numpy_and_what_the_method_adds():
-    extras = {"efficientnet_lite_pytorch", "timm"}  # which are there where they are installed
-    names = {workload: set(identify(plan_of(workload), "data", DIGESTS)[0].packages) - extras for workload in METHODS}
+    names = {workload: set(identify(plan_of(workload), "data", DIGESTS)[0].packages) for workload in METHODS}
     assert names == {
         "mlsad": {"torch", "numpy"},
         "flow": {"torch", "numpy", "pillow"},
@@ -202,6 +203,24 @@ def test_packages_are_torch_numpy_and_what_the_method_adds():
         "patch_memory": {"torch", "numpy", "torchvision"},
     }
     assert "scikit-learn" in code_of(BASELINES, adds=["sklearn"]).packages
+
+
+def test_a_package_of_an_extra_counts_where_the_features_are_of_it(monkeypatch):
+    monkeypatch.setattr(code_digest, "version", lambda name: "1.0.1")  # all of them are installed
+    plans = {name: plan_of("patch_memory", set=[f"features={name}"]) for name in ("random", "efficientnet_lite0")}
+    packages = {name: set(identify(plan, "data", DIGESTS)[0].packages) for name, plan in plans.items()}
+    assert packages["efficientnet_lite0"] - packages["random"] == {"efficientnet_lite_pytorch"}
+    assert "timm" not in packages["efficientnet_lite0"]
+
+
+def test_a_method_that_imports_what_lies_beside_it_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "PLACES", [tmp_path])
+    (tmp_path / "helper_beside.py").write_text("SCALE = 2\n")
+    (tmp_path / "lonely_method.py").write_text("import helper_beside\n" + (EXAMPLES / "own_method.py").read_text())
+    with pytest.raises(UserError, match="lonely_method imports helper_beside, which lies beside it") as refused:
+        check_travels("lonely_method:Gaussian")
+    assert "make one package of them" in refused.value.fix
+    check_travels("mlsad")
 
 
 def test_a_package_that_is_not_installed_is_left_out():

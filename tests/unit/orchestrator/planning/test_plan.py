@@ -10,11 +10,12 @@ from orchestrator.execution.work.worker import balance
 from orchestrator.planning.code_digest import Code, content_hash
 from orchestrator.planning.identity import identify, safe_name
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import expected_share, make_plan, unit_costs
+from orchestrator.planning.plan import expected_share, unit_costs
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
 from tests.helpers.files import flip
+from tests.helpers.plans import planned
 from tune_spaces.schema import Resources
 from workloads.data.catalogue import CATALOGUE
 from workloads.errors import Kind, UserError
@@ -24,9 +25,8 @@ DIGESTS = dict.fromkeys((*"0123456789", *CATALOGUE["cifar10"].classes), "data")
 
 
 def plan_for(tmp_path, space="sweep_digits", cpus=2, **options):
-    loaded, resolved, preset = load_space(space, Options(**options))
-    rates = read_rates(str(tmp_path), loaded.name, preset, resolved.resources)
-    return make_plan(loaded.name, loaded.doc, resolved, preset, run=None, cpus=cpus, rates=rates)
+    plan = planned(space, cpus, **options)
+    return replace(plan, rates=read_rates(str(tmp_path), plan.name, plan.preset, plan.space.resources))
 
 
 def test_what_runs_in_this_process_waits_for_nothing_to_start(tmp_path):

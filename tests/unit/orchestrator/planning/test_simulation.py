@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from orchestrator.planning import capacity as packing
 from orchestrator.planning.cluster_size import Size, by_one_worker, load_of, slots_of
-from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import expected_share, make_plan, unit_costs
+from orchestrator.planning.plan import expected_share, unit_costs
 from orchestrator.planning.simulation import Load, asha_shares, critical_path, in_order, longest_first, simulate
 from tests.helpers.commands import orchestrate
+from tests.helpers.plans import planned
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 
@@ -73,8 +73,7 @@ def test_asha_by_lot_costs_about_what_the_plan_expects_and_every_share_is_a_rung
 @cache
 def plan_for(**options):
     """Of the published sweep; a plan of its whole grid takes a moment, and tests only read it."""
-    loaded, space, preset = load_space("sweep_cifar10", Options(**({"gpus_per_worker": 1} | options)))
-    return make_plan(loaded.name, loaded.doc, space, preset, run=None, cpus=8)
+    return planned("sweep_cifar10", **({"gpus_per_worker": 1} | options))
 
 
 def test_the_published_grid_scales_until_its_waves_end(tmp_path):

@@ -1,12 +1,19 @@
 """Points that were trained with several seeds, beside the winner's."""
 
+from dataclasses import replace
+
 import pytest
 from scipy.stats import ttest_rel
 
 from orchestrator.console.output import console
 from orchestrator.console.result_view import print_repeated
+from orchestrator.planning.options import Options
+from orchestrator.record.events import RungMetrics
+from orchestrator.record.state import RunState, State, TrialState
+from orchestrator.results.comparison import seeds_of
 from orchestrator.results.report.tables import repeated_table
 from orchestrator.results.sweep import repeated_points
+from tests.helpers.records import opened
 from workloads.scoring.paired import over_seeds
 
 GOOD, BAD, ONCE = (0.9, 0.92, 0.91), (0.8, 0.85, 0.84), (0.99,)
@@ -50,3 +57,22 @@ def test_tables_show_them(capsys):
     print_repeated(console(plain=True), points())
     printed = capsys.readouterr().out
     assert "+.080 +.037 to +.123 .015 noise=0.1" in printed
+
+
+def test_runs_are_compared_over_the_seeds_of_their_winners_points():
+    left, right = (run_of(areas) for areas in (GOOD, BAD))
+    assert seeds_of(left, right).p == pytest.approx(ttest_rel(GOOD, BAD).pvalue)
+    assert seeds_of(left, run_of(GOOD[:1])) is None
+    right.opening = replace(right.opened, targets=("another",))
+    assert seeds_of(left, right) is None
+
+
+def run_of(areas):
+    """A run of a point and its seeds, whose test AUROC these are, and of another point that is worse."""
+    state = RunState(opened("flow_digits", Options(preset="smoke", seeds=3)))
+    for point, bonus in (("best", 0.5), ("other", 0.0)):
+        for seed, area in enumerate(areas):
+            rungs = {1000: RungMetrics({"contrastive": bonus, "bits_per_dim": 3 - bonus, "oracle": area})}
+            trial = TrialState(f"{point}{seed}", {"score": point, "seed": seed}, state=State.FINISHED, rungs=rungs)
+            state.trials[trial.id] = trial
+    return state

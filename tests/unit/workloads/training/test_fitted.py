@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from workloads.errors import UserError
 from workloads.keys import key
 from workloads.method import FittedMethod
 from workloads.training.fitted import FOLDS, Fit
@@ -35,6 +36,21 @@ class Memory(FittedMethod):
 def fit_of(count, repeats=1):
     images = torch.arange(count, dtype=torch.uint8).repeat_interleave(repeats).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
     return Fit(Memory(Config()), torch.device("cpu"), Unit("detector", "good", "whole"), images)
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "words"),
+    [
+        ("fit", None, "returned a NoneType, not a dictionary of tensors and plain numbers"),
+        ("score", torch.zeros(4, 1), r"returned a Tensor of shape \(4, 1\), not .* for each of 4 images"),
+        ("score", torch.zeros(3), r"of shape \(3,\)"),
+        ("score", np.zeros(4), r"returned a ndarray of shape \(4,\)"),
+    ],
+)
+def test_what_a_method_returns_is_looked_at(function, value, words, monkeypatch):
+    monkeypatch.setattr(Memory, function, lambda *_: value)
+    with pytest.raises(UserError, match=words):
+        fit_of(4).score(fit_of(4).images)
 
 
 @pytest.mark.parametrize("count", [2, 3, 7, 53])
