@@ -326,6 +326,8 @@ def predict(
     options: Any = {"false_alarms": false_alarms, "normals": places[1], "defects": places[2], "strict": strict,
                     "seen": seen or (lambda _done, _total: None)}  # fmt: skip
     if address is not None:
+        if device is not None:
+            raise UserError("workers of a cluster choose their devices", where="device", fix="leave device out")
         from orchestrator.inference.at_scale import Source, predict_at_scale
         from orchestrator.inference.detector import trusted
 

@@ -66,6 +66,11 @@ def code_of(name: str) -> Path | None:
     return Path(folders[0] if folders else str(spec.origin))
 
 
+def is_installed(code: Path) -> bool:
+    """Whether the file or folder of a method lies where Python looks anyway: in no place, nor the current folder."""
+    return code.parent not in (*PLACES, Path.cwd())
+
+
 def top_module(name: str) -> str:
     """The name of the module, or package, that a method from outside the tree lies in. Raises UserError."""
     return reference(name).partition(":")[0].partition(".")[0]

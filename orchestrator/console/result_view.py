@@ -204,7 +204,7 @@ def print_comparison(out: Console, comparison: Comparison, part: str) -> None:
     if comparison.pairs:
         out.print(pairs_table(comparison))
         say(out, "AUROC of the first less that of the second on the same images; p of DeLong's paired test")
-    for note in comparison.notes:
+    for note in (*comparison.table.notes, *comparison.notes):
         say(out, note)
     for file in comparison.files:
         say(out, str(file))

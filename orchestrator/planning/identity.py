@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.planning.code_digest import (
@@ -24,8 +23,8 @@ from tune_spaces.schema import Space
 from workloads.errors import UserError
 from workloads.keys import ROLES_OF_TRIALS, keys_of
 from workloads.method import FittedMethod
-from workloads.registry import PLACES, method, reference, top_module
 from workloads.registry import code_of as method_file
+from workloads.registry import is_installed, method, reference, top_module
 from workloads.units import Unit
 
 if TYPE_CHECKING:
@@ -220,8 +219,8 @@ def check_travels(workload: str) -> None:
     """Raises UserError for a method from outside the tree that imports what lies beside it: its own top module alone
     is kept with the run and goes to workers."""
     code = method_file(workload)
-    if code is None or code.parent not in {*PLACES, Path.cwd()}:
-        return  # of the table, or installed
+    if code is None or is_installed(code):
+        return
     module, place = reference(workload).partition(":")[0], [str(code.parent)]
     imported = packages_of(followed([module]).values()) - {top_module(workload)}
     if beside := sorted(name for name in imported if PathFinder.find_spec(name, place)):

@@ -224,7 +224,8 @@ def side_by_side(opened: list[tuple[RunPaths, RunState]]) -> Table:
     ordered = sorted(rows.values(), key=lambda row: kinds.index(row.kind))
     apart = tuple(dict.fromkeys(name for table in tables for name in table.apart))
     unit, rivals = units.pop() if len(units) == 1 else "columns", all(table.rivals for table in tables)
-    return Table(columns, tuple(ordered), unit=unit, apart=apart, rivals=rivals)
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    return Table(columns, tuple(ordered), unit=unit, notes=notes, apart=apart, rivals=rivals)
 
 
 def write(comparison: Comparison, folder: Path, part: str) -> tuple[Path, ...]:

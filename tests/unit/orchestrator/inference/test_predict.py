@@ -13,6 +13,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
+import orchestrator
 import workloads
 from examples.own_method import Gaussian
 from orchestrator.inference import at_scale
@@ -291,3 +292,8 @@ def test_at_scale_a_folder_is_written(tmp_path):
         at_scale.checked_folder("out.csv")
     with pytest.raises(UserError, match="is no cluster's"):
         at_scale.predict_at_scale(at_scale.Source("run", str(tmp_path), None), ["new"], str(tmp_path / "out"), "head")
+
+
+def test_a_device_is_for_this_machine_alone(tmp_path):
+    with pytest.raises(UserError, match="workers of a cluster choose their devices"):
+        orchestrator.predict("run", tmp_path, false_alarms=0.1, storage=tmp_path, address="local", device="cpu")

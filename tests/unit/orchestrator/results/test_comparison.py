@@ -56,6 +56,7 @@ def test_models_are_correlated_over_the_images_that_both_have(tmp_path):
     one = made_run(tmp_path, "one", "reduced", 1)
     two = made_run(tmp_path, "two", "paper", 2, IDS[10:])
     found = compare(str(tmp_path), ["one", "two"], "likelihood")
+    assert found.table.notes == ("`all` is the detector's own score. Normal are all test images of DIGITS.",)  # of both
     both = sorted(one.keys() & two.keys())
     expected = spearmanr([one[k] for k in both], [two[k] for k in both]).statistic
     assert found.shared.tolist() == [[55, 45], [45, 45]]
