@@ -17,6 +17,7 @@ import torch
 from workloads.data.reading.region import Region
 from workloads.detector import Detector, device_named
 from workloads.errors import Kind, UserError
+from workloads.files import DamagedFileError, read_checked, write_checked
 from workloads.learner import State
 from workloads.registry import method as method_named
 from workloads.scoring.thresholds import HeldOut
@@ -25,6 +26,7 @@ from workloads.units import ImageShape, Unit
 
 FORMAT = 1
 DETECTOR, HELD_OUT = "detector.json", "held_out.json"
+FIX = "write the detector again from its run"
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,12 @@ def save_detector(folder: Path, detector: Detector, name: str, units: Sequence[T
         "region": detector.region and detector.region.text,
         "units": [{**asdict(trained.unit), "artifacts": list(trained.artifacts)} for trained in units],
     }
-    (folder / DETECTOR).write_text(json.dumps(about, indent=1))
+    about["held_out"] = detector.held_out is not None
+    write_checked(folder / DETECTOR, json.dumps(about, indent=1).encode())
     if detector.held_out is not None:
         scores = np.asarray(detector.held_out.scores, np.float64).tolist()
         kept = {"rests_on": detector.held_out.rests_on, "scores": scores}
-        (folder / HELD_OUT).write_text(json.dumps(kept))
+        write_checked(folder / HELD_OUT, json.dumps(kept).encode())
 
 
 def is_detector(folder: str | Path) -> bool:
@@ -79,7 +82,7 @@ def is_detector(folder: str | Path) -> bool:
 
 def method_of(folder: str | Path) -> str:
     """The name of a written detector's method; none of its code is run."""
-    return str(json.loads((Path(folder) / DETECTOR).read_text())["method"])
+    return str(json.loads(read_checked(Path(folder) / DETECTOR, FIX))["method"])
 
 
 def load_detector(folder: str | Path, device: str | None = None) -> Detector:
@@ -91,10 +94,10 @@ def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detecto
     """A detector that `save_detector` has written, its method as a space names it, and its units. device: a GPU where
     there is one, unless it is named.
 
-    Raises UserError for a folder of a later version, and CorruptCheckpointError for damaged weights.
+    Raises UserError for a folder of a later version, DamagedFileError, and CorruptCheckpointError for damaged weights.
     """
     place, path = device_named(device), Path(folder)
-    about = json.loads((path / DETECTOR).read_text())
+    about = json.loads(read_checked(path / DETECTOR, FIX))
     if about["format"] != FORMAT:
         headline = f"a detector of format {about['format']}, and this version reads {FORMAT}"
         raise UserError(headline, where=str(path), fix="use the version that wrote it", kind=Kind.ENVIRONMENT)
@@ -106,8 +109,11 @@ def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detecto
         artifacts = {n: load_state(path / "artifacts" / str(number) / str(i), place) for i, n in enumerate(names)}
         units.append(TrainedUnit(Unit(**item), load_state(path / "states" / str(number), place), artifacts))
     held_out = None
-    if (path / HELD_OUT).exists():
-        kept = json.loads((path / HELD_OUT).read_text())
+    if about.get("held_out", (path / HELD_OUT).exists()):  # an earlier version does not say
+        if not (path / HELD_OUT).exists():
+            headline = "the scores that the detector's decisions rest on are missing"
+            raise DamagedFileError(headline, str(path / HELD_OUT), fix=FIX, kind=Kind.ENVIRONMENT)
+        kept = json.loads(read_checked(path / HELD_OUT, FIX, vouched="held_out" in about))
         held_out = HeldOut(np.array(kept["scores"], np.float32), kept["rests_on"])
     detector = assembled(
         chosen(chosen.Config(**values)),

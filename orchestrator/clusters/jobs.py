@@ -15,13 +15,15 @@ from uuid import uuid4
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import connect
-from orchestrator.record.provenance import this_python
+from orchestrator.record.provenance import this_python, without_secrets
 from workloads.errors import Kind, UserError, nearest
 
 STOP_WAIT_S = 60  # a launcher that is to stop closes its books first; Ray's own three seconds are too short for that
 STARTING_S = 60
 GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
 INTERRUPTED, REFUSED = 130, 4  # exit codes of a launcher: stopped by the user, and the largest of its own others
+TRACKING_URI = "ORCHESTRATOR_TRACKING_URI"
+"""Variable that a launcher reads where the command line names none."""
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 FLAGS = {"classes": "--class", "target": "--class"}  # option -> its name on the command line, where that is another
 
@@ -49,7 +51,8 @@ def submit(client: Any, words: Sequence[str], run: str, users: Sequence[Path] = 
         raise UserError(headline, fix=fix, kind=Kind.REFUSED)
     with tempfile.TemporaryDirectory() as folder:
         pack(Path(folder), users)
-        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
+        words, hidden = without_passwords(words)
+        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1", **hidden}
         job = {
             "entrypoint": shlex.join(["python", "-m", "orchestrator", *words]),
             "runtime_env": {"working_dir": folder, "env_vars": variables},
@@ -57,6 +60,16 @@ def submit(client: Any, words: Sequence[str], run: str, users: Sequence[Path] = 
             "metadata": {"run": run},
         }
         return once_up(lambda: client.submit_job(**job))
+
+
+def without_passwords(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """(words, variables): a tracking URI with a password in it goes by the environment, for command lines are listed
+    by `ps` and by the cluster's dashboard."""
+    rest, flag = list(words), FLAGS.get("tracking_uri", "--tracking-uri")
+    place = rest.index(flag) if flag in rest[:-1] else -1
+    if place < 0 or without_secrets(rest[place + 1]) == rest[place + 1]:
+        return rest, {}
+    return rest[:place] + rest[place + 2 :], {TRACKING_URI: rest[place + 1]}
 
 
 def once_up(submit_job: Callable[[], str]) -> str:

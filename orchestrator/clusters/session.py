@@ -1,5 +1,6 @@
 """Starting or joining Ray."""
 
+import ctypes
 import logging
 import os
 import secrets
@@ -50,6 +51,15 @@ def heed_signals() -> None:
             signal.signal(polite, signal.default_int_handler)
 
 
+def c_handler(number: int) -> int | None:
+    """The address of what the system calls for a signal; None for its default. Python's own leads on to what
+    `signal.signal` was told, which the main thread alone can change, and this address any."""
+    of = ctypes.pythonapi.PyOS_getsig
+    of.restype = ctypes.c_void_p
+    address: int | None = of(number)
+    return address
+
+
 @contextmanager
 def ray_session(
     cpus: int | None = None, address: str | None = None, code: Path | None = None, *, dashboard: bool = True
@@ -78,8 +88,10 @@ def started_or_joined(
         return
     for name in ("ray", "ray.data", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    stop = c_handler(signal.SIGTERM)
     with local_ray(ray, cpus, modules, dashboard) if address is None else joined(ray, address, modules):
-        heed_signals()  # again: Ray has put its own in their place
+        ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, ctypes.c_void_p(stop))  # Ray has put its own there: in C,
+        heed_signals()  # and, in the main thread, in Python
         yield ray
 
 

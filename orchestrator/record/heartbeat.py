@@ -82,7 +82,7 @@ def is_alive(paths: RunPaths) -> bool:
     """Whether a launcher has lately shown a sign of life."""
     try:
         beat = json.loads(paths.heartbeat.read_bytes())
-        return bool(time.time() - beat["time"] <= MISSED * beat["period"])
+        return bool(abs(time.time() - beat["time"]) <= MISSED * beat["period"])  # a clock may have been set back
     except (OSError, ValueError, KeyError, TypeError):  # none, or not a whole one
         return False
 

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from tests.chaos.cases import Stage, Verdict
@@ -22,16 +23,17 @@ def main() -> int:
     warm()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         stage = Stage.made(options.folder or Path(folder))
-        verdicts, begun = [], time.monotonic()
+        verdicts, begun = list[Verdict](), time.monotonic()
         names = [options.only] if options.only else list(FAMILIES)
-        for number in range(options.cases):
-            verdict = run_case(stage, names[number % len(names)], number // len(names), options.seed)
-            verdicts.append(verdict)
-            if verdict.wrong:
-                print(f"NOT HELD {verdict.fault} at {verdict.moment} (number {number // len(names)}):")
-                for text in verdict.wrong[:6]:
-                    print("   ", text[:1200].replace("\n", "\n        "))
-                sys.stdout.flush()
+        with suppress(KeyboardInterrupt):  # the table so far
+            for number in range(options.cases):
+                verdict = run_case(stage, names[number % len(names)], number // len(names), options.seed)
+                verdicts.append(verdict)
+                if verdict.wrong:
+                    print(f"NOT HELD {verdict.fault} at {verdict.moment} (number {number // len(names)}):")
+                    for text in verdict.wrong[:6]:
+                        print("   ", text[:1200].replace("\n", "\n        "))
+                    sys.stdout.flush()
         print(table(verdicts))
         print(f"{len(verdicts)} cases in {time.monotonic() - begun:.0f} s")
     return any(verdict.wrong for verdict in verdicts)

@@ -96,9 +96,9 @@ def scripts_of(process):
 
 @pytest.mark.ray
 def test_ctrl_c_ends_a_sweep_on_ray_and_it_goes_on_without(tmp_path):
-    words = ["launch", "sweep_digits", "--preset", "smoke", "--name", "stopme", "--points", "2", "--scheduler", "fifo"]
+    words = ["launch", "sweep_digits", "--preset", "smoke", "--class", "3", "--points", "2", "--scheduler", "fifo"]
     # one trial at a time, long enough that the second is under way when the first has ended
-    words += ["--set", "detector_epochs=20", "--cpus", "1", "--storage", str(tmp_path)]
+    words += ["--set", "detector_epochs=20", "--cpus", "1", "--name", "stopme", "--storage", str(tmp_path)]
     command = [sys.executable, "-m", "orchestrator", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -40,7 +40,7 @@ class RayExecutor:
     @contextmanager
     def ahead(self) -> Iterator[None]:
         """In a thread that stays: Ray's processes end with the thread that has started them."""
-        heed_signals()  # which that thread cannot
+        heed_signals()  # which that thread cannot have done
         with ThreadPoolExecutor(1, "ray") as thread:
             self.thread, self.starting = thread, thread.submit(self.start)
             try:

@@ -11,7 +11,7 @@ from tests.helpers.launches import analyse_run, request_for, run
 
 @pytest.mark.ray
 def test_an_analysis_runs_on_ray_as_well(cluster, storage):
-    code, text = run(request_for(storage, "sweep_digits", name="plain", executor="local", points=1))
+    code, text = run(request_for(storage, "sweep_digits", name="plain", executor="local", points=1, classes=["3"]))
     assert code == 0, text
     paths = RunPaths(str(storage), "plain")
     analyse_run(paths, ["maps"], executor="ray")

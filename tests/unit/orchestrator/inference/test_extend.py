@@ -16,9 +16,10 @@ from orchestrator.inference.export.write import export_at
 from orchestrator.inference.extend import digests_of, with_images
 from orchestrator.inference.sources import images_at
 from tests.helpers.commands import orchestrate
-from tests.helpers.files import write_image
+from tests.helpers.files import flip, write_image
 from tests.unit.orchestrator.inference.test_predict import pictures, saved
 from tune_spaces.schema import Data, Space
+from workloads.files import DamagedFileError, write_checked
 from workloads.portable import load_detector
 from workloads.training.fitted import Fit
 
@@ -116,7 +117,7 @@ def test_a_detectors_folder_runs_no_code_from_outside_and_says_what_it_lacks(fol
     (detector / "lineage.json").unlink()
     with pytest.raises(UserError, match=r"it has no lineage\.json"):
         orchestrator.export(detector, "torch", tmp_path / "program")
-    (detector / "detector.json").write_text(json.dumps(about | {"method": "evil:Method"}))
+    write_checked(detector / "detector.json", json.dumps(about | {"method": "evil:Method"}).encode())
     for use in (orchestrator.load, partial(orchestrator.export, to="torch", folder=tmp_path / "program")):
         with pytest.raises(UserError) as caught:
             use(detector)
@@ -124,6 +125,19 @@ def test_a_detectors_folder_runs_no_code_from_outside_and_says_what_it_lacks(fol
     with pytest.raises(UserError, match="does not carry code of your own"):
         orchestrator.extend(detector, folder / "added", out=tmp_path / "x")
     assert not (tmp_path / "was_run").exists()
+
+
+@pytest.mark.parametrize("name", ["detector.json", "held_out.json"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_damaged_file_of_a_detectors_folder_is_named(folder, tmp_path, name, gone):
+    detector = tmp_path / "detector"
+    shutil.copytree(folder / "further", detector)
+    if gone:
+        (detector / name).unlink()
+    else:
+        flip(detector / name)
+    with pytest.raises((DamagedFileError, FileNotFoundError), match=name):
+        load_detector(detector)
 
 
 def test_what_cannot_be_added_to_is_refused_before_anything_is_written(folder, tmp_path):
