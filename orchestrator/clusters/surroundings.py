@@ -70,7 +70,8 @@ def check_temporary_folder() -> None:
             kind=Kind.ENVIRONMENT,
         )
     try:
-        with tempfile.TemporaryFile(dir=root if Path(root).is_dir() else Path(root).parent):
+        there = next(place for place in (Path(root).absolute(), *Path(root).absolute().parents) if place.is_dir())
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         fix = "name a folder of yours by RAY_TMPDIR"

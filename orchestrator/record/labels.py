@@ -79,7 +79,7 @@ def params_of(state: RunState, trial: TrialState) -> dict[str, Any]:
 
 def run_params(state: RunState) -> dict[str, Any]:
     """What all trials have in common."""
-    return {**state.space.fixed, "trials": len(state.trials), "space": state.opened.name, "preset": state.opened.preset}
+    return {**state.space.fixed, "trials": state.expected, "space": state.opened.name, "preset": state.opened.preset}
 
 
 def seed_numbers(state: RunState, best: TrialState) -> dict[str, float | None]:

@@ -105,7 +105,7 @@ def described(paths: RunPaths, state: RunState) -> RunOnDisk:
         life=life_of(paths, state),
         space=opened.name,
         preset=opened.preset,
-        trials=len(state.trials),
+        trials=state.expected,
         ended=sum(trial.state in DONE for trial in state.trials.values()),
         auroc=best.metric("oracle") if best else None,
         leak=state.leak,
