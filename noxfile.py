@@ -54,8 +54,9 @@ def exact(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """Draw the picture of the docs again."""
-    python(session, "docs/pictures/draw.py")
+    """Draw the pictures of the docs again; `-- STORAGE RUN` photographs a finished run instead."""
+    name = "pages.py" if session.posargs else "draw.py"
+    python(session, f"docs/pictures/{name}", *session.posargs)
 
 
 @nox.session

@@ -55,7 +55,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
                     best = sure_winner(work.state).id
                     outcome = Outcome.SOME_FAILED if work.state.failures else Outcome.COMPLETE
                     results = conclude(paths, work.state, run.methods)  # where this fails the run is finished
-                except KeyboardInterrupt:
+                except (KeyboardInterrupt, SystemExit):  # Ray's handler of SIGTERM, in its start-up, exits
                     outcome, best = Outcome.INTERRUPTED, None
                 except Exception as error:
                     error.add_note(f"Resume: {resume_command(plan.run, request.storage, request.address)}")

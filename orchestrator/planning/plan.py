@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.planning.identity import check_travels, code_of_methods, run_name
+from orchestrator.planning.identity import code_of_methods, run_name
 from orchestrator.planning.request import Request
 from tune_spaces.schema import Auxiliary, Data, Resources, Space
 from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
@@ -112,8 +112,7 @@ def plan_of(request: Request) -> Plan:
     whole = (space.data.name,) if space.data.protocol == "in_out" else None
     learnt, windows = (folder.learnt, folder.windows(form_of(space.data))) if folder else (None, 1.0)
     shape, counts = shape_of(space), counts_of(space, request.prepared_images, learnt, windows)
-    workers = workers_of(space, 1 if in_process else request.cpus, request.gpus)
-    check_travels(space.workload)
+    workers = workers_of(space.resources, 1 if in_process else request.cpus, request.gpus)
     points = tuple(space.points())
     methods = tuple(method(space.workload)(space.config(point)) for point in points)
     targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
@@ -130,7 +129,7 @@ def plan_of(request: Request) -> Plan:
         points=points,
         methods=methods,
         rungs=tuple(space.scheduler.rungs()),
-        workers=workers,
+        workers=min(workers, space.trials * space.resources.workers),
         rates=request.rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
@@ -138,13 +137,12 @@ def plan_of(request: Request) -> Plan:
     )
 
 
-def workers_of(space: Space, cpus: int, gpus: int) -> int:
-    """Of all trials together, on a machine of `cpus` cores and `gpus` GPUs."""
-    resources = space.resources
+def workers_of(resources: Resources, cpus: int, gpus: int) -> int:
+    """Of all trials that fit together on a machine of `cpus` cores and `gpus` GPUs; of one where none fits."""
     fitting = int(cpus / resources.cpus_per_worker)
     if resources.gpus_per_worker and gpus:
         fitting = min(fitting, int(gpus / resources.gpus_per_worker))
-    return min(max(resources.workers, fitting), space.trials * resources.workers)
+    return max(resources.workers, fitting)
 
 
 def check_images(plan: Plan, splits: "Splits") -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.planning.identity import check_travels
 from orchestrator.planning.options import Options
 from tune_spaces.published import differences
 from tune_spaces.schema import Space
@@ -46,7 +47,7 @@ def check_storage(storage: str, tracking_uri: str | None) -> None:
 @dataclass(frozen=True)
 class Request:
     """Everything that a plan is made of: what a launch is told, and what lay around it then. Raises UserError for an
-    executor that there is not, and for a storage that MLflow's database cannot lie in.
+    executor that there is not, a storage that MLflow cannot write to, and a method that would not travel whole.
 
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     schedule: as `schedule_name` has it. cpus, gpus: of this machine. prepared_images: of the prepared auxiliary set
@@ -78,6 +79,7 @@ class Request:
     def __post_init__(self) -> None:
         check_executor(self.executor, self.address)
         check_storage(self.storage, self.tracking_uri)
+        check_travels(self.space.workload)
 
     @property
     def workers(self) -> int:

@@ -6,14 +6,13 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 import workloads
 from orchestrator.inference.export.card import Export
 from orchestrator.inference.export.requirements import requirements, unpinned
-from orchestrator.record.tracking.tracker import RUN_TAG, TRIAL_TAG
+from orchestrator.record.tracking.tracker import END_OF_SCHEDULE, PARENT_TAG, RUN_TAG, TRIAL_TAG
 from workloads.errors import Kind, UserError
 from workloads.portable import save_detector
 
@@ -69,27 +68,33 @@ def example_of(size: tuple[int, int]) -> Any:
 
 
 def register(export: Export, folder: Path, name: str, tracking_uri: str) -> str:
-    """Put the model into MLflow's registry as the next version of `name`; its URI. It belongs to the MLflow run of the
-    winner's trial, where there is one, whose id and provenance it carries as tags."""
+    """Put the model into MLflow's registry as the next version of `name`; its URI. It is a logged model of the MLflow
+    run of the winner's trial, whose id and provenance it carries as tags, and stands on the sweep's page, too."""
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
     client = MlflowClient(tracking_uri)
-    run_id = run_of(client, export.lineage)
-    place = f"exported_model/{uuid4().hex}"  # a run has many exports, and the registry keeps all of them
-    client.log_artifacts(run_id, str(folder), place)
+    run = run_of(client, export.lineage)
+    run_id, about = run.info.run_id, {"tags": export.lineage, "params": {"target": export.detector.target}}
+    model = client.create_logged_model(run.info.experiment_id, "detector", run_id, model_type=export.method, **about)
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+    for key in (run_id, run.data.tags.get(PARENT_TAG)):
+        if key:
+            client.log_outputs(key, [LoggedModelOutput(model.model_id, END_OF_SCHEDULE)])
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
-    made_version = client.create_model_version(name, source, run_id=run_id, tags=export.lineage)
+    place = {"source": model.artifact_location, "run_id": run_id, "model_id": model.model_id}
+    made_version = client.create_model_version(name, **place, tags=export.lineage)
     return f"models:/{name}/{made_version.version}"
 
 
-def run_of(client: Any, lineage: dict[str, str]) -> str:
-    """The id of MLflow's run of the trial. Raises UserError where MLflow does not know it."""
+def run_of(client: Any, lineage: dict[str, str]) -> Any:
+    """MLflow's run of the trial. Raises UserError where MLflow does not know it."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     query = " and ".join(f"tags.`{tag}` = '{lineage[tag]}'" for tag in (RUN_TAG, TRIAL_TAG))
     runs = client.search_runs(experiments, query, max_results=1) if experiments else []
@@ -99,7 +104,7 @@ def run_of(client: Any, lineage: dict[str, str]) -> str:
             fix="give --tracking-uri of the MLflow that the run was launched with",
             kind=Kind.ENVIRONMENT,
         )
-    return str(runs[0].info.run_id)
+    return runs[0]
 
 
 def made(folder: Path) -> Path:

@@ -194,7 +194,10 @@ def test_what_is_written_as_launched_is_closed_whatever_follows(space, tmp_path)
     assert [type(event) for event in ledger_of(tmp_path).events] == [Opened, Launched, Closed]
 
 
-@pytest.mark.parametrize(("error", "outcome"), [(OSError("no space"), "failed"), (KeyboardInterrupt(), "interrupted")])
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(OSError("no space"), "failed"), (KeyboardInterrupt(), "interrupted"), (SystemExit(15), "interrupted")],
+)
 @pytest.mark.parametrize("where", ["tasks.reconcile", "recorder.recorder_of"])
 def test_whatever_ends_a_launch_before_its_first_task_closes_it(space, tmp_path, monkeypatch, where, error, outcome):
     """What was there before cannot be taken up again."""

@@ -213,7 +213,12 @@ def test_a_model_joins_the_registry_with_the_runs_lineage(runs, tmp_path):
     client = mlflow.MlflowClient(uri)
     version = client.get_model_version("surfaces", "2")
     assert version.tags["orchestrator.run"] == run.name
-    assert client.get_run(version.run_id).data.tags["orchestrator.trial"] == run.best.id
+    trial = client.get_run(version.run_id)
+    assert trial.data.tags["orchestrator.trial"] == run.best.id
+    for key in (version.run_id, trial.data.tags["mlflow.parentRunId"]):
+        models = {output.model_id for output in client.get_run(key).outputs.model_outputs}
+        assert len(models) == 2
+        assert {client.get_logged_model(model).status for model in models} == {"READY"}
     with registry_at(uri):
         assert mlflow.pyfunc.load_model("models:/surfaces/2").metadata.metadata["orchestrator.run"] == run.name
 
