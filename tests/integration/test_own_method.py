@@ -188,13 +188,12 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         places = ("--storage", storage, "--address", "auto", "--plain")
         launched_and_killed(mine / "slow_space.py", storage, "--address", "auto", "--cpus-per-worker", "2")
         (mine / "slow_methods" / "inner.py").write_text("raise RuntimeError('edited')\n")
-        fitted = ("launch", mine / "own_fitted_space.py", "--preset", "smoke", *places)
-        done = orchestrate(*fitted, "--name", "one")
-        assert done.returncode == 0, done.stdout + done.stderr
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
-        done = orchestrate(*fitted, "--name", "two")
-        assert done.returncode == 0, done.stdout + done.stderr
+        fitted = ("launch", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--plain")
+        for name, where in (("one", ("--executor", "local")), ("two", ("--address", "auto"))):
+            done = orchestrate(*fitted, "--name", name, *where)
+            assert done.returncode == 0, done.stdout + done.stderr
         refused = orchestrate("launch", mine / "bad_space.py", "--preset", "smoke", *places)
         assert refused.returncode == 3
         assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stderr
