@@ -25,6 +25,10 @@ MARKS = "marks"
 Value = TypeVar("Value")
 
 
+LARGEST = 2**63
+"""Whole numbers of a config are smaller."""
+
+
 @dataclass(frozen=True)
 class Marks:
     """schedule: whether the key says how large or how long. above, low, below: bounds of its value, or of every value
@@ -40,6 +44,8 @@ class Marks:
         """Why a value is out of bounds; empty where it is not, and for what is no number."""
         values = value if isinstance(value, tuple) else (value,)
         numbers = [item for item in values if isinstance(item, int | float)]
+        if any(isinstance(number, int) and abs(number) >= LARGEST for number in numbers):
+            return "must be a number of at most 64 bits"
         if not all(map(math.isfinite, numbers)):
             return "must be a finite number"
         return "" if all(map(self.allows, numbers)) else f"must be {self.bounds}"

@@ -1,15 +1,18 @@
 """What a space says of its images: which they are, and how they are split."""
 
 import re
-from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Sized
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tune_spaces.schema.part import Part, known, refuse
 from workloads.data.catalogue import CATALOGUE, FITTED, SOURCES, Fit, auxiliary_names, out_set_names
 from workloads.data.reading.account import Copies, FolderRules
 from workloads.errors import Problem, nearest
+
+MOST_NAMES = 10_000
+"""Of classes, out sets and the like. More is a slip of the hand."""
 
 
 def known_source(name: str) -> str:
@@ -76,6 +79,14 @@ class Data(Part):
         description="of 'folder': pattern in file names; images that agree in it stay on one side of a split",
     )
     copies: Copies = Field(default="leave_out", description="of 'folder': test images that are copies of others")
+
+    @field_validator("classes", "out", "auxiliary", "ignore", mode="before")
+    @classmethod
+    def bounded(cls, value: Any) -> Any:
+        """Refuses what is too long before anything is made of it."""
+        if isinstance(value, Sized) and len(value) > MOST_NAMES:
+            raise ValueError(f"has more than {MOST_NAMES:,} entries")
+        return value
 
     @model_validator(mode="after")
     def consistent(self) -> Self:
