@@ -166,7 +166,7 @@ def tracking(storage: str, uri: str | None) -> Check:
 
 def data_folder(folder: Path) -> Check:
     if not folder.is_dir():
-        fix = "`data ls` says how each dataset comes; --data-dir names the folder"
+        fix = "name another by --data-dir; `doctor SPACE` says how the images of a space come"
         return Check("data", "warn", f"there is no folder {folder}: only datasets without files there work", fix)
     names = sorted(place.name for place in folder.iterdir())
     return Check("data", "ok", f"{folder} holds {', '.join(names) or 'nothing'}")

@@ -215,6 +215,10 @@ def code_of_methods(methods: Iterable[Any], targets: Sequence[str]) -> Code:
     return joined(code_of(*item) for item in roots)
 
 
+OURS = ("orchestrator", "tune_spaces", "workloads")
+"""Packages that are on every node, also where they lie beside a method, as beside our examples."""
+
+
 def check_travels(workload: str) -> None:
     """Raises UserError for a method from outside the tree that imports what lies beside it: its own top module alone
     is kept with the run and goes to workers."""
@@ -222,7 +226,7 @@ def check_travels(workload: str) -> None:
     if code is None or is_installed(code):
         return
     module, place = reference(workload).partition(":")[0], [str(code.parent)]
-    imported = packages_of(followed([module]).values()) - {top_module(workload)}
+    imported = packages_of(followed([module]).values()) - {top_module(workload), *OURS}
     if beside := sorted(name for name in imported if PathFinder.find_spec(name, place)):
         raise UserError(
             f"{module} imports {', '.join(beside)}, which lies beside it and would not travel with it",

@@ -22,7 +22,7 @@ from workloads.errors import Kind, UserError, nearest
 ANSWER_S = 5.0
 """Seconds within which a server or a database's host answers, or counts as away."""
 SERVERS, DATABASES = ("http", "https"), ("postgresql", "mysql", "mssql")
-FORMS = ("sqlite:////FOLDER/mlflow.db", "http://HOST:5000", "postgresql://USER@HOST/NAME")
+FORMS = ("sqlite:////FOLDER/mlflow.db", "http://HOST:5000", "postgresql://HOST/NAME")
 DRIVERS = {"postgresql": "psycopg2-binary", "mysql": "pymysql", "mssql": "pyodbc"}
 PATHS = (
     ("runs", "artifact_uri"),

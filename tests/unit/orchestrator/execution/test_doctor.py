@@ -93,4 +93,4 @@ def test_the_verb_says_where_things_are_and_ends_as_a_launch_would(tmp_path, mon
     facts = json.loads(done.output)
     assert facts["from"]["storage"]["by"] == "ORCHESTRATOR_STORAGE"
     assert done.exit_code == (3 if any(check["outcome"] == "fail" for check in facts["checks"]) else 0)
-    assert "fix: `data ls`" in CliRunner().invoke(app, ["doctor"], catch_exceptions=False).output
+    assert "fix: name another by --data-dir" in CliRunner().invoke(app, ["doctor"], catch_exceptions=False).output
