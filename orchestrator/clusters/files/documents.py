@@ -40,6 +40,7 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
         TypeError,
         OverflowError,
         RecursionError,
+        AttributeError,
     ) as error:  # dates, numbers and depths that none can be
         raise several([Problem(str(path), f"no YAML: {type(error).__name__}: {error}")]) from None
     if not documents:
