@@ -46,9 +46,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what killed writers have left in a folder, and below it, that nobody writes to at the moment."""
-    for partial in folder.rglob(".*.partial") if isinstance(folder, Path) else ():
+def remove_partials(folder: Path, *, below: bool = False) -> None:
+    """Remove what killed writers have left in a folder, or also below it, that nobody writes to at the moment."""
+    if not isinstance(folder, Path):
+        return
+    for partial in folder.rglob(".*.partial") if below else folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)
 
 

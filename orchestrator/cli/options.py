@@ -74,13 +74,16 @@ def find_storage(context: typer.Context, value: str) -> str:
 
 
 def find_default(context: typer.Context, parameter: typer.CallbackParam, value: str | None) -> str | None:
-    """The value of another option: what the file says, where nobody else does. A callback of the option."""
+    """The value of another option: what the file says, where nobody else does. A callback of the option.
+
+    A run that is there goes on where it was logged to: for that the file is not asked."""
     if context.resilient_parsing:
         return value
     if MADE_OF not in context.meta:  # a verb without a storage
         context.meta[MADE_OF] = defaults_beside(None)
     key, (_, values) = str(parameter.name), context.meta[MADE_OF]
-    return value if origin(context, key) else values.get(key, value)
+    settled = origin(context, key) or (key == "tracking_uri" and context.params.get("run"))
+    return value if settled else values.get(key, value)
 
 
 def origin(context: typer.Context, key: str) -> str:
@@ -92,11 +95,18 @@ def origin(context: typer.Context, key: str) -> str:
     return KEYS[key] if kind == "COMMANDLINE" else ""
 
 
+def shown(value: str | None) -> str | None:
+    """Without its password."""
+    from orchestrator.record.provenance import without_secrets
+
+    return value and without_secrets(value)
+
+
 def sources_of(context: typer.Context) -> dict[str, Source]:
     """Value and source of each of the three that a verb has."""
     file, values = context.meta[MADE_OF]
     return {
-        key: Source(context.params[key], origin(context, key) or (str(file) if key in values else "default"))
+        key: Source(shown(context.params[key]), origin(context, key) or (str(file) if key in values else "default"))
         for key in KEYS
         if key in context.params
     }

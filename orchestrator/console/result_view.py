@@ -142,14 +142,15 @@ def print_repeated(out: Console, points: Sequence[Repeated]) -> None:
     """Points that were trained with several seeds, and whether the winner's is ahead of them by chance."""
     if not points:
         return
-    heads, rows = repeated_rows(points[:MOST_POINTS])
+    shown = [point for number, point in enumerate(points) if number < MOST_POINTS or point.less is None]
+    heads, rows = repeated_rows(shown)  # the winner's is among them, wherever it stands
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for name in heads:
         table.add_column(name, justify="left" if name == "point" else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     out.print(table)
-    more = f"; {len(points) - MOST_POINTS} more points are in the report" if len(points) > MOST_POINTS else ""
+    more = f"; {len(points) - len(shown)} more points are in the report" if len(points) > len(shown) else ""
     say(out, f"mean and standard deviation over the seeds; p of the paired t-test over them{more}")
 
 

@@ -117,6 +117,9 @@ def continued(
     state = ledger.state
     check_same_question(state, opened, plan.space, paths.run)
     methods = {trial.id: plan.method(trial.point) for trial in state.trials.values()}
+    for trial in state.trials.values():
+        if trial.state not in DONE:  # those that a search has added are not among the plan's
+            methods[trial.id].prepare(Path(state.opened.data_dir))
     if state.accepted or not state.identity.same_code(opened.identity):
         top = "" if plan.space.workload in WORKLOADS else top_module(plan.space.workload)
         check_same_code(state.identity, opened.identity, paths.run, top, accept_code)

@@ -20,7 +20,7 @@ from orchestrator.data.loading import load_splits
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import absolute
 from orchestrator.record.paths import RunPaths, check_tracking
-from orchestrator.record.provenance import all_cpus, gpu_count
+from orchestrator.record.provenance import all_cpus, gpu_count, without_secrets
 from orchestrator.record.tracking.store import check_store, reach
 from workloads.errors import UserError
 from workloads.files import write_atomically
@@ -153,14 +153,15 @@ def tracking(storage: str, uri: str | None) -> Check:
         check_tracking(RunPaths(storage, "doctor"), uri)
         check_store(storage, uri)
 
-    check = probed("MLflow", f"{uri or 'the database in the storage'} can hold runs", read)
+    shown = without_secrets(uri) if uri else "the database in the storage"
+    check = probed("MLflow", f"{shown} can hold runs", read)
     if check.outcome != "ok" or uri is None:
         return check
     try:
         reach(uri)
     except OSError as error:  # those of requests are, too
         fix = "start it, or mend the address; a launch goes on without it, and a later one logs what it missed"
-        return Check("MLflow", "warn", f"{uri} does not answer: {type(error).__name__}", fix)
+        return Check("MLflow", "warn", f"{shown} does not answer: {type(error).__name__}", fix)
     return check
 
 
@@ -250,8 +251,9 @@ def ray_answers() -> Check:
         with ray_session(1, dashboard=True):
             state_api()
     except Exception as error:  # whatever Ray raises
+        last = (str(error).strip().splitlines() or ["no message"])[-1]
         fix = getattr(error, "fix", "") or "take --executor local until it starts; its logs lie in /tmp/ray"
-        return Check("Ray", "fail", f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}", fix)
+        return Check("Ray", "fail", f"{type(error).__name__}: {last}", fix)
     return Check("Ray", "ok", f"started, its State API answered, and ended in {monotonic() - begun:.0f} s")
 
 

@@ -28,7 +28,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     observer.planned(plan, request)
     gangs, method_name = plan.space.resources.workers > 1, request.space.workload
     executor = executor or executor_named(request.executor, request.cpus, request.address, method_name, gangs=gangs)
-    for instance in plan.methods:
+    for instance in plan.checked_methods:
         instance.prepare(Path(request.data_dir))
     # Ray starts while torch is imported and images are read, unless a run that goes on has nothing left to do
     with nullcontext() if paths.ledger.exists() else executor.ahead():

@@ -25,6 +25,7 @@ from orchestrator.execution.work.trial import (
 )
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.cluster_size import check_crowded_nodes
+from orchestrator.planning.code_digest import plain
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.planning.identity import StagePlan, TrialPlan, analysis_digest
 from orchestrator.planning.plan import Plan, trial_macs
@@ -116,7 +117,7 @@ def remaining(work: Launch, recorder: Recorder) -> dict[str, list[Task]]:
     """All that is left to do, by phase: baselines and shared stages, trials, analyses. What lies on disk and not in the
     ledger is recorded first."""
     plan, paths, run = work.plan, work.paths, work.run
-    remove_partials(paths.folder)  # what a killed launcher was writing: this one alone writes there
+    remove_partials(paths.folder, below=True)  # what a killed launcher was writing: this one alone writes there
     rest = trials_left(plan, paths, run, run.ledger.state.winner)
     if plan.space.seeds > 1:
         rest = [trial for trial in rest if not recorder.waits(trial.id)]
@@ -176,24 +177,29 @@ def trials_to_come(work: Launch, recorder: Recorder) -> list[Task]:
     """What trials are left once all that could run have: those that have waited for others at a rung, or else those at
     the points that the search chooses next."""
     plan, run, states = work.plan, work.run, work.state.trials
-    left = [t for t in run.trials if states[t.id].state in GOES_ON and not recorder.waits(t.id)]
-    while not left:
-        points = chosen_points(plan.space, tried_points(plan.space, run))
-        if not points:
-            break
-        known = [trial.point for trial in run.trials]
-        repeated = [again for point in points for again in plan.space.repeated(point) if again not in known]
-        left = run.add(plan, work.splits, repeated)
-    return reconcile([trial_task(plan, work.paths, trial) for trial in left], recorder)
+    while True:
+        left = [t for t in run.trials if states[t.id].state in GOES_ON and not recorder.waits(t.id)]
+        if not left:
+            points = chosen_points(plan.space, tried_points(plan.space, run))
+            known = [plain(trial.point) for trial in run.trials] if points else []
+            repeated = [again for point in points for again in plan.space.repeated(point) if plain(again) not in known]
+            if not repeated:
+                return []
+            left = run.add(plan, work.splits, repeated)
+        # of a run whose ledger was lost a whole round may be on disk: then the next is due
+        if tasks := reconcile([trial_task(plan, work.paths, trial) for trial in left], recorder):
+            return tasks
 
 
 def tried_points(space: Space, run: OpenRun) -> list[Tried]:
     """The points so far, in the order in which they were chosen. The last is not among them where the launcher died
     before all its seeds were added."""
     states, metric = run.ledger.state.trials, CRITERIA[space.select_by].metric
-    repeats = [run.trials[n : n + space.seeds] for n in range(0, len(run.trials), space.seeds)]
+    repeats: dict[str, list[TrialPlan]] = {}
+    for trial in run.trials:
+        repeats.setdefault(run.ledger.state.point_of(trial.id), []).append(trial)
     tried = []
-    for trials in (trials for trials in repeats if len(trials) == space.seeds):
+    for trials in (trials for trials in repeats.values() if len(trials) == space.seeds):
         known = {t.id: value for t in trials if (value := states[t.id].metric(metric)) is not None}
         rung = min((states[trial].reached for trial in known), default=0)
         point = {key: trials[0].point[key] for key in space.axes}

@@ -108,7 +108,7 @@ def forecast(
     return Forecast(
         plan,
         tuple(nodes),
-        {count: simulate(load, fitting) for count, fitting in slots.items() if fitting},
+        {count: simulate(load, min(fitting, plan.space.together)) for count, fitting in slots.items() if fitting},
         load,
         alone,
         node=f"{f'{gpus_per_node} x {gpu}' if gpu else 'no GPU'}, {cpus_per_node} CPUs",

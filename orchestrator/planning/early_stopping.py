@@ -83,6 +83,12 @@ class OncePerPoint:
         return self.decisions[point, rung]
 
     def begin(self, trial: str, *, failed: bool = False) -> None:
-        """A trial begins, again where it has failed before; or else it has `failed`."""
-        trials = self.failed.setdefault(self.point_of(trial), set())
+        """A trial begins, again where it has failed before; or else it has `failed`, and its point is decided where it
+        alone was waited for: at once, so that what is read from a ledger later is decided in the same order."""
+        point = self.point_of(trial)
+        trials = self.failed.setdefault(point, set())
         trials.add(trial) if failed else trials.discard(trial)
+        if failed:
+            for known, rung in list(self.values):
+                if known == point:
+                    self.at(trial, rung)

@@ -12,6 +12,7 @@ from orchestrator.planning.code_digest import (
     Code,
     Codes,
     Roots,
+    all_distributions,
     code_of,
     content_hash,
     followed,
@@ -227,7 +228,8 @@ def check_travels(workload: str) -> None:
         return
     module, place = reference(workload).partition(":")[0], [str(code.parent)]
     imported = packages_of(followed([module]).values()) - {top_module(workload), *OURS}
-    if beside := sorted(name for name in imported if PathFinder.find_spec(name, place)):
+    beside = sorted(name for name in imported if PathFinder.find_spec(name, place))
+    if beside := [name for name in beside if name not in all_distributions()]:  # a folder `wandb`, an editable package
         raise UserError(
             f"{module} imports {', '.join(beside)}, which lies beside it and would not travel with it",
             where=str(code),

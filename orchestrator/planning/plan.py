@@ -14,7 +14,6 @@ from workloads.data.catalogue import CATALOGUE, SOURCES, default_fit
 from workloads.data.reading.account import Account
 from workloads.data.windows import Form
 from workloads.errors import Problem, UserError, several
-from workloads.registry import method
 from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
@@ -79,6 +78,14 @@ class Plan:
         return tuple(islice(cycle(self.methods), self.space.trials))
 
     @property
+    def checked_methods(self) -> tuple[Any, ...]:
+        """Those whose fit to the images is looked at before anything runs: at the known points, and, where a search
+        chooses others, at each value of every axis."""
+        chosen = self.space.search.kind == "optuna"
+        along = (point for key in self.space.axes for point in self.space.along(key)) if chosen else ()
+        return (*self.methods, *map(self.space.method, along))
+
+    @property
     def stages(self) -> int:
         """Distinct stages of all points together."""
         return len(distinct_stages(self.methods, self.targets))
@@ -103,7 +110,7 @@ class Plan:
         return self.methods[0].units(self.targets)
 
     def method(self, point: dict[str, Any]) -> Any:
-        return method(self.space.workload)(self.space.config(point))
+        return self.space.method(point)
 
 
 def plan_of(request: Request) -> Plan:
@@ -114,7 +121,7 @@ def plan_of(request: Request) -> Plan:
     shape, counts = shape_of(space), counts_of(space, request.prepared_images, learnt, windows)
     workers = workers_of(space.resources, 1 if in_process else request.cpus, request.gpus)
     points = tuple(space.points())
-    methods = tuple(method(space.workload)(space.config(point)) for point in points)
+    methods = tuple(map(space.method, points))
     targets = tuple(whole or space.data.classes or CATALOGUE[space.data.name].classes or learnt or ())
     name, preset = request.loaded.name, request.preset
     return Plan(
@@ -129,7 +136,7 @@ def plan_of(request: Request) -> Plan:
         points=points,
         methods=methods,
         rungs=tuple(space.scheduler.rungs()),
-        workers=min(workers, space.trials * space.resources.workers),
+        workers=min(workers, space.together * space.resources.workers),
         rates=request.rates,
         in_process=in_process,
         account=None if folder is None else folder.account(),
@@ -167,7 +174,7 @@ def check_images(plan: Plan, splits: "Splits") -> None:
         select_by=space.select_by,
         windows=any(part.windows is not None for part in splits.by_name().values()),
     )
-    pairs = dict.fromkeys(pair for instance in plan.methods for pair in instance.check(facts))
+    pairs = dict.fromkeys(pair for instance in plan.checked_methods for pair in instance.check(facts))
     if pairs:
         raise several([Problem(*pair) for pair in pairs], plan.name)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.identity import check_travels
 from orchestrator.planning.options import Options
@@ -137,7 +137,14 @@ def schedule_name(loaded: Loaded, space: Space, preset: str) -> str:
     The paper's is kept where at least one point is trained as the paper says; the report judges the winner's.
     """
     if preset == "paper":
-        kept = any(not differences(space, space.config(point)) for point in space.points())
+
+        def far(point: dict[str, Any]) -> int:
+            return len(differences(space, space.config(point)))
+
+        points = space.points()
+        if space.search.kind == "optuna":  # any point may be chosen: the one that is nearest to the paper's
+            points = [{key: min(space.along(key), key=far)[key] for key in space.axes}]
+        kept = any(not far(point) for point in points)
         return "paper" if kept else "custom"
     scaled = resolve(loaded.space.model_copy(update={"preset": preset}))
     config, expected = space.config({}), scaled.config({})

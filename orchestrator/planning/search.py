@@ -9,9 +9,10 @@ number of slots, and one that was killed goes on with those that it would have h
 import random
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.planning.code_digest import plain
 from tune_spaces.schema import Space
 from tune_spaces.schema.models import shuffled
 from workloads.scoring.selection import CRITERIA
@@ -43,11 +44,19 @@ def chosen_points(space: Space, tried: Sequence[Tried]) -> list[dict[str, Any]]:
     total, start = space.trials // space.seeds, space.search.start(space.size())
     if len(tried) >= total:
         return []
+    tried = [replace(result, point=of_axes(space, result.point)) for result in tried]
     known = start + (len(tried) - start) // space.search.at_once * space.search.at_once
     points = [result.point for result in tried]
     for number in range(len(tried), min(total, known + space.search.at_once)):
         points.append(chosen_point(space, tried[:known], points[known:number], number))
     return points[len(tried) :]
+
+
+def of_axes(space: Space, point: dict[str, Any]) -> dict[str, Any]:
+    """A point of a ledger, which has lists where an axis of a Python file has tuples, in the axes' own values."""
+    return {
+        key: next(value for value in values if plain(value) == plain(point[key])) for key, values in space.axes.items()
+    }
 
 
 def chosen_point(

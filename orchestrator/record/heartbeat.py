@@ -20,6 +20,8 @@ from workloads.errors import Kind, UserError
 from workloads.files import write_atomically
 
 PERIOD_S = 10.0
+AHEAD_S = 3600
+"""Seconds by which a launcher's clock may be ahead: of another machine's, or before this one was set back."""
 MISSED = 4
 """Beats that may be late, for a slow storage or clocks that differ, before a launcher counts as dead."""
 
@@ -82,7 +84,8 @@ def is_alive(paths: RunPaths) -> bool:
     """Whether a launcher has lately shown a sign of life."""
     try:
         beat = json.loads(paths.heartbeat.read_bytes())
-        return bool(abs(time.time() - beat["time"]) <= MISSED * beat["period"])  # a clock may have been set back
+        age = time.time() - beat["time"]
+        return bool(-AHEAD_S <= age <= MISSED * beat["period"])  # a clock may have been set back
     except (OSError, ValueError, KeyError, TypeError):  # none, or not a whole one
         return False
 

@@ -8,7 +8,7 @@ from upath import UPath
 from orchestrator.planning.request import absolute
 from orchestrator.record.events import TrialMoved
 from orchestrator.record.heartbeat import is_alive, launcher_lock
-from orchestrator.record.ledger import apply, decode, segments
+from orchestrator.record.ledger import apply, decode, fold, format_1_events, segments
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, State
 from workloads.errors import Kind, UserError
@@ -42,9 +42,15 @@ def repair_run(run: str, storage: str, *, really: bool) -> Repair:
         return repair(paths, really)
 
 
+def begun_under_format_1(paths: RunPaths) -> RunState:
+    """What the one file of format 1 says, where a run was begun under it; else nothing."""
+    old = paths.format_1_ledger
+    return fold(event for event, _ in format_1_events(old)) if old.exists() else RunState()
+
+
 def repair(paths: RunPaths, really: bool) -> Repair:
     """As `repair_run`, of a run that nobody else writes to."""
-    repaired, state, unsure = Repair(done=really), RunState(), set[str]()
+    repaired, state, unsure = Repair(done=really), begun_under_format_1(paths), set[str]()
     good: dict[UPath, list[bytes]] = {file: [] for file in segments(paths.ledger)}
     for file, number, line in lines_of(paths):
         where = f"{file}, line {number}"

@@ -125,18 +125,20 @@ class RunState:
     def winner(self) -> TrialState | None:
         """The best trial that reached the end, by the run's criterion; the earlier in the plan where two are equal.
 
-        Where points are trained with several seeds, the point with the best mean is chosen, and of it the best trial.
+        Where points are trained with several seeds, the point with the best mean is chosen, and of it the best trial;
+        points of which seeds are lacking come after those that have more.
         """
         ended = [trial for trial in self.trials.values() if trial.state == State.FINISHED]
         if not ended or len(self.trials) == 1:
             return next(iter(ended), None)  # there was nothing to choose: the criterion may be undefined
-        criterion, means = CRITERIA[self.space.select_by], dict[str, float]()
+        criterion, of_point = CRITERIA[self.space.select_by], dict[str, list[Any]]()
         values = [(t, t.last.numbers.get(criterion.metric)) for t in ended]
         known = {t.id: criterion.better_first(value) for t, value in values if value is not None}
-        if self.space.seeds > 1:
-            points = [(self.point_of(name), rank) for name, rank in known.items()]
-            means = {name: fmean(r for p, r in points if p == self.point_of(name)) for name in known}
-        best = min(known, key=lambda name: (means.get(name, 0.0), known[name]), default=None)
+        points = {name: self.point_of(name) if self.space.seeds > 1 else name for name in known}
+        for name, rank in known.items():
+            of_point.setdefault(points[name], []).append(rank)
+        ranks = {point: (-len(values), fmean(values)) for point, values in of_point.items()}
+        best = min(known, key=lambda name: (ranks[points[name]], known[name]), default=None)
         return self.trials[best] if best else None
 
     @property

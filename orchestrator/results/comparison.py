@@ -117,7 +117,9 @@ def compare(storage: str, runs: list[str], part: str, folder: Path | None = None
     unlike = [f"{a.name} and {b.name}" for a, b in combinations(models, 2) if a.groups != b.groups]
     notes = [f"{pair} scored other groups of images: their scores are not correlated" for pair in unlike]
     states = {paths.run: state for paths, state in opened}
-    pairs = tuple(replace(p, seeds=seeds_of(states[p.first], states[p.second])) for p in pairs_of(models))
+    pairs = pairs_of(models)
+    if part == WHOLE:  # whose AUROC the seeds have
+        pairs = tuple(replace(p, seeds=seeds_of(states[p.first], states[p.second])) for p in pairs)
     table = side_by_side(opened)
     comparison = Comparison(table, models, correlations, shared, tuple(notes), pairs=pairs)
     return replace(comparison, files=write(comparison, folder, part)) if folder else comparison

@@ -278,6 +278,11 @@ class Space(Strict):
         points = self.size() if self.search.kind == "grid" else min(self.size(), self.search.points)
         return points * self.seeds
 
+    @property
+    def together(self) -> int:
+        """How many trials may run at a time: of those that a search chooses, a round."""
+        return self.trials if self.search.kind != "optuna" else min(self.trials, self.search.at_once * self.seeds)
+
     def seed_problems(self) -> Iterator[Problem]:
         """Why points cannot be repeated."""
         names = [field.name for field in fields(method(self.workload).Config)]
@@ -298,11 +303,29 @@ class Space(Strict):
         points = min(self.size(), self.search.points)
         if self.search.random_start and self.search.random_start >= points:
             yield Problem("search.random_start", f"leaves nothing to choose of {points} points; give it fewer")
-        instance = method(self.workload)(self.config({key: values[0] for key, values in self.axes.items()}))
-        staged = keys_of(instance.config, "stage") if instance.stages(("?",)) else ()
-        for key in (key for key in self.axes if key in staged):
+        for key in self.keys_of_stages():
             shared = "shared stages depend on it, and these are trained before points are chosen"
             yield Problem(f"axes.{key}", f"{shared}; fix it with --set {key}=VALUE, or search 'random' or 'grid'")
+
+    def keys_of_stages(self) -> list[str]:
+        """Axes that decide which stages trials share, or what these are."""
+        instances = {key: [self.method(point) for point in self.along(key)] for key in self.axes}
+        stages = {
+            key: {repr([(str(unit), one.stage_config(unit)) for unit in one.stages(("?",))]) for one in of_key}
+            for key, of_key in instances.items()
+        }
+        shared = set().union(*stages.values()) - {"[]"}
+        marked = keys_of(method(self.workload).Config, "stage") if shared else ()
+        return [key for key in self.axes if len(stages[key]) > 1 or key in marked]
+
+    def method(self, point: dict[str, Any]) -> Any:
+        """The method at a point."""
+        return method(self.workload)(self.config(point))
+
+    def along(self, key: str) -> Iterator[dict[str, Any]]:
+        """The points that have each value of an axis, and of the others the first."""
+        first = {name: values[0] for name, values in self.axes.items()}
+        return (first | {key: value} for value in self.axes[key])
 
     def points(self) -> list[dict[str, Any]]:
         """The points that are known before anything has run, in order, each with all its seeds. Random points are

@@ -38,7 +38,8 @@ class Difference:
 @dataclass(frozen=True)
 class OverSeeds:
     """Mean difference of two ways to train over the seeds that both were trained with, and its variance. interval:
-    95 %. p: two-sided, of no difference, by the paired t-test; 1 where all seeds agree that there is none."""
+    95 %. p: two-sided, of no difference, by the paired t-test; 1 where all seeds agree that there is none, and None
+    where they agree on a difference, for then nothing is known of its spread."""
 
     value: float
     variance: float
@@ -50,9 +51,9 @@ class OverSeeds:
         return self.value - reach, self.value + reach
 
     @property
-    def p(self) -> float:
+    def p(self) -> float | None:
         if self.variance <= 0:
-            return 0.0 if self.value else 1.0
+            return None if self.value else 1.0
         return float(2 * stdtr(self.seeds - 1, -abs(self.value) / self.variance**0.5))
 
 

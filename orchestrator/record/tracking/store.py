@@ -43,9 +43,12 @@ def check_store(storage: str, uri: str | None) -> None:
     kind = scheme.partition("+")[0]
     if kind == "sqlite":
         return check_sqlite(uri)
-    if kind in (*SERVERS, *DATABASES):
-        place = network_place(uri)
-        return check_server(uri) if kind in SERVERS else check_database(uri, place)
+    if kind in SERVERS:
+        network_place(uri)
+        return check_server(uri)
+    if kind in DATABASES:
+        place = urlsplit(uri) if names_place_inside(uri) else network_place(uri)
+        return check_database(uri, place)
     plugins = {point.name for point in entry_points(group="mlflow.tracking_store")}
     if scheme in {"databricks", *plugins}:
         return None
@@ -70,6 +73,13 @@ def network_place(uri: str) -> SplitResult:
     return place
 
 
+def names_place_inside(uri: str) -> bool:
+    """Whether a database's URI says by its query or by a name of ODBC's where it is, or names several hosts: the
+    driver judges that."""
+    netloc, query = urlsplit(uri).netloc, urlsplit(uri).query
+    return "pyodbc" in uri.partition(":")[0] or "," in netloc or (not netloc.rpartition("@")[2] and bool(query))
+
+
 def check_sqlite(uri: str) -> None:
     file = sqlite_file(uri)
     if file is None:
@@ -92,11 +102,14 @@ def check_file(file: Path) -> None:
     if not file.exists() or (file.is_file() and not file.stat().st_size):
         return
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=ANSWER_S)) as database:
+        # what a killed process has left half is undone by the first that may write
+        mode = "rw" if os.access(file, os.W_OK) else "ro"
+        place = f"{file.absolute().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(place, uri=True, timeout=ANSWER_S)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             row = database.execute("SELECT version_num FROM alembic_version").fetchone() if is_of_mlflow(tables) else ()
     except sqlite3.Error as error:
-        if "locked" in str(error):
+        if "locked" in str(error) or "readonly" in str(error):
             return
         fix = "move the file away, or name another by --tracking-uri"
         raise UserError(f"this is no database: {error}", where=str(file), fix=fix, kind=Kind.ENVIRONMENT) from error
@@ -145,7 +158,7 @@ def check_database(uri: str, place: SplitResult) -> None:
 
     try:
         engine = sqlalchemy.create_engine(uri)
-    except (ImportError, SQLAlchemyError) as error:
+    except (ImportError, ValueError, SQLAlchemyError) as error:
         kind = place.scheme.partition("+")[0]
         fix = f"pip install {DRIVERS[kind]}, or the driver that the URI names"
         raise refusal(f"the driver of this database is not here: {error}", uri, fix) from error
@@ -193,8 +206,14 @@ def reach(uri: str) -> None:
     if kind in SERVERS:
         import requests
 
-        requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_S)
-    elif kind in DATABASES and place.hostname:
+        loose = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1")
+        requests.get(
+            f"{uri.rstrip('/')}/health",
+            timeout=ANSWER_S,
+            verify=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or not loose,
+            cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH") or None,
+        )
+    elif kind in DATABASES and place.hostname and not names_place_inside(uri):
         port = place.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}[kind]
         socket.create_connection((place.hostname, port), ANSWER_S).close()
 

@@ -162,17 +162,17 @@ class Tracker:
         if parent and run.data.tags.get(PARENT_TAG) != parent:
             self.client.set_tag(run.info.run_id, PARENT_TAG, parent)
 
-    def sample(self) -> bool:
-        """Look at the machine where that is due; whether there is something to log of it."""
+    def sample(self, *, last: bool = False) -> bool:
+        """Look at the machine where that is due, or for the `last` time; whether there is something to log of it."""
         with suppress(Exception):  # where a machine shows little of itself, its charts stay empty
-            if means := self.machine.sample():
+            if means := self.machine.sample(last=last):
                 self.points.append((milliseconds(), means))
         return bool(self.points)
 
     def log_machine(self, state: RunState) -> None:
         """What the machine was busy with, at steps of seconds since the run was opened."""
-        if state.closed and self.status[""] == "RUNNING" and (means := self.machine.sample(last=True)):
-            self.points.append((milliseconds(), means))
+        if state.closed and self.status[""] == "RUNNING":
+            self.sample(last=True)
         opened = datetime.fromisoformat(state.opened.time).timestamp() if state.opened.time else 0.0
         for ms, means in self.points:
             self.log_numbers(self.runs[""], means, int(ms / 1000 - opened), ms)
@@ -317,10 +317,10 @@ def follow(tracker: Tracker, ledger: Ledger, warn: Callable[[str], None], ending
     once in a row."""
     failed = last = False
     while not last:
-        changed = ledger.changed.wait(SAMPLE_S)
-        ledger.changed.clear()
+        if changed := ledger.changed.wait(SAMPLE_S):
+            ledger.changed.clear()
         last = ending.is_set()  # looked at before the sync, which may end after more has happened
-        if not tracker.sample() and not changed:
+        if not (tracker.sample() or changed or last):
             continue
         # once more at once: what is known of MLflow may have been deleted there meanwhile
         reason = failure(tracker, ledger) and failure(tracker, ledger)

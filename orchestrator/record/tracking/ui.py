@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -84,7 +85,8 @@ def store_of(storage: str, run: str | None, tracking_uri: str | None) -> tuple[s
         fix = "launch something, or say by --storage or --tracking-uri where MLflow's runs are"
         raise UserError("there is no MLflow database", where=str(file), fix=fix)
     if tracking_uri is None:
-        follow_the_storage(Path(storage))
+        with suppress(sqlite3.OperationalError):  # it cannot be written: its pages open all the same
+            follow_the_storage(Path(storage))
     return uri, uid
 
 

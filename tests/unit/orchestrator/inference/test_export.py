@@ -28,6 +28,7 @@ from tests.helpers.launches import TINY_MLSAD
 from tune_spaces.schema import Data, Space
 from workloads import registry
 from workloads.detector import Detector
+from workloads.files import write_checked
 from workloads.flows.architecture import Architecture
 from workloads.flows.artifact import packed
 from workloads.flows.config import FlowConfig
@@ -187,7 +188,7 @@ def test_a_detector_of_a_folder_has_its_decisions_and_form(runs, tmp_path):
     assert detector.threshold(0.2) == expected.threshold(0.2)
     assert (detector.form, detector.target, detector.shape) == (expected.form, expected.target, expected.shape)
     about = json.loads((folder / "detector.json").read_text())
-    (folder / "detector.json").write_text(json.dumps(about | {"format": 2}))
+    write_checked(folder / "detector.json", json.dumps(about | {"format": 2}).encode())
     with pytest.raises(UserError, match="format 2"):
         load_detector(folder)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
+from orchestrator.planning.early_stopping import Decision, OncePerPoint, SuccessiveHalving
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,11 @@ def test_a_trial_that_was_promoted_is_not_asked_again():
         rule.decide(name, 340, value)
     assert rule.decide("a", 340, 0.5) == Decision.CONTINUE
     assert rule.decide("d", 340, 0.5) == Decision.STOP
+
+
+def test_a_seed_that_fails_settles_its_point_at_once():
+    """What is read from a ledger after a kill is decided in the order that it was decided in."""
+    together = OncePerPoint(SuccessiveHalving([100, 1000], 2, "max"), 2, lambda trial: trial[0])
+    assert together.decide("a1", 100, 0.5) == Decision.WAIT
+    together.begin("a2", failed=True)
+    assert together.decisions == {("a", 100): Decision.CONTINUE}

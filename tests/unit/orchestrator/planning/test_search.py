@@ -87,6 +87,32 @@ def test_what_optuna_cannot_choose_is_refused_by_name_with_the_fix():
         space(axes=axes)
 
 
+@pytest.mark.parametrize("first", ["none", "general"])
+def test_an_axis_that_decides_which_stages_there_are_is_refused(first):
+    axes = {"hierarchy": (first, *({"none", "general"} - {first})), "lr": (1e-4, 1e-3)}
+    with pytest.raises(ValueError, match=r"axes\.hierarchy: shared stages depend on it"):
+        Space(workload="flow", data=Data(name="digits", side=16), axes=axes, select_by="likelihood",
+              search=Search(kind="optuna", points=4), fixed={"score": "likelihood"})  # fmt: skip
+
+
+def test_a_ledgers_lists_are_the_tuples_of_an_axis():
+    axes = {"detector_milestones": ((0.5,), (0.5, 0.8), (0.8,)), "noise": TENTHS}
+    search = space(axes=axes, points=20)
+    results = tried(search, lambda point: point["noise"])
+    read = [Tried({key: list(v) if isinstance(v, tuple) else v for key, v in r.point.items()}, r.value, 1000)
+            for r in results[:13]]  # fmt: skip
+    assert chosen_points(search, read) == [
+        result.point for result in results[13 : 13 + len(chosen_points(search, read))]
+    ]
+
+
+def test_what_a_search_may_choose_is_checked_beforehand():
+    points = [point for key in AXES for point in space().along(key)]
+    assert len(points) == 34
+    assert {point["pooling"] for point in points} == {"mean", "max", "peak", "softmax"}
+    assert space(points=40).together == 4
+
+
 def test_test_labels_choose_no_points():
     with pytest.raises(ValueError, match="by test labels"):
         space(select_by="oracle")
