@@ -81,6 +81,13 @@ def timeless(value: Any) -> Any:
     return value
 
 
+def artifacts_of(run: dict[str, Any]) -> list[str]:
+    """Names, of score tables the last one's alone: an earlier rung's that is lost before MLflow has it is not made
+    again."""
+    scores = sorted((name for name in run["artifacts"] if name.startswith("scores/")), key=lambda n: (len(n), n))
+    return sorted(set(run["artifacts"]) - set(scores[:-1]))
+
+
 def mlflow_runs(place: Place, uid: str) -> dict[str, Any]:
     """trial -> its runs: status, outcome, numbers, and the names of files."""
     held: dict[str, Any] = {}
@@ -88,7 +95,7 @@ def mlflow_runs(place: Place, uid: str) -> dict[str, Any]:
         tags = run["tags"]
         if tags["orchestrator.uid"] == uid:
             numbers = {key: value for key, value in run["metrics"].items() if "seconds" not in key}
-            shown = [run["status"], tags.get("outcome"), tags.get("error"), numbers, sorted(run["artifacts"])]
+            shown = [run["status"], tags.get("outcome"), tags.get("error"), numbers, artifacts_of(run)]
             held.setdefault(tags["orchestrator.trial"], []).append(shown)
     return held
 

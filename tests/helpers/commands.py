@@ -41,7 +41,7 @@ def orchestrate_apart(*words, cwd=None, **env):
     """The command run in a process of its own, for exit codes and what only a fresh interpreter shows."""
     command = [sys.executable, "-m", "orchestrator", *map(str, words)]
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env=os.environ | DEAD_PROXY | env, timeout=120
+        command, capture_output=True, text=True, cwd=cwd, env=os.environ | DEAD_PROXY | env, timeout=600
     )
 
 

@@ -78,10 +78,12 @@ def cluster_of(**head):
     (port,) = free_ports(1)
     defaults = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
     # Ray writes the address of the newest cluster into a file of its default folder, which it expects to be there.
-    # Tests run in several processes, so that each cluster has a default folder of its own
+    # Tests run in several processes, so that each cluster has a default folder of its own. Jobs look into the cluster's
+    # folder instead, and where no file is there they take any Ray of this machine
     with sealed() as folder, environment({"RAY_TMPDIR": str(Path(folder).parent)}):
         Path(folder).with_name("ray").mkdir()
         cluster = Cluster(initialize_head=True, head_node_args=defaults | {"temp_dir": folder} | head)
+        Path(folder, "ray_current_cluster").write_text(cluster.address)
         try:
             yield cluster
         finally:

@@ -191,14 +191,17 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
         fitted = ("launch", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--plain")
-        for name, where in (("one", ("--executor", "local")), ("two", ("--address", "auto"))):
-            done = orchestrate(*fitted, "--name", name, *where)
+        for name, where, run in (
+            ("one", ("--executor", "local"), orchestrate),
+            ("two", ("--address", "auto"), orchestrate_apart),
+        ):
+            done = run(*fitted, "--name", name, *where)
             assert done.returncode == 0, done.stdout + done.stderr
-        refused = orchestrate("launch", mine / "bad_space.py", "--preset", "smoke", *places)
+        refused = orchestrate_apart("launch", mine / "bad_space.py", "--preset", "smoke", *places)
         assert refused.returncode == 3
         assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stderr
         assert "127.0.0.1: importing bad_method fails: No module named 'no_such_package'" in refused.stderr
-        done = orchestrate("resume", "mine", *places, cwd=mine)
+        done = orchestrate_apart("resume", "mine", *places, cwd=mine)
         assert done.returncode == 0, done.stdout + done.stderr
     state = Ledger(RunPaths(str(storage), "mine")).state
     assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}

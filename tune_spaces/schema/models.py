@@ -19,6 +19,7 @@ from pydantic import (
 
 from tune_spaces.schema.data import Data
 from tune_spaces.schema.part import LOADING, Part, Strict, as_written, refuse
+from tune_spaces.schema.stages import keys_of_stages
 from tune_spaces.schema.values import adapter_of, equal_values, problems_of
 from workloads.analyses import analyses_of
 from workloads.data.catalogue import CATALOGUE, default_fit
@@ -303,20 +304,9 @@ class Space(Strict):
         points = min(self.size(), self.search.points)
         if self.search.random_start and self.search.random_start >= points:
             yield Problem("search.random_start", f"leaves nothing to choose of {points} points; give it fewer")
-        for key in self.keys_of_stages():
+        for key in keys_of_stages(self):
             shared = "shared stages depend on it, and these are trained before points are chosen"
             yield Problem(f"axes.{key}", f"{shared}; fix it with --set {key}=VALUE, or search 'random' or 'grid'")
-
-    def keys_of_stages(self) -> list[str]:
-        """Axes that decide which stages trials share, or what these are."""
-        instances = {key: [self.method(point) for point in self.along(key)] for key in self.axes}
-        stages = {
-            key: {repr([(str(unit), one.stage_config(unit)) for unit in one.stages(("?",))]) for one in of_key}
-            for key, of_key in instances.items()
-        }
-        shared = set().union(*stages.values()) - {"[]"}
-        marked = keys_of(method(self.workload).Config, "stage") if shared else ()
-        return [key for key in self.axes if len(stages[key]) > 1 or key in marked]
 
     def method(self, point: dict[str, Any]) -> Any:
         """The method at a point."""
