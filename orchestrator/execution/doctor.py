@@ -252,7 +252,7 @@ def ray_answers() -> Check:
             state_api()
     except Exception as error:  # whatever Ray raises
         last = (str(error).strip().splitlines() or ["no message"])[-1]
-        fix = getattr(error, "fix", "") or "take --executor local until it starts; its logs lie in /tmp/ray"
+        fix = getattr(error, "fix", "") or "take --executor local until it starts"
         return Check("Ray", "fail", f"{type(error).__name__}: {last}", fix)
     return Check("Ray", "ok", f"started, its State API answered, and ended in {monotonic() - begun:.0f} s")
 

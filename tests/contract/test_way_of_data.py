@@ -31,7 +31,7 @@ from tests.helpers.launches import request_for
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = ("orchestrator/", "tune_spaces/")
-TASKS = "orchestrator/execution/work/"
+TASKS = "orchestrator/execution/work"
 
 
 class Way:

@@ -23,14 +23,6 @@ def report(tmp_path_factory):
     return f"file://{paths.report / 'report.html'}"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def opened(browser, report):
     """Opens the report as somebody sees it; returns (page, what went wrong, what was fetched)."""

@@ -45,14 +45,6 @@ def pages(run):
         assert process.wait(60) == 0, "Ctrl-C is how it ends"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
 def opened(browser, tmp_path):
     """Opens a page and waits for texts in it; returns (page, its errors). A screenshot lies in `tmp_path`, or in the

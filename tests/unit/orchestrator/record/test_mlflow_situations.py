@@ -17,14 +17,6 @@ from orchestrator.record.tracking.tracker import Tracker, mirrored
 from tests.helpers.records import ledger_at, opened, trial_plan
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A database that MLflow has made its tables in."""
-    file = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
 def storage(tmp_path, empty):
     """A storage with MLflow's database."""

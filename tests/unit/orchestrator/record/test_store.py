@@ -15,16 +15,9 @@ from orchestrator.record.tracking.store import check_store, make_database, revis
 from workloads.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
-def database(made, tmp_path):
-    return shutil.copy(made, tmp_path / "mlflow.db")
+def database(empty, tmp_path):
+    return shutil.copy(empty, tmp_path / "mlflow.db")
 
 
 @pytest.fixture

@@ -38,14 +38,6 @@ def ledger_of(storage, uid):
     )
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A database that MLflow has made its tables in, which takes it seconds."""
-    file = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
 def server(empty, tmp_path):
     return f"sqlite:///{shutil.copy(empty, tmp_path / 'shared.db')}"
