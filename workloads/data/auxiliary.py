@@ -57,8 +57,9 @@ def auxiliary_images(
     """The images of all sources as one set: uint8 (N, *shape), labels `NO_CLASS`.
 
     known: images, uint8 (N, *shape), that are tested, the dataset's and the out sets', for nothing may learn from
-    them; exact copies of any are left out, counted and named in a warning. Raises as `workloads.data.datasets.load`, and UserError for files that cannot be used and for a source
-    with fewer than 2 images.
+    them; exact copies of any are left out, counted and named in a warning. Raises as
+    `workloads.data.datasets.load`, and UserError for files that cannot be used and for a source with fewer than 2
+    images.
     """
     # ids begin with the source's number, for two may have files of the same name
     pairs = [

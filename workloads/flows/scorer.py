@@ -46,9 +46,8 @@ def densities(flow: Flow, images: Tensor) -> Densities:
     with exact():
         parts = [Densities.of(flow(bin_centres(part))) for part in images.split(BATCH)]
     flow.train(training)
-    return Densities(
-        *(torch.cat(p) for p in zip(*((d.contributions, d.latent, d.marginals) for d in parts), strict=True))
-    )
+    rows = ((d.contributions, d.latent, d.marginals) for d in parts)
+    return Densities(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
 class FlowScorer:

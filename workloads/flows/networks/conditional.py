@@ -20,11 +20,11 @@ HEADS = ("shift", "log_scale", "mean", "log_std")
 
 
 class ConditionalFlow(Flow):
-    """log p(x | y) = log |det f'(x)| + log |det h_y| + log N(h_y(f(x)); mean_y, diag(std_y^2)); classes are equally likely.
+    """log p(x | y) = log |det f'(x)| + log |det h_y| + log N(h_y(f(x)); mean_y, diag(std_y^2)), classes equally likely.
 
-    h_y(z) = (z + shift_y) exp(log_scale_y). As the authors' heads: for each class an actnorm and then a Gaussian with mean
-    and deviation of its own, all zero at the start. The two amount to one diagonal affine map, and yet not to one pair
-    of tensors in training: a step of Adamax moves each by the rate, so both together by twice of it.
+    h_y(z) = (z + shift_y) exp(log_scale_y). As the authors' heads: for each class an actnorm and then a Gaussian with
+    mean and deviation of its own, all zero at the start. The two amount to one diagonal affine map, and yet not to one
+    pair of tensors in training: a step of Adamax moves each by the rate, so both together by twice of it.
     """
 
     shift: Tensor
@@ -46,7 +46,7 @@ class ConditionalFlow(Flow):
         return torch.stack([gaussians(*scale) for scale in zip(latents, *pieces, strict=True)], 1)
 
     def gaussian(self) -> tuple[Tensor, Tensor]:
-        """Mean and log deviation of the latents of each class, (classes, D): actnorm and Gaussian as the one they make."""
+        """Mean and log deviation of each class's latents, (classes, D): actnorm and Gaussian as the one they make."""
         return self.mean * (-self.log_scale).exp() - self.shift, self.log_std - self.log_scale
 
     def class_log_prob(self, x: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class ConditionalFlow(Flow):
         return self.inverse([z.reshape(count, *shape) for z, shape in pieces])
 
 
-def _earlier_heads(flow: ConditionalFlow, state: dict[str, Any], prefix: str, *_rest: Any) -> None:
+def _earlier_heads(_flow: nn.Module, state: dict[str, Any], prefix: str, *_rest: Any) -> None:
     """Flows of runs before December 2026 have a Gaussian a class alone, which is a head whose actnorm does nothing."""
     if f"{prefix}mean" in state:
         for name in ("shift", "log_scale"):

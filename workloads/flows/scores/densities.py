@@ -16,8 +16,8 @@ complexity_only      L, bits/dim: published AUROCs take a longer file for the mo
 ===================  ==================================================================================================
 
 A class-conditional flow's density is the mean over classes, and a scale's part that of the posterior over the whole
-image (`ConditionalFlow.forward`), so that the parts add up. Beside them stand the authors' ones, m_i = F_i + A_i + log of
-the mean over classes of scale i's latents' densities, which add up to no density:
+image (`ConditionalFlow.forward`), so that the parts add up. Beside them stand the authors' ones, m_i = F_i + A_i + the
+log of the mean over classes of the densities of scale i's latents, which add up to no density:
 
 =========================  ============================================================================================
 scale_1_marginal, ...      -m_i, nats; the last scale's is `final_scale_marginal`
