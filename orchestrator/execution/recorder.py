@@ -9,7 +9,7 @@ from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.planning.early_stopping import Decision, OncePerPoint, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
-from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import AnalysisEnded, Event, Mishap, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.state import DONE, State
 from tune_spaces.schema import Space
@@ -64,6 +64,9 @@ class Recorder:
         with self.lock:
             trials = self.ledger.state.trials
             match event:
+                case Mishap(task, text):
+                    self.warn(": ".join(filter(None, (task, text))))
+                    after = [event]
                 case Started(task):
                     after = self.moved(task.trials, State.RUNNING)
                 case RungReport(name, rung, metrics) if rung in trials[name].rungs:
