@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -112,6 +113,30 @@ def damaged_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
+def warn_of_other_writers(code: Path) -> None:
+    """Say so where Python code that is about to run, or the folder that it lies in, can be changed by other users."""
+    for place in (code, code.absolute().parent):
+        if writers := other_writers(place):
+            log.warning("%s runs as Python, and %s can change it: `chmod go-w %s`", code, writers, place)
+            return
+
+
+def other_writers(place: Path) -> str:
+    """Which other users can write there; empty where none can, or where it is not there."""
+    try:
+        facts = place.stat()
+    except OSError:
+        return ""
+    if facts.st_uid not in (0, os.geteuid()):
+        return f"its owner, user {facts.st_uid},"
+    mode, sticky = facts.st_mode, facts.st_mode & stat.S_ISVTX and place.is_dir()
+    if mode & stat.S_IWOTH and not sticky:
+        return "every user"
+    if mode & stat.S_IWGRP and not sticky and facts.st_gid not in (0, facts.st_uid):  # a user's private group
+        return f"the group {facts.st_gid}"
+    return ""
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Wait until nobody else makes what belongs into `folder`, which several runs share; look again then."""
@@ -152,19 +177,19 @@ class Lease:
         self.file, self.holder, self.signs = file, {"id": uuid4().hex, **this_process()}, 0
 
     def take(self, *, waits: bool) -> None:
-        before, since, found = b"", time.monotonic(), False
+        before, since, late = b"", time.monotonic(), False
         while not self.create():
-            now = self.read()
-            if before and now and now != before and not waits:
+            there = self.read()
+            if before and there and there != before and not waits:
                 raise BlockingIOError(errno.EAGAIN, "it is held", str(self.file))
-            if now != before:
-                before, since = now, time.monotonic()
-            elif time.monotonic() - since > MISSED * PERIOD_S or is_gone(now):
+            if there != before:
+                before, since = there, time.monotonic()
+            elif time.monotonic() - since > MISSED * PERIOD_S or is_gone(there):
                 self.file.unlink(missing_ok=True)
-                found = True
+                late = True
                 continue
             time.sleep(PERIOD_S / 20)
-        if found:  # another one that waits may have removed ours as the dead one's
+        if late:  # another one that waits may have removed ours as the dead one's
             time.sleep(PERIOD_S / 20)
             if not self.is_ours():
                 self.take(waits=waits)
@@ -213,8 +238,8 @@ def this_process() -> dict[str, Any]:
 def is_gone(lease: bytes) -> bool:
     """Whether a lease's holder was a process here, and is no more."""
     try:
-        holder, here = json.loads(lease), this_process()
-        if holder["host"] == here["host"]:
+        holder = json.loads(lease)
+        if holder["host"] == this_process()["host"]:
             os.kill(holder["pid"], 0)
     except ProcessLookupError:
         return True

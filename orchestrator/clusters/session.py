@@ -16,8 +16,17 @@ from typing import Any
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
-from orchestrator.clusters.surroundings import check_folder, check_surroundings, temporary_root, without_proxy
+from orchestrator.clusters.surroundings import (
+    LARGER,
+    check_folder,
+    check_surroundings,
+    object_store,
+    temporary_root,
+    without_proxy,
+)
 from orchestrator.planning.capacity import SPARE_CPUS, Node
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -103,6 +112,9 @@ def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]], dash
     stops them.
     """
     check_surroundings()
+    store, remark = object_store()
+    if remark:
+        log.warning("%s; %s", remark, LARGER)
     with sealed() as folder:
         # inherited by workers, as QUIET and PROMPT are: with a runtime environment for them, each would wait for a new
         # process, and those that Ray has started ahead would be of no use
@@ -112,6 +124,7 @@ def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]], dash
                 ray.init(
                     address="local",  # not another Ray that happens to run here
                     num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
+                    object_store_memory=store,
                     include_dashboard=dashboard,
                     dashboard_host=LOOPBACK,
                     _node_ip_address=LOOPBACK,

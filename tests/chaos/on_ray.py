@@ -10,26 +10,25 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.chaos import method
+from tests.chaos import method, ray_launcher
 from tests.chaos.__main__ import table
 from tests.chaos.cases import Verdict
 from tests.chaos.invariants import Contents, contents, differences, redone
 from tests.chaos.method import STEPS
-from tests.chaos.ray_launcher import FASTER
-from tests.chaos.world import NAME, Place, World
+from tests.chaos.world import NAME, Place, World, exit_code, warm
 
 STEP_S = "0.2"
 LONGEST_S = 240.0
@@ -74,15 +73,46 @@ MOMENTS: dict[str, Moment] = {
 """When the fault comes: as soon as this is so."""
 
 
+class Forked:
+    """A launcher that is forked from this process, which has all modules in memory and has started nothing."""
+
+    def __init__(self, folder: Path, words: list[str], printed: Path) -> None:
+        sys.stdout.flush()
+        self.code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 99
+            try:
+                os.setpgid(0, 0)
+                out = os.open(printed, os.O_WRONLY | os.O_CREAT, 0o600)
+                os.dup2(out, 1)
+                os.dup2(out, 2)
+                os.environ |= {method.WORK: str(folder / "work"), method.STEP_S: STEP_S}
+                code = exit_code(partial(ray_launcher.main, folder, words))
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.code = os.waitstatus_to_exitcode(status) if pid else None
+        return self.code
+
+    def wait(self, seconds: float) -> int | None:
+        deadline = time.monotonic() + seconds
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.code
+
+
 class Launch:
     """A launch in a process of its own, of whose progress its files tell."""
 
     def __init__(self, place: Place, words: list[str]) -> None:
         self.place, self.printed = place, place.folder / f"printed-{time.monotonic_ns()}"
-        variables = os.environ | {method.WORK: str(place.work), method.STEP_S: STEP_S, FASTER: "1"}
-        command = [sys.executable, "-m", "tests.chaos.ray_launcher", str(place.folder), *words]
-        with self.printed.open("w") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=variables)
+        self.process = Forked(place.folder, words, self.printed)
         self.started: dict[int, psutil.Process] = {}
 
     def ended(self) -> bool:
@@ -112,7 +142,7 @@ class Launch:
             if reached(self):
                 if victim.pattern is None:
                     list(self.children())
-                    self.process.send_signal(victim.number)
+                    os.kill(self.process.pid, victim.number)
                     return True
                 if process := self.process_of(victim.pattern):
                     with suppress(psutil.Error):
@@ -123,13 +153,11 @@ class Launch:
 
     def wait(self) -> int | None:
         """The exit code; None where it hung."""
-        try:
-            code: int | None = self.process.wait(LONGEST_S)
-        except subprocess.TimeoutExpired:
-            code = None
+        code = self.process.wait(LONGEST_S)
+        if code is None:
             list(self.children())
-            self.process.kill()
-            self.process.wait()
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait(LONGEST_S)
         self.printed_text = self.printed.read_text()
         return code
 
@@ -230,6 +258,8 @@ def main() -> int:
     options = parser.parse_args()
     done = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
     begun = time.monotonic()
+    warm()
+    ray_launcher.warm()
     with world_with_method() as world:
         expected = undisturbed(world) if len(done) < options.cases else None
         for number, (fault, moment) in enumerate(islice(cycle(list(pairs())), options.cases)):

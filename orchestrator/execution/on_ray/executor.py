@@ -11,7 +11,7 @@ from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.attempts import Remembering
 from orchestrator.execution.on_ray.method_check import check_nodes
 from orchestrator.execution.on_ray.pool import Pool, Queue
-from orchestrator.execution.on_ray.watch import Watch
+from orchestrator.execution.on_ray.watch import Watch, watch_ray
 from orchestrator.planning.capacity import Node, slots
 from orchestrator.record.events import Mishap
 from workloads.registry import code_of
@@ -78,7 +78,7 @@ class RayExecutor:
             stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
             check_nodes(self.workload)
             self.progress_notes = progress.start()
-            self.watch = Watch(self.progress_notes)
+            self.watch = watch_ray(self.progress_notes)
             self.session = stack.pop_all()
 
     def end(self) -> None:
@@ -97,8 +97,10 @@ class RayExecutor:
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         heard = Remembering(listener, self.failures)
-        assert self.watch is not None
-        with self.watch.telling(lambda task, text: listener.hear(Mishap(task=task, text=text))):
+        tells = (
+            self.watch.telling(lambda task, text: listener.hear(Mishap(task=task, text=text))) if self.watch else None
+        )
+        with tells or nullcontext():
             try:
                 self.run_all(tasks, heard, slots)
             except Exception:

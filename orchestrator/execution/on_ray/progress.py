@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
@@ -51,11 +51,8 @@ class Notes:
 
     def silent(self, seconds: float) -> dict[str, Silence]:
         """Those that work and have shown no sign of life for longer."""
-        now = time.monotonic()
-        silences = {
-            key: Silence(now - beat.seconds, beat.pid, beat.host, beat.node) for key, beat in self.beats.items()
-        }
-        return {key: silence for key, silence in silences.items() if silence.seconds > seconds}
+        ages = {key: replace(beat, seconds=time.monotonic() - beat.seconds) for key, beat in self.beats.items()}
+        return {key: silence for key, silence in ages.items() if silence.seconds > seconds}
 
 
 def start() -> Any:

@@ -4,14 +4,13 @@ Without it the end of Ray's directory (GCS) is noticed after a minute, and by a 
 launcher; and a worker that hangs is waited for for ever.
 """
 
-import _thread
 import ctypes
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -46,16 +45,18 @@ Say = Callable[[str, str], object]
 
 
 class Watch:
-    """Looks after Ray in a thread of its own, from Ray's start to its end. ended: which of its processes has, and how;
-    empty while all are there."""
+    """Looks after Ray in a thread of its own, from Ray's start to its end.
 
-    def __init__(self, notes: Any) -> None:
+    notes: the actor that hears of workers. parts: a question for each process without which Ray is none: how it has
+    ended, empty while it is there. logs: Ray's folder of them. ended: what such a question was answered.
+    """
+
+    def __init__(self, notes: Any, parts: Sequence[Callable[[], str]], logs: Path) -> None:
         self.notes, self.ended, self.silent = notes, "", set[str]()
         self.say: Say | None = None
         self.lock = threading.RLock()  # nothing is told once whoever listens has gone
         self.guarded = 0  # the thread that is to hear of Ray's end
-        self.parts = parts_of_ray()
-        self.logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+        self.parts, self.logs = parts, logs
         self.over = threading.Event()
         threading.Thread(target=self.loop, name="watch", daemon=True).start()
 
@@ -78,7 +79,7 @@ class Watch:
             self.tell("", f"{self.ended}; the launch ends")
         guarded = self.guarded
         if guarded == threading.main_thread().ident:
-            _thread.interrupt_main()
+            signal.pthread_kill(guarded, signal.SIGINT)  # as Ctrl-C: a wait inside the system ends, too
         elif guarded:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(guarded), ctypes.py_object(KeyboardInterrupt))
         deadline = time.monotonic() + STUCK_S
@@ -146,9 +147,14 @@ class Watch:
         self.over.set()
 
 
-def parts_of_ray() -> list[Callable[[], str]]:
-    """A question for each process without which Ray is none: how it has ended, empty while it is there."""
+def watch_ray(notes: Any) -> Watch:
+    """Of the Ray that this process has started or joined."""
     node = ray._private.worker._global_node
+    return Watch(notes, parts_of(node), Path(node.get_logs_dir_path()))
+
+
+def parts_of(node: Any) -> Sequence[Callable[[], str]]:
+    """node: Ray's own object of this machine."""
     ours = {name: infos[0].process for name, infos in node.all_processes.items() if name in ("gcs_server", "raylet")}
     if len(ours) == 2:
         return [partial(how_ended, name, process) for name, process in ours.items()]

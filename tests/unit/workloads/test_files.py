@@ -21,6 +21,7 @@ from workloads.files import (
     damaged_file,
     is_whole,
     leased,
+    other_writers,
     read_checked,
     remove_checked,
     remove_partials,
@@ -183,3 +184,35 @@ def test_who_has_lost_a_lease_leaves_the_others_alone(quick_leases: None) -> Non
         time.sleep(3 * files.PERIOD_S)
         assert file.read_bytes() == b'{"id": "another"}'
     assert file.exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "group", "writers"),
+    [
+        (0o100644, 0, 0, ""),
+        (0o100664, 1000, 1000, "its owner, user 1000,"),
+        (0o100666, 0, 0, "every user"),
+        (0o100664, 0, 0, ""),
+        (0o100664, 0, 50, "the group 50"),
+        (0o040777, 0, 0, "every user"),
+        (0o041777, 0, 0, ""),  # /tmp: nobody can put another file in the place of one
+    ],
+)
+def test_who_else_can_change_code_is_known(monkeypatch: Any, mode: int, owner: int, group: int, writers: str) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    facts = os.stat_result((mode, 0, 0, 1, owner, group, 0, 0, 0, 0))
+    monkeypatch.setattr(Path, "stat", lambda path, **_: facts)
+    assert other_writers(Path("space.py")) == writers
+
+
+def test_code_that_everybody_can_change_is_told_of_before_it_runs(tmp_path: Path, caplog: Any) -> None:
+    from tune_spaces.schema.load import load
+
+    space = tmp_path / "mine.py"
+    space.write_text("from tune_spaces.schema import Data, Space\nSPACE = Space(data=Data(name='digits'))\n")
+    load(str(space))
+    assert caplog.text == ""
+    space.chmod(0o666)
+    load(str(space))
+    assert "every user can change it" in caplog.text
+    assert f"chmod go-w {space}" in caplog.text
