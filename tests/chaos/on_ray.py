@@ -1,25 +1,24 @@
-"""`python -m tests.chaos.on_ray RESULTS.jsonl [--cases N] [--seconds S]`: faults on a real Ray, one after the other.
+"""`python -m tests.chaos.on_ray FOLDER [--cases N] [--seconds S]`: faults on a real Ray, one after the other.
 
 A small sweep on two slots is launched by a process of its own; at a moment, which its ledger and what was trained tell,
-one process is killed, hung or asked to end; then the run is taken up again, by Ray or in one process. Cases that the
-file of results has are not run again, so that it may be done in pieces.
+one process is killed, hung or asked to end; then the run is taken up again, by Ray or in one process. Cases that FOLDER
+has the results of are not run again, so that it may be done in pieces.
 """
 
 import argparse
 import json
 import os
+import pickle
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -193,6 +192,7 @@ def words_for(place: Place, executor: str) -> list[str]:
 def run_case(world: World, expected: Contents, fault: str, moment: str, number: int) -> Verdict:
     """One fault, and what must be so afterwards."""
     victim, place = VICTIMS[fault], world.place(f"case-{number}")
+    shutil.rmtree(place.folder, ignore_errors=True)  # of a harness that was ended
     place.folder.mkdir()
     verdict = Verdict(fault, moment)
     launch = Launch(place, words_for(place, "ray"))
@@ -210,7 +210,7 @@ def run_case(world: World, expected: Contents, fault: str, moment: str, number: 
     left = launch.left()
     verdict.expect(not left, f"left behind: {left}")
     if code != 0:
-        again = Launch(place, words_for(place, "ray" if number % 3 == 0 else "local"))
+        again = Launch(place, words_for(place, "ray" if number % 5 == 0 else "local"))
         verdict.expect(again.wait() == 0, f"resume: {again.printed_text[-1500:]}")
     verdict.wrong += differences(contents(place), expected, in_order=False)
     verdict.redone = redone(place)
@@ -220,22 +220,27 @@ def run_case(world: World, expected: Contents, fault: str, moment: str, number: 
     return verdict
 
 
-@contextmanager
-def world_with_method() -> Iterator[World]:
+def world_with_method(folder: Path) -> World:
     """The harness's world, whose method lies beside the space: Ray's workers have no other."""
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        world = World.made(Path(folder))
-        shutil.copy(method.__file__, world.folder / "chaos_method.py")
+    world = World(folder)
+    if not world.space.exists():
+        world = World.made(folder)
+        shutil.copy(method.__file__, folder / "chaos_method.py")
         world.space.write_text(world.space.read_text().replace('"chaos"', '"chaos_method:Tiny"'))
-        yield world
+    return world
 
 
 def undisturbed(world: World) -> Contents:
-    place = world.place("undisturbed")
-    place.folder.mkdir()
-    launch = Launch(place, words_for(place, "ray"))
-    assert launch.wait() == 0, launch.printed_text
-    return contents(place)
+    """What a launch leaves that nothing has happened to."""
+    kept = world.folder / "undisturbed.pickle"
+    if not kept.exists():
+        place = world.place("undisturbed")
+        place.folder.mkdir(exist_ok=True)
+        launch = Launch(place, words_for(place, "ray"))
+        assert launch.wait() == 0, launch.printed_text
+        kept.write_bytes(pickle.dumps(contents(place)))
+    expected: Contents = pickle.loads(kept.read_bytes())
+    return expected
 
 
 def pairs() -> Iterator[tuple[str, str]]:
@@ -252,27 +257,26 @@ def pairs() -> Iterator[tuple[str, str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("results", type=Path)
+    parser.add_argument("folder", type=Path)
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=10**6, help="after which no case is begun")
     options = parser.parse_args()
-    done = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
-    begun = time.monotonic()
+    begun, results = time.monotonic(), options.folder / "results.jsonl"
+    options.folder.mkdir(exist_ok=True, parents=True)
+    done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     warm()
     ray_launcher.warm()
-    with world_with_method() as world:
-        expected = undisturbed(world) if len(done) < options.cases else None
-        for number, (fault, moment) in enumerate(islice(cycle(list(pairs())), options.cases)):
-            if number < len(done) or time.monotonic() - begun > options.seconds or expected is None:
-                continue
-            verdict = run_case(world, expected, fault, moment, number)
+    world = world_with_method(options.folder)
+    for number, (fault, moment) in enumerate(islice(cycle(list(pairs())), options.cases)):
+        if number >= len(done) and time.monotonic() - begun < options.seconds:
+            verdict = run_case(world, undisturbed(world), fault, moment, number)
             done.append(asdict(verdict))
-            with options.results.open("a") as file:
+            with results.open("a") as file:
                 file.write(json.dumps(done[-1]) + "\n")
             print(
                 number, fault, "at", moment, "held" if not verdict.wrong else f"NOT HELD: {verdict.wrong}", flush=True
             )
-    verdicts: list[Any] = [Verdict(**values) for values in done]
+    verdicts = [Verdict(**values) for values in done]
     print(table(verdicts))
     return any(verdict.wrong for verdict in verdicts)
 
