@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 import pytest
 
-PICTURES = {name: (b"<svg></svg>", b"<svg></svg>") for name in ("effects.svg", "cost.svg")}
+PICTURES = dict.fromkeys(("effects.svg", "cost.svg"), (b"<svg></svg>", b"<svg></svg>"))
 
 
 @pytest.fixture(scope="module")
