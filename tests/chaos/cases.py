@@ -14,11 +14,12 @@ from tests.chaos.disk import ERRORS, KILLED, KILLS, SIGNALS, Fault, Moment, flip
 from tests.chaos.invariants import Contents, contents, differences, redone
 from tests.chaos.method import STEPS
 from tests.chaos.tracking import Away
-from tests.chaos.world import NAME, Circumstances, Ended, Place, World
+from tests.chaos.world import NAME, Circumstances, Ended, Place, World, warm
 
 INTERRUPTED, ENVIRONMENT, REFUSED = 130, 3, 4
 DAMAGES = ("bit flipped", "cut", "gone")
 HOUR = 3600.0
+TRIALS = 4
 OTHER = "other"
 """Name of a second run."""
 
@@ -53,22 +54,23 @@ class Stage:
         place = world.place("undisturbed")
         ended = place.launch()
         assert ended.code == 0, ended.printed
+        warm(ended.modules)
         moments: dict[tuple[str, str], int] = {}
         for call in ended.seen:
             moments[call] = moments.get(call, 0) + 1
         return cls(world, contents(place), moments)
 
-    def moment(self, rng: random.Random, number: int, operation: str = "") -> Moment:
-        """Every operation, or that one, on every kind of file takes its turn."""
+    def moment(self, rng: random.Random, number: int, operation: str = "", fault: str = "") -> Moment:
+        """Every operation, or that one, on every kind of file takes its turn, in another order for every fault."""
         keys = sorted(key for key in self.moments if operation in ("", key[0]))
-        random.Random(len(keys)).shuffle(keys)
+        random.Random(f"{fault} {len(keys)}").shuffle(keys)
         key = keys[number % len(keys)]
         return Moment(*key, rng.randrange(self.moments[key]))
 
 
 def at_a_moment(what: str, stage: Stage, place: Place, rng: random.Random, number: int, **more: Any) -> Verdict:
     """A fault at a moment of a launch, which is then taken up again."""
-    moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "")
+    moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "", what)
     verdict = Verdict(what, f"{moment.operation} {moment.kind}")
     ended = place.launch(what=Circumstances(Fault(what, moment), **more))
     if what == "storage gone":
@@ -123,7 +125,7 @@ def bring_back(place: Place, verdict: Verdict) -> None:
 def two_launchers(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """Two launches of one run at once: one of them is refused, or comes when the other has ended."""
     kill = number % 2 == 1
-    moment = stage.moment(rng, number)
+    moment = stage.moment(rng, number, fault="two")
     verdict = Verdict("two launchers", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
     children = [
         place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None), anew=True),
@@ -138,13 +140,13 @@ def two_launchers(stage: Stage, place: Place, rng: random.Random, number: int) -
 def sharing(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """Two runs at once that share images, stages and baselines; one of them may be killed."""
     kill = number % 2 == 1
-    moment = stage.moment(rng, number)
+    moment = stage.moment(rng, number, fault="two")
     verdict = Verdict("two runs that share", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
     first = place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None))
     second = place.begin(OTHER, Circumstances())
     codes = [first.wait().code, second.wait().code]
     verdict.expect(codes[0] in (0, KILLED) and codes[1] == 0, f"exit codes {codes}")
-    whole = 4 * STEPS  # of the trials, which are each run's
+    whole = TRIALS * STEPS  # which are each run's
     finish(verdict, stage, place, most=whole + 2 * STEPS)
     verdict.redone = max(0, verdict.redone - whole)
     verdict.expect(verdict.redone <= STEPS, f"{verdict.redone} steps of stages were taken again")
@@ -163,7 +165,7 @@ def server_away(how: str, stage: Stage, place: Place, rng: random.Random, number
 
 def clock_back(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A launch is killed, and the next one's clock is an hour behind, or ahead."""
-    moment, hours = stage.moment(rng, number), rng.choice((-HOUR, HOUR))
+    moment, hours = stage.moment(rng, number, fault="clock"), rng.choice((-HOUR, HOUR))
     verdict = Verdict("clock an hour off", f"after a kill at {moment.operation} {moment.kind}")
     place.launch(what=Circumstances(Fault("killed", moment)))
     listed = place.verb(["runs", "ls", "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
@@ -195,19 +197,15 @@ def worker_dies(stage: Stage, place: Place, rng: random.Random, number: int) -> 
 def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A file of a run, one that has ended or was killed, is not as it was written; the run is then taken up again."""
     over = rng.random() < 0.5
-    if not over:
-        place.launch(what=Circumstances(Fault("killed", stage.moment(rng, rng.randrange(1000)))))
-    else:
-        place.launch()
+    kill = Fault("killed", Moment("rename", "scores", rng.randrange(stage.moments["rename", "scores"])))
+    place.launch(what=Circumstances(None if over else kill))
     kinds: dict[str, list[Path]] = {}
     for file in sorted(place.storage.rglob("*")):
         kind = kind_of(str(file), str(place.storage))
         if file.is_file() and kind not in PASSED_OVER and not file.name.endswith(".partial") and file.stat().st_size:
             kinds.setdefault(kind, []).append(file)
-    if not kinds:
-        return Verdict(f"file {how}", "nothing is there")
     names = sorted(kinds)
-    random.Random(len(names)).shuffle(names)
+    random.Random(f"{how} {len(names)}").shuffle(names)
     kind = names[number % len(names)]
     file = rng.choice(kinds[kind])
     verdict = Verdict(f"file {how}", f"{kind}, {'at the end' if over else 'half way'}")
@@ -243,7 +241,9 @@ def finish_damaged(verdict: Verdict, stage: Stage, place: Place, kind: str, *, o
     if kind.startswith("stage"):  # made again by whoever needs it
         other = place.launch(OTHER)
         verdict.expect(other.code == 0, f"another run ends with {other.code}: {other.printed[-800:]}")
-    finish(verdict, stage, place, most=8 * STEPS)
+    whole = TRIALS * STEPS if kind.startswith("stage") else 0  # of the other run's trials
+    finish(verdict, stage, place, most=whole + 4 * STEPS)
+    verdict.redone = max(0, verdict.redone - whole)
     if kind.startswith("checkpoint"):  # weights that have lost are read by nobody
         best = stage.undisturbed.best
         verdict.wrong = [text for text in verdict.wrong if "/units/" not in text or str(best) in text]

@@ -13,6 +13,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 KINDS = {
@@ -78,6 +79,7 @@ class Fault:
     moment: Moment
 
 
+@lru_cache(maxsize=4096)
 def kind_of(path: str, storage: str) -> str:
     below = path.removeprefix(storage)
     kind = next((kind for pattern, kind in KINDS.items() if re.search(pattern, below)), "folder")

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from tests.chaos.cases import (
@@ -41,9 +42,9 @@ def run_case(stage: Stage, fault: str, number: int, seed: int = 0, *, keep: bool
     place = stage.world.place(f"{fault}-{number}".replace(" ", "_").replace("/", ""))
     place.folder.mkdir()
     try:
-        return FAMILIES[fault](stage, place, random.Random(f"{seed} {fault} {number}"), number)
-    except UserError as error:  # of a ledger that the harness itself cannot read
-        return Verdict(fault, "unknown", wrong=[str(error)])
-    finally:
-        if not keep:
-            place.remove()
+        verdict = FAMILIES[fault](stage, place, random.Random(f"{seed} {fault} {number}"), number)
+    except (UserError, OSError) as error:  # of what the harness itself cannot read
+        verdict = Verdict(fault, "unknown", wrong=[repr(error)])
+    if not keep:
+        place.remove()
+    return replace(verdict, seed=seed)
