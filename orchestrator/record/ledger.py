@@ -42,6 +42,7 @@ from orchestrator.record.format_1 import upgrade
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState
 from workloads.errors import Kind, UserError
+from workloads.files import naming
 
 VERSION = 2
 SUM = ', "sha256": "'
@@ -287,8 +288,9 @@ class Ledger:
         segment = self.folder / f"{number:06d}.jsonl"
         if local:
             if self.number and not segment.exists():
-                fix = "bring its folder back; without it the run begins anew"
-                raise UserError("the ledger was removed while its run goes on", str(segment), fix=fix, kind=Kind.FAILED)
+                headline = "the ledger was removed while its run goes on"
+                fix = "bring its folder back, then go on with `resume`; without it the run begins anew"
+                raise UserError(headline, str(segment), fix=fix, kind=Kind.ENVIRONMENT)
             self.extend(segment, line)
         elif segment.exists():
             raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
@@ -299,16 +301,14 @@ class Ledger:
     @staticmethod
     def extend(segment: UPath, line: str) -> None:
         """Append a line to a local segment, all of it or nothing."""
-        with segment.open("ab", buffering=0) as file:
+        with naming(segment), segment.open("ab", buffering=0) as file:
             before = file.tell()
             try:
                 if file.write(line.encode()) < len(line.encode()):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
-            except BaseException as error:  # a full disk may have taken half, and the next line must not follow that
+            except BaseException:  # a full disk may have taken half, and the next line must not follow that
                 file.truncate(before)
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise OSError(error.errno, os.strerror(error.errno), str(segment)) from None  # which file it is
                 raise
 
     def snapshot(self) -> RunState:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.ledger import read_events
+from orchestrator.record.ledger import fold, read_events
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.chaos.disk import ERRORS, KILLED, KILLS, SIGNALS, Fault, Moment, flip, kind_of
@@ -20,6 +20,9 @@ INTERRUPTED, ENVIRONMENT, REFUSED = 130, 3, 4
 DAMAGES = ("bit flipped", "cut", "gone")
 HOUR = 3600.0
 TRIALS = 4
+KILLED_AT = 16
+LATE = ("stage's history", "stage's manifest", "share", "scores", "rung", "checkpoint", "baseline", "finding", "report")
+"""Moments at which a launch is killed before a case begins, and the kinds of files that these are about."""
 OTHER = "other"
 """Name of a second run."""
 
@@ -48,6 +51,24 @@ class Stage:
     undisturbed: Contents
     moments: Mapping[tuple[str, str], int]
 
+    def ended(self, place: Place) -> None:
+        """Begin a case with a run that has come to its end."""
+        place.copied(self.world.place("undisturbed"))
+
+    def killed(self, place: Place, rng: random.Random) -> None:
+        """Begin a case with a launch that was killed at one of a few moments of its way."""
+        number = rng.randrange(KILLED_AT)
+        template = self.world.place(f"killed-{number}")
+        if not template.folder.exists():
+            moments = [
+                Moment("rename", kind, n)
+                for (what, kind), count in sorted(self.moments.items())
+                for n in range(count)
+                if what == "rename" and kind in LATE
+            ]
+            template.launch(what=Circumstances(Fault("killed", random.Random(number).choice(moments))))
+        place.copied(template)
+
     @classmethod
     def made(cls, folder: Path) -> "Stage":
         world = World.made(folder)
@@ -69,19 +90,60 @@ class Stage:
 
 
 def at_a_moment(what: str, stage: Stage, place: Place, rng: random.Random, number: int, **more: Any) -> Verdict:
-    """A fault at a moment of a launch, which is then taken up again."""
-    moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "", what)
-    verdict = Verdict(what, f"{moment.operation} {moment.kind}")
+    """A fault at a moment of a launch, or of the launch that takes up a killed one; then it is taken up again."""
+    resuming = number % 3 == 2 and what != "bit flipped"
+    if resuming:
+        stage.killed(place, rng)
+        moment: Moment | int = rng.randrange(120)
+    else:
+        moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "", what)
+    before = launches(place)
     ended = place.launch(what=Circumstances(Fault(what, moment), **more))
+    verdict = Verdict(what, f"{'resume: ' if resuming else ''}{ended.happened or 'after the end'}")
     if what == "storage gone":
-        bring_back(place, verdict)
+        bring_back(place, verdict, ended)
     judge_end(verdict, what, ended)
     if what == "bit flipped" and ended.code == 1:  # a trial that failed meets others when it goes on
         finish(verdict, stage, place, most=4 * STEPS, in_order=False)
         return verdict
     if what in SIGNALS or what in ERRORS:
-        judge_books(verdict, place, ended)
-    finish(verdict, stage, place, most=STEPS, **more)
+        judge_books(verdict, place, ended, before)
+    finish(verdict, stage, place, most=2 * STEPS if resuming else STEPS, **more)
+    return verdict
+
+
+VERBS = (
+    ["report", NAME],
+    ["status", NAME],
+    ["predict", NAME, "{images}/test/good", "--false-alarms", "0.4", "--out", "{storage}/../out/predictions.csv"],
+    ["runs", "ls"],
+    ["runs", "show", NAME],
+    ["runs", "gc", "--yes"],
+    ["runs", "repair", NAME, "--yes"],
+    ["runs", "rm", NAME, "--yes"],
+    ["compare", NAME, OTHER],
+)
+"""Verbs of a run that has ended. `export` and `data prepare` need programs that this harness has not."""
+
+
+def at_a_verb(what: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A fault at a call of a verb of a run that has ended; the run is then as it was, or made again."""
+    words = VERBS[number % len(VERBS)]
+    stage.ended(place)
+    places = {"images": place.world.images, "storage": place.storage}
+    command = [*(word.format(**places) for word in words), "--storage", str(place.storage)]
+    for most in (60, 12, 2):
+        ended = place.verb(command, Circumstances(Fault(what, rng.randrange(most)))).wait()
+        if ended.happened:
+            break
+    verb = " ".join(words[: 1 + (words[0] == "runs")])
+    verdict = Verdict(f"{what}, at a verb", f"{verb}: {ended.happened or 'after the end'}")
+    if what == "storage gone":
+        bring_back(place, verdict, ended)
+    judge_end(verdict, what, ended)
+    if verb == "runs rm" and what not in KILLS and ended.code == 0:
+        verdict.expect(not (place.storage / NAME).exists(), "a run that was removed is there")
+    finish(verdict, stage, place, most=TRIALS * STEPS if "runs" in verb else 0)
     return verdict
 
 
@@ -99,22 +161,27 @@ def judge_end(verdict: Verdict, what: str, ended: Ended) -> None:
         )
 
 
-def judge_books(verdict: Verdict, place: Place, ended: Ended) -> None:
-    """Whoever could still write has closed the launch, and left no trial running."""
-    events = read_events(RunPaths(str(place.storage), NAME)) if (place.storage / NAME / "ledger").exists() else []
-    if not events or ended.code == 0 or verdict.fault in ERRORS:
+def launches(place: Place) -> int:
+    """Of a run so far."""
+    paths = RunPaths(str(place.storage), NAME)
+    return fold(read_events(paths)).launches if paths.ledger.exists() else 0
+
+
+def judge_books(verdict: Verdict, place: Place, ended: Ended, before: int) -> None:
+    """Whoever could still write has closed the launch, and left no trial running. before: launches until then."""
+    if ended.code == 0 or verdict.fault in ERRORS or launches(place) == before:
         return
-    from orchestrator.record.ledger import fold
-
-    state = fold(events)
-    if state.launches:
-        verdict.expect(state.closed is not None, "the launch is not closed")
-        verdict.expect(all(t.state != State.RUNNING for t in state.trials.values()), "a trial is left running")
+    state = fold(read_events(RunPaths(str(place.storage), NAME)))
+    verdict.expect(state.closed is not None, "the launch is not closed")
+    verdict.expect(all(t.state != State.RUNNING for t in state.trials.values()), "a trial is left running")
 
 
-def bring_back(place: Place, verdict: Verdict) -> None:
-    """A storage that was away is there again; what was written in its place meanwhile holds no ledger."""
+def bring_back(place: Place, verdict: Verdict, ended: Ended) -> None:
+    """A storage that was away is there again; what was written in its place meanwhile holds no ledger, unless the run
+    began there."""
     gone = Path(f"{place.storage}.gone")
+    if gone.exists() and ended.code == 0 and not list(gone.rglob("*.jsonl")):
+        shutil.rmtree(gone)
     if gone.exists():
         ledgers = list(place.storage.rglob("*.jsonl")) if place.storage.exists() else []
         verdict.expect(not ledgers, f"a new ledger without its head: {ledgers}")
@@ -165,11 +232,12 @@ def server_away(how: str, stage: Stage, place: Place, rng: random.Random, number
 
 def clock_back(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A launch is killed, and the next one's clock is an hour behind, or ahead."""
-    moment, hours = stage.moment(rng, number, fault="clock"), rng.choice((-HOUR, HOUR))
-    verdict = Verdict("clock an hour off", f"after a kill at {moment.operation} {moment.kind}")
-    place.launch(what=Circumstances(Fault("killed", moment)))
-    listed = place.verb(["runs", "ls", "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
-    verdict.expect(listed.code == 0, f"runs ls ends with {listed.code}: {listed.printed[-800:]}")
+    hours = rng.choice((-HOUR, HOUR))
+    stage.killed(place, rng)
+    verbs = (["runs", "ls"], ["status", NAME], ["runs", "gc", "--yes"])
+    verdict = Verdict("clock an hour off", f"{'back' if hours < 0 else 'ahead'}, {' '.join(verbs[number % 3][:2])}")
+    listed = place.verb([*verbs[number % 3], "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
+    verdict.expect(listed.code == 0, f"it ends with {listed.code}: {listed.printed[-800:]}")
     finish(verdict, stage, place, most=STEPS, clock=hours)
     return verdict
 
@@ -197,8 +265,7 @@ def worker_dies(stage: Stage, place: Place, rng: random.Random, number: int) -> 
 def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A file of a run, one that has ended or was killed, is not as it was written; the run is then taken up again."""
     over = rng.random() < 0.5
-    kill = Fault("killed", Moment("rename", "scores", rng.randrange(stage.moments["rename", "scores"])))
-    place.launch(what=Circumstances(None if over else kill))
+    stage.ended(place) if over else stage.killed(place, rng)
     kinds: dict[str, list[Path]] = {}
     for file in sorted(place.storage.rglob("*")):
         kind = kind_of(str(file), str(place.storage))

@@ -10,6 +10,7 @@ from tests.chaos.cases import (
     Stage,
     Verdict,
     at_a_moment,
+    at_a_verb,
     clock_back,
     damaged,
     few_files,
@@ -18,7 +19,7 @@ from tests.chaos.cases import (
     two_launchers,
     worker_dies,
 )
-from tests.chaos.disk import FAULTS
+from tests.chaos.disk import ERRORS, FAULTS, KILLS
 from tests.chaos.tracking import WAYS
 from tests.chaos.world import Place
 from workloads.errors import UserError
@@ -26,6 +27,7 @@ from workloads.errors import UserError
 Family = Callable[[Stage, Place, random.Random, int], Verdict]
 FAMILIES: dict[str, Family] = {
     **{what: partial(at_a_moment, what) for what in FAULTS},
+    **{f"{what}, at a verb": partial(at_a_verb, what) for what in (*KILLS, *ERRORS, "storage gone")},
     **{f"file {how}": partial(damaged, how) for how in DAMAGES},
     **{f"MLflow {how}": partial(server_away, how) for how in WAYS},
     "two launchers": two_launchers,

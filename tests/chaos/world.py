@@ -54,12 +54,13 @@ SPACE = Space(
 @dataclass(frozen=True)
 class Ended:
     """How a launch ended. code: its exit code; None where it hung. seen: its calls to the disk. modules: that it had
-    imported."""
+    imported. happened: where its fault did."""
 
     code: int | None
     printed: str
     seen: Sequence[tuple[str, str]] = ()
     modules: Sequence[str] = ()
+    happened: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Place:
 
     def begin(self, run: str, what: Circumstances, *, anew: bool = False) -> "Child":
         """Start such a launch. anew: by the verb `launch`, whatever is there."""
-        begun = (self.storage / run / "ledger").exists() and not anew
+        begun = any((self.storage / run / "ledger").glob("*.jsonl")) and not anew
         words = ["resume", run] if begun else ["launch", str(self.world.space), "--name", run]
         words += ["--storage", str(self.storage), "--executor", "local", "--plain", "--debug"]
         return self.verb([word for word in words if word != "--debug"], what)
@@ -136,6 +137,10 @@ class Place:
         """Start any verb."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return Child(self, words, what or Circumstances())
+
+    def copied(self, other: "Place") -> None:
+        """Begin with what another place holds."""
+        shutil.copytree(other.folder, self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("printed-*"))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
@@ -168,7 +173,9 @@ class Child:
         seen = self.printed.with_suffix(".seen")
         left = json.loads(seen.read_text()) if seen.exists() else {"calls": (), "modules": ()}
         calls = [tuple(call) for call in left["calls"]]
-        return Ended(os.waitstatus_to_exitcode(status), self.text(), calls, left["modules"])
+        told = self.printed.with_suffix(".fault")
+        happened = told.read_text() if told.exists() else ""
+        return Ended(os.waitstatus_to_exitcode(status), self.text(), calls, left["modules"], happened)
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -202,7 +209,7 @@ def verb_in_child(place: Place, words: Sequence[str], what: Circumstances, print
         most = what.files + len(os.listdir("/proc/self/fd"))
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     method.FAILS = what.fails
-    disk = Disk(str(place.storage), what.fault)
+    disk = Disk(str(place.storage), str(place.world.images), what.fault, str(printed.with_suffix(".fault")))
     sys.argv = ["orchestrator", *words]
     with disk.open(printed, "w", buffering=1) as out, redirect_stdout(out), redirect_stderr(out):
         disk.watch()
