@@ -288,9 +288,7 @@ class Ledger:
         segment = self.folder / f"{number:06d}.jsonl"
         if local:
             if self.number and not segment.exists():
-                headline = "the ledger was removed while its run goes on"
-                fix = "bring its folder back, then go on with `resume`; without it the run begins anew"
-                raise UserError(headline, str(segment), fix=fix, kind=Kind.ENVIRONMENT)
+                raise removed(segment)
             self.extend(segment, line)
         elif segment.exists():
             raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
@@ -316,6 +314,18 @@ class Ledger:
         with self.lock:
             events = list(self.events)
         return fold(events)
+
+
+def removed(place: UPath) -> UserError:
+    headline = "the ledger was removed while its run goes on"
+    fix = "bring its folder back, then go on with `resume`; without it the run begins anew"
+    return UserError(headline, str(place), fix=fix, kind=Kind.ENVIRONMENT)
+
+
+def check_ledger(paths: RunPaths, begun_before: bool) -> None:
+    """Raises UserError where a ledger that was there when the launch began is gone: nobody begins such a run anew."""
+    if begun_before and not paths.ledger.exists():
+        raise removed(paths.ledger)
 
 
 def drop_torn_line(file: Any) -> None:

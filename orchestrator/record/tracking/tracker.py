@@ -103,6 +103,7 @@ class Tracker:
         self.status: dict[str, str] = {}
         self.machine = Machine()
         self.points: list[tuple[int, dict[str, float]]] = []  # (ms since 1970, means by name) that are not logged yet
+        self.damaged: set[str] = set()  # what was said of damaged files
         self.remarks: list[str] = []  # what the user must know of what was met in MLflow
 
     def connect(self) -> None:
@@ -227,7 +228,9 @@ class Tracker:
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:
                 continue
-            self.log_rung(run, trial, rung, metrics)
+            whole = self.log_rung(run, trial, rung, metrics)
+            if not whole and rung == trial.reached:  # its scores are made again by whoever takes up the run
+                continue
             done.add(rung)
             self.client.set_tag(run, LOGGED_TAG, ",".join(map(str, sorted(done))))
         if self.status.get(trial.id) != STATUS.get(trial.state, "RUNNING"):
@@ -239,8 +242,9 @@ class Tracker:
                 self.client.delete_tag(run, "error")
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
-    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:
-        """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
+    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> bool:
+        """Metrics at step `rung` (thousandths of the schedule) and the rung's score file; whether that is whole, or is
+        not there at all."""
         self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.paths.trial(trial.id).scores(rung)
         if not self.paths.ledger.exists():
@@ -248,8 +252,12 @@ class Tracker:
         if scores.exists():
             try:
                 self.log_files(run, [scores], "scores")
-            except DamagedFileError as error:  # nobody makes an earlier rung's again; its numbers are the ledger's
-                self.remarks.append(f"MLflow goes without {scores.name} of trial {trial.id}: {error.headline}")
+            except DamagedFileError as error:  # the rest goes on, and the numbers are the ledger's
+                remark = f"MLflow goes without {scores}: {error.headline}"
+                self.remarks += [remark] if remark not in self.damaged else []
+                self.damaged.add(remark)
+                return False
+        return True
 
     def log_files(self, run: str, files: Iterable[Any], artifact_path: str) -> None:
         with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
@@ -294,7 +302,7 @@ class Tracker:
             "all trials beside each other": compare_page(server_of(self.uri), self.experiment, trials),
         }
         self.client.set_tag(run, "mlflow.note.content", description(self.paths, state, links))
-        if (self.paths.report / REPORT).exists():  # else its writing has failed, and the next one goes up
+        if self.paths.report.exists():  # else its writing has failed, and the next one goes up
             self.log_files(run, self.paths.report.iterdir(), "report")
 
 
