@@ -46,6 +46,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
             store.keep(splits)
         with launcher_lock(paths), heartbeat(paths):
             run = open_run(request, plan, paths, splits, executor.name)
+            plan = run.plan
             work = Launch(request, plan, paths, splits, store, run, observer)
             tracker = Tracker(paths, request.tracking_uri, plan.name)
             outcome, results, seconds, best = Outcome.FAILED, None, 0.0, None
