@@ -80,6 +80,7 @@ def command(words, printed, cwd, env):
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = ["orchestrator", *words]
     main()
 

@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from PIL import Image
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
-from tests.helpers.commands import Forked, orchestrate, orchestrate_apart, orchestrate_forked
+from tests.helpers.commands import Forked, orchestrate, orchestrate_forked
 from tests.helpers.launches import cluster_of
 from workloads import registry
 from workloads.training.checkpoint import load_state
@@ -80,13 +78,12 @@ def images_in(folder, colour):
     return folder
 
 
-def launched_and_killed(space, storage, *words, env=None):
-    """A launch in a process of its own, killed as soon as a trial has reached a rung. env: it is a fresh interpreter
-    with these variables."""
-    command = ["launch", str(space), "--preset", "smoke", "--name", "mine", "--storage", str(storage)]
-    command += ["--data-dir", str(storage / "data"), "--plain", *words]
+def launched_and_killed(space, storage, *words, **env):
+    """A launch in a process of its own, killed as soon as a trial has reached a rung."""
+    command = ["launch", space, "--preset", "smoke", "--name", "mine", "--storage", storage]
+    command += ["--data-dir", storage / "data", "--plain", *words]
     printed = storage.with_name("printed")
-    process = apart(command, printed, env) if env else Forked(*command, printed=printed)
+    process = Forked(*command, printed=printed, env=os.environ | env)
     ledger, deadline = storage / "mine" / "ledger" / "000001.jsonl", time.monotonic() + 150
     try:
         while not (ledger.exists() and '"event":"rung"' in ledger.read_text().replace('": "', '":"')):
@@ -98,12 +95,6 @@ def launched_and_killed(space, storage, *words, env=None):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert Ledger(RunPaths(str(storage), "mine")).state.closed is None, "it ended before it was killed"
-
-
-def apart(command, printed, env):
-    with printed.open("w") as file:
-        return subprocess.Popen([sys.executable, "-m", "orchestrator", *command], stdout=file, stderr=file,
-                                env=os.environ | env, start_new_session=True)  # fmt: skip
 
 
 def scored(storage, images, *words):
@@ -171,12 +162,11 @@ def test_a_run_of_an_installed_method_goes_on_with_its_copy_and_asks_for_trust(t
     (site / "gaussians-1.dist-info" / "entry_points.txt").write_text(names)
     text = (EXAMPLES / "own_fitted_space.py").read_text()
     space.write_text(text.replace("own_method:Gaussian", "slow_gaussian"))
-    launched_and_killed(space, storage, "--executor", "local", env={"PYTHONPATH": str(site)})
+    launched_and_killed(space, storage, "--executor", "local", PYTHONPATH=str(site))
     module.write_text("raise RuntimeError('edited')\n")
-    done = orchestrate_apart(
-        "resume", "mine", "--storage", storage, "--executor", "local", "--plain", cwd=tmp_path, PYTHONPATH=str(site)
-    )
-    assert done.returncode == 0, done.stderr
+    words = ("resume", "mine", "--storage", storage, "--executor", "local", "--plain")
+    done = orchestrate_forked(*words, printed=tmp_path / "said", cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stdout
     assert len(list((storage / "mine" / "code").glob("*/gaussians/__init__.py"))) == 1
     refused, _ = scored(storage, images_in(tmp_path / "grey", colour=False))
     assert refused.returncode == 4
