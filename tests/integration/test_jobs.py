@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +16,6 @@ import pytest
 from orchestrator.clusters.session import private_folder
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
-from tests.helpers.commands import orchestrate
 from tests.helpers.launches import free_ports, request_for, run
 
 pytestmark = pytest.mark.ray
@@ -82,10 +80,8 @@ def wait_for(ready, process, seconds=120):
         time.sleep(0.3)
 
 
-def said_by(*words, **own):
-    """(exit code, what it printed) of a command in this process."""
-    with mock.patch.dict(os.environ, environment(**own), clear=True):
-        done = orchestrate(*words, no_proxy="*")
+def orchestrate(*words, **own):
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=environment(**own), timeout=300)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -105,17 +101,17 @@ def scores(paths):
 def test_a_wrong_way_to_ask_says_how_to_ask(head, token, tmp_path):
     launch = ["launch", *SWEEP, "--address", head, "--storage", str(tmp_path)]
     home = {"HOME": str(tmp_path)}  # where no token lies
-    code, said = said_by(*launch, **home)
+    code, said = orchestrate(*launch, **home)
     assert code == 3
     assert "asks for a token, and there is none here" in said
-    code, said = said_by(*launch, **home, RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN_PATH=str(token))
+    code, said = orchestrate(*launch, **home, RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN_PATH=str(token))
     assert code == 3
     assert "export RAY_AUTH_MODE=token" in said
-    code, said = said_by(*launch, **home, RAY_AUTH_TOKEN="0" * 64)
+    code, said = orchestrate(*launch, **home, RAY_AUTH_TOKEN="0" * 64)
     assert code == 3
     assert "refuses the token" in said
     assert "Traceback" not in said
-    code, said = said_by("logs", "no-such-run", "--address", head, RAY_AUTH_TOKEN_PATH=str(token))
+    code, said = orchestrate("logs", "no-such-run", "--address", head, RAY_AUTH_TOKEN_PATH=str(token))
     assert code == 2
     assert not list(tmp_path.glob("handed*"))
 
@@ -135,7 +131,7 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
     said = start_and_lose(["launch", *SWEEP, *to], storage, own, launches=1)
     assert "goes on without this terminal" in said
 
-    code, said = said_by("launch", *SWEEP, *to, "--storage", str(storage), **secret)
+    code, said = orchestrate("launch", *SWEEP, *to, "--storage", str(storage), **secret)
     assert code == 4
     assert "already goes on there" in said
 
@@ -149,15 +145,15 @@ def test_a_sweep_survives_its_submitters_and_gives_the_scores_of_a_local_one(hea
     assert "detached; the job goes on" in said
     assert "Traceback" not in said
 
-    code, said = said_by("stop", "handed", *to, **secret)
+    code, said = orchestrate("stop", "handed", *to, **secret)
     assert code == 0, said
     assert events(storage)[-1]["outcome"] == "interrupted"
 
     start_and_lose(["resume", "handed", *to], storage, own, launches=2)
-    code, said = said_by("logs", "handed", "--follow", *to, **secret)
+    code, said = orchestrate("logs", "handed", "--follow", *to, **secret)
     assert code == 0, said
     assert "best configuration" in said
-    _, said = said_by("cluster", "status", *to, **secret)
+    _, said = orchestrate("cluster", "status", *to, **secret)
     assert "3 CPUs" in said
     assert "STOPPED" in said
     assert "SUCCEEDED" in said
