@@ -31,6 +31,7 @@ from orchestrator.record.events import (
     CodeAccepted,
     Event,
     Launched,
+    Mishap,
     Opened,
     RungReached,
     StageEnded,
@@ -42,6 +43,7 @@ from orchestrator.record.format_1 import upgrade
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState
 from workloads.errors import Kind, UserError
+from workloads.training.precision import upgraded, upgraded_space
 
 VERSION = 2
 SUM = ', "sha256": "'
@@ -54,6 +56,7 @@ EVENTS: dict[str, type[Event]] = {
     "trial": TrialMoved,
     "rung": RungReached,
     "analysis": AnalysisEnded,
+    "mishap": Mishap,
     "code_accepted": CodeAccepted,
     "closed": Closed,
 }
@@ -129,9 +132,23 @@ def from_plain(values: Mapping[str, Any]) -> Event:
     if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"{name!r} is no event")
     event = ADAPTERS[name].validate_python(rest)
-    if isinstance(event, Opened) and not isinstance(event.space.get("workload"), str):
+    if not isinstance(event, Opened):
+        return event
+    if not isinstance(event.space.get("workload"), str):
         raise ValueError("its space names no workload")
-    return event
+    return in_keys_of_today(event)
+
+
+def in_keys_of_today(opened: Opened) -> Opened:
+    """An event of an earlier version with the keys that its method has today."""
+    if "autocast" not in str(opened.space) + str(opened.trials[:1]):
+        return opened
+    workload = opened.space["workload"]
+    trials = tuple(
+        replace(trial, point=upgraded(workload, trial.point), config=upgraded(workload, trial.config))
+        for trial in opened.trials
+    )
+    return replace(opened, space=upgraded_space(opened.space), trials=trials)
 
 
 def segments(folder: UPath) -> list[UPath]:
@@ -290,10 +307,11 @@ class Ledger:
                 fix = "bring its folder back; without it the run begins anew"
                 raise UserError("the ledger was removed while its run goes on", str(segment), fix=fix, kind=Kind.FAILED)
             self.extend(segment, line)
-        elif segment.exists():
-            raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
         else:
-            segment.write_bytes(line.encode())
+            try:
+                segment.fs.pipe_file(segment.path, line.encode(), mode="create")
+            except FileExistsError:
+                raise FileExistsError(f"{segment} is there: another launcher writes this ledger") from None
         self.number = number
 
     @staticmethod

@@ -34,7 +34,7 @@ STATED: Mapping[str, Values] = {
         "detector_milestones": ((0.4, 0.8),),
         "grey_as_rgb": (True,),
         "levels": ((1, 2, 4, 8, 16),),
-        "position": ("uniform",),
+        "position": ("in_range",),
         "lambda_entropy": (1.0,),
         "minibatch_stddev": ("global",),
         "generator_spectral_norm": (True,),
@@ -68,7 +68,7 @@ STATED: Mapping[str, Values] = {
         "translate": (0.1,),
         "flip": (True,),
         "general_flip": (True,),
-        "autocast": (False,),
+        "precision": ("fp32",),
     },
     "klods": {"judged_size": (5,), "contamination": (1.0,), "directions": (50,)},
     "patch_memory": {
@@ -110,6 +110,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
         "clip_wrt": "by what the gradients of Eq. 8 are taken is lost",
         "generator_ema": "an average of the generator's weights is not stated",
         "crop": "the side of the textures' crops is lost",
+        "precision": "not stated; float32 was torch's default then",
         "seed": "not stated",
     },
     "flow": {
@@ -119,7 +120,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
     "klods": dict.fromkeys(
         (
             *("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch", "score", "epochs", "batch_size"),
-            *("lr", "weight_decay", "warmup_steps", "init_batches", "translate", "flip", "autocast", "seed"),
+            *("lr", "weight_decay", "warmup_steps", "init_batches", "translate", "flip", "precision", "seed"),
             *("split", "level", "weighting", "regulariser", "shrinkage", "group_sizes", "shift", "group_seed"),
             *("group_score", "complexity_codec", "hierarchy", "from_general"),
         ),
@@ -158,9 +159,9 @@ NOT_KEYS: Mapping[str, tuple[str, ...]] = {
         "which five levels: read off Table 4; layers of the statistics network; the law of z, normal",
         "weight 1 of the normal images' term in Eq. 3; the generator's loss, non-saturating",
         "a tenth of a class's training images is held out, by a seed",
-        "random coordinates are drawn from [-1, 1], the text says from the coordinates' range",
     ),
     "flow": (
+        "auxiliary images that are tested, too, are left out (`auxiliary_copies`); the main results kept them",
         "training images are held out (`val_fraction`); the script trains on all of them",
         "input complexity by Pillow's PNG, the script's is OpenCV's",
     ),

@@ -13,8 +13,10 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from upath import UPath
 
 from orchestrator.clusters.session import off_main_thread
-from orchestrator.execution.executor import End, Listener, Task, error_text
+from orchestrator.execution.executor import End, Listener, Task
+from orchestrator.execution.on_ray.attempts import end_of
 from orchestrator.execution.on_ray.images import SharedImages
+from orchestrator.execution.on_ray.progress import beating
 from orchestrator.execution.on_ray.rendezvous import LocalStoreConfig
 from orchestrator.execution.on_ray.tune import REPLY, Driver, run_trials
 from orchestrator.execution.on_ray.workers import RayWorker
@@ -57,35 +59,35 @@ def train_round(tasks: Sequence[Task], images: SharedImages, folder: str) -> dic
         failure_config=FailureConfig(max_failures=min(task.retries for task in tasks)),
     )
     gang = trainer(train_stages, {"tasks": list(tasks), "images": images}, tasks[0].claim, run)
-    error = ""
+    failure_end = End(error="its artifact is not there")
     try:
         off_main_thread(gang.fit)
     except TrainingFailedError as failure:
-        error = reason(failure)
+        failure_end = end_after_failure(failure)
     ends: dict[str, End] = {}
     for task in tasks:
         work = task.work
         assert isinstance(work, StageWork)
         if not is_complete(UPath(work.folder)):
-            ends[task.id] = End(error=error or "its artifact is not there")
+            ends[task.id] = failure_end
             break
         ends[task.id] = work.end()
     return ends
 
 
-def reason(failure: TrainingFailedError) -> str:
+def end_after_failure(failure: TrainingFailedError) -> End:
     """Why training failed: the first worker's error, where it was one of theirs."""
     errors: list[BaseException] = [failure]
     if isinstance(failure, WorkerGroupError):
         errors = [*failure.worker_failures.values()]
-    return error_text(getattr(errors[0], "_base_exc", errors[0]))  # Train hands on the worker's error, wrapped
+    return end_of(getattr(errors[0], "_base_exc", errors[0]))  # Train hands on the worker's error, wrapped
 
 
 def train_stages(config: dict[str, Any]) -> None:
     """Inside a Ray Train worker: all of the stages. config: `tasks` and `images`."""
     tasks: list[Task] = config["tasks"]
     for task in tasks:
-        with computing(task.work.threads):
+        with computing(task.work.threads), beating(f"{task.id}/{ray.train.get_context().get_world_rank()}"):
             worker = RayWorker(config["images"], ray.train.torch.get_device(), task)
             for _ in task.work.run(worker):
                 pass  # a stage has no rungs
@@ -115,13 +117,13 @@ def run_trial(params: dict[str, Any], tasks: Sequence[Any], images: SharedImages
         try:
             trainer(train_trial, {"task": task, "images": images}, task.claim, run).fit()
         except TrainingFailedError as failure:
-            end = End(error=reason(failure))
+            end = end_after_failure(failure)
         tune.report({REPLY: end})
 
 
 def train_trial(config: dict[str, Any]) -> None:
     """Inside a Ray Train worker: do the work of the `task` with the `images`, and report every rung."""
     task: Task = config["task"]
-    with computing(task.work.threads):
+    with computing(task.work.threads), beating(f"{task.id}/{ray.train.get_context().get_world_rank()}"):
         for rung in task.work.run(RayWorker(config["images"], ray.train.torch.get_device(), task)):
             ray.train.report({REPLY: rung})
