@@ -68,7 +68,7 @@ STATED: Mapping[str, Values] = {
         "translate": (0.1,),
         "flip": (True,),
         "general_flip": (True,),
-        "autocast": (False,),
+        "precision": ("fp32",),
     },
     "klods": {"judged_size": (5,), "contamination": (1.0,), "directions": (50,)},
     "patch_memory": {
@@ -113,6 +113,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
         "clip_wrt": "by what the gradients of Eq. 8 are taken is lost",
         "generator_ema": "an average of the generator's weights is not stated",
         "crop": "the side of the textures' crops is lost",
+        "precision": "not stated; float32 was torch's default then",
         "seed": "not stated",
     },
     "flow": {
@@ -122,7 +123,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
     "klods": dict.fromkeys(
         (
             *("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch", "score", "epochs", "batch_size"),
-            *("lr", "weight_decay", "warmup_steps", "init_batches", "translate", "flip", "autocast", "seed"),
+            *("lr", "weight_decay", "warmup_steps", "init_batches", "translate", "flip", "precision", "seed"),
             *("split", "level", "weighting", "regulariser", "shrinkage", "group_sizes", "shift", "group_seed"),
             *("group_score", "complexity_codec", "hierarchy", "from_general"),
         ),

@@ -67,7 +67,7 @@ def test_every_key_is_either_the_methods_or_a_presets() -> None:
     keys = {field.name for field in fields(MLSADConfig)}
     assert keys >= METHOD_KEYS
     scaling = {"width", "generator_epochs", "detector_epochs", "detector_milestones", "bank_size"}
-    scaling |= {"quality_steps", "fooling_steps", "generator_steps", "detector_steps"}
+    scaling |= {"precision", "quality_steps", "fooling_steps", "generator_steps", "detector_steps"}
     # a shorter schedule needs larger steps
     rates = {"generator_lr", "discriminator_lr", "statistics_lr", "detector_lr"}
     assert keys - METHOD_KEYS == scaling | rates
