@@ -246,19 +246,22 @@ def own_address() -> str:
     return f"{LOOPBACK}:{port}"
 
 
-def off_main_thread(call: Callable[[], Any]) -> None:
-    """Wait for `call` in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep it."""
+def off_main_thread(*calls: Callable[[], Any]) -> None:
+    """Wait for each of the calls in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep
+    it. Raises what the first that failed has raised, once all have ended."""
     errors: list[BaseException] = []
 
-    def guarded() -> None:
+    def guarded(call: Callable[[], Any]) -> None:
         try:
             call()
         except BaseException as error:  # raised again below, in the caller's thread
             errors.append(error)
 
-    thread = threading.Thread(target=guarded, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
+    threads = [threading.Thread(target=guarded, args=(call,), daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)
     if errors:
         raise errors[0]
