@@ -9,12 +9,14 @@ from orchestrator.execution.observer import Finished, Observer
 from orchestrator.planning.plan import plan_of
 from orchestrator.planning.request import Request, check_executor
 from orchestrator.record.events import Closed
-from orchestrator.record.heartbeat import heartbeat, launcher_lock
+from orchestrator.record.heartbeat import heartbeat, last_words, launcher_lock
 from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.provenance import all_cpus
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome
 from orchestrator.record.tracking.tracker import Tracker, mirrored
+
+KILLED = "the launcher has ended without a word: killed, short of memory, or ended by a library"
 
 
 def launch(request: Request, observer: Observer | None = None, executor: Executor | None = None) -> Finished:
@@ -44,7 +46,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
             plan = plan.with_images(splits)
             store = SplitStore(paths)
             store.keep(splits)
-        with launcher_lock(paths), heartbeat(paths):
+        with launcher_lock(paths), heartbeat(paths), last_words(f"{KILLED}; `resume {plan.run}` goes on"):
             run = open_run(request, plan, paths, splits, executor.name)
             work = Launch(request, plan, paths, splits, store, run, observer)
             tracker = Tracker(paths, request.tracking_uri, plan.name)

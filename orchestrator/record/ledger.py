@@ -31,6 +31,7 @@ from orchestrator.record.events import (
     CodeAccepted,
     Event,
     Launched,
+    Mishap,
     Opened,
     RungReached,
     StageEnded,
@@ -54,6 +55,7 @@ EVENTS: dict[str, type[Event]] = {
     "trial": TrialMoved,
     "rung": RungReached,
     "analysis": AnalysisEnded,
+    "mishap": Mishap,
     "code_accepted": CodeAccepted,
     "closed": Closed,
 }
@@ -290,10 +292,11 @@ class Ledger:
                 fix = "bring its folder back; without it the run begins anew"
                 raise UserError("the ledger was removed while its run goes on", str(segment), fix=fix, kind=Kind.FAILED)
             self.extend(segment, line)
-        elif segment.exists():
-            raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
         else:
-            segment.write_bytes(line.encode())
+            try:
+                segment.fs.pipe_file(segment.path, line.encode(), mode="create")
+            except FileExistsError:
+                raise FileExistsError(f"{segment} is there: another launcher writes this ledger") from None
         self.number = number
 
     @staticmethod

@@ -74,7 +74,7 @@ def latent_shapes(a: Architecture) -> tuple[Shape, ...]:
 def parameters(a: Architecture) -> int:
     """Trained numbers; fixed rotations, permutations and signs are none."""
     tail = a.channels * (a.patch if a.kind == "patch" else a.side) ** 2
-    heads = 2 * a.classes * a.channels * a.side**2
+    heads = 4 * a.classes * a.channels * a.side**2
     return sum(a.steps * _step_parameters(a, shape) for shape in scale_shapes(a)) + 2 * tail + heads
 
 

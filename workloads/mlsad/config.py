@@ -51,7 +51,8 @@ class MLSADConfig:
     detector_milestones: tuple[float, ...] = key((0.4, 0.8), schedule=True, above=0, below=1)
     detector_lr_decay: float = key(0.3, schedule=True)  # guess for CIFAR10, published for MNIST
     dropout: float = key(0.1, low=0, below=1)  # guess
-    position: Literal["uniform", "grid"] = key("uniform")  # where random coordinates come from; grid for maps
+    # random coordinates are from the range that true ones reach, as the text says; of the true ones; or from [-1, 1]
+    position: Literal["in_range", "grid", "uniform"] = key("in_range")
     # level 1: pixels shuffled over the train images or the batch
     shuffle_pool: Literal["dataset", "batch"] = key("dataset")
 

@@ -97,17 +97,18 @@ class DetectorLearner(LevelScorer):
 
     def displaced(self, draws: Draws, batch: int, side: int | None = None) -> Tensor:
         """Random coordinates C~ for a global batch, (batch, 2, side, side), where `side` is the whole map's if None:
-        uniform in [-1, 1], or drawn from the whole grid's own values.
+        uniform in the range that true ones reach, drawn from the whole grid's own values, or uniform in [-1, 1].
 
-        Uniform ones reach beyond the outermost true centres, (S-k)/(S-1), where only random ones are: windows near the
-        borders then look displaced, the more the larger k is. It costs an image's score a constant, and a map its
-        borders.
+        True centres go up to r = (S-k)/(S-1) alone. Of coordinates from all of [-1, 1] a share of 1 - r^2 of the cells
+        is where no window is, which nothing but C~ shows: windows near the borders then look displaced, the more the
+        larger k is. It costs an image's score a constant, and a map its borders.
         """
         centres = self.place[0, 0, :, 0]
         shape = (batch, 2, *(side or len(centres),) * 2)
-        if self.config.position == "uniform":
-            return draws.uniform(shape) * 2 - 1
-        return centres[draws.mine(draws.integers(len(centres), shape))]
+        if self.config.position == "grid":
+            return centres[draws.mine(draws.integers(len(centres), shape))]
+        reach = (self.side - self.level) / (self.side - 1) if self.config.position == "in_range" else 1.0
+        return (draws.uniform(shape) * 2 - 1) * reach
 
     def learning_rate(self, step: int) -> float:
         passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
