@@ -95,8 +95,9 @@ def started_or_joined(
     if ray.is_initialized():
         yield ray
         return
-    for name in ("ray", "ray.data", "ray.tune", "ray.train"):
+    for name in ("ray", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # of trials that were lost the ledger tells
     stop = c_handler(signal.SIGTERM)
     with local_ray(ray, cpus, modules, dashboard) if address is None else joined(ray, address, modules):
         ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, ctypes.c_void_p(stop))  # Ray has put its own there: in C,

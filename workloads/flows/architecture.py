@@ -28,7 +28,7 @@ class Architecture:
     patch: int = 8  # side of a patch flow's patches
     classes: int = 0  # above 0: a Gaussian head a class
     checkpointing: bool = False  # coupling networks run again in the backward pass: less memory, a third more compute
-    autocast: bool = False  # coupling networks in bfloat16 while training
+    autocast: bool = False  # precision bf16, as artifacts spell it: coupling networks in bfloat16 while training
 
     @property
     def shape(self) -> ImageShape:

@@ -154,6 +154,6 @@ class Flows(Method):
             remarks.append("trained from scratch and not from the general flow's weights, as published")
         if config.score.startswith("complexity"):
             remarks.append(f"input complexity by Pillow's {config.complexity_codec}; the published one is OpenCV's PNG")
-        if config.autocast:
+        if config.precision == "bf16":
             remarks.append("coupling networks in bfloat16 while training; published: float32")
         return remarks

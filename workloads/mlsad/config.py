@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workloads.keys import key
+from workloads.keys import Precision, key
 
 CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
 """Detector level -> level of the fakes it learns from: always the one before."""
@@ -41,6 +41,8 @@ class MLSADConfig:
 
     # both
     seed: int = key(0, role="stage")
+    # of all networks while training; scores and the bank of fakes are float32 always; auto: as the device is fast
+    precision: Precision = key("fp32", role="stage", schedule=True)
     # grey images repeated to RGB, as published; else all networks take one channel
     grey_as_rgb: bool = key(True, role="stage")
 

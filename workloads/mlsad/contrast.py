@@ -17,6 +17,7 @@ from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.optimisers import descend, load_optimiser
+from workloads.training.precision import computing_in
 from workloads.training.seeds import derive_seed
 from workloads.units import ImageShape
 
@@ -132,8 +133,9 @@ class DetectorLearner(LevelScorer):
         """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""
         config = self.config
         batch = self.drawn(step, images)
-        logits = self.net(batch.noisy(config.noise**0.5), batch.place, batch.masks)
-        normal, fake, displaced = logits.chunk(3)
+        with computing_in(config.precision, self.device):
+            logits = self.net(batch.noisy(config.noise**0.5), batch.place, batch.masks)
+        normal, fake, displaced = logits.float().chunk(3)
         loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
         gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
         self.parallel.average_(gradients)

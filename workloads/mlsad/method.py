@@ -168,6 +168,8 @@ class MLSAD(Method):
         """Which published levels take no part, and a pooling that is not the published one."""
         left_out = [level for level in CONTRAST if level not in self.config.levels]
         remarks = [f"not all levels: without {', '.join(f'D_{level}' for level in left_out)}"] if left_out else []
+        if self.config.precision == "bf16":
+            remarks.append("networks in bfloat16 while training; which precision was published is not stated")
         if self.config.pooling != "mean":
             remarks.append(f"windows are pooled by {self.config.pooling}, not by their mean as published")
         return remarks
