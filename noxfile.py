@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent
 BIN = Path(sys.executable).parent
 PROJECT = "anomaly-orchestrator"
 PYTEST = ("-m", "pytest")
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
+"""One thread a process; and what Python and pytest have compiled is kept, for the next process and the next run."""
 IMAGE_EXTRAS = {"cluster", "aws", "gcp", "postgres"}
 """Extras of the cluster's image, beside what is always installed."""
 
@@ -37,13 +38,13 @@ def checks(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but slow ones and benchmarks, in three processes: two for what needs Ray, which mostly waits, and one
     for the others."""
-    python(session, *PYTEST, "-n", "3", *session.posargs, env=ONE_THREAD)
+    python(session, *PYTEST, "-n", "3", *session.posargs, env=ENVIRONMENT)
 
 
 @nox.session
 def units(session: nox.Session) -> None:
     """The unit tests alone, in two processes."""
-    python(session, *PYTEST, "-n", "2", "tests/unit", *session.posargs, env=ONE_THREAD)
+    python(session, *PYTEST, "-n", "2", "tests/unit", *session.posargs, env=ENVIRONMENT)
 
 
 @nox.session

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.utils import make_grid
 
 from workloads.data.conform import as_channels
 
@@ -26,6 +25,8 @@ OPACITY = 0.65  # of a score map over the grey image
 
 def image_grid(images: Tensor, columns: int) -> Picture:
     """Images, uint8 (N, 1 or 3, S, S), in rows of `columns`, enlarged by a whole number to at least 64 pixels."""
+    from torchvision.utils import make_grid  # takes seconds, and few processes draw
+
     large = F.interpolate(images.cpu(), scale_factor=float(math.ceil(LEAST / images.shape[-1])))  # pixels stay squares
     picture: Picture = make_grid(large, nrow=columns, pad_value=FRAME).permute(1, 2, 0).numpy()
     return picture

@@ -6,12 +6,20 @@ has written it reads it as `vouched`. A damaged file that is made again stays be
 may be of any file system that offers pathlib's methods.
 """
 
+import errno
 import hashlib
+import json
 import logging
 import os
+import socket
+import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from filelock import FileLock
@@ -19,6 +27,10 @@ from filelock import FileLock
 from workloads.errors import Kind, UserError
 
 log = logging.getLogger(__name__)
+PARTIAL = ".partial"
+
+PERIOD_S, MISSED = 10.0, 4
+"""Seconds between a lease's signs of life, and how many of them may fail to come before its holder counts as dead."""
 
 
 class DamagedFileError(UserError):
@@ -31,19 +43,30 @@ def write_atomically(path: Path, data: bytes) -> None:
     if not isinstance(path, Path):
         path.write_bytes(data)  # an object store publishes a whole object at once
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
+        with naming(path):
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+    except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None  # the system's names no file
         raise
+
+
+@contextmanager
+def naming(path: PathLike[str] | str) -> Iterator[None]:
+    """What the system refuses inside without a name, as of an open file, or of what is not yet in its place, names this
+    file or folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or not str(error.filename or PARTIAL).endswith(PARTIAL):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
 def remove_partials(folder: Path, *, below: bool = False) -> None:
@@ -69,7 +92,8 @@ def write_checked(path: Path, data: bytes) -> None:
 def read_checked(path: Path, fix: str = "bring it back from a copy", *, vouched: bool = False) -> bytes:
     """Raises DamagedFileError, which names the file and the fix, where its bytes are not those that were written, and
     FileNotFoundError. vouched: also where it has no checksum."""
-    data, checksum = path.read_bytes(), checksum_file(path)
+    with naming(path):
+        data, checksum = path.read_bytes(), checksum_file(path)
     if not checksum.exists():
         if vouched:
             headline = "a file has lost its checksum: nothing says that it is as it was written"
@@ -103,16 +127,136 @@ def damaged_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
+def warn_of_other_writers(code: Path) -> None:
+    """Say so where Python code that is about to run, or the folder that it lies in, can be changed by other users."""
+    for place in (code, code.absolute().parent):
+        if writers := other_writers(place):
+            log.warning("%s runs as Python, and %s can change it: `chmod go-w %s`", code, writers, place)
+            return
+
+
+def other_writers(place: Path) -> str:
+    """Which other users can write there; empty where none can, or where it is not there."""
+    try:
+        facts = place.stat()
+    except OSError:
+        return ""
+    if facts.st_uid not in (0, os.geteuid()):
+        return f"its owner, user {facts.st_uid},"
+    mode, sticky = facts.st_mode, facts.st_mode & stat.S_ISVTX and place.is_dir()
+    if mode & stat.S_IWOTH and not sticky:
+        return "every user"
+    if mode & stat.S_IWGRP and not sticky and facts.st_gid not in (0, facts.st_uid):  # a user's private group
+        return f"the group {facts.st_gid}"
+    return ""
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Wait until nobody else makes what belongs into `folder`, which several runs share; look again then.
-
-    Without a file system's locks (remote storage) nobody waits: what is shared is found by the hash of what it is made
-    of, so two writers at once write the same and only waste their time.
-    """
+    """Wait until nobody else makes what belongs into `folder`, which several runs share; look again then."""
     if not isinstance(folder, Path):
-        yield
+        with leased(folder.with_name(f"{folder.name}.lease")):
+            yield
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         yield
+
+
+@contextmanager
+def leased(file: Any, *, waits: bool = True) -> Iterator[None]:
+    """Hold a lease on a file system without locks: an object that is created only where there is none, and written
+    again every `PERIOD_S` seconds. Whoever waits, and sees it unchanged for `MISSED` of those, takes it over: its
+    holder is dead. No clock is compared with another machine's.
+
+    waits: else raises BlockingIOError once the holder has shown a sign of life.
+    """
+    lease = Lease(file)
+    lease.take(waits=waits)
+    ended = threading.Event()
+    thread = threading.Thread(target=lease.keep, args=(ended,), name="lease", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        lease.release()
+
+
+class Lease:
+    """file: where it lies, of any fsspec file system that knows exclusive creation (S3: If-None-Match)."""
+
+    def __init__(self, file: Any) -> None:
+        self.file, self.holder, self.signs = file, {"id": uuid4().hex, **this_process()}, 0
+
+    def take(self, *, waits: bool) -> None:
+        before, since, late = b"", time.monotonic(), False
+        while not self.create():
+            there = self.read()
+            if before and there and there != before and not waits:
+                raise BlockingIOError(errno.EAGAIN, "it is held", str(self.file))
+            if there != before:
+                before, since = there, time.monotonic()
+            elif time.monotonic() - since > MISSED * PERIOD_S or is_gone(there):
+                self.file.unlink(missing_ok=True)
+                late = True
+                continue
+            time.sleep(PERIOD_S / 20)
+        if late:  # another one that waits may have removed ours as the dead one's
+            time.sleep(PERIOD_S / 20)
+            if not self.is_ours():
+                self.take(waits=waits)
+
+    def create(self) -> bool:
+        """Whether it is ours now: there was none."""
+        try:
+            self.file.fs.pipe_file(self.file.path, self.content(), mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def content(self) -> bytes:
+        self.signs += 1
+        return json.dumps(self.holder | {"signs": self.signs}).encode()
+
+    def read(self) -> bytes:
+        try:
+            content: bytes = self.file.fs.cat_file(self.file.path)  # in one request: others write it meanwhile
+        except FileNotFoundError:
+            return b""
+        return content
+
+    def is_ours(self) -> bool:
+        return self.holder["id"].encode() in self.read()
+
+    def keep(self, ended: threading.Event) -> None:
+        """Show a sign of life until `ended`. A storage that is away for a moment hears of the next one."""
+        while not ended.wait(PERIOD_S):
+            with suppress(Exception):
+                if self.is_ours():
+                    self.file.fs.pipe_file(self.file.path, self.content())
+
+    def release(self) -> None:
+        with suppress(OSError):
+            if self.is_ours():
+                self.file.unlink(missing_ok=True)
+
+
+def this_process() -> dict[str, Any]:
+    """pid, and where that number means this process: containers of one host have numbers of their own."""
+    space = Path("/proc/self/ns/pid")
+    return {"pid": os.getpid(), "host": f"{socket.gethostname()} {space.readlink() if space.exists() else ''}"}
+
+
+def is_gone(lease: bytes) -> bool:
+    """Whether a lease's holder was a process here, and is no more."""
+    try:
+        holder = json.loads(lease)
+        if holder["host"] == this_process()["host"]:
+            os.kill(holder["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, KeyError, TypeError, OSError):  # another format, or another user's process
+        return False
+    return False

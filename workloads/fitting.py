@@ -18,12 +18,14 @@ from workloads.data.view import TargetView, auxiliary_view, training_view
 from workloads.detector import Detector, channels_first, device_named
 from workloads.errors import Kind, Problem, UserError, several
 from workloads.key_types import configured
+from workloads.keys import PRECISION, leaves_precision_open
 from workloads.learner import Learner, Stage
 from workloads.method import Method
 from workloads.registry import method as method_named
 from workloads.training.batches import unit_batches
 from workloads.training.distributed import Parallel
 from workloads.training.loop import Progress, train
+from workloads.training.precision import fast
 from workloads.units import GENERAL, DataFacts, ImageShape, Unit
 
 Shown = Callable[[float, float, str], None]
@@ -59,7 +61,7 @@ def fit(
     """
     place = device_named(device)
     method_type = method_named(method) if isinstance(method, str) else method
-    made = method_type(configured(method_type, config or {}))
+    made = method_type(configured(method_type, settled(method_type, config or {}, place)))
     view = normal_view(images, validation, target, made.config.seed, place)
     if auxiliary is not None:
         view = replace(view, auxiliary=held_auxiliary(auxiliary, view.shape, made.config.seed, place))
@@ -74,6 +76,11 @@ def fit(
         raise UserError(str(error), fix="give a lower learning rate", kind=Kind.FAILED) from error
     finally:
         torch.set_flush_denormal(False)
+
+
+def settled(method_type: type[Method], config: Mapping[str, Any], device: torch.device) -> Mapping[str, Any]:
+    """The values with a precision that was left to the device."""
+    return {**config, PRECISION: fast(device)} if leaves_precision_open(method_type.Config, config) else config
 
 
 class _Fit:

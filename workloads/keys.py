@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 Role = Literal["stage", "learning", "analysis", "execution", "run"]
 """What depends on a key.
@@ -20,6 +20,10 @@ of them but for the order of additions. A key of the last two changes no trial, 
 ROLES_OF_TRIALS: tuple[Role, ...] = ("stage", "learning", "run")
 """Keys that a trial's numbers depend on."""
 NO_AXIS: tuple[Role, ...] = ("run", "analysis", "execution")
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""Of networks while they train, see `workloads.training.precision`; auto is open until a run is opened."""
+PRECISION = "precision"
 
 MARKS = "marks"
 Value = TypeVar("Value")
@@ -93,6 +97,11 @@ def marks_of_class(config: type[Any]) -> Mapping[str, Marks]:
 def keys_of(config: Any, *roles: Role) -> tuple[str, ...]:
     """The keys of a config, or of its class, with one of these roles, in their order."""
     return tuple(name for name, marks in marks_of(config).items() if marks.role in roles)
+
+
+def leaves_precision_open(config: type[Any], values: Mapping[str, Any]) -> bool:
+    """Whether values of a config's keys leave the precision to the device."""
+    return values.get(PRECISION) == "auto" and get_type_hints(config).get(PRECISION) == Precision
 
 
 def schedule_keys(config: Any) -> tuple[str, ...]:

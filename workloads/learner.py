@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
@@ -86,9 +85,8 @@ class Contrasting(Protocol):
 class CrossScoring(Protocol):
     """A learner that can score its training images as held-out ones, for thresholds."""
 
-    def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
-        """(N,) of every part, each row scored by a fit without those of its number. numbers: (N,), of the image that
-        each row is a window of, or of what several images show."""
+    def cross_scores(self) -> Scores:
+        """(N,) of every part, each row scored by a fit without those of its image, and of what shows the same."""
         ...
 
 

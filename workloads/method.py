@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from workloads.data.view import TargetView
@@ -35,10 +36,14 @@ def mean_of_parts(parts: "Scores") -> "np.ndarray":
 
 @dataclass(frozen=True)
 class Cost:
-    """Of training a unit to the end. macs: multiply-accumulates. bytes: held on its device, images apart."""
+    """Of training a unit to the end. macs: multiply-accumulates. bytes: held on its device, images apart. shared:
+    whether workers can share its batches; sent, messages: bytes and messages that each of them then sends, in all."""
 
     macs: float
     bytes: float = 0.0
+    shared: bool = True
+    sent: float = 0.0
+    messages: float = 0.0
 
 
 class Method(ABC):
@@ -176,9 +181,15 @@ class FittedMethod(Method):
         Random numbers of torch's global generator are seeded by the config's seed and the target.
         """
 
-    def fit_like(self, whole: "State", images: "Tensor") -> "State":  # noqa: ARG002 - most methods have one scale
-        """Optional: `fit` to some of the images that `whole` was fitted to, with scores on the scale of the whole's."""
+    def fit_windows(self, images: "Tensor", numbers: "NDArray[np.int64]") -> "State":  # noqa: ARG002 - few look
+        """Optional: `fit` where it matters which rows show the same. numbers: (N,), equal for windows of one image, and
+        for images of one part."""
         return self.fit(images)
+
+    def fit_like(self, whole: "State", images: "Tensor", numbers: "NDArray[np.int64]") -> "State":  # noqa: ARG002
+        """Optional: `fit_windows` to some of the images that `whole` was fitted to, with scores on the scale of the
+        whole's."""
+        return self.fit_windows(images, numbers)
 
     @abstractmethod
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
@@ -188,9 +199,9 @@ class FittedMethod(Method):
         """Optional: (N, H, W) scores of pixels, higher = more anomalous; images as of `score`."""
         raise NotImplementedError
 
-    def extend(self, fitted: "State", images: "Tensor") -> "State":
-        """Optional: what is learnt once further normal images are added, at least one; images and random numbers as of
-        `fit`."""
+    def extend(self, fitted: "State", images: "Tensor", numbers: "NDArray[np.int64]") -> "State":
+        """Optional: what is learnt once further normal images are added, at least one; images, numbers and random
+        numbers as of `fit_windows`."""
         raise NotImplementedError
 
     def module(self, fitted: "State") -> "nn.Module":
@@ -200,9 +211,11 @@ class FittedMethod(Method):
         return FittedProgram(self, fitted)
 
     def learner(self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel") -> Any:  # noqa: ARG002
+        from workloads.data.images import image_of_window
         from workloads.training.fitted import fit_of
 
-        return fit_of(self, view.device, unit, view.train)
+        numbers = image_of_window(view.train_groups) if view.train_groups else None
+        return fit_of(self, view.device, unit, view.train, numbers)
 
     def scorer(self, unit: Unit, shape: ImageShape, stages: "Mapping[str, Tensors]", device: "torch.device") -> Any:  # noqa: ARG002
         from workloads.training.fitted import fit_of

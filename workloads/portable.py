@@ -23,6 +23,7 @@ from workloads.learner import State
 from workloads.registry import method as method_named
 from workloads.scoring.thresholds import HeldOut
 from workloads.training.checkpoint import load_state, save_state
+from workloads.training.precision import upgraded
 from workloads.units import ImageShape, Unit
 
 FORMAT = 1
@@ -103,7 +104,10 @@ def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detecto
         headline = f"a detector of format {about['format']}, and this version reads {FORMAT}"
         raise UserError(headline, where=str(path), fix="use the version that wrote it", kind=Kind.ENVIRONMENT)
     chosen = method_named(about["method"])
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in about["config"].items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in upgraded(about["method"], about["config"]).items()
+    }
     units = []
     for number, item in enumerate(about["units"]):
         names = item.pop("artifacts")

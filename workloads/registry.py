@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workloads.errors import UserError, nearest
+from workloads.files import warn_of_other_writers
 from workloads.flows.method import Flows
 from workloads.klods.method import Klods
 from workloads.method import FittedMethod, Method
@@ -115,6 +116,9 @@ def imported(name: str, places: tuple[Path, ...]) -> Any:
     if place is not None and not lies_in(sys.modules.get(top), place):
         for loaded in [key for key in sys.modules if key.partition(".")[0] == top]:
             del sys.modules[loaded]  # of the same name, from another run's folder
+    if place is not None and top not in sys.modules:
+        spec = PathFinder.find_spec(top, [str(place)])
+        warn_of_other_writers(Path(str(spec and spec.origin)))
     try:
         with on_path(place):
             return import_module(name)

@@ -43,16 +43,16 @@ def option_words(options: Mapping[str, Any]) -> list[str]:
 def submit(client: Any, words: Sequence[str], run: str, users: Sequence[Path] = ()) -> str:
     """Start `python -m orchestrator WORDS` on the cluster; the job's id.
 
-    Raises UserError (exit 4) where a job of that run is still going on.
+    Raises UserError where a job of that run is still going on (exit 4), and for words with a password in them.
     """
+    refuse_passwords(words)
     if alive := [job for job in jobs_of(client, run) if job.status not in ENDED]:
         headline = f"the run {run!r} already goes on there, as the job {alive[-1].submission_id}"
         fix = f"watch it with `python -m orchestrator logs {run} --follow --address ...`, or stop it with `stop`"
         raise UserError(headline, fix=fix, kind=Kind.REFUSED)
     with tempfile.TemporaryDirectory() as folder:
         pack(Path(folder), users)
-        words, hidden = without_passwords(words)
-        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1", **hidden}
+        variables = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), "PYTHONUNBUFFERED": "1"}
         job = {
             "entrypoint": shlex.join(["python", "-m", "orchestrator", *words]),
             "runtime_env": {"working_dir": folder, "env_vars": variables},
@@ -62,14 +62,16 @@ def submit(client: Any, words: Sequence[str], run: str, users: Sequence[Path] = 
         return once_up(lambda: client.submit_job(**job))
 
 
-def without_passwords(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """(words, variables): a tracking URI with a password in it goes by the environment, for command lines are listed
-    by `ps` and by the cluster's dashboard."""
-    rest, flag = list(words), FLAGS.get("tracking_uri", "--tracking-uri")
-    place = rest.index(flag) if flag in rest[:-1] else -1
-    if place < 0 or without_secrets(rest[place + 1]) == rest[place + 1]:
-        return rest, {}
-    return rest[:place] + rest[place + 2 :], {TRACKING_URI: rest[place + 1]}
+def refuse_passwords(words: Sequence[str]) -> None:
+    """Raises UserError (exit 2) for a word with a password in it: a job's command line and its variables are shown by
+    the cluster's dashboard and written into Ray's logs."""
+    if secret := next((word for word in words if without_secrets(word) != word), None):
+        raise UserError(
+            f"the password would be shown by the cluster's dashboard: {without_secrets(secret)}",
+            fix="give the tracking URI without it; the head's environment is to have MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, for a database PGPASSWORD (on Kubernetes from a Secret), or the whole URI as "
+            f"{TRACKING_URI}, and then no --tracking-uri is needed",
+        )
 
 
 def once_up(submit_job: Callable[[], str]) -> str:

@@ -16,8 +16,17 @@ from typing import Any
 
 from orchestrator.clusters.code_package import pack
 from orchestrator.clusters.connection import MODE, TOKEN, TOKEN_PATH, read_authentication_again, unreachable
-from orchestrator.clusters.surroundings import check_folder, check_surroundings, temporary_root, without_proxy
+from orchestrator.clusters.surroundings import (
+    LARGER,
+    check_folder,
+    check_surroundings,
+    object_store,
+    temporary_root,
+    without_proxy,
+)
 from orchestrator.planning.capacity import SPARE_CPUS, Node
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 
@@ -86,8 +95,9 @@ def started_or_joined(
     if ray.is_initialized():
         yield ray
         return
-    for name in ("ray", "ray.data", "ray.tune", "ray.train"):
+    for name in ("ray", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # of trials that were lost the ledger tells
     stop = c_handler(signal.SIGTERM)
     with local_ray(ray, cpus, modules, dashboard) if address is None else joined(ray, address, modules):
         ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, ctypes.c_void_p(stop))  # Ray has put its own there: in C,
@@ -103,15 +113,19 @@ def local_ray(ray: Any, cpus: int | None, modules: Mapping[str, list[str]], dash
     stops them.
     """
     check_surroundings()
+    store, remark = object_store()
+    if remark:
+        log.warning("%s; %s", remark, LARGER)
     with sealed() as folder:
         # inherited by workers, as QUIET and PROMPT are: with a runtime environment for them, each would wait for a new
         # process, and those that Ray has started ahead would be of no use
         address = {"RAY_ADDRESS": own_address()}
         try:
-            with needed_processes(dashboard), environment(address):
+            with needed_processes(dashboard), environment(address), in_our_words():
                 ray.init(
                     address="local",  # not another Ray that happens to run here
                     num_cpus=(cpus or os.cpu_count() or 1) + SPARE_CPUS,
+                    object_store_memory=store,
                     include_dashboard=dashboard,
                     dashboard_host=LOOPBACK,
                     _node_ip_address=LOOPBACK,
@@ -141,6 +155,19 @@ def needed_processes(dashboard: bool) -> Iterator[None]:
         yield
     finally:
         parameter.RayParams, node.Node.start_api_server = parameters, start
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """A Ray that is started or joined inside prints no pages of its logs where one of its processes has ended: the
+    launcher says so itself. `log_to_driver` does not concern these."""
+    from ray._private import worker
+
+    listens, worker.listen_error_messages = worker.listen_error_messages, lambda *_: None
+    try:
+        yield
+    finally:
+        worker.listen_error_messages = listens
 
 
 @contextmanager
@@ -214,7 +241,8 @@ def joined(ray: Any, address: str, modules: Mapping[str, list[str]]) -> Iterator
         runtime_env["working_dir"] = folder.name
     read_authentication_again()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
+        with in_our_words():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=runtime_env)
     except (RuntimeError, ConnectionError, ray.exceptions.RayError) as error:
         raise unreachable(address, error) from None
     finally:
@@ -224,6 +252,13 @@ def joined(ray: Any, address: str, modules: Mapping[str, list[str]]) -> Iterator
         yield
     finally:
         ray.shutdown()
+
+
+def end_what_is_left() -> None:
+    """Where one of the processes of a Ray of our own has ended: end the others, which it cannot do itself."""
+    import ray
+
+    ray._private.worker._global_node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
 def node_resources() -> list[Node]:
@@ -246,19 +281,22 @@ def own_address() -> str:
     return f"{LOOPBACK}:{port}"
 
 
-def off_main_thread(call: Callable[[], Any]) -> None:
-    """Wait for `call` in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep it."""
+def off_main_thread(*calls: Callable[[], Any]) -> None:
+    """Wait for each of the calls in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep
+    it. Raises what the first that failed has raised, once all have ended."""
     errors: list[BaseException] = []
 
-    def guarded() -> None:
+    def guarded(call: Callable[[], Any]) -> None:
         try:
             call()
         except BaseException as error:  # raised again below, in the caller's thread
             errors.append(error)
 
-    thread = threading.Thread(target=guarded, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
+    threads = [threading.Thread(target=guarded, args=(call,), daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)
     if errors:
         raise errors[0]

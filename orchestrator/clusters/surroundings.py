@@ -12,6 +12,10 @@ from workloads.errors import Kind, UserError
 
 LONGEST_ROOT = 24  # characters; Ray's sockets lie 80 deeper, and the path of a unix socket has 107 bytes
 LOCAL = ("127.0.0.1", "localhost")
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
+LEAST_STORE = 128 * 2**20
+"""Bytes of an object store that a launch does with: larger images are read from shards."""
+LARGER = "give the container more, `docker run --shm-size=8g`, or remove what fills it"
 THRESHOLD = "RAY_memory_usage_threshold"
 
 
@@ -76,6 +80,34 @@ def check_temporary_folder() -> None:
     except OSError as error:
         fix = "name a folder of yours by RAY_TMPDIR"
         raise UserError(f"Ray cannot write there: {error.strerror}", root, fix=fix, kind=Kind.ENVIRONMENT) from None
+
+
+def object_store() -> tuple[int | None, str]:
+    """(bytes of the object store of a Ray that is started here, what to know of it): None and nothing where Ray's own
+    choice fits into the shared memory.
+
+    Where it does not Ray would take its temporary folder, on a disk, and the store's whole size of it.
+    """
+    from ray._common.utils import get_system_memory
+    from ray._private.utils import get_used_memory, resolve_object_store_memory
+
+    free = shared_memory_free()
+    wanted = resolve_object_store_memory(get_system_memory() - get_used_memory())
+    if free is None or free >= wanted:
+        return None, ""
+    fitting = int(free * 0.9)
+    on_disk = fitting < LEAST_STORE
+    where = f"Ray's object store lies in {temporary_root()}, and is slow" if on_disk else "Ray's object store is small"
+    return max(fitting, LEAST_STORE), f"{SHARED_MEMORY} has {free / 1e6:.0f} MB free: {where}"
+
+
+def shared_memory_free() -> int | None:
+    """Bytes; None where the system has no such folder."""
+    try:
+        facts = os.statvfs(SHARED_MEMORY)
+    except OSError:
+        return None
+    return facts.f_bavail * facts.f_frsize
 
 
 def state_api() -> None:

@@ -12,6 +12,7 @@ from orchestrator.record.events import (
     Closed,
     Event,
     Launched,
+    Mishap,
     Opened,
     RungReached,
     StageEnded,
@@ -149,6 +150,8 @@ def event_text(event: Event) -> str:
             return f"trial {name} is at {rung / 10:g} %{f', AUROC {area}' if area else ''}"
         case AnalysisEnded(name=name, target=target, error=error):
             return f"analysis {name} of {target} {f'failed: {error}' if error else 'is there'}"
+        case Mishap(task=task, text=text):
+            return ": ".join(filter(None, (task, text)))
         case Closed(outcome=outcome):
             return f"the launcher ends: {outcome}"
     return "the run goes on with other code"

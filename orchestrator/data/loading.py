@@ -42,8 +42,12 @@ def load_splits(data: Data, data_dir: Path, download: bool = True) -> Splits:
     if not data.auxiliary:
         return splits
     sources = [Source(**source.model_dump()) for source in data.auxiliary]
-    known = [part.images for part in splits.by_name().values()]
-    return replace(splits, auxiliary=auxiliary_images(sources, data_dir, known=known, **form))
+    # What is tested, and not what is learnt: datasets that stand against each other then share one general model.
+    tested = [splits.test.images, *(part.images for part in out.values())]
+    if data.auxiliary_copies == "keep":
+        tested, kept = [], "auxiliary images that are tested, too, were not looked for (`auxiliary_copies`)"
+        splits = replace(splits, notes=(*splits.notes, kept))
+    return replace(splits, auxiliary=auxiliary_images(sources, data_dir, known=tested, **form))
 
 
 def streamed_source(data: Data) -> Auxiliary | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import torch
+
 from orchestrator.execution.checks import changed_modules, changed_packages, check_same_code
 from orchestrator.execution.work.stage import is_made
 from orchestrator.planning.code_digest import Codes, plain
@@ -33,19 +35,23 @@ from orchestrator.record.state import DONE, RunState
 from tune_spaces.schema import Space
 from workloads.data.splits import Splits
 from workloads.errors import Kind, UserError
+from workloads.keys import PRECISION, leaves_precision_open
 from workloads.registry import WORKLOADS, top_module
+from workloads.training.precision import fast
 
 
 @dataclass(frozen=True)
 class OpenRun:
     """A run whose ledger is open. trials: a search adds to them as the run goes. methods: of the trials, by their ids.
-    stages: all that the trials have, those that others need first. baselines: name -> key of its scores."""
+    stages: all that the trials have, those that others need first. baselines: name -> key of its scores. plan: with its
+    precision settled."""
 
     ledger: Ledger
     trials: list[TrialPlan]
     methods: dict[str, Any]
     stages: Sequence[StagePlan]
     baselines: Mapping[str, str]
+    plan: Plan
 
     def add(self, plan: Plan, splits: Splits, points: Sequence[dict[str, Any]]) -> list[TrialPlan]:
         """Trials at further points, which have the stages of the known ones. The ledger has them first."""
@@ -67,6 +73,8 @@ def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, exec
 
     Raises UserError where the run on disk asks another question, and where its code differs and is not accepted.
     """
+    if leaves_precision_open(type(plan.methods[0].config), plan.space.fixed):
+        plan = settled(plan, Ledger(paths).state)
     opened, identified = opening(request, plan, splits)
     ledger = Ledger(paths)
     if ledger.state.opening is None:
@@ -74,11 +82,24 @@ def open_run(request: Request, plan: Plan, paths: RunPaths, splits: Splits, exec
         ledger.state.space = plan.space  # as the event says it, and resolved already
         trials = {trial.id: trial for trial in opened.trials}
         methods = {trial.id: instance for trial, instance in zip(opened.trials, plan.methods, strict=True)}
-        run = OpenRun(ledger, list(trials.values()), methods, identified.stages, identified.baselines)
+        run = OpenRun(ledger, list(trials.values()), methods, identified.stages, identified.baselines, plan)
     else:
         run = continued(ledger, opened, plan, paths, splits, request.accept_code)
     ledger.append(Launched(opened.provenance.command, executor, socket.gethostname(), os.getpid()))
     return run
+
+
+def settled(plan: Plan, state: RunState) -> Plan:
+    """The plan with a precision that is left to the device as what it was when the run was begun, or as what the device
+    of the trials is fast in. A GPU that cannot be seen from here is taken for one that is not.
+
+    state: of the run, new or begun before.
+    """
+    space = plan.space
+    device = torch.device("cuda" if space.resources.gpus_per_worker else "cpu")
+    precision = fast(device) if state.opening is None else state.space.fixed.get(PRECISION, "fp32")
+    space = space.model_copy(update={"fixed": space.fixed | {PRECISION: precision}})
+    return replace(plan, space=space, methods=tuple(map(space.method, plan.points)))
 
 
 def opening(request: Request, plan: Plan, splits: Splits) -> tuple[Opened, Identified]:
@@ -127,7 +148,7 @@ def continued(
         accept(ledger, opened.identity, keys)
     trials = list(trials_of(state, methods))
     stages = stages_of_trials(trials, methods, plan.targets)
-    return OpenRun(ledger, trials, methods, stages, state.identity.baseline_keys)
+    return OpenRun(ledger, trials, methods, stages, state.identity.baseline_keys, plan)
 
 
 def check_same_question(state: RunState, opened: Opened, space: Space, run: str) -> None:

@@ -15,7 +15,15 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from orchestrator.clusters.session import ray_session
-from orchestrator.clusters.surroundings import LOCAL, check_folder, check_memory, check_temporary_folder, state_api
+from orchestrator.clusters.surroundings import (
+    LARGER,
+    LOCAL,
+    check_folder,
+    check_memory,
+    check_temporary_folder,
+    object_store,
+    state_api,
+)
 from orchestrator.data.loading import load_splits
 from orchestrator.planning.options import Options, load_space
 from orchestrator.planning.request import absolute
@@ -57,6 +65,7 @@ def examine(
     yield probed("folder", "no package here hides one of ours", lambda: check_folder(Path.cwd()))
     yield probed("memory", "enough is free for Ray's workers", check_memory)
     yield probed("temporary folder", "short enough for Ray's sockets", check_temporary_folder)
+    yield shared_memory()
     yield writable(storage)
     if "://" not in storage:
         yield disk(existing(Path(storage)))
@@ -163,6 +172,13 @@ def tracking(storage: str, uri: str | None) -> Check:
         fix = "start it, or mend the address; a launch goes on without it, and a later one logs what it missed"
         return Check("MLflow", "warn", f"{shown} does not answer: {type(error).__name__}", fix)
     return check
+
+
+def shared_memory() -> Check:
+    """Whether Ray's object store fits where it belongs."""
+    _, remark = object_store()
+    text = remark or "enough is free for Ray's object store"
+    return Check("shared memory", "warn" if remark else "ok", text, LARGER if remark else "")
 
 
 def data_folder(folder: Path) -> Check:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
-from orchestrator.record.events import RungMetrics
+from orchestrator.record.events import Mishap, RungMetrics
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 
@@ -73,12 +73,14 @@ class RungReport:
 @dataclass(frozen=True)
 class End:
     """Work is over. seconds, steps: of a stage's training, whoever did it. error: why it failed; else empty. lost: not
-    the work failed, the process that did it is gone."""
+    the work failed, the process that did it is gone. world: the machine around refuses what the next task would ask,
+    too (a full disk, rights)."""
 
     seconds: float = 0.0
     steps: int = 0
     error: str = ""
     lost: bool = False
+    world: UserError | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Ended:
     end: End
 
 
-TaskEvent = Started | RungReport | Ended
+TaskEvent = Started | RungReport | Ended | Mishap
 
 
 def error_text(error: BaseException) -> str:

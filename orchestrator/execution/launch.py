@@ -9,12 +9,15 @@ from orchestrator.execution.observer import Finished, Observer
 from orchestrator.planning.plan import plan_of
 from orchestrator.planning.request import Request, check_executor
 from orchestrator.record.events import Closed
-from orchestrator.record.heartbeat import heartbeat, launcher_lock
+from orchestrator.record.heartbeat import heartbeat, last_words, launcher_lock
+from orchestrator.record.ledger import check_ledger
 from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.provenance import all_cpus
 from orchestrator.record.runs import resume_command
 from orchestrator.record.state import Outcome
 from orchestrator.record.tracking.tracker import Tracker, mirrored
+
+KILLED = "the launcher has ended without a word: killed, short of memory, or ended by a library"
 
 
 def launch(request: Request, observer: Observer | None = None, executor: Executor | None = None) -> Finished:
@@ -31,7 +34,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     for instance in plan.checked_methods:
         instance.prepare(Path(request.data_dir))
     # Ray starts while torch is imported and images are read, unless a run that goes on has nothing left to do
-    with nullcontext() if paths.ledger.exists() else executor.ahead():
+    begun_before = paths.ledger.exists()
+    with nullcontext() if begun_before else executor.ahead():
         from orchestrator.data.loading import load_splits
         from orchestrator.data.split_store import SplitStore
         from orchestrator.execution.continuation import open_run
@@ -44,8 +48,10 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
             plan = plan.with_images(splits)
             store = SplitStore(paths)
             store.keep(splits)
-        with launcher_lock(paths), heartbeat(paths):
+        with launcher_lock(paths), heartbeat(paths), last_words(f"{KILLED}; `resume {plan.run}` goes on"):
+            check_ledger(paths, begun_before)
             run = open_run(request, plan, paths, splits, executor.name)
+            plan = run.plan
             work = Launch(request, plan, paths, splits, store, run, observer)
             tracker = Tracker(paths, request.tracking_uri, plan.name)
             outcome, results, seconds, best = Outcome.FAILED, None, 0.0, None

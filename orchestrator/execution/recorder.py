@@ -1,6 +1,7 @@
 """The only writer of what happens to tasks: it goes into the ledger first, then to the rule."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from threading import RLock
 from typing import Any
 
@@ -9,8 +10,9 @@ from orchestrator.execution.work.analysis import AnalysisWork
 from orchestrator.execution.work.stage import StageWork
 from orchestrator.planning.early_stopping import Decision, OncePerPoint, SuccessiveHalving
 from orchestrator.planning.identity import analysis_digest
-from orchestrator.record.events import AnalysisEnded, Event, RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import AnalysisEnded, Event, Mishap, RungReached, StageEnded, TrialMoved
 from orchestrator.record.ledger import Ledger
+from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import DONE, State
 from tune_spaces.schema import Space
 from workloads.registry import method
@@ -21,6 +23,11 @@ ENDS = {True: State.FINISHED, False: State.STOPPED}
 """What becomes of a trial that is over: by whether it has reached the end of its schedule."""
 UNFINISHED = (State.PENDING, State.RUNNING, State.INTERRUPTED)
 LONGEST_ERROR = 500  # characters of it that the ledger keeps
+
+
+def kept(error: str) -> str:
+    """As much of an error as is recorded and shown: libraries put addresses into theirs, with all that is in them."""
+    return without_secrets(error)[:LONGEST_ERROR]
 
 
 def recorder_of(space: Space, rungs: Sequence[int], ledger: Ledger, warn: Callable[[str], None]) -> "Recorder":
@@ -64,6 +71,9 @@ class Recorder:
         with self.lock:
             trials = self.ledger.state.trials
             match event:
+                case Mishap():
+                    self.warn(": ".join(filter(None, (event.task, kept(event.text)))))
+                    after = [replace(event, text=kept(event.text))]
                 case Started(task):
                     after = self.moved(task.trials, State.RUNNING)
                 case RungReport(name, rung, metrics) if rung in trials[name].rungs:
@@ -78,16 +88,16 @@ class Recorder:
                     if self.together:
                         after += self.with_other_seeds(name)
                 case Ended(task, end) if end.error and task.trials:
-                    after = self.moved(task.trials, State.FAILED, end.error[:LONGEST_ERROR])
+                    after = self.moved(task.trials, State.FAILED, kept(end.error))
                 case Ended(task) if task.trials:
                     running = [trial.id for trial in task.trials if trials[trial.id].state == State.RUNNING]
                     after = [TrialMoved(n, ENDS[trials[n].reached == END_OF_SCHEDULE]) for n in running]
                 case Ended(task, end) if isinstance(task.work, AnalysisWork):
-                    work, error = task.work, end.error[:LONGEST_ERROR]
+                    work, error = task.work, kept(end.error)
                     config = analysis_digest(method(work.method).Config, work.config)
                     after = [AnalysisEnded(work.name, work.target, "" if error else work.trial, error, config)]
                 case Ended(task, end) if end.error:
-                    self.warn(f"{task.id} failed: {end.error}")
+                    self.warn(f"{task.id} failed: {kept(end.error)}")
                 case Ended(task, end) if isinstance(task.work, StageWork):
                     after = [StageEnded(str(task.work.stage.unit), task.name, False, end.seconds, end.steps)]
             for change in after:

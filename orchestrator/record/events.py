@@ -191,6 +191,15 @@ class AnalysisEnded(Event):
 
 
 @dataclass(frozen=True)
+class Mishap(Event):
+    """Something went amiss that ends no task: a worker was lost or is silent, Ray has ended. task: its id; empty where
+    none is concerned."""
+
+    task: str
+    text: str
+
+
+@dataclass(frozen=True)
 class CodeAccepted(Event):
     """The user lets a run go on with other code, or with other versions of packages.
 

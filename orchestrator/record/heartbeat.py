@@ -7,48 +7,44 @@ launcher that was killed; its heartbeat does.
 import json
 import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import RunState
 from workloads.errors import Kind, UserError
-from workloads.files import write_atomically
+from workloads.files import MISSED, PERIOD_S, leased, write_atomically
 
-PERIOD_S = 10.0
 AHEAD_S = 3600
 """Seconds by which a launcher's clock may be ahead: of another machine's, or before this one was set back."""
-MISSED = 4
-"""Beats that may be late, for a slow storage or clocks that differ, before a launcher counts as dead."""
 
 
 @contextmanager
 def launcher_lock(paths: RunPaths) -> Iterator[None]:
     """Only one live launcher a run. Raises UserError (exit 4) where another holds the run.
 
-    On remote storage there is no such lock: keep to one launcher a run there.
+    On remote storage, which has no locks, it is a lease: whoever finds one waits up to `PERIOD_S` seconds for a sign of
+    life, and takes over from a dead launcher after `MISSED` times as long.
     """
     paths.folder.mkdir(parents=True, exist_ok=True)
-    if not paths.is_local:
+    with ExitStack() as held:
+        try:
+            if paths.is_local:
+                held.enter_context(FileLock(str(paths.folder / ".launcher.lock")).acquire(timeout=0))
+            else:
+                held.enter_context(leased(paths.folder / ".launcher.lease", waits=False))
+        except (Timeout, BlockingIOError):
+            raise UserError(
+                f"the run {paths.run!r} already has a live launcher",
+                fix=f"watch it with `python -m orchestrator status {paths.run}`, or give this one another --name",
+                kind=Kind.REFUSED,
+            ) from None
         yield
-        return
-    lock = FileLock(str(paths.folder / ".launcher.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"the run {paths.run!r} already has a live launcher",
-            fix=f"watch it with `python -m orchestrator status {paths.run}`, or give this one another --name",
-            kind=Kind.REFUSED,
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -73,6 +69,24 @@ def heartbeat(paths: RunPaths, period: float = PERIOD_S) -> Iterator[None]:
         thread.join(timeout=period)
         with suppress(OSError):  # what the block did stands
             paths.heartbeat.unlink(missing_ok=True)
+
+
+@contextmanager
+def last_words(text: str) -> Iterator[None]:
+    """Have `text` written to the standard error where this process ends inside without a word: killed, out of memory,
+    or ended by a library. A shell waits for that; it costs nothing."""
+    waits = ["/bin/sh", "-c", 'read -r _ || printf "%s\\n" "$1" >&2', "sh", text]
+    try:
+        # a session of its own: Ctrl-C in the terminal is not for it
+        shell = subprocess.Popen(waits, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+    except OSError:  # too many files, no memory: then not
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            shell.communicate(b"\n")
 
 
 def write_beat(paths: RunPaths, period: float) -> None:

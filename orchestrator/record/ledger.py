@@ -31,6 +31,7 @@ from orchestrator.record.events import (
     CodeAccepted,
     Event,
     Launched,
+    Mishap,
     Opened,
     RungReached,
     StageEnded,
@@ -42,6 +43,8 @@ from orchestrator.record.format_1 import upgrade
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState
 from workloads.errors import Kind, UserError
+from workloads.files import naming
+from workloads.training.precision import upgraded, upgraded_space
 
 VERSION = 2
 SUM = ', "sha256": "'
@@ -54,6 +57,7 @@ EVENTS: dict[str, type[Event]] = {
     "trial": TrialMoved,
     "rung": RungReached,
     "analysis": AnalysisEnded,
+    "mishap": Mishap,
     "code_accepted": CodeAccepted,
     "closed": Closed,
 }
@@ -129,9 +133,23 @@ def from_plain(values: Mapping[str, Any]) -> Event:
     if not isinstance(name, str) or name not in EVENTS:
         raise ValueError(f"{name!r} is no event")
     event = ADAPTERS[name].validate_python(rest)
-    if isinstance(event, Opened) and not isinstance(event.space.get("workload"), str):
+    if not isinstance(event, Opened):
+        return event
+    if not isinstance(event.space.get("workload"), str):
         raise ValueError("its space names no workload")
-    return event
+    return in_keys_of_today(event)
+
+
+def in_keys_of_today(opened: Opened) -> Opened:
+    """An event of an earlier version with the keys that its method has today."""
+    if "autocast" not in str(opened.space) + str(opened.trials[:1]):
+        return opened
+    workload = opened.space["workload"]
+    trials = tuple(
+        replace(trial, point=upgraded(workload, trial.point), config=upgraded(workload, trial.config))
+        for trial in opened.trials
+    )
+    return replace(opened, space=upgraded_space(opened.space), trials=trials)
 
 
 def segments(folder: UPath) -> list[UPath]:
@@ -287,28 +305,26 @@ class Ledger:
         segment = self.folder / f"{number:06d}.jsonl"
         if local:
             if self.number and not segment.exists():
-                fix = "bring its folder back; without it the run begins anew"
-                raise UserError("the ledger was removed while its run goes on", str(segment), fix=fix, kind=Kind.FAILED)
+                raise removed(segment)
             self.extend(segment, line)
-        elif segment.exists():
-            raise FileExistsError(f"{segment} is there: another launcher writes this ledger")
         else:
-            segment.write_bytes(line.encode())
+            try:
+                segment.fs.pipe_file(segment.path, line.encode(), mode="create")
+            except FileExistsError:
+                raise FileExistsError(f"{segment} is there: another launcher writes this ledger") from None
         self.number = number
 
     @staticmethod
     def extend(segment: UPath, line: str) -> None:
         """Append a line to a local segment, all of it or nothing."""
-        with segment.open("ab", buffering=0) as file:
+        with naming(segment), segment.open("ab", buffering=0) as file:
             before = file.tell()
             try:
                 if file.write(line.encode()) < len(line.encode()):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
-            except BaseException as error:  # a full disk may have taken half, and the next line must not follow that
+            except BaseException:  # a full disk may have taken half, and the next line must not follow that
                 file.truncate(before)
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise OSError(error.errno, os.strerror(error.errno), str(segment)) from None  # which file it is
                 raise
 
     def snapshot(self) -> RunState:
@@ -316,6 +332,18 @@ class Ledger:
         with self.lock:
             events = list(self.events)
         return fold(events)
+
+
+def removed(place: UPath) -> UserError:
+    headline = "the ledger was removed while its run goes on"
+    fix = "bring its folder back, then go on with `resume`; without it the run begins anew"
+    return UserError(headline, str(place), fix=fix, kind=Kind.ENVIRONMENT)
+
+
+def check_ledger(paths: RunPaths, begun_before: bool) -> None:
+    """Raises UserError where a ledger that was there when the launch began is gone: nobody begins such a run anew."""
+    if begun_before and not paths.ledger.exists():
+        raise removed(paths.ledger)
 
 
 def drop_torn_line(file: Any) -> None:

@@ -18,7 +18,7 @@ KEYS = r"(?:token|passw|passphrase|secret|credential|signature|api[_-]?key|priva
 NAME = rf"(?<![\w-])[\w.-]*{KEYS}[\w.-]*|\b(?:\w*[_-])?(?:pwd|sig|authorization)\b"
 VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?:Bearer|Basic|Digest|Token)\s+\S+|\S+)"""
 PLANTED = re.compile(
-    rf"""(?P<name>(?i:{NAME})["']?\s*[=:]\s*|--[\w-]*(?i:{KEYS})[\w-]*\s+)(?i:{VALUE})"""
+    rf"""(?P<name>(?i:{NAME})["']?\s*[=:]\s*|(?<!-)--[\w-]*(?i:{KEYS})[\w-]*\s+)(?i:{VALUE})"""
     r"|(?P<bearer>(?i:\bBearer)\s+)(?=\S*[\d._-])\S{6,}"
     r"|(?s:-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
     r"|\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|(?:gh[opsu]_|hf_|glpat-|xox[abp]-)[\w-]{10,})"

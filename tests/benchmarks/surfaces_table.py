@@ -111,14 +111,19 @@ def measured(folder, name, queue):
     begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     scores, maps = score(normal, tested)
     seconds, peak = time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    row = areas(scores, maps, kinds, masks)
+    queue.put({"surface": folder.name, "method": name} | row | {"cpu_s": seconds, "mb": (peak - before) / 1024})
+
+
+def areas(scores, maps, kinds, masks):
+    """AUROC of the images, of all and by kind of defect, and of every other pixel of every other row."""
     kinds, good = np.array(kinds), np.array(kinds) == "good"
-    areas = {kind: auroc(scores[good | (kinds == kind)], ~good[good | (kinds == kind)]) for kind in sorted({*kinds})}
+    of_kind = {kind: good | (kinds == kind) for kind in sorted({*kinds} - {"good"})}
     pixels = np.s_[:, ::2, ::2]
-    queue.put(
-        {"surface": folder.name, "method": name, "image": auroc(scores, ~good)}
-        | {kind: area for kind, area in areas.items() if kind != "good"}
-        | {"pixel": pixel_auroc(maps[pixels], masks[pixels].astype(np.uint8)), "cpu_s": seconds}
-        | {"mb": (peak - before) / 1024}
+    return (
+        {"image": auroc(scores, ~good)}
+        | {kind: auroc(scores[these], ~good[these]) for kind, these in of_kind.items()}
+        | {"pixel": pixel_auroc(maps[pixels], masks[pixels].astype(np.uint8))}
     )
 
 

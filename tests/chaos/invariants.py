@@ -16,7 +16,7 @@ from tests.chaos.world import NAME, Place
 
 SECONDS = ("train_seconds", "seconds", "costs", "macs_per_second", "facts", "warnings", "path")
 """Keys of files that differ between two undisturbed launches, or say what has happened on the way."""
-UNSURE = re.compile(r"(\.lock|\.damaged|heartbeat\.json|rates\.json(\.sha256)?)$")
+UNSURE = re.compile(r"/ray/|(\.lock|\.damaged|heartbeat\.json|rates\.json(\.sha256)?)$")
 """Files that may be there or not."""
 BY_NAME = re.compile(r"[0-9a-f]{12}\.(tensors\.safetensors|state\.json)$")
 """Files that are called by the hash of what is in them, seconds among it."""

@@ -4,6 +4,7 @@ What it trains is written down in a file beside the storage, a line a stretch, s
 """
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,8 @@ from workloads.units import Analysis, Unit
 NAME = "chaos"
 WORK = "CHAOS_WORK"
 """Variable that names the file of what was trained."""
+STEP_S = "CHAOS_STEP_S"
+"""Variable that says how many seconds a step waits, as for an accelerator."""
 STEPS = 8
 FAILS = 0
 """Number of the training step of this process, from 1 on, that raises; 0 for none."""
@@ -48,6 +51,7 @@ class Mean:
         TAKEN.append(step)
         if len(TAKEN) == FAILS:
             raise RuntimeError("a worker has died")
+        time.sleep(float(os.environ.get(STEP_S, 0)))
         with Path(os.environ[WORK]).open("a") as file:
             file.write(f"{self.unit} {self.name} {step}\n")
         self.image = self.image + self.rate * (images.float().mean(0) - self.image)

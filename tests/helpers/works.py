@@ -11,7 +11,7 @@ from orchestrator.execution.work.stage import StageWork
 from orchestrator.execution.work.trial import TrialUnits, TrialWork
 from orchestrator.execution.work.worker import UnitWork
 from orchestrator.planning.early_stopping import Decision
-from orchestrator.record.events import RungMetrics
+from orchestrator.record.events import Mishap, RungMetrics
 from tune_spaces.schema import Resources
 from workloads.errors import UserError
 from workloads.units import Unit
@@ -104,6 +104,7 @@ class Heard:
 
     stop_at: tuple[str, int] | None = None
     events: list[tuple] = field(default_factory=list)
+    mishaps: list[tuple] = field(default_factory=list)
 
     def hear(self, event):
         match event:
@@ -111,6 +112,8 @@ class Heard:
                 self.events.append(("started", task.id))
             case Ended(task, end):
                 self.events.append(("ended", task.id, end.error))
+            case Mishap():
+                self.mishaps.append((event.task, event.text))
             case RungReport(trial, rung):
                 self.events.append(("reported", trial, rung))
                 return Decision.STOP if (trial, rung) == self.stop_at else Decision.CONTINUE

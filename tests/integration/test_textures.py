@@ -27,7 +27,7 @@ from tune_spaces.schema import Data, Scheduler, Space
 SPACE = Space(
     data=Data(name="folder", path="{path}", side=32, classes=("good",)),
     fixed=MLSAD_PRESETS["reduced"].config
-    | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "levels": (8,), "position": "grid"}},
+    | {{"generator_epochs": 8.0, "detector_epochs": 8.0, "crop": 24, "levels": (8,)}},
     scheduler=Scheduler(kind="fifo"),
     analyses=("maps",),
 )

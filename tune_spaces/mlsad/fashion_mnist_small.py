@@ -1,7 +1,8 @@
 """MLSAD on Fashion-MNIST shrunk to 16 x 16 pixels: ten one-class problems on a laptop.
 
 Question:  does MLSAD with 2,000 training images a class beat simple baselines on object images within an hour?
-Expect:    .938 mean AUROC, beside .935 of nearest neighbours on these pixels (seed 0, docs/mlsad.md).
+Expect:    .938 mean AUROC, beside .935 of nearest neighbours on these pixels (seed 0,
+           position=uniform, docs/mlsad.md).
 Takes:     about 14 minutes with --workers 2 on two idle CPU cores (reduced preset, the default), one configuration.
 Data:      Debian's package dataset-fashion-mnist (31 MB), or --data-dir, or torchvision's download.
 Command:   python -m orchestrator launch fashion_mnist_small

@@ -11,10 +11,9 @@ Command:   python -m orchestrator launch sweep_textures
 Side of images and of crops, the small batch of the generators and the three levels of the maps are guesses: the text
 that could be had has no numbers. The generators are deeper by themselves, down to 4 x 4 from any side.
 
-Random coordinates come from the grid's own values, not from all of [-1, 1] as published: a window's centre is never
-further out than (S-k)/(S-1), so whatever lies outside is random for certain, and next to it, along the image's borders,
-maps of high levels are bright whatever is there. On made defects in 32 x 32 photographs of leaves (reduced widths,
-tests/integration/test_textures.py) D_8's pixel AUROC was .850 as published and .959 so.
+Random coordinates come from the range that windows' centres reach, as published. From all of [-1, 1]
+(`position=uniform`) whatever lies beyond (S-k)/(S-1) is random for certain, and next to it, along the image's borders,
+maps of high levels are bright whatever is there (docs/mlsad.md, "Maps of defects").
 """
 
 from tune_spaces.schema import Data, Preset
@@ -28,6 +27,6 @@ SPACE = mlsad_space(
         "reduced": Preset(config=SHORTER_PRESETS["reduced"].config | {"bank_size": 256}),
         "smoke": Preset(config=SHORTER_PRESETS["smoke"].config, max_train_images=16, classes=("carpet",)),
     },
-    fixed={"crop": 64, "position": "grid", "generator_batch_size": 4, "map_levels": (4, 8, 16)},
+    fixed={"crop": 64, "generator_batch_size": 4, "map_levels": (4, 8, 16)},
     analyses=("maps",),
 )

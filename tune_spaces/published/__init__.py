@@ -34,7 +34,7 @@ STATED: Mapping[str, Values] = {
         "detector_milestones": ((0.4, 0.8),),
         "grey_as_rgb": (True,),
         "levels": ((1, 2, 4, 8, 16),),
-        "position": ("uniform",),
+        "position": ("in_range",),
         "lambda_entropy": (1.0,),
         "minibatch_stddev": ("global",),
         "generator_spectral_norm": (True,),
@@ -68,7 +68,7 @@ STATED: Mapping[str, Values] = {
         "translate": (0.1,),
         "flip": (True,),
         "general_flip": (True,),
-        "autocast": (False,),
+        "precision": ("fp32",),
     },
     "klods": {"judged_size": (5,), "contamination": (1.0,), "directions": (50,)},
     "patch_memory": {
@@ -91,7 +91,10 @@ GRIDS: Mapping[str, Values] = {
 
 BY_DATASET: Mapping[str, Mapping[str, Values]] = {
     "mlsad": {name: {key: (SHORTER[key],) for key in SHORTER} for name in ("mnist", "mvtec_textures")},
-    "flow": {name: {key: (NO_FLIP[key],) for key in NO_FLIP} for name in ("svhn", "mnist", "fashion_mnist")},
+    "flow": {
+        name: {key: (NO_FLIP[key],) for key in NO_FLIP}
+        for name in ("svhn", "mnist", "fashion_mnist", *(f"brats_{scan}" for scan in ("t1", "t1ce", "t2", "flair")))
+    },
 }
 """The same where a dataset has values of its own."""
 
@@ -110,6 +113,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
         "clip_wrt": "by what the gradients of Eq. 8 are taken is lost",
         "generator_ema": "an average of the generator's weights is not stated",
         "crop": "the side of the textures' crops is lost",
+        "precision": "not stated; float32 was torch's default then",
         "seed": "not stated",
     },
     "flow": {
@@ -119,7 +123,7 @@ OPEN: Mapping[str, Mapping[str, str]] = {
     "klods": dict.fromkeys(
         (
             *("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch", "score", "epochs", "batch_size"),
-            *("lr", "weight_decay", "warmup_steps", "init_batches", "translate", "flip", "autocast", "seed"),
+            *("lr", "weight_decay", "warmup_steps", "init_batches", "translate", "flip", "precision", "seed"),
             *("split", "level", "weighting", "regulariser", "shrinkage", "group_sizes", "shift", "group_seed"),
             *("group_score", "complexity_codec", "hierarchy", "from_general"),
         ),
@@ -158,10 +162,12 @@ NOT_KEYS: Mapping[str, tuple[str, ...]] = {
         "which five levels: read off Table 4; layers of the statistics network; the law of z, normal",
         "weight 1 of the normal images' term in Eq. 3; the generator's loss, non-saturating",
         "a tenth of a class's training images is held out, by a seed",
-        "random coordinates are drawn from [-1, 1], the text says from the coordinates' range",
     ),
     "flow": (
+        "auxiliary images that are tested, too, are left out (`auxiliary_copies`); the main results kept them",
         "training images are held out (`val_fraction`); the script trains on all of them",
+        "LSUN and CelebA are cut and then resized, the authors resized first; of CelebA 19,962 are tested, not 120,000",
+        "convolutions of training are torch's default on a GPU, TF32; the authors' are fp32. Scores are fp32",
         "input complexity by Pillow's PNG, the script's is OpenCV's",
     ),
     "klods": ("the estimator itself: a documented derivation",),
@@ -276,6 +282,8 @@ def differences(space: Space, config: Any) -> list[str]:
         lines.append(f"images of {data.side} x {data.side} pixels (the paper: 32 x 32)")
     if data.max_train_images is not None:
         lines.append(f"at most {data.max_train_images} training images (the paper: all)")
+    if data.name.startswith("brats"):
+        lines.append("every slice has one cut and is shifted (the paper: a new random cut each time, no shift)")
     lines += data_differences("", data, type(data), "val_fraction")
     for source in data.auxiliary:
         where = f"auxiliary images of {source.name}: "

@@ -71,6 +71,9 @@ class Data(Part):
     out: tuple[str, ...] = Field(default=(), description="out-of-distribution sets: other datasets, or noise")
     max_out_images: int | None = Field(default=None, ge=1, description="of each out set; all where absent")
     auxiliary: tuple[Auxiliary, ...] = Field(default=(), description="sources of auxiliary images, together one set")
+    auxiliary_copies: Copies = Field(
+        default="leave_out", description="of tested images in auxiliary sets; the flows' authors kept them in"
+    )
     seed: int = Field(default=0, description="of the splits and of noise; a run's own seed does not touch it")
     ignore: tuple[str, ...] = Field(default=(), description="of 'folder': patterns of files and folders to pass over")
     names: dict[str, str] = Field(default_factory=dict, description="of 'folder': class folder -> name of the class")

@@ -14,6 +14,7 @@ from tune_spaces.schema.models import Space
 from tune_spaces.schema.part import LOADING
 from tune_spaces.schema.validation import from_validation
 from workloads.errors import Problem, UserError, nearest, several
+from workloads.files import warn_of_other_writers
 from workloads.registry import look_in
 
 SPACES = (
@@ -112,6 +113,7 @@ def load(name_or_path: str) -> Loaded:
 
 def run_file(source: Path) -> ModuleType:
     look_in(source.parent, *source.parent.glob("code/*"))  # a method of the user's lies beside it, or as a run keeps it
+    warn_of_other_writers(source)
     spec = importlib.util.spec_from_file_location("user_space", source)
     if spec is None or spec.loader is None:
         raise several([Problem("space", f"{str(source)!r} is no Python file")])

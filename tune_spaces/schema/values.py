@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workloads.errors import Problem, nearest
-from workloads.keys import config_problems
+from workloads.keys import config_problems, leaves_precision_open
 from workloads.registry import method
 
 
@@ -42,7 +42,10 @@ def problems_of(workload: str, values: dict[str, Any]) -> list[Problem]:
 
 
 def equal_values(workload: str, key: str, values: Sequence[Any]) -> Iterator[Problem]:
-    """Values of an axis that the method reads as one, such as 0 and 0.0: their trials would be one and the same."""
+    """Values of an axis that the method reads as one, such as 0 and 0.0, or that become one when the run is opened:
+    their trials would be one and the same."""
+    if any(leaves_precision_open(method(workload).Config, {key: value}) for value in values):
+        yield Problem(key, "'auto' becomes another value when the run is opened; name fp32 and bf16")
     first: dict[str, Any] = {}
     for value in values:
         read = getattr(config_adapter(workload).validate_python({key: value}), key)

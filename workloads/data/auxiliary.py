@@ -56,10 +56,10 @@ def auxiliary_images(
 ) -> AuxiliaryImages:
     """The images of all sources as one set: uint8 (N, *shape), labels `NO_CLASS`.
 
-    known: images, uint8 (N, *shape), of the dataset and the out sets that they stand beside, for nothing
-    may learn from what is tested as anomalous; exact copies of any of them are left out, counted and named in a
-    warning. Raises as `workloads.data.datasets.load`, and UserError for files that cannot be used and for a source
-    with fewer than 2 images.
+    known: images, uint8 (N, *shape), that are tested, the dataset's and the out sets', for nothing may learn from
+    them; exact copies of any are left out, counted and named in a warning. Raises as
+    `workloads.data.datasets.load`, and UserError for files that cannot be used and for a source with fewer than 2
+    images.
     """
     # ids begin with the source's number, for two may have files of the same name
     pairs = [
@@ -76,12 +76,12 @@ def auxiliary_images(
         kept.append(joined.take(~copies) if copies.any() else joined)
         if not len(kept[-1]):
             raise UserError(
-                "every auxiliary image is an image of the dataset itself or of an out set",
+                "every auxiliary image is a test image of the dataset or of an out set",
                 where="data.auxiliary",
                 fix="use another source",
             )
     if duplicates:
-        log.warning("%d auxiliary images are images of the dataset or of an out set, too: left out", duplicates)
+        log.warning("%d auxiliary images are test images of the dataset or of an out set, too: left out", duplicates)
     return AuxiliaryImages(kept[0], kept[1], duplicates)
 
 

@@ -121,7 +121,7 @@ class Splits:
         if self.white_level != DEEPEST:
             lines.append(f"images of more than 8 bits are white from {self.white_level} on")
         if self.auxiliary is not None and self.auxiliary.duplicates:
-            lines.append(f"{self.auxiliary.duplicates} auxiliary images are tested or learnt from, too: left out")
+            lines.append(f"{self.auxiliary.duplicates} auxiliary images are tested, too: left out")
         if self.streamed is not None and self.streamed.unchecked:
             names = ", ".join(self.streamed.unchecked)
             lines.append(f"the prepared auxiliary set was not held against {names}: it may hold images that are tested")

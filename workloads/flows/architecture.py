@@ -28,7 +28,7 @@ class Architecture:
     patch: int = 8  # side of a patch flow's patches
     classes: int = 0  # above 0: a Gaussian head a class
     checkpointing: bool = False  # coupling networks run again in the backward pass: less memory, a third more compute
-    autocast: bool = False  # coupling networks in bfloat16 while training
+    autocast: bool = False  # precision bf16, as artifacts spell it: coupling networks in bfloat16 while training
 
     @property
     def shape(self) -> ImageShape:
@@ -74,7 +74,7 @@ def latent_shapes(a: Architecture) -> tuple[Shape, ...]:
 def parameters(a: Architecture) -> int:
     """Trained numbers; fixed rotations, permutations and signs are none."""
     tail = a.channels * (a.patch if a.kind == "patch" else a.side) ** 2
-    heads = 2 * a.classes * a.channels * a.side**2
+    heads = 4 * a.classes * a.channels * a.side**2
     return sum(a.steps * _step_parameters(a, shape) for shape in scale_shapes(a)) + 2 * tail + heads
 
 

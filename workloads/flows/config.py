@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from workloads.flows.architecture import Architecture, CouplingKind, Kind, Permutation
-from workloads.keys import key
+from workloads.keys import Precision, key
 
 OutlierLoss = Literal["none", "ratio", "margin"]
 Codec = Literal["png", "jpeg2000", "webp"]
@@ -74,8 +74,8 @@ class FlowConfig:
     general_flip: bool = key(True, role="stage", schedule=True)  # of the auxiliary set
 
     # numerics
-    # coupling networks in bfloat16 while training; scores never
-    autocast: bool = key(False, role="stage", schedule=True)
+    # of coupling networks while training, scores are float32; auto: bf16 where the device is fast in it
+    precision: Precision = key("fp32", role="stage", schedule=True)
     # recompute coupling networks going backward: less memory, a third more work
     checkpointing: bool = key(False, role="execution")
     # pieces that a batch is cut into, one after the other; changes the order of additions alone
@@ -99,8 +99,9 @@ class FlowConfig:
 
 def architecture(config: FlowConfig, channels: int, side: int, classes: int = 0) -> Architecture:
     """The network of a config for images of that shape; `classes` heads where it is class-conditional."""
-    keys = ("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch", "checkpointing", "autocast")
-    return Architecture(channels=channels, side=side, classes=classes, **{key: getattr(config, key) for key in keys})
+    keys = ("kind", "scales", "steps", "hidden", "permutation", "coupling", "patch", "checkpointing")
+    values = {key: getattr(config, key) for key in keys}
+    return Architecture(channels=channels, side=side, classes=classes, autocast=config.precision == "bf16", **values)
 
 
 def of_general(config: FlowConfig) -> FlowConfig:

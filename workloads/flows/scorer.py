@@ -40,13 +40,14 @@ def exact() -> Iterator[None]:
 def densities(flow: Flow, images: Tensor) -> Densities:
     """Of uint8 images (N, C, S, S) at the centres of their bins, so without noise; no image affects another."""
     if not len(images):
-        return Densities(*torch.zeros(2, 0, len(flow.shapes), dtype=torch.float64))
+        return Densities(*torch.zeros(3, 0, len(flow.shapes), dtype=torch.float64))
     training = flow.training
     flow.eval()
     with exact():
         parts = [Densities.of(flow(bin_centres(part))) for part in images.split(BATCH)]
     flow.train(training)
-    return Densities(*(torch.cat(p) for p in zip(*((d.contributions, d.latent) for d in parts), strict=True)))
+    rows = ((d.contributions, d.latent, d.marginals) for d in parts)
+    return Densities(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
 class FlowScorer:

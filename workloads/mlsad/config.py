@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workloads.keys import key
+from workloads.keys import Precision, key
 
 CONTRAST = {1: 0, 2: 1, 4: 2, 8: 4, 16: 8}
 """Detector level -> level of the fakes it learns from: always the one before."""
@@ -41,6 +41,8 @@ class MLSADConfig:
 
     # both
     seed: int = key(0, role="stage")
+    # of all networks while training; scores and the bank of fakes are float32 always; auto: as the device is fast
+    precision: Precision = key("fp32", role="stage", schedule=True)
     # grey images repeated to RGB, as published; else all networks take one channel
     grey_as_rgb: bool = key(True, role="stage")
 
@@ -51,7 +53,8 @@ class MLSADConfig:
     detector_milestones: tuple[float, ...] = key((0.4, 0.8), schedule=True, above=0, below=1)
     detector_lr_decay: float = key(0.3, schedule=True)  # guess for CIFAR10, published for MNIST
     dropout: float = key(0.1, low=0, below=1)  # guess
-    position: Literal["uniform", "grid"] = key("uniform")  # where random coordinates come from; grid for maps
+    # random coordinates are from the range that true ones reach, as the text says; of the true ones; or from [-1, 1]
+    position: Literal["in_range", "grid", "uniform"] = key("in_range")
     # level 1: pixels shuffled over the train images or the batch
     shuffle_pool: Literal["dataset", "batch"] = key("dataset")
 

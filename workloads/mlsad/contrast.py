@@ -17,6 +17,7 @@ from workloads.mlsad.pooling import pooled
 from workloads.mlsad.scorer import LevelScorer
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.optimisers import descend, load_optimiser
+from workloads.training.precision import computing_in
 from workloads.training.seeds import derive_seed
 from workloads.units import ImageShape
 
@@ -97,17 +98,18 @@ class DetectorLearner(LevelScorer):
 
     def displaced(self, draws: Draws, batch: int, side: int | None = None) -> Tensor:
         """Random coordinates C~ for a global batch, (batch, 2, side, side), where `side` is the whole map's if None:
-        uniform in [-1, 1], or drawn from the whole grid's own values.
+        uniform in the range that true ones reach, drawn from the whole grid's own values, or uniform in [-1, 1].
 
-        Uniform ones reach beyond the outermost true centres, (S-k)/(S-1), where only random ones are: windows near the
-        borders then look displaced, the more the larger k is. It costs an image's score a constant, and a map its
-        borders.
+        True centres go up to r = (S-k)/(S-1) alone. Of coordinates from all of [-1, 1] a share of 1 - r^2 of the cells
+        is where no window is, which nothing but C~ shows: windows near the borders then look displaced, the more the
+        larger k is. It costs an image's score a constant, and a map its borders.
         """
         centres = self.place[0, 0, :, 0]
         shape = (batch, 2, *(side or len(centres),) * 2)
-        if self.config.position == "uniform":
-            return draws.uniform(shape) * 2 - 1
-        return centres[draws.mine(draws.integers(len(centres), shape))]
+        if self.config.position == "grid":
+            return centres[draws.mine(draws.integers(len(centres), shape))]
+        reach = (self.side - self.level) / (self.side - 1) if self.config.position == "in_range" else 1.0
+        return (draws.uniform(shape) * 2 - 1) * reach
 
     def learning_rate(self, step: int) -> float:
         passed = sum(step >= m * self.total_steps for m in self.config.detector_milestones)
@@ -131,8 +133,9 @@ class DetectorLearner(LevelScorer):
         """`images`: this worker's rows of the batch, uint8. Returns the loss of Eq. 3."""
         config = self.config
         batch = self.drawn(step, images)
-        logits = self.net(batch.noisy(config.noise**0.5), batch.place, batch.masks)
-        normal, fake, displaced = logits.chunk(3)
+        with computing_in(config.precision, self.device):
+            logits = self.net(batch.noisy(config.noise**0.5), batch.place, batch.masks)
+        normal, fake, displaced = logits.float().chunk(3)
         loss = contrast_loss(normal, fake, displaced, config.lambda_structure, config.lambda_position)
         gradients = list(torch.autograd.grad(loss, list(self.net.parameters())))
         self.parallel.average_(gradients)

@@ -18,6 +18,7 @@ from workloads.mlsad.networks.layers import at_once
 from workloads.mlsad.statistics import StatisticsNetwork
 from workloads.training.distributed import Draws, Parallel
 from workloads.training.optimisers import descend, load_optimiser
+from workloads.training.precision import computing_in
 from workloads.training.seeds import derive_seed
 
 
@@ -57,6 +58,19 @@ class GeneratorLearner:
             )
         ]
 
+    def computed(self, net: nn.Module, *inputs: Tensor) -> Tensor:
+        """The output in float32 of a network in the config's precision; its spectral norms are in float32."""
+        with nn.utils.parametrize.cached():
+            for module in net.modules() if self.config.precision == "bf16" else ():
+                if nn.utils.parametrize.is_parametrized(module, "weight"):
+                    _ = module.weight  # cached in float32 before convolutions ask for it
+            with computing_in(self.config.precision, self.device):
+                output: Tensor = net(*inputs).float()
+        return output
+
+    def judged(self, images: Tensor) -> Tensor:
+        return self.computed(self.discriminator, images)
+
     def noise(self, draws: Draws) -> tuple[Tensor, Tensor]:
         """This worker's z and, for each of its images, another image's z."""
         size = (self.batch_size, self.channels, self.side, self.side)
@@ -69,14 +83,14 @@ class GeneratorLearner:
         draws = Draws(derive_seed(self.seed, step), self.device, self.parallel)
         real = to_signed(as_channels(images, self.channels))
         z, other = self.noise(draws)
-        fake = self.generator(z)
+        fake = self.computed(self.generator, z)
         d_loss = self.update_discriminator(real, fake.detach())
         return {"d_loss": d_loss} | self.update_generator(fake, z, other) | self.update_average(step)
 
     def update_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         # cached: both batches see one set of normalised weights, so one power iteration a step
         with nn.utils.parametrize.cached():
-            loss = F.softplus(-self.discriminator(real)).mean() + F.softplus(self.discriminator(fake)).mean()
+            loss = F.softplus(-self.judged(real)).mean() + F.softplus(self.judged(fake)).mean()
         self.apply(self.optimisers[1], torch.autograd.grad(loss, list(self.discriminator.parameters())))
         return loss.detach()
 
@@ -84,8 +98,9 @@ class GeneratorLearner:
         """L_loc - lambda I (Eq. 2) for G, I for T. G's fakes are those the discriminator has just seen."""
         config = self.config
         weights, critics = list(self.generator.parameters()), list(self.statistics.parameters())
-        local = F.softplus(-self.discriminator(fake)).mean()
-        pairs = self.parallel.gather(self.statistics(torch.cat([fake, fake]), torch.cat([z, other])).view(2, -1).T)
+        local = F.softplus(-self.judged(fake)).mean()
+        critic = self.computed(self.statistics, torch.cat([fake, fake]), torch.cat([z, other]))
+        pairs = self.parallel.gather(critic.view(2, -1).T)
         information = mutual_information(pairs[:, 0], pairs[:, 1], config.mutual_information)
         target = weights if config.clip_wrt == "parameters" else [fake]
         g_local = torch.autograd.grad(local, target, retain_graph=True)

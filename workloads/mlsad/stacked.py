@@ -15,6 +15,7 @@ from workloads.learner import Tensors
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.networks.detector import contrast_loss
 from workloads.training.optimisers import aligned, descend
+from workloads.training.precision import computing_in
 
 SCALARS = ("weight_decay", "noise", "lambda_structure", "lambda_position")
 """Keys of the config in which stacked trials may differ."""
@@ -58,8 +59,9 @@ class StackedDetectors:
         batch = first.drawn(step, images)
 
         def loss(weights: Tensors, noise: Tensor, structure: Tensor, position: Tensor) -> Tensor:
-            logits = functional_call(first.net, weights, (batch.noisy(noise), batch.place, batch.masks))
-            normal, fake, displaced = logits.chunk(3)
+            with computing_in(first.config.precision, first.device):
+                logits = functional_call(first.net, weights, (batch.noisy(noise), batch.place, batch.masks))
+            normal, fake, displaced = logits.float().chunk(3)
             return contrast_loss(normal, fake, displaced, structure, position)
 
         gradients, losses = vmap(grad_and_value(loss))(self.weights, *self.scalars)

@@ -8,11 +8,12 @@ from torch import Tensor
 from workloads.errors import UserError
 from workloads.learner import State
 from workloads.patch_memory.config import PatchMemoryConfig
-from workloads.patch_memory.memory import Moments, coreset, whitened
+from workloads.patch_memory.memory import Moments, Numbers, coreset, whitened
 
 
-def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], images: int) -> State:
-    """The state once the features (n, D, h, w) of further normal images are added. images: how many are added.
+def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Numbers) -> State:
+    """The state once the features (n, D, h, w) of further normal images are added. numbers: of what each of these
+    shows, other ones than those of the state, see `next_number`.
 
     A Gaussian is then that of all images, as if fitted to them together, but for rounding. Of a memory the coreset is
     chosen among its patches and the new images' candidates, in features whitened by all. Raises UserError for a state
@@ -22,7 +23,7 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
     if any(known in state and lacking not in state for known, lacking in needed.items()):
         headline = "this memory was fitted by an earlier version, which did not keep what adding to it needs"
         raise UserError(headline, fix="launch anew with all images")
-    moments, per_image = moments_of(config, state), -(-config.candidates // images)
+    moments, per_image = moments_of(config, state), -(-config.candidates // len(numbers))
     candidates: list[Tensor] = []
     for chunk in chunks:
         if config.model == "gaussian_per_place":
@@ -39,8 +40,8 @@ def extended(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], 
     if config.model == "neighbours":
         old, new = whitened(further, unwhitened(state, state["memory"])), whitened(further, torch.cat(candidates))
         lengths = torch.tensor([len(part) for part in candidates])
-        numbers = (torch.arange(len(candidates)) + next_number(state)).repeat_interleave(lengths)
-        patches, images_of = torch.cat([old, new]), torch.cat([state["images"], numbers.to(old.device)])
+        numbered = torch.from_numpy(numbers).repeat_interleave(lengths)
+        patches, images_of = torch.cat([old, new]), torch.cat([state["images"], numbered.to(old.device)])
         chosen = coreset(patches, config.memory, config.projection)
         further |= {"memory": patches[chosen].contiguous(), "images": images_of[chosen]}
     return further

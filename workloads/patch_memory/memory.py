@@ -6,7 +6,9 @@ of the coreset and, in `gaussian_per_place`, the number of places.
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workloads.errors import UserError
@@ -15,14 +17,16 @@ from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.usual import NOTHING, in_deviations, sums_of, usual_of
 
 DISTANCES_AT_ONCE = 2**22  # 16 MB: a CPU maps larger ones anew each time
+Numbers = NDArray[np.int64]
+"""(N,) of what each image or window shows: the same for windows of one image, and for images of one part."""
 RELATIVES = 9  # PatchCore's b: neighbours of the nearest patch, by which its distance is reweighted
 
 
-def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> State:
-    """A state from the features (n, D, h, w) of some normal images at a time. images: how many there are in all."""
+def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], numbers: Numbers) -> State:
+    """A state from the features (n, D, h, w) of some normal images at a time. numbers: of what each shows, of all."""
     if config.model == "gaussian_per_place":
         return fit_places(config, chunks)
-    moments, candidates, per_image = Moments(), [], -(-config.candidates // images)
+    moments, candidates, per_image = Moments(), [], -(-config.candidates // len(numbers))
     whitens = config.whitened or config.model == "gaussian"
     for chunk in chunks:
         rows = chunk.permute(0, 2, 3, 1).flatten(1, 2)  # (n, patches, D)
@@ -36,7 +40,7 @@ def fit(config: PatchMemoryConfig, chunks: Iterable[Tensor], images: int) -> Sta
     if config.model == "gaussian":
         return state
     patches = whitened(state, torch.cat(candidates))
-    images_of = torch.arange(len(candidates)).repeat_interleave(torch.tensor([len(part) for part in candidates]))
+    images_of = torch.from_numpy(numbers).repeat_interleave(torch.tensor([len(part) for part in candidates]))
     chosen = coreset(patches, config.memory, config.projection)
     return state | {"memory": patches[chosen].contiguous(), "images": images_of.to(chosen.device)[chosen]}
 
@@ -126,15 +130,14 @@ def distances(config: PatchMemoryConfig, state: State, features: Tensor) -> Tens
     return in_deviations(plain, state["usual"]) if "usual" in state else plain
 
 
-def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Iterable[int]) -> State:
+def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor], numbers: Numbers) -> State:
     """The state with what is usual at each place, by the features of images that were fitted, of those numbers, and by
-    those that it knows of. A neighbour is a patch of another image: its own would be at no distance. Of images that are
-    cut into windows each window counts as one, so where windows overlap, what is usual is too low. A Gaussian of all
-    patches is as it is."""
+    those that it knows of. A neighbour is a patch of what has another number: its own would be at no distance, as would
+    be those of a window that overlaps. A Gaussian of all patches is as it is."""
     images = (image for chunk in chunks for image in chunk)
     maps = (
         plain_distances(config, others(state, number), image[None])[0]
-        for image, number in zip(images, numbers, strict=True)
+        for image, number in zip(images, numbers.tolist(), strict=True)
     )
     before = sums_of(state["usual"], state["usual_of"]) if "usual" in state else NOTHING
     usual, count = usual_of(maps, before)
@@ -142,7 +145,7 @@ def with_usual(config: PatchMemoryConfig, state: State, chunks: Iterable[Tensor]
 
 
 def others(state: State, number: int) -> State:
-    """The state without the patches of an image, where it has patches of more."""
+    """The state without the patches of that number, where it has patches of more."""
     if "memory" not in state:
         return state
     other = state["images"] != number

@@ -21,6 +21,8 @@ from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit, window_
 if TYPE_CHECKING:  # planning needs no torch
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from workloads.learner import State
@@ -29,11 +31,16 @@ if TYPE_CHECKING:  # planning needs no torch
 CONVOLUTIONS = Network((), 5_000, 96, 2)
 """What features that no network gives are taken to cost."""
 USUAL_OF = 100  # images, evenly chosen, that say what is usual at a place
-LEAST_USUAL = 10  # images; of fewer nothing is called usual, in no fit of a detector
+LEAST_USUAL = 10  # images or windows; of fewer nothing is called usual, in no fit of a detector
+
+
+def several(numbers: "NDArray[np.int64]") -> bool:
+    """Whether another image's patches can be neighbours at all."""
+    return len(set(numbers.tolist())) > 1
 
 
 def evenly(count: int) -> list[int]:
-    """Numbers of the images, of so many, that say what is usual."""
+    """The rows, of so many, that say what is usual."""
     return sorted({number * count // USUAL_OF for number in range(USUAL_OF)})
 
 
@@ -89,47 +96,51 @@ class PatchMemory(FittedMethod):
         return (LITE_MODULE,) if features == LITE else ("timm",) if features.startswith(TIMM) else ()
 
     def fit(self, images: "Tensor") -> "State":
-        """Distances are told in deviations where there are enough images to say what is usual."""
-        state = self._plain(images)
-        enough = self.standardised and len(images) >= LEAST_USUAL
-        return self._with_usual(state, images) if enough else state
+        import numpy as np
 
-    def fit_like(self, whole: "State", images: "Tensor") -> "State":
+        return self.fit_windows(images, np.arange(len(images)))
+
+    def fit_windows(self, images: "Tensor", numbers: "NDArray[np.int64]") -> "State":
+        """Distances are told in deviations where there are enough images to say what is usual."""
+        state = self._plain(images, numbers)
+        enough = self.standardised and len(images) >= LEAST_USUAL and several(numbers)
+        return self._with_usual(state, images, numbers) if enough else state
+
+    def fit_like(self, whole: "State", images: "Tensor", numbers: "NDArray[np.int64]") -> "State":
         """Distances are told in deviations where those of the whole are; of one image in the whole's."""
-        plain = self._plain(images)
+        plain = self._plain(images, numbers)
         if "usual" not in whole:
             return plain
-        if len(images) < 2:
+        if not several(numbers):
             return plain | {"usual": whole["usual"], "usual_of": whole["usual_of"]}
-        return self._with_usual(plain, images)
+        return self._with_usual(plain, images, numbers)
 
-    def _plain(self, images: "Tensor") -> "State":
+    def _plain(self, images: "Tensor", numbers: "NDArray[np.int64]") -> "State":
         """Also the SHA-256 of the network's weights: a detector is not scored with others."""
         from workloads.patch_memory.features import features
         from workloads.patch_memory.memory import fit
 
         seen = features(self.config, images.device)
-        return fit(self.config, seen.chunks(images), len(images)) | {"weights": seen.weights}
+        return fit(self.config, seen.chunks(images), numbers) | {"weights": seen.weights}
 
-    def _with_usual(self, state: "State", images: "Tensor", first: int = 0) -> "State":
-        """first: the number of the first image among those that the state was fitted to."""
+    def _with_usual(self, state: "State", images: "Tensor", numbers: "NDArray[np.int64]") -> "State":
         from workloads.patch_memory.memory import with_usual
 
-        numbers = evenly(len(images))
-        chunks = self._features(state).chunks(images[numbers])
-        return with_usual(self.config, state, chunks, [first + number for number in numbers])
+        rows = evenly(len(images))
+        return with_usual(self.config, state, self._features(state).chunks(images[rows]), numbers[rows])
 
     @property
     def standardised(self) -> bool:
         return self.config.standardised and self.config.model != "gaussian_per_place"
 
-    def extend(self, fitted: "State", images: "Tensor") -> "State":
+    def extend(self, fitted: "State", images: "Tensor", numbers: "NDArray[np.int64]") -> "State":
         """What is usual at a place is then what is so of the images before, as measured then, and of those that are
         added; where nothing was called usual, it is not called so now."""
         from workloads.patch_memory.extension import extended, next_number
 
-        state = extended(self.config, fitted, self._features(fitted).chunks(images), len(images))
-        return self._with_usual(state, images, next_number(fitted)) if "usual" in fitted else state
+        numbers = numbers + next_number(fitted)
+        state = extended(self.config, fitted, self._features(fitted).chunks(images), numbers)
+        return self._with_usual(state, images, numbers) if "usual" in fitted else state
 
     def score(self, fitted: "State", images: "Tensor") -> "Tensor":
         import torch

@@ -32,7 +32,7 @@ def score(learner: Learner, scorer: Scorer, view: TargetView, *, last: bool) -> 
         if view.calibration is not None:
             scores[CALIBRATION] = scorer.score(view.calibration)
         elif isinstance(learner, CrossScoring) and len(set(view.train_groups)) > 1:
-            scores[CALIBRATION] = learner.cross_scores(image_of_window(view.train_groups))
+            scores[CALIBRATION] = learner.cross_scores()
             view = replace(
                 view,
                 ids={**view.ids, CALIBRATION: view.ids["train"]},

@@ -1,7 +1,7 @@
 """A method that fits in one go, as a learner of one step that scores images itself."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,29 +23,38 @@ ten, the other usual choice, would take nine for 10 % more."""
 
 
 class Fit:
-    """images: uint8 (N, C, H, W) to learn from, on the device; None where a state is loaded.
+    """images: uint8 (N, C, H, W) to learn from, on the device; None where a state is loaded. numbers: (N,) int64, of
+    the image that each row is a window of, or of what several images show; without them no two rows show the same.
 
     The fit is made when it is first needed, so an early rung of a search has the scores of the last.
     """
 
     total_steps, batch_size = 1, 1
 
-    def __init__(self, method: FittedMethod, device: torch.device, unit: Unit, images: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        method: FittedMethod,
+        device: torch.device,
+        unit: Unit,
+        images: Tensor | None = None,
+        numbers: NDArray[np.int64] | None = None,
+    ) -> None:
         self.method, self.device, self.unit, self.images = method, device, unit, images
+        self.numbers = np.arange(0 if images is None else len(images)) if numbers is None else numbers
 
     @cached_property
     def fitted(self) -> State:
         """Raises ValueError without images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has neither images to fit nor a state")
-        return self._seeded(self.method.fit, self.images)
+        return self._seeded(self.method.fit_windows, self.images, self.numbers)
 
     def _seeded(self, learn: Callable[..., State], *what: Any) -> State:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.method.seed(self.unit))
             state = learn(*what)
         if not isinstance(state, dict):
-            raise returned(learn, state, "a dictionary of tensors and plain numbers")
+            raise returned(self.method.fit, state, "a dictionary of tensors and plain numbers")
         return state
 
     def step(self, step: int, images: Tensor) -> Tensors:  # noqa: ARG002 - of all images, not of a batch
@@ -58,36 +67,37 @@ class Fit:
     def load_state(self, state: State) -> None:
         self.fitted = on_device(state, self.device)
 
-    def cross_scores(self, numbers: NDArray[np.int64]) -> Scores:
-        """Scores of the training images, each by a fit that has not seen it. numbers: (N,) int64, of the image that
-        each row is a window of, or of what several images show: their rows fall together. Raises ValueError without
-        images."""
+    def cross_scores(self) -> Scores:
+        """Scores of the training images, each by a fit that has not seen it, nor what shows the same. Raises ValueError
+        without images."""
         if self.images is None:
             raise ValueError(f"{self.unit} has no images to score")
-        return self._crossed(self.images, numbers, lambda rest: self._holding(self.method.fit_like, rest))
+        return self._crossed(self.images, self.numbers, partial(self._holding, self.method.fit_like))
 
-    def _crossed(self, images: Tensor, numbers: NDArray[np.int64], learn: Callable[[Tensor], "Fit"]) -> Scores:
+    def _crossed(
+        self, images: Tensor, numbers: NDArray[np.int64], learn: Callable[[Tensor, NDArray[np.int64]], "Fit"]
+    ) -> Scores:
         shown = shuffled(np.unique(numbers), "folds", self.method.config.seed, self.unit.target)
         scores = np.zeros(len(numbers), np.float32)
         for fold in np.array_split(shown, min(FOLDS, len(shown))):
             left_out = np.isin(numbers, fold)
-            rest = learn(images[torch.from_numpy(~left_out)])
+            rest = learn(images[torch.from_numpy(~left_out)], numbers[~left_out])
             scores[left_out] = rest.score(images[torch.from_numpy(left_out)])["score"]
         return {"score": scores}
 
-    def extended(self, images: Tensor) -> "Fit":
+    def extended(self, images: Tensor, numbers: NDArray[np.int64]) -> "Fit":
         """A fit with further normal images, uint8 (N, C, H, W), of a method that has `extend`."""
-        return self._holding(self.method.extend, images) if len(images) else self
+        return self._holding(self.method.extend, images, numbers) if len(images) else self
 
-    def _holding(self, learn: Callable[[State, Tensor], State], images: Tensor) -> "Fit":
+    def _holding(self, learn: Callable[..., State], images: Tensor, numbers: NDArray[np.int64]) -> "Fit":
         """What is learnt of this state and of images."""
         further = fit_of(self.method, self.device, self.unit)
-        further.load_state(self._seeded(learn, self.fitted, images.to(self.device)))
+        further.load_state(self._seeded(learn, self.fitted, images.to(self.device), numbers))
         return further
 
     def cross_extended(self, images: Tensor, numbers: NDArray[np.int64]) -> Scores:
-        """Scores of further images, each by this fit with the others of them added, but not it; numbers as of
-        `cross_scores`."""
+        """Scores of further images, each by this fit with the others of them added, but not it, nor what shows the
+        same."""
         return self._crossed(images, numbers, self.extended)
 
     def module(self) -> nn.Module:
@@ -123,10 +133,16 @@ def returned(function: Callable[..., Any], value: Any, wanted: str) -> UserError
     return UserError(f"{name} returned a {type(value).__name__}{shape}, not {wanted}", where=function.__module__)
 
 
-def fit_of(method: FittedMethod, device: torch.device, unit: Unit, images: Tensor | None = None) -> Fit:
+def fit_of(
+    method: FittedMethod,
+    device: torch.device,
+    unit: Unit,
+    images: Tensor | None = None,
+    numbers: NDArray[np.int64] | None = None,
+) -> Fit:
     """The fit of a unit; with maps where the method has them."""
     has_maps = type(method).maps is not FittedMethod.maps
-    return (MappedFit if has_maps else Fit)(method, device, unit, images)
+    return (MappedFit if has_maps else Fit)(method, device, unit, images, numbers)
 
 
 class FittedProgram(nn.Module):

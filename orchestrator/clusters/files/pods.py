@@ -15,11 +15,14 @@ SECRET = re.compile(r"(?i)passw|secret|token|credential|api_?key")
 def pod_problems(template: Any, where: str) -> Iterator[Problem]:
     """All that is wrong with a pod template at `where`, as far as Kubernetes' schema cannot say it."""
     pod = at(template, "spec", "securityContext")
+    if not where.endswith("headGroupSpec.template"):  # the autoscaler beside a head asks Kubernetes for pods
+        yield from token_problems(template, where)
     for n, container in enumerate(at(template, "spec", "containers") or []):
         inside = key(where, "spec", "containers", n)
         yield from resource_problems(container, inside)
         yield from security_problems(pod, container, inside)
         yield from secret_problems(container, inside)
+        yield from login_problems(container, inside)
         image = at(container, "image")
         if isinstance(image, str) and "@" not in image and tag_of(image) in (None, "latest"):
             yield Problem(f"{inside}.image", f"{image!r} has no fixed tag: pods started later may run another version")
@@ -62,6 +65,20 @@ def secret_problems(container: Any, where: str) -> Iterator[Problem]:
         name = str(at(variable, "name"))
         if SECRET.search(name) and not name.endswith("_PATH") and at(variable, "value") is not None:
             yield Problem(key(where, f"{place}.value"), f"{name} stands in the file; use valueFrom.secretKeyRef")
+
+
+def token_problems(template: Any, where: str) -> Iterator[Problem]:
+    """A pod without an account of its own has no use for a token of Kubernetes; whoever breaks in has."""
+    account, mounts = at(template, "spec", "serviceAccountName"), at(template, "spec", "automountServiceAccountToken")
+    if account is None and mounts is not False:
+        yield Problem(f"{where}.spec.automountServiceAccountToken", "is not false: nothing here talks to Kubernetes")
+
+
+def login_problems(container: Any, where: str) -> Iterator[Problem]:
+    """A server of MLflow that asks nobody who they are lets every pod read and change all runs."""
+    words = " ".join(str(word) for part in ("command", "args") for _, word in items(container, part))
+    if "mlflow server" in words and "--app-name basic-auth" not in words:
+        yield Problem(f"{where}.args", "mlflow server without --app-name basic-auth asks nobody for a password")
 
 
 def gpus_of(template: Any) -> int:

@@ -42,7 +42,7 @@ def ray_problems(document: dict[str, Any], ray_version: str) -> list[Problem]:
     kind = str(at(document, "provider", "type"))
     checks = (provider_problems, type_problems, worker_problems, gpu_problems, storage_problems, auth_problems)
     problems = list(schema_problems(Draft7Validator(ray_schema()), document))
-    problems += [problem for check in (*checks, login_problems) for problem in check(document, kind)]
+    problems += [problem for check in (*checks, login_problems, metadata_problems) for problem in check(document, kind)]
     for where in ("image", "head_image", "worker_image"):
         image = at(document, "docker", where)
         if isinstance(image, str) and (message := image_problem(image, ray_version)):
@@ -189,6 +189,15 @@ def login_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
     commands = " ".join(str(command) for _, command in items(document, "initialization_commands"))
     if (login := login_of(image, kind)) and image.partition("/")[0] not in commands:
         yield Problem("initialization_commands", f"no login to where docker.image is; add: {login}")
+
+
+def metadata_problems(document: dict[str, Any], kind: str) -> Iterator[Problem]:
+    """AWS hands a machine's credentials to any request from it, unless it is to bring a token; Google's asks for a
+    header always."""
+    for where, node in items(document, "available_node_types") if kind == "aws" else ():
+        if at(node, "node_config", "MetadataOptions", "HttpTokens") != "required":
+            message = "is not required: a request that is smuggled in gets the machine's credentials"
+            yield Problem(f"{where}.node_config.MetadataOptions.HttpTokens", message)
 
 
 def mode_problems(where: str, text: str) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ def file_problems(path: Path, ray_version: str | None = None, crds: Path | None 
         prefix = f"{named}: " if len(documents) > 1 else ""
         resource = kube_problems(document, others, wanted, definitions)
         problems += [Problem(f"{prefix}{p.key}", p.message) for p in resource]
-    return [*problems, *twins(documents), *dangling(documents)]
+    return [*problems, *twins(documents), *dangling(documents), *open_to_all(documents)]
 
 
 def kube_problems(
@@ -92,6 +92,15 @@ def dangling(documents: Sequence[dict[str, Any]]) -> Iterator[Problem]:
             continue
         if not any(wanted.items() <= names.items() for names in labels if isinstance(names, dict)):
             yield Problem(f"Service {name}: spec.selector", f"no pod of this file has the labels {wanted}")
+
+
+def open_to_all(documents: Sequence[dict[str, Any]]) -> Iterator[Problem]:
+    """Services of the file whose pods no NetworkPolicy of it chooses: every pod of Kubernetes may talk to them."""
+    policies = [at(d, "spec", "podSelector", "matchLabels") for d in documents if d.get("kind") == "NetworkPolicy"]
+    for document in (d for d in documents if d.get("kind") == "Service"):
+        wanted, name = at(document, "spec", "selector"), at(document, "metadata", "name")
+        if isinstance(wanted, dict) and wanted not in policies:
+            yield Problem(f"Service {name}", f"no NetworkPolicy of this file says who may reach the pods {wanted}")
 
 
 def read_definitions(folder: Path) -> dict[str, Any]:

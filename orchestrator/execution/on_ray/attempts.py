@@ -7,11 +7,18 @@ import ray
 
 from orchestrator.execution.executor import End, Ended, Listener, RungReport, Started, Task, TaskEvent, error_text
 from orchestrator.planning.early_stopping import Decision
+from orchestrator.record.events import Mishap
+from workloads.errors import of_the_world
 
 LOSSES = 5
 """Workers that a task may lose in a row without a new rung: where memory is full they would be killed for ever."""
 
 Reply = RungReport | End
+
+
+def end_of(error: BaseException) -> End:
+    """How work ends that raised."""
+    return End(error=error_text(error), world=of_the_world(error))
 
 
 def outcome(answer: Any) -> Reply:
@@ -52,7 +59,10 @@ class Course:
             if len(self.stopped) < len(self.task.trials):
                 return True
             reply = End()
-        elif reply.error and self._again(reply):
+        elif reply.error and not reply.world and self._again(reply):
+            if reply.lost:
+                text = f"its worker was lost ({self.losses} in a row, {LOSSES} end it): {reply.error}"
+                listener.hear(Mishap(task=self.task.id, text=text))
             listener.hear(Started(self.task))
             return True
         elif reply.lost:
@@ -71,7 +81,7 @@ class Course:
 @dataclass(frozen=True)
 class Remembering:
     """A listener that keeps which tasks have failed, for those that come after them, and what the listener raised: Tune
-    makes a TuneError of that."""
+    makes a TuneError of that. Where the machine around refuses something, no task goes on."""
 
     listener: Listener
     failures: dict[str, str] = field(default_factory=dict)  # task id -> error
@@ -81,6 +91,8 @@ class Remembering:
         if isinstance(event, Ended) and event.end.error:
             self.failures[event.task.id] = event.end.error
         try:
+            if isinstance(event, Ended) and event.end.world:
+                raise event.end.world
             return self.listener.hear(event)
         except Exception as error:
             self.raised.append(error)

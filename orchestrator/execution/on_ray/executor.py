@@ -5,13 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.clusters.session import heed_signals, node_resources, ray_session
+from orchestrator.clusters.session import end_what_is_left, heed_signals, node_resources, ray_session
 from orchestrator.execution.executor import Ended, Listener, Note, Started, Task, end_after
 from orchestrator.execution.on_ray import progress
 from orchestrator.execution.on_ray.attempts import Remembering
 from orchestrator.execution.on_ray.method_check import check_nodes
 from orchestrator.execution.on_ray.pool import Pool, Queue
+from orchestrator.execution.on_ray.watch import Watch, watch_ray
 from orchestrator.planning.capacity import Node, slots
+from orchestrator.record.events import Mishap
 from workloads.registry import code_of
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class RayExecutor:
         self.cpus, self.address, self.workload, self.gangs = cpus, address, workload, gangs
         self.failures: dict[str, str] = {}  # task id -> error, of all calls since it was started
         self.progress_notes: Any = None
+        self.watch: Watch | None = None
         self.session = ExitStack()  # Ray, once it is there
         self.starting: Any = None  # the future that waits for it, inside `ahead`
 
@@ -56,13 +59,18 @@ class RayExecutor:
         self.failures.clear()
         with nullcontext() if self.starting else self.ahead():
             self.starting.result()
-            self.images = share_images(store, digest, splits, self.nodes())
             self.folder = str(store.paths.folder / "ray")  # for Tune's and Train's own files
-            self.pool = Pool(self.images)
+            assert self.watch is not None
             try:
-                yield
+                with self.watch.guard(self.folder):
+                    self.images = share_images(store, digest, splits, self.nodes())
+                    self.pool = Pool(self.images)
+                    try:
+                        yield
+                    finally:
+                        if not self.watch.ended:
+                            self.pool.end()
             finally:
-                self.pool.end()
                 self.thread.submit(self.end)  # beside what the launcher does without it
 
     def start(self) -> None:
@@ -70,9 +78,15 @@ class RayExecutor:
             stack.enter_context(ray_session(self.cpus, self.address, code_of(self.workload), dashboard=self.gangs))
             check_nodes(self.workload)
             self.progress_notes = progress.start()
+            self.watch = watch_ray(self.progress_notes)
             self.session = stack.pop_all()
 
     def end(self) -> None:
+        if self.watch is not None:
+            self.watch.end()
+            if self.watch.ended:
+                end_what_is_left()
+            self.watch = None
         self.session.close()
 
     def nodes(self) -> Sequence[Node]:
@@ -83,12 +97,16 @@ class RayExecutor:
 
     def run(self, tasks: Sequence[Task], listener: Listener, slots: int | None = None) -> None:
         heard = Remembering(listener, self.failures)
-        try:
-            self.run_all(tasks, heard, slots)
-        except Exception:
-            if heard.raised:
-                raise heard.raised[0] from None
-            raise
+        tells = (
+            self.watch.telling(lambda task, text: listener.hear(Mishap(task=task, text=text))) if self.watch else None
+        )
+        with tells or nullcontext():
+            try:
+                self.run_all(tasks, heard, slots)
+            except Exception:
+                if heard.raised:
+                    raise heard.raised[0] from None
+                raise
 
     def run_all(self, tasks: Sequence[Task], heard: Remembering, slots: int | None) -> None:
         """Queue, trials and gangs, one after the other."""
@@ -113,7 +131,7 @@ class RayExecutor:
         return self.pool.workers(min(room, len(tasks)), claim)
 
     def run_gangs(self, tasks: Sequence[Task], listener: Listener, limit: int | None) -> None:
-        """Stages that all workers train together, in rounds: each after those that it reads; then trials."""
+        """Stages whose batches workers share, in rounds: each after those that it reads; then trials."""
         from orchestrator.execution.on_ray.gang import run_gang_trials, train_round
 
         waiting = [task for task in tasks if task.kind == "stage"]
@@ -122,7 +140,7 @@ class RayExecutor:
             ready = [task for task in waiting if not task.after & ids]
             for task in ready:
                 listener.hear(Started(task))
-            ends = train_round(ready, self.images, self.folder)
+            ends = train_round(ready, self.images, self.folder, self.room(ready[0], limit))
             for task in ready:
                 if task.id in ends:
                     listener.hear(Ended(task, ends[task.id]))

@@ -1,6 +1,7 @@
 """Ray Train's part: workers that belong together, a trial's several or those that share the batches of stages."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +14,10 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from upath import UPath
 
 from orchestrator.clusters.session import off_main_thread
-from orchestrator.execution.executor import End, Listener, Task, error_text
+from orchestrator.execution.executor import End, Listener, Task
+from orchestrator.execution.on_ray.attempts import end_of
 from orchestrator.execution.on_ray.images import SharedImages
+from orchestrator.execution.on_ray.progress import beating
 from orchestrator.execution.on_ray.rendezvous import LocalStoreConfig
 from orchestrator.execution.on_ray.tune import REPLY, Driver, run_trials
 from orchestrator.execution.on_ray.workers import RayWorker
@@ -45,47 +48,61 @@ def trainer(loop: Any, config: dict[str, Any], claim: Resources, run: RunConfig)
     )
 
 
-def train_round(tasks: Sequence[Task], images: SharedImages, folder: str) -> dict[str, End]:
-    """Train stages that wait for none of each other, one after the other on workers that share every batch.
+def train_round(tasks: Sequence[Task], images: SharedImages, folder: str, gangs: int) -> dict[str, End]:
+    """Train stages that wait for none of each other: so many gangs side by side, each of workers that share every
+    batch, and each with its stages one after the other.
 
-    Where one fails, those before it are done and those after it not begun, and not in what is returned: task id -> how
-    it ended. folder: for Ray Train's own files.
+    Where one fails, those before it in its gang are done and those after it not begun, and not in what is returned:
+    task id -> how it ended. folder: for Ray Train's own files.
     """
-    run = RunConfig(
-        name=f"stages-{uuid4().hex[:8]}",
-        storage_path=folder,
-        failure_config=FailureConfig(max_failures=min(task.retries for task in tasks)),
-    )
-    gang = trainer(train_stages, {"tasks": list(tasks), "images": images}, tasks[0].claim, run)
-    error = ""
-    try:
-        off_main_thread(gang.fit)
-    except TrainingFailedError as failure:
-        error = reason(failure)
+    shares = [tasks[first::gangs] for first in range(min(gangs, len(tasks)))]
+    failed: dict[int, End] = {}
+
+    def train(number: int) -> None:
+        run = RunConfig(
+            name=f"stages-{uuid4().hex[:8]}",
+            storage_path=folder,
+            failure_config=FailureConfig(max_failures=min(task.retries for task in shares[number])),
+        )
+        work = {"tasks": list(shares[number]), "images": images}
+        try:
+            trainer(train_stages, work, tasks[0].claim, run).fit()
+        except TrainingFailedError as failure:
+            failed[number] = end_after_failure(failure)
+
+    off_main_thread(*(partial(train, number) for number in range(len(shares))))
+    ends: dict[str, End] = {}
+    for number, share in enumerate(shares):
+        ends |= ends_of(share, failed.get(number, End(error="its artifact is not there")))
+    return ends
+
+
+def ends_of(tasks: Sequence[Task], failure: End) -> dict[str, End]:
+    """How the stages of a gang ended, by task id, up to the first that is not made: it has ended by the failure."""
     ends: dict[str, End] = {}
     for task in tasks:
         work = task.work
         assert isinstance(work, StageWork)
         if not is_complete(UPath(work.folder)):
-            ends[task.id] = End(error=error or "its artifact is not there")
+            ends[task.id] = failure
             break
         ends[task.id] = work.end()
     return ends
 
 
-def reason(failure: TrainingFailedError) -> str:
+def end_after_failure(failure: TrainingFailedError) -> End:
     """Why training failed: the first worker's error, where it was one of theirs."""
     errors: list[BaseException] = [failure]
     if isinstance(failure, WorkerGroupError):
         errors = [*failure.worker_failures.values()]
-    return error_text(getattr(errors[0], "_base_exc", errors[0]))  # Train hands on the worker's error, wrapped
+    return end_of(getattr(errors[0], "_base_exc", errors[0]))  # Train hands on the worker's error, wrapped
 
 
 def train_stages(config: dict[str, Any]) -> None:
     """Inside a Ray Train worker: all of the stages. config: `tasks` and `images`."""
     tasks: list[Task] = config["tasks"]
     for task in tasks:
-        with computing(task.work.threads):
+        with computing(task.work.threads), beating(f"{task.id}/{ray.train.get_context().get_world_rank()}"):
             worker = RayWorker(config["images"], ray.train.torch.get_device(), task)
             for _ in task.work.run(worker):
                 pass  # a stage has no rungs
@@ -115,13 +132,13 @@ def run_trial(params: dict[str, Any], tasks: Sequence[Any], images: SharedImages
         try:
             trainer(train_trial, {"task": task, "images": images}, task.claim, run).fit()
         except TrainingFailedError as failure:
-            end = End(error=reason(failure))
+            end = end_after_failure(failure)
         tune.report({REPLY: end})
 
 
 def train_trial(config: dict[str, Any]) -> None:
     """Inside a Ray Train worker: do the work of the `task` with the `images`, and report every rung."""
     task: Task = config["task"]
-    with computing(task.work.threads):
+    with computing(task.work.threads), beating(f"{task.id}/{ray.train.get_context().get_world_rank()}"):
         for rung in task.work.run(RayWorker(config["images"], ray.train.torch.get_device(), task)):
             ray.train.report({REPLY: rung})

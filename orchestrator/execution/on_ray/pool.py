@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from orchestrator.execution.executor import End, Ended, Listener, RungReport, Task, end_after, error_text
-from orchestrator.execution.on_ray.attempts import Course, Reply, outcome
+from orchestrator.execution.executor import End, Ended, Listener, RungReport, Task, end_after
+from orchestrator.execution.on_ray.attempts import Course, Reply, end_of, outcome
 from orchestrator.execution.on_ray.crew import AGAIN_S, GONE, Crew
+from orchestrator.execution.on_ray.progress import beating
 from orchestrator.planning.early_stopping import Decision
 from tune_spaces.schema import Resources
 
@@ -44,7 +45,7 @@ class WarmWorker:
         from orchestrator.execution.on_ray.workers import RayWorker
         from orchestrator.execution.work.worker import computing
 
-        with computing(task.work.threads):
+        with computing(task.work.threads), beating(f"{task.id}/0"):
             try:
                 if afresh or self.reports is None:
                     self.stop()
@@ -53,7 +54,7 @@ class WarmWorker:
             except StopIteration as ended:
                 end: End = ended.value
             except Exception as error:
-                end = End(error=error_text(error))
+                end = end_of(error)
         self.stop()
         return end
 

@@ -19,6 +19,7 @@ from workloads.registry import method
 from workloads.training.checkpoint import load_state
 from workloads.training.distributed import Parallel
 from workloads.training.memory import keep_freed_memory
+from workloads.training.precision import upgraded
 from workloads.units import GENERAL, ImageShape, TrainingCounts, Unit
 
 Share = Literal["units", "batches"]
@@ -73,7 +74,7 @@ class UnitWork:
 def method_of(name: str, config: Mapping[str, Any]) -> Method:
     """A method with a config as files have it. Raises KeyError for a method that there is not."""
     method_type = method(name)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in upgraded(name, config).items()}
     instance: Method = method_type(method_type.Config(**values))
     return instance
 

@@ -1,11 +1,12 @@
 """Class-conditional flow: one body, one diagonal Gaussian over the latents a class (arXiv 2006.10848, supervised)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from workloads.flows.networks.flow import Encoded, Flow, Transform, standard_normal
+from workloads.flows.networks.flow import Flow, Transform, standard_normal
 from workloads.flows.networks.terms import Terms
 
 
@@ -14,24 +15,39 @@ def gaussians(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return standard_normal((z.flatten(1)[:, None] - mean) * (-log_std).exp(), batch=2) - log_std.sum(1)
 
 
-class ConditionalFlow(Flow):
-    """log p(x | y) = log |det f'(x)| + log N(f(x); mean_y, diag(std_y^2)); classes are equally likely.
+HEADS = ("shift", "log_scale", "mean", "log_std")
+"""A class's actnorm, then its Gaussian; each (classes, D)."""
 
-    The authors give each class an actnorm and then a Gaussian with mean and deviation of its own, two diagonal affine
-    maps that amount to one; here they are one (mean, log_std), zero at the start, which halves the heads.
+
+class ConditionalFlow(Flow):
+    """log p(x | y) = log |det f'(x)| + log |det h_y| + log N(h_y(f(x)); mean_y, diag(std_y^2)), classes equally likely.
+
+    h_y(z) = (z + shift_y) exp(log_scale_y). As the authors' heads: for each class an actnorm and then a Gaussian with
+    mean and deviation of its own, all zero at the start. The two amount to one diagonal affine map, and yet not to one
+    pair of tensors in training: a step of Adamax moves each by the rate, so both together by twice of it.
     """
+
+    shift: Tensor
+    log_scale: Tensor
+    mean: Tensor
+    log_std: Tensor
 
     def __init__(self, body: Transform, classes: int) -> None:
         super().__init__(body)
         self.classes = classes
         self.sizes = [math.prod(shape) for shape in body.shapes]
-        self.mean = nn.Parameter(torch.zeros(classes, sum(self.sizes)))
-        self.log_std = nn.Parameter(torch.zeros(classes, sum(self.sizes)))
+        for name in HEADS:
+            setattr(self, name, nn.Parameter(torch.zeros(classes, sum(self.sizes))))
+        self.register_load_state_dict_pre_hook(_earlier_heads)
 
     def heads(self, latents: tuple[Tensor, ...]) -> Tensor:
-        """(B, S, classes): each scale's latents under each class's Gaussian, in nats."""
-        means, log_stds = self.mean.split(self.sizes, 1), self.log_std.split(self.sizes, 1)
-        return torch.stack([gaussians(*scale) for scale in zip(latents, means, log_stds, strict=True)], 1)
+        """(B, S, classes): each scale's latents under each class's head, in nats."""
+        pieces = (part.split(self.sizes, 1) for part in self.gaussian())
+        return torch.stack([gaussians(*scale) for scale in zip(latents, *pieces, strict=True)], 1)
+
+    def gaussian(self) -> tuple[Tensor, Tensor]:
+        """Mean and log deviation of each class's latents, (classes, D): actnorm and Gaussian as the one they make."""
+        return self.mean * (-self.log_scale).exp() - self.shift, self.log_std - self.log_scale
 
     def class_log_prob(self, x: Tensor) -> Tensor:
         """(B, classes) log p(x | y) in nats."""
@@ -43,15 +59,16 @@ class ConditionalFlow(Flow):
 
         A scale's latent term is its class terms averaged under the posterior p(y | x) of the whole image. What is then
         missing to log p(x), minus the divergence of the posterior from equal classes (0 to ln(classes) nats), is shared
-        equally by the scales, so that the contributions add up exactly. Marginalising the classes within each scale, as
-        the authors' code does, would not.
+        equally by the scales, so that the contributions add up exactly. The terms' `marginal` has the classes
+        marginalised within each scale, as the authors' code does, and adds up to no density.
         """
         encoded = self.encode(x)
-        return Terms(encoded.flow, encoded.tail, self.marginal(encoded), encoded.latents)
-
-    def marginal(self, encoded: Encoded) -> Tensor:
-        """(B, S) latent terms without a class."""
         heads = self.heads(encoded.latents)
+        marginal = heads.logsumexp(2) - math.log(self.classes)
+        return Terms(encoded.flow, encoded.tail, self.posterior_mean(heads), encoded.latents, marginal)
+
+    def posterior_mean(self, heads: Tensor) -> Tensor:
+        """(B, S) latent terms without a class, of heads (B, S, classes)."""
         joint = heads.sum(1)
         average = (heads * joint.softmax(1)[:, None]).sum(2)
         whole = joint.logsumexp(1) - math.log(self.classes)
@@ -62,6 +79,14 @@ class ConditionalFlow(Flow):
         """Images of classes drawn at random."""
         label = torch.randint(self.classes, (count,), generator=generator, device=self.mean.device)
         noise = self.noise((count, sum(self.sizes)), generator)
-        flat = self.mean[label] + temperature * self.log_std[label].exp() * noise
+        mean, log_std = self.gaussian()
+        flat = mean[label] + temperature * log_std[label].exp() * noise
         pieces = zip(flat.split(self.sizes, 1), self.shapes, strict=True)
         return self.inverse([z.reshape(count, *shape) for z, shape in pieces])
+
+
+def _earlier_heads(_flow: nn.Module, state: dict[str, Any], prefix: str, *_rest: Any) -> None:
+    """Flows of runs before December 2026 have a Gaussian a class alone, which is a head whose actnorm does nothing."""
+    if f"{prefix}mean" in state:
+        for name in ("shift", "log_scale"):
+            state.setdefault(f"{prefix}{name}", torch.zeros_like(state[f"{prefix}mean"]))

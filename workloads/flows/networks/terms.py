@@ -11,12 +11,14 @@ class Terms:
 
     flow, tail, latent: float32 (B, S) in nats, for S scales: the logdet of a scale's flow steps, the logdet of its tail
     actnorm, and the log density of its latents under the prior. latents: z_i after tail actnorm, (B, C_i, H_i, W_i).
+    marginal: as latent, of a class-conditional flow whose classes are marginalised within each scale; None of others.
     """
 
     flow: Tensor
     tail: Tensor
     latent: Tensor
     latents: tuple[Tensor, ...]
+    marginal: Tensor | None = None
 
     @property
     def contributions(self) -> Tensor:

@@ -15,7 +15,15 @@ complexity           likelihood - L, bits/dim, L the length of the image's file 
 complexity_only      L, bits/dim: published AUROCs take a longer file for the more anomalous image
 ===================  ==================================================================================================
 
-A class-conditional flow's density is the mean over classes; its scales and latents are as `workloads.flows` has them.
+A class-conditional flow's density is the mean over classes, and a scale's part that of the posterior over the whole
+image (`ConditionalFlow.forward`), so that the parts add up. Beside them stand the authors' ones, m_i = F_i + A_i + the
+log of the mean over classes of the densities of scale i's latents, which add up to no density:
+
+=========================  ============================================================================================
+scale_1_marginal, ...      -m_i, nats; the last scale's is `final_scale_marginal`
+likelihood_marginal        8 - (m_1 + ... + m_S) / (n ln 2), as the authors' last evaluation sums it
+ratio_marginal             log p_general - (m_1 + ... + m_S), nats
+=========================  ============================================================================================
 """
 
 from dataclasses import dataclass
@@ -33,18 +41,25 @@ WITH_GENERAL = ("general_likelihood", "ratio", "final_scale_ratio")
 
 @dataclass(frozen=True)
 class Densities:
-    """c_i and N_i of N images, (N, S) nats, float64 on the CPU; NaN where an image has no finite density."""
+    """c_i, N_i and m_i of N images, (N, S) nats, float64 on the CPU; NaN where an image has no finite density.
+
+    marginals: m_i of a class-conditional flow, (N, 0) of others.
+    """
 
     contributions: Tensor
     latent: Tensor
+    marginals: Tensor
 
     @classmethod
     def of(cls, terms: Terms) -> "Densities":
         """Summed in float64: log p of an image is some 10^4 nats, of which float32 keeps a thousandth."""
         contributions = terms.flow.double() + terms.tail.double() + terms.latent.double()
         failed = ~contributions.isfinite().all(1, keepdim=True)
-        parts = (part.masked_fill(failed, torch.nan).cpu() for part in (contributions, terms.latent.double()))
-        return cls(*parts)
+        marginals = contributions[:, :0]
+        if terms.marginal is not None:
+            marginals = terms.flow.double() + terms.tail.double() + terms.marginal.double()
+        whole = (contributions, terms.latent.double(), marginals)
+        return cls(*(part.masked_fill(failed, torch.nan).cpu() for part in whole))
 
     @property
     def log_prob(self) -> Tensor:
@@ -62,9 +77,21 @@ def density_scores(target: Densities, general: Densities | None, lengths: Tensor
     scores |= {f"scale_{i + 1}": -target.contributions[:, i] for i in range(scales - 1)}
     scores |= {f"latent_{i + 1}": -target.latent[:, i] for i in range(scales)}
     scores |= {"complexity": scores["likelihood"] - lengths, "complexity_only": lengths}
+    scores |= marginal_scores(target, general, values)
     if general is not None:
         scores |= {name: score_named(name, target, general, values) for name in WITH_GENERAL}
     return {name: in_float32(values).numpy() for name, values in scores.items()}
+
+
+def marginal_scores(target: Densities, general: Densities | None, values: int) -> dict[str, Tensor]:
+    """The authors' scores of a class-conditional flow, (N,) float64; none of others."""
+    if not target.marginals.shape[1]:
+        return {}
+    *early, last = (-target.marginals).unbind(1)
+    total = target.marginals.sum(1)
+    scores = {f"scale_{i + 1}_marginal": part for i, part in enumerate(early)} | {"final_scale_marginal": last}
+    scores["likelihood_marginal"] = bits_per_dim(total, values)
+    return scores if general is None else scores | {"ratio_marginal": general.log_prob - total}
 
 
 def score_named(name: str, target: Densities, general: Densities | None, values: int) -> Tensor:

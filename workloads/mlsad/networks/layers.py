@@ -35,12 +35,12 @@ def minibatch_stddev(x: Tensor, mode: Literal["global", "local", "off"], feature
     group = min(group, n)
     if n % group:
         raise ValueError(f"a batch of {n} is not a multiple of the minibatch-deviation group of {group}")
-    y = x.view(n // group, group, features, c // features, h, w)
+    y = x.float().view(n // group, group, features, c // features, h, w)
     y = (y - y.mean(1, keepdim=True)).square().mean(1)  # several times faster than torch.var on a CPU
     y = (y + 1e-8).sqrt().mean(2)  # (groups, features, h, w)
     if mode == "global":
         y = y.mean((2, 3), keepdim=True).expand(-1, -1, h, w)
-    return torch.cat([x, y.repeat_interleave(group, 0)], 1)
+    return torch.cat([x, y.to(x.dtype).repeat_interleave(group, 0)], 1)
 
 
 class Residual1x1(nn.Module):

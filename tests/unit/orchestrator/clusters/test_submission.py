@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 import orchestrator
-from orchestrator.cli.options import TRACKING
 from orchestrator.clusters import jobs, submission
 from orchestrator.clusters.submission import find_job
 from orchestrator.execution.observer import Observer
@@ -151,14 +150,13 @@ def test_letting_a_job_go_leaves_it_and_says_how_to_come_back(client, monkeypatc
     assert client.stopped == []
 
 
-def test_a_tracking_uri_with_a_password_is_on_no_command_line(client):
-    """It is listed by `ps` and by the cluster's dashboard; the launcher has it from its environment."""
-    hidden = "postgresql://me:hunter2@db/mlflow"
-    submit(tracking_uri=hidden)
-    submit(tracking_uri="http://mlflow:5000", name="open")
-    first, second = client.jobs
-    assert "hunter2" not in first.entrypoint
-    assert "--tracking-uri" not in first.entrypoint
-    assert first.runtime_env["env_vars"][TRACKING] == hidden
-    assert "--tracking-uri http://mlflow:5000" in second.entrypoint
-    assert TRACKING not in second.runtime_env["env_vars"]
+@pytest.mark.parametrize("uri", ["postgresql://me:hunter2@db/mlflow", "https://me:hunter2@mlflow:5000"])
+def test_a_tracking_uri_with_a_password_is_handed_to_no_cluster(client, uri):
+    """Its dashboard shows a job's command line and its variables, and Ray's logs hold them."""
+    with pytest.raises(UserError, match="password would be shown") as refused:
+        submit(tracking_uri=uri)
+    assert "hunter2" not in str(refused.value)
+    assert "MLFLOW_TRACKING_PASSWORD" in refused.value.fix
+    assert client.jobs == []
+    submit(tracking_uri="http://mlflow:5000")
+    assert "--tracking-uri http://mlflow:5000" in client.jobs[0].entrypoint

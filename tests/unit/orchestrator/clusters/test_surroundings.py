@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from orchestrator.clusters import surroundings
 from orchestrator.clusters.session import joined, sealed
-from orchestrator.clusters.surroundings import check_folder, check_memory, without_proxy
+from orchestrator.clusters.surroundings import LEAST_STORE, check_folder, check_memory, object_store, without_proxy
 from tests.helpers.commands import orchestrate_apart
 from workloads.errors import UserError
 
@@ -76,3 +77,19 @@ def test_a_proxy_does_not_come_between_rays_processes_on_this_machine(monkeypatc
 
 def test_no_proxy_at_all_stays_so():
     assert without_proxy({"no_proxy": "*"}) == {"no_proxy": "*", "NO_PROXY": "*"}
+
+
+@pytest.mark.parametrize(
+    ("free", "store", "remark"),
+    [
+        (None, None, ""),
+        (64e9, None, ""),
+        (1e9, 900_000_000, "/dev/shm has 1000 MB free: Ray's object store is small"),
+        (64 * 2**20, LEAST_STORE, "/dev/shm has 67 MB free: Ray's object store lies in /tmp, and is slow"),
+    ],
+)
+def test_an_object_store_is_as_large_as_the_shared_memory_allows(monkeypatch, free, store, remark):
+    monkeypatch.setattr(surroundings, "shared_memory_free", lambda: free)
+    monkeypatch.setattr(surroundings, "temporary_root", lambda: "/tmp")
+    monkeypatch.setattr("ray._private.utils.resolve_object_store_memory", lambda available: 7_000_000_000)
+    assert object_store() == (store, remark)

@@ -23,6 +23,8 @@ from tests.unit.orchestrator.execution.test_launch import SPACE
 from workloads.errors import Kind, UserError
 from workloads.training.checkpoint import is_complete
 
+pytestmark = pytest.mark.usefixtures("unmirrored")
+
 
 class Dying(LocalExecutor):
     """Is interrupted where `when` says so of a task."""

@@ -19,6 +19,8 @@ from tests.helpers.launches import request_for, run
 from workloads.errors import UserError
 from workloads.files import is_whole
 
+pytestmark = pytest.mark.usefixtures("unmirrored")
+
 SPACE = '''"""Two stages, four trials, two rungs, in seconds."""
 
 from tune_spaces.schema import Data, Scheduler, Search, Space

@@ -10,6 +10,8 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, Outcome, State
 from tests.helpers.launches import request_for
 
+pytestmark = pytest.mark.usefixtures("unmirrored")
+
 CHOSEN = '''"""Eight points of a method that trains nothing, four of them chosen."""
 
 from tune_spaces.schema import Data, Scheduler, Search, Space

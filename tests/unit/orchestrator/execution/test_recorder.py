@@ -7,7 +7,7 @@ import pytest
 from orchestrator.execution.executor import End, Ended, RungReport, Started
 from orchestrator.execution.recorder import LONGEST_ERROR, Recorder
 from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
-from orchestrator.record.events import RungMetrics, RungReached, StageEnded, TrialMoved
+from orchestrator.record.events import Mishap, RungMetrics, RungReached, StageEnded, TrialMoved
 from orchestrator.record.state import State
 from tests.helpers.records import ledger_at, measured, opened, trial_plan
 from tests.helpers.works import RUNGS, made_stage, made_trial
@@ -40,6 +40,23 @@ def test_a_rung_is_in_the_ledger_when_the_rule_is_asked(ledger):
     ledger.changed.clear()
     assert recorder.hear(report("a", 250, 0.5)) == Decision.STOP
     assert ledger.changed.is_set(), "who follows the ledger hears of it"
+
+
+def test_a_mishap_is_told_of_and_kept_without_what_is_secret(ledger):
+    heard = []
+    recorder_of(ledger, warn=heard.append).hear(
+        Mishap(task="trial/a", text="lost at https://b/k?X-Amz-Signature=hunter2")
+    )
+    assert heard == ["trial/a: lost at https://b/k?X-Amz-Signature=***"]
+    event = ledger.events[-1]
+    assert (event.task, event.text) == ("trial/a", "lost at https://b/k?X-Amz-Signature=***")
+
+
+def test_a_failed_trials_error_is_kept_without_what_is_secret(ledger):
+    recorder = recorder_of(ledger)
+    recorder.hear(Started(made_trial("a")))
+    recorder.hear(Ended(made_trial("a"), End(error="403 for postgresql://me:hunter2@db/x")))
+    assert ledger.state.trials["a"].error == "403 for postgresql://***@db/x"
 
 
 def test_a_rung_that_is_there_is_neither_recorded_nor_decided_again(ledger):

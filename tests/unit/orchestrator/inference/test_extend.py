@@ -3,22 +3,25 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import orchestrator
 from orchestrator import UserError
 from orchestrator.inference import extend
-from orchestrator.inference.export.write import export_at
-from orchestrator.inference.extend import digests_of, with_images
+from orchestrator.inference.extend import pixels_of, run_of, with_images
 from orchestrator.inference.sources import images_at
+from orchestrator.record.runs import open_run
 from tests.helpers.commands import orchestrate
 from tests.helpers.files import flip, write_image
 from tests.unit.orchestrator.inference.test_predict import pictures, saved
 from tune_spaces.schema import Data, Space
+from workloads.data.copies import Whole
 from workloads.files import DamagedFileError, write_checked
 from workloads.portable import load_detector
 from workloads.training.fitted import Fit
@@ -72,7 +75,8 @@ def test_the_folder_says_where_it_comes_from_and_is_exported_and_extended_like_a
     lines = orchestrator.export(folder / "further", "torch", tmp_path / "program")
     assert "scores differ by" in lines[-1]
     assert "added: 40 images" in (tmp_path / "program" / "README.md").read_text()
-    again = orchestrator.extend(folder / "further", folder / "photos", out=tmp_path / "again")
+    newer = saved(tmp_path / "newer", pictures(60, 8))
+    again = orchestrator.extend(folder / "further", newer, out=tmp_path / "again")
     assert again.added == 60
     added = json.loads((tmp_path / "again" / "lineage.json").read_text())["lineage"]["orchestrator.added"]
     assert added.startswith(lineage["orchestrator.added"] + "; 60 images")
@@ -88,8 +92,10 @@ def test_copies_and_images_of_a_group_are_held_out_together(folder, tmp_path, mo
     scores = Fit.cross_extended
     monkeypatch.setattr(Fit, "cross_extended", lambda self, windows, numbers: (
         calls.append(numbers.tolist()), scores(self, windows, numbers))[1])  # fmt: skip
-    images, export = images_at([str(added)]), export_at("run", str(folder / "runs"), None)
-    further, notes = with_images(export, images, digests_of(images), r"(part\d+)_")
+    images = images_at([str(added)])
+    source = replace(run_of(*open_run(str(folder / "runs"), "run"), None), group=r"(part\d+)_")
+    pixels = pixels_of(source.export.detector, images)
+    further, notes = with_images(source, images, pixels, Whole.of([pixels]))
     assert [file.name for file in images.images][3:5] == ["part003_a.png", "part003_b.png"]
     assert calls == [[0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9, 0]]
     assert len(further.detector.normals.scores) == 12
@@ -99,13 +105,35 @@ def test_copies_and_images_of_a_group_are_held_out_together(folder, tmp_path, mo
 def test_images_are_not_added_twice_and_what_fails_leaves_nothing(folder, tmp_path, monkeypatch):
     shutil.copytree(folder / "added", tmp_path / "more")
     (tmp_path / "more" / "000.png").rename(tmp_path / "more" / "renamed.png")
-    with pytest.raises(UserError, match=r"40 of 40 images were added before: 001\.png"):
+    with pytest.raises(UserError, match=r"40 of 40 images were learnt before: #0 001\.png"):
         orchestrator.extend(folder / "further", tmp_path / "more", out=tmp_path / "twice")
     monkeypatch.setattr(extend, "card", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         orchestrator.extend("run", folder / "added", out=tmp_path / "stopped", storage=folder / "runs")
     assert os.listdir(tmp_path) == ["more"]
-    assert "must not have been learnt before" in (folder / "further" / "README.md").read_text()
+    assert "copies of learnt images are not added" in (folder / "further" / "README.md").read_text()
+
+
+def test_copies_of_what_a_detector_has_learnt_are_refused_by_name_whatever_their_file(folder, tmp_path):
+    learnt = run_of(*open_run(str(folder / "runs"), "run"), None).train
+    more = saved(tmp_path / "more", pictures(9, 9))
+    further = orchestrator.extend("run", more, out=tmp_path / "detector", storage=folder / "runs").out
+    Image.fromarray(learnt.images[3].transpose(1, 2, 0)).save(more / "again.bmp")
+    with pytest.raises(UserError, match=rf"1 of 10 images were learnt before: #9 again\.bmp \(as {learnt.ids[3]}\)"):
+        orchestrator.extend("run", more, out=tmp_path / "x", storage=folder / "runs")
+    with pytest.raises(UserError, match=r"10 of 10 images were learnt before"):
+        orchestrator.extend(further, more, out=tmp_path / "x")
+    about = json.loads((further / "lineage.json").read_text())
+    (further / "lineage.json").write_text(json.dumps({key: about[key] for key in about if key != "learnt"}))
+    with pytest.raises(UserError, match="an earlier version made this detector"):
+        orchestrator.extend(further, more, out=tmp_path / "x")
+
+
+def test_a_run_without_the_images_that_it_has_learnt_is_not_extended(folder, tmp_path):
+    storage = shutil.copytree(folder / "runs", tmp_path / "runs")
+    shutil.rmtree(storage / "data")
+    with pytest.raises(UserError, match="the images that this detector has learnt are gone"):
+        orchestrator.extend("run", folder / "added", out=tmp_path / "x", storage=storage)
 
 
 def test_a_detectors_folder_runs_no_code_from_outside_and_says_what_it_lacks(folder, tmp_path, monkeypatch):

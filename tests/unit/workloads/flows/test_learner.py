@@ -194,7 +194,7 @@ def test_a_general_flow_of_another_network_is_refused_by_name(changes: dict[str,
     rgb = view(train=noise(24, channels=3), auxiliary=None)
     with pytest.raises(UserError, match="channels 1"):
         target_flow(TINY, rgb, artifact)
-    target_flow(replace(TINY, checkpointing=True, autocast=True), given, artifact)  # the same network
+    target_flow(replace(TINY, checkpointing=True, precision="bf16"), given, artifact)  # the same network
 
 
 @pytest.mark.parametrize(

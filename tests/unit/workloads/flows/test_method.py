@@ -61,7 +61,7 @@ def test_keys_of_the_targets_flows_share_the_general_flow(changes: dict[str, Any
         {"warmup_steps": 10},
         {"init_batches": 1},
         {"translate": 0.0},
-        {"autocast": True},
+        {"precision": "bf16"},
         {"seed": 1},
     ],
 )

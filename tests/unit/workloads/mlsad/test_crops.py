@@ -81,7 +81,7 @@ def test_windows_at_the_borders_are_seen_as_often_as_places_are_drawn(level, cro
 
 
 @pytest.mark.parametrize("level", [1, 2, 4])
-@pytest.mark.parametrize("position", ["uniform", "grid"])
+@pytest.mark.parametrize("position", ["in_range", "grid"])
 def test_training_sees_crops_alone(level, position, monkeypatch) -> None:
     learner, seen = detector(replace(TINY, position=position), level), []
     monkeypatch.setattr(learner.net.trunk, "forward", lambda x, own=learner.net.trunk.forward: seen.append(x) or own(x))

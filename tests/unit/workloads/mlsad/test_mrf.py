@@ -111,14 +111,34 @@ def learner(request: pytest.FixtureRequest) -> DetectorLearner:
     return DetectorLearner(config, request.param, (pool, pool), banks, seed=0, parallel=Parallel(), steps=10)
 
 
-def test_displaced_coordinates_are_uniform_and_independent_per_cell_and_axis(learner) -> None:
-    side = 16 - learner.level + 1
+@pytest.mark.parametrize("position", ["uniform", "in_range"])
+def test_displaced_coordinates_are_uniform_and_independent_per_cell_and_axis(learner, position) -> None:
+    learner.config = replace(learner.config, position=position)
+    side, reach = 16 - learner.level + 1, float(learner.place.max()) if position == "in_range" else 1.0
     place = learner.displaced(draws(), 2000 // side)
     assert place.shape == (2000 // side, 2, side, side)
-    assert place.abs().max() <= 1
-    assert kstest(place.flatten().double() / 2 + 0.5, "uniform").pvalue > 0.01
+    assert place.abs().max() <= reach
+    if not reach:  # a window of the whole image has one place
+        return
+    assert kstest(place.flatten().double() / reach / 2 + 0.5, "uniform").pvalue > 0.01
     rows, columns = place.double().unbind(1)
     assert abs(np.corrcoef(rows.flatten(), columns.flatten())[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize(("level", "side", "share"), [(2, 32, 0.06), (4, 32, 0.18), (16, 32, 0.73), (8, 16, 0.72)])
+def test_of_coordinates_from_all_of_the_square_a_share_is_where_no_window_is_and_of_those_in_range_none(
+    level, side, share
+) -> None:
+    images = torch.zeros(4, 3, side, side, dtype=torch.uint8)
+
+    def outside(position: str) -> float:
+        config = MLSADConfig(width=0.0625, position=position)
+        learner = DetectorLearner(config, level, (images, images), {}, seed=0, parallel=Parallel(), steps=1)
+        place = learner.displaced(draws(), 400)
+        return float((place.abs() > learner.place.max() + 1e-6).any(1).double().mean())
+
+    assert outside("uniform") == pytest.approx(share, abs=0.01)
+    assert outside("in_range") == 0
 
 
 def test_displaced_coordinates_may_be_kept_to_the_grids_own_values(learner) -> None:

@@ -1,5 +1,6 @@
 """What is learnt of features, how far others are from it, and which patches are kept."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,7 +27,7 @@ def correlated(count, places=6, dims=5):
 def test_the_gaussian_is_the_mahalanobis_distance_by_hand():
     normal, tested = correlated(20), correlated(3)
     config = PatchMemoryConfig(model="gaussian", shrinkage=1e-9)
-    found = distances(config, fit(config, normal.split(7), 20), tested)
+    found = distances(config, fit(config, normal.split(7), np.arange(20)), tested)
     rows = normal.permute(0, 2, 3, 1).reshape(-1, 5).double()
     inverse = torch.linalg.inv(torch.cov(rows.T, correction=0))
     centred = tested.permute(0, 2, 3, 1).double() - rows.mean(0)
@@ -36,7 +37,7 @@ def test_the_gaussian_is_the_mahalanobis_distance_by_hand():
 
 def test_images_a_few_at_a_time_give_the_fit_of_all():
     normal, config = correlated(12), PatchMemoryConfig(model="gaussian")
-    whole, parts = fit(config, [normal], 12), fit(config, normal.split(5), 12)
+    whole, parts = fit(config, [normal], np.arange(12)), fit(config, normal.split(5), np.arange(12))
     torch.testing.assert_close(parts["whitening"], whole["whitening"])
 
 
@@ -44,7 +45,7 @@ def test_every_place_has_its_own_gaussian():
     normal = correlated(200, places=2)
     normal[:, :, 1, 1] += 50  # what is usual there
     config = PatchMemoryConfig(model="gaussian_per_place", dims=4)
-    state = fit(config, normal.split(64), 200)
+    state = fit(config, normal.split(64), np.arange(200))
     usual = distances(config, state, normal[:1])
     moved = distances(config, state, normal[:1].flip(2, 3))
     assert (moved[0, 1, 1], moved[0, 0, 0]) > (5 * usual.max(), 5 * usual.max())
@@ -57,7 +58,7 @@ def test_every_place_has_its_own_gaussian():
 def test_a_patch_of_the_memory_is_at_distance_nought(whitened):
     normal = correlated(4)
     config = PatchMemoryConfig(model="neighbours", memory=1000, whitened=whitened)
-    state = fit(config, [normal], 4)
+    state = fit(config, [normal], np.arange(4))
     assert len(state["memory"]) == 4 * 36
     assert distances(config, state, normal).max() < 0.05
     assert distances(config, state, normal + 100).min() > 10
@@ -67,19 +68,19 @@ def test_a_patch_of_the_memory_is_at_distance_nought(whitened):
 def test_what_is_usual_at_a_place_is_no_distance_there(model):
     config, normal = PatchMemoryConfig(model=model, memory=4000), correlated(40)
     normal[:, :, 0, 0] *= 6
-    state = fit(config, [normal], 40)
+    state = fit(config, [normal], np.arange(40))
     fresh = correlated(200)
     fresh[:, :, 0, 0] *= 6
     plain = distances(config, state, fresh).mean(0)
     assert plain[0, 0] > 2 * plain.mean()
-    state = with_usual(config, state, normal.split(7), range(40))
+    state = with_usual(config, state, normal.split(7), np.arange(40))
     assert distances(config, state, fresh).mean(0).abs().max() < 0.5
     assert distances(config, state, torch.nn.functional.interpolate(fresh, (9, 9))).shape == (200, 9, 9)
 
 
 def test_a_patch_of_another_image_is_the_neighbour_by_which_what_is_usual_is_measured():
     config, normal = PatchMemoryConfig(memory=4000, whitened=False), correlated(5)
-    state = with_usual(config, fit(config, [normal], 5), [normal], range(5))
+    state = with_usual(config, fit(config, [normal], np.arange(5)), [normal], np.arange(5))
     rows = normal.permute(0, 2, 3, 1)
     by_hand = torch.stack(
         [
@@ -138,7 +139,7 @@ def test_a_coreset_is_the_greedy_one_by_hand():
 def test_the_reweighted_score_is_patchcores_by_hand():
     normal, tested = correlated(6), correlated(2) * 1.5
     config = PatchMemoryConfig(model="neighbours", memory=60, whitened=False, image_score="reweighted")
-    state = fit(config, [normal], 6)
+    state = fit(config, [normal], np.arange(6))
     found, memory = reweighted(state, tested), state["memory"]
     for image, score in zip(tested, found, strict=True):
         rows = image.permute(1, 2, 0).reshape(-1, 5)

@@ -17,6 +17,7 @@ from workloads.patch_memory import features as source
 from workloads.patch_memory import weights
 from workloads.patch_memory.config import PatchMemoryConfig
 from workloads.patch_memory.features import Features
+from workloads.patch_memory.memory import distances
 from workloads.patch_memory.method import PatchMemory
 from workloads.scoring.metrics import auroc
 from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
@@ -277,4 +278,22 @@ def test_all_fits_of_a_detector_have_distances_on_one_scale(count):
     whole = method.fit(images)
     assert ("usual" in whole) == (count >= 10)
     for fewer in range(1, count):
-        assert ("usual" in method.fit_like(whole, images[:fewer])) == ("usual" in whole)
+        assert ("usual" in method.fit_like(whole, images[:fewer], np.arange(fewer))) == ("usual" in whole)
+
+
+def test_what_is_usual_of_overlapping_windows_is_their_distance_from_memories_without_their_image():
+    keys = {"features": "random", "whitened": False, "memory": 100_000, "candidates": 100_000}
+    method, plain = (
+        PatchMemory(PatchMemoryConfig(**keys, standardised=standardised)) for standardised in (True, False)
+    )
+    images = torch.randint(256, (11, 3, 16, 24), dtype=torch.uint8)
+    windows = torch.stack([images[..., :16], images[..., 8:]], dim=1).flatten(0, 1)
+    numbers, seen = np.arange(11).repeat(2), Features(plain.config, CPU)
+    left_out = [
+        distances(plain.config, plain.fit(windows[numbers != number]), seen.of(windows[numbers == number]))
+        for number in range(11)
+    ]
+    usual = method.fit_windows(windows, numbers)["usual"][0]
+    torch.testing.assert_close(usual, torch.cat(left_out).mean(0), rtol=1e-4, atol=1e-4)
+    as_other_images = method.fit(windows)["usual"][0]
+    assert as_other_images.mean() < 0.9 * usual.mean(), "pixels that both windows show are at no distance"

@@ -35,7 +35,8 @@ class Memory(FittedMethod):
 
 def fit_of(count, repeats=1):
     images = torch.arange(count, dtype=torch.uint8).repeat_interleave(repeats).view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
-    return Fit(Memory(Config()), torch.device("cpu"), Unit("detector", "good", "whole"), images)
+    numbers = np.arange(count).repeat(repeats)
+    return Fit(Memory(Config()), torch.device("cpu"), Unit("detector", "good", "whole"), images, numbers)
 
 
 @pytest.mark.parametrize(
@@ -58,19 +59,17 @@ def test_every_image_is_scored_by_a_fit_without_it(count):
     learner = fit_of(count)
     _ = learner.fitted
     Memory.sizes.clear()
-    assert learner.cross_scores(np.arange(count))["score"].tolist() == [1] * count
+    assert learner.cross_scores()["score"].tolist() == [1] * count
     folds = min(FOLDS, count)
     assert sorted(count - size for size in Memory.sizes) == sorted(len(f) for f in np.array_split(range(count), folds))
     assert learner.score(learner.images)["score"].tolist() == [0] * count
 
 
 def test_the_windows_of_an_image_fall_together():
-    learner = fit_of(10, repeats=3)
-    assert (learner.cross_scores(np.arange(10).repeat(3))["score"] == 1).all()
+    assert (fit_of(10, repeats=3).cross_scores()["score"] == 1).all()
 
 
 def test_the_folds_are_the_same_in_every_call():
-    numbers = np.arange(40)
     images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0)).mul(255).byte()
 
     class Mean(Memory):
@@ -81,4 +80,4 @@ def test_the_folds_are_the_same_in_every_call():
             return (images.float() - fitted["mean"]).square().mean((1, 2, 3))
 
     learner = Fit(Mean(Config()), torch.device("cpu"), Unit("detector", "good", "whole"), images)
-    assert np.array_equal(*(learner.cross_scores(numbers)["score"] for _ in range(2)))
+    assert np.array_equal(*(learner.cross_scores()["score"] for _ in range(2)))

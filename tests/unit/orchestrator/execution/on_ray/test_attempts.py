@@ -1,15 +1,18 @@
 """What becomes of a task that fails, and of one whose worker is lost, without any Ray."""
 
+import errno
+import pickle
+
 import pytest
 
 from orchestrator.execution.executor import End, RungReport
 from orchestrator.execution.on_ray import executor
-from orchestrator.execution.on_ray.attempts import LOSSES, Course, Remembering
+from orchestrator.execution.on_ray.attempts import LOSSES, Course, Remembering, end_of
 from orchestrator.execution.on_ray.executor import RayExecutor
 from orchestrator.execution.work.trial import TrialUnits
 from orchestrator.record.events import RungMetrics
 from tests.helpers.works import RUNGS, Heard, MadeTrial, made_stage, made_trial
-from workloads.errors import UserError
+from workloads.errors import Kind, UserError
 
 LOST = End(error="ActorDiedError: killed", lost=True)
 FAILED = End(error="RuntimeError: diverged")
@@ -34,6 +37,21 @@ def test_losses_in_a_row_end_a_task_and_a_new_rung_ends_the_row():
     assert course.hear(rung(250), heard)  # the same once more, by an attempt that begins where its files are
     assert not course.hear(LOST, heard)
     assert "5 workers were lost one after the other: ActorDiedError: killed" in heard.events[-1][2]
+    texts = [f"its worker was lost ({n} in a row, 5 end it): ActorDiedError: killed" for n in range(1, LOSSES)]
+    assert heard.mishaps == [("trial/a", text) for text in texts * 2]
+
+
+def test_what_the_machine_around_refuses_ends_the_launch_and_no_task():
+    full = end_of(OSError(errno.ENOSPC, "No space left on device", "/runs/x"))
+    heard = Heard()
+    remembering = Remembering(heard)
+    with pytest.raises(UserError, match="the disk is full") as raised:
+        Course(made_trial("a", retries=3)).hear(full, remembering)
+    assert raised.value.kind == Kind.ENVIRONMENT
+    assert raised.value.where == "/runs/x"
+    assert remembering.raised == [raised.value], "whatever Tune makes of it"
+    assert heard.events == []
+    assert pickle.loads(pickle.dumps(full)).world.where == "/runs/x"
 
 
 def test_a_stopped_trial_has_ended_well():

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +26,7 @@ def happened(monkeypatch):
 
     monkeypatch.setattr(executor, "ray_session", session)
     monkeypatch.setattr(executor.progress, "start", lambda: None)
+    monkeypatch.setattr(executor, "watch_ray", lambda notes: SimpleNamespace(end=lambda: None, ended=""))
     return notes
 
 

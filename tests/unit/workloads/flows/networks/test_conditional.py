@@ -13,6 +13,7 @@ from tests.helpers.flows import images, made
 from workloads.flows.architecture import Architecture, parameters
 from workloads.flows.networks.build import build
 from workloads.flows.networks.conditional import ConditionalFlow
+from workloads.flows.scores.densities import Densities, density_scores
 
 CLASSES = 4
 TINY = Architecture("glow", 3, 8, scales=2, steps=2, hidden=6, classes=CLASSES)
@@ -33,10 +34,13 @@ def flow() -> ConditionalFlow:
 
 
 def brute_force(net: ConditionalFlow, x: Tensor) -> Tensor:
-    """(B, classes) log p(x | y) with torch's own Gaussians."""
+    """(B, classes) log p(x | y): each class's actnorm, its log-determinant, and torch's own Gaussian."""
     flows, tails, latents = net.encode(x)
     z = torch.cat([z.flatten(1) for z in latents], 1)
-    heads = [Independent(Normal(m, s.exp()), 1).log_prob(z) for m, s in zip(net.mean, net.log_std, strict=True)]
+    heads = [
+        Independent(Normal(mean, log_std.exp()), 1).log_prob((z + shift) * log_scale.exp()) + log_scale.sum()
+        for shift, log_scale, mean, log_std in zip(net.shift, net.log_scale, net.mean, net.log_std, strict=True)
+    ]
     return torch.stack(heads, 1) + (flows + tails).sum(1, keepdim=True)
 
 
@@ -70,14 +74,55 @@ def test_equal_classes_give_the_flow_without_classes() -> None:
     x = images(16, 3, 8)
     plain.initialise(x)
     missing, unexpected = net.load_state_dict(plain.state_dict(), strict=False)
-    assert set(missing) == {"mean", "log_std"}
+    assert set(missing) == {"shift", "log_scale", "mean", "log_std"}
     assert not unexpected
     torch.testing.assert_close(net(x).contributions, plain(x).contributions)
 
 
-def test_heads_cost_two_numbers_a_class_and_dimension() -> None:
+def test_flows_of_earlier_runs_have_heads_whose_actnorm_does_nothing() -> None:
+    net = flow()
+    state = {name: value for name, value in net.state_dict().items() if name not in ("shift", "log_scale")}
+    earlier = build(TINY)
+    earlier.load_state_dict(state)
+    assert not earlier.shift.any()
+    assert not earlier.log_scale.any()
+    assert torch.equal(earlier.mean, net.mean)
+
+
+def test_a_step_of_adamax_moves_a_class_twice_as_far_as_one_pair_of_tensors_would() -> None:
+    """Two diagonal affine maps, each moved by the rate: what the authors' four tensors are for."""
+    torch.manual_seed(0)
+    net, rate = build(TINY), 1e-3
+    net.initialise(images(16, 3, 8))
+    x = images(16, 3, 8, seed=4)  # of the first ones all gradients of the heads are 0
+    optimiser = torch.optim.Adamax([net.shift, net.log_scale, net.mean, net.log_std], lr=rate)
+    (-net.class_log_prob(x)[:, 0].mean()).backward()
+    optimiser.step()
+    with torch.no_grad():
+        mean, log_std = net.gaussian()
+    torch.testing.assert_close(mean[0].abs(), torch.full_like(mean[0], 2 * rate), rtol=0.01, atol=0)
+    torch.testing.assert_close(log_std[0].abs(), torch.full_like(mean[0], 2 * rate), rtol=0.01, atol=0)
+
+
+def test_classes_marginalised_within_each_scale_stand_beside_the_exact_ones() -> None:
+    net, x = flow(), images(6, 3, 8, seed=4)
+    with torch.no_grad():
+        encoded = net.encode(x)
+        terms, heads = net(x), net.heads(encoded.latents)
+    expected = [average(heads[:, scale]) for scale in range(2)]
+    torch.testing.assert_close(terms.marginal, torch.stack(expected, 1))
+    scores = density_scores(Densities.of(terms), None, torch.zeros(6), 3 * 8 * 8)
+    parts = encoded.flow + encoded.tail + torch.stack(expected, 1)
+    named = {"scale_1_marginal": -parts[:, 0], "final_scale_marginal": -parts[:, 1]}
+    named["likelihood_marginal"] = 8 - parts.sum(1) / (3 * 8 * 8 * math.log(2))
+    for name, values in named.items():
+        torch.testing.assert_close(torch.from_numpy(scores[name]), values.float())
+    assert not {name for name in scores if name.endswith("_marginal")} - set(named)
+
+
+def test_heads_cost_four_numbers_a_class_and_dimension() -> None:
     assert parameters(TINY) == sum(p.numel() for p in build(TINY).parameters())
-    assert parameters(TINY) - parameters(replace(TINY, classes=0)) == 2 * CLASSES * 3 * 8 * 8
+    assert parameters(TINY) - parameters(replace(TINY, classes=0)) == 4 * CLASSES * 3 * 8 * 8
 
 
 def test_gradients_of_the_marginal_are_those_of_brute_force() -> None:
@@ -92,6 +137,8 @@ def test_gradients_of_the_marginal_are_those_of_brute_force() -> None:
 def test_samples_come_from_the_classes_gaussians() -> None:
     net = flow()
     with torch.no_grad():
+        net.shift.zero_()
+        net.log_scale.zero_()
         net.mean.copy_(torch.arange(CLASSES, dtype=torch.float64)[:, None].expand_as(net.mean))
         net.log_std.fill_(math.log(0.01))
     x = net.sample(12, torch.Generator().manual_seed(0))
