@@ -42,7 +42,7 @@ QUIET = {
 }
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
-PROMPT = {START_TIMEOUT: "300"}
+PROMPT = {START_TIMEOUT: "300", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # nobody takes this machine away
 PATIENT = {START_TIMEOUT: "3600"}  # a cluster's nodes may have to be started first
 
 
