@@ -1,8 +1,8 @@
 """The order of the tests, and which of them share a process where three run them (`-n 3`).
 
-Tests that start or join Ray are two groups: those that share a Ray, and those that have one of their own. Of two cores
-each of them leaves half unused, for it waits for processes to start. The others, a group for each file, fill the rest.
-Long groups come first.
+Tests that share a Ray are one group; those that start one of their own are a group for each file, and so are others.
+Two processes at a time have groups with Ray, as long as there are others: of two cores each of them leaves half unused,
+for it waits for processes to start. Whoever is free takes the next group, long ones first, so that all end together.
 """
 
 import ast
@@ -24,6 +24,10 @@ LONG = ("contract", "regression", "integration", "unit")
 """Folders of tests, the one with the longest tests first."""
 SHARED = TESTS / "integration" / "shared_cluster"
 MARK = "pytest.mark.ray"
+RAY = "a Ray: "
+"""How the names of groups begin whose tests start or join one."""
+AT_ONCE = 2
+"""Processes that have such a group while there are others."""
 LASTING = "pytest.fixture(scope='module')"
 
 
@@ -64,16 +68,17 @@ def group(test: str) -> str:
     file = test.partition("::")[0]
     if not on_ray(test):
         return file
-    return "a Ray for all" if SHARED in (TESTS.parent / file).parents else "a Ray each"
+    return RAY + ("for all" if SHARED in (TESTS.parent / file).parents else file)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Ray first, then folder by folder."""
+    """Ray first, the shared one before the others, then folder by folder."""
 
-    def place(item: pytest.Item) -> tuple[bool, int]:
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
         folder = item.path.relative_to(TESTS).parts[0]
-        return not on_ray(item.nodeid), LONG.index(folder) if folder in LONG else len(LONG)
+        ray = on_ray(item.nodeid)
+        return not ray, not (ray and SHARED in item.path.parents), LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
 
@@ -93,6 +98,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByGroup(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return group(nodeid)
+
+        def _assign_work_unit(self, node: Any) -> None:
+            others = [self.assigned_work[other] for other in self.nodes if other is not node]
+            if sum(map(self.has_ray, others)) >= AT_ONCE:
+                free = next((name for name in self.workqueue if not name.startswith(RAY)), None)
+                if free is not None:
+                    self.workqueue.move_to_end(free, last=False)
+            super()._assign_work_unit(node)
+
+        def has_ray(self, work: dict[str, dict[str, bool]]) -> bool:
+            return any(name.startswith(RAY) and not all(done.values()) for name, done in work.items())
 
     config.option.loadscopereorder = False  # the order above is meant
     return ByGroup(config, log)

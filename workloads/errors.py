@@ -2,10 +2,13 @@
 
 import difflib
 import errno
+import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from os import PathLike
+from pathlib import Path
 
 
 class Kind(StrEnum):
@@ -59,28 +62,81 @@ class UserError(ValueError):
         return "\n".join(lines + [f"  {label}: {text}" for label, text in labelled.items() if text])
 
 
+RESUME = "then go on with `resume`"
+GONE = f"bring it back (is its disk mounted, and is the path right?), {RESUME}"
+AWAY = f"have it mounted again, {RESUME}"
 WORLD = {
-    errno.ENOSPC: ("the disk is full", "make room (`df -h` and `df -i` show what is left), then go on with `resume`"),
-    errno.EDQUOT: ("the quota is used up", "make room, or ask for more, then go on with `resume`"),
+    errno.ENOSPC: ("the disk is full", f"make room (`df -h` and `df -i` show what is left), {RESUME}"),
+    errno.EDQUOT: ("the quota is used up", f"make room, or ask for more, {RESUME}"),
+    errno.EFBIG: ("a file is larger than it may be", f"raise the limit (`ulimit -f unlimited`), {RESUME}"),
     errno.EROFS: ("the file system is read-only", "have it mounted for writing, or give --storage another place"),
     errno.EACCES: ("permission is denied", "have its rights changed, or give a place of yours, such as --storage"),
     errno.EPERM: ("the operation is not permitted", "have its rights changed, or give a place of yours"),
     errno.ENAMETOOLONG: ("a name is too long", "give a shorter --name, or a shorter path"),
-    errno.EMFILE: ("too many files are open", "raise the limit (`ulimit -n 4096`), then go on with `resume`"),
-    errno.ENFILE: ("too many files are open on this machine", "end what holds them, then go on with `resume`"),
-    errno.EIO: ("the disk fails", "see the system's log, then go on with `resume`, from a copy where need be"),
-    errno.ESTALE: ("a network file system has gone away", "have it mounted again, then go on with `resume`"),
-    errno.ENOTCONN: ("a network file system has gone away", "have it mounted again, then go on with `resume`"),
+    errno.EMFILE: ("too many files are open", f"raise the limit (`ulimit -n 4096`), {RESUME}"),
+    errno.ENFILE: ("too many files are open on this machine", f"end what holds them, {RESUME}"),
+    errno.ENOMEM: ("the machine's memory is used up", f"end what holds it, {RESUME}"),
+    errno.EIO: ("the disk fails", f"see the system's log, {RESUME}, from a copy where need be"),
+    errno.ENOENT: ("a file or folder is not there", GONE),
+    errno.ENOTDIR: ("a folder of the path is none", GONE),
+    errno.ENODEV: ("a disk has gone away", AWAY),
+    errno.ENXIO: ("a disk has gone away", AWAY),
+    errno.ENOLCK: ("the file system has no locks left", f"see the system's log, {RESUME}, on another --storage"),
+    errno.ESTALE: ("a network file system has gone away", AWAY),
+    errno.ENOTCONN: ("a network file system has gone away", AWAY),
+    errno.EHOSTDOWN: ("a network file system has gone away", AWAY),
+    errno.EREMOTEIO: ("a network file system has gone away", AWAY),
+    errno.ETIMEDOUT: ("it does not answer", f"see whether it is up and can be reached, {RESUME}"),
 }
 """Number of an error of the system's -> what it is, and what to do about it."""
+WITHOUT_NUMBER: dict[type[BaseException], int] = {
+    FileNotFoundError: errno.ENOENT,
+    PermissionError: errno.EACCES,
+    TimeoutError: errno.ETIMEDOUT,
+}
+"""Errors of object stores, which have no number of the system's."""
+IN_WORDS = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]", re.IGNORECASE)
+"""How libraries that are not Python's say the number."""
 
 
 def of_the_world(error: BaseException) -> UserError | None:
-    """What the machine around refuses (a full disk, rights, limits), as an error for users; None of any other."""
-    if not isinstance(error, OSError) or error.errno not in WORLD:
+    """What the machine around refuses (a full disk, rights, limits, a place that is gone), as an error for users; None
+    of any other."""
+    number = number_of(error)
+    if number not in WORLD:
         return None
-    headline, fix = WORLD[error.errno]
-    return UserError(headline, where=str(error.filename or ""), fix=fix, kind=Kind.ENVIRONMENT)
+    headline, fix = WORLD[number]
+    where = str(getattr(error, "filename", None) or ("" if isinstance(error, OSError) and error.errno else error))
+    return UserError(headline, where=where, fix=fix, kind=Kind.ENVIRONMENT)
+
+
+def number_of(error: BaseException) -> int | None:
+    """The system's number of an error, where it has one or says one."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if type(error) in WITHOUT_NUMBER:
+        return WITHOUT_NUMBER[type(error)]
+    words = IN_WORDS.search(str(error)) if not isinstance(error, UserError) else None
+    return int(words[1] or words[2]) if words else None
+
+
+OF_A_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EFBIG)
+"""Numbers of errors that say something of one file, and nothing of the next."""
+
+
+def of_the_machine(error: BaseException) -> bool:
+    """Whether an error says nothing of the file that was read, which may be as good as any: a disk that fails or is
+    gone, too many open files."""
+    return of_the_world(error) is not None and number_of(error) not in OF_A_FILE
+
+
+def meets_all(error: BaseException) -> bool:
+    """Whether the next piece of work would meet an error of the world, too: a file that is missing alone it would
+    not."""
+    if of_the_world(error) is None:
+        return False
+    place = getattr(error, "filename", None)
+    return number_of(error) != errno.ENOENT or bool(place and not Path(os.fsdecode(place)).parent.exists())
 
 
 def several(problems: Iterable[Problem], where: str = "") -> UserError:

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,7 @@ from filelock import FileLock
 from workloads.errors import Kind, UserError
 
 log = logging.getLogger(__name__)
+PARTIAL = ".partial"
 
 PERIOD_S, MISSED = 10.0, 4
 """Seconds between a lease's signs of life, and how many of them may fail to come before its holder counts as dead."""
@@ -41,19 +43,30 @@ def write_atomically(path: Path, data: bytes) -> None:
     if not isinstance(path, Path):
         path.write_bytes(data)  # an object store publishes a whole object at once
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}{PARTIAL}")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
+        with naming(path):
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+    except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None and error.errno is not None:
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None  # the system's names no file
         raise
+
+
+@contextmanager
+def naming(path: PathLike[str] | str) -> Iterator[None]:
+    """What the system refuses inside without a name, as of an open file, or of what is not yet in its place, names this
+    file or folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or not str(error.filename or PARTIAL).endswith(PARTIAL):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
 def remove_partials(folder: Path, *, below: bool = False) -> None:
@@ -79,7 +92,8 @@ def write_checked(path: Path, data: bytes) -> None:
 def read_checked(path: Path, fix: str = "bring it back from a copy", *, vouched: bool = False) -> bytes:
     """Raises DamagedFileError, which names the file and the fix, where its bytes are not those that were written, and
     FileNotFoundError. vouched: also where it has no checksum."""
-    data, checksum = path.read_bytes(), checksum_file(path)
+    with naming(path):
+        data, checksum = path.read_bytes(), checksum_file(path)
     if not checksum.exists():
         if vouched:
             headline = "a file has lost its checksum: nothing says that it is as it was written"

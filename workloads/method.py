@@ -36,10 +36,14 @@ def mean_of_parts(parts: "Scores") -> "np.ndarray":
 
 @dataclass(frozen=True)
 class Cost:
-    """Of training a unit to the end. macs: multiply-accumulates. bytes: held on its device, images apart."""
+    """Of training a unit to the end. macs: multiply-accumulates. bytes: held on its device, images apart. shared:
+    whether workers can share its batches; sent, messages: bytes and messages that each of them then sends, in all."""
 
     macs: float
     bytes: float = 0.0
+    shared: bool = True
+    sent: float = 0.0
+    messages: float = 0.0
 
 
 class Method(ABC):

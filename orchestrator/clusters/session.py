@@ -42,7 +42,7 @@ QUIET = {
 }
 
 START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
-PROMPT = {START_TIMEOUT: "300"}
+PROMPT = {START_TIMEOUT: "300", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}  # nobody takes this machine away
 PATIENT = {START_TIMEOUT: "3600"}  # a cluster's nodes may have to be started first
 
 
@@ -95,8 +95,9 @@ def started_or_joined(
     if ray.is_initialized():
         yield ray
         return
-    for name in ("ray", "ray.data", "ray.tune", "ray.train"):
+    for name in ("ray", "ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # of trials that were lost the ledger tells
     stop = c_handler(signal.SIGTERM)
     with local_ray(ray, cpus, modules, dashboard) if address is None else joined(ray, address, modules):
         ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, ctypes.c_void_p(stop))  # Ray has put its own there: in C,
@@ -280,19 +281,22 @@ def own_address() -> str:
     return f"{LOOPBACK}:{port}"
 
 
-def off_main_thread(call: Callable[[], Any]) -> None:
-    """Wait for `call` in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep it."""
+def off_main_thread(*calls: Callable[[], Any]) -> None:
+    """Wait for each of the calls in a thread of its own. In the main thread Ray Train would take Ctrl-C over, and keep
+    it. Raises what the first that failed has raised, once all have ended."""
     errors: list[BaseException] = []
 
-    def guarded() -> None:
+    def guarded(call: Callable[[], Any]) -> None:
         try:
             call()
         except BaseException as error:  # raised again below, in the caller's thread
             errors.append(error)
 
-    thread = threading.Thread(target=guarded, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.2)
+    threads = [threading.Thread(target=guarded, args=(call,), daemon=True) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)
     if errors:
         raise errors[0]

@@ -27,7 +27,7 @@ from orchestrator.execution.executor import Note
 from orchestrator.record.state import RunState, State, TrialState
 
 if TYPE_CHECKING:
-    from orchestrator.planning.plan import Estimate
+    from orchestrator.planning.duration import Estimate
 
 TERMINAL_EVERY, LINES_EVERY = 0.5, 2.0
 """Seconds between looks at a run."""

@@ -10,7 +10,8 @@ from orchestrator.console.output import print_json, warn
 from orchestrator.console.plan_view import plan_facts, plan_table
 from orchestrator.execution.executor import Note
 from orchestrator.execution.observer import Finished, Observer
-from orchestrator.planning.plan import Estimate, Plan
+from orchestrator.planning.duration import Estimate
+from orchestrator.planning.plan import Plan
 from orchestrator.planning.request import Request
 from orchestrator.record.state import RunState
 

@@ -11,7 +11,7 @@ from orchestrator.record.state import RunState, State
 
 if TYPE_CHECKING:
     from orchestrator.execution.executor import Note
-    from orchestrator.planning.plan import Estimate
+    from orchestrator.planning.duration import Estimate
 
 ENDED = (State.FINISHED, State.STOPPED, State.FAILED)
 ENOUGH = 0.05

@@ -146,7 +146,7 @@ class SplitStore:
         folder = self.folder(splits.digest)
         manifest = SplitManifest.of(splits, str(folder))
         with alone(folder):
-            remove_partials(folder)
+            remove_partials(folder, below=True)
             windowed = any(images.windows is not None for images in splits.by_name().values())
             for name, images in splits.by_name().items():
                 for number, start in enumerate(range(0, len(images), SHARD_ROWS)):

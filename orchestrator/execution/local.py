@@ -26,7 +26,7 @@ from orchestrator.execution.work.worker import Worker, computing
 from orchestrator.planning.capacity import Node
 from orchestrator.planning.early_stopping import Decision
 from workloads.data.splits import Splits
-from workloads.errors import Kind, UserError, of_the_world
+from workloads.errors import Kind, UserError, meets_all
 
 
 class LocalExecutor:
@@ -97,8 +97,8 @@ class LocalExecutor:
             except StopIteration as ended:
                 end = ended.value
             except Exception as error:
-                if of_the_world(error):
-                    raise  # the next task would meet the same
+                if meets_all(error):
+                    raise
                 end = End(error=error_text(error))
             finally:
                 self.running.pop(f"{task.id}/0", None)

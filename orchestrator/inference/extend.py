@@ -35,6 +35,7 @@ from workloads.data.reading.listing import Listing
 from workloads.data.reading.survey import group_of
 from workloads.detector import Detector
 from workloads.errors import UserError
+from workloads.files import write_atomically
 from workloads.method import FittedMethod
 from workloads.portable import TrainedUnit, assembled, is_detector, method_of, save_detector
 from workloads.scoring.table import highest_by_image
@@ -94,8 +95,8 @@ def extend_detector(run: str, storage: str, places: Sequence[str], out: Path, ta
         folder = Path(temporary) / "detector"
         folder.mkdir()
         save_detector(folder, further.detector, further.method, further.units)
-        (folder / LINEAGE).write_text(json.dumps(about, indent=1))
-        (folder / "README.md").write_text(card(further, USE, [NEVER_LEARNT, *notes, *copies]), encoding="utf-8")
+        write_atomically(folder / LINEAGE, json.dumps(about, indent=1).encode())
+        write_atomically(folder / "README.md", card(further, USE, [NEVER_LEARNT, *notes, *copies]).encode())
         folder.rename(out)
     return Extended(out, len(images.images), further.detector.normals.smallest_rate)
 

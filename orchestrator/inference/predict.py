@@ -19,7 +19,7 @@ from workloads.data.reading.decode import UnreadableError, decode_windows
 from workloads.data.reading.listing import ImageFile, Listing
 from workloads.data.windows import Windowed
 from workloads.detector import Detector, Inspected
-from workloads.errors import Kind, UserError
+from workloads.errors import Kind, UserError, of_the_machine
 from workloads.scoring.thresholds import Floats, Threshold, decided
 
 SHOWN = 10  # of the most anomalous images
@@ -216,6 +216,8 @@ def inspected(
             except UnreadableError as error:
                 waiting.append((file, str(error)))
             except OSError as error:
+                if of_the_machine(error):
+                    raise
                 waiting.append((file, f"{type(error).__name__}: {error.strerror or error}"))
             else:
                 waiting.append((file, ""))

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workloads.errors import UserError, nearest
+from workloads.files import PARTIAL, naming
 
 COLUMNS = {
     "image": pa.string(),
@@ -51,14 +52,15 @@ def rows_to(path: Path, parts: Sequence[str]) -> Iterator[Rows]:
     """Something that takes rows until the block ends; the file is there once it has ended well. parts: further columns
     of scores."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    rows = KINDS[path.suffix.lower()](partial, columns_of(parts))
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
-        try:
-            yield rows
-        finally:
-            rows.close()
-        partial.replace(path)
+        with naming(path):
+            rows = KINDS[path.suffix.lower()](partial, columns_of(parts))
+            try:
+                yield rows
+            finally:
+                rows.close()
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

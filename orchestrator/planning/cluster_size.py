@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.planning.capacity import Node, room
+from orchestrator.planning.duration import Speeds, load_of
 from orchestrator.planning.machines import GPUS
-from orchestrator.planning.plan import Plan, distinct_stages, macs_of, states_costs, unit_costs
-from orchestrator.planning.simulation import Load, Outcome, asha_shares, longest_first, simulate
+from orchestrator.planning.plan import Plan, speeds_of, states_costs
+from orchestrator.planning.simulation import Load, Outcome, simulate
 from tune_spaces.schema import Resources
 from workloads.errors import UserError, nearest
 
@@ -28,45 +29,11 @@ def slots_of(size: Size, resources: Resources) -> int:
     return room(resources, [{"CPU": size.cpus, "GPU": size.gpus}] * size.nodes)
 
 
-def load_of(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
-    """A plan's stages and trials in seconds, at `rate` multiply-accumulates a second and worker.
-
-    Longest trials first without a scheduler; ASHA takes them in the plan's order, how far each goes is drawn. Raises
-    UserError where nobody knows yet what the plan costs.
-    """
-    if plan.estimate is None:
-        raise UserError(f"what {plan.name} costs is not known yet", fix="launch it once here: that run is timed")
-    targets, images, resources = plan.targets or ("?",), (plan.shape, plan.counts), plan.space.resources
-    levels: dict[int, list[float]] = {}
-    depth: dict[str, int] = {}
-    for instance, unit in distinct_stages(plan.methods, targets):
-        needs = [depth[str(need)] for need in instance.needs(unit) if str(need) in depth]
-        depth[str(unit)] = 1 + max(needs, default=-1)
-        levels.setdefault(depth[str(unit)], []).append(macs_of(instance, unit, *images) / rate)
-    trials, trained = [], []
-    for instance in plan.all_methods:
-        units = [macs_of(instance, unit, *images) / rate for unit in instance.units(targets)]
-        trained.append(sum(units))
-        if resources.share == "batches":
-            trials.append(sum(units) / resources.workers)
-        else:
-            trials.append(max(longest_first(units, resources.workers)))
-    if len(plan.rungs) > 1:
-        shares = asha_shares(len(trials), plan.rungs, plan.space.scheduler.eta)
-        trials, trained = (
-            [s * share for s, share in zip(seconds, shares, strict=True)] for seconds in (trials, trained)
-        )
-    else:
-        trials.sort(reverse=True)
-    rounds = tuple(tuple(levels[level]) for level in sorted(levels))
-    return Load(rounds, tuple(trials), sum(trained), resources.workers, start, start, trial_start)
-
-
-def by_one_worker(plan: Plan, rate: float, start: float, trial_start: float) -> Load:
+def by_one_worker(plan: Plan, speeds: Speeds) -> Load:
     """The same work by one worker a trial that has its GPU to itself: what speed-ups are counted from."""
     resources = plan.space.resources.model_copy(update={"workers": 1})
     alone = replace(plan, space=plan.space.model_copy(update={"resources": resources}))
-    return load_of(alone, rate * max(1, resources.sharing_a_gpu), start, trial_start)
+    return load_of(alone, {**speeds, "rate": speeds["rate"] * max(1, resources.sharing_a_gpu)})
 
 
 @dataclass(frozen=True)
@@ -98,10 +65,9 @@ def forecast(
         raise UserError(f"{plan.space.workload} states no cost: GMAC/s say nothing of it", fix="leave out --rate")
     if gpu:
         refuse_crowded(plan, gpu)
-    costs, source = unit_costs(resources, {"rate": gmacs * 1e9} if gmacs else plan.rates)
-    speeds = (costs["rate"], costs["start"], costs["trial_start"])
-    load, alone = load_of(plan, *speeds), simulate(by_one_worker(plan, *speeds), 1).seconds
-    speed = f"{costs['rate'] / 1e9:g} GMAC/s" if counted else f"{costs['rate']:,.2f} training images/s"
+    speeds, source = speeds_of(resources, {"rate": gmacs * 1e9} if gmacs else plan.rates)
+    load, alone = load_of(plan, speeds), simulate(by_one_worker(plan, speeds), 1).seconds
+    speed = f"{speeds['rate'] / 1e9:g} GMAC/s" if counted else f"{speeds['rate']:,.2f} training images/s"
     slots = {count: slots_of(Size(count, gpus_per_node if gpu else 0, cpus_per_node), resources) for count in nodes}
     if not any(slots.values()):
         raise UserError("not even one trial fits on such nodes", fix="lower --workers, or more --nodes")
@@ -118,16 +84,23 @@ def forecast(
 
 def limits(load: Load, outcome: Outcome) -> list[str]:
     """What keeps a sweep of this size from being faster, the largest first, and what could be done about it."""
-    workers, trained = outcome.slots * load.workers, sum(map(sum, load.rounds))
-    widest = max(map(len, load.rounds), default=0)
+    workers, trained = outcome.slots * load.workers, sum(map(sum, load.rounds)) * load.sharing
+    widest = max(map(len, load.rounds), default=0) * load.sharing
     waiting = outcome.stages - trained / workers
     starting = outcome.waves * load.trial_start
     uneven = sum(load.trials) / outcome.slots - load.training / workers
     tail = outcome.trials - sum(seconds + load.trial_start for seconds in load.trials) / outcome.slots
     causes = [
-        (waiting, f"shared stages: at most {widest} at once, the other workers wait; a later sweep finds them trained"),
+        (
+            waiting,
+            f"shared stages: at most {widest} workers have one, the others wait; a later sweep finds them trained",
+        ),
         (tail, "the last wave: whole trials end at different times; more --workers a trial evens it out"),
         (uneven, "uneven shares: a trial's workers wait for the one with the most; fewer --workers a trial"),
+        (
+            load.sent / workers,
+            "communication: workers wait for each other's gradients; fewer --workers, larger batches",
+        ),
         (starting, f"start-up: {load.trial_start:.0f} s a trial, {outcome.waves} times in a row"),
         (load.start, "start of Ray and its first workers"),
     ]

@@ -1,6 +1,5 @@
 """From a space to everything that will be done and what it costs, without doing any of it. No torch, no Ray."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,36 +16,23 @@ from workloads.errors import Problem, UserError, several
 from workloads.units import DataFacts, ImageShape, TrainingCounts, Unit
 
 if TYPE_CHECKING:
+    from orchestrator.planning.duration import Estimate
     from workloads.data.splits import Splits
 
-MEASURED_CPU = {"rate": 5.4e9, "trial_start": 0.3, "start": 15.0}
+MEASURED_CPU = {"rate": 5.4e9, "trial_start": 0.3, "start": 15.0, "bandwidth": 1e9, "latency": 3e-4}
+"""Of a worker: multiply-accumulates a second; seconds until a trial begins on a warm one, and until Ray and all warm
+ones are there; bytes a second and seconds a message between workers that share batches."""
 MEASURED_CPU_SOURCE = (
     "default: 5.4 GMAC/s a worker, measured once on one core of a 2.8 GHz Xeon, reduced preset, scoring included; "
     "your storage's own runs replace it"
 )
-ASSUMED_GPU = {"rate": 1e13, "trial_start": 0.3, "start": 25.0}
+ASSUMED_GPU = {"rate": 1e13, "trial_start": 0.3, "start": 25.0, "bandwidth": 1e10, "latency": 5e-5}
 ASSUMED_GPU_SOURCE = "assumed, never measured: 10 TMAC/s a GPU worker; your storage's own runs replace it"
 GANG_START = 15.0
-"""Seconds that the workers of a trial of several take to start, measured on two cores. A lone worker is warm."""
+"""Seconds that several workers which belong together take to start, measured on two cores. A lone one is warm."""
 
 ASSUMED_IMAGES = {"folder": 1000, "general": 100_000}
 """Of a class of a user's folder, and of an auxiliary source of a user's, before they have been counted."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds of wall time, and where the numbers behind them come from."""
-
-    stages: float
-    trials: float
-    overhead: float
-    longest: float  # if the scheduler stops no trial
-    networks: dict[str, float]  # "detector/level_4" -> seconds of one on one worker, mean over the points
-    source: str
-
-    @property
-    def total(self) -> float:
-        return self.stages + self.trials + self.overhead
 
 
 @dataclass(frozen=True)
@@ -91,8 +77,10 @@ class Plan:
         return len(distinct_stages(self.methods, self.targets))
 
     @cached_property
-    def estimate(self) -> Estimate | None:
-        """What the plan costs, None where nobody knows yet; of ten targets where their number is not known."""
+    def estimate(self) -> "Estimate | None":
+        """What the plan takes, None where nobody knows yet; of ten targets where their number is not known."""
+        from orchestrator.planning.duration import estimate
+
         return estimate(self)
 
     def with_images(self, splits: "Splits") -> "Plan":
@@ -102,8 +90,7 @@ class Plan:
         """
         check_images(self, splits)
         plan = replace(self, targets=tuple(splits.targets.names), shape=splits.shape, counts=splits.counts)
-        networks = plan.estimate.networks if plan.estimate else {}
-        return replace(plan, costs={name: round(seconds, 2) for name, seconds in networks.items()})
+        return replace(plan, costs={name: round(seconds, 2) for name, seconds in networks(plan).items()})
 
     @property
     def units(self) -> list[Unit]:
@@ -223,15 +210,6 @@ def auxiliary_count(source: Auxiliary, prepared_images: int | None) -> int:
     return min(count, source.max_images or count)
 
 
-def expected_share(trials: int, rungs: Sequence[int], eta: int) -> float:
-    """Mean fraction of the full schedule a trial gets when one in `eta` is promoted at each rung."""
-    alive, before, total = float(trials), 0, 0.0
-    for rung in rungs:
-        total += alive * (rung - before)
-        alive, before = max(1.0, math.ceil(alive / eta)), rung
-    return total / (1000 * trials)
-
-
 def distinct_stages(methods: Iterable[Any], targets: Sequence[str]) -> list[tuple[Any, Unit]]:
     """(method, stage) of every stage that differs; points that agree on what determines a stage share it."""
     stages: dict[str, tuple[Any, Unit]] = {}
@@ -258,8 +236,8 @@ def trial_macs(plan_method: Any, targets: Sequence[str], shape: ImageShape, coun
     return sum(macs_of(plan_method, unit, shape, counts) for unit in plan_method.units(targets))
 
 
-def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple[dict[str, float], str]:
-    """`rate` (MAC/s a worker), `start` and `trial_start` (seconds), and where they come from.
+def speeds_of(resources: Resources, rates: Mapping[str, float] | None) -> tuple[dict[str, float], str]:
+    """Of a worker, as `MEASURED_CPU` has them, and where they come from.
 
     A GPU is no faster for being shared: its assumed rate is divided by the workers on it. A measured one, whose key
     holds the share, was a sharing worker's own.
@@ -270,28 +248,22 @@ def unit_costs(resources: Resources, rates: Mapping[str, float] | None) -> tuple
         source = "measured by an earlier run of this space and preset in this storage"
     elif sharing > 1:
         source += f"; {sharing} workers share one"
-    if resources.workers > 1:
-        default = default | {"trial_start": GANG_START}
     return default | {"rate": default["rate"] / sharing} | dict(rates or {}), source
 
 
-def estimate(plan: Plan) -> Estimate | None:
-    """Wall time on the plan's workers when they are kept busy, of ten targets where their number is not known. None
-    where the method knows no cost and no earlier run was timed."""
-    methods, shape, counts, resources = plan.all_methods, plan.shape, plan.counts, plan.space.resources
-    targets = plan.targets or ("?",) * 10
-    units = [*methods[0].stages(targets[:1]), *methods[0].units(targets[:1])]
-    if not plan.rates and not states_costs(methods[0], targets, shape, counts):
-        return None
-    known, source = unit_costs(resources, plan.rates)
-    all_trials = sum(trial_macs(m, targets, shape, counts) for m in methods)
-    trials = all_trials * expected_share(len(methods), plan.rungs, plan.space.scheduler.eta)
-    rate, started = known["rate"] * plan.workers, len(methods) * resources.workers / plan.workers
-    overhead = 0.0 if plan.in_process else known["start"] + known["trial_start"] * started
-    stages = sum(macs_of(m, unit, shape, counts) for m, unit in distinct_stages(methods, targets)) / rate
-    networks = {
-        f"{unit.kind}/{unit.part}": sum(macs_of(m, unit, shape, counts) for m in methods) / len(methods) / known["rate"]
-        for unit in units
+def networks(plan: Plan) -> dict[str, float]:
+    """ "detector/level_4" -> seconds of one on one worker, mean over the points; empty where nobody knows yet."""
+    targets, images = plan.targets or ("?",), (plan.shape, plan.counts)
+    first = plan.methods[0]
+    if not is_costed(plan):
+        return {}
+    rate = speeds_of(plan.space.resources, plan.rates)[0]["rate"]
+    return {
+        f"{unit.kind}/{unit.part}": sum(macs_of(m, unit, *images) for m in plan.methods) / len(plan.methods) / rate
+        for unit in (*first.stages(targets[:1]), *first.units(targets[:1]))
     }
-    longest = stages + all_trials / rate + overhead
-    return Estimate(stages, trials / rate, overhead, longest, networks, source)
+
+
+def is_costed(plan: Plan) -> bool:
+    """Whether it is known what the plan's networks cost: the method says it, or an earlier run was timed."""
+    return bool(plan.rates) or states_costs(plan.methods[0], plan.targets or ("?",), plan.shape, plan.counts)

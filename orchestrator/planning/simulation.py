@@ -11,7 +11,7 @@ than simulated at two and half as long again at three. With those starts put in,
 import heapq
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.planning.early_stopping import Decision, SuccessiveHalving
 from workloads.errors import UserError
@@ -19,7 +19,7 @@ from workloads.errors import UserError
 
 @dataclass(frozen=True)
 class Load:
-    """What a sweep consists of, in seconds on one worker (stages) and on one trial's workers (trials)."""
+    """What a sweep consists of, in seconds on the workers that share a stage, and on one trial's workers."""
 
     rounds: tuple[tuple[float, ...], ...]
     trials: tuple[float, ...]  # in the order in which they are started
@@ -27,9 +27,16 @@ class Load:
         float  # seconds that workers train in all of them; the rest of a trial some of its workers wait for others
     )
     workers: int = 1  # of a trial
+    sharing: int = 1  # of them that train a stage together
+    sent: float = 0.0  # seconds, of all workers together, that they wait for each other's gradients in all of it
     start: float = 0.0  # once: Ray itself, or what a recording shows between the last stage and the first trial
     round_start: float = 0.0  # workers of a round
     trial_start: float = 0.0  # a trial's processes, and the gap that the launcher leaves before them
+
+    def without_work(self) -> "Load":
+        """The same, of which nothing but starting takes time."""
+        rounds = tuple(tuple(0.0 for _ in costs) for costs in self.rounds)
+        return replace(self, rounds=rounds, trials=tuple(0.0 for _ in self.trials), training=0.0, sent=0.0)
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,10 @@ def simulate(load: Load, slots: int) -> Outcome:
         raise UserError(f"a sweep needs at least one slot, found {slots}")
     stages = 0.0
     for costs in load.rounds:
-        stages += load.round_start + max(longest_first(costs, min(slots * load.workers, len(costs))))
+        places = min(slots * load.workers // load.sharing, len(costs))
+        stages += load.round_start + max(longest_first(costs, places))
     trials, waves = in_order([seconds + load.trial_start for seconds in load.trials], slots)
-    busy = sum(map(sum, load.rounds)) + load.training
+    busy = sum(map(sum, load.rounds)) * load.sharing + load.training - load.sent
     return Outcome(slots, slots * load.workers, stages, trials, load.start, busy, waves)
 
 

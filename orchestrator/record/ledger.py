@@ -43,6 +43,7 @@ from orchestrator.record.format_1 import upgrade
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import DONE, RunState, TrialState
 from workloads.errors import Kind, UserError
+from workloads.files import naming
 from workloads.training.precision import upgraded, upgraded_space
 
 VERSION = 2
@@ -304,8 +305,7 @@ class Ledger:
         segment = self.folder / f"{number:06d}.jsonl"
         if local:
             if self.number and not segment.exists():
-                fix = "bring its folder back; without it the run begins anew"
-                raise UserError("the ledger was removed while its run goes on", str(segment), fix=fix, kind=Kind.FAILED)
+                raise removed(segment)
             self.extend(segment, line)
         else:
             try:
@@ -317,16 +317,14 @@ class Ledger:
     @staticmethod
     def extend(segment: UPath, line: str) -> None:
         """Append a line to a local segment, all of it or nothing."""
-        with segment.open("ab", buffering=0) as file:
+        with naming(segment), segment.open("ab", buffering=0) as file:
             before = file.tell()
             try:
                 if file.write(line.encode()) < len(line.encode()):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(segment))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
-            except BaseException as error:  # a full disk may have taken half, and the next line must not follow that
+            except BaseException:  # a full disk may have taken half, and the next line must not follow that
                 file.truncate(before)
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise OSError(error.errno, os.strerror(error.errno), str(segment)) from None  # which file it is
                 raise
 
     def snapshot(self) -> RunState:
@@ -334,6 +332,18 @@ class Ledger:
         with self.lock:
             events = list(self.events)
         return fold(events)
+
+
+def removed(place: UPath) -> UserError:
+    headline = "the ledger was removed while its run goes on"
+    fix = "bring its folder back, then go on with `resume`; without it the run begins anew"
+    return UserError(headline, str(place), fix=fix, kind=Kind.ENVIRONMENT)
+
+
+def check_ledger(paths: RunPaths, begun_before: bool) -> None:
+    """Raises UserError where a ledger that was there when the launch began is gone: nobody begins such a run anew."""
+    if begun_before and not paths.ledger.exists():
+        raise removed(paths.ledger)
 
 
 def drop_torn_line(file: Any) -> None:

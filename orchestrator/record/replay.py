@@ -35,11 +35,13 @@ def last_launch(events: Sequence[Event]) -> Sequence[Event]:
 def replay_run(run: str, storage: str) -> Recording:
     """`replay` of a run of a storage. Raises UserError where there is no such run, too."""
     paths, state = open_run(absolute(storage), run)
-    return replay(read_events(paths), state.space.resources.workers)
+    resources = state.space.resources
+    return replay(read_events(paths), resources.workers, resources.workers if resources.share == "batches" else 1)
 
 
-def replay(events: Sequence[Event], workers: int = 1) -> Recording:
-    """What the last launch of a run did, as a load. Raises UserError (exit 2) where it ended no trial.
+def replay(events: Sequence[Event], workers: int = 1, sharing: int = 1) -> Recording:
+    """What the last launch of a run did, as a load. workers: of a trial; sharing: of them that train a stage together.
+    Raises UserError (exit 2) where it ended no trial.
 
     Training is told apart from starting, which depends on the machine and on what else starts on it: a trial's seconds
     are those it trained and scored, `trial_start` is the mean rest of its time and of the gap before it.
@@ -52,7 +54,7 @@ def replay(events: Sequence[Event], workers: int = 1) -> Recording:
     launched, first = seconds_of(launch[0]), ordered[0][0]
     slots = max(sum(a <= begin < b for a, b in ordered) for begin, _ in ordered)
     costs, ended = stages_of(launch)
-    load_of_stages = max(longest_first(costs, min(slots * workers, len(costs)))) if costs else 0.0
+    load_of_stages = max(longest_first(costs, min(slots * workers // sharing, len(costs)))) if costs else 0.0
     between = turnaround(ordered, slots)
     lasted = [end - begin for begin, end in ordered]
     training = [trained(launch, trial) for trial in sorted(spans, key=lambda trial: spans[trial])]
@@ -62,11 +64,12 @@ def replay(events: Sequence[Event], workers: int = 1) -> Recording:
         trials=tuple(trials),
         training=workers * sum(training),
         workers=workers,
+        sharing=sharing,
         start=max(0.0, first - (ended or launched) - between),  # the first trial waits like any other
         round_start=max(0.0, ended - launched - load_of_stages) if ended else 0.0,
         trial_start=between + (sum(lasted) - sum(trials)) / len(trials),
     )
-    busy, last = sum(costs) + load.training, max(end for _, end in ordered)
+    busy, last = sum(costs) * sharing + load.training, max(end for _, end in ordered)
     stages, ran = first - launched - between, last - first + between  # told apart where `simulate` tells them apart
     return Recording(load, Outcome(slots, slots * workers, stages, ran, 0.0, busy, 0))
 

@@ -22,6 +22,7 @@ from orchestrator.results.run import sure_winner, table_of
 from orchestrator.results.tables import KINDS, Row, Table
 from workloads.data.images import out_name
 from workloads.errors import UserError, nearest
+from workloads.files import write_atomically
 from workloads.scoring.paired import Difference, OverSeeds, difference, mean_difference, over_seeds, wilcoxon_p
 from workloads.scoring.table import WHOLE
 
@@ -243,8 +244,8 @@ def write(comparison: Comparison, folder: Path, part: str) -> tuple[Path, ...]:
         for name, row in zip(names, comparison.correlations, strict=True)
     ]
     files = {name: folder / name for name in ("auroc.csv", "correlation.csv", "correlation.png")}
-    files["auroc.csv"].write_text(to_csv(comparison.table), encoding="utf-8")
-    files["correlation.csv"].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_atomically(files["auroc.csv"], to_csv(comparison.table).encode())
+    write_atomically(files["correlation.csv"], ("\n".join(lines) + "\n").encode())
     scores = [model.finite for model in comparison.models]
-    files["correlation.png"].write_bytes(correlation_plot(names, scores, comparison.correlations, part))
+    write_atomically(files["correlation.png"], correlation_plot(names, scores, comparison.correlations, part))
     return tuple(files.values())

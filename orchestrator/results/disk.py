@@ -7,10 +7,12 @@ Where the run is complete, so do Ray's own files of it. What several runs share 
 run of the storage needs it.
 """
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from upath import UPath
 
@@ -22,6 +24,8 @@ from orchestrator.record.runs import names, open_run
 from orchestrator.record.state import DONE, Outcome, RunState
 from workloads.errors import Kind, UserError, nearest
 
+REMOVED = ".removed"
+"""Ending of what is being removed."""
 PARTS = ("weights", "scores", "analyses", "report", "code", "ray", "ledger")
 """What a run's bytes are; everything else is "other"."""
 YOUNG_S = 3600.0
@@ -230,8 +234,21 @@ def removal(paths: Sequence[RunPaths], items: Sequence[Item], really: bool, rema
             for run in paths:
                 stack.enter_context(launcher_lock(run))
             for item in items:
-                UPath(item.path).fs.rm(UPath(item.path).path, recursive=True)
+                remove_whole(UPath(item.path))
     return Removal(items, really, remarks)
+
+
+def remove_whole(folder: UPath) -> None:
+    """Take a folder out of its place at once, then remove it: one whose removal is cut short counts as gone. The next
+    removal beside it takes the rest away."""
+    if isinstance(folder, Path) and folder.is_dir():
+        for left in folder.parent.glob(f".*{REMOVED}"):
+            shutil.rmtree(left)
+        aside = folder.with_name(f".{folder.name}{REMOVED}")
+        folder.rename(aside)
+        shutil.rmtree(aside)
+    else:
+        folder.fs.rm(folder.path, recursive=True)
 
 
 def sizes_of(paths: RunPaths) -> dict[str, int]:

@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.record.ledger import read_events
+from orchestrator.record.ledger import fold, read_events
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
 from tests.chaos.disk import ERRORS, KILLED, KILLS, SIGNALS, Fault, Moment, flip, kind_of
 from tests.chaos.invariants import Contents, contents, differences, redone
 from tests.chaos.method import STEPS
 from tests.chaos.tracking import Away
-from tests.chaos.world import NAME, Circumstances, Ended, Place, World
+from tests.chaos.world import NAME, Circumstances, Ended, Place, World, warm
 
 INTERRUPTED, ENVIRONMENT, REFUSED = 130, 3, 4
 DAMAGES = ("bit flipped", "cut", "gone")
 HOUR = 3600.0
+TRIALS = 4
+KILLED_AT = 16
+LATE = ("stage's history", "stage's manifest", "share", "scores", "rung", "checkpoint", "baseline", "finding", "report")
+"""Moments at which a launch is killed before a case begins, and the kinds of files that these are about."""
 OTHER = "other"
 """Name of a second run."""
 
@@ -47,40 +51,109 @@ class Stage:
     undisturbed: Contents
     moments: Mapping[tuple[str, str], int]
 
+    def ended(self, place: Place) -> None:
+        """Begin a case with a run that has come to its end."""
+        place.copied(self.world.place("undisturbed"))
+
+    def killed(self, place: Place, rng: random.Random) -> None:
+        """Begin a case with a launch that was killed at one of a few moments of its way."""
+        number = rng.randrange(KILLED_AT)
+        template = self.world.place(f"template {number}")
+        if not template.folder.exists():
+            moments = [
+                Moment("rename", kind, n)
+                for (what, kind), count in sorted(self.moments.items())
+                for n in range(count)
+                if what == "rename" and kind in LATE
+            ]
+            template.launch(what=Circumstances(Fault("killed", random.Random(number).choice(moments))))
+        place.copied(template)
+
     @classmethod
     def made(cls, folder: Path) -> "Stage":
         world = World.made(folder)
         place = world.place("undisturbed")
         ended = place.launch()
         assert ended.code == 0, ended.printed
+        warm(ended.modules)
         moments: dict[tuple[str, str], int] = {}
         for call in ended.seen:
             moments[call] = moments.get(call, 0) + 1
         return cls(world, contents(place), moments)
 
-    def moment(self, rng: random.Random, number: int, operation: str = "") -> Moment:
-        """Every operation, or that one, on every kind of file takes its turn."""
+    def moment(self, rng: random.Random, number: int, operation: str = "", fault: str = "") -> Moment:
+        """Every operation, or that one, on every kind of file takes its turn, in another order for every fault."""
         keys = sorted(key for key in self.moments if operation in ("", key[0]))
-        random.Random(len(keys)).shuffle(keys)
+        random.Random(f"{fault} {len(keys)}").shuffle(keys)
         key = keys[number % len(keys)]
         return Moment(*key, rng.randrange(self.moments[key]))
 
 
 def at_a_moment(what: str, stage: Stage, place: Place, rng: random.Random, number: int, **more: Any) -> Verdict:
-    """A fault at a moment of a launch, which is then taken up again."""
-    moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "")
-    verdict = Verdict(what, f"{moment.operation} {moment.kind}")
+    """A fault at a moment of a launch, or of the launch that takes up a killed one; then it is taken up again."""
+    resuming = number % 3 == 2 and what != "bit flipped"
+    if resuming:
+        stage.killed(place, rng)
+        moment: Moment | int = rng.randrange(120)
+    else:
+        moment = stage.moment(rng, number, "rename" if what == "bit flipped" else "", what)
+    before = launches(place)
     ended = place.launch(what=Circumstances(Fault(what, moment), **more))
+    verdict = Verdict(what, f"{'resume: ' if resuming else ''}{ended.happened or 'after the end'}")
     if what == "storage gone":
-        bring_back(place, verdict)
+        bring_back(place, verdict, ended)
     judge_end(verdict, what, ended)
     if what == "bit flipped" and ended.code == 1:  # a trial that failed meets others when it goes on
         finish(verdict, stage, place, most=4 * STEPS, in_order=False)
         return verdict
     if what in SIGNALS or what in ERRORS:
-        judge_books(verdict, place, ended)
-    finish(verdict, stage, place, most=STEPS, **more)
+        judge_books(verdict, place, ended, before)
+    finish(verdict, stage, place, most=2 * STEPS if resuming else STEPS, **more)
     return verdict
+
+
+VERBS = (
+    ["report", NAME],
+    ["status", NAME],
+    ["predict", NAME, "{images}/test/good", "--false-alarms", "0.4", "--out", "{storage}/../out/predictions.csv"],
+    ["runs", "ls"],
+    ["runs", "show", NAME],
+    ["runs", "gc", "--yes"],
+    ["runs", "repair", NAME, "--yes"],
+    ["runs", "rm", NAME, "--yes"],
+)
+"""Verbs of a run that has ended. `export` and `data prepare` need programs that this harness has not."""
+
+
+def at_a_verb(what: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
+    """A fault at a call of a verb of a run that has ended; the run is then as it was, or made again."""
+    words = VERBS[number % len(VERBS)]
+    places = {"images": place.world.images, "storage": place.storage}
+    command = [*(word.format(**places) for word in words), "--storage", str(place.storage)]
+    for most in (60, 12, 2):
+        stage.ended(place)
+        ended = place.verb(command, Circumstances(Fault(what, rng.randrange(most)))).wait()
+        if ended.happened:
+            break
+    verb = " ".join(words[: 1 + (words[0] == "runs")])
+    verdict = Verdict(f"{what}, at a verb", f"{verb}: {ended.happened or 'after the end'}")
+    if what == "storage gone":
+        bring_back(place, verdict, ended)
+    judge_end(verdict, what, ended)
+    if verb == "runs rm":  # until it is gone
+        again = place.verb(command).wait()
+        verdict.expect(again.code in (0, 2), f"again it ends with {again.code}: {again.printed[-800:]}")
+        verdict.expect(not (place.storage / NAME).exists(), "a run that was removed is there")
+    finish(verdict, stage, place, most=TRIALS * STEPS if verb == "runs rm" else 0)
+    verdict.redone = 0 if verb == "runs rm" else verdict.redone
+    if verb == "runs gc":
+        verdict.wrong = without_losers(stage, verdict.wrong)
+    return verdict
+
+
+def without_losers(stage: Stage, wrong: list[str]) -> list[str]:
+    """Weights that have lost are read by nobody."""
+    return [text for text in wrong if "/units/" not in text or str(stage.undisturbed.best) in text]
 
 
 def judge_end(verdict: Verdict, what: str, ended: Ended) -> None:
@@ -97,22 +170,29 @@ def judge_end(verdict: Verdict, what: str, ended: Ended) -> None:
         )
 
 
-def judge_books(verdict: Verdict, place: Place, ended: Ended) -> None:
-    """Whoever could still write has closed the launch, and left no trial running."""
-    events = read_events(RunPaths(str(place.storage), NAME)) if (place.storage / NAME / "ledger").exists() else []
-    if not events or ended.code == 0 or verdict.fault in ERRORS:
+def launches(place: Place) -> int:
+    """Of a run so far."""
+    paths = RunPaths(str(place.storage), NAME)
+    return fold(read_events(paths)).launches if paths.ledger.exists() else 0
+
+
+def judge_books(verdict: Verdict, place: Place, ended: Ended, before: int) -> None:
+    """Whoever has closed the launch has left no trial running. before: launches until then."""
+    if ended.code == 0 or verdict.fault in ERRORS or launches(place) == before:
         return
-    from orchestrator.record.ledger import fold
+    paths = RunPaths(str(place.storage), NAME)
+    state = fold(read_events(paths))
+    running = [trial.id for trial in state.trials.values() if trial.state == State.RUNNING]
+    # one that a signal ends before it has begun leaves it open: the next look finds that its heart beats no more
+    verdict.expect(state.closed is None or not running, f"closed, and left running: {running}")
 
-    state = fold(events)
-    if state.launches:
-        verdict.expect(state.closed is not None, "the launch is not closed")
-        verdict.expect(all(t.state != State.RUNNING for t in state.trials.values()), "a trial is left running")
 
-
-def bring_back(place: Place, verdict: Verdict) -> None:
-    """A storage that was away is there again; what was written in its place meanwhile holds no ledger."""
+def bring_back(place: Place, verdict: Verdict, ended: Ended) -> None:
+    """A storage that was away is there again; what was written in its place meanwhile holds no ledger, unless the run
+    began there."""
     gone = Path(f"{place.storage}.gone")
+    if gone.exists() and ended.code == 0 and not list(gone.rglob("*.jsonl")):
+        shutil.rmtree(gone)
     if gone.exists():
         ledgers = list(place.storage.rglob("*.jsonl")) if place.storage.exists() else []
         verdict.expect(not ledgers, f"a new ledger without its head: {ledgers}")
@@ -123,7 +203,7 @@ def bring_back(place: Place, verdict: Verdict) -> None:
 def two_launchers(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """Two launches of one run at once: one of them is refused, or comes when the other has ended."""
     kill = number % 2 == 1
-    moment = stage.moment(rng, number)
+    moment = stage.moment(rng, number, fault="two")
     verdict = Verdict("two launchers", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
     children = [
         place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None), anew=True),
@@ -138,13 +218,13 @@ def two_launchers(stage: Stage, place: Place, rng: random.Random, number: int) -
 def sharing(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """Two runs at once that share images, stages and baselines; one of them may be killed."""
     kill = number % 2 == 1
-    moment = stage.moment(rng, number)
+    moment = stage.moment(rng, number, fault="two")
     verdict = Verdict("two runs that share", f"one killed at {moment.operation} {moment.kind}" if kill else "at once")
     first = place.begin(NAME, Circumstances(Fault("killed", moment) if kill else None))
     second = place.begin(OTHER, Circumstances())
     codes = [first.wait().code, second.wait().code]
     verdict.expect(codes[0] in (0, KILLED) and codes[1] == 0, f"exit codes {codes}")
-    whole = 4 * STEPS  # of the trials, which are each run's
+    whole = TRIALS * STEPS  # which are each run's
     finish(verdict, stage, place, most=whole + 2 * STEPS)
     verdict.redone = max(0, verdict.redone - whole)
     verdict.expect(verdict.redone <= STEPS, f"{verdict.redone} steps of stages were taken again")
@@ -163,11 +243,12 @@ def server_away(how: str, stage: Stage, place: Place, rng: random.Random, number
 
 def clock_back(stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A launch is killed, and the next one's clock is an hour behind, or ahead."""
-    moment, hours = stage.moment(rng, number), rng.choice((-HOUR, HOUR))
-    verdict = Verdict("clock an hour off", f"after a kill at {moment.operation} {moment.kind}")
-    place.launch(what=Circumstances(Fault("killed", moment)))
-    listed = place.verb(["runs", "ls", "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
-    verdict.expect(listed.code == 0, f"runs ls ends with {listed.code}: {listed.printed[-800:]}")
+    hours = rng.choice((-HOUR, HOUR))
+    stage.killed(place, rng)
+    verbs = (["runs", "ls"], ["status", NAME], ["runs", "gc", "--yes"])
+    verdict = Verdict("clock an hour off", f"{'back' if hours < 0 else 'ahead'}, {' '.join(verbs[number % 3][:2])}")
+    listed = place.verb([*verbs[number % 3], "--storage", str(place.storage)], Circumstances(clock=hours)).wait()
+    verdict.expect(listed.code == 0, f"it ends with {listed.code}: {listed.printed[-800:]}")
     finish(verdict, stage, place, most=STEPS, clock=hours)
     return verdict
 
@@ -195,22 +276,19 @@ def worker_dies(stage: Stage, place: Place, rng: random.Random, number: int) -> 
 def damaged(how: str, stage: Stage, place: Place, rng: random.Random, number: int) -> Verdict:
     """A file of a run, one that has ended or was killed, is not as it was written; the run is then taken up again."""
     over = rng.random() < 0.5
-    if not over:
-        place.launch(what=Circumstances(Fault("killed", stage.moment(rng, rng.randrange(1000)))))
-    else:
-        place.launch()
+    stage.ended(place) if over else stage.killed(place, rng)
     kinds: dict[str, list[Path]] = {}
     for file in sorted(place.storage.rglob("*")):
         kind = kind_of(str(file), str(place.storage))
         if file.is_file() and kind not in PASSED_OVER and not file.name.endswith(".partial") and file.stat().st_size:
             kinds.setdefault(kind, []).append(file)
-    if not kinds:
-        return Verdict(f"file {how}", "nothing is there")
     names = sorted(kinds)
-    random.Random(len(names)).shuffle(names)
+    random.Random(f"{how} {len(names)}").shuffle(names)
     kind = names[number % len(names)]
     file = rng.choice(kinds[kind])
     verdict = Verdict(f"file {how}", f"{kind}, {'at the end' if over else 'half way'}")
+    if over and "rung-0500" in file.name:  # nobody reads of a rung that was passed
+        file = file.with_name(file.name.replace("0500", "1000"))
     damage(file, how, rng)
     finish_damaged(verdict, stage, place, kind, over=over)
     return verdict
@@ -243,10 +321,11 @@ def finish_damaged(verdict: Verdict, stage: Stage, place: Place, kind: str, *, o
     if kind.startswith("stage"):  # made again by whoever needs it
         other = place.launch(OTHER)
         verdict.expect(other.code == 0, f"another run ends with {other.code}: {other.printed[-800:]}")
-    finish(verdict, stage, place, most=8 * STEPS)
+    whole = TRIALS * STEPS if kind.startswith("stage") else 0  # of the other run's trials
+    finish(verdict, stage, place, most=whole + 4 * STEPS)
+    verdict.redone = max(0, verdict.redone - whole)
     if kind.startswith("checkpoint"):  # weights that have lost are read by nobody
-        best = stage.undisturbed.best
-        verdict.wrong = [text for text in verdict.wrong if "/units/" not in text or str(best) in text]
+        verdict.wrong = without_losers(stage, verdict.wrong)
 
 
 def repair_ledger(verdict: Verdict, place: Place) -> None:

@@ -13,6 +13,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 KINDS = {
@@ -41,18 +42,29 @@ KINDS = {
 """Pattern of a path below the storage -> kind of file; the first that fits."""
 ERRORS = {
     "disk full": errno.ENOSPC,
+    "inodes used up": errno.ENOSPC,
     "quota used up": errno.EDQUOT,
     "read-only": errno.EROFS,
     "permission denied": errno.EACCES,
+    "another user's": errno.EPERM,
+    "name too long": errno.ENAMETOOLONG,
     "I/O error": errno.EIO,
+    "stale handle": errno.ESTALE,
+    "disk gone": errno.ENODEV,
     "too many open files": errno.EMFILE,
 }
 SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP, "SIGINT": signal.SIGINT}
 KILLS = ("killed", "power cut")
-ONCE = ("I/O error", "too many open files")
+ONCE = ("I/O error", "too many open files", "name too long")
 """Errors that pass; the others stay until the launch ends."""
-NEEDS_ROOM = ("create", "write", "mkdir")
-"""What a full disk refuses."""
+CHANGES = ("create", "append to", "write", "mkdir", "rmdir", "rename", "unlink", "truncate", "sync")
+REFUSED = {
+    **dict.fromkeys(ERRORS, (*CHANGES, "read", "list")),
+    **dict.fromkeys(("disk full", "quota used up"), ("create", "write", "mkdir")),
+    **dict.fromkeys(("inodes used up", "name too long"), ("create", "mkdir")),
+    **dict.fromkeys(("read-only", "another user's"), CHANGES),
+}
+"""Error -> operations that it refuses."""
 FAULTS = (*KILLS, *SIGNALS, *ERRORS, "storage gone", "bit flipped")
 KILLED = 137
 OPEN = io.open
@@ -72,28 +84,41 @@ class Moment:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens at a moment. what: one of `FAULTS`."""
+    """What happens at a moment; or, of a number, at that call (from 0) of all that the fault can happen at. what: one
+    of `FAULTS`."""
 
     what: str
-    moment: Moment
+    moment: Moment | int
+
+    def fits(self, operation: str, kind: str) -> bool:
+        """Whether it can happen there. An image that nobody may read is one that cannot be used."""
+        if kind == "image" and self.what == "permission denied":
+            return False
+        return operation in REFUSED.get(self.what, (*CHANGES, "read"))
 
 
+@lru_cache(maxsize=4096)
 def kind_of(path: str, storage: str) -> str:
     below = path.removeprefix(storage)
+    if below == path:
+        return "image"
     kind = next((kind for pattern, kind in KINDS.items() if re.search(pattern, below)), "folder")
     return f"{kind}'s checksum" if ".sha256" in below else kind
 
 
 class Disk:
-    """Watches this process's calls below a storage. seen: all of them, in order. fault: happens at its moment."""
+    """Watches this process's calls below a storage, and its reading of images. seen: all of them, in order. fault:
+    happens at its moment, which is then written into the file `told`."""
 
-    def __init__(self, storage: str, fault: Fault | None = None) -> None:
-        self.storage, self.fault = storage, fault
+    def __init__(self, storage: str, images: str, fault: Fault | None, told: str) -> None:
+        self.storage, self.images, self.fault, self.told = storage, images, fault, told
+        self.fitting = 0  # calls so far that the fault can happen at
         self.seen: list[tuple[str, str]] = []
         self.counts = Counter[tuple[str, str]]()
         self.failing: int = 0  # errno of what fails from now on
         self.unsynced: dict[str, int] = {}  # file -> bytes of it that a power cut leaves whole
-        self.real = {name: getattr(os, name) for name in ("replace", "rename", "unlink", "mkdir", "rmdir", "fsync")}
+        names = ("replace", "rename", "unlink", "mkdir", "rmdir", "fsync", "open")
+        self.real = {name: getattr(os, name) for name in names}
         self.truncate, self.open = os.truncate, io.open
 
     def watch(self) -> None:
@@ -101,23 +126,30 @@ class Disk:
         os.replace = os.rename = self.moving  # type: ignore[assignment]
         for name, operation in {"unlink": "unlink", "mkdir": "mkdir", "rmdir": "rmdir"}.items():
             setattr(os, name, self.calling(operation, self.real[name]))
-        os.remove = os.unlink
+        os.remove, os.open = os.unlink, self.lower
+        os.scandir, os.listdir = self.calling("list", os.scandir), self.calling("list", os.listdir)  # type: ignore
         os.fsync, os.truncate = self.syncing, self.calling("truncate", self.truncate)  # type: ignore[assignment]
         io.open = builtins.open = self.opening  # type: ignore[assignment]
 
     def at(self, operation: str, path: Any, half: Callable[[], object] | None = None) -> None:
         """A call is about to be made. half: does half of it."""
         path = os.fspath(path) if not isinstance(path, int) else ""
-        if not isinstance(path, str) or not path.startswith(self.storage):
+        if not isinstance(path, str) or not path.startswith((self.storage, self.images)):
             return
         key = operation, kind_of(path, self.storage)
         moment = Moment(*key, self.counts[key])
         self.seen.append(key)
         self.counts[key] += 1
-        if self.failing and (self.failing not in (errno.ENOSPC, errno.EDQUOT) or operation in NEEDS_ROOM):
+        if self.fault is None:
+            return
+        fits = self.fault.fits(*key)
+        if self.failing and fits:
             raise error_of(self.failing, operation, path)
-        if self.fault and self.fault.moment == moment:
+        if self.fault.moment in (moment, self.fitting if fits else -1):
+            with OPEN(self.told, "w") as file:
+                file.write(f"{operation} {key[1]}")
             self.happen(self.fault.what, operation, path, half)
+        self.fitting += fits
 
     def happen(self, what: str, operation: str, path: str, half: Callable[[], object] | None) -> None:
         if half and what not in SIGNALS:
@@ -137,11 +169,17 @@ class Disk:
             raise error_of(ERRORS[what], operation, path)
 
     def calling(self, operation: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(path: Any, *rest: Any, **named: Any) -> Any:
-            self.at(operation, path)
-            return real(path, *rest, **named)
+        def call(path: Any = ".", *rest: Any, dir_fd: int | None = None, **named: Any) -> Any:
+            place = path if dir_fd is None else os.path.join(os.readlink(f"/proc/self/fd/{dir_fd}"), path)
+            self.at(operation, place)
+            return real(path, *rest, **named) if dir_fd is None else real(path, *rest, dir_fd=dir_fd, **named)
 
         return call
+
+    def lower(self, path: Any, flags: int, *rest: Any, **named: Any) -> int:
+        """`os.open`, as locks have it."""
+        self.at("create" if flags & os.O_CREAT else "read", path)
+        return int(self.real["open"](path, flags, *rest, **named))
 
     def moving(self, source: Any, target: Any, **named: Any) -> None:
         self.at("rename", target)
@@ -165,7 +203,10 @@ class Disk:
 
     def opening(self, file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
         path = file if isinstance(file, int) else os.fspath(file)
-        if isinstance(path, int) or not str(path).startswith(self.storage) or not set(mode) & set("wax+"):
+        if isinstance(path, int) or not set(mode) & set("wax+"):
+            self.at("read", path)
+            return self.open(file, mode, *rest, **named)
+        if not str(path).startswith(self.storage):
             return self.open(file, mode, *rest, **named)
         self.at("create" if "a" not in mode else "append to", path)
         return Watched(self.open(file, mode, *rest, **named), str(path), self)

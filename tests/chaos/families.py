@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from tests.chaos.cases import (
@@ -9,6 +10,7 @@ from tests.chaos.cases import (
     Stage,
     Verdict,
     at_a_moment,
+    at_a_verb,
     clock_back,
     damaged,
     few_files,
@@ -17,7 +19,7 @@ from tests.chaos.cases import (
     two_launchers,
     worker_dies,
 )
-from tests.chaos.disk import FAULTS
+from tests.chaos.disk import ERRORS, FAULTS, KILLS
 from tests.chaos.tracking import WAYS
 from tests.chaos.world import Place
 from workloads.errors import UserError
@@ -25,6 +27,7 @@ from workloads.errors import UserError
 Family = Callable[[Stage, Place, random.Random, int], Verdict]
 FAMILIES: dict[str, Family] = {
     **{what: partial(at_a_moment, what) for what in FAULTS},
+    **{f"{what}, at a verb": partial(at_a_verb, what) for what in (*KILLS, *ERRORS, "storage gone")},
     **{f"file {how}": partial(damaged, how) for how in DAMAGES},
     **{f"MLflow {how}": partial(server_away, how) for how in WAYS},
     "two launchers": two_launchers,
@@ -41,9 +44,9 @@ def run_case(stage: Stage, fault: str, number: int, seed: int = 0, *, keep: bool
     place = stage.world.place(f"{fault}-{number}".replace(" ", "_").replace("/", ""))
     place.folder.mkdir()
     try:
-        return FAMILIES[fault](stage, place, random.Random(f"{seed} {fault} {number}"), number)
-    except UserError as error:  # of a ledger that the harness itself cannot read
-        return Verdict(fault, "unknown", wrong=[str(error)])
-    finally:
-        if not keep:
-            place.remove()
+        verdict = FAMILIES[fault](stage, place, random.Random(f"{seed} {fault} {number}"), number)
+    except (UserError, OSError) as error:  # of what the harness itself cannot read
+        verdict = Verdict(fault, "unknown", wrong=[repr(error)])
+    if not keep:
+        place.remove()
+    return replace(verdict, seed=seed)

@@ -5,6 +5,7 @@ a time, and in a memory. A case is a function of its seed, so one that does not 
 """
 
 import argparse
+import errno
 import io
 import json
 import random
@@ -35,7 +36,7 @@ from orchestrator.results.disk import runs_on_disk
 from tests.helpers.plans import planned
 from tests.helpers.records import measured, opened
 from workloads.data.datasets import load
-from workloads.errors import UserError, of_the_world
+from workloads.errors import UserError, number_of, of_the_world
 
 CASE_S, CASE_BYTES = 10.0, 3 * 2**30
 """Seconds and bytes beyond what the process has that a case may take."""
@@ -271,7 +272,7 @@ def unplanned(kind: str, seed: int, folder: Path) -> str:
     except UserError:
         return ""
     except BaseException as error:
-        if of_the_world(error):
+        if of_the_world(error) and number_of(error) != errno.ENOENT:
             return ""
         if isinstance(error, KeyboardInterrupt):
             raise

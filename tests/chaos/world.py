@@ -3,6 +3,7 @@
 A fork has all modules in memory, dies as a process dies, and takes its threads and locks with it.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -10,12 +11,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import typer.main
 
 from tests.chaos import method, regressions
 from tests.chaos.disk import Disk, Fault
@@ -51,11 +53,14 @@ SPACE = Space(
 
 @dataclass(frozen=True)
 class Ended:
-    """How a launch ended. code: its exit code; None where it hung. seen: its calls to the disk."""
+    """How a launch ended. code: its exit code; None where it hung. seen: its calls to the disk. modules: that it had
+    imported. happened: where its fault did."""
 
     code: int | None
     printed: str
     seen: Sequence[tuple[str, str]] = ()
+    modules: Sequence[str] = ()
+    happened: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class Place:
 
     def begin(self, run: str, what: Circumstances, *, anew: bool = False) -> "Child":
         """Start such a launch. anew: by the verb `launch`, whatever is there."""
-        begun = (self.storage / run / "ledger").exists() and not anew
+        begun = any((self.storage / run / "ledger").glob("*.jsonl")) and not anew
         words = ["resume", run] if begun else ["launch", str(self.world.space), "--name", run]
         words += ["--storage", str(self.storage), "--executor", "local", "--plain", "--debug"]
         return self.verb([word for word in words if word != "--debug"], what)
@@ -132,6 +137,10 @@ class Place:
         """Start any verb."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return Child(self, words, what or Circumstances())
+
+    def copied(self, other: "Place") -> None:
+        """Begin with what another place holds."""
+        shutil.copytree(other.folder, self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("printed-*"))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
@@ -162,8 +171,11 @@ class Child:
                 return Ended(None, self.text())
             time.sleep(0.003)
         seen = self.printed.with_suffix(".seen")
-        calls = [tuple(call) for call in json.loads(seen.read_text())] if seen.exists() else ()
-        return Ended(os.waitstatus_to_exitcode(status), self.text(), calls)
+        left = json.loads(seen.read_text()) if seen.exists() else {"calls": (), "modules": ()}
+        calls = [tuple(call) for call in left["calls"]]
+        told = self.printed.with_suffix(".fault")
+        happened = told.read_text() if told.exists() else ""
+        return Ended(os.waitstatus_to_exitcode(status), self.text(), calls, left["modules"], happened)
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -197,13 +209,13 @@ def verb_in_child(place: Place, words: Sequence[str], what: Circumstances, print
         most = what.files + len(os.listdir("/proc/self/fd"))
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     method.FAILS = what.fails
-    disk = Disk(str(place.storage), what.fault)
+    disk = Disk(str(place.storage), str(place.world.images), what.fault, str(printed.with_suffix(".fault")))
     sys.argv = ["orchestrator", *words]
     with disk.open(printed, "w", buffering=1) as out, redirect_stdout(out), redirect_stderr(out):
         disk.watch()
         code = exit_code(main)
     with disk.open(printed.with_suffix(".seen"), "w") as file:
-        json.dump(disk.seen, file)
+        json.dump({"calls": disk.seen, "modules": [name for name in sys.modules if "mlflow" not in name]}, file)
     return code
 
 
@@ -246,10 +258,18 @@ def cheapen(mlflow_s: float) -> None:
     tracker.mirrored.__wrapped__.__defaults__ = (mlflow_s,)
 
 
-def warm() -> None:
-    """Import here, once, what every launch needs."""
-    for name in WARM:
-        import_module(name)
+def warm(modules: Sequence[str] = WARM) -> None:
+    """Import here, once, what every launch needs, and build the command line. modules: that a launch had imported."""
+    from orchestrator.cli import app
+
+    for name in modules:
+        if name not in sys.modules:
+            with suppress(ImportError):  # some are made by others when these are imported
+                import_module(name)
+    command = typer.main.get_command(app)
+    typer.main.get_command = lambda _: command
+    gc.collect()
+    gc.freeze()  # a fork that collects would copy all of it
     from orchestrator.results.report.templates import TEMPLATES
 
     for name in TEMPLATES.list_templates(["jinja"]):

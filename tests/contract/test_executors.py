@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +24,7 @@ import pytest
 
 from orchestrator.execution.local import LocalExecutor
 from orchestrator.record.paths import RunPaths
-from tests.helpers.commands import orchestrate
+from tests.helpers.commands import Forked, orchestrate
 from tests.helpers.launches import request_for, run
 from workloads.files import read_checked
 
@@ -167,23 +165,16 @@ def environment() -> Iterator[dict[str, str]]:
 
 
 class Launcher:
-    """Launches of one run by the real command line, on one core and one trial at a time."""
+    """Launches of one run by the command line, on one core and one trial at a time."""
 
     def __init__(self, space: Path, storage: Path, environment: dict[str, str]) -> None:
         self.space, self.storage, self.environment = space, storage, environment
 
-    def start(self, executor: str) -> subprocess.Popen[str]:
+    def start(self, executor: str) -> Forked:
         begun = (self.storage / NAME / "ledger").exists()
         words = ["resume"] if begun else ["launch", str(self.space), "--name"]
-        with (self.storage / "printed").open("a") as printed:
-            return subprocess.Popen(
-                [sys.executable, "-m", "orchestrator", *words, *self.words(executor)],
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                env=self.environment,
-                cwd=self.storage,
-                text=True,
-            )
+        printed = self.storage / "printed"
+        return Forked(*words, *self.words(executor), printed=printed, cwd=self.storage, env=self.environment)
 
     def words(self, executor: str) -> list[str]:
         places = ["--storage", str(self.storage), "--executor", executor]
@@ -202,7 +193,7 @@ class Launcher:
         done = orchestrate("resume", *self.words(executor), cwd=self.storage, no_proxy="*")
         assert done.returncode == 0, done.stdout + done.stderr
 
-    def wait(self, process: subprocess.Popen[str], moment: Callable[[Path], bool], seconds: float = 400) -> None:
+    def wait(self, process: Forked, moment: Callable[[Path], bool], seconds: float = 400) -> None:
         deadline = time.monotonic() + seconds
         while not moment(self.storage):
             assert process.poll() is None, self.printed
@@ -214,7 +205,7 @@ class Launcher:
         return (self.storage / "printed").read_text()
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Forked) -> None:
     """SIGKILL, and wait until all that the process had started is gone too: a worker left over would still write.
 
     Ray's two agents write nothing there, and would stay for a minute: they are ended.

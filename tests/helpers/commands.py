@@ -1,7 +1,8 @@
-"""The command line as a user types it: in this process, or in one of its own."""
+"""The command line as a user types it: in this process, in one of its own, or in one that has its imports already."""
 
 import contextlib
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -43,6 +44,52 @@ def orchestrate_apart(*words, cwd=None, **env):
     return subprocess.run(
         command, capture_output=True, text=True, cwd=cwd, env=os.environ | DEAD_PROXY | env, timeout=600
     )
+
+
+class Forked:
+    """The command in a process forked from one that has what a launch imports, which takes 6 CPU-seconds: to be killed,
+    or run in an environment of its own. What it prints is added to a file. Of `subprocess.Popen` it has these members.
+    """
+
+    def __init__(self, *words, printed, cwd=None, env=None):
+        multiprocessing.set_forkserver_preload(["tests.helpers.ahead"])
+        self.printed = printed
+        printed.touch()
+        given = (list(map(str, words)), str(printed), str(cwd or os.getcwd()), dict(env or os.environ | DEAD_PROXY))
+        self.process = multiprocessing.get_context("forkserver").Process(target=command, args=given)
+        self.process.start()
+        self.pid = self.process.pid
+
+    def poll(self):
+        return self.process.exitcode
+
+    def wait(self, timeout=600):
+        self.process.join(timeout)
+        assert self.process.exitcode is not None, f"it does not end\n{self.printed.read_text()}"
+        return self.process.exitcode
+
+
+def command(words, printed, cwd, env):
+    """Inside the process."""
+    from orchestrator.cli import main
+
+    os.setsid()
+    output = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
+    sys.argv = ["orchestrator", *words]
+    main()
+
+
+def orchestrate_forked(*words, printed, cwd=None, **env):
+    """Such a process, to its end: its exit code and all that it printed."""
+    before = printed.stat().st_size if printed.exists() else 0
+    code = Forked(*words, printed=printed, cwd=cwd, env=os.environ | DEAD_PROXY | env).wait()
+    return subprocess.CompletedProcess(words, code, printed.read_bytes()[before:].decode(), "")
 
 
 def kill_once(process, enough, seconds=200):

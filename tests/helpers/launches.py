@@ -22,8 +22,11 @@ TINY_MLSAD = {"width": 0.0625, "levels": (1,), "generator_epochs": 0.1, "detecto
 """Keys of an MLSAD that is trained in a moment."""
 
 
-def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, executor="ray", **options):
-    """A launch as the command line would ask for it; smoke preset unless said otherwise."""
+def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, executor="ray", slots=None, **options):
+    """A launch as the command line would ask for it; smoke preset unless said otherwise.
+
+    slots: on Ray, also how many processes with torch are started.
+    """
     loaded, resolved, preset = load_space(str(space), Options(**({"preset": "smoke"} | options)))
     return Request(
         loaded=loaded,
@@ -37,6 +40,7 @@ def request_for(storage, space="sweep_digits", name=None, tracking_uri=None, exe
         cpus=2,
         folder=folder_of(resolved.data),
         executor=executor,
+        slots=slots,
     )
 
 

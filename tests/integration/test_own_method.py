@@ -4,9 +4,8 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from PIL import Image
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.state import State
-from tests.helpers.commands import orchestrate, orchestrate_apart
+from tests.helpers.commands import Forked, orchestrate, orchestrate_forked
 from tests.helpers.launches import cluster_of
 from workloads import registry
 from workloads.training.checkpoint import load_state
@@ -81,14 +80,14 @@ def images_in(folder, colour):
 
 def launched_and_killed(space, storage, *words, **env):
     """A launch in a process of its own, killed as soon as a trial has reached a rung."""
-    command = [sys.executable, "-m", "orchestrator", "launch", str(space), "--preset", "smoke", "--name", "mine"]
-    places = ["--storage", str(storage), "--data-dir", str(storage / "data")]
-    process = subprocess.Popen([*command, *places, "--plain", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, env=os.environ | env, start_new_session=True)  # fmt: skip
+    command = ["launch", space, "--preset", "smoke", "--name", "mine", "--storage", storage]
+    command += ["--data-dir", storage / "data", "--plain", *words]
+    printed = storage.with_name("printed")
+    process = Forked(*command, printed=printed, env=os.environ | env)
     ledger, deadline = storage / "mine" / "ledger" / "000001.jsonl", time.monotonic() + 150
     try:
         while not (ledger.exists() and '"event":"rung"' in ledger.read_text().replace('": "', '":"')):
-            assert process.poll() is None, process.stdout.read()
+            assert process.poll() is None, printed.read_text()
             assert time.monotonic() < deadline, "no trial reached a rung"
             time.sleep(0.1)
     finally:
@@ -165,10 +164,9 @@ def test_a_run_of_an_installed_method_goes_on_with_its_copy_and_asks_for_trust(t
     space.write_text(text.replace("own_method:Gaussian", "slow_gaussian"))
     launched_and_killed(space, storage, "--executor", "local", PYTHONPATH=str(site))
     module.write_text("raise RuntimeError('edited')\n")
-    done = orchestrate_apart(
-        "resume", "mine", "--storage", storage, "--executor", "local", "--plain", cwd=tmp_path, PYTHONPATH=str(site)
-    )
-    assert done.returncode == 0, done.stderr
+    words = ("resume", "mine", "--storage", storage, "--executor", "local", "--plain")
+    done = orchestrate_forked(*words, printed=tmp_path / "said", cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stdout
     assert len(list((storage / "mine" / "code").glob("*/gaussians/__init__.py"))) == 1
     refused, _ = scored(storage, images_in(tmp_path / "grey", colour=False))
     assert refused.returncode == 4
@@ -179,7 +177,7 @@ def test_a_run_of_an_installed_method_goes_on_with_its_copy_and_asks_for_trust(t
 
 @pytest.mark.ray
 def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp_path, monkeypatch):
-    storage = tmp_path / "runs"
+    storage, forked = tmp_path / "runs", partial(orchestrate_forked, printed=tmp_path / "said")
     bad = "import sys\nif 'worker' in sys.argv[0]:\n    import no_such_package\n"
     (mine / "bad_method.py").write_text(bad + (mine / "own_method.py").read_text())
     (mine / "bad_space.py").write_text((mine / "own_space.py").read_text().replace("own_method:", "bad_method:"))
@@ -191,18 +189,15 @@ def test_on_one_node_and_on_two_a_package_travels_and_the_copy_goes_on(mine, tmp
         cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
         fitted = ("launch", mine / "own_fitted_space.py", "--preset", "smoke", "--storage", storage, "--plain")
-        for name, where, run in (
-            ("one", ("--executor", "local"), orchestrate),
-            ("two", ("--address", "auto"), orchestrate_apart),
-        ):
-            done = run(*fitted, "--name", name, *where)
-            assert done.returncode == 0, done.stdout + done.stderr
-        refused = orchestrate_apart("launch", mine / "bad_space.py", "--preset", "smoke", *places)
+        for name, where in (("one", ("--executor", "local")), ("two", ("--address", "auto"))):
+            done = forked(*fitted, "--name", name, *where)
+            assert done.returncode == 0, done.stdout
+        refused = forked("launch", mine / "bad_space.py", "--preset", "smoke", *places)
         assert refused.returncode == 3
-        assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stderr
-        assert "127.0.0.1: importing bad_method fails: No module named 'no_such_package'" in refused.stderr
-        done = orchestrate_apart("resume", "mine", *places, cwd=mine)
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert "2 of 2 nodes cannot load the method bad_method:Autoencoder" in refused.stdout
+        assert "127.0.0.1: importing bad_method fails: No module named 'no_such_package'" in refused.stdout
+        done = forked("resume", "mine", *places, cwd=mine)
+        assert done.returncode == 0, done.stdout
     state = Ledger(RunPaths(str(storage), "mine")).state
     assert {trial.state for trial in state.trials.values()} <= {State.FINISHED, State.STOPPED}
     states = [load_state(file.parent) for file in (storage / "mine" / "trials").rglob("manifest.json")]

@@ -13,4 +13,7 @@ from tune_spaces.shared.flow_spaces import flow_space
 from tune_spaces.shared.pairs import TINY_IMAGES
 
 OTHERS = ("brats_t2", "brats_flair", "cifar10")
-SPACE = flow_space(Data(name="brats_t1", protocol="in_out", side=32, out=OTHERS, auxiliary=(TINY_IMAGES,)))
+SPACE = flow_space(
+    Data(name="brats_t1", protocol="in_out", side=32, out=OTHERS, auxiliary=(TINY_IMAGES,)),
+    fixed={"flip": False},  # as published
+)

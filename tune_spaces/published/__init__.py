@@ -91,7 +91,10 @@ GRIDS: Mapping[str, Values] = {
 
 BY_DATASET: Mapping[str, Mapping[str, Values]] = {
     "mlsad": {name: {key: (SHORTER[key],) for key in SHORTER} for name in ("mnist", "mvtec_textures")},
-    "flow": {name: {key: (NO_FLIP[key],) for key in NO_FLIP} for name in ("svhn", "mnist", "fashion_mnist")},
+    "flow": {
+        name: {key: (NO_FLIP[key],) for key in NO_FLIP}
+        for name in ("svhn", "mnist", "fashion_mnist", *(f"brats_{scan}" for scan in ("t1", "t1ce", "t2", "flair")))
+    },
 }
 """The same where a dataset has values of its own."""
 
@@ -163,6 +166,8 @@ NOT_KEYS: Mapping[str, tuple[str, ...]] = {
     "flow": (
         "auxiliary images that are tested, too, are left out (`auxiliary_copies`); the main results kept them",
         "training images are held out (`val_fraction`); the script trains on all of them",
+        "LSUN and CelebA are cut and then resized, the authors resized first; of CelebA 19,962 are tested, not 120,000",
+        "convolutions of training are torch's default on a GPU, TF32; the authors' are fp32. Scores are fp32",
         "input complexity by Pillow's PNG, the script's is OpenCV's",
     ),
     "klods": ("the estimator itself: a documented derivation",),
@@ -277,6 +282,8 @@ def differences(space: Space, config: Any) -> list[str]:
         lines.append(f"images of {data.side} x {data.side} pixels (the paper: 32 x 32)")
     if data.max_train_images is not None:
         lines.append(f"at most {data.max_train_images} training images (the paper: all)")
+    if data.name.startswith("brats"):
+        lines.append("every slice has one cut and is shifted (the paper: a new random cut each time, no shift)")
     lines += data_differences("", data, type(data), "val_fraction")
     for source in data.auxiliary:
         where = f"auxiliary images of {source.name}: "

@@ -88,16 +88,18 @@ class Flows(Method):
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
         """A pass forward and back costs three forward; the general flow, frozen, goes forward alone and keeps nothing.
 
-        Normal and other images pass together.
+        Normal and other images pass together. Workers sum their gradients once a step.
         """
-        config = self.config_of(unit)
+        config, steps = self.config_of(unit), self.steps(unit, counts)
         net = architecture(config, shape.channels, shape.side)
         passes = 3 + 3 * (config.outlier_loss != "none") + (config.outlier_loss == "ratio") + config.supervised
         images = -(-config.batch_size // config.accumulate) * (1 + (config.outlier_loss != "none"))
         frozen = 4 * parameters(net) * len(self.needs(unit))
         return Cost(
-            passes * macs(net) * config.batch_size * self.steps(unit, counts),
+            passes * macs(net) * config.batch_size * steps,
             training_bytes(parameters(net), kept(net) * images) + frozen,
+            sent=4 * parameters(net) * steps,
+            messages=steps,
         )
 
     def learner(

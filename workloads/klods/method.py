@@ -62,11 +62,13 @@ class Klods(Method):
         return [Unit("detector", target, "groups") for target in targets]
 
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
-        """A detector passes every training image through the flow once, and holds it and all their latents."""
+        """A detector passes every training image through the flow once, on every worker, and holds it and all their
+        latents."""
         if unit.kind != "detector":
             return self.flows.cost(unit, shape, counts)
         net = architecture(self.flows.config, shape.channels, shape.side)
-        return Cost(macs(net) * counts.images, 4 * (parameters(net) + counts.images * shape.values))
+        held = 4 * (parameters(net) + counts.images * shape.values)
+        return Cost(macs(net) * counts.images, held, shared=False)
 
     def learner(
         self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"

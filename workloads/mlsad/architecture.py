@@ -140,6 +140,12 @@ def generator_parameters(level: int, side: int, width: float, channels: int = RG
     return total + bottleneck + detector_parameters(level, width, blocks=4, channels=channels + 2)
 
 
+def generator_messages(side: int) -> int:
+    """Messages of a generator's step between workers that share its batches, counted: most are the two statistics of a
+    normalisation, of each of the encoder's and the decoder's layers, forward and backward."""
+    return 10 + 24 * len(encoder_channels(side))
+
+
 def detector_parameters(level: int, width: float, blocks: int, channels: int = RGB) -> float:
     """Trained numbers of D_k: kernels of the trunk, of the head and of its residual blocks."""
     inner, total = channels, 0.0

@@ -9,6 +9,7 @@ from workloads.mlsad.architecture import (
     detector_parameters,
     detector_step_macs,
     generator_kept,
+    generator_messages,
     generator_parameters,
     generator_step_macs,
 )
@@ -103,19 +104,30 @@ class MLSAD(Method):
         return config.detector_steps or max(1, round(config.detector_epochs * counts.images / config.batch_size))
 
     def cost(self, unit: Unit, shape: ImageShape, counts: TrainingCounts) -> Cost:
-        """Bytes are an estimate from the layer tables."""
-        config, level = self.config, part_level(unit)
+        """Bytes are an estimate from the layer tables.
+
+        Workers sum a detector's gradients once a step, and of a generator those of its two losses apart, beside every
+        normalisation's statistics.
+        """
+        config, level, steps = self.config, part_level(unit), self.steps(unit, counts)
         channels = 3 if config.grey_as_rgb else shape.channels
         if unit.kind == "generator":
             batch, network = config.generator_batch_size, (level, shape.side, config.width, channels)
             step, kept = generator_step_macs(*network), generator_kept(*network)
             parameters = generator_parameters(*network)
+            sums, messages = 2, generator_messages(shape.side)
         else:
             batch, side = config.batch_size, config.crop or shape.side
             step = detector_step_macs(level, side, config.width, config.blocks, channels)
             kept = detector_kept(level, side, config.width, config.blocks)
             parameters = detector_parameters(level, config.width, config.blocks, channels)
-        return Cost(step * batch * self.steps(unit, counts), training_bytes(parameters, kept * batch))
+            sums, messages = 1, 1
+        return Cost(
+            step * batch * steps,
+            training_bytes(parameters, kept * batch),
+            sent=4 * parameters * sums * steps,
+            messages=messages * steps,
+        )
 
     def learner(
         self, unit: Unit, view: "TargetView", stages: "Mapping[str, Tensors]", parallel: "Parallel"

@@ -47,7 +47,8 @@ def prepare(
     """
     check_address(address)
     task = begun(preparation)
-    session = nullcontext() if task.done() else ray_session(None if address else cpus or all_cpus(), address)
+    cores = None if address else cpus or all_cpus()
+    session = nullcontext() if task.done() else ray_session(cores, address, dashboard=False)
     with session, progress as seen:
         return make(task, seen)
 

@@ -131,7 +131,7 @@ class RayExecutor:
         return self.pool.workers(min(room, len(tasks)), claim)
 
     def run_gangs(self, tasks: Sequence[Task], listener: Listener, limit: int | None) -> None:
-        """Stages that all workers train together, in rounds: each after those that it reads; then trials."""
+        """Stages whose batches workers share, in rounds: each after those that it reads; then trials."""
         from orchestrator.execution.on_ray.gang import run_gang_trials, train_round
 
         waiting = [task for task in tasks if task.kind == "stage"]
@@ -140,7 +140,7 @@ class RayExecutor:
             ready = [task for task in waiting if not task.after & ids]
             for task in ready:
                 listener.hear(Started(task))
-            ends = train_round(ready, self.images, self.folder)
+            ends = train_round(ready, self.images, self.folder, self.room(ready[0], limit))
             for task in ready:
                 if task.id in ends:
                     listener.hear(Ended(task, ends[task.id]))

@@ -1,6 +1,7 @@
 """Ray Train's part: workers that belong together, a trial's several or those that share the batches of stages."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -47,29 +48,43 @@ def trainer(loop: Any, config: dict[str, Any], claim: Resources, run: RunConfig)
     )
 
 
-def train_round(tasks: Sequence[Task], images: SharedImages, folder: str) -> dict[str, End]:
-    """Train stages that wait for none of each other, one after the other on workers that share every batch.
+def train_round(tasks: Sequence[Task], images: SharedImages, folder: str, gangs: int) -> dict[str, End]:
+    """Train stages that wait for none of each other: so many gangs side by side, each of workers that share every
+    batch, and each with its stages one after the other.
 
-    Where one fails, those before it are done and those after it not begun, and not in what is returned: task id -> how
-    it ended. folder: for Ray Train's own files.
+    Where one fails, those before it in its gang are done and those after it not begun, and not in what is returned:
+    task id -> how it ended. folder: for Ray Train's own files.
     """
-    run = RunConfig(
-        name=f"stages-{uuid4().hex[:8]}",
-        storage_path=folder,
-        failure_config=FailureConfig(max_failures=min(task.retries for task in tasks)),
-    )
-    gang = trainer(train_stages, {"tasks": list(tasks), "images": images}, tasks[0].claim, run)
-    failure_end = End(error="its artifact is not there")
-    try:
-        off_main_thread(gang.fit)
-    except TrainingFailedError as failure:
-        failure_end = end_after_failure(failure)
+    shares = [tasks[first::gangs] for first in range(min(gangs, len(tasks)))]
+    failed: dict[int, End] = {}
+
+    def train(number: int) -> None:
+        run = RunConfig(
+            name=f"stages-{uuid4().hex[:8]}",
+            storage_path=folder,
+            failure_config=FailureConfig(max_failures=min(task.retries for task in shares[number])),
+        )
+        work = {"tasks": list(shares[number]), "images": images}
+        try:
+            trainer(train_stages, work, tasks[0].claim, run).fit()
+        except TrainingFailedError as failure:
+            failed[number] = end_after_failure(failure)
+
+    off_main_thread(*(partial(train, number) for number in range(len(shares))))
+    ends: dict[str, End] = {}
+    for number, share in enumerate(shares):
+        ends |= ends_of(share, failed.get(number, End(error="its artifact is not there")))
+    return ends
+
+
+def ends_of(tasks: Sequence[Task], failure: End) -> dict[str, End]:
+    """How the stages of a gang ended, by task id, up to the first that is not made: it has ended by the failure."""
     ends: dict[str, End] = {}
     for task in tasks:
         work = task.work
         assert isinstance(work, StageWork)
         if not is_complete(UPath(work.folder)):
-            ends[task.id] = failure_end
+            ends[task.id] = failure
             break
         ends[task.id] = work.end()
     return ends

@@ -2,10 +2,11 @@
 
 import ast
 import sys
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from orchestrator.inference.export.card import Export
+from orchestrator.planning.code_digest import all_distributions
 from workloads.errors import Kind, UserError
 from workloads.patch_memory.config import LITE, LITE_PACKAGES, NO_NETWORK
 from workloads.patch_memory.method import PatchMemory
@@ -69,7 +70,7 @@ def of_code(code: dict[str, bytes]) -> tuple[list[str], list[str]]:
     """Of a method's own files: the packages that they import from, and the modules that no package brings."""
     modules = set().union(*(imported(content) for name, content in code.items() if name.endswith(".py")))
     modules -= {name.partition("/")[0].removesuffix(".py") for name in code} | sys.stdlib_module_names | {"workloads"}
-    packages = packages_distributions() if modules else {}
+    packages = all_distributions() if modules else {}
     brought = {name for module in modules - OURS for name in packages.get(module, ())}
     return sorted(brought), sorted(name for name in modules if name in OURS or name not in packages)
 

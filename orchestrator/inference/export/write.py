@@ -16,6 +16,7 @@ from orchestrator.record.runs import open_run, tracking_of
 from orchestrator.record.state import RunState
 from orchestrator.record.tracking.tracker import RUN_TAG, TRIAL_TAG, UID_TAG
 from workloads.errors import UserError, nearest
+from workloads.files import naming
 from workloads.portable import is_detector, load_trained
 
 LINEAGE = "lineage.json"
@@ -55,13 +56,14 @@ def export_detector(
     uri = registry_of(run, storage, tracking_uri) if register_as else ""
     export = export_at(run, storage, target)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if to == "mlflow":
-        notes = write_mlflow(export, folder)
-    else:
-        with TemporaryDirectory(dir=folder.parent) as temporary:  # what is refused leaves nothing
-            notes = (write_torch if to == "torch" else write_onnx)(export.detector, Path(temporary))
-            copytree(temporary, folder, dirs_exist_ok=True)
-    (folder / "README.md").write_text(card(export, USES[to], notes), encoding="utf-8")
+    with naming(folder):
+        if to == "mlflow":
+            notes = write_mlflow(export, folder)
+        else:
+            with TemporaryDirectory(dir=folder.parent) as temporary:  # what is refused leaves nothing
+                notes = (write_torch if to == "torch" else write_onnx)(export.detector, Path(temporary))
+                copytree(temporary, folder, dirs_exist_ok=True)
+        (folder / "README.md").write_text(card(export, USES[to], notes), encoding="utf-8")
     if register_as:
         notes = [*notes, f"registered as {register(export, folder, register_as, uri)}"]
     return [f"{folder}: {to} model of {export.method}, its card is README.md", *notes]

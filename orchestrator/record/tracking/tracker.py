@@ -4,6 +4,7 @@ The ledger is the truth and also the spool: if the server is away, the next sync
 and is synced again is restored.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -38,7 +39,7 @@ from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
 from orchestrator.record.tracking.machine import SAMPLE_S, Machine
 from orchestrator.record.tracking.store import experiment_of, follow_the_storage, make_database, reach
-from workloads.files import read_checked
+from workloads.files import DamagedFileError, read_checked
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else a thread tells its makers what is called
 os.environ.setdefault("MLFLOW_ENABLE_ASYNC_LOGGING", "false")
@@ -50,12 +51,15 @@ UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestra
 PARENT_TAG = "mlflow.parentRunId"
 LOGGED_TAG = "orchestrator.rungs_logged"
 ANALYSES_TAG = "orchestrator.analyses_logged"
+REPORT_TAG = "orchestrator.report_logged"
 STATUS = {
     State.FINISHED: "FINISHED",
     State.STOPPED: "FINISHED",  # it did as planned: its name and its tag `outcome` say that it was stopped, and where
     State.FAILED: "FAILED",
     State.INTERRUPTED: "KILLED",
 }
+REPORT = "report.md"
+"""Of a report's files the last to be written."""
 END_OF_SCHEDULE = 1000
 """The step of what is of the end: thousandths of the schedule."""
 END_S, PAUSE_S = 60.0, 30.0
@@ -99,6 +103,7 @@ class Tracker:
         self.status: dict[str, str] = {}
         self.machine = Machine()
         self.points: list[tuple[int, dict[str, float]]] = []  # (ms since 1970, means by name) that are not logged yet
+        self.damaged: set[str] = set()  # what was said of damaged files
         self.remarks: list[str] = []  # what the user must know of what was met in MLflow
 
     def connect(self) -> None:
@@ -192,19 +197,22 @@ class Tracker:
         self.log_machine(state)
         status = STATUS_OF_OUTCOME[state.closed.outcome] if state.closed else "RUNNING"
         if status == "FINISHED" and state.closed and state.closed.best:
-            new_analyses = self.sync_analyses(state, state.closed.best)
-            if new_analyses or self.status[""] != status:
+            tags = self.client.get_run(parent).data.tags
+            new_analyses = self.sync_analyses(state, state.closed.best, set(tags.get(ANALYSES_TAG, "").split()))
+            report = digest_of(self.paths.report / REPORT)
+            if new_analyses or self.status[""] != status or report != tags.get(REPORT_TAG, ""):
                 self.finish(state, state.trials[state.closed.best])
-            if new_analyses:  # last: where the report failed to go up it does with the next sync
-                self.client.set_tag(self.runs[""], ANALYSES_TAG, new_analyses)
+                # last: where the report failed to go up it does with the next sync
+                self.client.set_tag(parent, REPORT_TAG, report)
+            if new_analyses:
+                self.client.set_tag(parent, ANALYSES_TAG, new_analyses)
         self.close("", status)
 
-    def sync_analyses(self, state: RunState, best: str) -> str:
-        """Numbers and pictures of what the winner has been through, on the parent; the tag that says so, empty where
-        none was new."""
+    def sync_analyses(self, state: RunState, best: str, done: set[str]) -> str:
+        """Numbers and pictures of what the winner has been through, on the parent, but for what was `done` before; the
+        tag that says so, empty where none was new."""
         run = self.runs[""]
         events = {f"{key}@{event.trial}": event for key, event in state.analyses.items() if event.trial == best}
-        done = set(self.client.get_run(run).data.tags.get(ANALYSES_TAG, "").split())
         for event in (e for key, e in events.items() if key not in done):
             path = self.paths.analysis(event.name, event.target)
             finding = json.loads(read_checked(path))
@@ -220,7 +228,9 @@ class Tracker:
         for rung, metrics in sorted(trial.rungs.items()):
             if rung in done:
                 continue
-            self.log_rung(run, trial, rung, metrics)
+            whole = self.log_rung(run, trial, rung, metrics)
+            if not whole and rung == trial.reached:  # its scores are made again by whoever takes up the run
+                continue
             done.add(rung)
             self.client.set_tag(run, LOGGED_TAG, ",".join(map(str, sorted(done))))
         if self.status.get(trial.id) != STATUS.get(trial.state, "RUNNING"):
@@ -232,14 +242,22 @@ class Tracker:
                 self.client.delete_tag(run, "error")
         self.close(trial.id, STATUS.get(trial.state, "RUNNING"))
 
-    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> None:
-        """Metrics at step `rung` (thousandths of the schedule) and the rung's score file."""
+    def log_rung(self, run: str, trial: TrialState, rung: int, metrics: RungMetrics) -> bool:
+        """Metrics at step `rung` (thousandths of the schedule) and the rung's score file; whether that is whole, or is
+        not there at all."""
         self.log_numbers(run, shown_numbers(metrics), rung)
         scores = self.paths.trial(trial.id).scores(rung)
         if not self.paths.ledger.exists():
             raise FileNotFoundError(f"the storage {self.paths.root} is away")  # the next sync has the scores
         if scores.exists():
-            self.log_files(run, [scores], "scores")
+            try:
+                self.log_files(run, [scores], "scores")
+            except DamagedFileError as error:  # the rest goes on, and the numbers are the ledger's
+                remark = f"MLflow goes without {scores}: {error.headline}"
+                self.remarks += [remark] if remark not in self.damaged else []
+                self.damaged.add(remark)
+                return False
+        return True
 
     def log_files(self, run: str, files: Iterable[Any], artifact_path: str) -> None:
         with tempfile.TemporaryDirectory() as folder:  # artifacts go up from local files
@@ -284,7 +302,13 @@ class Tracker:
             "all trials beside each other": compare_page(server_of(self.uri), self.experiment, trials),
         }
         self.client.set_tag(run, "mlflow.note.content", description(self.paths, state, links))
-        self.log_files(run, self.paths.report.iterdir(), "report")
+        if self.paths.report.exists():  # else its writing has failed, and the next one goes up
+            self.log_files(run, self.paths.report.iterdir(), "report")
+
+
+def digest_of(report: Any) -> str:
+    """What tells a report from another; empty where there is none."""
+    return hashlib.sha256(report.read_bytes()).hexdigest()[:16] if report.exists() else ""
 
 
 @contextmanager

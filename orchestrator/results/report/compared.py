@@ -14,6 +14,7 @@ from orchestrator.results.report.page import page
 from orchestrator.results.report.tables import UNDEFINED, across, difference_cells, markdown_table, p_of
 from orchestrator.results.report.templates import TEMPLATES
 from orchestrator.results.tables import LEAK
+from workloads.files import write_atomically
 from workloads.scoring.table import WHOLE
 
 DRAWN = 6
@@ -28,7 +29,7 @@ def write_comparison(storage: str, runs: Sequence[str], part: str = WHOLE) -> tu
     folder = RunPaths(absolute(storage), runs[0]).report
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"compared-{file_name(runs[1:])}.html"
-    path.write_text(compared_page(comparison, runs, part), encoding="utf-8")
+    write_atomically(path, compared_page(comparison, runs, part).encode())
     return comparison, path
 
 

@@ -16,7 +16,7 @@ from orchestrator.results.sweep import Sweep
 from orchestrator.results.tables import LEAK, Finished
 from tune_spaces.published import Schedule
 from workloads.data.reading.account import Account
-from workloads.files import read_checked
+from workloads.files import read_checked, remove_partials, write_atomically
 from workloads.scoring.effects import FEWEST
 from workloads.scoring.selection import Select
 
@@ -149,6 +149,7 @@ class Report:
         record["trials"] = tables.ranked(self.trials, self.criterion)
         texts["report.json"] = tables.to_json(record)
         directory.mkdir(parents=True, exist_ok=True)
+        remove_partials(directory)
         if self.captions or self.charts:
             from orchestrator.results.report import plots  # matplotlib takes a second
 
@@ -157,13 +158,13 @@ class Report:
             drawn = plots.drawn(self.shown.contests, warning, unit) if self.captions else {}
             drawn |= plots.drawn_sweep(self.sweep, self.charts) if self.sweep else {}
             for name, (file, picture) in drawn.items():
-                (directory / name).write_bytes(file)
+                write_atomically(directory / name, file)
                 pictures[name] = picture
         for name, text in texts.items():
-            (directory / name).write_text(text, encoding="utf-8")
-        (directory / PAGE).write_text(page(self.title, markdown, pictures), encoding="utf-8")
+            write_atomically(directory / name, text.encode())
+        write_atomically(directory / PAGE, page(self.title, markdown, pictures).encode())
         report = directory / "report.md"
-        report.write_text(markdown, encoding="utf-8")
+        write_atomically(report, markdown.encode())
         return report
 
 

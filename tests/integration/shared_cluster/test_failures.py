@@ -94,7 +94,7 @@ def test_a_trial_whose_worker_is_lost_is_tried_again(cluster, storage, tmp_path)
     (tmp_path / "lost.py").write_text(SPACE.replace("(1e-2, 1e30)", "(1e-2,)"))
     with ThreadPoolExecutor(1) as beside:
         killed = beside.submit(kill_the_first_trial, storage / "lost" / "ledger" / "000001.jsonl")
-        code, text = run(request_for(storage, tmp_path / "lost.py", "lost", preset=None))
+        code, text = run(request_for(storage, tmp_path / "lost.py", "lost", preset=None, slots=1))
     assert killed.result()
     assert code == 0, text
     ledger = Ledger(RunPaths(str(storage), "lost"))

@@ -75,7 +75,7 @@ def parameters(paths):
 def test_a_general_flow_and_the_outlier_loss_learn_from_the_stream(general, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    single = launched(tmp_path / "one", general)
+    single = launched(tmp_path / "one", general, slots=1)
     assert Ledger(single).state.space.data.auxiliary[0].path == general
     shards = json.loads(next((single.root / "data").rglob("manifest.json")).read_text())
     assert shards["general_set"] == general

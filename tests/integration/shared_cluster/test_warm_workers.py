@@ -8,24 +8,36 @@ import pytest
 
 from orchestrator.data.split_store import SplitStore
 from orchestrator.execution.executor import RungReport
-from orchestrator.execution.on_ray import images
-from orchestrator.execution.on_ray.attempts import LOSSES
+from orchestrator.execution.on_ray import attempts
 from orchestrator.execution.on_ray.executor import RayExecutor
-from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
-from tests.helpers.launches import request_for, run
 from tests.helpers.works import Heard, NoImages, die, die_once, fail, made_stage, made_trial, meet, note
 
 pytestmark = pytest.mark.ray
 
 
-@pytest.fixture
-def executor(cluster, tmp_path, monkeypatch):
-    """One on two slots, whose tasks look at no image."""
-    monkeypatch.setattr("orchestrator.execution.on_ray.images.share_images", lambda *_: NoImages())
+@pytest.fixture(scope="module")
+def warm(cluster, storage):
+    """An executor on two slots, whose tasks look at no image. Its workers serve all tests: they have torch by then."""
     executor = RayExecutor()
-    with executor.started(SplitStore(RunPaths(str(tmp_path), "run")), "", None):
-        yield executor
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orchestrator.execution.on_ray.images.share_images", lambda *_: NoImages())
+        with executor.started(SplitStore(RunPaths(str(storage), "run")), "", None):
+            yield executor
+
+
+@pytest.fixture
+def executor(warm):
+    """It remembers no failure of another test, whose tasks have the same names."""
+    warm.failures.clear()
+    return warm
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    """Two workers are as many as a task may lose: each that is lost is a process with torch to start again."""
+    monkeypatch.setattr(attempts, "LOSSES", 2)
+    return 2
 
 
 def ends(heard):
@@ -94,31 +106,15 @@ def test_a_trial_whose_worker_is_killed_begins_once_more_and_the_others_hear_not
     assert heard.events.count(("started", "trial/b")) == 1
 
 
-def test_a_stage_that_loses_every_worker_ends_and_says_so(executor):
+def test_a_stage_that_loses_every_worker_ends_and_says_so(executor, losses):
     heard = Heard()
     executor.run([made_stage("s", before=die), made_stage("t")], heard, slots=2)
-    assert f"{LOSSES} workers were lost one after the other" in ends(heard)["stage/s"]
+    assert f"{losses} workers were lost one after the other" in ends(heard)["stage/s"]
     assert ends(heard)["stage/t"] == ""
 
 
-def test_a_trial_that_loses_every_worker_ends_and_says_so(executor):
+def test_a_trial_that_loses_every_worker_ends_and_says_so(executor, losses):
     heard = Heard()
     executor.run([made_trial("a", before=die), made_trial("b")], heard, slots=2)
-    assert f"{LOSSES} workers were lost one after the other" in ends(heard)["trial/a"]
+    assert f"{losses} workers were lost one after the other" in ends(heard)["trial/a"]
     assert ends(heard)["trial/b"] == ""
-
-
-def numbers(storage, name):
-    """Every number of a run's only trial, but for seconds."""
-    (trial,) = Ledger(RunPaths(str(storage), name)).state.trials.values()
-    return {rung: measured.numbers for rung, measured in trial.rungs.items()}
-
-
-def test_images_that_do_not_fit_into_the_object_store_give_the_same_numbers(cluster, tmp_path, monkeypatch):
-    """As the images of one process. That those that fit do so, too, `contract/test_executors` compares to the bit."""
-    monkeypatch.setattr(images, "FITTING", 0)
-    for name, executor in (("streamed", "ray"), ("local", "local")):
-        options = {"classes": ["3"], "points": 1, "scheduler": "fifo", "executor": executor}
-        code, text = run(request_for(tmp_path / name, name=name, **options))
-        assert code == 0, text
-    assert numbers(tmp_path / "streamed", "streamed") == numbers(tmp_path / "local", "local")

@@ -12,7 +12,7 @@ MISPRINTED = {("cifar10", "KDE")}
 def test_every_table_is_listed_and_loads():
     groups = tuple(f"{name}_groups" for name in ("celeba", "cifar10", "cifar100", "fashion_mnist", "svhn"))
     assert published.names() == tuple(
-        sorted(("cifar10", "cifar10_in_out", "cifar10_ood", "imagenet10", "mvtec", *groups))
+        sorted(("cifar10", "cifar10_in_out", "cifar10_ood", "imagenet10", "klods", "mvtec", *groups))
     )
     assert all(published.load(name) is not None for name in published.names())
 
@@ -57,6 +57,18 @@ def test_a_row_of_the_wrong_length_is_refused():
     row = published.PublishedRow("x", "not limited", (0.5, 0.6), None)
     with pytest.raises(ValueError, match="2 values for 1 columns"):
         published.PublishedTable("t", "s", "n", ("a",), (row,))
+
+
+def test_the_figures_of_klods_abstract_are_its_own_and_not_a_third_partys():
+    table = published.load("klods")
+    assert {row.name: row.values for row in table.rows} == {
+        "klods/5": (0.981,),
+        "typicality/5": (0.646,),
+        "klods/1": (0.907,),
+    }
+    assert {row.group for row in table.rows} == {"the abstract"}
+    assert "9.1 points" in table.note
+    assert "5.2 points" in table.note
 
 
 def test_group_tables_name_third_parties_and_leave_unread_values_undefined():

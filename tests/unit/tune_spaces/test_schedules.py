@@ -78,6 +78,8 @@ def test_data_that_is_not_the_papers_is_named():
     assert any("at most 2000 training images" in line for line in lines("sweep_cifar10", preset="reduced"))
     assert any("auxiliary images of photo_tiles" in line for line in lines("flow_cifar10", auxiliary=["photo_tiles"]))
     assert lines("ood_cifar10", classes=["dog"]) == []
+    (cut,) = lines("flow_brats")
+    assert "a new random cut each time" in cut
 
 
 def test_a_point_of_the_grid_is_the_papers_and_another_batch_is_not():

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from workloads.data.windows import DEEPEST, Form, Windowed, cut, layout
+from workloads.errors import of_the_machine
+from workloads.files import naming
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF", "PPM")
 MAX_PIXELS = 50_000_000  # larger than any camera's; a file of a few kB can claim a thousand times this
@@ -114,13 +116,19 @@ def white_level_of(largest: int) -> int:
 
 @contextlib.contextmanager
 def opened(path: Path | IO[bytes]) -> Iterator[Image.Image]:
-    """The image as it lies in the file. What Pillow raises within is an UnreadableError."""
+    """The image as it lies in the file. What Pillow raises within is an UnreadableError; what the machine refuses says
+    nothing of the image, and passes."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with (
+            naming(path if isinstance(path, Path) else str(getattr(path, "name", ""))),
+            Image.open(path, formats=FORMATS) as image,
+        ):
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableError(f"{image.width}x{image.height} pixels, more than the limit of {MAX_PIXELS}")
             yield image
     except BROKEN as error:
+        if isinstance(error, OSError) and of_the_machine(error):
+            raise
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 

@@ -11,7 +11,7 @@ from orchestrator.console.live import LiveView, bar
 from orchestrator.console.result_view import trials_table
 from orchestrator.console.time_left import Pace
 from orchestrator.execution.executor import Note
-from orchestrator.planning.plan import Estimate
+from orchestrator.planning.duration import Estimate
 from orchestrator.record.events import RungMetrics, RungReached, State, TrialMoved
 from orchestrator.record.ledger import fold
 from orchestrator.record.state import RunState, TrialState
@@ -99,7 +99,7 @@ def test_lines_are_of_trials_that_have_ended_and_a_line_a_minute(monkeypatch):
         (Pace(0.5, 0.75, 60.0), None, "about 1.0 min left (at the pace of this launch)"),
         (
             Pace(0.5, 0.52, 60.0),
-            Estimate(50.0, 140.0, 10.0, 200.0, {}, ""),
+            Estimate(50.0, 140.0, 10.0, 200.0, ""),
             "about 1.6 min left (by the plan's estimate)",
         ),
         (Pace(0.5, 0.52, 60.0), None, "time left not known yet"),

@@ -10,7 +10,7 @@ from orchestrator.execution.work.worker import balance
 from orchestrator.planning.code_digest import Code, content_hash
 from orchestrator.planning.identity import identify, safe_name
 from orchestrator.planning.options import Options, load_space
-from orchestrator.planning.plan import expected_share, unit_costs
+from orchestrator.planning.plan import speeds_of
 from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.rates import FILE, rates_key, read_rates, write_rates
@@ -86,11 +86,6 @@ def test_other_data_code_or_seed_is_another_generator_and_trial(tmp_path, data, 
     assert not {t.id for t in trials} & {t.id for t in other_trials}
 
 
-def test_asha_costs_what_its_rungs_add_up_to():
-    # 9 trials to a third, 3 of them on to the end
-    assert expected_share(9, [333, 1000], 3) == pytest.approx((9 * 333 + 3 * 667) / 9000)
-
-
 def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
     default = plan_for(tmp_path).estimate
     write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", Resources()), {"rate": 1e15})
@@ -106,12 +101,12 @@ def test_rates_that_a_run_has_measured_replace_the_default(tmp_path):
 
 def test_workers_that_share_a_gpu_share_its_speed_and_each_share_has_a_measured_one_of_its_own(tmp_path):
     whole, quarter, two_fit = (Resources(gpus_per_worker=share) for share in (1, 0.25, 0.4))
-    assert unit_costs(quarter, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 4
-    assert unit_costs(two_fit, None)[0]["rate"] == unit_costs(whole, None)[0]["rate"] / 2
+    assert speeds_of(quarter, None)[0]["rate"] == speeds_of(whole, None)[0]["rate"] / 4
+    assert speeds_of(two_fit, None)[0]["rate"] == speeds_of(whole, None)[0]["rate"] / 2
     write_rates(UPath(tmp_path), rates_key("sweep_digits", "reduced", quarter), {"rate": 3e12})
     for resources, found in ((quarter, {"rate": 3e12}), (whole, None), (two_fit, None)):
         assert read_rates(str(tmp_path), "sweep_digits", "reduced", resources) == found
-    assert unit_costs(quarter, {"rate": 3e12})[0]["rate"] == 3e12
+    assert speeds_of(quarter, {"rate": 3e12})[0]["rate"] == 3e12
 
 
 def test_units_go_longest_first_to_the_least_loaded_worker():

@@ -28,6 +28,8 @@ from workloads.registry import method
 from workloads.scoring.image_metrics import ImageMetrics
 from workloads.scoring.table import WHOLE, join, rows
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 class Made:
     """A finished run with made scores. tests: target -> (normal, anomalous) test images. out: set -> images. failed:

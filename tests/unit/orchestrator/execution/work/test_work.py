@@ -288,36 +288,44 @@ def test_the_process_is_left_as_it_was():
     assert torch.get_num_threads() == before
 
 
-def test_the_threads_are_the_claims_whatever_the_shell_says():
-    """Of torch, and of the libraries under NumPy and scikit-learn."""
-    program = (
-        "import torch, sklearn.neighbors, threadpoolctl\n"
-        "from orchestrator.execution.work.worker import computing\n"
-        "before = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
-        "with computing(1):\n"
-        "    pools = {pool['num_threads'] for pool in threadpoolctl.threadpool_info()}\n"
-        "    print(max(before), pools, torch.get_num_threads())\n"
-    )
+FRESH = """
+import sys
+from pathlib import Path
+
+sys.modules["ray"] = None
+import torch, sklearn.neighbors, threadpoolctl
+from orchestrator.execution.work.worker import computing
+
+before = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+with computing(1):
+    pools = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+    print(max(before), pools, torch.get_num_threads(), flush=True)
+
+from tests.unit.orchestrator.execution.work import test_work as t
+
+worker = t.made_worker()
+for name in t.CONFIGS:
+    stages, trial = t.works(name, Path(sys.argv[1]) / name, (1000,))
+    with t.computing(1):
+        for work in (*stages, trial):
+            rungs, _ = t.drained(work, worker)
+    print(name, [report.rung for report in rungs], flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """What a process of its own, where importing Ray fails, prints: pools of threads, then the rungs of each method."""
     shell = {**os.environ, "PYTHONPATH": ".", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=shell)
-    assert done.stdout.split("\n")[0] == "2 {1} 1", done.stderr
+    words = [sys.executable, "-c", FRESH, str(tmp_path_factory.mktemp("fresh"))]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=shell)
 
 
-def test_work_needs_no_ray(tmp_path):
-    """All methods in one process of its own, where importing Ray fails."""
-    program = (
-        "import sys; sys.modules['ray'] = None\n"
-        "from pathlib import Path\n"
-        "from tests.unit.orchestrator.execution.work import test_work as t\n"
-        "worker = t.made_worker()\n"
-        "for name in t.CONFIGS:\n"
-        f"    stages, trial = t.works(name, Path({str(tmp_path)!r}) / name, (1000,))\n"
-        "    with t.computing(1):\n"
-        "        for work in (*stages, trial):\n"
-        "            rungs, _ = t.drained(work, worker)\n"
-        "    assert [report.rung for report in rungs] == [1000], name\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "."}
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_threads_are_the_claims_whatever_the_shell_says(fresh):
+    """Of torch, and of the libraries under NumPy and scikit-learn."""
+    assert fresh.stdout.split("\n")[0] == "2 {1} 1", fresh.stderr
+
+
+def test_work_needs_no_ray(fresh):
+    assert fresh.returncode == 0, fresh.stderr
+    assert fresh.stdout.splitlines()[1:] == [f"{name} [1000]" for name in CONFIGS]
