@@ -128,6 +128,11 @@ class Detector:
             )
         return self.held_out
 
+    @property
+    def usual_rate(self) -> float:
+        """1 % of false alarms, or the least that the held-out images support. Raises UserError as `normals`."""
+        return max(0.01, self.normals.smallest_rate)
+
     def inspect(self, images: Images, *, maps: bool = False) -> Iterator[Inspected]:
         """All that is said of each image, in their order, at most a few hundred windows and one image's map in memory;
         images and errors as of `score` and, with `maps`, of `maps`."""

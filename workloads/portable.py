@@ -6,8 +6,9 @@ decisions rest on.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,15 @@ def load_trained(folder: str | Path, device: str | None = None) -> tuple[Detecto
         held_out=held_out,
     )
     return detector, about["method"], units
+
+
+def decisions(detector: Detector, files: Iterable[bytes], false_alarms: float) -> dict[str, Any]:
+    """Columns of a table with a row an image file: decision, score and p_value. Raises UserError for a file that is no
+    image, and as `Detector.predict` does."""
+    images = [detector.read(BytesIO(data), f"image {n}") for n, data in enumerate(files)]
+    made = detector.predict(images, false_alarms)
+    return {
+        "decision": ["anomalous" if anomalous else "normal" for anomalous in made.anomalous],
+        "score": made.scores,
+        "p_value": made.p_values,
+    }

@@ -124,6 +124,11 @@ def run_page(server: str, experiment: str, run: str) -> str:
     return f"{server}/#/experiments/{experiment}/runs/{run}?{CLASSIC}"
 
 
+def model_page(server: str, experiment: str, model: str) -> str:
+    """The link of a logged model's page."""
+    return f"{server}/#/experiments/{experiment}/models/{model}?{CLASSIC}"
+
+
 def compare_page(server: str, experiment: str, runs: Sequence[str]) -> str:
     """The link of a page that compares runs, the first `COMPARED` of them, by parallel coordinates."""
     chosen, where = (quote(json.dumps(names)) for names in (list(runs)[:COMPARED], [experiment]))

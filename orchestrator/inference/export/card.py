@@ -24,11 +24,6 @@ class Export:
     facts: Mapping[str, str] = field(default_factory=dict)
     measured: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def default_rate(self) -> float:
-        """1 %, or the smallest rate that the held-out images support."""
-        return max(FALSE_ALARMS[0], self.detector.normals.smallest_rate)
-
 
 def card(export: Export, use: str, notes: Sequence[str] = ()) -> str:
     """The model card in Markdown. use: how the export is used; notes: what was checked of it."""
@@ -37,7 +32,7 @@ def card(export: Export, use: str, notes: Sequence[str] = ()) -> str:
     lines += [f"Scores are higher for more anomalous images. Held-out scores: {len(detector.normals.scores)}, of "
               f"{detector.normals.rests_on}. p-value: (1 + those at or above the score) / (n + 1).", ""]  # fmt: skip
     lines += ["| false-alarm rate | anomalous above | rate of fresh normal images, 95 % interval |", "|---|---|---|"]
-    for rate in sorted({*FALSE_ALARMS, export.default_rate}):
+    for rate in sorted({*FALSE_ALARMS, export.detector.usual_rate}):
         try:
             threshold = detector.threshold(rate)
         except UserError as error:

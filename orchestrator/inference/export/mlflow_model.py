@@ -27,7 +27,7 @@ def write_mlflow(export: Export, folder: Path) -> list[str]:
     signature = ModelSignature(
         Schema([ColSpec(DataType.binary, "image")]),
         Schema([ColSpec(kind, name) for name, kind in columns]),
-        ParamSchema([ParamSpec("false_alarms", DataType.double, export.default_rate)]),
+        ParamSchema([ParamSpec("false_alarms", DataType.double, export.detector.usual_rate)]),
     )
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)

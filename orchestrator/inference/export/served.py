@@ -4,14 +4,13 @@ Input: a column `image` of image files' bytes (PNG, JPEG, ...; over HTTP in base
 decision, score and p_value. Parameter `false_alarms`: the rate that decides, in (0, 1).
 """
 
-from io import BytesIO
 from typing import Any
 
 import mlflow
 import pandas as pd
 from mlflow.pyfunc import PythonModel
 
-from workloads.portable import load_detector
+from workloads.portable import decisions, load_detector
 
 
 class Served(PythonModel):
@@ -21,15 +20,8 @@ class Served(PythonModel):
         self.detector = load_detector(context.artifacts["detector"])
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
-        images = [self.detector.read(BytesIO(data), f"image {n}") for n, data in enumerate(model_input["image"])]
-        made = self.detector.predict(images, (params or {})["false_alarms"])
-        return pd.DataFrame(
-            {
-                "decision": ["anomalous" if anomalous else "normal" for anomalous in made.anomalous],
-                "score": made.scores,
-                "p_value": made.p_values,
-            }
-        )
+        rate = (params or {})["false_alarms"]
+        return pd.DataFrame(decisions(self.detector, model_input["image"], rate))
 
 
 mlflow.models.set_model(Served())

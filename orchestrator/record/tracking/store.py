@@ -23,7 +23,10 @@ ANSWER_S = 5.0
 """Seconds within which a server or a database's host answers, or counts as away."""
 SERVERS, DATABASES = ("http", "https"), ("postgresql", "mysql", "mssql")
 FORMS = ("sqlite:////FOLDER/mlflow.db", "http://HOST:5000", "postgresql://HOST/NAME")
-DRIVERS = {"postgresql": "psycopg2-binary", "mysql": "pymysql", "mssql": "pyodbc"}
+DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""Module of a database's driver -> its package, where that has another name."""
+REFUSALS = ("does not exist", "authentication failed", "Unknown database", "Access denied")
+"""What a database's server says that answers and will never let us in."""
 PATHS = (
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -47,8 +50,9 @@ def check_store(storage: str, uri: str | None) -> None:
         network_place(uri)
         return check_server(uri)
     if kind in DATABASES:
-        place = urlsplit(uri) if names_place_inside(uri) else network_place(uri)
-        return check_database(uri, place)
+        if not names_place_inside(uri):
+            network_place(uri)
+        return check_database(uri)
     plugins = {point.name for point in entry_points(group="mlflow.tracking_store")}
     if scheme in {"databricks", *plugins}:
         return None
@@ -92,8 +96,8 @@ def check_sqlite(uri: str) -> None:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of an SQLite database; None where the URI names none, as for one in memory."""
-    name = uri.partition(":///")[2].partition("?")[0]
+    """The file of an SQLite database; None where the URI names none, as for one in memory and other databases."""
+    name = uri.startswith("sqlite") and uri.partition(":///")[2].partition("?")[0]
     return Path(name) if name and ":memory:" not in name else None
 
 
@@ -151,7 +155,7 @@ def revisions() -> tuple[set[str], str]:
     return known, newest
 
 
-def check_database(uri: str, place: SplitResult) -> None:
+def check_database(uri: str) -> None:
     """Raises UserError for a database without its driver here, and one of another version."""
     import sqlalchemy
     from sqlalchemy.exc import SQLAlchemyError
@@ -159,8 +163,8 @@ def check_database(uri: str, place: SplitResult) -> None:
     try:
         engine = sqlalchemy.create_engine(uri)
     except (ImportError, ValueError, SQLAlchemyError) as error:
-        kind = place.scheme.partition("+")[0]
-        fix = f"pip install {DRIVERS[kind]}, or the driver that the URI names"
+        module = getattr(error, "name", None)
+        fix = f"pip install {DRIVERS.get(module, module)}" if module else "install the driver that the URI names"
         raise refusal(f"the driver of this database is not here: {error}", uri, fix) from error
     try:
         reach(uri)
@@ -168,7 +172,10 @@ def check_database(uri: str, place: SplitResult) -> None:
             tables = set(sqlalchemy.inspect(connection).get_table_names())
             query = sqlalchemy.text("SELECT version_num FROM alembic_version")
             row = connection.execute(query).fetchone() if is_of_mlflow(tables) else ()
-    except (OSError, SQLAlchemyError):
+    except (OSError, SQLAlchemyError) as error:
+        if reason := next((line for line in str(error).splitlines() if any(words in line for words in REFUSALS)), ""):
+            fix = "make the database and its user first, or mend the name or the password in the URI"
+            raise refusal(f"the database refuses us: {without_secrets(reason)}", uri, fix) from error
         return  # away: the ledger keeps everything until it is back
     finally:
         engine.dispose()

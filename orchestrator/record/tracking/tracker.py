@@ -23,6 +23,7 @@ from orchestrator.record.labels import (
     compare_page,
     dataset_of,
     description,
+    model_page,
     outcome_of,
     params_of,
     run_name,
@@ -38,6 +39,7 @@ from orchestrator.record.paths import RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
 from orchestrator.record.tracking.machine import SAMPLE_S, Machine
+from orchestrator.record.tracking.model import log_winner
 from orchestrator.record.tracking.store import experiment_of, follow_the_storage, make_database, reach
 from workloads.files import DamagedFileError, read_checked
 
@@ -51,6 +53,7 @@ UID_TAG, RUN_TAG, TRIAL_TAG = "orchestrator.uid", "orchestrator.run", "orchestra
 PARENT_TAG = "mlflow.parentRunId"
 LOGGED_TAG = "orchestrator.rungs_logged"
 ANALYSES_TAG = "orchestrator.analyses_logged"
+BEST_TAG, MODEL_TAG = "best_trial", "orchestrator.model"
 REPORT_TAG = "orchestrator.report_logged"
 STATUS = {
     State.FINISHED: "FINISHED",
@@ -265,13 +268,16 @@ class Tracker:
                 (Path(folder) / file.name).write_bytes(read_checked(file))
             self.client.log_artifacts(run, folder, artifact_path)
 
-    def log_numbers(self, run: str, numbers: Mapping[str, float | None], step: int, ms: int = 0) -> None:
-        """What is undefined is not logged. ms: since 1970; the present where it is 0."""
+    def log_numbers(
+        self, run: str, numbers: Mapping[str, float | None], step: int, ms: int = 0, model: str = ""
+    ) -> None:
+        """What is undefined is not logged. ms: since 1970; the present where it is 0. model: that they are of, too."""
         from mlflow.entities import Metric
 
         ms = ms or milliseconds()
         defined = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
-        self.client.log_batch(run, [Metric(name, float(value), ms, step) for name, value in defined.items()])
+        about = {"model_id": model, "run_id": run} if model else {}
+        self.client.log_batch(run, [Metric(name, float(value), ms, step, **about) for name, value in defined.items()])
 
     def close(self, key: str, status: str) -> None:
         if self.status.get(key) == status:
@@ -281,6 +287,16 @@ class Tracker:
         else:
             self.client.set_terminated(self.runs[key], status)
         self.status[key] = status
+
+    def model_of(self, state: RunState, best: TrialState) -> str:
+        """The id of the winner's logged model, which is made once."""
+        run = self.runs[""]
+        tags = self.client.get_run(run).data.tags
+        if tags.get(BEST_TAG) == best.id and MODEL_TAG in tags:
+            return str(tags[MODEL_TAG])
+        model = log_winner(self.client, self.paths, state, best, (run, self.runs[best.id]), END_OF_SCHEDULE)
+        self.client.set_tag(run, MODEL_TAG, model)
+        return model
 
     def describe(self, run: str, state: RunState, trial: TrialState | None) -> None:
         """What is known of a run before it begins: its images, its whole config, and where its code comes from."""
@@ -292,15 +308,18 @@ class Tracker:
         self.client.log_dict(run, trial.config if trial else provenance, "config.json" if trial else "run.json")
 
     def finish(self, state: RunState, best: TrialState) -> None:
-        """The winner's numbers, the report, and a description that leads to both, on the parent."""
+        """The winner as a model, its numbers, the report, and a description that leads to them, on the parent."""
         run = self.runs[""]
-        self.log_numbers(run, shown_numbers(best.last) | seed_numbers(state, best), END_OF_SCHEDULE)
-        self.client.set_tag(run, "best_trial", best.id)
+        model = self.model_of(state, best)
+        self.log_numbers(run, shown_numbers(best.last) | seed_numbers(state, best), END_OF_SCHEDULE, model=model)
+        self.client.set_tag(run, BEST_TAG, best.id)
         winner, trials = self.runs[best.id], [key for trial, key in self.runs.items() if trial]
         links = {
             f"the winner, {trial_names(state)[best.id]}": run_page(server_of(self.uri), self.experiment, winner),
             "all trials beside each other": compare_page(server_of(self.uri), self.experiment, trials),
         }
+        if model:
+            links["the winner as a model"] = model_page(server_of(self.uri), self.experiment, model)
         self.client.set_tag(run, "mlflow.note.content", description(self.paths, state, links))
         if self.paths.report.exists():  # else its writing has failed, and the next one goes up
             self.log_files(run, self.paths.report.iterdir(), "report")

@@ -1,6 +1,7 @@
 """Detectors out of their runs: programs and models that score as the run's detector does, and what is refused."""
 
 import json
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from workloads.scoring.thresholds import HeldOut
 from workloads.units import ImageShape
 
 FLOW = {"hierarchy": "none", "score": "complexity", "scales": 1, "steps": 1, "hidden": 4, "epochs": 0.1}
+MEMORY = {"features": "random", "model": "gaussian"}
 METHODS = {"mlsad": TINY_MLSAD | {"levels": (1, 4)}, "examples.own_method:Gaussian": {}, "flow": FLOW}
 
 
@@ -218,10 +220,59 @@ def test_a_model_joins_the_registry_with_the_runs_lineage(runs, tmp_path):
     assert trial.data.tags["orchestrator.trial"] == run.best.id
     for key in (version.run_id, trial.data.tags["mlflow.parentRunId"]):
         models = {output.model_id for output in client.get_run(key).outputs.model_outputs}
-        assert len(models) == 2
+        assert len(models) == 3, "two versions, and the launch's own"
         assert {client.get_logged_model(model).status for model in models} == {"READY"}
     with registry_at(uri):
         assert mlflow.pyfunc.load_model("models:/surfaces/2").metadata.metadata["orchestrator.run"] == run.name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_model_that_a_launch_logs_decides_as_predict_does(runs, name, tmp_path):
+    import mlflow
+    import pandas as pd
+
+    run = runs[name]
+    for number, image in enumerate(images(3)):
+        (tmp_path / f"{number}.png").write_bytes(png(image))
+    table = tmp_path / "predictions.csv"
+    orchestrator.predict(run, *sorted(tmp_path.glob("*.png")), false_alarms=0.2, out=table, trust_code=True)
+    files = pd.DataFrame({"image": [png(image) for image in images(3)]})
+    with registry_at(f"sqlite:///{Path(run.storage) / 'mlflow.db'}"):
+        uri = f"models:/{model_of(run)}"
+        if "own" in name:
+            with pytest.raises(UserError, match="own_method"):
+                mlflow.pyfunc.load_model(uri)
+        answers = mlflow.pyfunc.load_model(uri, model_config={"trust_code": True}).predict(files, {"false_alarms": 0.2})
+        assert len(mlflow.pyfunc.load_model(uri, model_config={"trust_code": True}).predict(files)) == 3
+    expected = pd.read_csv(table)
+    assert answers["decision"].tolist() == expected["decision"].tolist()
+    for column in ("score", "p_value"):
+        assert answers[column].tolist() == pytest.approx(expected[column].tolist(), rel=1e-6)
+
+
+def model_of(run):
+    """The id of the model that the launch of a run has logged."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{Path(run.storage) / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    models = client.search_logged_models(experiments, "name = 'winner'")
+    return next(model.model_id for model in models if model.tags["orchestrator.run"] == run.name)
+
+
+def test_a_logged_model_follows_a_storage_that_was_copied_and_names_the_classes_to_choose_from(tmp_path):
+    import mlflow
+    import pandas as pd
+
+    space = Space(workload="patch_memory", data=Data(name="digits", side=8, classes=("1", "3")), fixed=MEMORY)
+    run = orchestrator.launch(space, storage=tmp_path / "runs", name="run", executor="local")
+    model, files = model_of(run), pd.DataFrame({"image": [png(image) for image in images(2)]})
+    shutil.move(tmp_path / "runs", tmp_path / "moved")
+    loaded = mlflow.pyfunc.load_model(str(tmp_path / "moved" / "mlartifacts" / "models" / model / "artifacts"))
+    scores = [loaded.predict(files, {"target": target})["score"].tolist() for target in ("1", "3")]
+    assert scores[0] != scores[1]
+    with pytest.raises(UserError, match="one of 1, 3"):
+        loaded.predict(files)
 
 
 def test_versions_of_one_run_stay_apart_in_the_registry(tmp_path):

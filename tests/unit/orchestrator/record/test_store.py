@@ -3,6 +3,7 @@
 import shutil
 import socket
 import sqlite3
+import sys
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -56,6 +57,22 @@ def test_a_uri_that_can_never_work_is_refused_with_a_fix_and_nothing_is_made(els
     assert words in str(refused.value)
     assert refused.value.fix
     assert "secret" not in str(refused.value)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [("postgresql+psycopg", "psycopg", "'psycopg[binary]'"), ("postgresql+pg8000", "pg8000", "pg8000")],
+)
+def test_a_missing_driver_is_named_by_its_package(elsewhere, monkeypatch, scheme, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError) as refused:
+        check_store(str(elsewhere), f"{scheme}://u:secret@h/db")
+    assert refused.value.fix == f"pip install {package}"
+
+
+def test_no_file_is_made_beside_a_database_that_is_named_by_its_socket(elsewhere):
+    make_database("postgresql:///mlflow?host=/run/postgresql")
     assert list(elsewhere.iterdir()) == []
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
 
 from orchestrator.record.events import (
     AnalysisEnded,
@@ -80,10 +82,7 @@ def test_a_run_whose_config_did_not_go_up_gets_it_with_the_next_sync(tmp_path, s
 
 
 def test_a_report_that_did_not_go_up_with_an_analysis_does_with_the_next_sync(tmp_path, server, monkeypatch):
-    paths, ledger = ledger_of(tmp_path, uid="anna")
-    ledger.append(Closed(Outcome.COMPLETE, 1.0, "t1"))
-    paths.report.mkdir()
-    (paths.report / "table.csv").write_text("name,kind,leak,note,3,mean\nMLSAD,measured,false,,0.5,0.5\n")
+    paths, ledger = finished(tmp_path)
     Tracker(paths, server, "made").sync(ledger.state)
     write_checked(paths.analysis("maps", "3"), b'{"numbers": {}, "pictures": {}}')
     (paths.report / "new.md").write_text("with the analysis")
@@ -193,12 +192,48 @@ def test_the_parent_says_what_was_done_and_where_to_look(three):
     assert "| MLSAD | measured | .500 | .500 |" in text
     assert "report/report.html" in text
     links = re.findall(r"\]\((/#/\S+)\)", text)
-    assert len(links) == 2
+    assert len(links) == 3
     assert all(
         link.endswith("?workflowType=machine_learning") or "&workflowType=machine_learning" in link for link in links
     )
     assert trials["#1 noise 0"].info.run_id in links[0]
     assert all(run.info.run_id in links[1] for run in trials.values())
+    assert parent.outputs.model_outputs[0].model_id in links[2]
+
+
+def finished(storage):
+    """(paths, ledger) of a run that is over, with its report."""
+    paths, ledger = ledger_of(storage, uid="anna")
+    ledger.append(Closed(Outcome.COMPLETE, 1.0, "t1"))
+    paths.report.mkdir()
+    (paths.report / "table.csv").write_text("name,kind,leak,note,3,mean\nMLSAD,measured,false,,0.5,0.5\n")
+    return paths, ledger
+
+
+def test_the_winner_is_one_model_of_its_run_and_the_parents_with_its_numbers(tmp_path, server):
+    paths, ledger = finished(tmp_path)
+    Tracker(paths, server, "made").sync(ledger.state)
+    write_checked(paths.analysis("maps", "3"), b'{"numbers": {}, "pictures": {}}')
+    ledger.append(AnalysisEnded("maps", "3", "t1"))
+    Tracker(paths, server, "made").sync(ledger.state)
+    client, runs = runs_of(server)
+    (model,) = client.search_logged_models([runs[0].info.experiment_id])
+    assert (model.name, model.status, model.params["noise"]) == ("winner", "READY", "0.1")
+    assert {metric.key: metric.value for metric in model.metrics} == {"auroc/3": 0.9, "train_seconds": 0.0}
+    assert [[output.model_id for output in run.outputs.model_outputs] for run in runs] == [[model.model_id]] * 2
+    assert [file.path for file in client.list_logged_model_artifacts(model.model_id)] == ["MLmodel"]
+
+
+def test_a_server_older_than_logged_models_gets_all_else(tmp_path, server, monkeypatch):
+    def unknown(*_):
+        raise MlflowException("no such endpoint", ErrorCode.Value("ENDPOINT_NOT_FOUND"))
+
+    paths, ledger = finished(tmp_path)
+    monkeypatch.setattr(mlflow.MlflowClient, "create_logged_model", unknown)
+    Tracker(paths, server, "made").sync(ledger.state)
+    (parent,) = [run for run in runs_of(server)[1] if "mlflow.parentRunId" not in run.data.tags]
+    assert (parent.info.status, parent.data.metrics["auroc/3"]) == ("FINISHED", 0.9)
+    assert "as a model" not in parent.data.tags["mlflow.note.content"]
 
 
 def test_of_launchers_that_create_an_experiment_at_once_all_find_it(tmp_path, server):
