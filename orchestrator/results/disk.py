@@ -187,7 +187,8 @@ def losers(paths: RunPaths, state: RunState) -> list[Item]:
     """Network states of the trials that are over and have lost; none where there is no winner."""
     best = state.winner
     lost = [trial.id for trial in state.trials.values() if best and trial.state in DONE and trial.id != best.id]
-    folders = [paths.trial(name).units for name in lost]
+    units = [paths.trial(name).units for name in lost]
+    folders = [*units, *(aside(folder) for folder in units)]  # whose removal was cut short
     what = f"weights of trials of {paths.run} that have lost"
     return [Item(str(folder), what, size_of(folder)) for folder in folders if folder.exists()]
 
@@ -244,11 +245,15 @@ def remove_whole(folder: UPath) -> None:
     if isinstance(folder, Path) and folder.is_dir():
         for left in folder.parent.glob(f".*{REMOVED}"):
             shutil.rmtree(left)
-        aside = folder.with_name(f".{folder.name}{REMOVED}")
-        folder.rename(aside)
-        shutil.rmtree(aside)
+        if folder.exists():
+            shutil.rmtree(folder.rename(aside(folder)))
     else:
         folder.fs.rm(folder.path, recursive=True)
+
+
+def aside(folder: UPath) -> UPath:
+    """Where a folder is while it is removed."""
+    return folder.with_name(f".{folder.name}{REMOVED}")
 
 
 def sizes_of(paths: RunPaths) -> dict[str, int]:

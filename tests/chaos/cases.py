@@ -121,6 +121,7 @@ VERBS = (
     ["runs", "gc", "--yes"],
     ["runs", "repair", NAME, "--yes"],
     ["runs", "rm", NAME, "--yes"],
+    ["status", NAME, "--json"],
 )
 """Verbs of a run that has ended. `export` and `data prepare` need programs that this harness has not."""
 
@@ -140,9 +141,10 @@ def at_a_verb(what: str, stage: Stage, place: Place, rng: random.Random, number:
     if what == "storage gone":
         bring_back(place, verdict, ended)
     judge_end(verdict, what, ended)
-    if verb == "runs rm":  # until it is gone
+    if verb in ("runs rm", "runs gc"):  # to the end
         again = place.verb(command).wait()
         verdict.expect(again.code in (0, 2), f"again it ends with {again.code}: {again.printed[-800:]}")
+    if verb == "runs rm":
         verdict.expect(not (place.storage / NAME).exists(), "a run that was removed is there")
     finish(verdict, stage, place, most=TRIALS * STEPS if verb == "runs rm" else 0)
     verdict.redone = 0 if verb == "runs rm" else verdict.redone
