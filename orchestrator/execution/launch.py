@@ -10,7 +10,7 @@ from orchestrator.planning.plan import plan_of
 from orchestrator.planning.request import Request, check_executor
 from orchestrator.record.events import Closed
 from orchestrator.record.heartbeat import heartbeat, last_words, launcher_lock
-from orchestrator.record.ledger import check_ledger
+from orchestrator.record.ledger import removed
 from orchestrator.record.paths import RunPaths, check_tracking
 from orchestrator.record.provenance import all_cpus
 from orchestrator.record.runs import resume_command
@@ -34,8 +34,7 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
     for instance in plan.checked_methods:
         instance.prepare(Path(request.data_dir))
     # Ray starts while torch is imported and images are read, unless a run that goes on has nothing left to do
-    begun_before = paths.ledger.exists()
-    with nullcontext() if begun_before else executor.ahead():
+    with nullcontext() if (begun_before := paths.ledger.exists()) else executor.ahead():
         from orchestrator.data.loading import load_splits
         from orchestrator.data.split_store import SplitStore
         from orchestrator.execution.continuation import open_run
@@ -49,7 +48,8 @@ def launch(request: Request, observer: Observer | None = None, executor: Executo
             store = SplitStore(paths)
             store.keep(splits)
         with launcher_lock(paths), heartbeat(paths), last_words(f"{KILLED}; `resume {plan.run}` goes on"):
-            check_ledger(paths, begun_before)
+            if begun_before and not paths.ledger.exists():  # nobody begins such a run anew
+                raise removed(paths.ledger)
             run = open_run(request, plan, paths, splits, executor.name)
             plan = run.plan
             work = Launch(request, plan, paths, splits, store, run, observer)

@@ -340,12 +340,6 @@ def removed(place: UPath) -> UserError:
     return UserError(headline, str(place), fix=fix, kind=Kind.ENVIRONMENT)
 
 
-def check_ledger(paths: RunPaths, begun_before: bool) -> None:
-    """Raises UserError where a ledger that was there when the launch began is gone: nobody begins such a run anew."""
-    if begun_before and not paths.ledger.exists():
-        raise removed(paths.ledger)
-
-
 def drop_torn_line(file: Any) -> None:
     """Cut off what a writer that died has left of its last line."""
     content = file.read_bytes()

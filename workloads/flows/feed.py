@@ -93,5 +93,5 @@ class Feed:
 
     def rows(self, pool: Tensor, seed: int, step: int) -> Tensor:
         """This worker's rows of a step's batch from a pool that is seen in a seed's order."""
-        chosen = batch_rows(seed, step, self.size, len(pool))[self.parallel.rows(self.size)]
-        return pool[chosen.to(pool.device)].to(self.device)
+        chosen = batch_rows(seed, step, self.size, len(pool), pool.device)[self.parallel.rows(self.size)]
+        return pool[chosen].to(self.device)

@@ -72,13 +72,17 @@ class FlowLearner(FlowScorer):
         Raises FloatingPointError after `skip_limit` steps in a row without finite gradients.
         """
         self.net.train()
-        batch, keep, count = self.feed.batch(step, images), torch.arange(len(images)), self.batch_size
+        batch, keep, count = (
+            self.feed.batch(step, images),
+            torch.arange(len(images), device=self.device),
+            self.batch_size,
+        )
         while True:
-            gradients, sums, finite = self.gradients(batch, keep.to(self.device), count)
+            gradients, sums, finite = self.gradients(batch, keep, count)
             bad, log_prob, outlier, norm = torch.cat([sums, get_total_norm(gradients)[None]]).tolist()
             if not bad:
                 break
-            keep, count = keep[finite.cpu()], count - round(bad)
+            keep, count = keep[finite], count - round(bad)
             self.counts["dropped"] += round(bad)
             if 4 * count <= self.batch_size:
                 break

@@ -130,13 +130,13 @@ class GeneratorLearner:
     @torch.no_grad()
     def update_average(self, step: int) -> Tensors:
         decay = min(self.config.generator_ema, (1 + step) / (10 + step)) if self.config.generator_ema else 0.0
-        latest = self.generator.state_dict()
-        for name, mean in self.average.state_dict().items():
-            last = latest[name]
-            if mean.is_floating_point() and not name.endswith(("._u", "._v")):  # unit vectors do not average
-                mean.lerp_(last, 1 - decay)
-            else:
-                mean.copy_(last)
+        latest, means = self.generator.state_dict(), self.average.state_dict()
+        # unit vectors do not average
+        averaged = [k for k, mean in means.items() if mean.is_floating_point() and not k.endswith(("._u", "._v"))]
+        others = [name for name in means if name not in averaged]
+        torch._foreach_lerp_([means[name] for name in averaged], [latest[name] for name in averaged], 1 - decay)
+        if others:
+            torch._foreach_copy_([means[name] for name in others], [latest[name] for name in others])
         return {}
 
     @torch.no_grad()

@@ -39,6 +39,8 @@ class Features:
             return
         file = fetch(config.features, config.checkpoint)
         self.weights = digest(str(file))
+        scale = LITE_SCALE if config.features == LITE else IMAGENET
+        self.scale = tuple(torch.tensor(v, device=device).view(1, 3, 1, 1) for v in scale)
         self.network = loaded(config.features, file).to(device).to(memory_format=torch.channels_last)
         default = NETWORKS[config.features].layers if config.features in NETWORKS else ()
         self.layers = config.layers or default
@@ -86,8 +88,7 @@ class Features:
 
     def outputs(self, x: Tensor) -> list[Tensor]:
         """Of the wanted layers, from RGB in [0, 1]; the network is left behind the last of them."""
-        scale = LITE_SCALE if self.config.features == LITE else IMAGENET
-        mean, deviation = (x.new_tensor(v).view(1, 3, 1, 1) for v in scale)
+        mean, deviation = self.scale
         results: dict[str, Tensor] = {}
 
         def keep(name: str) -> Any:

@@ -193,8 +193,9 @@ def reweighted(state: State, features: Tensor) -> Tensor:
     blocks = list(nearest_patches(state["memory"], rows, 1))
     far, where = (torch.cat(parts).view(count, -1) for parts in zip(*blocks, strict=True))
     distance, patch = far.max(1)
-    rows = rows.view(count, -1, rows.shape[1])[torch.arange(count), patch]
-    nearest = state["memory"][where[torch.arange(count), patch]]
+    image = torch.arange(count, device=patch.device)
+    rows = rows.view(count, -1, rows.shape[1])[image, patch]
+    nearest = state["memory"][where[image, patch]]
     relatives = [ids for _, ids in nearest_patches(state["memory"], nearest, RELATIVES)]
     to_relatives = (rows[:, None] - state["memory"][torch.cat(relatives)]).norm(dim=2)
     return (1 - to_relatives.softmax(1)[:, 0]) * distance

@@ -11,6 +11,8 @@ from workloads.training.distributed import Parallel
 from workloads.training.seeds import derive_seed
 from workloads.units import GENERAL, Unit
 
+CPU = torch.device("cpu")
+
 
 def order_seed(seed: int, unit: Unit) -> int:
     """The seed of the order in which a unit of a run sees its training images; whoever needs their labels asks, too."""
@@ -18,13 +20,17 @@ def order_seed(seed: int, unit: Unit) -> int:
 
 
 @lru_cache(maxsize=4)
-def epoch_order(seed: int, epoch: int, size: int) -> Tensor:
-    """The permutation of one epoch, int64 (size,); kept, for a million images' takes longer than their batch's step."""
-    return torch.randperm(size, generator=torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch)))
+def epoch_order(seed: int, epoch: int, size: int, device: torch.device = CPU) -> Tensor:
+    """The permutation of one epoch, int64 (size,); kept, for a million images' takes longer than their batch's step.
+
+    Every device has the CPU's. It goes there once an epoch, and nobody waits for it."""
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(derive_seed(seed, "epoch", epoch)))
+    return order if device.type == "cpu" else order.pin_memory().to(device, non_blocking=True)
 
 
-def batch_rows(seed: int, step: int, batch: int, size: int) -> Tensor:
-    """Row indices (batch,) int64 of global batch number `step` of an endless shuffled pass over `size` rows.
+def batch_rows(seed: int, step: int, batch: int, size: int, device: torch.device = CPU) -> Tensor:
+    """Row indices (batch,) int64, on the device, of global batch number `step` of an endless shuffled pass over `size`
+    rows.
 
     Epoch e is a permutation seeded by (seed, e); batches run on across epochs, so every row is seen equally often
     whatever the batch size, also where the batch is larger than the data. Stateless: any step can be asked for.
@@ -34,7 +40,7 @@ def batch_rows(seed: int, step: int, batch: int, size: int) -> Tensor:
     taken = 0
     while taken < batch:
         epoch, offset = divmod(start + taken, size)
-        piece = epoch_order(seed, epoch, size)[offset : offset + batch - taken]
+        piece = epoch_order(seed, epoch, size, device)[offset : offset + batch - taken]
         rows.append(piece)
         taken += len(piece)
     return torch.cat(rows)
@@ -50,4 +56,4 @@ def unit_batches(unit: Unit, seed: int, view: TargetView, size: int, parallel: P
     if unit.target == GENERAL and stream is not None:
         return lambda step: stream.batch(order, size, step, parallel)
     rows = parallel.rows(size)
-    return lambda step: images[batch_rows(order, step, size, len(images))[rows].to(images.device)]
+    return lambda step: images[batch_rows(order, step, size, len(images), images.device)[rows]]

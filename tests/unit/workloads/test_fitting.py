@@ -140,7 +140,7 @@ def test_everything_wrong_with_a_config_is_named_at_once():
         configured(MLSAD, wrong)
     assert {problem.key for problem in refused.value.problems} == wrong.keys()
     assert "'noise'" in str(refused.value)
-    assert "'uniform', 'grid'" in str(refused.value)
+    assert "'in_range', 'grid', 'uniform'" in str(refused.value)
 
 
 def test_values_are_converted_as_a_space_converts_them():
