@@ -75,6 +75,7 @@ class Stage:
         place = world.place("undisturbed")
         ended = place.launch()
         assert ended.code == 0, ended.printed
+        assert "MLflow was not reached" not in ended.printed, ended.printed
         warm(ended.modules)
         moments: dict[tuple[str, str], int] = {}
         for call in ended.seen:

@@ -254,6 +254,7 @@ def cheapen(mlflow_s: float) -> None:
     plots.drawn = lambda *_: {"roc.png": (b"roc", b"roc")}
     plots.drawn_sweep = lambda *_: {"cost.svg": (b"cost", b"cost")}
     tracker.Tracker.connect = connect
+    tracker.log_winner = lambda *_: "model"  # which MLflow's own code makes
     machine.Machine.sample = lambda *_, **__: {}
     tracker.mirrored.__wrapped__.__defaults__ = (mlflow_s,)
 

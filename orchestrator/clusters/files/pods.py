@@ -26,7 +26,7 @@ def pod_problems(template: Any, where: str) -> Iterator[Problem]:
         image = at(container, "image")
         if isinstance(image, str) and "@" not in image and tag_of(image) in (None, "latest"):
             yield Problem(f"{inside}.image", f"{image!r} has no fixed tag: pods started later may run another version")
-        volumes = {at(v, "name") for _, v in items(template, "spec", "volumes")}
+        volumes = [at(v, "name") for _, v in items(template, "spec", "volumes")]  # of any type
         for mount, value in items(container, "volumeMounts"):
             if at(value, "name") not in volumes and at(value, "name") is not None:
                 yield Problem(key(inside, f"{mount}.name"), f"{at(value, 'name')!r} is no volume of this pod")
@@ -90,6 +90,6 @@ def gpus_of(template: Any) -> int:
 def mounts_of(template: Any) -> dict[str, str]:
     """Mount path -> claim, of the volumes that a pod's first container mounts from claims."""
     volumes = items(template, "spec", "volumes")
-    claims = {at(v, "name"): at(v, "persistentVolumeClaim", "claimName") for _, v in volumes}
+    claims = {str(at(v, "name")): at(v, "persistentVolumeClaim", "claimName") for _, v in volumes}
     mounts = items(template, "spec", "containers", 0, "volumeMounts")
-    return {str(at(m, "mountPath")): str(claim) for _, m in mounts if (claim := claims.get(at(m, "name")))}
+    return {str(at(m, "mountPath")): str(claim) for _, m in mounts if (claim := claims.get(str(at(m, "name"))))}
