@@ -25,7 +25,7 @@ class Refused(LocalExecutor):
     def attempt(self, task):
         self.commands += "\n".join(" ".join(p.cmdline()) for p in psutil.Process().children(recursive=True))
         if task.kind == "trial" and task.name == self.first:
-            raise PermissionError(f"403 Forbidden: https://bucket/k?X-Amz-Signature={PLANTED['signature']}&x=1")
+            raise RuntimeError(f"403 Forbidden: https://bucket/k?X-Amz-Signature={PLANTED['signature']}&x=1")
         return (yield from super().attempt(task))
 
     def run(self, tasks, listener, slots=None):

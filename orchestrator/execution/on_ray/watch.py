@@ -58,7 +58,8 @@ class Watch:
         self.guarded = 0  # the thread that is to hear of Ray's end
         self.parts, self.logs = parts, logs
         self.over = threading.Event()
-        threading.Thread(target=self.loop, name="watch", daemon=True).start()
+        self.thread = threading.Thread(target=self.loop, name="watch", daemon=True)
+        self.thread.start()
 
     def loop(self) -> None:
         while not self.over.wait(LOOK_S):
@@ -144,7 +145,10 @@ class Watch:
                 self.say = None
 
     def end(self) -> None:
+        """Look no more. A question that is under way is waited for: Ray ends a process that asks while it closes."""
         self.over.set()
+        if not self.ended:
+            self.thread.join(ANSWER_S)
 
 
 def watch_ray(notes: Any) -> Watch:
