@@ -1,5 +1,6 @@
 """The command line: one verb or group of verbs a file, nothing heavy imported before a verb needs it."""
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -57,10 +58,21 @@ def options(
     """Train, tune, compare and use deep image anomaly detectors, in one process or on Ray."""
 
 
+class VisibleLines(logging.Formatter):
+    """Of what is logged, which may name files: their names' control characters reach no terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from orchestrator.console.output import visible
+
+        return visible(super().format(record))
+
+
 def main() -> None:
     """Run a verb. Errors that a user can mend end in a message and an exit code, not in a traceback."""
     from workloads.errors import UserError
 
+    if logging.lastResort:
+        logging.lastResort.setFormatter(VisibleLines())
     try:
         app()
     except UserError as error:

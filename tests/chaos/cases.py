@@ -45,11 +45,13 @@ class Verdict:
 @dataclass(frozen=True)
 class Stage:
     """What all cases share. undisturbed: contents of a run that nothing has happened to. moments: calls to the disk of
-    its launch, by operation and kind of file, with how often each is made."""
+    its launch, by operation and kind of file, with how often each is made; a case takes its moment from them. every:
+    all of these, where `moments` are some."""
 
     world: World
     undisturbed: Contents
     moments: Mapping[tuple[str, str], int]
+    every: Mapping[tuple[str, str], int]
 
     def ended(self, place: Place) -> None:
         """Begin a case with a run that has come to its end."""
@@ -62,7 +64,7 @@ class Stage:
         if not template.folder.exists():
             moments = [
                 Moment("rename", kind, n)
-                for (what, kind), count in sorted(self.moments.items())
+                for (what, kind), count in sorted(self.every.items())
                 for n in range(count)
                 if what == "rename" and kind in LATE
             ]
@@ -80,7 +82,7 @@ class Stage:
         moments: dict[tuple[str, str], int] = {}
         for call in ended.seen:
             moments[call] = moments.get(call, 0) + 1
-        return cls(world, contents(place), moments)
+        return cls(world, contents(place), moments, moments)
 
     def moment(self, rng: random.Random, number: int, operation: str = "", fault: str = "") -> Moment:
         """Every operation, or that one, on every kind of file takes its turn, in another order for every fault."""
@@ -363,3 +365,6 @@ def judge_whole(
     verdict.wrong += differences(there, stage.undisturbed, in_order=in_order)
     verdict.redone = redone(place)
     verdict.expect(verdict.redone <= most, f"{verdict.redone} steps were taken again")
+    trained = redone(place, stages=False)
+    if most <= 2 * STEPS:  # half of a trial's steps are a rung
+        verdict.expect(trained <= most // 2, f"{trained} steps of trials, which is more than a rung, were taken again")

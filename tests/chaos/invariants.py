@@ -134,7 +134,7 @@ def without(contents: Contents, trials: set[str]) -> Contents:
     )
 
 
-def redone(place: Place) -> int:
-    """Training steps that were taken again."""
+def redone(place: Place, *, stages: bool = True) -> int:
+    """Training steps that were taken again, with those of stages or of trials alone."""
     steps = place.work.read_text().splitlines() if place.work.exists() else []
-    return sum(count - 1 for count in Counter(steps).values())
+    return sum(count - 1 for step, count in Counter(steps).items() if stages or " noise " in step)

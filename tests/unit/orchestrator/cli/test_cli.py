@@ -1,5 +1,6 @@
 """The command line as a user types it: exit codes, all errors at once, nothing heavy on the way."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli import VisibleLines
 from tests.helpers.commands import orchestrate, orchestrate_apart
 from tests.helpers.records import ledger_at, opened
 
@@ -204,3 +206,8 @@ def test_prepare_names_what_it_cannot_use_before_it_writes_anything(tmp_path, ki
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_logged_of_a_file_commands_no_terminal():
+    record = logging.LogRecord("workloads", logging.WARNING, "", 0, "left out %s", ("\x1b[2Jx.png",), None)
+    assert VisibleLines().format(record) == "left out \\x1b[2Jx.png"
