@@ -52,7 +52,7 @@ class Request:
     loaded: the space as it is written. space: as it will run, with the preset and the options written into its keys.
     schedule: as `schedule_name` has it. cpus, gpus: of this machine. prepared_images: of the prepared auxiliary set
     that the space names, where it could be read. folder: what lies in the user's folder that the space names, where it
-    could be looked at. rates: speeds that earlier runs in the storage have measured, see `plan.unit_costs`. address: of
+    could be looked at. rates: speeds that earlier runs in the storage have measured, see `plan.speeds_of`. address: of
     a running cluster that this machine belongs to. slots: trials at once; counted from the nodes where absent.
     options: those that the space was resolved with. accept_code: go on with a run that other code has begun.
     """

@@ -37,15 +37,17 @@ def keep_rates(
     """Keep the speed that a run has measured: multiply-accumulates per second of a worker, over all its trials,
     interrupted ones too.
 
-    workers: that trained a trial; where they share batches, all of them trained every network.
+    workers: that trained a trial. Nothing is kept where several have shared batches: their seconds hold what they
+    waited for each other, which is another time with another number of them.
     """
+    if resources.share == "batches" and workers > 1:
+        return
     ended = [trial.last for trial in trials if trial.rungs]
     seconds, macs = sum(rung.train_seconds for rung in ended), sum(rung.macs for rung in ended)
     if seconds < SHORTEST or not macs:  # a general flow that is scored as it is trains nothing
         return
-    rate = macs / seconds / (workers if resources.share == "batches" else 1)
     with suppress(OSError):  # only an estimate hangs on it
-        write_rates(UPath(storage), rates_key(name, preset, resources), {"rate": rate})
+        write_rates(UPath(storage), rates_key(name, preset, resources), {"rate": macs / seconds})
 
 
 def write_rates(storage: UPath, key: str, rates: dict[str, float]) -> None:

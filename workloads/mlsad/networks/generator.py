@@ -20,6 +20,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.parallel.world == 1:
             return super().forward(x)
+        x = x.float()  # statistics, and what workers sum, are float32 whatever the convolutions compute in
         mean = self.parallel.mean(x.mean((0, 2, 3)))
         centred = x - mean[None, :, None, None]
         var = self.parallel.mean(centred.square().mean((0, 2, 3)))

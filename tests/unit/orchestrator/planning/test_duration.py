@@ -110,3 +110,10 @@ def test_a_cost_states_what_a_step_really_sends(sent, kind):
     cost, steps = method.cost(unit, ImageShape(3, 32, 32), counts), method.steps(unit, counts)
     assert len(sent) == pytest.approx(cost.messages / steps, rel=0.05)
     assert sum(sent) == pytest.approx(cost.sent / steps, rel=0.2)
+
+
+def test_the_longest_is_what_a_launch_takes_that_stops_no_trial():
+    plan, whole = (planned("sweep_digits", points=9, scheduler=kind) for kind in ("asha", "fifo"))
+    stopped, uninterrupted = plan.estimate, whole.estimate
+    assert stopped.total < stopped.longest
+    assert stopped.longest == pytest.approx(uninterrupted.total)

@@ -13,6 +13,7 @@ from workloads.mlsad.config import MLSADConfig
 from workloads.mlsad.contrast import DetectorLearner
 from workloads.mlsad.gan import GeneratorLearner
 from workloads.mlsad.method import MLSAD
+from workloads.mlsad.networks.generator import SharedBatchNorm
 from workloads.patch_memory.method import PatchMemory
 from workloads.training.distributed import Parallel
 from workloads.training.precision import computing_in, fast, upgraded, upgraded_space
@@ -109,3 +110,14 @@ def test_autocast_of_earlier_versions_is_a_precision() -> None:
         "axes": {"precision": ["bf16", "fp32"]},
         "presets": {"paper": {"config": {"precision": "bf16"}, "points": 1}},
     }
+
+
+def test_statistics_that_workers_share_are_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda total: total.mul_(2))  # the other has the same rows
+    alone, shared = SharedBatchNorm(4), SharedBatchNorm(4)
+    shared.parallel = Parallel(0, 2)
+    rows = torch.randn(8, 4, 5, 5).bfloat16()
+    assert shared(rows).dtype == torch.float32
+    alone(torch.cat([rows, rows]).float())
+    torch.testing.assert_close(shared.running_mean, alone.running_mean)
+    torch.testing.assert_close(shared.running_var, alone.running_var)
