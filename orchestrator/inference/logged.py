@@ -32,7 +32,9 @@ class LoggedModel:
         if target not in self.detectors:
             self.detectors[target] = detector_at(self.run, self.storage, target)
         detector = self.detectors[target]
-        return pd.DataFrame(decisions(detector, model_input["image"], words.get("false_alarms") or detector.usual_rate))
+        rate = words.get("false_alarms")
+        rate = detector.usual_rate if rate is None else rate
+        return pd.DataFrame(decisions(detector, model_input["image"], rate))
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> LoggedModel:
