@@ -85,7 +85,7 @@ WORLD = {
     errno.ESTALE: ("a network file system has gone away", AWAY),
     errno.ENOTCONN: ("a network file system has gone away", AWAY),
     errno.EHOSTDOWN: ("a network file system has gone away", AWAY),
-    errno.EREMOTEIO: ("a network file system has gone away", AWAY),
+    getattr(errno, "EREMOTEIO", errno.EHOSTDOWN): ("a network file system has gone away", AWAY),  # Linux alone has it
     errno.ETIMEDOUT: ("it does not answer", f"see whether it is up and can be reached, {RESUME}"),
 }
 """Number of an error of the system's -> what it is, and what to do about it."""

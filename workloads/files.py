@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import socket
 import stat
 import threading
@@ -28,6 +29,8 @@ from workloads.errors import Kind, UserError
 
 log = logging.getLogger(__name__)
 PARTIAL = ".partial"
+WRITER = re.compile(rf"\.(\d+)-[0-9a-f]{{8}}{re.escape(PARTIAL)}$")
+"""In the name of what is being written: the process that writes."""
 
 PERIOD_S, MISSED = 10.0, 4
 """Seconds between a lease's signs of life, and how many of them may fail to come before its holder counts as dead."""
@@ -70,11 +73,25 @@ def naming(path: PathLike[str] | str) -> Iterator[None]:
 
 
 def remove_partials(folder: Path, *, below: bool = False) -> None:
-    """Remove what killed writers have left in a folder, or also below it, that nobody writes to at the moment."""
+    """Remove what killed writers have left in a folder, or also below it. What another process of this machine may be
+    writing stays."""
     if not isinstance(folder, Path):
         return
-    for partial in folder.rglob(".*.partial") if below else folder.glob(".*.partial"):
-        partial.unlink(missing_ok=True)
+    for partial in folder.rglob(f".*{PARTIAL}") if below else folder.glob(f".*{PARTIAL}"):
+        writer = WRITER.search(partial.name)
+        if writer is None or int(writer[1]) == os.getpid() or not is_alive(int(writer[1])):
+            partial.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this machine has such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def write_checked(path: Path, data: bytes) -> None:
@@ -238,25 +255,27 @@ class Lease:
                     self.file.fs.pipe_file(self.file.path, self.content())
 
     def release(self) -> None:
-        with suppress(OSError):
+        with suppress(Exception):  # object stores raise errors of their own; a lease that stays dies by itself
             if self.is_ours():
                 self.file.unlink(missing_ok=True)
 
 
 def this_process() -> dict[str, Any]:
-    """pid, and where that number means this process: containers of one host have numbers of their own."""
-    space = Path("/proc/self/ns/pid")
-    return {"pid": os.getpid(), "host": f"{socket.gethostname()} {space.readlink() if space.exists() else ''}"}
+    """pid, and where that number means this process: machines may have one name, and a machine's containers have
+    numbers of their own."""
+    space, boot = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
+    parts = (
+        socket.gethostname(),
+        space.readlink() if space.exists() else "",
+        boot.read_text() if boot.exists() else "",
+    )
+    return {"pid": os.getpid(), "host": " ".join(map(str, parts)).strip()}
 
 
 def is_gone(lease: bytes) -> bool:
     """Whether a lease's holder was a process here, and is no more."""
     try:
         holder = json.loads(lease)
-        if holder["host"] == this_process()["host"]:
-            os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except (ValueError, KeyError, TypeError, OSError):  # another format, or another user's process
+        return bool(holder["host"] == this_process()["host"]) and not is_alive(holder["pid"])
+    except (ValueError, KeyError, TypeError):  # another format
         return False
-    return False

@@ -4,11 +4,13 @@ What travels is the code alone. Data and results are where `--storage` and `--da
 """
 
 import asyncio
+import re
 import shlex
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +25,8 @@ STARTING_S = 60
 GONE_S = 300  # without an answer, after which a cluster counts as gone; a head that is replaced is back before
 INTERRUPTED, REFUSED = 130, 4  # exit codes of a launcher: stopped by the user, and the largest of its own others
 TRACKING_URI = "ORCHESTRATOR_TRACKING_URI"
+CREDENTIALS = re.compile(r"\w://[^/\s@]*:[^/\s@]*@")
+"""Of a URI: user:password@ before its host."""
 """Variable that a launcher reads where the command line names none."""
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 FLAGS = {"classes": "--class", "target": "--class"}  # option -> its name on the command line, where that is another
@@ -63,9 +67,11 @@ def submit(client: Any, words: Sequence[str], run: str, users: Sequence[Path] = 
 
 
 def refuse_passwords(words: Sequence[str]) -> None:
-    """Raises UserError (exit 2) for a word with a password in it: a job's command line and its variables are shown by
-    the cluster's dashboard and written into Ray's logs."""
-    if secret := next((word for word in words if without_secrets(word) != word), None):
+    """Raises UserError (exit 2) for a tracking URI with a secret in it, and for any URI with user:password@: a job's
+    command line and its variables are shown by the cluster's dashboard and written into Ray's logs."""
+    uris = {after for word, after in pairwise(words) if word == "--tracking-uri"}
+    secrets = (word for word in words if CREDENTIALS.search(word) or (word in uris and without_secrets(word) != word))
+    if secret := next(secrets, None):
         raise UserError(
             f"the password would be shown by the cluster's dashboard: {without_secrets(secret)}",
             fix="give the tracking URI without it; the head's environment is to have MLFLOW_TRACKING_USERNAME and "

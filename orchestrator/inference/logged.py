@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.inference.detector import detector_at, trusted
+from orchestrator.record.paths import ARTIFACTS
 from workloads.detector import Detector
 from workloads.portable import decisions
 
@@ -38,8 +39,10 @@ class LoggedModel:
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> LoggedModel:
-    """MLflow calls it. The run lies in the storage that the model lies in, which may have been moved, or else where
-    `model_config` says. Raises UserError for an unknown run, and without `trust_code` for code that lies in it."""
-    run = str(model_config["run"])
-    storage = next((place for place in Path(path).parents if (place / run).is_dir()), model_config["storage"])
+    """MLflow calls it. The run lies in the storage among whose artifacts the model lies, which may have been moved, or
+    else where `model_config` says. Raises UserError for an unknown run, and without `trust_code` for code that lies in
+    it."""
+    run, model = str(model_config["run"]), Path(path)
+    places = (place for place in model.parents if model.is_relative_to(place / ARTIFACTS) and (place / run).is_dir())
+    storage = next(places, model_config["storage"])
     return LoggedModel(*trusted(run, storage, bool(model_config["trust_code"])))

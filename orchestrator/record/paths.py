@@ -27,7 +27,8 @@ from workloads.units import Unit
 
 BASELINE = "scores.parquet"
 """In a folder of `baselines`."""
-SHARED = ("mlflow.db", "mlartifacts", "rates.json", "data", "stages", "baselines")
+ARTIFACTS = "mlartifacts"
+SHARED = ("mlflow.db", ARTIFACTS, "rates.json", "data", "stages", "baselines")
 
 
 def is_run_name(name: str) -> bool:

@@ -10,7 +10,7 @@ run of the storage needs it.
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -244,11 +244,18 @@ def remove_whole(folder: UPath) -> None:
     removal beside it takes the rest away."""
     if isinstance(folder, Path) and folder.is_dir():
         for left in folder.parent.glob(f".*{REMOVED}"):
-            shutil.rmtree(left)
+            take_away(left)
         if folder.exists():
-            shutil.rmtree(folder.rename(aside(folder)))
+            take_away(folder.rename(aside(folder)))
     else:
         folder.fs.rm(folder.path, recursive=True)
+
+
+def take_away(folder: Path) -> None:
+    """Remove a folder that another process may be removing, too."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def aside(folder: UPath) -> UPath:

@@ -8,7 +8,6 @@ has the results of are not run again, so that it may be done in pieces.
 import argparse
 import json
 import os
-import pickle
 import shutil
 import signal
 import sys
@@ -232,16 +231,14 @@ def world_with_method(folder: Path) -> World:
 
 
 def undisturbed(world: World) -> Contents:
-    """What a launch leaves that nothing has happened to."""
-    kept = world.folder / "undisturbed.pickle"
-    if not kept.exists():
-        place = world.place("undisturbed")
+    """What a launch leaves that nothing has happened to. One that has ended well is read again."""
+    place, ended = world.place("undisturbed"), world.folder / "undisturbed.ended"
+    if not ended.exists():
         place.folder.mkdir(exist_ok=True)
         launch = Launch(place, words_for(place, "ray"))
         assert launch.wait() == 0, launch.printed_text
-        kept.write_bytes(pickle.dumps(contents(place)))
-    expected: Contents = pickle.loads(kept.read_bytes())
-    return expected
+        ended.touch()
+    return contents(place)
 
 
 def pairs() -> Iterator[tuple[str, str]]:

@@ -8,10 +8,8 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from orchestrator.clusters.session import QUIET, ray_session
 from orchestrator.data.auxiliary.datasource import worker_iterators
@@ -19,6 +17,7 @@ from orchestrator.data.auxiliary.manifest import Manifest
 from orchestrator.data.auxiliary.windows import StreamSpec, stream_batches
 from tests.helpers.files import pixels
 from tests.helpers.launches import cluster_of, free_ports
+from tests.helpers.s3 import bucket_of
 from workloads.data.loaders import tiny_images
 
 pytestmark = pytest.mark.ray
@@ -28,18 +27,9 @@ OUT = "s3://images/tiny"
 
 @pytest.fixture(scope="module")
 def store():
-    """A bucket; this process's environment, and that of every process of the cluster, leads to it."""
-    (port,) = free_ports(1)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    settings = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "*"}
-    settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="images")
-        yield boto3.client("s3")
-    server.stop()
+    """A bucket, that every process of the cluster reaches, too."""
+    with bucket_of("images") as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from upath import UPath
 
 from orchestrator.execution.local import LocalExecutor
@@ -14,25 +12,17 @@ from orchestrator.record.events import Launched
 from orchestrator.record.heartbeat import launcher_lock
 from orchestrator.record.ledger import Ledger
 from orchestrator.record.paths import RunPaths
-from tests.helpers.launches import free_ports, request_for, run
+from tests.helpers.launches import request_for, run
+from tests.helpers.s3 import bucket_of
 from workloads import files
 from workloads.errors import Kind, UserError
 
 
 @pytest.fixture(scope="module")
 def bucket():
-    (port,) = free_ports(1)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    settings = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_DEFAULT_REGION": "us-east-1", "no_proxy": "*"}
-    settings |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
+    with bucket_of("leases"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PERIOD_S", 0.5)
-        boto3.client("s3").create_bucket(Bucket="leases")
         yield "s3://leases"
-    server.stop()
 
 
 def test_one_of_several_makes_what_they_share(bucket):

@@ -8,7 +8,7 @@ import ray
 from orchestrator.execution.executor import End, Ended, Listener, RungReport, Started, Task, TaskEvent, error_text
 from orchestrator.planning.early_stopping import Decision
 from orchestrator.record.events import Mishap
-from workloads.errors import of_the_world
+from workloads.errors import meets_all, of_the_world
 
 LOSSES = 5
 """Workers that a task may lose in a row without a new rung: where memory is full they would be killed for ever."""
@@ -17,8 +17,8 @@ Reply = RungReport | End
 
 
 def end_of(error: BaseException) -> End:
-    """How work ends that raised."""
-    return End(error=error_text(error), world=of_the_world(error))
+    """How work ends that raised. Of the world's errors one that other work would not meet is the work's alone."""
+    return End(error=error_text(error), world=of_the_world(error) if meets_all(error) else None)
 
 
 def outcome(answer: Any) -> Reply:

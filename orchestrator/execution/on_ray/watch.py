@@ -8,6 +8,7 @@ import ctypes
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -86,7 +87,7 @@ class Watch:
         deadline = time.monotonic() + STUCK_S
         while self.guarded and not self.over.wait(LOOK_S):
             if time.monotonic() > deadline:
-                print(f"error: {self.ended}, and the launcher waits for it in vain", flush=True)  # noqa: T201
+                print(f"error: {self.ended}, and the launcher waits for it in vain", file=sys.stderr, flush=True)  # noqa: T201
                 os._exit(3)
 
     @contextmanager
@@ -119,19 +120,28 @@ class Watch:
         """Say which workers have been silent for long, and end those that have been so for longer."""
         silences = ray.get(self.notes.silent.remote(SILENT_S), timeout=ANSWER_S)
         self.silent &= silences.keys()
+        gone = {node["NodeID"] for node in ray.nodes() if not node["Alive"]} if silences else set()
         for key, silence in silences.items():
-            task, name = key.rpartition("/")[0], f"process {silence.pid} on {silence.host}"
-            if key not in self.silent:
-                state = on_node(silence, state_of)
-                if state is None:  # it has ended, which is told elsewhere
-                    progress.forget(self.notes, key)
-                    continue
-                self.silent.add(key)
-                self.tell(task, f"its worker has been silent for {silence.seconds:.0f} s ({name} is {state})")
-            elif silence.seconds > GIVEN_UP_S:
-                self.tell(task, f"its worker was silent for {silence.seconds:.0f} s and is ended ({name})")
-                on_node(silence, end)
+            if silence.node in gone:
                 progress.forget(self.notes, key)
+                continue
+            with suppress(Exception):  # the others are looked at all the same
+                self.look_at(key, silence)
+
+    def look_at(self, key: str, silence: Silence) -> None:
+        """At a worker that has been silent. key: of its task and itself."""
+        task, name = key.rpartition("/")[0], f"process {silence.pid} on {silence.host}"
+        if key not in self.silent:
+            state = on_node(silence, state_of)
+            if state is None:  # it has ended, which is told elsewhere
+                progress.forget(self.notes, key)
+                return
+            self.silent.add(key)
+            self.tell(task, f"its worker has been silent for {silence.seconds:.0f} s ({name} is {state})")
+        elif silence.seconds > GIVEN_UP_S:
+            on_node(silence, end)
+            progress.forget(self.notes, key)
+            self.tell(task, f"its worker was silent for {silence.seconds:.0f} s and is ended ({name})")
 
     @contextmanager
     def telling(self, say: Say) -> Iterator[None]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from orchestrator.record.paths import ARTIFACTS
 from orchestrator.record.provenance import this_python, without_secrets
 from workloads.errors import Kind, UserError, nearest
 
@@ -255,7 +256,7 @@ def move_unless_there(new: Path, file: Path) -> None:
 
 def follow_the_storage(root: Path) -> None:
     """Where a storage was moved or copied: paths of artifacts in its own database, which are absolute, follow it."""
-    file, place = root / "mlflow.db", root / "mlartifacts"
+    file, place = root / "mlflow.db", root / ARTIFACTS
     with closing(sqlite3.connect(file, timeout=20)) as database, database:
         locations = database.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
         for (before,) in locations:

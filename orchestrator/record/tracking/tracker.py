@@ -35,7 +35,7 @@ from orchestrator.record.labels import (
     trial_names,
 )
 from orchestrator.record.ledger import Ledger
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.paths import ARTIFACTS, RunPaths
 from orchestrator.record.provenance import without_secrets
 from orchestrator.record.state import Outcome, RunState, State, TrialState
 from orchestrator.record.tracking.machine import SAMPLE_S, Machine
@@ -121,7 +121,7 @@ class Tracker:
         make_database(self.uri)
         client = mlflow.MlflowClient(self.uri)
         # a server knows where its artifacts belong; with a bare database they belong to the storage
-        location = None if self.uri.startswith("http") else str(self.paths.root / "mlartifacts")
+        location = None if self.uri.startswith("http") else str(self.paths.root / ARTIFACTS)
         self.experiment, restored = experiment_of(client, self.name, location)
         if self.uri == self.paths.database:
             follow_the_storage(Path(str(self.paths.root)))

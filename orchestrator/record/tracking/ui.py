@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from orchestrator.planning.request import absolute
 from orchestrator.record.labels import COMPARED, PORT, compare_page, run_page, runs_page, server_of
-from orchestrator.record.paths import RunPaths
+from orchestrator.record.paths import ARTIFACTS, RunPaths
 from orchestrator.record.runs import open_run, tracking_of
 from orchestrator.record.tracking.store import check_store, follow_the_storage, sqlite_file
 from orchestrator.record.tracking.tracker import PARENT_TAG, TRIAL_TAG, UID_TAG
@@ -107,7 +107,7 @@ def server(uri: str, storage: str, port: int) -> "Iterator[subprocess.Popen[byte
     """MLflow's server on a database; ready when the block begins to wait for it, ended with the block."""
     words = ["-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     if "://" not in storage:  # of what a reader makes in the pages
-        words += ["--artifacts-destination", str(Path(storage) / "mlartifacts")]
+        words += ["--artifacts-destination", str(Path(storage) / ARTIFACTS)]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environ = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     environ |= settings | {"MLFLOW_BACKEND_STORE_URI": uri}  # not as a word: other users see those

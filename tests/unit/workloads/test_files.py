@@ -66,6 +66,20 @@ def test_what_a_killed_writer_left_is_removed_by_who_has_the_folder_to_itself(tm
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    process = subprocess.Popen(["sleep", "60"])
+    name = f".file.{process.pid}-0123abcd.partial"
+    (tmp_path / name).write_bytes(b"half")
+    try:
+        remove_partials(tmp_path)
+        assert [file.name for file in tmp_path.iterdir()] == [name]
+    finally:
+        process.kill()
+        process.wait()
+    remove_partials(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("root", ["local", "memory://checked"])
 def test_what_differs_from_its_checksum_is_refused_by_name(tmp_path: Path, root: str) -> None:
     file = UPath(tmp_path / root if root == "local" else root) / "deep" / "rung-1000.json"

@@ -7,6 +7,7 @@ import pytest
 
 import orchestrator
 from orchestrator.clusters import jobs, submission
+from orchestrator.clusters.jobs import refuse_passwords
 from orchestrator.clusters.submission import find_job
 from orchestrator.execution.observer import Observer
 from tests.helpers.commands import orchestrate
@@ -160,3 +161,11 @@ def test_a_tracking_uri_with_a_password_is_handed_to_no_cluster(client, uri):
     assert client.jobs == []
     submit(tracking_uri="http://mlflow:5000")
     assert "--tracking-uri http://mlflow:5000" in client.jobs[0].entrypoint
+
+
+def test_words_that_only_look_like_passwords_are_handed_on():
+    refuse_passwords(["launch", "own.py", "--storage", "s3://bucket/team@lab/runs", "--set", "token_dim=8"])
+    with pytest.raises(UserError, match="password would be shown"):
+        refuse_passwords(["launch", "own.py", "--tracking-uri", "https://mlflow/?token=hunter2"])
+    with pytest.raises(UserError, match="password would be shown"):
+        refuse_passwords(["launch", "own.py", "--storage", "s3://me:hunter2@bucket/runs"])

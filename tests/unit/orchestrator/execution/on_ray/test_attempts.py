@@ -54,6 +54,15 @@ def test_what_the_machine_around_refuses_ends_the_launch_and_no_task():
     assert pickle.loads(pickle.dumps(full)).world.where == "/runs/x"
 
 
+def test_a_file_that_is_missing_alone_is_the_error_of_its_work():
+    """As in one process: the next piece of work would not meet it."""
+    missing = end_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/tmp/weights.pt"))
+    assert missing.world is None
+    assert "No such file or directory" in missing.error
+    gone = end_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/no/such/storage/weights.pt"))
+    assert gone.world is not None
+
+
 def test_a_stopped_trial_has_ended_well():
     heard, course = Heard(stop_at=("a", 500)), Course(made_trial("a"))
     assert course.hear(rung(250), heard)

@@ -6,6 +6,7 @@ import subprocess
 import time
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import ray
 
@@ -102,6 +103,7 @@ def test_a_hung_worker_is_told_of_and_then_ended(monkeypatch, tmp_path):
     notes = SimpleNamespace(silent=SimpleNamespace(remote=lambda seconds: silences.pop(0)))
     notes.rest = SimpleNamespace(remote=lambda key, pid: forgotten.append(key))
     monkeypatch.setattr(ray, "get", lambda value, timeout: value)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": "here", "Alive": True}])
     monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
     watched = of([lambda: ""], tmp_path)
     watched.end()
@@ -122,6 +124,31 @@ def test_a_hung_worker_is_told_of_and_then_ended(monkeypatch, tmp_path):
         ("trial/a", f"its worker has been silent for 61 s ({name} is stopped)"),
         ("trial/a", f"its worker was silent for 301 s and is ended ({name})"),
     ]
+    assert forgotten == ["trial/a/0"]
+
+
+def test_a_worker_that_cannot_be_asked_about_hides_no_other(monkeypatch, tmp_path):
+    """One node is gone, one worker may not be looked at; the third is told of."""
+    heard, forgotten = [], []
+    silences = {f"trial/{name}/0": Silence(61.0, pid, "host", node)
+                for name, pid, node in (("a", 1, "gone"), ("b", 2, "here"), ("c", 3, "here"))}  # fmt: skip
+    notes = SimpleNamespace(silent=SimpleNamespace(remote=lambda seconds: silences))
+    notes.rest = SimpleNamespace(remote=lambda key, pid: forgotten.append(key))
+    monkeypatch.setattr(ray, "get", lambda value, timeout: value)
+    monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": "gone", "Alive": False}, {"NodeID": "here", "Alive": True}])
+
+    def asked(silence, _question):
+        if silence.pid == 2:
+            raise psutil.AccessDenied(2)
+        return "stopped"
+
+    monkeypatch.setattr(watch, "on_node", asked)
+    watched = of([lambda: ""], tmp_path)
+    watched.end()
+    watched.notes = notes
+    with watched.telling(lambda task, text: heard.append(task)):
+        watched.look_at_workers()
+    assert heard == ["trial/c"]
     assert forgotten == ["trial/a/0"]
 
 
