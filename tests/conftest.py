@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-gc.disable()  # what is imported and collected stays; see `pytest_collection_finish`
 os.environ.pop("COLUMNS", None)  # of the shell or of nox; tests that want a width ask for it
 
 TESTS = Path(__file__).parent
@@ -81,6 +80,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not ray, not (ray and SHARED in item.path.parents), LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What is imported and collected stays; whoever hands tests out to other processes collects none."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        gc.disable()
 
 
 def pytest_collection_finish() -> None:

@@ -65,7 +65,10 @@ class Forked:
 
     def wait(self, timeout=600):
         self.process.join(timeout)
-        assert self.process.exitcode is not None, f"it does not end\n{self.printed.read_text()}"
+        if self.process.exitcode is None:
+            os.killpg(self.pid, signal.SIGKILL)  # the process is its session's first: nothing of it stays
+            self.process.join()
+            raise AssertionError(f"it does not end\n{self.printed.read_text()}")
         return self.process.exitcode
 
 

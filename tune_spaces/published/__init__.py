@@ -164,7 +164,7 @@ NOT_KEYS: Mapping[str, tuple[str, ...]] = {
         "a tenth of a class's training images is held out, by a seed",
     ),
     "flow": (
-        "auxiliary images that are tested, too, are left out (`auxiliary_copies`); the main results kept them",
+        "auxiliary images that are tested are left out but with `auxiliary_copies` 'keep'; the main results kept them",
         "training images are held out (`val_fraction`); the script trains on all of them",
         "LSUN and CelebA are cut and then resized, the authors resized first; of CelebA 19,962 are tested, not 120,000",
         "convolutions of training are torch's default on a GPU, TF32; the authors' are fp32. Scores are fp32",

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from workloads.errors import UserError
+
 
 def aligned(value: Tensor, like: Tensor) -> Tensor:
     """The same values in the memory layout of `like`."""
@@ -23,7 +25,16 @@ def descend(optimiser: torch.optim.Optimizer, gradients: Iterable[Tensor]) -> No
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Like `load_state_dict`, for a state whose tensors lost their layout on disk."""
+    """Like `load_state_dict`, for a state whose tensors lost their layout on disk. Raises UserError for one of a
+    network of other parameters, as an earlier version may have had."""
+    counts = [len(group["params"]) for group in optimiser.param_groups]
+    kept = [len(group["params"]) for group in state["param_groups"]]
+    if counts != kept:
+        raise UserError(
+            "the optimiser's state is of a network of an earlier version: its training cannot go on",
+            details=f"it is of {sum(kept)} tensors, and this version trains {sum(counts)}",
+            fix="launch it anew, under another --name",
+        )
     optimiser.load_state_dict(state)
     for parameter, values in optimiser.state.items():
         for key, value in values.items():
